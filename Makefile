@@ -1,0 +1,40 @@
+# Two commands: `make demo` and `make test`. Everything is installed into .venv, by uv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The machine's own uv, else one that is installed into the virtual environment.
+UV := $(or $(shell command -v uv),$(BIN)/uv)
+
+.PHONY: setup demo test test-slow check format bench clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $(PYTHON) $(VENV)
+	$(UV) pip install --python $(BIN)/python --compile-bytecode --constraints constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## compare initializers on the bundled digits; ends with a table and a page
+	$(BIN)/python -m initbench -m study=demo init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed=0,1,2
+
+test: setup  ## everything but the slow tests
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+check: setup  ## lint, format, types
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: setup
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+bench: setup  ## cost of a step against a bare loop
+	$(BIN)/python scripts/bench_overhead.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

@@ -1,0 +1,32 @@
+"""Which weight initialization should I use, and how sure are we?
+
+The public face: `initialize(model, "orthogonal", seed=0)` and `load_runs("runs/study")`.
+Names are imported on first use, so that `import initbench` costs nothing.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["CONF", "Initializer", "initialize", "load_runs"]
+
+if TYPE_CHECKING:
+    from initbench.analysis.frame import load_runs
+    from initbench.init import Initializer, initialize
+
+_PACKAGE = Path(__file__).resolve().parent
+# A wheel carries the config tree inside the package; a checkout has it beside the package.
+CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (path / "config.yaml").exists())
+
+_HOME = {
+    "Initializer": "initbench.init",
+    "initialize": "initbench.init",
+    "load_runs": "initbench.analysis.frame",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'initbench' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

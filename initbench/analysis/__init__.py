@@ -1,0 +1,1 @@
+"""From records to answers: the frame of runs, and the ranking of initializers."""

@@ -1,0 +1,1 @@
+"""What watches a run: its history, and its progress bar."""

@@ -1,0 +1,127 @@
+"""The history of a run: a row a logged step, a training clock, and the watch for divergence."""
+
+import math
+import time
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import torch
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+
+from initbench.module import Classifier
+from initbench.record.store import Store
+
+FLUSH_SECONDS = 5.0  # a killed process costs at most so much of the history
+
+
+class History(L.Callback):
+    """Collects rows {step, epoch, seconds, lr, train/*, val/*}, sends each to the loggers, writes them to disk.
+
+    Training loss and accuracy are means over the steps since the last row. `seconds` counts training only: the
+    clock stands still during evaluation. Loss or gradients that are not finite stop the run at the next row.
+    """
+
+    def __init__(self, log_every_n_steps: int, store: Store | None) -> None:
+        self.log_every_n_steps = log_every_n_steps
+        self.store = store  # None on all processes but the first
+        self.diverged: str | None = None
+        self.latest: dict[str, float] = {}  # of each quantity
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._seconds = 0.0
+        self._resumed_at: float | None = None
+        self._flushed_at = time.monotonic()
+        self._grad_norm: Tensor | None = None
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return list(self._rows.values())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far."""
+        running = 0.0 if self._resumed_at is None else time.perf_counter() - self._resumed_at
+        return self._seconds + running
+
+    def evaluated_at(self, step: int) -> bool:
+        return "val/accuracy" in self._rows.get(step, {})
+
+    def flush(self) -> None:
+        if self.store is not None and self._rows:
+            self.store.write_table("history", self.rows)
+        self._flushed_at = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._resumed_at = time.perf_counter()
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        # Before clipping, and only for the steps that become a row.
+        if (trainer.global_step + 1) % self.log_every_n_steps == 0:
+            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            self._grad_norm = torch.nn.utils.get_total_norm(gradients)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.log_every_n_steps == 0:
+            self._add_training_row(trainer, pl_module)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.global_step % self.log_every_n_steps and self.diverged is None:
+            self._add_training_row(trainer, pl_module)
+        self._pause()
+        self.flush()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if pl_module.device.type != "cpu":
+            torch.accelerator.synchronize()  # what is still queued belongs to training
+        self._pause()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        values = self._compute(trainer, pl_module, "val")
+        # The sanity check runs the whole validation before the first step: the untrained network.
+        step = 0 if trainer.sanity_checking else trainer.global_step
+        self._add(trainer, step, {f"val/{name}": value for name, value in values.items()})
+        if not math.isfinite(values["loss"]):
+            self._diverge(trainer, f"validation loss {values['loss']} at step {step}")
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._resumed_at = time.perf_counter()
+
+    def _add_training_row(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        values = self._compute(trainer, pl_module, "train")
+        step = trainer.global_step
+        row = {f"train/{name}": value for name, value in values.items()}
+        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        if self._grad_norm is not None:
+            row["train/grad_norm"] = float(self._grad_norm)
+            self._grad_norm = None
+        self._add(trainer, step, row)
+        if not math.isfinite(values["loss"]):
+            self._diverge(trainer, f"training loss {values['loss']} by step {step}")
+        # Under 16-mixed the scaler probes for the largest finite scale: an overflow there is no divergence.
+        elif trainer.precision != "16-mixed" and not math.isfinite(row.get("train/grad_norm", 0.0)):
+            self._diverge(trainer, f"gradient norm {row['train/grad_norm']} at step {step}")
+
+    def _compute(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> dict[str, float]:
+        assert isinstance(pl_module, Classifier)
+        return pl_module.meters[stage].compute(lambda sums: trainer.strategy.reduce(sums, reduce_op="sum"))
+
+    def _add(self, trainer: L.Trainer, step: int, values: dict[str, float]) -> None:
+        row = self._rows.setdefault(step, {"step": step, "epoch": trainer.current_epoch, "seconds": self.seconds})
+        row.update(values)
+        self.latest.update(values)
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step)
+        if time.monotonic() - self._flushed_at > FLUSH_SECONDS:
+            self.flush()
+
+    def _diverge(self, trainer: L.Trainer, reason: str) -> None:
+        # The sums behind the decision are reduced, so every process takes it at the same step.
+        self.diverged = reason
+        trainer.should_stop = True
+
+    def _pause(self) -> None:
+        self._seconds = self.seconds
+        self._resumed_at = None

@@ -1,0 +1,16 @@
+"""How a wrong value is reported: the value, what is allowed, the nearest match. Standard library only."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(value: str, allowed: Iterable[str]) -> str:
+    """`" Did you mean 'relu'?"` for `value="rellu"`, an empty string where nothing is close."""
+    matches = get_close_matches(value, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]!r}?" if matches else ""
+
+
+def unknown(what: str, value: object, allowed: Iterable[str]) -> ValueError:
+    """The error for a value outside a closed list, to be raised by the caller."""
+    names = sorted(allowed)
+    return ValueError(f"unknown {what} {value!r}.{nearest(str(value), names)} Allowed: {', '.join(names)}")

@@ -1,0 +1,82 @@
+"""Schemes that look at nothing but the tensor: constants and draws of a fixed scale."""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import init
+
+from initbench.init.layer import Layer
+
+
+def constant_(tensor: Tensor, layer: Layer, generator: Generator, *, value: float) -> None:
+    """Every entry is `value`: all units of a layer stay equal for ever (the symmetry that draws break)."""
+    init.constant_(tensor, value)
+
+
+def zeros_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
+    """Every entry is 0."""
+    init.zeros_(tensor)
+
+
+def ones_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
+    """Every entry is 1."""
+    init.ones_(tensor)
+
+
+def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0.0, b: float = 1.0) -> None:
+    """U(a, b), torch's own default included: U(0, 1), which is not symmetric."""
+    if not a <= b:
+        raise ValueError(f"uniform needs a <= b, got a={a}, b={b}")
+    init.uniform_(tensor, a, b, generator)
+
+
+def normal_(tensor: Tensor, layer: Layer, generator: Generator, *, mean: float = 0.0, std: float = 1.0) -> None:
+    """N(mean, std^2)."""
+    _check_std(std)
+    init.normal_(tensor, mean, std, generator)
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+) -> None:
+    """N(mean, std^2) cut to [a, b]. The bounds are absolute, not in units of std, and std is that of the
+    untruncated normal, both as in torch: std=0.02 with bounds +-2 is a plain normal in all but name."""
+    _check_std(std)
+    if not a < b:
+        raise ValueError(f"trunc_normal needs a < b, got a={a}, b={b}")
+    if not a - 2 * std <= mean <= b + 2 * std:
+        raise ValueError(f"trunc_normal: mean={mean} lies more than two std={std} outside [a, b] = [{a}, {b}]")
+    init.trunc_normal_(tensor, mean, std, a, b, generator)
+
+
+def sparse_(
+    tensor: Tensor, layer: Layer, generator: Generator, *, sparsity: float = 0.9, std: float = 0.01
+) -> None:
+    """N(0, std^2) with ceil(sparsity * out) entries of each column set to zero (Martens 2010).
+
+    A convolution is taken as the matrix out x (in * kernel). Unlike torch.nn.init.sparse_, the places of
+    the zeros come from the generator too.
+    """
+    _check_std(std)
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity must lie in [0, 1), got {sparsity}")
+    if tensor.dim() < 2:
+        raise ValueError(f"{layer.name} has shape {layer.shape}: sparse needs at least two dimensions")
+    init.normal_(tensor, 0.0, std, generator)
+    matrix = tensor.view(len(tensor), -1)
+    zeros = math.ceil(sparsity * len(matrix))
+    rows = torch.rand(matrix.shape, generator=generator).argsort(dim=0)[:zeros]
+    matrix.scatter_(0, rows, 0.0)
+
+
+def _check_std(std: float) -> None:
+    if not std >= 0:
+        raise ValueError(f"std must not be negative, got {std}")

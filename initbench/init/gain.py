@@ -1,0 +1,103 @@
+"""Gains: the factor by which weights grow so that a nonlinearity keeps the signal's second moment.
+
+For torch's own table (`torch.nn.init.calculate_gain`) the values are torch's, so that numbers agree with
+code people already have. Every other activation phi gets the gain of He et al. (2015), generalised: with
+z ~ N(0, 1) and independent zero-mean weights of variance gain^2 / fan_in, the second moment of the next
+pre-activation is gain^2 * E[phi(z)^2], so it stays 1 when
+
+    gain = 1 / sqrt(E[phi(z)^2]).
+
+relu satisfies it exactly (E = 1/2, gain = sqrt 2). torch's tanh (5/3) and selu (3/4) are not this gain
+(1.5925 and 1): they were chosen by experience, and are kept because everyone uses them.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+from initbench.errors import unknown
+
+TORCH_TABLE = ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu")
+
+_BY_QUADRATURE: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
+    "elu": F.elu,
+    "celu": F.celu,
+    "softplus": F.softplus,
+    "softsign": F.softsign,
+    "hardswish": F.hardswish,
+    "hardtanh": F.hardtanh,
+    "hardsigmoid": F.hardsigmoid,
+    "relu6": F.relu6,
+    "logsigmoid": F.logsigmoid,
+    "tanhshrink": F.tanhshrink,
+    "sin": torch.sin,
+}
+
+NONLINEARITIES = (*TORCH_TABLE, *_BY_QUADRATURE)
+
+# The names above, and what torch calls the modules: nn.LeakyReLU is leaky_relu.
+_MODULES: dict[type[nn.Module], str] = {
+    nn.ReLU: "relu",
+    nn.LeakyReLU: "leaky_relu",
+    nn.Tanh: "tanh",
+    nn.Sigmoid: "sigmoid",
+    nn.SELU: "selu",
+    nn.GELU: "gelu",
+    nn.SiLU: "silu",
+    nn.Mish: "mish",
+    nn.ELU: "elu",
+    nn.CELU: "celu",
+    nn.Softplus: "softplus",
+    nn.Softsign: "softsign",
+    nn.Hardswish: "hardswish",
+    nn.Hardtanh: "hardtanh",
+    nn.Hardsigmoid: "hardsigmoid",
+    nn.ReLU6: "relu6",
+    nn.LogSigmoid: "logsigmoid",
+    nn.Tanhshrink: "tanhshrink",
+}
+
+
+def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> float:
+    """The gain of a nonlinearity by name; `negative_slope` (default 0.01) matters to leaky_relu only.
+
+    Raises ValueError for a name outside `NONLINEARITIES`.
+    """
+    if nonlinearity in TORCH_TABLE:
+        # The cast is for the type checker: torch lists the names as a Literal.
+        return float(nn.init.calculate_gain(nonlinearity, negative_slope))  # type: ignore[arg-type]
+    if nonlinearity not in _BY_QUADRATURE:
+        raise unknown("nonlinearity", nonlinearity, NONLINEARITIES)
+    return _gain_by_quadrature(nonlinearity)
+
+
+@cache
+def _gain_by_quadrature(nonlinearity: str) -> float:
+    # A dense trapezoid rule: unlike Gauss-Hermite it does not mind the kinks of hardswish or relu6.
+    z = torch.linspace(-12, 12, 240_001, dtype=torch.float64)
+    density = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+    second_moment = torch.trapezoid(density * _BY_QUADRATURE[nonlinearity](z) ** 2, z)
+    return float(second_moment.rsqrt())
+
+
+def nonlinearity_of(model: nn.Module) -> tuple[str, float]:
+    """The model's most frequent activation and its negative slope; ("linear", 0.01) where it has none.
+
+    Recurrent networks count their own: tanh for LSTM and GRU, what they were built with for RNN.
+    """
+    found: Counter[tuple[str, float]] = Counter()
+    for module in model.modules():
+        if isinstance(module, nn.RNNBase):
+            found["relu" if module.mode == "RNN_RELU" else "tanh", 0.01] += 1
+        for kind, name in _MODULES.items():
+            if type(module) is kind:
+                found[name, float(getattr(module, "negative_slope", 0.01))] += 1
+    return found.most_common(1)[0][0] if found else ("linear", 0.01)

@@ -1,0 +1,97 @@
+"""What a scheme may know of the layer whose parameter it fills: fans, groups, gates, nonlinearity.
+
+Fans come from the *module*, since a tensor's shape does not tell a grouped convolution from a plain one,
+nor a transposed one, nor three attention projections packed into one matrix (pytorch issue 23854).
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.parameter import is_lazy
+
+# How many matrices are stacked in one recurrent weight: the gates.
+_GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One parameter in its module. `shape` is that of one block as a scheme sees it: (out, in / groups, *kernel)."""
+
+    name: str  # qualified name of the parameter: "layer1.0.conv1.weight"
+    module: nn.Module
+    key: str  # the parameter's attribute in its module: "weight"
+    shape: tuple[int, ...]
+    fan_in: int | None  # None where the parameter has fewer than two dimensions
+    fan_out: int | None
+    groups: int  # independent sub-matrices along the first dimension of a block (grouped convolutions)
+    blocks: int  # independent matrices stacked along the first dimension of the parameter (gates, projections)
+    transposed: bool  # stored as (in, out / groups, *kernel)
+    nonlinearity: str
+    negative_slope: float
+
+    def to_blocks(self, value: Tensor) -> list[Tensor]:
+        """Split a parameter-shaped tensor into contiguous blocks of `shape`."""
+        if self.transposed:
+            value = self._swap(value)
+        return [block.contiguous() for block in value.chunk(self.blocks)]
+
+    def from_blocks(self, blocks: list[Tensor], to: Tensor) -> None:
+        """Write blocks back into the parameter-shaped tensor `to`."""
+        row = 0
+        target = self._swap(to) if self.transposed else to
+        for block in blocks:
+            target[row : row + len(block)] = block
+            row += len(block)
+        if self.transposed:
+            to.copy_(self._swap_back(target))
+
+    def _swap(self, value: Tensor) -> Tensor:
+        inputs, outputs, *kernel = value.shape
+        grouped = value.view(self.groups, inputs // self.groups, outputs, *kernel)
+        return grouped.transpose(1, 2).reshape(self.groups * outputs, inputs // self.groups, *kernel)
+
+    def _swap_back(self, value: Tensor) -> Tensor:
+        outputs, inputs, *kernel = value.shape
+        grouped = value.view(self.groups, outputs // self.groups, inputs, *kernel)
+        return grouped.transpose(1, 2).reshape(self.groups * inputs, outputs // self.groups, *kernel)
+
+
+def describe_layer(
+    name: str, module: nn.Module, key: str, tensor: Tensor, nonlinearity: tuple[str, float] = ("linear", 0.01)
+) -> Layer:
+    """The Layer of `module.<key>`. Raises ValueError for a lazy parameter, which has no shape yet."""
+    if is_lazy(tensor):
+        raise ValueError(f"{name} is lazy and has no shape yet; pass one batch through the model first")
+    groups, blocks, transposed = 1, 1, False
+    shape = tuple(tensor.shape)
+    if isinstance(module, _ConvNd) and key == "weight":
+        groups = module.groups
+        transposed = isinstance(module, _ConvTransposeNd)
+        if transposed:
+            shape = (shape[1] * groups, shape[0] // groups, *shape[2:])
+    elif isinstance(module, nn.RNNBase) and not key.startswith("weight_hr"):
+        blocks = _GATES[module.mode]
+    elif isinstance(module, nn.LSTMCell):
+        blocks = _GATES["LSTM"]
+    elif isinstance(module, nn.GRUCell):
+        blocks = _GATES["GRU"]
+    elif isinstance(module, nn.MultiheadAttention) and key in ("in_proj_weight", "in_proj_bias"):
+        blocks = 3  # query, key and value
+    if shape:
+        shape = (shape[0] // blocks, *shape[1:])
+    fan_in, fan_out = fans(shape, groups)
+    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, *nonlinearity)
+
+
+def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int | None, int | None]:
+    """fan_in and fan_out of a block (out, in / groups, *kernel); (None, None) below two dimensions.
+
+    fan_in counts the inputs that one output unit sees, fan_out the outputs that one input unit feeds:
+    in a grouped convolution both stay within the group.
+    """
+    if len(shape) < 2:
+        return None, None
+    receptive_field = prod(shape[2:])
+    return shape[1] * receptive_field, shape[0] // groups * receptive_field

@@ -1,0 +1,41 @@
+"""The control: what a module does to itself, `reset_parameters`, redrawn from the run's generator."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.utils import parametrize
+
+from initbench.init.layer import Layer
+
+
+def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
+    """Fill with what the module's own `reset_parameters` draws.
+
+    The draw is made on a CPU copy under a seed taken from `generator`, so neither the device nor torch's
+    global generator matters, and the module's other parameters and buffers stay untouched.
+    A parameter whose module has no such method (a class token, a layer scale) keeps its value.
+    """
+    if reset_of(layer.module) is None:
+        tensor.copy_(getattr(layer.module, layer.key))
+        return
+    module = copy.deepcopy(layer.module).cpu()
+    if parametrize.is_parametrized(module):
+        # reset_parameters would write to a temporary: the weight is recomputed at each access.
+        for key in list(module.parametrizations):  # type: ignore[arg-type]
+            parametrize.remove_parametrizations(module, key)
+    reset = reset_of(module)
+    assert reset is not None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        reset()
+    tensor.copy_(getattr(module, layer.key))
+
+
+def reset_of(module: nn.Module) -> Callable[[], object] | None:
+    """The module's own initialization; nn.MultiheadAttention has it under a private name."""
+    reset: Callable[[], object] | None = getattr(module, "reset_parameters", None) or getattr(
+        module, "_reset_parameters", None
+    )
+    return reset

@@ -1,0 +1,132 @@
+"""The variance family: zero-mean draws whose variance is set by the fans and a gain."""
+
+import math
+
+from torch import Generator, Tensor
+from torch.nn import init
+
+from initbench.errors import unknown
+from initbench.init.gain import calculate_gain
+from initbench.init.layer import Layer
+
+MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
+DISTRIBUTIONS = ("normal", "truncated_normal", "uniform")
+
+# Standard deviation of a standard normal truncated to (-2, 2):
+# scipy.stats.truncnorm.std(a=-2, b=2, loc=0, scale=1).
+_TRUNCATED_STD = 0.87962566103423978
+
+
+def resolve_gain(layer: Layer, gain: float | None, nonlinearity: str | None, a: float | None) -> float:
+    """`gain` itself, else that of `nonlinearity`, else that of the model's nonlinearity."""
+    if gain is not None:
+        return gain
+    return calculate_gain(nonlinearity or layer.nonlinearity, layer.negative_slope if a is None else a)
+
+
+def variance_scaling_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    gain: float = 1.0,
+    mode: str = "fan_in",
+    distribution: str = "truncated_normal",
+) -> None:
+    """Variance gain^2 / n with n the chosen fan (Glorot & Bengio 2010, He et al. 2015, in one formula).
+
+    mode: fan_in, fan_out, fan_avg = (fan_in + fan_out) / 2 or fan_geo_avg = sqrt(fan_in * fan_out).
+    distribution: normal; truncated_normal, cut at two standard deviations and rescaled so that the
+    variance is still the one asked for; uniform on +-sqrt(3 * variance).
+    Raises ValueError for an unknown mode or distribution, and for a tensor without fans.
+    """
+    if layer.fan_in is None or layer.fan_out is None:
+        raise ValueError(f"{layer.name} has shape {layer.shape}: fans need at least two dimensions")
+    fan_in, fan_out = layer.fan_in, layer.fan_out
+    fan = {
+        "fan_in": fan_in,
+        "fan_out": fan_out,
+        "fan_avg": (fan_in + fan_out) / 2,
+        "fan_geo_avg": math.sqrt(fan_in * fan_out),
+    }
+    if mode not in fan:
+        raise unknown("mode", mode, MODES)
+    std = gain / math.sqrt(fan[mode])
+    if distribution == "normal":
+        init.normal_(tensor, 0.0, std, generator)
+    elif distribution == "truncated_normal":
+        std /= _TRUNCATED_STD
+        init.trunc_normal_(tensor, 0.0, std, -2 * std, 2 * std, generator)
+    elif distribution == "uniform":
+        bound = math.sqrt(3.0) * std
+        init.uniform_(tensor, -bound, bound, generator)
+    else:
+        raise unknown("distribution", distribution, DISTRIBUTIONS)
+
+
+def xavier_uniform_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    gain: float | None = 1.0,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> None:
+    """U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
+    gain = resolve_gain(layer, gain, nonlinearity, a)
+    variance_scaling_(tensor, layer, generator, gain=gain, mode="fan_avg", distribution="uniform")
+
+
+def xavier_normal_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    gain: float | None = 1.0,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> None:
+    """N(0, gain^2 * 2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12)."""
+    gain = resolve_gain(layer, gain, nonlinearity, a)
+    variance_scaling_(tensor, layer, generator, gain=gain, mode="fan_avg", distribution="normal")
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    mode: str = "fan_in",
+    gain: float | None = None,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> None:
+    """U(-b, b) with b = gain * sqrt(3 / fan) (He et al. 2015, eq. 10 and 14)."""
+    gain = resolve_gain(layer, gain, nonlinearity, a)
+    variance_scaling_(tensor, layer, generator, gain=gain, mode=mode, distribution="uniform")
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    mode: str = "fan_in",
+    gain: float | None = None,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> None:
+    """N(0, gain^2 / fan) (He et al. 2015, eq. 10 and 14)."""
+    gain = resolve_gain(layer, gain, nonlinearity, a)
+    variance_scaling_(tensor, layer, generator, gain=gain, mode=mode, distribution="normal")
+
+
+def lecun_uniform_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
+    """U(+-sqrt(3 / fan_in)) (LeCun et al. 1998, Efficient BackProp, section 4.6); as in JAX and Keras."""
+    variance_scaling_(tensor, layer, generator, distribution="uniform")
+
+
+def lecun_normal_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
+    """Truncated normal of variance 1 / fan_in (LeCun et al. 1998; Klambauer et al. 2017); as in JAX and Keras."""
+    variance_scaling_(tensor, layer, generator, distribution="truncated_normal")

@@ -1,0 +1,29 @@
+"""Loss and accuracy summed on the device, fetched when they are wanted: no host-device sync in a step."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+class Meter:
+    """Sums over samples since the last `compute`."""
+
+    def __init__(self) -> None:
+        self._sums: Tensor | None = None  # (loss, correct, samples), float64 where the device has it
+
+    @torch.no_grad()
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add one batch: its mean loss (a scalar), logits (N, classes) and labels (N,)."""
+        count = len(labels)
+        correct = (logits.argmax(dim=1) == labels).sum()
+        sums = torch.stack([loss.detach().float() * count, correct.float(), correct.new_tensor(count).float()])
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def compute(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Mean loss and accuracy, summed over processes by `reduce`; starts anew."""
+        if self._sums is None:
+            raise RuntimeError("a meter was read before any batch")
+        loss, correct, count = reduce(self._sums).tolist()
+        self._sums = None
+        return {"loss": loss / count, "accuracy": correct / count}

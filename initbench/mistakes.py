@@ -1,0 +1,28 @@
+"""What the user got wrong, in one message: our own refusals and Hydra's, the latter with the nearest match."""
+
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from initbench.errors import nearest
+
+
+class UserMistake(ValueError):  # noqa: N818 - it is the user's, not an error of the program
+    """A config that cannot be run. The message is for the user; nothing was trained or written."""
+
+
+def explain(error: Exception) -> str:
+    """The message for a refused config: Hydra's own list of options, and what the user may have meant."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return (
+            f"unknown option {group}={option}.{nearest(option, error.options)} "
+            f"Available in {group}: {', '.join(sorted(error.options))}"
+        )
+    cause = error.__cause__
+    if isinstance(cause, ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
+        keys = [str(key) for key in cause.parent_node]
+        where = str(cause.full_key).rpartition(".")[0] or "the config"
+        return f"unknown key {cause.full_key}.{nearest(str(cause.key), keys)} Keys of {where}: {', '.join(keys)}"
+    lines = [str(error), str(cause) if isinstance(cause, OmegaConfBaseException) else ""]
+    return " ".join(line for text in lines for line in text.split("\n") if line.strip())

@@ -1,0 +1,105 @@
+"""The LightningModule: one classifier under one initializer.
+
+Lightning 2.6 has traps for whoever initializes in `on_fit_start`; each is a test:
+- A resumed checkpoint's weights are restored *before* the hook, so the checkpoint says `initialized`.
+- The optimizer and DistributedDataParallel already hold the parameters, so all writes are in place.
+- DDP broadcast the weights before the hook, so every rank must draw the same numbers by itself.
+- Callbacks' `on_fit_start` runs first: what looks at the initial weights belongs after this hook.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from initbench.init import Initializer, fill, rows, weights_digest
+from initbench.meter import Meter
+
+_SAVED = ("initialized", "init_table", "initial_weights", "seconds_init")
+Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
+
+
+class Classifier(L.LightningModule):
+    """Trains `model` on cross entropy; evaluation sums stay on the device until someone asks for them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        initializer: Initializer,
+        optimizer: Callable[[nn.Module], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler],
+        *,
+        seed: int = 0,
+        compile: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        # Before the optimizer and DDP see the parameters: a later move would leave DDP's buckets behind.
+        self.model = model.to(memory_format=self.memory_format)
+        self.initializer = initializer
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.seed = seed
+        self.compile_model = compile
+        self.initialized = False
+        self.init_table: list[dict[str, Any]] = []
+        self.initial_weights = ""
+        self.seconds_init = 0.0
+        self.meters = {stage: Meter() for stage in ("train", "val", "test")}
+
+    def on_fit_start(self) -> None:
+        """Apply the initializer, once in a run's life."""
+        if not self.initialized:
+            started = time.perf_counter()
+            assignments = self.initializer.plan(self.model)
+            fill(assignments, self.seed)
+            self.seconds_init = time.perf_counter() - started
+            self.init_table = rows(assignments)
+            self.initial_weights = weights_digest(self.model)
+            self.initialized = True
+        if self.compile_model:
+            self.model.compile()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name in _SAVED:
+            checkpoint[name] = getattr(self, name)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name in _SAVED:
+            setattr(self, name, checkpoint[name])
+
+    def on_train_start(self) -> None:
+        # Dropout's stream must not depend on how many numbers the model's constructor happened to draw.
+        torch.manual_seed(self.seed)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images.contiguous(memory_format=self.memory_format))
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "test")
+
+    def _step(self, batch: Batch, stage: str) -> Tensor:
+        images, labels = batch
+        logits = self(images)
+        loss = F.cross_entropy(logits, labels)
+        self.meters[stage].update(loss, logits, labels)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(self.model)
+        schedule = {"scheduler": self.make_scheduler(optimizer), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

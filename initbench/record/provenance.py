@@ -1,0 +1,70 @@
+"""Where numbers come from: versions, commit, hardware, command."""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("initbench", "torch", "torchvision", "lightning", "hydra-core", "numpy", "timm", "wandb")
+
+
+def provenance() -> dict[str, Any]:
+    """Everything about this process that a reader may need to repeat its numbers."""
+    import torch
+
+    cuda = torch.cuda.is_available()
+    return {
+        **_machine(),
+        "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
+        "threads": torch.get_num_threads(),
+        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "pid": os.getpid(),
+    }
+
+
+@cache
+def _machine() -> dict[str, Any]:
+    return {
+        "versions": {"python": platform.python_version(), **_versions()},
+        "git": _git(),
+        "hostname": platform.node(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # timm is optional
+    return found
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit of the working directory, where the user's own code lies; None outside a repository."""
+    try:
+        commit = _run("git", "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_run("git", "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()  # not Linux
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")

@@ -1,0 +1,74 @@
+"""Signatures: which configs are the same run, which runs may be compared, and what an initializer is called."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import yaml
+
+from initbench import CONF
+
+# What can change the numbers of a run. Everything else in a config (study, loggers, folders, launchers,
+# progress bars) leaves them as they are.
+_COUNTED = ("init", "model", "data", "optimizer", "scheduler", "trainer", "seed")
+# Where the same images lie, and how they reach the device, in the same order either way.
+_UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
+
+
+def counted(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a resolved config that the signature is made of."""
+    part = {key: config[key] for key in _COUNTED}
+    part["data"] = {key: value for key, value in part["data"].items() if key not in _UNCOUNTED_IN_DATA}
+    return part
+
+
+def signature(config: Mapping[str, Any]) -> str:
+    """Ten hex digits for a run: equal for configs that must give the same numbers."""
+    return _digest(counted(config))
+
+
+def setting(config: Mapping[str, Any]) -> str:
+    """Ten hex digits for all but initializer and seed: runs with equal settings may be compared."""
+    part = counted(config)
+    del part["init"], part["seed"]
+    return _digest(part)
+
+
+def init_label(init: Mapping[str, Any]) -> str:
+    """The initializer's name with what differs from its file: `orthogonal(gain=2)`."""
+    standard = _standard_init(str(init["name"]))
+    if standard is None:
+        return str(init["name"])
+    changed = [
+        f"{key}={_compact(value)}"
+        for key, value in init.items()
+        if key != "name" and (key not in standard or standard[key] != value)
+    ]
+    return f"{init['name']}({', '.join(changed)})" if changed else str(init["name"])
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """Readable and safe as a file name: `lenet-mnist_mini-orthogonal-seed0`, at most 100 characters."""
+    label = init_label(config["init"])
+    name = f"{config['model']['name']}-{config['data']['name']}-{label}-seed{config['seed']}"
+    return re.sub(r"[^\w.=+-]+", "_", name).strip("_")[:100]
+
+
+@cache
+def _standard_init(name: str) -> dict[str, Any] | None:
+    path = CONF / "init" / f"{name}.yaml"
+    if not path.exists():
+        return None  # from a folder of the user's own: its name is all there is to compare
+    shared: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())["init"]
+    return {**shared, **yaml.safe_load(path.read_text())}
+
+
+def _compact(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":")).replace('"', "")
+
+
+def _digest(part: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:10]

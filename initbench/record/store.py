@@ -1,0 +1,105 @@
+"""A run's folder: `<runs_dir>/<study>/<name>-<signature>/`, written atomically, file by file.
+
+record.json says what was run and what came of it; history.parquet has a row a logged step; layers.parquet
+a row a parameter.
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from initbench.record.signature import init_label, run_name, setting, signature
+
+SCHEMA = 1
+COMPLETE = ("finished", "diverged")  # outcomes that a second start would only repeat
+
+
+class Store:
+    """The folder of one config's run. Nothing is created before the first write."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.signature = signature(config)
+        self.name = run_name(config)
+        self.folder = Path(config["runs_dir"]) / config["study"] / f"{self.name}-{self.signature}"
+
+    def read(self) -> dict[str, Any] | None:
+        """The record as it stands, None where there is none."""
+        try:
+            record: dict[str, Any] = json.loads((self.folder / "record.json").read_text())
+        except FileNotFoundError:
+            return None
+        return record
+
+    def write(self, status: str, **parts: Any) -> dict[str, Any]:
+        """Write record.json and return it. `status`: running, finished, diverged or failed."""
+        record = {
+            "schema": SCHEMA,
+            "status": status,
+            "study": self.config["study"],
+            "name": self.name,
+            "signature": self.signature,
+            "setting": setting(self.config),
+            "init": init_label(self.config["init"]),
+            "seed": self.config["seed"],
+            **parts,
+            "config": self.config,
+        }
+        text = json.dumps(finite(record), indent=1, allow_nan=False)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(self.folder / "record.json", text.encode())
+        return record
+
+    def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write `<name>.parquet`, a row a mapping; keys that a row lacks are null."""
+        # Here and not above: reading a record must not cost the import of pyarrow.
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        table = pa.table({key: [row.get(key) for row in rows] for key in columns})
+        sink = pa.BufferOutputStream()
+        parquet.write_table(table, sink)
+        atomic_write(self.folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+
+
+def check_writable(runs_dir: str | Path) -> None:
+    """Raise ValueError unless folders can be made under `runs_dir`; leaves nothing behind."""
+    existing = Path(runs_dir).absolute()
+    while not existing.exists():
+        existing = existing.parent
+    try:
+        with NamedTemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise ValueError(f"runs_dir {str(runs_dir)!r} is not writable: {error.strerror}") from error
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Replace `path` as a whole: a reader, or a crash, sees the old content or the new one, never a part."""
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    # NamedTemporaryFile makes files that only their owner may read.
+    path.chmod(0o644)
+
+
+def finite(value: Any) -> Any:
+    """The same tree with NaN and infinities as None: JSON has neither."""
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,206 @@
+"""One run: from a composed config to its record."""
+
+import logging
+import traceback
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import torch
+from torch import nn
+
+from initbench import data, logger, model, optimizer, trainer
+from initbench.callbacks.history import History
+from initbench.callbacks.init_table import InitTable
+from initbench.callbacks.progress import ProgressBar
+from initbench.data import ImageDataModule
+from initbench.distributed import spawn
+from initbench.init import Initializer
+from initbench.instantiate import instantiate
+from initbench.mistakes import UserMistake
+from initbench.module import Classifier
+from initbench.record.convergence import convergence, time_to_targets
+from initbench.record.flat import numbers
+from initbench.record.provenance import provenance
+from initbench.record.store import Store, check_writable
+
+
+# Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+# Lightning 2.6 still asks torch's pytree in a way that torch 2.13 deprecated; nothing for our users to mend.
+warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+
+
+@dataclass
+class Experiment:
+    datamodule: ImageDataModule
+    classifier: Classifier
+    total_steps: int
+
+
+def run(config: dict[str, Any]) -> dict[str, Any]:
+    """Train one resolved config and return its record, which is also on disk.
+
+    Raises UserMistake before anything is written where the config cannot be run. Any other exception leaves a
+    record with status `failed` and the traceback, and is raised again.
+    """
+    store = Store(config)
+    try:
+        check_writable(config["runs_dir"])
+        processes = trainer.check_devices(config["trainer"])
+        experiment = assemble(config)
+        build_trainer(config, experiment, callbacks=[], loggers=[])
+    except ValueError as error:
+        raise UserMistake(str(error)) from error
+    previous = store.read() or {}
+    attempt = previous.get("attempt", 0) + 1
+    started = {"attempt": attempt, "started_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    store.write("running", **started, provenance=provenance())
+    try:
+        if processes > 1:
+            return spawn(train, processes, config, started)
+        return train(config, started, experiment)
+    except BaseException as error:
+        details = {"reason": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        store.write("failed", **started, **details, provenance=provenance())
+        raise
+
+
+def assemble(config: Mapping[str, Any]) -> Experiment:
+    """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
+    seed = config["seed"]
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be a whole number in [0, 2^32), got {seed!r}")
+    datamodule = data.build(config["data"], seed=seed)
+    # What a constructor draws and no initializer redraws (a class token) depends on the seed alone.
+    L.seed_everything(seed, verbose=False)
+    network = model.build(
+        config["model"],
+        in_channels=datamodule.in_channels,
+        image_size=datamodule.image_size,
+        num_classes=datamodule.num_classes,
+    )
+    initializer = Initializer.from_config(config["init"])
+    initializer.plan(network)
+    total_steps = trainer.total_steps(config["trainer"], datamodule.steps_per_epoch)
+    settings = {key: value for key, value in config["scheduler"].items() if key != "name"}
+    scheduler = partial(instantiate, "scheduler", settings, total_steps=total_steps)
+    scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
+    classifier = Classifier(
+        network,
+        initializer,
+        optimizer.build(config["optimizer"]),
+        scheduler,
+        seed=seed,
+        compile=config["trainer"]["compile"],
+        channels_last=config["trainer"]["channels_last"],
+    )
+    return Experiment(datamodule, classifier, total_steps)
+
+
+def train(
+    config: dict[str, Any], started: dict[str, Any], experiment: Experiment | None = None
+) -> dict[str, Any]:
+    """Fit, evaluate and write the record: on one process, or on each of several (then without `experiment`)."""
+    experiment = experiment or assemble(config)
+    store = Store(config)
+    is_first = L.utilities.rank_zero.rank_zero_only.rank == 0
+    history = History(config["trainer"]["log_every_n_steps"], store if is_first else None)
+    info = logger.RunInfo(
+        folder=store.folder,
+        study=config["study"],
+        name=store.name,
+        tags=[config[group]["name"] for group in ("init", "model", "data")],
+        config=config,
+        signature=store.signature,
+        attempt=started["attempt"],
+        resumed=False,
+    )
+    loggers = logger.build(config["logger"], run=info) if is_first else []
+    callbacks: list[L.Callback] = [history]
+    if is_first:
+        callbacks += [ProgressBar(store.name, history), InitTable(store, config["print_init"])]
+    exit_code = 1
+    try:
+        outcome = fit(build_trainer(config, experiment, callbacks, loggers), experiment, history)
+        record = summarize(config, store, started, experiment, history, outcome)
+        if is_first:
+            logger.summarize(loggers, {"status": record["status"], **numbers(record)})
+        exit_code = 0
+        return record
+    finally:
+        history.flush()
+        logger.close(loggers, exit_code=exit_code)
+
+
+def build_trainer(
+    config: Mapping[str, Any], experiment: Experiment, callbacks: list[L.Callback], loggers: list[Any]
+) -> L.Trainer:
+    return trainer.build(
+        config["trainer"],
+        val_every_n_steps=experiment.datamodule.val_every_n_steps,
+        callbacks=callbacks,
+        loggers=loggers,
+    )
+
+
+def fit(lightning_trainer: L.Trainer, experiment: Experiment, history: History) -> dict[str, Any]:
+    """Train; unless the run diverged, evaluate once more at the end, and read the test set, once."""
+    classifier, datamodule = experiment.classifier, experiment.datamodule
+    lightning_trainer.fit(classifier, datamodule=datamodule)
+    if history.diverged:
+        return {"status": "diverged", "reason": history.diverged, "test": {}}
+    if not history.evaluated_at(lightning_trainer.global_step):
+        lightning_trainer.validate(classifier, datamodule=datamodule, verbose=False)
+    if history.diverged:
+        return {"status": "diverged", "reason": history.diverged, "test": {}}
+    lightning_trainer.test(classifier, datamodule=datamodule, verbose=False)
+    reduce = partial(lightning_trainer.strategy.reduce, reduce_op="sum")
+    return {"status": "finished", "reason": None, "test": classifier.meters["test"].compute(reduce)}
+
+
+def summarize(
+    config: Mapping[str, Any],
+    store: Store,
+    started: dict[str, Any],
+    experiment: Experiment,
+    history: History,
+    outcome: dict[str, Any],
+) -> dict[str, Any]:
+    """The finished record; written by the first process."""
+    classifier, datamodule = experiment.classifier, experiment.datamodule
+    diverged = outcome["status"] == "diverged"
+    targets = time_to_targets(
+        history.rows,
+        datamodule.targets,
+        seconds_init=classifier.seconds_init,
+        reason="diverged" if diverged else "budget",
+    )
+    latest = {key: history.latest.get(key) for key in ("train/loss", "train/accuracy")}
+    results = {
+        **convergence(history.rows, datamodule.num_classes),
+        **latest,
+        **{f"test/{name}": value for name, value in outcome["test"].items()},
+    }
+    parts = {
+        **started,
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "reason": outcome["reason"],
+        "results": results,
+        "targets": targets,
+        "steps": history.rows[-1]["step"] if history.rows else 0,
+        "total_steps": experiment.total_steps,
+        "seconds_init": classifier.seconds_init,
+        "seconds_train": history.seconds,
+        "initial_weights": classifier.initial_weights,
+        "device": str(classifier.trainer.strategy.root_device),
+        "provenance": provenance(),
+    }
+    if history.store is None:
+        return {"status": outcome["status"], **parts}
+    history.flush()
+    return store.write(outcome["status"], **parts)

@@ -1,0 +1,69 @@
+"""One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
+
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+from rich.markup import escape
+
+from initbench.console import console, errors
+from initbench.mistakes import UserMistake
+from initbench.record.store import COMPLETE, Store
+
+STYLES = {"finished": "green", "diverged": "yellow", "failed": "red"}
+
+
+def run_job(config: DictConfig) -> float | None:
+    """Run one composed config unless its record is complete; return its best validation accuracy.
+
+    Alone, a config that cannot be run raises UserMistake and a crash its own exception. In a sweep both are
+    recorded as failed, and the sweep goes on.
+    """
+    try:
+        resolved: dict[str, Any] = OmegaConf.to_container(  # type: ignore[assignment]
+            config, resolve=True, throw_on_missing=True
+        )
+    except MissingMandatoryValue as error:
+        raise UserMistake(f"{error.full_key} has no value yet: give one, {error.full_key}=...") from error
+    store = Store(resolved)
+    record = store.read()
+    if record is not None and record["status"] in COMPLETE:
+        _say(record, "already ")
+    else:
+        record = _run(resolved, store)
+    best: float | None = record.get("results", {}).get("val/best_accuracy")
+    return best
+
+
+def _run(config: dict[str, Any], store: Store) -> dict[str, Any]:
+    with console.status("loading"):
+        from initbench.run import run  # torch and Lightning take seconds
+    in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
+    try:
+        record = run(config)
+    except UserMistake as mistake:
+        if not in_sweep:
+            raise
+        record = store.write("failed", reason=f"refused: {mistake}")
+    except Exception as error:
+        if not in_sweep:
+            raise
+        record = store.read() or store.write("failed", reason=f"{type(error).__name__}: {error}")
+    _say(record)
+    return record
+
+
+def _say(record: dict[str, Any], already: str = "") -> None:
+    status = record["status"]
+    to = errors if status == "failed" else console
+    results = record.get("results", {})
+    facts = [f"[{STYLES.get(status, 'none')}]{already}{status}[/]"]
+    if results.get("test/accuracy") is not None:
+        facts.append(f"test accuracy {results['test/accuracy']:.4f}")
+    if record.get("seconds_train") is not None:
+        facts.append(f"{record['seconds_train']:.1f} s")
+    if record.get("reason"):
+        facts.append(escape(record["reason"].split("\n")[0]))
+    to.print(f"{escape(record['name'])}  {'  '.join(facts)}", soft_wrap=True)

@@ -1,0 +1,95 @@
+"""From the trainer config to a lightning.Trainer, with a user's mistake as one ValueError."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import torch
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+from initbench.errors import nearest
+
+# Keys of conf/trainer/ that are ours; all others are arguments of lightning.Trainer.
+OURS = ("name", "compile", "channels_last", "threads")
+
+
+def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
+    """Optimizer steps of a whole run: all epochs, or max_steps if that comes first.
+
+    Raises ValueError where neither is positive.
+    """
+    max_epochs, max_steps = config["max_epochs"] or 0, config["max_steps"]
+    updates_per_epoch = -(-steps_per_epoch // config.get("accumulate_grad_batches", 1))
+    bounds = [bound for bound in (max_epochs * updates_per_epoch, max_steps) if bound > 0]
+    if not bounds:
+        raise ValueError(f"trainer.max_epochs={max_epochs} and max_steps={max_steps}: one must be positive")
+    return min(bounds)
+
+
+def build(
+    config: Mapping[str, Any], *, val_every_n_steps: int, callbacks: list[L.Callback], loggers: list[Logger]
+) -> L.Trainer:
+    """The Trainer. Raises ValueError for an argument or value that it does not take, devices included."""
+    set_threads(config["threads"])
+    arguments = {key: value for key, value in config.items() if key not in OURS}
+    try:
+        trainer = L.Trainer(
+            **arguments,
+            strategy=_strategy(config["devices"]),
+            callbacks=callbacks,
+            logger=loggers or False,
+            # Validation at a fixed cadence in steps, whatever an epoch is; before the first step too.
+            val_check_interval=val_every_n_steps * config.get("accumulate_grad_batches", 1),
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=-1,
+            use_distributed_sampler=False,  # the data module shards by itself
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+    except (TypeError, ValueError, RuntimeError, L.utilities.exceptions.MisconfigurationException) as error:
+        raise ValueError(f"trainer: {_explain(error, arguments)}") from error
+    # Lightning turns this on with deterministic=True; it costs a fill of every torch.empty and guards only
+    # against reading memory that was never written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return trainer
+
+
+def check_devices(config: Mapping[str, Any]) -> int:
+    """The number of processes. Raises ValueError where `devices` is no count, or more than there are."""
+    devices = config["devices"]
+    if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
+        raise ValueError(f"trainer.devices must be a whole number of at least 1, got {devices!r}")
+    accelerator = config["accelerator"]
+    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    there = torch.cuda.device_count() if on_gpu else (os.cpu_count() or 1)
+    if devices > there:
+        kind = "GPUs" if on_gpu else "CPU cores, one a process"
+        raise ValueError(f"trainer.devices={devices}, but this machine has {there} {kind}")
+    return devices
+
+
+def set_threads(threads: int | None) -> None:
+    """Use so many CPU threads; None: torch's own choice, one per core. Raises ValueError below 1."""
+    if threads is None:
+        return
+    if threads < 1:
+        raise ValueError(f"trainer.threads must be at least 1, got {threads}")
+    torch.set_num_threads(threads)
+
+
+def _strategy(devices: int) -> str | Strategy:
+    return "auto" if devices == 1 else DDPStrategy(gradient_as_bucket_view=True)
+
+
+def _explain(error: Exception, arguments: Mapping[str, Any]) -> str:
+    message = str(error).replace("\n", " ")
+    if "unexpected keyword argument" in message:
+        wrong = message.rsplit("'", 2)[1]
+        import inspect
+
+        allowed = list(inspect.signature(L.Trainer.__init__).parameters)[1:]
+        return f"lightning.Trainer has no argument {wrong!r}.{nearest(wrong, allowed)}"
+    return message
