@@ -5,7 +5,7 @@ Nothing heavy is imported before a job starts, so that --help and --cfg answer a
 
 import os
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.errors import HydraException
@@ -16,24 +16,36 @@ from initbench import CONF
 from initbench.mistakes import UserMistake, explain
 
 
+_WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def main(config: DictConfig) -> Any:
     from initbench.sweep.job import run_job
 
-    return run_job(config)
+    try:
+        return run_job(config)
+    except UserMistake as mistake:
+        refuse(mistake)
 
 
 def entry() -> None:
-    """Run `main` with a user's mistake as one message and exit code 2; HYDRA_FULL_ERROR=1 shows the traceback."""
-    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    """Run `main`; what Hydra refuses ends like what we refuse."""
+    # argparse takes overrides on one side of -m only; people type it anywhere.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, instead of printing and exiting with 1
     try:
         main()
-    except (UserMistake, HydraException, OmegaConfBaseException) as error:
-        if wants_traceback:
-            raise
-        print(f"initbench: {explain(error)}", file=sys.stderr)
-        sys.exit(2)
+    except (HydraException, OmegaConfBaseException) as error:
+        refuse(error)
+
+
+def refuse(error: Exception) -> NoReturn:
+    """One message and exit code 2; HYDRA_FULL_ERROR=1 in the environment shows the traceback."""
+    if _WANTS_TRACEBACK:
+        raise error
+    print(f"initbench: {explain(error)}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from initbench.errors import nearest
 
@@ -20,7 +20,7 @@ def explain(error: Exception) -> str:
             f"Available in {group}: {', '.join(sorted(error.options))}"
         )
     cause = error.__cause__
-    if isinstance(cause, ConfigKeyError) and isinstance(cause.parent_node, DictConfig):
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node]
         where = str(cause.full_key).rpartition(".")[0] or "the config"
         return f"unknown key {cause.full_key}.{nearest(str(cause.key), keys)} Keys of {where}: {', '.join(keys)}"

@@ -49,7 +49,8 @@ def parameter_groups(model: nn.Module, weight_decay: float, decay: str) -> list[
             else [found.tensor]
         )
         roles.update({id(tensor): found.role for tensor in tensors})
-    decayed, spared = [], []
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
     for parameter in model.parameters():
         if parameter.requires_grad:
             is_decayed = decay == "all" or roles[id(parameter)] in DECAYED

@@ -1,11 +1,11 @@
 """One run: from a composed config to its record."""
 
 import logging
+import os
 import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -26,8 +26,7 @@ from initbench.module import Classifier
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
 from initbench.record.provenance import provenance
-from initbench.record.store import Store, check_writable
-
+from initbench.record.store import Store, check_writable, now
 
 # Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -49,6 +48,24 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     record with status `failed` and the traceback, and is raised again.
     """
     store = Store(config)
+    attempt = (store.read() or {}).get("attempt", 0) + 1
+    started = {"attempt": attempt, "started_at": now()}
+    try:
+        processes, experiment = prepare(config)
+        store.write("running", **started, provenance=provenance())
+        if processes > 1:
+            return spawn(train, processes, config, started)
+        return train(config, started, experiment)
+    except UserMistake:
+        raise
+    except BaseException as error:
+        details = {"reason": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        store.write("failed", **started, **details, provenance=provenance())
+        raise
+
+
+def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
+    """The number of processes and everything that they need; all that a user can get wrong is found here."""
     try:
         check_writable(config["runs_dir"])
         processes = trainer.check_devices(config["trainer"])
@@ -56,18 +73,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         build_trainer(config, experiment, callbacks=[], loggers=[])
     except ValueError as error:
         raise UserMistake(str(error)) from error
-    previous = store.read() or {}
-    attempt = previous.get("attempt", 0) + 1
-    started = {"attempt": attempt, "started_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    store.write("running", **started, provenance=provenance())
-    try:
-        if processes > 1:
-            return spawn(train, processes, config, started)
-        return train(config, started, experiment)
-    except BaseException as error:
-        details = {"reason": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-        store.write("failed", **started, **details, provenance=provenance())
-        raise
+    return processes, experiment
 
 
 def assemble(config: Mapping[str, Any]) -> Experiment:
@@ -102,13 +108,11 @@ def assemble(config: Mapping[str, Any]) -> Experiment:
     return Experiment(datamodule, classifier, total_steps)
 
 
-def train(
-    config: dict[str, Any], started: dict[str, Any], experiment: Experiment | None = None
-) -> dict[str, Any]:
+def train(config: dict[str, Any], started: dict[str, Any], experiment: Experiment | None = None) -> dict[str, Any]:
     """Fit, evaluate and write the record: on one process, or on each of several (then without `experiment`)."""
     experiment = experiment or assemble(config)
     store = Store(config)
-    is_first = L.utilities.rank_zero.rank_zero_only.rank == 0
+    is_first = config["trainer"]["devices"] == 1 or os.environ["RANK"] == "0"  # set by spawn
     history = History(config["trainer"]["log_every_n_steps"], store if is_first else None)
     info = logger.RunInfo(
         folder=store.folder,
@@ -120,7 +124,10 @@ def train(
         attempt=started["attempt"],
         resumed=False,
     )
-    loggers = logger.build(config["logger"], run=info) if is_first else []
+    try:
+        loggers = logger.build(config["logger"], run=info) if is_first else []
+    except ValueError as error:  # it needs the run's folder, so it cannot be found any earlier
+        raise UserMistake(str(error)) from error
     callbacks: list[L.Callback] = [history]
     if is_first:
         callbacks += [ProgressBar(store.name, history), InitTable(store, config["print_init"])]
@@ -188,7 +195,7 @@ def summarize(
     }
     parts = {
         **started,
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "finished_at": now(),
         "reason": outcome["reason"],
         "results": results,
         "targets": targets,

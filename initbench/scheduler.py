@@ -11,9 +11,7 @@ def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
-def cosine(
-    optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, final_fraction: float
-) -> LRScheduler:
+def cosine(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, final_fraction: float) -> LRScheduler:
     """A linear warm-up over `warmup_fraction` of the steps, then half a cosine down to `final_fraction` * lr."""
     warmup_steps = _warmup_steps(total_steps, warmup_fraction)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
@@ -49,7 +50,7 @@ def build(
             enable_model_summary=False,
             enable_checkpointing=False,
         )
-    except (TypeError, ValueError, RuntimeError, L.utilities.exceptions.MisconfigurationException) as error:
+    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
         raise ValueError(f"trainer: {_explain(error, arguments)}") from error
     # Lightning turns this on with deterministic=True; it costs a fill of every torch.empty and guards only
     # against reading memory that was never written.

@@ -7,9 +7,8 @@ import pandas as pd
 
 from initbench.record.flat import flat
 
-_FIRST = (
-    "study init model data optimizer lr seed status reason setting signature path started_at finished_at".split()
-)
+_WHAT = ["study", "init", "model", "data", "optimizer", "lr", "seed", "status", "reason", "setting"]
+_WHERE = ["signature", "path", "started_at", "finished_at"]
 
 
 def load_runs(folder: str | Path) -> pd.DataFrame:
@@ -25,7 +24,7 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
         raise ValueError(f"there is no folder {str(folder)!r}")
     records = sorted(folder.rglob("record.json"))
     rows = [flat(json.loads(record.read_text()), record.parent) for record in records]
-    return pd.DataFrame(rows, columns=None if rows else _FIRST)
+    return pd.DataFrame(rows, columns=None if rows else [*_WHAT, *_WHERE])
 
 
 def load_history(path: str | Path) -> pd.DataFrame:

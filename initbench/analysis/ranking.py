@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 from scipy.special import stdtrit
 
@@ -32,8 +33,8 @@ def rank(runs: pd.DataFrame) -> Ranking:
     target = _hardest_reached(runs)
     rows = {}
     for init, group in runs.groupby("init"):
-        accuracy = group.loc[group["status"] == "finished", "test/accuracy"] if "test/accuracy" in group else []
-        mean, half_width = mean_interval(list(accuracy))
+        finished = group[group["status"] == "finished"]
+        mean, half_width = mean_interval(finished["test/accuracy"].tolist() if len(finished) else [])
         ended = group[group["status"].isin(("finished", "diverged"))]
         steps = ended[f"steps_to_{target}"].fillna(math.inf) if target else pd.Series(dtype=float)
         rows[init] = {
@@ -63,28 +64,31 @@ def mean_interval(values: list[float], confidence: float = 0.95) -> tuple[float,
 
 
 def terminal_table(ranking: Ranking) -> Table:
-    """The ranking for the terminal."""
+    """The ranking for the terminal; diverged and failed runs get a column where there are any."""
     target = f"{float(ranking.target):.0%}" if ranking.target else "a target"
+    outcomes = [status for status in ("diverged", "failed") if ranking.table[status].any()]
     table = Table(title=ranking.title, title_justify="left")
-    table.add_column("init")
-    for column in ("test accuracy", "± 95 %", f"reach {target}", "median steps to it", "runs", "diverged", "failed"):
-        table.add_column(column, justify="right")
+    table.add_column("init", no_wrap=True)
+    for column in ("test accuracy", f"reach {target}", "median steps", "runs", *outcomes):
+        table.add_column(column, justify="right", no_wrap=True)
     for init, row in ranking.table.iterrows():
+        interval = "" if math.isnan(row["half_width"]) else f" ± {row['half_width']:.4f}"
         table.add_row(
-            str(init),
-            _number(row["mean"], ".4f"),
-            _number(row["half_width"], ".4f"),
+            escape(str(init)),
+            _number(row["mean"], ".4f") + interval,
             _number(row["hit_rate"], ".0%"),
             "never" if math.isinf(row["median_steps"]) else _number(row["median_steps"], ".0f"),
-            *(str(int(row[key])) if row[key] else "" for key in ("runs", "diverged", "failed")),
+            *(str(int(row[key])) for key in ("runs", *outcomes)),
         )
     return table
 
 
 def _number(value: float, form: str) -> str:
-    return "–" if math.isnan(value) else f"{value:{form}}"
+    return "-" if math.isnan(value) else f"{value:{form}}"
 
 
 def _hardest_reached(runs: pd.DataFrame) -> str | None:
-    targets = [c.removeprefix("steps_to_") for c in runs if c.startswith("steps_to_") and runs[c].notna().any()]
+    targets = [
+        c.removeprefix("steps_to_") for c in map(str, runs) if c.startswith("steps_to_") and runs[c].notna().any()
+    ]
     return max(targets, key=float, default=None)

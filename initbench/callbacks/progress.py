@@ -33,9 +33,7 @@ class ProgressBar(L.Callback):
             disable=not console.is_terminal,
         )
         self._progress.start()
-        self._task = self._progress.add_task(
-            self.description, total=trainer.estimated_stepping_batches, numbers=""
-        )
+        self._task = self._progress.add_task(self.description, total=trainer.estimated_stepping_batches, numbers="")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

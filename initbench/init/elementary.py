@@ -57,9 +57,7 @@ def trunc_normal_(
     init.trunc_normal_(tensor, mean, std, a, b, generator)
 
 
-def sparse_(
-    tensor: Tensor, layer: Layer, generator: Generator, *, sparsity: float = 0.9, std: float = 0.01
-) -> None:
+def sparse_(tensor: Tensor, layer: Layer, generator: Generator, *, sparsity: float = 0.9, std: float = 0.01) -> None:
     """N(0, std^2) with ceil(sparsity * out) entries of each column set to zero (Martens 2010).
 
     A convolution is taken as the matrix out x (in * kernel). Unlike torch.nn.init.sparse_, the places of

@@ -154,6 +154,7 @@ def stream(seed: int, name: str) -> Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
+@torch.no_grad()
 def draw(assignment: Assignment, generator: Generator) -> Tensor:
     """The fp32 CPU tensor that will be copied into the parameter."""
     value = torch.empty(assignment.found.tensor.shape, dtype=torch.float32)

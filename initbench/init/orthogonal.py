@@ -41,7 +41,7 @@ def eye_(tensor: Tensor, layer: Layer, generator: Generator, *, gain: float = 1.
         init.dirac_(tensor, layer.groups)
     else:
         raise ValueError(
-            f"{layer.name} has shape {layer.shape}: the identity is defined on matrices and on 1, 2 and 3-D convolutions"
+            f"{layer.name} has shape {layer.shape}: the identity is defined on matrices and 1, 2 and 3-D convolutions"
         )
     tensor.mul_(gain)
 

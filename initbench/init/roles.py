@@ -51,7 +51,7 @@ def walk(model: nn.Module) -> Iterator[Found]:
                 seen.add(id(parameter))
                 yield Found(prefix + key, module_name, module, key, parameter, role_of(module, key), False)
         if parametrize.is_parametrized(module):
-            for key, originals in module.parametrizations.items():  # type: ignore[union-attr, operator]
+            for key, originals in module.parametrizations.items():
                 own = {id(parameter) for parameter in originals.parameters(recurse=False)}
                 if own and not own & seen:
                     seen |= own

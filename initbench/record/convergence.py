@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -54,7 +55,7 @@ def area(rows: Sequence[Row]) -> float:
     if len(rows) == 1:
         return float(rows[0]["val/accuracy"])
     total = 0.0
-    for left, right in zip(rows, rows[1:], strict=False):
+    for left, right in pairwise(rows):
         total += (right["step"] - left["step"]) * (left["val/accuracy"] + right["val/accuracy"]) / 2
     return total / (rows[-1]["step"] - rows[0]["step"])
 

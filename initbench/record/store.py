@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -65,6 +66,11 @@ class Store:
         sink = pa.BufferOutputStream()
         parquet.write_table(table, sink)
         atomic_write(self.folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+
+
+def now() -> str:
+    """The time, UTC, to the second: as records have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def check_writable(runs_dir: str | Path) -> None:

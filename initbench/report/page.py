@@ -31,7 +31,7 @@ def write_page(study: Path, runs: pd.DataFrame) -> Path:
     sections = [_section(ranking, runs[runs["setting"] == ranking.setting]) for ranking in rankings(runs)]
     page = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{escape(study.name)} – initbench</title><style>{_STYLE}</style>
+<title>{escape(study.name)} - initbench</title><style>{_STYLE}</style>
 <script src="plotly.min.js"></script></head>
 <body><h1>{escape(study.name)}</h1><p>{len(runs)} runs</p>{"".join(reversed(sections))}</body></html>
 """
@@ -64,10 +64,10 @@ def learning_curves(ranking: Ranking, runs: pd.DataFrame) -> go.Figure:
         curve = mean_curve(runs[runs["init"] == init])
         if curve.empty:
             continue
-        band = [*curve["high"], *reversed(curve["low"])]
+        band = [*curve["high"], *curve["low"][::-1]]
         steps = list(curve.index)
         figure.add_scatter(
-            x=[*steps, *reversed(steps)],
+            x=[*steps, *steps[::-1]],
             y=band,
             fill="toself",
             fillcolor=colour,
@@ -114,4 +114,4 @@ def _table(ranking: Ranking) -> str:
         "median_steps": "median steps to it",
     }
     table = ranking.table.rename(columns=names)
-    return str(table.to_html(border=0, float_format="{:.4g}".format, na_rep="–", escape=True))
+    return str(table.to_html(border=0, float_format="{:.4g}".format, na_rep="-", escape=True))

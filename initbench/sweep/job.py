@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from initbench.console import console, errors
 from initbench.mistakes import UserMistake
-from initbench.record.store import COMPLETE, Store
+from initbench.record.store import COMPLETE, Store, now
 
 STYLES = {"finished": "green", "diverged": "yellow", "failed": "red"}
 
@@ -27,6 +27,9 @@ def run_job(config: DictConfig) -> float | None:
         )
     except MissingMandatoryValue as error:
         raise UserMistake(f"{error.full_key} has no value yet: give one, {error.full_key}=...") from error
+    for group, choice in HydraConfig.get().runtime.choices.items():
+        if isinstance(resolved.get(group), dict):
+            resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
     store = Store(resolved)
     record = store.read()
     if record is not None and record["status"] in COMPLETE:
@@ -46,11 +49,11 @@ def _run(config: dict[str, Any], store: Store) -> dict[str, Any]:
     except UserMistake as mistake:
         if not in_sweep:
             raise
-        record = store.write("failed", reason=f"refused: {mistake}")
-    except Exception as error:
+        record = store.write("failed", reason=f"refused: {mistake}", started_at=now())
+    except Exception:
         if not in_sweep:
             raise
-        record = store.read() or store.write("failed", reason=f"{type(error).__name__}: {error}")
+        record = store.read() or {}  # says failed, and holds the traceback
     _say(record)
     return record
 

@@ -1,22 +1,24 @@
 """What a sweep says at its end: the ranking, where the page is, and an exit code that tells the truth."""
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from initbench.console import console, errors
-from initbench.record.store import check_writable
+from initbench.record.store import check_writable, now
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class SweepSummary(Callback):
     """Hydra calls it around a multirun, whatever launches the jobs: all it knows it reads from records."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._started_at = now()
         try:
             check_writable(config.runs_dir)
         except ValueError as error:
@@ -25,18 +27,29 @@ class SweepSummary(Callback):
             sys.exit(2)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        # pandas and plotly are needed here for the first time.
-        from initbench.analysis.frame import load_runs
-        from initbench.analysis.ranking import rankings, terminal_table
-        from initbench.report.page import write_page
-
         study = Path(config.runs_dir) / config.study
-        runs = load_runs(study)
-        for ranking in rankings(runs):
-            console.print(terminal_table(ranking))
-        console.print(f"Learning curves: {write_page(study, runs)}", soft_wrap=True)
-        failed = runs[(runs["status"] == "failed") & (runs["finished_at"] >= self._started_at)]
+        try:
+            runs = summarize(study)
+        except Exception:
+            # Hydra would turn it into a warning and exit with 0. The records are safe: this only reads them.
+            errors.print_exception()
+            sys.exit(1)
+        failed = runs[(runs["status"] == "failed") & (runs["started_at"] >= self._started_at)]
         if len(failed):
             errors.print(f"{len(failed)} runs failed; their records under {study} say why", soft_wrap=True)
             refused = failed["reason"].str.startswith("refused: ").all()
             sys.exit(2 if refused else 1)
+
+
+def summarize(study: Path) -> "pd.DataFrame":
+    """Print a table a setting, write the page of learning curves, say where it is; return the runs."""
+    # pandas and plotly are needed here for the first time.
+    from initbench.analysis.frame import load_runs
+    from initbench.analysis.ranking import rankings, terminal_table
+    from initbench.report.page import write_page
+
+    runs = load_runs(study)
+    for ranking in rankings(runs):
+        console.print(terminal_table(ranking))
+    console.print(f"Learning curves: {write_page(study, runs)}", soft_wrap=True)
+    return runs

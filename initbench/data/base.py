@@ -1,0 +1,68 @@
+"""What a dataset is: four tensors and the names of the classes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def _always() -> bool:
+    return True
+
+
+@dataclass(frozen=True, eq=False)  # compared and hashed by identity: copies on a device are cached per Arrays
+class Arrays:
+    """A dataset on the CPU, checked: square uint8 images (N, C, S, S) and int64 labels (N,) per split.
+
+    The images may be memory-mapped. `is_current` tells a process that has cached them whether the files
+    behind them are still the same.
+
+    Raises ValueError for an empty split, images that are not square uint8 of one shape, labels that do not
+    match the images in number, and labels outside the classes.
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    classes: tuple[str, ...]
+    is_current: Callable[[], bool] = _always
+
+    def __post_init__(self) -> None:
+        _check_split("train", self.train_images, self.train_labels, len(self.classes))
+        _check_split("test", self.test_images, self.test_labels, len(self.classes))
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            shapes = [tuple(images.shape[1:]) for images in (self.train_images, self.test_images)]
+            raise ValueError(f"train images are {shapes[0]} but test images are {shapes[1]}")
+
+    @property
+    def in_channels(self) -> int:
+        return self.train_images.shape[1]
+
+    @property
+    def image_size(self) -> int:
+        return self.train_images.shape[2]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images: what keeping them on a device takes."""
+        return self.train_images.nbytes + self.test_images.nbytes
+
+
+def _check_split(split: str, images: Tensor, labels: Tensor, num_classes: int) -> None:
+    if len(images) == 0:
+        raise ValueError(f"the {split} set is empty")
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
+        got = f"{images.dtype} {tuple(images.shape)}"
+        raise ValueError(f"{split} images must be square uint8 of shape (N, C, S, S), got {got}")
+    if labels.dtype != torch.int64 or labels.shape != (len(images),):
+        got = f"{labels.dtype} {tuple(labels.shape)}"
+        raise ValueError(f"{split} labels must be int64 of shape ({len(images)},), got {got}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"{split} labels must lie in [0, {num_classes - 1}], got [{low}, {high}]")

@@ -1,0 +1,36 @@
+"""TensorBoard event files in `<run folder>/tensorboard`."""
+
+import shutil
+from importlib.util import find_spec
+from typing import Any
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from initbench.logger import RunInfo
+
+
+def event_files(run: RunInfo) -> list[Logger]:
+    """A TensorBoardLogger in a fixed place. A resumed run keeps its events, a fresh attempt drops them."""
+    if find_spec("tensorboard") is None:
+        raise ValueError("logger=tensorboard needs TensorBoard: pip install 'initbench[tensorboard]'")
+    return [EventFiles(run)]
+
+
+class EventFiles(TensorBoardLogger):
+    """A TensorBoardLogger that shows the config beside the final numbers in the HParams tab."""
+
+    def __init__(self, run: RunInfo) -> None:
+        # Flushed every 5 s instead of 120: a killed run keeps the rest.
+        super().__init__(run.folder, name="tensorboard", version="", default_hp_metric=False, flush_secs=5)
+        self._config = run.flat_config
+        if not run.resumed:
+            self._clear()
+
+    def summarize(self, metrics: dict[str, Any]) -> None:
+        """Writes the numbers among `metrics`; TensorBoard's HParams tab has no place for words."""
+        self.log_hyperparams(self._config, {k: v for k, v in metrics.items() if isinstance(v, int | float)})
+
+    @rank_zero_only
+    def _clear(self) -> None:
+        shutil.rmtree(self.log_dir, ignore_errors=True)

@@ -1,0 +1,208 @@
+"""Weights & Biases as a mirror that can neither fail nor block a run.
+
+The run's file is flushed every second, so that a killed process keeps its rows; without a key or a server the
+run is written offline. The first exception is reported in one line, then the run's mirror stays quiet.
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers.logger import DummyLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from initbench.errors import unknown
+from initbench.logger import RunInfo
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+MODES = ("auto", "online", "offline")
+
+
+def mirror(
+    run: RunInfo,
+    *,
+    project: str,
+    entity: str | None,
+    mode: str,
+    init_timeout_s: float,
+    finish_timeout_s: float,
+) -> list[Logger]:
+    """Starts the wandb run `<signature>-<attempt>` in the study's group and wraps it as a Lightning logger.
+
+    Raises ValueError for an unknown mode, a timeout that is not positive (wandb reads 0 as forever), and
+    `mode=online` without an API key.
+    """
+    if mode not in MODES:
+        raise unknown("logger.mode", mode, MODES)
+    for key, value in {"init_timeout_s": init_timeout_s, "finish_timeout_s": finish_timeout_s}.items():
+        if value <= 0:
+            raise ValueError(f"logger.{key}={value}: a positive number of seconds is needed.")
+    settings = {
+        "init_timeout": init_timeout_s,
+        "finish_timeout": finish_timeout_s,
+        "finish_timeout_raises": True,  # with a silent console a cut upload would pass unnoticed
+        "x_transaction_log_flush_interval": 1.0,  # a run killed within wandb's own 15 s lost every row
+        "console": "off",  # captured progress bars help nobody
+        "silent": True,
+    }
+    started = _start(run, mode, project=project, entity=entity, settings=settings)
+    return [WandbMirror(run, project, started)]
+
+
+class WandbMirror(WandbLogger):
+    """A WandbLogger whose calls never raise, ended by `close` and not by Lightning's `finalize`.
+
+    `started` is None on ranks other than zero and where wandb does not work: every call is then ignored.
+    """
+
+    def __init__(self, run: RunInfo, project: str, started: "Run | None") -> None:
+        super().__init__(project=project, save_dir=run.folder, id=_identity(run), experiment=started)
+        self._run = started
+        # WandbLogger puts trainer/global_step in every row, but makes it the x axis only of runs it starts.
+        self._attempt(lambda: self.experiment.define_metric("trainer/global_step"))
+        self._attempt(lambda: self.experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True))
+
+    @property
+    def experiment(self) -> Any:
+        """The wandb run, or a stand-in that ignores every call."""
+        return DummyLogger().experiment if self._experiment is None else self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self._attempt(lambda: super(WandbMirror, self).log_metrics(metrics, step))
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any) -> None:
+        self._attempt(lambda: super(WandbMirror, self).log_hyperparams(params))
+
+    def summarize(self, metrics: dict[str, Any]) -> None:
+        """Writes the final numbers and words to the run's summary, where the dashboard's table has them."""
+        self._attempt(lambda: self.experiment.summary.update(metrics))
+
+    def finalize(self, status: str) -> None:
+        """Does nothing: Lightning calls it after `fit` and again after `test`; rows reach the disk anyway."""
+
+    def close(self, exit_code: int) -> None:
+        """Ends the run, once; a quiet one too, as the dashboard would otherwise show it running."""
+        run, quiet = self._run, self._experiment is None
+        self._run = self._experiment = None
+        if run is None:
+            return
+        try:
+            run.finish(exit_code=exit_code)
+        except Exception as error:
+            if not isinstance(error, TimeoutError):
+                _tear_down()
+            if not quiet:
+                where = shlex.quote(run.settings.sync_dir)
+                _say(f"not all was uploaded ({_reason(error)}). Upload the rest later: wandb sync {where}")
+
+    def _attempt(self, action: Callable[[], object]) -> None:
+        if self._experiment is None:
+            return
+        try:
+            action()
+        except Exception as error:
+            self._experiment = None
+            _say(f"nothing more is logged for this run: {_reason(error)}")
+
+
+class _Process:
+    """What this process has learned, so that its later runs neither wait for it nor repeat it."""
+
+    unreachable = False
+    told = False
+
+
+@rank_zero_only
+def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
+    """The started run; offline where online cannot be had, None where wandb does not work at all."""
+    import wandb
+
+    mode, problem = _choose(run, wanted), ""
+    for choice in (mode, "offline"):
+        try:
+            _mute()
+            return wandb.init(
+                mode=choice,  # type: ignore[arg-type]  # WANDB_MODE may hold any of wandb's own words
+                id=_identity(run),
+                name=run.name,
+                group=run.study,
+                tags=run.tags,
+                config=run.flat_config,
+                dir=run.folder,
+                resume="allow" if run.resumed else None,  # under an old id a fresh start doubles every step
+                reinit="create_new",  # the default hands back a run that is still open
+                **options,
+            )
+        except Exception as error:
+            problem = _reason(error)
+            _tear_down()
+        if choice == "online":
+            _Process.unreachable = True
+            _tell_offline(run, problem)
+    _say(f"this run is not logged: {problem}")
+    return None
+
+
+def _choose(run: RunInfo, wanted: str) -> str:
+    """The mode to start in, found without a prompt and without the network."""
+    import wandb
+
+    mode = os.environ.get("WANDB_MODE", wanted)
+    if mode not in ("auto", "online"):
+        return mode
+    if _Process.unreachable:
+        return "offline"
+    try:
+        _mute()
+        problem = "" if wandb.login(prompt=False, verify=False) else "no API key (`wandb login`)"
+    except Exception as error:
+        problem = _reason(error)
+    if not problem:
+        return "online"
+    if mode == "online":
+        raise ValueError(f"logger.mode=online, but {problem}. logger.mode=auto goes on without it.")
+    _tell_offline(run, problem)
+    return "offline"
+
+
+def _mute() -> None:
+    # A run's own `silent` begins too late: looking for a key prints, and asks the server for the user's name.
+    import wandb
+
+    wandb.setup(wandb.Settings(silent=True))
+
+
+def _tear_down() -> None:
+    """Frees the ids of runs that failed to start, and a service that died: the next run starts a new one."""
+    import wandb
+
+    with suppress(Exception, SystemExit):  # it exits where the service ended badly
+        wandb.teardown()
+
+
+def _identity(run: RunInfo) -> str:
+    return f"{run.signature}-{run.attempt}"
+
+
+def _tell_offline(run: RunInfo, problem: str) -> None:
+    if not _Process.told:
+        _Process.told = True
+        study = shlex.quote(str(run.folder.parent))
+        _say(f"offline: {problem}. Upload later: wandb sync {study}/*/wandb/offline-run-*")
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _say(line: str) -> None:
+    print(f"wandb: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,62 @@
+"""From a config node to a model that is known to fit the data."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+
+def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_classes: int) -> nn.Module:
+    """Instantiate `cfg` (`_target_`, a label `name`, the model's own keys) for images of the given shape.
+
+    A zero batch is sent once through a copy of the model, so that a network too deep for small images is
+    refused here and not in training; the model returned has never run.
+
+    Raises ValueError where the model cannot be constructed, cannot take such images, or does not return
+    scores of shape (batch, num_classes).
+    """
+    node = cfg if isinstance(cfg, DictConfig) else OmegaConf.create(dict(cfg))
+    # Resolved before `name` is dropped: other keys may interpolate it.
+    keys: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment] # of a mapping
+    name = keys.pop("name", None) or keys.get("_target_")
+    shape = f"{in_channels}x{image_size}x{image_size}"
+    data = {"in_channels": in_channels, "image_size": image_size, "num_classes": num_classes}
+    try:
+        model = instantiate(keys, **data, _convert_="all")
+    except InstantiationException as error:
+        # Hydra wraps what the model raised: unknown keys and names, sizes refused by a constructor.
+        reason = error.__cause__ or error
+        if isinstance(reason, ValueError):
+            raise ValueError(f"model {name}: {reason}") from error
+        raise ValueError(f"model {name} cannot be built for {shape} images: {_line(reason)}") from error
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model {name}: its _target_ made a {type(model).__name__}, not an nn.Module")
+    try:
+        output = _scores(model, torch.zeros(2, in_channels, image_size, image_size))
+    except Exception as error:  # whatever a model's own forward raises is the reason to report
+        raise ValueError(f"model {name} cannot take {shape} images: {_line(error)}") from error
+    if output.shape != (2, num_classes):
+        raise ValueError(
+            f"model {name} cannot take {shape} images: for a batch of 2 it returns "
+            f"shape {tuple(output.shape)}, not (2, {num_classes})"
+        )
+    return model
+
+
+def _scores(model: nn.Module, images: Tensor) -> Tensor:
+    """One evaluation forward that leaves neither the model nor torch's global generator changed."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        output = copy.deepcopy(model).eval()(images)
+    if not isinstance(output, Tensor):
+        raise TypeError(f"it returns a {type(output).__name__}, not a tensor of scores")
+    return output
+
+
+def _line(error: BaseException) -> str:
+    """Torch appends stack notes to some messages; their first line is the reason."""
+    return (str(error) or type(error).__name__).splitlines()[0]

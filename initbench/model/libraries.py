@@ -1,0 +1,86 @@
+"""Every classifier of timm and torchvision by its name there; pretrained weights are never loaded."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from initbench.errors import nearest
+
+# Their constructors add a second classifier for training (Szegedy et al., 2015) and warn about their own
+# slow weight initialization.
+_INCEPTIONS = ("googlenet", "inception_v3")
+
+
+def timm_model(*, in_channels: int, image_size: int, num_classes: int, architecture: str, **options: Any) -> nn.Module:
+    """`timm.create_model(architecture, **options)` (Wightman, 2019) for images of this shape.
+
+    The image size is passed on where the architecture is made for one size.
+    Raises ValueError where timm is not installed, for an unknown architecture, and where patches do not
+    tile the image, since timm would then silently drop the image's border.
+    """
+    try:
+        import timm  # optional, and seconds to import
+    except ImportError as error:
+        raise ValueError("timm is not installed: pip install 'initbench[timm]'") from error
+
+    if not timm.is_model(architecture):
+        raise _unknown_architecture("timm", architecture, timm.list_models())
+    published = timm.get_pretrained_cfg(architecture)
+    if published is not None and published.fixed_input_size:
+        options.setdefault("img_size", image_size)
+    model = timm.create_model(architecture, pretrained=False, in_chans=in_channels, num_classes=num_classes, **options)
+    embed = getattr(model, "patch_embed", None)
+    patch, padded = getattr(embed, "patch_size", None), getattr(embed, "dynamic_img_pad", False)
+    if isinstance(patch, tuple) and not padded and any(image_size % side for side in patch):
+        raise ValueError(
+            f"patches of {patch[0]}x{patch[1]} pixels do not tile a {image_size}x{image_size} image; "
+            f"set another, such as +model.patch_size=4"
+        )
+    return model
+
+
+def torchvision_model(
+    *, in_channels: int, image_size: int, num_classes: int, architecture: str, **options: Any
+) -> nn.Module:
+    """`torchvision.models.get_model(architecture, **options)` for images of this shape.
+
+    The first convolution is rebuilt where the images do not have its three channels.
+    Raises ValueError for an unknown architecture.
+    """
+    from torchvision import models  # seconds to import
+
+    names = models.list_models(module=models)
+    if architecture not in names:
+        raise _unknown_architecture("torchvision", architecture, names)
+    if architecture.startswith("vit_"):
+        options.setdefault("image_size", image_size)
+    if architecture.startswith("maxvit_"):
+        options.setdefault("input_size", (image_size, image_size))
+    if architecture in _INCEPTIONS:
+        options |= {"aux_logits": False, "init_weights": False}
+    model: nn.Module = models.get_model(architecture, weights=None, num_classes=num_classes, **options)
+    if in_channels != 3:
+        _rebuild_first_convolution(model, in_channels)
+    return model
+
+
+def _rebuild_first_convolution(model: nn.Module, in_channels: int) -> None:
+    name, conv = next((name, m) for name, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    rebuilt = nn.Conv2d(
+        in_channels,
+        conv.out_channels,
+        kernel_size=conv.kernel_size,  # type: ignore[arg-type] # a pair, annotated as any tuple
+        stride=conv.stride,  # type: ignore[arg-type] # likewise
+        padding=conv.padding,  # type: ignore[arg-type] # likewise
+        bias=conv.bias is not None,
+    )
+    model.set_submodule(name, rebuilt)
+
+
+def _unknown_architecture(library: str, architecture: str, names: Iterable[str]) -> ValueError:
+    # Not errors.unknown: there are too many names to print.
+    listing = {"timm": "timm.list_models('vit*')", "torchvision": "torchvision.models.list_models()"}[library]
+    return ValueError(
+        f"unknown {library} architecture {architecture!r}.{nearest(architecture, names)} {listing} lists all there are"
+    )

@@ -1,0 +1,40 @@
+"""The fully connected network."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from initbench.model.layers import activation, named, norm1d, widths
+
+
+class MLP(nn.Sequential):
+    """Flatten, then `depth` times (linear, norm, activation, dropout), then a linear classifier.
+
+    `width` is one int for all hidden layers or a list with one entry for each; `norm` is none, batch or
+    layer. Without a norm and with `nonlinearity="linear"` it is the deep linear network of
+    Saxe et al. (2014).
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        image_size: int,
+        num_classes: int,
+        depth: int,
+        width: int | Sequence[int],
+        nonlinearity: str = "relu",
+        norm: str = "none",
+        dropout: float = 0,
+        bias: bool = True,
+    ) -> None:
+        sizes = [in_channels * image_size**2, *widths(width, depth, "depth")]
+        layers: dict[str, nn.Module | None] = {"flatten": nn.Flatten()}
+        for index, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
+            layers[f"linear{index}"] = nn.Linear(fan_in, fan_out, bias=bias)
+            layers[f"norm{index}"] = norm1d(norm, fan_out)
+            layers[f"activation{index}"] = activation(nonlinearity)
+            layers[f"dropout{index}"] = nn.Dropout(dropout) if dropout > 0 else None
+        layers["classifier"] = nn.Linear(sizes[-1], num_classes, bias=bias)
+        super().__init__(named(layers))

@@ -1,0 +1,62 @@
+"""A convolutional network of any depth without skip connections: where initialization decides."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+
+from initbench.model.layers import activation, named, norm2d, widths
+
+
+class PlainCNN(nn.Sequential):
+    """`depth` times (3x3 convolution, norm, activation), global average pooling, a linear classifier.
+
+    The convolutions are spread evenly over `stages`; the first of every stage but the first halves the
+    image by stride 2. `width`, the number of channels, is one int or a list with one entry per stage.
+    Constant width and circular padding give the vanilla CNN of Xiao et al. (2018); 16, 32, 64 channels
+    give the plain networks of He et al. (2016). `norm` is none, batch or group; convolutions have a bias
+    where no norm follows to shift them.
+
+    Raises ValueError where there are fewer convolutions than stages.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        image_size: int,
+        num_classes: int,
+        depth: int,
+        width: int | Sequence[int],
+        stages: int = 3,
+        nonlinearity: str = "relu",
+        norm: str = "none",
+        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+    ) -> None:
+        if not 1 <= stages <= depth:
+            raise ValueError(f"stages must be between 1 and depth ({depth}), not {stages}")
+        # Convolutions per stage: the remainder goes to the first stages.
+        counts = [depth // stages + (stage < depth % stages) for stage in range(stages)]
+        layers: dict[str, nn.Module | None] = {}
+        channels, index = in_channels, 0
+        for stage, out_channels in enumerate(widths(width, stages, "stages")):
+            for block in range(counts[stage]):
+                index += 1
+                layers[f"conv{index}"] = nn.Conv2d(
+                    channels,
+                    out_channels,
+                    kernel_size=3,
+                    stride=2 if stage > 0 and block == 0 else 1,
+                    padding=1,
+                    padding_mode=padding_mode,
+                    bias=norm == "none",
+                )
+                layers[f"norm{index}"] = norm2d(norm, out_channels)
+                layers[f"activation{index}"] = activation(nonlinearity)
+                channels = out_channels
+        layers |= {
+            "pool": nn.AdaptiveAvgPool2d(1),
+            "flatten": nn.Flatten(),
+            "classifier": nn.Linear(channels, num_classes),
+        }
+        super().__init__(named(layers))

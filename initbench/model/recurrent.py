@@ -1,0 +1,53 @@
+"""Recurrent networks that read an image row by row (the sequential MNIST of Le et al., 2015, by rows)."""
+
+from torch import Tensor, nn
+
+
+class RowClassifier(nn.Module):
+    """Runs a recurrent network over the rows from top to bottom and classifies its last state.
+
+    `recurrent` must be batch-first and take image_size * in_channels features per step.
+    """
+
+    def __init__(self, recurrent: nn.RNNBase, num_classes: int) -> None:
+        super().__init__()
+        self.recurrent = recurrent
+        self.classifier = nn.Linear(recurrent.hidden_size, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, channels, height, width) to (batch, num_classes)."""
+        rows = images.permute(0, 2, 3, 1).flatten(start_dim=2)
+        states, _ = self.recurrent(rows)
+        return self.classifier(states[:, -1])
+
+
+def rnn(
+    *,
+    in_channels: int,
+    image_size: int,
+    num_classes: int,
+    hidden_size: int,
+    num_layers: int = 1,
+    nonlinearity: str = "tanh",
+) -> RowClassifier:
+    """The simple recurrent network (Elman, 1990); with relu it is the IRNN of Le et al. (2015).
+
+    Raises ValueError for a nonlinearity other than tanh and relu.
+    """
+    size = image_size * in_channels
+    cells = nn.RNN(size, hidden_size, num_layers, nonlinearity=nonlinearity, batch_first=True)
+    return RowClassifier(cells, num_classes)
+
+
+def lstm(
+    *, in_channels: int, image_size: int, num_classes: int, hidden_size: int, num_layers: int = 1
+) -> RowClassifier:
+    """Long short-term memory (Hochreiter & Schmidhuber, 1997; forget gate: Gers et al., 2000)."""
+    size = image_size * in_channels
+    return RowClassifier(nn.LSTM(size, hidden_size, num_layers, batch_first=True), num_classes)
+
+
+def gru(*, in_channels: int, image_size: int, num_classes: int, hidden_size: int, num_layers: int = 1) -> RowClassifier:
+    """Gated recurrent units (Cho et al., 2014)."""
+    size = image_size * in_channels
+    return RowClassifier(nn.GRU(size, hidden_size, num_layers, batch_first=True), num_classes)

@@ -1,0 +1,50 @@
+"""VGG for small images: the convolutions of the paper, one linear classifier."""
+
+from torch import nn
+
+from initbench.errors import unknown
+from initbench.model.layers import activation, named, norm2d
+
+# Convolutions in each of the five stages: configurations A, B, D, E of Simonyan & Zisserman (2015), Table 1.
+_STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+_CHANNELS = (64, 128, 256, 512, 512)
+
+
+class VGG(nn.Sequential):
+    """VGG-11, 13, 16 or 19: 3x3 convolutions with bias, a 2x2 max pool after each stage.
+
+    As usual on CIFAR, the paper's three fully connected layers (made for 7x7 maps) are one. Pools round
+    up, so that 28x28 images end, like 32x32, in one pixel; what larger images leave is averaged.
+    `norm` is none, batch or group.
+
+    Raises ValueError for an unknown depth.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        image_size: int,
+        num_classes: int,
+        depth: int,
+        nonlinearity: str = "relu",
+        norm: str = "none",
+    ) -> None:
+        if depth not in _STAGES:
+            raise unknown("vgg depth", depth, map(str, _STAGES))
+        layers: dict[str, nn.Module | None] = {}
+        channels, index = in_channels, 0
+        for stage, (count, out_channels) in enumerate(zip(_STAGES[depth], _CHANNELS, strict=True), start=1):
+            for _ in range(count):
+                index += 1
+                layers[f"conv{index}"] = nn.Conv2d(channels, out_channels, kernel_size=3, padding=1)
+                layers[f"norm{index}"] = norm2d(norm, out_channels)
+                layers[f"activation{index}"] = activation(nonlinearity)
+                channels = out_channels
+            layers[f"pool{stage}"] = nn.MaxPool2d(2, ceil_mode=True)
+        layers |= {
+            "average": nn.AdaptiveAvgPool2d(1),
+            "flatten": nn.Flatten(),
+            "classifier": nn.Linear(channels, num_classes),
+        }
+        super().__init__(named(layers))

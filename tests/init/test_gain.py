@@ -1,0 +1,54 @@
+"""Gains against torch's table and against the property that defines them."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from initbench.init.gain import NONLINEARITIES, TORCH_TABLE, calculate_gain, nonlinearity_of
+
+
+@pytest.mark.parametrize("name", TORCH_TABLE)
+def test_torchs_table_is_torchs(name: str) -> None:
+    assert calculate_gain(name) == nn.init.calculate_gain(name)  # type: ignore[arg-type]
+
+
+def test_leaky_relu_depends_on_its_slope() -> None:
+    assert calculate_gain("leaky_relu", 1.0) == pytest.approx(1.0)
+    assert calculate_gain("leaky_relu", 0.0) == pytest.approx(math.sqrt(2))
+
+
+@pytest.mark.parametrize(
+    "module", [nn.GELU(), nn.SiLU(), nn.Mish(), nn.ELU(), nn.Softplus(), nn.Hardswish(), nn.ReLU6()]
+)
+def test_gain_keeps_the_second_moment(module: nn.Module) -> None:
+    """phi(z) scaled by the gain has second moment 1, up to the error of ten million samples."""
+    z = torch.randn(10_000_000, generator=torch.Generator().manual_seed(0))
+    gain = calculate_gain(nonlinearity_of(module)[0])
+    assert float((gain * module(z)).pow(2).mean()) == pytest.approx(1.0, abs=3e-3)
+
+
+def test_softsign_agrees_with_an_independent_integral() -> None:
+    from scipy.integrate import quad
+    from scipy.stats import norm
+
+    moment, _ = quad(lambda z: (z / (1 + abs(z))) ** 2 * norm.pdf(z), -12, 12)
+    assert calculate_gain("softsign") == pytest.approx(moment**-0.5, rel=1e-7)
+
+
+def test_unknown_nonlinearity_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match=r"'rellu'.* Did you mean 'relu'\? Allowed: .*gelu"):
+        calculate_gain("rellu")
+
+
+def test_every_name_has_a_positive_gain() -> None:
+    assert all(calculate_gain(name) > 0 for name in NONLINEARITIES)
+
+
+def test_the_most_frequent_activation_counts() -> None:
+    model = nn.Sequential(nn.Tanh(), nn.LeakyReLU(0.2), nn.LeakyReLU(0.2))
+    assert nonlinearity_of(model) == ("leaky_relu", 0.2)
+    assert nonlinearity_of(nn.Linear(2, 2))[0] == "linear"
+    assert nonlinearity_of(nn.LSTM(2, 2))[0] == "tanh"
+    assert nonlinearity_of(nn.RNN(2, 2, nonlinearity="relu"))[0] == "relu"

@@ -1,0 +1,149 @@
+"""Each scheme against torch.nn.init where torch is right, and against its formula where torch has none."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from torch import Generator, Tensor, nn
+
+from initbench.init import (
+    dirac_,
+    eye_,
+    kaiming_normal_,
+    kaiming_uniform_,
+    lecun_normal_,
+    lecun_uniform_,
+    normal_,
+    orthogonal_,
+    sparse_,
+    trunc_normal_,
+    uniform_,
+    variance_scaling_,
+    xavier_normal_,
+    xavier_uniform_,
+)
+from initbench.init.layer import Layer, describe_layer
+
+
+def layer_of(module: nn.Module) -> Layer:
+    return describe_layer("layer.weight", module, "weight", module.weight, ("relu", 0.01))  # type: ignore[arg-type]
+
+
+def generator(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def filled(scheme, module: nn.Module, seed: int = 0, **parameters) -> Tensor:  # type: ignore[no-untyped-def]
+    layer = layer_of(module)
+    tensor = torch.empty(layer.shape)
+    scheme(tensor, layer, generator(seed), **parameters)
+    return tensor
+
+
+@pytest.mark.parametrize("module", [nn.Linear(40, 30), nn.Conv2d(5, 7, 3)], ids=["linear", "conv"])
+@pytest.mark.parametrize(
+    ("scheme", "parameters", "theirs", "their_parameters"),
+    [
+        (uniform_, {}, nn.init.uniform_, {}),
+        (normal_, {"std": 0.3}, nn.init.normal_, {"std": 0.3}),
+        (trunc_normal_, {"std": 1.5, "a": -1, "b": 2}, nn.init.trunc_normal_, {"std": 1.5, "a": -1, "b": 2}),
+        (xavier_uniform_, {"gain": 1.3}, nn.init.xavier_uniform_, {"gain": 1.3}),
+        (xavier_normal_, {}, nn.init.xavier_normal_, {}),
+        (kaiming_uniform_, {}, nn.init.kaiming_uniform_, {"nonlinearity": "relu"}),
+        (kaiming_uniform_, {"nonlinearity": "leaky_relu", "a": 5**0.5}, nn.init.kaiming_uniform_, {"a": 5**0.5}),
+        (kaiming_normal_, {"mode": "fan_out"}, nn.init.kaiming_normal_, {"mode": "fan_out", "nonlinearity": "relu"}),
+        (kaiming_normal_, {"nonlinearity": "tanh"}, nn.init.kaiming_normal_, {"nonlinearity": "tanh"}),
+        (orthogonal_, {"gain": 0.7}, nn.init.orthogonal_, {"gain": 0.7}),
+        (orthogonal_, {}, nn.init.orthogonal_, {"gain": math.sqrt(2)}),
+    ],
+)  # fmt: skip
+def test_equal_to_torch_bit_for_bit(module, scheme, parameters, theirs, their_parameters) -> None:  # type: ignore[no-untyped-def]
+    expected = torch.empty(module.weight.shape)
+    theirs(expected, generator=generator(), **their_parameters)
+    assert torch.equal(filled(scheme, module, **parameters), expected)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "std"),
+    [(lecun_uniform_, 1 / math.sqrt(180)), (lecun_normal_, 1 / math.sqrt(180)), (kaiming_normal_, math.sqrt(2 / 180))],
+)
+def test_std_counts_the_inputs_within_a_group(scheme, std: float) -> None:  # type: ignore[no-untyped-def]
+    tensor = filled(scheme, nn.Conv2d(80, 400, 3, groups=4))
+    assert float(tensor.std()) == pytest.approx(std, rel=0.02)
+    assert float(tensor.mean()) == pytest.approx(0, abs=0.05 * std)
+
+
+@pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg", "fan_geo_avg"])
+@pytest.mark.parametrize("distribution", ["normal", "truncated_normal", "uniform"])
+def test_variance_scaling_has_the_distribution_it_names(mode: str, distribution: str) -> None:
+    fan = {"fan_in": 300, "fan_out": 200, "fan_avg": 250, "fan_geo_avg": math.sqrt(60000)}[mode]
+    std = 1.5 / math.sqrt(fan)
+    tensor = filled(variance_scaling_, nn.Linear(300, 200), gain=1.5, mode=mode, distribution=distribution)
+    truncated_std = std / stats.truncnorm(-2, 2).std()
+    expected = {
+        "normal": stats.norm(scale=std),
+        "truncated_normal": stats.truncnorm(-2, 2, scale=truncated_std),
+        "uniform": stats.uniform(-math.sqrt(3) * std, 2 * math.sqrt(3) * std),
+    }[distribution]
+    assert expected.std() == pytest.approx(std)
+    assert stats.kstest(tensor.flatten().numpy(), expected.cdf).pvalue > 1e-3
+
+
+@given(out=st.integers(1, 12), fan_in=st.integers(1, 12), groups=st.integers(1, 3), seed=st.integers(0, 99))
+def test_orthogonal_is_orthonormal_in_every_group(out: int, fan_in: int, groups: int, seed: int) -> None:
+    module = nn.Conv1d(groups * fan_in, groups * out, 3, groups=groups)
+    for matrix in filled(orthogonal_, module, seed, gain=1.0).flatten(1).chunk(groups):
+        rows, columns = matrix.shape
+        product = matrix @ matrix.T if rows <= columns else matrix.T @ matrix
+        assert torch.allclose(product, torch.eye(min(rows, columns)), atol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", [eye_, dirac_])
+def test_identity_passes_its_input_through(scheme) -> None:  # type: ignore[no-untyped-def]
+    linear = nn.Linear(5, 5, bias=False)
+    linear.weight.data = filled(scheme, linear)
+    x = torch.randn(2, 5)
+    assert torch.equal(linear(x), x)
+    conv = nn.Conv2d(6, 6, 3, padding=1, groups=2, bias=False)
+    conv.weight.data = filled(scheme, conv)
+    images = torch.randn(2, 6, 4, 4)
+    assert torch.equal(conv(images), images)
+
+
+def test_identity_is_refused_where_there_is_none() -> None:
+    layer = describe_layer("bias", nn.Linear(2, 3), "bias", torch.empty(3))
+    with pytest.raises(ValueError, match="matrices and 1, 2 and 3-D"):
+        eye_(torch.empty(3), layer, generator())
+
+
+@given(sparsity=st.floats(0, 0.99), out=st.integers(1, 30))
+def test_sparse_zeroes_the_share_it_says_in_every_column(sparsity: float, out: int) -> None:
+    tensor = filled(sparse_, nn.Conv2d(2, out, 3), sparsity=sparsity, std=1.0)
+    zeros = (tensor.view(out, -1) == 0).sum(dim=0)
+    assert zeros.tolist() == [math.ceil(sparsity * out)] * 18
+
+
+def test_sparse_places_its_zeros_by_the_generator() -> None:
+    once, again = (filled(sparse_, nn.Linear(20, 20)) for _ in range(2))
+    assert torch.equal(once, again)
+    assert not torch.equal(once, filled(sparse_, nn.Linear(20, 20), seed=1))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "parameters", "message"),
+    [
+        (sparse_, {"sparsity": 1.0}, r"sparsity must lie in \[0, 1\), got 1.0"),
+        (normal_, {"std": -1.0}, "std must not be negative, got -1.0"),
+        (uniform_, {"a": 1.0, "b": 0.0}, "a <= b"),
+        (trunc_normal_, {"a": 1.0, "b": 0.0}, "a < b"),
+        (trunc_normal_, {"mean": 9.0}, "more than two std"),
+        (kaiming_normal_, {"mode": "fan-in"}, "unknown mode 'fan-in'. Did you mean 'fan_in'"),
+        (variance_scaling_, {"distribution": "gauss"}, "unknown distribution 'gauss'"),
+    ],
+)
+def test_wrong_parameters_are_one_clear_error(scheme, parameters, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match=message):
+        filled(scheme, nn.Linear(4, 4), **parameters)

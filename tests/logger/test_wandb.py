@@ -1,0 +1,328 @@
+"""The real wandb and its wandb-core, offline or against a stand-in for the server on this machine."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import wandb
+import yaml
+from wandb_api import KEY, Api
+
+import initbench
+from initbench.logger import RunInfo, build, close, summarize
+
+MakeRun = Callable[..., RunInfo]
+pytestmark = pytest.mark.usefixtures("wandb_alone")
+
+
+def conf(**changes: Any) -> dict[str, Any]:
+    return yaml.safe_load((initbench.CONF / "logger" / "wandb.yaml").read_text()) | changes
+
+
+def folders(run: RunInfo, kind: str = "offline-run") -> list[Path]:
+    return sorted((run.folder / "wandb").glob(f"{kind}-*"))
+
+
+def inspect(folder: Path, *options: str) -> str:
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(folder)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout
+
+
+def records(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """What the run's file holds, by the type of the record."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in inspect(folder).splitlines():
+        record = json.loads(line)
+        found.setdefault(record["type"], []).append(record[record["type"]])
+    return found
+
+
+def rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Logged rows without what wandb adds to them."""
+    items = [record["item"] for record in history]
+    return [{key: value for key, value in item.items() if not key.startswith("_")} for item in items]
+
+
+def exit_codes(held: dict[str, list[dict[str, Any]]]) -> list[int]:
+    """Protobuf leaves out zeros."""
+    return [end.get("exit_code", 0) for end in held.get("exit", [])]
+
+
+def test_a_run_holds_its_name_group_tags_config_rows_summary_and_exit_code(
+    make_run: MakeRun, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    loggers = build(conf(mode="offline"), run=run)
+    loggers[0].log_metrics({"train/loss": torch.tensor(2.5), "val/accuracy": 0.1}, 0)
+    loggers[0].log_metrics({"train/loss": float("nan")}, 50)
+    summarize(loggers, {"best_accuracy": 0.9, "status": "diverged"})
+    close(loggers, 1)
+    close(loggers, 0)  # a second end changes nothing
+
+    assert capfd.readouterr() == ("", "")
+    (folder,) = folders(run)
+    held = records(folder)
+    started = held["run"][0]
+    assert started["run_id"] == "1a2b3c-1"
+    assert (started["display_name"], started["run_group"], started["project"]) == (
+        "orthogonal",
+        "depth",
+        "initbench",
+    )
+    assert sorted(started["tags"]) == ["cpu", "mnist"]
+    config = {key: value for key, value in started["config"]["update"].items() if key != "_wandb"}
+    assert config == {"seed": 3, "init.name": "orthogonal", "init.gain": None, "optimizer.lr": 0.1}
+    first, second = rows(held["history"])
+    assert first == {"train/loss": 2.5, "val/accuracy": 0.1, "trainer/global_step": 0}
+    assert (second["trainer/global_step"], str(second["train/loss"]).lower()) == (50, "nan")
+    axes = {metric["glob_name"]: metric["step_metric"] for metric in held["metric"] if "glob_name" in metric}
+    assert axes == {"*": "trainer/global_step"}
+    assert exit_codes(held) == [1]
+    summary = json.loads(inspect(folder, "--summary"))["summary"]
+    assert (summary["best_accuracy"], summary["status"]) == (0.9, "diverged")
+
+
+def test_two_runs_open_at_once_are_two_runs(make_run: MakeRun) -> None:
+    first, second = make_run("aaaa"), make_run("bbbb", attempt=2)
+    one, two = build(conf(mode="offline"), run=first), build(conf(mode="offline"), run=second)
+    two[0].log_metrics({"loss": 2.0}, 0)
+    one[0].log_metrics({"loss": 1.0}, 0)
+    close(one, 0)
+    close(two, 0)
+    held = [records(*folders(run)) for run in (first, second)]
+    assert [record["run"][0]["run_id"] for record in held] == ["aaaa-1", "bbbb-2"]
+    assert [row["loss"] for record in held for row in rows(record["history"])] == [1.0, 2.0]
+    assert [exit_codes(record) for record in held] == [[0], [0]]
+
+
+# Lightning 2.6 builds torch's LeafSpec by a name that torch 2.11 deprecates.
+@pytest.mark.filterwarnings("ignore:`isinstance\\(treespec, LeafSpec\\)` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The '(train|test)_dataloader' does not have many workers")
+def test_fit_and_test_share_one_run_that_only_close_ends(make_run: MakeRun) -> None:
+    from lightning.pytorch import LightningModule, Trainer
+
+    class Line(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(1, 1)
+
+        def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+            self.logger.log_metrics({"train/loss": 1.0}, self.global_step)
+            return self.layer(batch).sum()
+
+        def test_step(self, batch: torch.Tensor) -> None:
+            self.logger.log_metrics({"test/accuracy": 0.5}, self.trainer.fit_loop.total_batch_idx)
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    run = make_run()
+    batches = torch.ones(2, 1)
+    loggers = build(conf(mode="offline"), run=run)
+    trainer = Trainer(
+        max_epochs=1,
+        log_every_n_steps=1,
+        logger=loggers,
+        accelerator="cpu",
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    model = Line()
+    trainer.fit(model, torch.utils.data.DataLoader(batches))
+    trainer.test(model, torch.utils.data.DataLoader(batches[:1]), verbose=False)
+    close(loggers, 0)
+
+    held = records(*folders(run))
+    assert [row.get("train/loss") for row in rows(held["history"])] == [1.0, 1.0, None]
+    assert rows(held["history"])[-1]["test/accuracy"] == 0.5
+    assert exit_codes(held) == [0]
+
+
+def test_a_killed_process_keeps_its_rows(make_run: MakeRun) -> None:
+    run = make_run()
+    script = f"""
+import time
+from pathlib import Path
+from initbench.logger import RunInfo, build
+run = RunInfo(Path({str(run.folder)!r}), "depth", "n", [], {{}}, "1a2b3c", 1, False)
+(logger,) = build({conf(mode="offline")!r}, run=run)
+print("ready", flush=True)
+for step in range(10_000):
+    logger.log_metrics({{"loss": 1.0}}, step)
+    print(step, flush=True)
+    time.sleep(0.05)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(3)
+        os.kill(process.pid, signal.SIGKILL)
+        logged = int(process.stdout.read().splitlines()[-1]) + 1
+    held = records(*folders(run))
+    assert 0 not in exit_codes(held)
+    assert [row["trainer/global_step"] for row in rows(held["history"])] == list(range(len(held["history"])))
+    assert logged - 30 <= len(held["history"]) <= logged  # 1 s between flushes is 20 rows
+
+
+def test_without_a_key_runs_go_offline_and_say_so_once(
+    make_run: MakeRun, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [make_run("aaaa"), make_run("bbbb")]
+    for run in runs:
+        loggers = build(conf(), run=run)
+        loggers[0].log_metrics({"loss": 1.0}, 0)
+        close(loggers, 0)
+    out, err = capfd.readouterr()
+    study = runs[0].folder.parent
+    expected = f"wandb: offline: no API key (`wandb login`). Upload later: wandb sync {study}/*/wandb/offline-run-*"
+    assert (out, err.splitlines()) == ("", [expected])
+    assert [len(folders(run)) for run in runs] == [1, 1]
+    assert "WANDB_MODE" not in os.environ
+
+    # The command uploads both runs: it is the shell's to expand, and wandb's to carry out.
+    with Api.serving() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        command = expected.partition("later: ")[2].replace("wandb", f"{sys.executable} -m wandb", 1)
+        subprocess.run(command, shell=True, check=True, capture_output=True, timeout=60, cwd=study)
+        assert {key: len(value) for key, value in server.rows.items()} == {"aaaa-1": 1, "bbbb-1": 1}
+
+
+def test_online_without_a_key_is_refused(make_run: MakeRun) -> None:
+    with pytest.raises(ValueError, match=r"logger\.mode=online, but no API key .* logger\.mode=auto"):
+        build(conf(mode="online"), run=make_run())
+
+
+@pytest.mark.parametrize("silent_server", [False, True], ids=["closed port", "silent server"])
+def test_an_unreachable_server_costs_one_timeout_and_no_run(
+    silent_server: bool,
+    make_run: MakeRun,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    with socket.socket() as listener:
+        if silent_server:  # takes connections and never answers
+            listener.bind(("127.0.0.1", 0))
+            listener.listen()
+            monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        runs, took = [make_run("aaaa"), make_run("bbbb")], []
+        for run in runs:
+            start = time.perf_counter()
+            loggers = build(conf(init_timeout_s=1), run=run)
+            took.append(time.perf_counter() - start)
+            loggers[0].log_metrics({"loss": 1.0}, 7)
+            close(loggers, 0)
+    assert took[0] < 6
+    assert took[1] < 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert [line.partition("Upload later: ")[2] for line in err.splitlines()] == [
+        f"wandb sync {runs[0].folder.parent}/*/wandb/offline-run-*"
+    ]
+    for run in runs:
+        held = records(*folders(run))
+        assert rows(held["history"]) == [{"loss": 1.0, "trainer/global_step": 7}]
+        assert exit_codes(held) == [0]
+
+
+def test_online_the_server_gets_the_run(make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]) -> None:
+    loggers = build(conf(), run=make_run())
+    for step in range(3):
+        loggers[0].log_metrics({"loss": 1 / (step + 1)}, step)
+    close(loggers, 3)
+    sent = api.runs["1a2b3c-1"]
+    assert (sent["groupName"], sent["displayName"], sent["project"]) == ("depth", "orthogonal", "initbench")
+    assert json.loads(sent["config"])["init.name"]["value"] == "orthogonal"
+    assert [row["trainer/global_step"] for row in api.rows["1a2b3c-1"]] == [0, 1, 2]
+    assert api.exit_codes == {"1a2b3c-1": 3}
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_server_that_dies_delays_the_end_by_the_timeout(
+    make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    loggers = build(conf(finish_timeout_s=1), run=run)
+    api.dead = True
+    loggers[0].log_metrics({"loss": 1.0}, 0)
+    start = time.perf_counter()
+    close(loggers, 0)
+    assert time.perf_counter() - start < 4
+    (folder,) = folders(run, "run")
+    _, err = capfd.readouterr()
+    assert [line.partition("Upload the rest later: ")[2] for line in err.splitlines()] == [f"wandb sync {folder}"]
+    assert len(records(folder)["history"]) == 1
+
+
+def test_a_crash_of_wandb_itself_is_told_once_and_the_next_run_works(
+    make_run: MakeRun, capfd: pytest.CaptureFixture[str]
+) -> None:
+    loggers = build(conf(mode="offline"), run=make_run("aaaa"))
+    service = wandb.setup()._connection._proc._process  # wandb-core, which has no public handle
+    service.kill()
+    service.wait()
+    for step in range(5):
+        loggers[0].log_metrics({"loss": 1.0}, step)
+        time.sleep(0.05)
+    summarize(loggers, {"status": "finished"})
+    close(loggers, 0)
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+    run = make_run("bbbb")
+    loggers = build(conf(mode="offline"), run=run)
+    loggers[0].log_metrics({"loss": 1.0}, 0)
+    close(loggers, 0)
+    assert len(records(*folders(run))["history"]) == 1
+
+
+def test_a_value_that_wandb_refuses_silences_the_mirror_and_still_ends_the_run(
+    make_run: MakeRun, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    loggers = build(conf(mode="offline"), run=run)
+    loggers[0].log_metrics({1: 1.0}, 0)  # type: ignore[dict-item]  # the mistake under test
+    loggers[0].log_metrics({"loss": 1.0}, 1)
+    close(loggers, 0)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("wandb: nothing more is logged for this run: ")
+    held = records(*folders(run))
+    assert "history" not in held
+    assert exit_codes(held) == [0]
+
+
+def test_resume_is_asked_for_only_when_a_checkpoint_is_continued(make_run: MakeRun) -> None:
+    for resumed in (False, True):
+        loggers = build(conf(mode="offline"), run=make_run(resumed=resumed))
+        assert loggers[0].experiment.settings.resume == ("allow" if resumed else None)
+        close(loggers, 0)
+
+
+@pytest.mark.parametrize("mode", ["disabled", "offline"])
+def test_the_environment_decides_the_mode(
+    mode: str, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    run = make_run()
+    loggers = build(conf(mode="online"), run=run)
+    loggers[0].log_metrics({"loss": 1.0}, 0)
+    close(loggers, 0)
+    assert len(folders(run)) == (mode == "offline")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_wrong_options_are_refused(make_run: MakeRun) -> None:
+    with pytest.raises(ValueError, match=r"unknown logger\.mode 'ofline'\. Did you mean 'offline'\?"):
+        build(conf(mode="ofline"), run=make_run())
+    with pytest.raises(ValueError, match=r"logger\.finish_timeout_s=0"):
+        build(conf(finish_timeout_s=0), run=make_run())

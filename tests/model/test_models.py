@@ -1,0 +1,232 @@
+"""Every YAML of conf/model, walked; then each architecture against published numbers or by hand."""
+
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from initbench import CONF
+from initbench.model import PlainCNN, build
+from initbench.model.resnet_cifar import BasicBlock, Shortcut
+
+FILES = {path.stem: path for path in sorted((CONF / "model").glob("*.yaml"))}
+DATA = {"in_channels", "image_size", "num_classes"}
+MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}
+CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}
+
+
+def load(model: str, **overrides: Any) -> DictConfig:
+    """The YAML as Hydra composes it: below a parent, keys replaced by overrides."""
+    return OmegaConf.create({"model": OmegaConf.merge(OmegaConf.load(FILES[model]), overrides)}).model
+
+
+def count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def of_type(model: nn.Module, kind: type) -> list[Any]:
+    return [module for module in model.modules() if isinstance(module, kind)]
+
+
+@pytest.mark.parametrize("shape", [MNIST, CIFAR], ids=["mnist", "cifar"])
+@pytest.mark.parametrize("name", FILES)
+def test_every_parameter_gets_a_gradient(name, shape):
+    torch.manual_seed(0)
+    model = build(load(name), **shape)
+    assert model.training
+    images = torch.randn(2, shape["in_channels"], shape["image_size"], shape["image_size"])
+    scores = model(images)
+    assert scores.shape == (2, 10)
+    nn.functional.cross_entropy(scores, torch.tensor([0, 1])).backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.isfinite().all(), parameter_name
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_yaml_states_its_name_source_and_every_key(name):
+    cfg = load(name)
+    assert FILES[name].read_text().startswith("# ")
+    # The two libraries are files whose name is the architecture.
+    assert cfg.name == cfg.get("architecture", name)
+    parameters = inspect.signature(get_object(cfg._target_)).parameters.values()
+    keys = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert set(cfg) - {"_target_", "name"} == keys - DATA
+
+
+@pytest.mark.parametrize(
+    "name,overrides,shape,expected",
+    [
+        ("mlp", {}, MNIST, 785 * 256 + 257 * 256 + 257 * 10),
+        ("mlp", {"depth": 0}, CIFAR, 3073 * 10),
+        ("mlp", {"bias": False, "depth": 3, "width": [64, 128, 64]}, MNIST, 784 * 64 + 2 * 64 * 128 + 640),
+        ("mlp", {"norm": "layer", "dropout": 0.5}, MNIST, 785 * 256 + 257 * 256 + 257 * 10 + 4 * 256),
+        ("lenet", {}, MNIST, 61_706),  # the usual count of LeNet-5 with full connections
+        ("plain_cnn", {"depth": 4, "width": 8}, MNIST, 10 * 8 + 3 * 73 * 8 + 90),
+        (
+            "plain_cnn",
+            {"depth": 3, "width": [4, 8, 16], "norm": "group"},
+            CIFAR,
+            27 * 4 + 36 * 8 + 72 * 16 + 2 * 28 + 170,
+        ),
+        ("resnet20", {}, CIFAR, 269_722),  # Table 6 of He et al.: 0.27M
+        ("resnet56", {}, CIFAR, 853_018),  # 0.85M
+        ("resnet56", {"depth": 110}, CIFAR, 1_727_962),  # 1.7M
+        ("resnet18", {}, CIFAR, 11_173_962),
+        ("resnet34", {}, CIFAR, 21_282_122),
+        ("resnet50", {}, CIFAR, 23_520_842),
+        ("vgg11_bn", {}, CIFAR, 9_231_114),
+        ("vgg16_bn", {}, CIFAR, 14_728_266),
+        ("vgg11", {}, CIFAR, 9_231_114 - 2 * 2752),  # 2752 channels lose scale and shift
+        ("vgg16", {}, MNIST, 14_728_266 - 2 * 4224 - 2 * 9 * 64),
+        ("rnn", {}, MNIST, (28 + 128 + 2) * 128 + 1290),
+        ("gru", {}, MNIST, 3 * (28 + 128 + 2) * 128 + 1290),
+        ("lstm", {"num_layers": 2}, CIFAR, 4 * (96 + 128 + 2 + 128 + 128 + 2) * 128 + 1290),
+    ],
+)
+def test_parameter_counts(name, overrides, shape, expected):
+    assert count(build(load(name, **overrides), **shape)) == expected
+
+
+@pytest.mark.parametrize("depth", [4, 20, 100])
+def test_plain_cnn_depth_and_stages(depth):
+    model = build(load("plain_cnn", depth=depth, width=4), **MNIST)
+    strides = [conv.stride[0] for conv in of_type(model, nn.Conv2d)]
+    assert len(strides) == len(of_type(model, nn.ReLU)) == depth
+    assert strides.count(2) == 2
+    first, second = (index for index, stride in enumerate(strides) if stride == 2)
+    assert max(first, second - first, depth - second) - min(first, second - first, depth - second) <= 1
+
+
+def test_circular_padding_makes_every_pixel_alike():
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 8, 8)
+    moved = images.roll((3, 5), dims=(2, 3))
+    data = {"in_channels": 3, "image_size": 8, "num_classes": 5}
+    circular = PlainCNN(**data, depth=4, width=8, stages=1, padding_mode="circular")
+    zeros = PlainCNN(**data, depth=4, width=8, stages=1)
+    torch.testing.assert_close(circular(images), circular(moved))
+    assert not torch.allclose(zeros(images), zeros(moved), atol=1e-4)
+
+
+@pytest.mark.parametrize("norm,kind", [("batch", nn.BatchNorm2d), ("group", nn.GroupNorm)])
+@pytest.mark.parametrize("name", ["plain_cnn", "resnet20", "vgg11"])
+def test_norm_follows_every_convolution(name, norm, kind):
+    model = build(load(name, norm=norm), **CIFAR)
+    assert len(of_type(model, kind)) == len(of_type(model, nn.Conv2d))
+    assert not of_type(build(load(name, norm="none"), **CIFAR), kind)
+
+
+@pytest.mark.parametrize("depth", [20, 56])
+def test_cifar_resnet_has_depth_weighted_layers(depth):
+    model = build(load(f"resnet{depth}"), **CIFAR)
+    assert len(of_type(model, nn.Conv2d)) + len(of_type(model, nn.Linear)) == depth
+    assert len(of_type(model, BasicBlock)) == (depth - 2) / 2
+    assert len(of_type(model, Shortcut)) == 2
+
+
+def test_option_a_shortcut():
+    x = torch.arange(2 * 3 * 5 * 5).reshape(2, 3, 5, 5)
+    out = Shortcut(new_channels=3, stride=2)(x)
+    assert out.shape == (2, 6, 3, 3)
+    assert out[0, 0].tolist() == [[0, 2, 4], [10, 12, 14], [20, 22, 24]]
+    assert out[:, 3:].count_nonzero() == 0
+
+
+def test_basic_block_is_the_identity_when_its_residual_is_zero():
+    block = BasicBlock(4, 4, "relu", "batch").eval()
+    nn.init.zeros_(block.residual.norm2.weight)
+    x = torch.rand(2, 4, 6, 6)
+    torch.testing.assert_close(block(x), x)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_imagenet_stem_is_torchvisions_own_network(depth):
+    from torchvision import models
+
+    ours = build(load("resnet18", depth=depth, stem="imagenet"), in_channels=3, image_size=64, num_classes=7)
+    theirs = models.get_model(f"resnet{depth}", num_classes=7)
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(ours.eval()(images), theirs.eval()(images))
+
+
+@pytest.mark.parametrize("name,depth", [("vgg11", 11), ("vgg16_bn", 16)])
+def test_vgg_has_torchvisions_convolutions(name, depth):
+    from torchvision import models
+
+    ours = build(load(name), **CIFAR)
+    theirs = models.get_model(name, num_classes=10).features
+    # The paper counts three fully connected layers; here there is one.
+    assert len(of_type(ours, nn.Conv2d)) == depth - 3
+    features = nn.Sequential(*list(ours)[: len(theirs)]).eval()
+    assert [type(layer) for layer in features] == [type(layer) for layer in theirs]
+    theirs.load_state_dict(features.state_dict())
+    images = torch.randn(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(features(images), theirs.eval()(images))
+
+
+def test_rnn_reads_rows_from_top_to_bottom():
+    torch.manual_seed(0)
+    model = build(load("rnn", hidden_size=5), in_channels=3, image_size=4, num_classes=2)
+    images = torch.randn(2, 3, 4, 4)
+    cell, state = model.recurrent, torch.zeros(2, 5)
+    for row in images.unbind(dim=2):  # each (batch, channels, columns)
+        features = row.transpose(1, 2).flatten(1)
+        state = torch.tanh(
+            features @ cell.weight_ih_l0.T + cell.bias_ih_l0 + state @ cell.weight_hh_l0.T + cell.bias_hh_l0
+        )
+    torch.testing.assert_close(model(images), model.classifier(state))
+
+
+def test_mlp_is_linear_with_the_linear_nonlinearity():
+    model = build(load("mlp", depth=4, nonlinearity="linear", bias=False), **MNIST)
+    a, b = torch.randn(2, 3, 1, 28, 28)
+    torch.testing.assert_close(model(2 * a - b), 2 * model(a) - model(b), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet", "plain_cnn", "resnet20", "vgg11"])
+def test_nonlinearity_replaces_every_activation(name):
+    model = build(load(name, nonlinearity="tanh"), **MNIST)
+    relus = of_type(build(load(name), **MNIST), nn.ReLU)
+    assert len(of_type(model, nn.Tanh)) == len(relus) > 0
+    assert not of_type(model, nn.ReLU)
+
+
+@pytest.mark.parametrize(
+    "name,overrides,message",
+    [
+        ("mlp", {"nonlinearity": "rellu"}, "model mlp: unknown nonlinearity 'rellu'. Did you mean 'relu'"),
+        ("mlp", {"norm": "group"}, "unknown norm 'group'.*Allowed: batch, layer, none"),
+        ("mlp", {"width": [64, 128, 64]}, "width lists 3 values but depth is 2"),
+        ("plain_cnn", {"norm": "layer"}, "unknown norm 'layer'.*Allowed: batch, group, none"),
+        ("plain_cnn", {"depth": 2}, r"stages must be between 1 and depth \(2\), not 3"),
+        ("plain_cnn", {"width": [16, 32]}, "width lists 2 values but stages is 3"),
+        ("plain_cnn", {"padding_mode": "round"}, "padding_mode"),
+        ("resnet20", {"depth": 18}, r"depth must be 6n \+ 2 .*, not 18"),
+        ("resnet18", {"depth": 20}, "unknown resnet depth 20"),
+        ("resnet18", {"stem": "cifar10"}, "unknown stem 'cifar10'. Did you mean 'cifar'"),
+        ("vgg11", {"depth": 12}, "unknown vgg depth 12"),
+        ("rnn", {"nonlinearity": "gelu"}, "gelu"),
+        ("lenet", {"widht": 3}, "model lenet cannot be built for 1x28x28 images: .*'widht'"),
+    ],
+)
+def test_wrong_values(name, overrides, message):
+    with pytest.raises(ValueError, match=message):
+        build(load(name, **overrides), **MNIST)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+@pytest.mark.parametrize("name", ["mlp", "plain_cnn", "resnet20", "vgg11"])
+def test_a_norm_does_not_rename_the_weights(name, norm):
+    names = {key for key, _ in build(load(name, norm=norm), **MNIST).named_parameters() if "norm" not in key}
+    plain = {key for key, _ in build(load(name, norm="none"), **MNIST).named_parameters()}
+    weights = {key for key in plain if key.endswith("weight")}
+    assert weights <= names <= plain
+    assert "classifier.weight" in weights
