@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import TypeVar
+from uuid import uuid4
 
 Result = TypeVar("Result")
 
@@ -21,6 +22,7 @@ def spawn(function: Callable[..., Result], processes: int, *args: object) -> Res
         nproc_per_node=processes,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
+        run_id=uuid4().hex,
         max_restarts=0,
         start_method="spawn",
     )

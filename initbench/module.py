@@ -80,7 +80,8 @@ class Classifier(L.LightningModule):
         torch.manual_seed(self.seed)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.model(images.contiguous(memory_format=self.memory_format))
+        # The data module yields float32; under 64-true or bf16-true the weights are of another type.
+        logits: Tensor = self.model(images.to(self.dtype, memory_format=self.memory_format))
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

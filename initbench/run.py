@@ -29,7 +29,8 @@ from initbench.record.provenance import provenance
 from initbench.record.store import Store, check_writable, now
 
 # Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay.
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+for name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 # Lightning 2.6 still asks torch's pytree in a way that torch 2.13 deprecated; nothing for our users to mend.
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
@@ -130,7 +131,7 @@ def train(config: dict[str, Any], started: dict[str, Any], experiment: Experimen
         raise UserMistake(str(error)) from error
     callbacks: list[L.Callback] = [history]
     if is_first:
-        callbacks += [ProgressBar(store.name, history), InitTable(store, config["print_init"])]
+        callbacks += [ProgressBar(store.name, experiment.total_steps, history), InitTable(store, config["print_init"])]
     exit_code = 1
     try:
         outcome = fit(build_trainer(config, experiment, callbacks, loggers), experiment, history)

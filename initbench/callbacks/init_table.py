@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from initbench.console import console
@@ -23,14 +25,24 @@ class InitTable(L.Callback):
         assert isinstance(pl_module, Classifier)
         self.store.write_table("layers", pl_module.init_table)
         if self.print_init:
-            console.print(as_table(pl_module.init_table))
+            console.print(as_table(pl_module.init_table), crop=False)
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:
-    """The rows of `initbench.init.rows` for the terminal."""
-    table = Table(title="What was initialized", title_justify="left")
-    for name, value in rows[0].items():
-        table.add_column(name, justify="left" if isinstance(value, str) else "right")
-    for row in rows:
-        table.add_row(*("" if v is None else f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()))
+    """The rows of `initbench.init.rows` for the terminal; the rule of a role without rules is the role itself."""
+    columns = ("parameter", "rule", "scheme", "fan_in", "fan_out", "mean", "std")
+    table = Table(title="What was initialized", title_justify="left", box=SIMPLE_HEAD, padding=0)
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    for index, column in enumerate(columns):
+        # A cut-off name is worth nothing: in a narrow terminal the lines wrap instead.
+        width = max(len(line[index]) for line in cells)
+        table.add_column(column, justify="left" if index < 3 else "right", min_width=width, no_wrap=True)
+    for line in cells:
+        table.add_row(*map(escape, line))
     return table
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "" if value is None else str(value)

@@ -13,10 +13,12 @@ REFRESH_SECONDS = 0.1
 
 
 class ProgressBar(L.Callback):
-    """Steps done, and the latest loss and accuracy that the history has: it never asks the device itself."""
+    """Steps done, and the latest loss and accuracy that the history has: it never asks the device itself, nor other processes:
+    under DDP only the first has a bar, and whatever needs all of them would wait for ever."""
 
-    def __init__(self, description: str, history: History) -> None:
+    def __init__(self, description: str, total_steps: int, history: History) -> None:
         self.description = description
+        self.total_steps = total_steps
         self.history = history
         self._drawn_at = 0.0
 
@@ -33,7 +35,7 @@ class ProgressBar(L.Callback):
             disable=not console.is_terminal,
         )
         self._progress.start()
-        self._task = self._progress.add_task(self.description, total=trainer.estimated_stepping_batches, numbers="")
+        self._task = self._progress.add_task(self.description, total=self.total_steps, numbers="")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

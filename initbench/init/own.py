@@ -20,11 +20,9 @@ def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     if reset_of(layer.module) is None:
         tensor.copy_(getattr(layer.module, layer.key))
         return
-    module = copy.deepcopy(layer.module).cpu()
+    module = copy.deepcopy(layer.module).cpu().float()
     if parametrize.is_parametrized(module):
-        # reset_parameters would write to a temporary: the weight is recomputed at each access.
-        for key in list(module.parametrizations):  # type: ignore[arg-type]
-            parametrize.remove_parametrizations(module, key)
+        _unparametrize(module)
     reset = reset_of(module)
     assert reset is not None
     with torch.random.fork_rng(devices=[]):
@@ -39,3 +37,15 @@ def reset_of(module: nn.Module) -> Callable[[], object] | None:
         module, "_reset_parameters", None
     )
     return reset
+
+
+def _unparametrize(module: nn.Module) -> None:
+    """Make the copy an ordinary module: `reset_parameters` of a parametrized one writes to temporaries.
+
+    Not by parametrize.remove_parametrizations, which changes the class that the copy shares with its original.
+    """
+    values = {key: getattr(module, key).detach().clone() for key in module.parametrizations}  # type: ignore[union-attr]
+    module.__class__ = type(module).__mro__[1]
+    del module.parametrizations
+    for key, value in values.items():
+        module.register_parameter(key, nn.Parameter(value))

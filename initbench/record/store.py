@@ -32,8 +32,8 @@ class Store:
         """The record as it stands, None where there is none."""
         try:
             record: dict[str, Any] = json.loads((self.folder / "record.json").read_text())
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return None  # check_writable says what is wrong with the folder, if anything is
         return record
 
     def write(self, status: str, **parts: Any) -> dict[str, Any]:

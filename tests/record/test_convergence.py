@@ -1,0 +1,51 @@
+"""Convergence measures against hand computations."""
+
+import math
+from typing import Any
+
+import pytest
+
+from initbench.record.convergence import area, convergence, time_to_targets
+
+
+def history(*accuracies: float) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = [
+        {"step": 10 * i, "seconds": 0.5 * i, "val/accuracy": a, "val/loss": 1 - a} for i, a in enumerate(accuracies)
+    ]
+    return [*rows, {"step": 99, "seconds": 9.0, "train/loss": 0.1}]
+
+
+def test_best_final_and_start() -> None:
+    found = convergence(history(0.1, 0.9, 0.8), num_classes=10)
+    assert found["val/best_accuracy"] == 0.9
+    assert found["val/accuracy"] == 0.8
+    assert found["val/loss"] == pytest.approx(0.2)
+    assert found["val/loss_at_start"] == pytest.approx(0.9)
+    assert found["ln_classes"] == pytest.approx(2.302585)
+
+
+def test_area_is_the_mean_height_of_the_curve() -> None:
+    rows = [{"step": 0, "val/accuracy": 0.0}, {"step": 10, "val/accuracy": 1.0}, {"step": 40, "val/accuracy": 1.0}]
+    assert area(rows) == pytest.approx((5 + 30) / 40)
+    assert area(rows[1:2]) == 1.0
+
+
+def test_a_target_is_hit_at_the_first_evaluation_that_reaches_it() -> None:
+    times = time_to_targets(history(0.1, 0.5, 0.4, 0.6), [0.5], seconds_init=2.0, reason="budget")
+    assert times == {"0.5": {"reached": True, "steps": 10, "seconds": 2.5, "reason": None}}
+
+
+def test_a_target_never_reached_is_censored_at_the_last_evaluation() -> None:
+    times = time_to_targets(history(0.1, 0.5), [0.9], seconds_init=2.0, reason="diverged")
+    assert times == {"0.9": {"reached": False, "steps": 10, "seconds": 2.5, "reason": "diverged"}}
+
+
+def test_evaluations_that_are_not_finite_do_not_count() -> None:
+    rows = [*history(0.1, 0.5), {"step": 20, "seconds": 1.0, "val/accuracy": 0.9, "val/loss": math.nan}]
+    assert convergence(rows, 2)["val/best_accuracy"] == 0.5
+    assert not time_to_targets(rows, [0.9], seconds_init=0, reason="diverged")["0.9"]["reached"]
+
+
+def test_no_evaluation_is_no_result() -> None:
+    assert convergence([], 10) == {}
+    assert time_to_targets([], [0.5], seconds_init=1.0, reason="diverged")["0.5"]["steps"] == 0

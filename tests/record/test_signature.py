@@ -1,0 +1,56 @@
+"""What makes two configs the same run, and what a run is called."""
+
+from typing import Any
+
+import pytest
+
+from initbench.record.signature import init_label, run_name, setting, signature
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["study=other", "runs_dir=elsewhere", "data_dir=elsewhere", "print_init=true", "logger=csv", "data.stream=true"],
+)
+def test_what_cannot_change_the_numbers_does_not_change_the_signature(small: Any, override: str) -> None:
+    assert signature(small(override)) == signature(small())
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "init.bias=1",
+        "model.width=8",
+        "optimizer.lr=1",
+        "data.batch_size=8",
+        "trainer.max_steps=9",
+        "init=eye",
+    ],
+)
+def test_what_can_change_the_numbers_changes_the_signature(small: Any, override: str) -> None:
+    assert signature(small(override)) != signature(small())
+
+
+def test_the_same_images_elsewhere_are_the_same_run(small: Any) -> None:
+    assert signature(small("data=mnist", "data_dir=a")) == signature(small("data=mnist", "data_dir=b"))
+
+
+def test_runs_that_differ_in_init_and_seed_alone_may_be_compared(small: Any) -> None:
+    assert setting(small("init=eye", "seed=3")) == setting(small())
+    assert setting(small("optimizer.lr=1")) != setting(small())
+
+
+def test_a_label_says_what_was_changed(small: Any) -> None:
+    assert init_label(small("init=orthogonal")["init"]) == "orthogonal"
+    assert init_label(small("init=orthogonal", "init.gain=2", "init.bias=default")["init"]) == (
+        "orthogonal(bias=default, gain=2)"
+    )
+
+
+def test_a_name_is_safe_as_a_folder(small: Any) -> None:
+    config = small("init=orthogonal", "init.rules=[{match: 'conv*', weight: eye}]")
+    name = run_name(config)
+    assert name.startswith("mlp-mnist_mini-orthogonal_rules=_match_conv")
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.=+-")
+    config["init"]["name"] = "x" * 200
+    assert len(run_name(config)) == 100

@@ -1,0 +1,81 @@
+"""The traps of initializing in on_fit_start, each as a test with the real Trainer."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import pytest
+import torch
+
+from initbench.init import initialize, weights_digest
+from initbench.run import assemble, build_trainer
+
+
+def trained(config: dict[str, Any], *callbacks: L.Callback, ckpt_path: Path | None = None) -> tuple[Any, L.Trainer]:
+    experiment = assemble(config)
+    trainer = build_trainer(config, experiment, callbacks=list(callbacks), loggers=[])
+    # weights_only: the checkpoint is one of ours, written a moment ago.
+    trainer.fit(experiment.classifier, datamodule=experiment.datamodule, ckpt_path=ckpt_path, weights_only=False)
+    return experiment.classifier, trainer
+
+
+class Spy(L.Callback):
+    """What the parameters are, and to whom they belong, right after the initializer."""
+
+    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.weights = {name: p.detach().clone() for name, p in pl_module.model.named_parameters()}
+        held = {id(p) for group in trainer.optimizers[0].param_groups for p in group["params"]}
+        self.optimizer_holds_them = held == {id(p) for p in pl_module.model.parameters()}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.at_start = weights_digest(pl_module.model)
+
+
+def test_the_hook_applies_the_initializer_to_the_parameters_that_are_trained(small: Any) -> None:
+    spy = Spy()
+    config = small("init=orthogonal", "init.gain=1")
+    classifier, trainer = trained(config, spy)
+    alone = initialize(assemble(config).classifier.model, "orthogonal", gain=1, seed=0)
+    for name, parameter in alone.named_parameters():
+        assert torch.equal(spy.weights[name], parameter)
+    assert spy.optimizer_holds_them
+    assert classifier.initial_weights == weights_digest(alone)
+    assert weights_digest(classifier.model) != classifier.initial_weights  # it was trained since
+    assert classifier.seconds_init > 0
+    assert [row["parameter"] for row in classifier.init_table] == [name for name, _ in alone.named_parameters()]
+
+
+def test_a_resumed_run_is_not_initialized_again(small: Any, tmp_path: Path) -> None:
+    config = small("init=kaiming_normal")
+    classifier, trainer = trained(config)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    longer = small("init=kaiming_normal", "trainer.max_steps=12")
+    spy = Spy()
+    resumed, trainer = trained(longer, spy, ckpt_path=tmp_path / "last.ckpt")
+    assert spy.at_start == weights_digest(classifier.model)
+    assert resumed.initial_weights == classifier.initial_weights
+    assert trainer.global_step == 12
+
+
+@pytest.mark.parametrize("channels_last", ["true", "false"])
+def test_weights_do_not_depend_on_memory_format_or_dtype(small: Any, channels_last: str) -> None:
+    overrides = ("model=lenet", f"trainer.channels_last={channels_last}", "trainer.max_steps=1")
+    single, _ = trained(small(*overrides))
+    double, _ = trained(small(*overrides, "trainer.precision=64-true"))
+    assert single.initial_weights == double.initial_weights
+    assert next(double.model.parameters()).dtype == torch.float64
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_weights_do_not_depend_on_the_device(small: Any) -> None:
+    on_cpu, _ = trained(small())
+    on_gpu, _ = trained(small("trainer.accelerator=gpu"))
+    assert on_cpu.initial_weights == on_gpu.initial_weights
+
+
+def test_dropout_does_not_depend_on_what_the_constructor_drew(small: Any) -> None:
+    """The same seed drops the same units under every initializer: with equal weights, equal training."""
+    constant = small("init=constant", "init.value=0.01", "model.dropout=0.5")
+    rule = small("init=normal", "init.rules=[{match: '*.weight', weight: 0.01}]", "model.dropout=0.5")
+    (a, _), (b, _) = trained(constant), trained(rule)
+    assert weights_digest(a.model) == weights_digest(b.model)

@@ -1,0 +1,70 @@
+"""Parameter groups, and every file of conf/optimizer."""
+
+from typing import Any
+
+import pytest
+import torch
+from conftest import compose_config, options
+from torch import nn
+from torch.nn.utils import parametrizations
+
+from initbench import optimizer
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.GRU(2, 2), nn.PReLU(), nn.Embedding(3, 2))
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    return {**compose_config("optimizer=sgd")["optimizer"], **changes}
+
+
+def test_decay_is_for_weights_only(model: nn.Module) -> None:
+    decayed, spared = optimizer.build(config(weight_decay=0.1))(model).param_groups
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert [names[id(p)] for p in decayed["params"]] == ["0.weight", "2.weight_ih_l0", "2.weight_hh_l0", "4.weight"]
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    assert len(decayed["params"]) + len(spared["params"]) == len(names)
+
+
+def test_decay_all(model: nn.Module) -> None:
+    (group,) = optimizer.build(config(weight_decay=0.1, decay="all"))(model).param_groups
+    assert len(group["params"]) == len(list(model.parameters()))
+    assert group["weight_decay"] == 0.1
+
+
+def test_parametrized_and_frozen_parameters() -> None:
+    layer = parametrizations.weight_norm(nn.Linear(3, 2))
+    decayed, spared = optimizer.build(config())(layer).param_groups
+    assert len(decayed["params"]) == 2  # the norm and the direction that make up the weight
+    assert spared["params"] == [layer.bias]
+    layer.bias.requires_grad_(False)
+    assert len(optimizer.build(config())(layer).param_groups) == 1
+
+
+@pytest.mark.parametrize("name", options("optimizer"))
+def test_every_file_takes_a_step(name: str) -> None:
+    settings = compose_config(f"optimizer={name}")["optimizer"]
+    assert settings["name"] == name
+    layer = nn.Linear(3, 2)
+    before = layer.weight.detach().clone()
+    chosen = optimizer.build(settings)(layer)
+    layer(torch.ones(1, 3)).sum().backward()
+    chosen.step()
+    assert not torch.equal(layer.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": -1}, "optimizer.lr must be a number of at least 0, got -1"),
+        ({"lr": "fast"}, "optimizer.lr must be a number of at least 0, got 'fast'"),
+        ({"decay": "weight"}, "Did you mean 'weights'"),
+        ({"_target_": "torch.optim.SGDD"}, "optimizer torch.optim.SGDD: .*SGDD"),
+        ({"momentun": 0.9}, "unexpected keyword argument 'momentun'"),
+    ],
+)
+def test_wrong_values_are_clear_errors(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        optimizer.build(config(**changes))
