@@ -31,8 +31,8 @@ def main(config: DictConfig) -> Any:
 
 def entry() -> None:
     """Run `main`; what Hydra refuses ends like what we refuse."""
-    # argparse takes overrides on one side of -m only; people type it anywhere.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: argument not in ("-m", "--multirun"))
+    # argparse takes overrides only in one row; people type -m or --config-dir in the middle of them.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: "=" in argument and not argument.startswith("-"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, instead of printing and exiting with 1
     try:
         main()

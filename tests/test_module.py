@@ -34,7 +34,7 @@ class Spy(L.Callback):
 def test_the_hook_applies_the_initializer_to_the_parameters_that_are_trained(small: Any) -> None:
     spy = Spy()
     config = small("init=orthogonal", "init.gain=1")
-    classifier, trainer = trained(config, spy)
+    classifier, _ = trained(config, spy)
     alone = initialize(assemble(config).classifier.model, "orthogonal", gain=1, seed=0)
     for name, parameter in alone.named_parameters():
         assert torch.equal(spy.weights[name], parameter)

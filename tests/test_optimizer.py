@@ -56,7 +56,7 @@ def test_every_file_takes_a_step(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    "changes, message",
     [
         ({"lr": -1}, "optimizer.lr must be a number of at least 0, got -1"),
         ({"lr": "fast"}, "optimizer.lr must be a number of at least 0, got 'fast'"),

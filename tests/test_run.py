@@ -65,7 +65,7 @@ def test_a_diverging_run_says_so_and_stops(small: Any) -> None:
 
 
 def test_weights_that_are_not_finite_diverge_before_the_first_step(small: Any) -> None:
-    record = run(small("init=constant", "init.value=.inf"))
+    record = run(small("init=constant", "init.value=inf"))
     assert (record["status"], record["steps"]) == ("diverged", 0)
     assert record["reason"] == "validation loss nan at step 0"
 
@@ -96,7 +96,7 @@ def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: An
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    "override, message",
     [
         ("seed=-1", r"seed must be a whole number in \[0, 2\^32\), got -1"),
         ("trainer.devices=4096", "trainer.devices=4096, but this machine has"),

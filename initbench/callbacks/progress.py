@@ -13,16 +13,15 @@ REFRESH_SECONDS = 0.1
 
 
 class ProgressBar(L.Callback):
-    """Steps done, and the latest loss and accuracy that the history has: it never asks the device itself, nor other processes:
-    under DDP only the first has a bar, and whatever needs all of them would wait for ever."""
+    """Steps done, and the latest loss and accuracy that the history has.
+
+    It never asks the device itself, nor other processes: under DDP only the first has a bar, and whatever
+    needs all of them would wait for ever.
+    """
 
     def __init__(self, description: str, total_steps: int, history: History) -> None:
-        self.description = description
-        self.total_steps = total_steps
         self.history = history
         self._drawn_at = 0.0
-
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -34,8 +33,10 @@ class ProgressBar(L.Callback):
             auto_refresh=False,  # a refreshing thread would take time from the training
             disable=not console.is_terminal,
         )
+        self._task = self._progress.add_task(description, total=total_steps, numbers="")
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._progress.start()
-        self._task = self._progress.add_task(self.description, total=self.total_steps, numbers="")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -47,8 +48,7 @@ class ProgressBar(L.Callback):
             self._progress.refresh()
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if stage == "fit":
-            self._progress.stop()
+        self._progress.stop()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._progress.stop()

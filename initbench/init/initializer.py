@@ -208,7 +208,11 @@ def _rehearse(assignments: list[Assignment]) -> None:
         if best is None or assignment.found.tensor.numel() < best.found.tensor.numel():
             smallest[key] = assignment
     for assignment in smallest.values():
-        draw(assignment, stream(0, "rehearsal"))
+        try:
+            draw(assignment, stream(0, "rehearsal"))
+        except (TypeError, RuntimeError) as error:  # a word where a number belongs
+            scheme, reason = assignment.scheme, str(error).splitlines()[0]
+            raise ValueError(f"{scheme.label} does not work with {scheme.parameters}: {reason}") from error
 
 
 def _shorten(names: list[str]) -> str:

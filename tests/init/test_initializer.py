@@ -203,11 +203,12 @@ def test_frozen_parameters_are_initialized_and_stay_frozen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    "arguments, message",
     [
         ({"init": "orthogonall"}, r"unknown initializer 'orthogonall'. Did you mean 'orthogonal'\?"),
         ({"init": "orthogonal", "gian": 2}, "unknown parameter of orthogonal 'gian'. Did you mean 'gain'"),
         ({"init": "orthogonal", "nonlinearity": "rellu"}, "unknown nonlinearity 'rellu'"),
+        ({"init": "constant", "value": "much"}, "constant does not work with {'value': 'much'}"),
         ({"init": "sparse", "sparsity": 1.5}, r"sparsity must lie in \[0, 1\)"),
         ({"init": "zeros", "bias": "kaiming_normal"}, "at least two dimensions"),
         ({"init": "zeros", "rules": [{"match": "conv9", "weight": 1}]}, "'conv9' matches no weight"),

@@ -10,7 +10,7 @@ from initbench.init.layer import describe_layer
 
 
 @pytest.mark.parametrize(
-    ("module", "key", "fans"),
+    "module, key, fans",
     [
         (nn.Linear(64, 10), "weight", (64, 10)),
         (nn.Conv2d(3, 64, 5), "weight", (75, 1600)),

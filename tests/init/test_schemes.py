@@ -45,7 +45,7 @@ def filled(scheme, module: nn.Module, seed: int = 0, **parameters) -> Tensor:  #
 
 @pytest.mark.parametrize("module", [nn.Linear(40, 30), nn.Conv2d(5, 7, 3)], ids=["linear", "conv"])
 @pytest.mark.parametrize(
-    ("scheme", "parameters", "theirs", "their_parameters"),
+    "scheme, parameters, theirs, their_parameters",
     [
         (uniform_, {}, nn.init.uniform_, {}),
         (normal_, {"std": 0.3}, nn.init.normal_, {"std": 0.3}),
@@ -67,7 +67,7 @@ def test_equal_to_torch_bit_for_bit(module, scheme, parameters, theirs, their_pa
 
 
 @pytest.mark.parametrize(
-    ("scheme", "std"),
+    "scheme, std",
     [(lecun_uniform_, 1 / math.sqrt(180)), (lecun_normal_, 1 / math.sqrt(180)), (kaiming_normal_, math.sqrt(2 / 180))],
 )
 def test_std_counts_the_inputs_within_a_group(scheme, std: float) -> None:  # type: ignore[no-untyped-def]
@@ -133,7 +133,7 @@ def test_sparse_places_its_zeros_by_the_generator() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "parameters", "message"),
+    "scheme, parameters, message",
     [
         (sparse_, {"sparsity": 1.0}, r"sparsity must lie in \[0, 1\), got 1.0"),
         (normal_, {"std": -1.0}, "std must not be negative, got -1.0"),

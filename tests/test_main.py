@@ -1,0 +1,130 @@
+"""The command line as people type it, in processes of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import initbench
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+FAST = ["logger=none", "model=mlp", "trainer.max_steps=4", "data.val_every_n_steps=2", "trainer.accelerator=cpu"]
+
+
+def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "initbench", *arguments],
+        cwd=folder,
+        env={**ENVIRONMENT, **environment},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: Path) -> None:
+    arguments = [*FAST, "init=orthogonal,zeros", "seed=0,1", "-m"]
+    first = command(tmp_path, *arguments)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.count(" finished ") == 4
+    assert "orthogonal" in first.stdout.split("test accuracy")[-1]
+    page = tmp_path / "runs" / "main" / "index.html"
+    assert f"Learning curves: {page.relative_to(tmp_path)}" in first.stdout
+    assert page.exists()
+    assert len(initbench.load_runs(tmp_path / "runs")) == 4
+    began = time.monotonic()
+    second = command(tmp_path, *arguments)
+    assert second.stdout.count("already finished") == 4
+    assert time.monotonic() - began < 60
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+
+
+def test_one_run_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:
+    found = command(tmp_path, "-m", *FAST, "init=sparse", "init.sparsity=0.5,7,0.9")
+    assert found.returncode == 2
+    frame = initbench.load_runs(tmp_path / "runs")
+    assert frame["status"].value_counts().to_dict() == {"finished": 2, "failed": 1}
+    assert "refused: sparsity must lie in [0, 1), got 7" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def crash(optimizer, total_steps):\n"
+        "    import torch\n"
+        "    if total_steps and optimizer.param_groups[0]['params'][0].numel() > 1:\n"
+        "        raise KeyError('from my own scheduler')\n"
+        "    return torch.optim.lr_scheduler.ConstantLR(optimizer)\n"
+    )
+    found = command(
+        tmp_path,
+        "-m",
+        *FAST,
+        "init=ones,eye",
+        "scheduler=constant",
+        "scheduler._target_=mine.crash",
+        PYTHONPATH=str(tmp_path),
+    )
+    assert found.returncode == 1
+    assert "2 runs failed" in found.stderr
+    frame = initbench.load_runs(tmp_path / "runs")
+    assert set(frame["status"]) == {"failed"}
+    assert frame["reason"].str.contains("from my own scheduler").all()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["init=orthogonall"], "unknown option init=orthogonall. Did you mean 'orthogonal'? Available in init: "),
+        (["model.depht=3", "model=mlp"], "unknown key model.depht. Did you mean 'depth'? Keys of model: "),
+        (["studi=a"], "unknown key studi. Did you mean 'study'?"),
+        (["init=sparse", "init.sparsity=1"], "sparsity must lie in [0, 1), got 1"),
+        (["data=image_folder"], "data.folder is not set"),
+        (["init=orthogonal,zeross", "-m"], "unknown option init=zeross. Did you mean 'zeros'?"),
+        (["runs_dir=/dev/null/runs", "-m"], "is not writable: Not a directory"),
+        (["seed=???"], "seed has no value yet"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list[str], message: str) -> None:
+    found = command(tmp_path, *arguments)
+    assert found.returncode == 2
+    assert len(found.stderr.strip().splitlines()) == 1, found.stderr
+    assert found.stderr.startswith(f"initbench: {message}") or message in found.stderr
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:
+    found = command(tmp_path, "init=orthogonall", HYDRA_FULL_ERROR="1")
+    assert found.returncode == 1
+    assert "Traceback" in found.stderr
+
+
+def test_an_initializer_and_a_config_folder_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def small_(tensor, layer, generator, *, std):\n    tensor.normal_(0, std)\n")
+    (tmp_path / "conf" / "init").mkdir(parents=True)
+    (tmp_path / "conf" / "init" / "small.yaml").write_text("_target_: mine.small_\nstd: 0.01\n")
+    found = command(tmp_path, *FAST, "--config-dir", "conf", "init=small", "print_init=true", PYTHONPATH=str(tmp_path))
+    assert found.returncode == 0, found.stderr
+    assert "What was initialized" in found.stdout
+    assert initbench.load_runs(tmp_path / "runs")["init"].tolist() == ["small"]
+
+
+@pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"]])
+def test_help_and_config_import_nothing_heavy(tmp_path: Path, flag: list[str]) -> None:
+    code = (
+        "import sys, atexit\n"
+        "heavy = ('torch', 'torchvision', 'lightning', 'wandb', 'pandas', 'plotly', 'scipy')\n"
+        "atexit.register(lambda: print('HEAVY', [name for name in heavy if name in sys.modules]))\n"
+        f"sys.argv = ['initbench', *{flag!r}]\n"
+        "import runpy; runpy.run_module('initbench', run_name='__main__')\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip().splitlines()[-1] == "HEAVY []"
+    assert "init" in found.stdout
+    assert list(tmp_path.iterdir()) == []
