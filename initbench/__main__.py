@@ -15,7 +15,6 @@ from omegaconf.errors import OmegaConfBaseException
 from initbench import CONF
 from initbench.mistakes import UserMistake, explain
 
-
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 

@@ -7,16 +7,16 @@ import pandas as pd
 
 from initbench.record.flat import flat
 
-_WHAT = ["study", "init", "model", "data", "optimizer", "lr", "seed", "status", "reason", "setting"]
+_WHAT = ["study", "init", "model", "data", "optimizer", "lr", "seed", "budget", "status", "reason", "setting"]
 _WHERE = ["signature", "path", "started_at", "finished_at"]
 
 
 def load_runs(folder: str | Path) -> pd.DataFrame:
     """Every run whose record lies under `folder`, at any depth.
 
-    Columns: study, init, model, data, optimizer, lr, seed, status (finished, diverged, failed, running), reason,
-    setting (equal for runs that differ in init and seed alone), signature, path, started_at, finished_at;
-    train/loss, val/accuracy, test/accuracy and their like; steps_to_<target> and seconds_to_<target>, missing
+    Columns: study, init, model, data, optimizer, lr, seed, budget (in steps), status (finished, diverged, failed,
+    running), reason, setting (equal for runs that differ in init and seed alone), signature, path, started_at,
+    finished_at; train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>, seconds_to_<target>, missing
     where the target was not reached; seconds_init, seconds_train. Raises ValueError where the folder is missing.
     """
     folder = Path(folder)

@@ -36,7 +36,7 @@ def rank(runs: pd.DataFrame) -> Ranking:
         finished = group[group["status"] == "finished"]
         mean, half_width = mean_interval(finished["test/accuracy"].tolist() if len(finished) else [])
         ended = group[group["status"].isin(("finished", "diverged"))]
-        steps = ended[f"steps_to_{target}"].fillna(math.inf) if target else pd.Series(dtype=float)
+        steps = ended[f"steps_to_{target}"].fillna(math.inf) if target else pd.Series(math.inf, ended.index)
         rows[init] = {
             "runs": len(group),
             **{status: int((group["status"] == status).sum()) for status in ("finished", "diverged", "failed")},
@@ -48,6 +48,8 @@ def rank(runs: pd.DataFrame) -> Ranking:
     table = pd.DataFrame.from_dict(rows, orient="index").sort_values("mean", ascending=False, na_position="last")
     first = runs.iloc[0]
     title = f"{first['model']} on {first['data']}, {first['optimizer']} lr {first['lr']:g}"
+    if runs["budget"].notna().any():  # known as soon as one run has begun
+        title += f", {runs['budget'].max():.0f} steps"
     return Ranking(title, str(first["setting"]), target, table)
 
 

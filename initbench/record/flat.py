@@ -27,6 +27,7 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "optimizer": config["optimizer"]["name"],
         "lr": config["optimizer"].get("lr"),
         "seed": record["seed"],
+        "budget": record.get("total_steps"),
         "status": record["status"],
         "reason": record.get("reason"),
         "setting": record["setting"],

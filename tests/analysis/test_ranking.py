@@ -13,7 +13,15 @@ from initbench.analysis.ranking import mean_interval, rank, rankings, terminal_t
 
 def runs(**columns: list[object]) -> pd.DataFrame:
     n = len(columns["init"])
-    fixed = {"setting": "s", "model": "m", "data": "d", "optimizer": "sgd", "lr": 0.1, "started_at": "2026"}
+    fixed = {
+        "setting": "s",
+        "model": "m",
+        "data": "d",
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "budget": 99,
+        "started_at": "2026",
+    }
     return pd.DataFrame({**{key: [value] * n for key, value in fixed.items()}, **columns})
 
 
@@ -66,3 +74,10 @@ def test_the_table_says_never_and_hides_empty_columns() -> None:
     text = console.export_text()
     assert "[a]" in text
     assert "diverged" not in text
+
+
+def test_where_no_target_was_reached_the_rate_is_zero() -> None:
+    frame = runs(init=["a"], status=["finished"], **{"test/accuracy": [0.1], "steps_to_0.5": [math.nan]})
+    row = rank(frame).table.loc["a"]
+    assert row["hit_rate"] == 0
+    assert math.isinf(row["median_steps"])

@@ -1,0 +1,154 @@
+"""Cost of a training step: initbench against a bare PyTorch loop over the same tensors.
+
+    python scripts/bench_overhead.py                      # MNIST from $INITBENCH_DATA (or data/), batch 128
+
+For each model the same weights, batches, optimizer and thread count are timed as (a) a bare loop, (b) Lightning's
+loop around our module with no callback, (c) initbench as it runs: history, progress bar, record, validation off.
+The variants take turns, epoch by epoch, in one process; each figure is the median over rounds of seconds per epoch,
+each ratio the median of the ratios within a round, so that a machine whose speed drifts does not decide.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+from initbench import CONF
+from initbench.callbacks.history import History
+from initbench.callbacks.progress import ProgressBar
+from initbench.record.provenance import provenance
+from initbench.record.store import Store
+from initbench.run import Experiment, assemble, build_trainer
+
+
+def config_of(model: str, runs_dir: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    overrides = [
+        f"model={model}",
+        f"data={arguments.data}",
+        "data.batch_size=128",
+        "optimizer=adam",
+        "scheduler=constant",
+        "logger=none",
+        "trainer.max_epochs=1",
+        "trainer.accelerator=cpu",
+        "data.val_every_n_steps=1000000",
+        f"runs_dir={runs_dir}",
+    ]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=overrides)
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+
+
+def bare(experiment: Experiment, config: dict[str, Any]) -> float:
+    """Seconds of one epoch of the shortest loop that does the same work."""
+    classifier, data = experiment.classifier, experiment.datamodule
+    loader = data.loader("train", torch.device("cpu"))
+    model, optimizer = classifier.model.train(), classifier.make_optimizer(classifier.model)
+    started = time.perf_counter()
+    for images, labels in loader:
+        inputs = data.prepare(images).to(memory_format=classifier.memory_format)
+        loss = F.cross_entropy(model(inputs), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return time.perf_counter() - started
+
+
+def lightning(experiment: Experiment, config: dict[str, Any]) -> float:
+    return _fit(experiment, config, [])
+
+
+def initbench(experiment: Experiment, config: dict[str, Any]) -> float:
+    store = Store(config)
+    store.write("running")
+    history = History(config["trainer"]["log_every_n_steps"], store)
+    return _fit(experiment, config, [history, ProgressBar(store.name, experiment.total_steps, history)])
+
+
+def _fit(experiment: Experiment, config: dict[str, Any], callbacks: list[Any]) -> float:
+    clock = Clock()
+    trainer = build_trainer(config, experiment, callbacks=[*callbacks, clock], loggers=[])
+    trainer.num_sanity_val_steps = 0
+    trainer.fit(experiment.classifier, datamodule=experiment.datamodule)
+    return clock.seconds
+
+
+class Clock(L.Callback):
+    """Times the training epoch alone: what comes before and after is a cost per run, not per step."""
+
+    def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.seconds = time.perf_counter() - self.started
+
+
+VARIANTS: dict[str, Callable[[Experiment, dict[str, Any]], float]] = {
+    "bare": bare,
+    "lightning": lightning,
+    "initbench": initbench,
+}
+
+
+def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds per epoch of every variant, and its ratio to the bare loop, over the rounds."""
+    rounds: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as runs_dir:
+        config = config_of(model, runs_dir, arguments)
+        for index in range(arguments.rounds + 1):
+            times = {}
+            for name, variant in VARIANTS.items():
+                experiment = assemble(config)
+                with contextlib.redirect_stdout(io.StringIO()):
+                    times[name] = variant(experiment, config)
+            if index:  # the first round warms up
+                rounds.append(times)
+        steps = experiment.datamodule.steps_per_epoch
+    return {
+        "model": model,
+        "steps": steps,
+        "seconds": {name: statistics.median(times[name] for times in rounds) for name in VARIANTS},
+        "ratio": {name: statistics.median(times[name] / times["bare"] for times in rounds) for name in VARIANTS},
+        "rounds": rounds,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["mlp", "lenet"])
+    parser.add_argument("--data", default="mnist")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
+    arguments = parser.parse_args()
+    results = [measure(model, arguments) for model in arguments.models]
+    table = Table(title=f"One epoch of {arguments.data}, batch 128, {torch.get_num_threads()} threads")
+    for column in ("model", "variant", "s / epoch", "ms / step", "ratio to bare"):
+        table.add_column(column, justify="left" if column in ("model", "variant") else "right")
+    for result in results:
+        for name in VARIANTS:
+            seconds = result["seconds"][name]
+            milliseconds = 1e3 * seconds / result["steps"]
+            table.add_row(
+                result["model"], name, f"{seconds:.2f}", f"{milliseconds:.2f}", f"{result['ratio'][name]:.2f}"
+            )
+    Console().print(table)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": provenance(), "results": results}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
