@@ -1,6 +1,7 @@
 """The ranking of initializers, one table a setting (all that is equal but initializer and seed)."""
 
 import math
+import statistics
 from dataclasses import dataclass
 
 import pandas as pd
@@ -43,7 +44,7 @@ def rank(runs: pd.DataFrame) -> Ranking:
             "mean": mean,
             "half_width": half_width,
             "hit_rate": float((steps < math.inf).mean()) if len(steps) else math.nan,
-            "median_steps": float(steps.median()) if len(steps) else math.nan,
+            "median_steps": statistics.median(steps.tolist()) if len(steps) else math.nan,
         }
     table = pd.DataFrame.from_dict(rows, orient="index").sort_values("mean", ascending=False, na_position="last")
     first = runs.iloc[0]

@@ -43,27 +43,30 @@ _BY_QUADRATURE: dict[str, Callable[[Tensor], Tensor]] = {
 
 NONLINEARITIES = (*TORCH_TABLE, *_BY_QUADRATURE)
 
-# The names above, and what torch calls the modules: nn.LeakyReLU is leaky_relu.
-_MODULES: dict[type[nn.Module], str] = {
-    nn.ReLU: "relu",
-    nn.LeakyReLU: "leaky_relu",
-    nn.Tanh: "tanh",
-    nn.Sigmoid: "sigmoid",
-    nn.SELU: "selu",
-    nn.GELU: "gelu",
-    nn.SiLU: "silu",
-    nn.Mish: "mish",
-    nn.ELU: "elu",
-    nn.CELU: "celu",
-    nn.Softplus: "softplus",
-    nn.Softsign: "softsign",
-    nn.Hardswish: "hardswish",
-    nn.Hardtanh: "hardtanh",
-    nn.Hardsigmoid: "hardsigmoid",
-    nn.ReLU6: "relu6",
-    nn.LogSigmoid: "logsigmoid",
-    nn.Tanhshrink: "tanhshrink",
+# The modules' classes, by name: timm has classes of its own with torch's names.
+_MODULES = {
+    "ReLU": "relu",
+    "LeakyReLU": "leaky_relu",
+    "PReLU": "leaky_relu",
+    "Tanh": "tanh",
+    "Sigmoid": "sigmoid",
+    "SELU": "selu",
+    "GELU": "gelu",
+    "GELUTanh": "gelu",
+    "SiLU": "silu",
+    "Mish": "mish",
+    "ELU": "elu",
+    "CELU": "celu",
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Hardswish": "hardswish",
+    "Hardtanh": "hardtanh",
+    "Hardsigmoid": "hardsigmoid",
+    "ReLU6": "relu6",
+    "LogSigmoid": "logsigmoid",
+    "Tanhshrink": "tanhshrink",
 }
+_PRELU_SLOPE = 0.25  # that PReLU starts from (He et al. 2015, section 2.1), torch's default too
 
 
 def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> float:
@@ -97,7 +100,8 @@ def nonlinearity_of(model: nn.Module) -> tuple[str, float]:
     for module in model.modules():
         if isinstance(module, nn.RNNBase):
             found["relu" if module.mode == "RNN_RELU" else "tanh", 0.01] += 1
-        for kind, name in _MODULES.items():
-            if type(module) is kind:
-                found[name, float(getattr(module, "negative_slope", 0.01))] += 1
+        kind = type(module).__name__
+        if kind in _MODULES:
+            slope = _PRELU_SLOPE if kind == "PReLU" else float(getattr(module, "negative_slope", 0.01))
+            found[_MODULES[kind], slope] += 1
     return found.most_common(1)[0][0] if found else ("linear", 0.01)

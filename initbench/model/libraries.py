@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest
 
@@ -15,9 +16,9 @@ _INCEPTIONS = ("googlenet", "inception_v3")
 def timm_model(*, in_channels: int, image_size: int, num_classes: int, architecture: str, **options: Any) -> nn.Module:
     """`timm.create_model(architecture, **options)` (Wightman, 2019) for images of this shape.
 
-    The image size is passed on where the architecture is made for one size.
-    Raises ValueError where timm is not installed, for an unknown architecture, and where patches do not
-    tile the image, since timm would then silently drop the image's border.
+    The image size is passed on where the architecture is made for one size. Where patches do not tile the image
+    timm would silently drop its border: it is padded with zeros to whole patches instead.
+    Raises ValueError where timm is not installed, and for an unknown architecture.
     """
     try:
         import timm  # optional, and seconds to import
@@ -29,14 +30,20 @@ def timm_model(*, in_channels: int, image_size: int, num_classes: int, architect
     published = timm.get_pretrained_cfg(architecture)
     if published is not None and published.fixed_input_size:
         options.setdefault("img_size", image_size)
-    model = timm.create_model(architecture, pretrained=False, in_chans=in_channels, num_classes=num_classes, **options)
-    embed = getattr(model, "patch_embed", None)
-    patch, padded = getattr(embed, "patch_size", None), getattr(embed, "dynamic_img_pad", False)
-    if isinstance(patch, tuple) and not padded and any(image_size % side for side in patch):
-        raise ValueError(
-            f"patches of {patch[0]}x{patch[1]} pixels do not tile a {image_size}x{image_size} image; "
-            f"set another, such as +model.patch_size=4"
+
+    def create(**options: Any) -> nn.Module:
+        model: nn.Module = timm.create_model(
+            architecture, pretrained=False, in_chans=in_channels, num_classes=num_classes, **options
         )
+        return model
+
+    model = create(**options)
+    patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
+    missing = -image_size % patch[0] if isinstance(patch, tuple) else 0
+    if missing:
+        model = create(**{**options, "img_size": image_size + missing})
+        before, after = missing // 2, missing - missing // 2
+        model.register_forward_pre_hook(lambda _, inputs: (F.pad(inputs[0], (before, after, before, after)),))
     return model
 
 

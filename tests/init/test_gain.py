@@ -50,5 +50,6 @@ def test_the_most_frequent_activation_counts() -> None:
     model = nn.Sequential(nn.Tanh(), nn.LeakyReLU(0.2), nn.LeakyReLU(0.2))
     assert nonlinearity_of(model) == ("leaky_relu", 0.2)
     assert nonlinearity_of(nn.Linear(2, 2))[0] == "linear"
+    assert nonlinearity_of(nn.PReLU()) == ("leaky_relu", 0.25)
     assert nonlinearity_of(nn.LSTM(2, 2))[0] == "tanh"
     assert nonlinearity_of(nn.RNN(2, 2, nonlinearity="relu"))[0] == "relu"

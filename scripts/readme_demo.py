@@ -1,0 +1,51 @@
+"""The README's figure and table, from the runs that `make demo` left in runs/demo.
+
+    make demo && python scripts/readme_demo.py
+
+Writes docs/demo.svg and the block between the demo markers of README.md.
+"""
+
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+from initbench.analysis.frame import load_runs
+from initbench.analysis.ranking import rankings
+from initbench.report.page import COLOURS, DASHES, mean_curve
+
+ROOT = Path(__file__).resolve().parent.parent
+LINE_STYLES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+
+
+def main() -> None:
+    runs = load_runs(ROOT / "runs" / "demo")
+    (ranking,) = rankings(runs)
+    # The same bytes for the same runs: no date, no random ids; text stays text.
+    mpl.rcParams.update({"svg.hashsalt": "initbench", "svg.fonttype": "none", "font.family": "sans-serif"})
+    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    for index, init in enumerate(ranking.table.index):
+        curve = mean_curve(runs[runs["init"] == init])
+        style = {"color": COLOURS[index], "linestyle": LINE_STYLES[DASHES[index % len(DASHES)]]}
+        axes.plot(curve.index, curve["mean"], label=str(init), linewidth=1.8, **style)
+        axes.fill_between(curve.index, curve["low"], curve["high"], color=COLOURS[index], alpha=0.15, linewidth=0)
+    axes.set(xlabel="step", ylabel="validation accuracy", title=ranking.title, ylim=(0, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    (ROOT / "docs").mkdir(exist_ok=True)
+    figure.savefig(ROOT / "docs" / "demo.svg", metadata={"Date": None})
+
+    lines = [f"| init | test accuracy | reach {float(ranking.target or 0):.0%} | median steps |", "|---|---|---|---|"]
+    for init, row in ranking.table.iterrows():
+        steps = "never" if row["median_steps"] == float("inf") else f"{row['median_steps']:.0f}"
+        accuracy = f"{row['mean']:.4f} ± {row['half_width']:.4f}"
+        lines.append(f"| `{init}` | {accuracy} | {row['hit_rate']:.0%} | {steps} |")
+    readme = ROOT / "README.md"
+    block = "<!-- demo:begin -->\n" + "\n".join(lines) + "\n<!-- demo:end -->"
+    text = re.sub("<!-- demo:begin -->.*<!-- demo:end -->", lambda _: block, readme.read_text(), flags=re.DOTALL)
+    readme.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
