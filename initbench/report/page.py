@@ -1,5 +1,6 @@
 """One page with the learning curves of a study: opens offline, needs no account."""
 
+import math
 from html import escape
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from initbench.analysis.frame import load_history
 from initbench.analysis.ranking import Ranking, rankings
 from initbench.record.store import atomic_write
 
-# Okabe & Ito (2008): told apart by colour-blind eyes too; dashes and then symbols take over after eight.
+# Okabe & Ito (2008): told apart by colour-blind eyes too, and dashes tell apart what lies close.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 DASHES = ("solid", "dash", "dot", "dashdot")
 
@@ -50,7 +51,7 @@ def _section(ranking: Ranking, runs: pd.DataFrame) -> str:
     plot = figure.to_html(
         full_html=False,
         include_plotlyjs=False,
-        config={"displaylogo": False, "responsive": True},
+        config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendChartToCloud"]},
     )
     return f"<h2>{escape(ranking.title)}</h2>{plot}<div class='wide'>{_table(ranking)}</div>"
 
@@ -60,7 +61,7 @@ def learning_curves(ranking: Ranking, runs: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     for index, init in enumerate(ranking.table.index):
         colour = COLOURS[index % len(COLOURS)]
-        dash = DASHES[index // len(COLOURS) % len(DASHES)]
+        dash = DASHES[index % len(DASHES)]
         curve = mean_curve(runs[runs["init"] == init])
         if curve.empty:
             continue
@@ -69,6 +70,7 @@ def learning_curves(ranking: Ranking, runs: pd.DataFrame) -> go.Figure:
         figure.add_scatter(
             x=[*steps, *steps[::-1]],
             y=band,
+            mode="lines",
             fill="toself",
             fillcolor=colour,
             opacity=0.15,
@@ -80,6 +82,7 @@ def learning_curves(ranking: Ranking, runs: pd.DataFrame) -> go.Figure:
         figure.add_scatter(
             x=steps,
             y=list(curve["mean"]),
+            mode="lines",
             name=escape(str(init)),
             legendgroup=str(init),
             line={"color": colour, "dash": dash, "width": 2},
@@ -107,11 +110,18 @@ def mean_curve(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _table(ranking: Ranking) -> str:
+    accuracy, steps = "test accuracy", "median steps to it"
     names = {
-        "mean": "test accuracy",
+        "mean": accuracy,
         "half_width": "± 95 %",
         "hit_rate": f"reach {ranking.target}" if ranking.target else "reach a target",
-        "median_steps": "median steps to it",
+        "median_steps": steps,
     }
+    four_digits = "{:.4f}".format
+    formats = {accuracy: four_digits, "± 95 %": four_digits, names["hit_rate"]: "{:.0%}".format, steps: _steps}
     table = ranking.table.rename(columns=names)
-    return str(table.to_html(border=0, float_format="{:.4g}".format, na_rep="-", escape=True))
+    return str(table.to_html(border=0, formatters=formats, na_rep="-", escape=True))
+
+
+def _steps(value: float) -> str:
+    return "never" if math.isinf(value) else f"{value:.0f}"
