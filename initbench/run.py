@@ -28,6 +28,9 @@ from initbench.record.flat import numbers
 from initbench.record.provenance import provenance
 from initbench.record.store import Store, check_writable, now
 
+# Lightning asks for it at import, for programs that fork; ours spawns. Otherwise every optimizer step of torch loads
+# and queries NVML to learn whether there is a GPU.
+os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 # Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay.
 for name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(name).setLevel(logging.WARNING)
