@@ -192,3 +192,12 @@ def test_the_public_face(small: Any, tmp_path: Path) -> None:
     for column in ("train/loss", "train/accuracy", "val/loss", "val/accuracy", "test/loss", "test/accuracy"):
         assert frame[column].between(0, 20).all(), column
     assert "steps_to_0.95" in frame
+
+
+@pytest.mark.slow
+def test_a_compiled_run_starts_from_the_same_weights_and_agrees(small: Any) -> None:
+    """Compiling takes half a minute on a CPU; sums are fused, so results agree within float tolerance."""
+    overrides = ("optimizer=sgd", "optimizer.lr=0.01")
+    eager, compiled = run(small(*overrides)), run(small(*overrides, "trainer.compile=true"))
+    assert compiled["initial_weights"] == eager["initial_weights"]
+    assert compiled["results"]["test/loss"] == pytest.approx(eager["results"]["test/loss"], rel=1e-3)

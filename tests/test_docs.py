@@ -1,0 +1,53 @@
+"""What the documentation tells people to type, and the files that it names, exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from conftest import compose_config, options
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXTS = {name: (ROOT / name).read_text() for name in ("README.md", "conf/config.yaml", "Makefile")}
+
+
+def commands() -> list[list[str]]:
+    """The arguments of every `python -m initbench` in the texts, continued lines joined, comments dropped."""
+    found = []
+    for text in TEXTS.values():
+        for line in text.replace("\\\n", " ").splitlines():
+            match = re.match(r"\s*(?:\$\(BIN\)/)?python -m initbench(.*)", line)
+            if match:
+                # In the help text a comment follows after two or more spaces.
+                typed = re.split(r"\s{2,}(?=[a-z])(?!'init)", match.group(1).strip(" |"))[0]
+                found.append(shlex.split(typed, comments=True))
+    return found
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) >= 10
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_every_command_composes(arguments: list[str]) -> None:
+    """The first value of every sweep; initializers of the reader's own cannot be composed here."""
+    overrides = [a.replace("glob(*)", "zeros").replace("scaled,", "") for a in arguments if "=" in a]
+    first = []
+    for override in OverridesParser.create().parse_overrides(overrides):
+        if override.is_sweep_override():
+            first.append(f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}")
+        else:
+            first.append(str(override.input_line))
+    assert compose_config(*first)["study"]
+
+
+def test_the_readme_lists_every_initializer_and_dataset() -> None:
+    for group in ("init", "data", "optimizer", "scheduler", "logger"):
+        for name in options(group):
+            assert f"`{name}`" in TEXTS["README.md"], f"{group}={name}"
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)#]+)\)", TEXTS["README.md"]))
+def test_every_link_leads_somewhere(target: str) -> None:
+    assert (ROOT / target).exists()
