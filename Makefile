@@ -15,8 +15,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(UV) pip install --python $(BIN)/python --compile-bytecode --constraints constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup  ## compare initializers on the bundled digits; ends with a table and a page
-	$(BIN)/python -m initbench -m study=demo init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed=0,1,2
+demo: setup  ## which initializers train a 20-layer ReLU network? ends with a table and a page
+	$(BIN)/python -m initbench -m study=demo model=mlp model.depth=20 model.width=128 \
+		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed=0,1,2
 
 test: setup  ## everything but the slow tests
 	$(BIN)/python -m pytest -m 'not slow'

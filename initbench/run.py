@@ -63,7 +63,10 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     except UserMistake:
         raise
     except BaseException as error:
-        details = {"reason": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        # Lightning turns Ctrl-C into an exit.
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        reason = "interrupted" if stopped else f"{type(error).__name__}: {error}"
+        details = {"reason": reason, "traceback": traceback.format_exc()}
         store.write("failed", **started, **details, provenance=provenance())
         raise
 
