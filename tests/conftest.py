@@ -1,6 +1,5 @@
-"""Configs composed as Hydra composes them, small enough to train in a second."""
+"""Runs small enough to train in a second."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
-from initbench import CONF
+from configs import compose_config
 
 # Two busy threads on a core that someone else wants are many times slower than one.
 torch.set_num_threads(1)
-
-# `make test` runs on real data too where this names a folder that holds it.
-REAL_DATA = os.environ.get("INITBENCH_DATA")
 
 
 @pytest.fixture(autouse=True)
@@ -26,19 +19,6 @@ def quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
         yield
-
-
-def options(group: str) -> list[str]:
-    """The names of all files of a config group."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-
-
-def compose_config(*overrides: str) -> dict[str, Any]:
-    """The resolved config that `python -m initbench OVERRIDES` would run."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("config", overrides=list(overrides))
-    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    return resolved
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import compose_config, options
+from configs import compose_config, options
 from torch import nn
 from torch.nn.utils import parametrizations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import REAL_DATA, options
+from configs import REAL_DATA, options
 
 import initbench
 from initbench.mistakes import UserMistake
