@@ -10,7 +10,7 @@ class Meter:
     """Sums over samples since the last `compute`."""
 
     def __init__(self) -> None:
-        self._sums: Tensor | None = None  # (loss, correct, samples), float64 where the device has it
+        self._sums: Tensor | None = None  # loss, correct, samples
 
     @torch.no_grad()
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:

@@ -35,7 +35,10 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module], Optimizer]:
         optimizer: Optimizer = instantiate("optimizer", settings, params=groups)
         return optimizer
 
-    make(nn.Linear(1, 1))  # a wrong argument is found here, before any training
+    try:
+        make(nn.Linear(1, 1))  # a wrong argument is found here, before any training
+    except (RuntimeError, IndexError) as error:
+        raise ValueError(f"optimizer {settings.get('_target_')}: {error}") from error
     return make
 
 

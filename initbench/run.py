@@ -60,7 +60,9 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         if processes > 1:
             return spawn(train, processes, config, started)
         return train(config, started, experiment)
-    except UserMistake:
+    except UserMistake as mistake:
+        if (store.read() or {}).get("started_at") == started["started_at"]:  # a logger's: it needs the folder
+            store.write("failed", **started, reason=f"refused: {mistake}")
         raise
     except BaseException as error:
         # Lightning turns Ctrl-C into an exit.
@@ -77,9 +79,15 @@ def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
         check_writable(config["runs_dir"])
         processes = trainer.check_devices(config["trainer"])
         experiment = assemble(config)
+        for stage in ("train", "val", "test"):  # can each be shared out over the processes?
+            experiment.datamodule.loader(stage, torch.device("cpu"), world=processes)
         build_trainer(config, experiment, callbacks=[], loggers=[])
     except ValueError as error:
         raise UserMistake(str(error)) from error
+    except Exception as error:
+        # Nothing has run yet: a value of the wrong type somewhere in the config is far likelier than a bug of ours.
+        kind = type(error).__name__
+        raise UserMistake(f"this config cannot be built: {kind}: {error} (HYDRA_FULL_ERROR=1 says where)") from error
     return processes, experiment
 
 
@@ -103,10 +111,14 @@ def assemble(config: Mapping[str, Any]) -> Experiment:
     settings = {key: value for key, value in config["scheduler"].items() if key != "name"}
     scheduler = partial(instantiate, "scheduler", settings, total_steps=total_steps)
     scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
+    optimizer_config = dict(config["optimizer"])
+    if config["trainer"]["precision"] == "16-mixed" and optimizer_config.get("fused"):
+        # A fused optimizer undoes the loss scaling by itself, after clipping and gradient norms had to see it undone.
+        optimizer_config["fused"] = False
     classifier = Classifier(
         network,
         initializer,
-        optimizer.build(config["optimizer"]),
+        optimizer.build(optimizer_config),
         scheduler,
         seed=seed,
         compile=config["trainer"]["compile"],

@@ -15,17 +15,30 @@ from initbench.errors import nearest
 # Keys of conf/trainer/ that are ours; all others are arguments of lightning.Trainer.
 OURS = ("name", "compile", "channels_last", "threads")
 
+# They change how many steps a run has, what a step is, or when it is evaluated: then runs cannot be compared.
+REFUSED = (
+    "accumulate_grad_batches",
+    "fast_dev_run",
+    "limit_test_batches",
+    "limit_train_batches",
+    "limit_val_batches",
+    "max_time",
+    "overfit_batches",
+)
+
+_ALL_THREADS = torch.get_num_threads()  # before any run has changed it
+
 
 def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
     """Optimizer steps of a whole run: all epochs, or max_steps if that comes first.
 
     Raises ValueError where neither is positive.
     """
-    max_epochs, max_steps = config["max_epochs"] or 0, config["max_steps"]
-    updates_per_epoch = -(-steps_per_epoch // config.get("accumulate_grad_batches", 1))
-    bounds = [bound for bound in (max_epochs * updates_per_epoch, max_steps) if bound > 0]
-    if not bounds:
-        raise ValueError(f"trainer.max_epochs={max_epochs} and max_steps={max_steps}: one must be positive")
+    max_epochs = _count("max_epochs", config["max_epochs"], none=-1)
+    max_steps = _count("max_steps", config["max_steps"], none=-1)
+    bounds = [bound for bound in (max_epochs * steps_per_epoch, max_steps) if bound > 0]
+    if not bounds or max_epochs == 0:
+        raise ValueError(f"trainer.max_epochs={max_epochs} and max_steps={max_steps}: nothing would be trained")
     return min(bounds)
 
 
@@ -34,7 +47,15 @@ def build(
 ) -> L.Trainer:
     """The Trainer. Raises ValueError for an argument or value that it does not take, devices included."""
     set_threads(config["threads"])
-    arguments = {key: value for key, value in config.items() if key not in OURS}
+    if _count("log_every_n_steps", config["log_every_n_steps"]) < 1:
+        raise ValueError(f"trainer.log_every_n_steps must be at least 1, got {config['log_every_n_steps']}")
+    arguments = {"benchmark": False, **{key: value for key, value in config.items() if key not in OURS}}
+    for key in REFUSED:
+        if key in arguments:
+            raise ValueError(
+                f"trainer.{key} would change what a step is worth; max_epochs, max_steps and the data decide"
+            )
+    arguments["max_steps"] = _count("max_steps", arguments["max_steps"], none=-1)
     try:
         trainer = L.Trainer(
             **arguments,
@@ -42,7 +63,7 @@ def build(
             callbacks=callbacks,
             logger=loggers or False,
             # Validation at a fixed cadence in steps, whatever an epoch is; before the first step too.
-            val_check_interval=val_every_n_steps * config.get("accumulate_grad_batches", 1),
+            val_check_interval=val_every_n_steps,
             check_val_every_n_epoch=None,
             num_sanity_val_steps=-1,
             use_distributed_sampler=False,  # the data module shards by itself
@@ -74,11 +95,19 @@ def check_devices(config: Mapping[str, Any]) -> int:
 
 def set_threads(threads: int | None) -> None:
     """Use so many CPU threads; None: torch's own choice, one per core. Raises ValueError below 1."""
-    if threads is None:
-        return
+    threads = _count("threads", threads, none=_ALL_THREADS)
     if threads < 1:
         raise ValueError(f"trainer.threads must be at least 1, got {threads}")
     torch.set_num_threads(threads)
+
+
+def _count(key: str, value: Any, none: int | None = None) -> int:
+    """The whole number that `value` must be; `none` where it is None and that is allowed."""
+    if value is None and none is not None:
+        return none
+    if type(value) is not int:
+        raise ValueError(f"trainer.{key} must be a whole number, got {value!r}")
+    return value
 
 
 def _strategy(devices: int) -> str | Strategy:

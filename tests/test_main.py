@@ -52,6 +52,15 @@ def test_one_run_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
+def test_a_value_that_one_run_lacks_does_not_stop_the_sweep(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "init").mkdir(parents=True)
+    (tmp_path / "conf" / "init" / "mine.yaml").write_text("_target_: initbench.init.normal_\nstd: ???\n")
+    found = command(tmp_path, "-m", *FAST, "--config-dir", "conf", "init=mine,normal")
+    assert found.returncode == 2
+    assert "refused: init.std has no value yet" in found.stderr
+    assert sorted(initbench.load_runs(tmp_path / "runs")["status"]) == ["failed", "finished"]
+
+
 def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "def crash(optimizer, total_steps):\n"
@@ -87,6 +96,8 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
         (["init=orthogonal,zeross", "-m"], "unknown option init=zeross. Did you mean 'zeros'?"),
         (["runs_dir=/dev/null/runs", "-m"], "is not writable: Not a directory"),
         (["seed=???"], "seed has no value yet"),
+        (["study=a,b", "-m"], "study cannot be swept over"),
+        (["model.name=resnet18"], "model.name is a label and chooses nothing; did you mean model=resnet18?"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -110,7 +121,10 @@ def test_an_initializer_and_a_config_folder_of_ones_own(tmp_path: Path) -> None:
     found = command(tmp_path, *FAST, "--config-dir", "conf", "init=small", "print_init=true", PYTHONPATH=str(tmp_path))
     assert found.returncode == 0, found.stderr
     assert "What was initialized" in found.stdout
-    assert initbench.load_runs(tmp_path / "runs")["init"].tolist() == ["small"]
+    again = command(tmp_path, *FAST, "--config-dir", "conf", "init=small", "print_init=true", PYTHONPATH=str(tmp_path))
+    assert "already finished" in again.stdout
+    assert "linear1.weight" in again.stdout
+    assert initbench.load_runs(tmp_path / "runs")["init"].tolist() == ["small(std=0.01)"]
 
 
 @pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"]])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from configs import REAL_DATA, options
 
 import initbench
@@ -112,6 +113,14 @@ def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: An
         ("+optimizer.lrr=3", "unexpected keyword argument 'lrr'"),
         ("+scheduler.foo=3", "scheduler initbench.scheduler.cosine: .*'foo'"),
         ("runs_dir=/dev/null/runs", "is not writable"),
+        ("trainer.log_every_n_steps=0", "log_every_n_steps must be at least 1, got 0"),
+        ("trainer.max_epochs=three", "trainer.max_epochs must be a whole number, got 'three'"),
+        ("+trainer.accumulate_grad_batches=2", "would change what a step is worth"),
+        ("+trainer.limit_train_batches=10", "would change what a step is worth"),
+        ("+optimizer.foreach=true", "cannot both be True|fused"),
+        ("optimizer.betas=[0.9]", "optimizer torch.optim.Adam"),
+        ("data.targets=0.9", "this config cannot be built: TypeError"),
+        ("init.attention_in=zeros", "attention_in is given, but the model has no parameter of that role"),
         ("trainer.max_steps=0", "nothing"),
     ],
 )
@@ -119,10 +128,32 @@ def test_a_users_mistake_is_refused_and_leaves_nothing(small: Any, tmp_path: Pat
     config = small(override)
     if override == "trainer.max_steps=0":
         config["trainer"]["max_epochs"] = 0
-        message = "one must be positive"
+        message = "nothing would be trained"
     with pytest.raises(UserMistake, match=message):
         run(config)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused_before_any_process_starts(small: Any) -> None:
+    with pytest.raises(UserMistake, match="batch_size=65 must be divisible by the number of devices, 2"):
+        run(small("data.batch_size=65", "trainer.devices=2"))
+
+
+def test_a_logger_that_is_refused_leaves_no_run_that_seems_to_go_on(small: Any) -> None:
+    config = small("logger=wandb", "logger.mode=onlin")
+    with pytest.raises(UserMistake, match=r"unknown logger\.mode 'onlin'"):
+        run(config)
+    record = Store(config).read()
+    assert record is not None
+    assert (record["status"], record["reason"][:8]) == ("failed", "refused:")
+
+
+def test_threads_of_one_run_do_not_stay_for_the_next(small: Any) -> None:
+    before = torch.get_num_threads()
+    run(small("trainer.threads=2"))
+    assert torch.get_num_threads() == 2
+    run(small("seed=1"))
+    assert torch.get_num_threads() == before
 
 
 def test_a_crash_is_recorded_with_its_traceback_and_raised(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,7 +48,9 @@ def rank(runs: pd.DataFrame) -> Ranking:
         }
     table = pd.DataFrame.from_dict(rows, orient="index").sort_values("mean", ascending=False, na_position="last")
     first = runs.iloc[0]
-    title = f"{first['model']} on {first['data']}, {first['optimizer']} lr {first['lr']:g}"
+    title = f"{first['model']} on {first['data']}, {first['optimizer']}"
+    if pd.notna(first["lr"]):
+        title += f" lr {first['lr']}"
     if runs["budget"].notna().any():  # known as soon as one run has begun
         title += f", {runs['budget'].max():.0f} steps"
     return Ranking(title, str(first["setting"]), target, table)

@@ -74,6 +74,7 @@ class Initializer:
             "attention_in": attention_in,
         }
         self.schemes = {"weight": resolve(weight)}
+        self.asked = [role for role in _LIKE_WEIGHT if policies[role] is not None]
         for role, spec in policies.items():
             self.schemes[role] = self.schemes["weight"] if spec is None else resolve(spec)
         self.rules = [_rule(rule) for rule in rules]
@@ -100,6 +101,11 @@ class Initializer:
             if scheme.is_default:
                 layer = replace(layer, shape=tuple(found.tensor.shape), blocks=1, transposed=False)
             assignments.append(Assignment(found, layer, scheme, rule))
+            if found.parametrized:
+                _check_invertible(found)
+        for role in self.asked:
+            if all(assignment.found.role != role for assignment in assignments):
+                raise ValueError(f"{role} is given, but the model has no parameter of that role")
         self._refuse_idle_rules(model, used)
         _rehearse(assignments)
         return assignments
@@ -118,9 +124,10 @@ class Initializer:
             if idle:
                 names = [name for name, _ in model.named_modules() if name]
                 kinds = sorted({type(module).__name__ for module in model.modules()})
+                meant = "" if pattern in names + kinds else nearest(pattern, names + kinds)
                 raise ValueError(
                     f"the rule for {pattern!r} matches no {idle[0]} (or an earlier rule took it)."
-                    f"{nearest(pattern, names + kinds)} Layers: {_shorten(names)}. Types: {', '.join(kinds)}"
+                    f"{meant} Layers: {_shorten(names)}. Types: {', '.join(kinds)}"
                 )
 
 
@@ -163,7 +170,17 @@ def draw(assignment: Assignment, generator: Generator) -> Tensor:
         assignment.scheme(block, assignment.layer, generator)
     if value.dim():
         assignment.layer.from_blocks(blocks, value)
+    padding = getattr(assignment.layer.module, "padding_idx", None)
+    if assignment.found.role == "embedding" and padding is not None:
+        value[padding] = 0  # stands for no word at all; torch keeps it out of training too
     return value
+
+
+def _check_invertible(found: Found) -> None:
+    for parametrization in found.module.parametrizations[found.key]:  # type: ignore[index]  # a ModuleDict, which the checker does not know
+        if not hasattr(parametrization, "right_inverse"):
+            kind = type(parametrization).__name__
+            raise ValueError(f"{found.name} is parametrized by {kind}, which has no right_inverse to set it through")
 
 
 def _write(found: Found, value: Tensor) -> None:

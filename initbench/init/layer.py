@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
+from initbench.init.roles import is_packed_projection
+
 # How many matrices are stacked in one recurrent weight: the gates.
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
@@ -79,6 +81,8 @@ def describe_layer(
         blocks = _GATES["GRU"]
     elif isinstance(module, nn.MultiheadAttention) and key in ("in_proj_weight", "in_proj_bias"):
         blocks = 3  # query, key and value
+    elif is_packed_projection(module, name.rpartition(".")[0]):
+        blocks = 3
     if shape:
         shape = (shape[0] // blocks, *shape[1:])
     fan_in, fan_out = fans(shape, groups)

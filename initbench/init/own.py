@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
 from initbench.init.layer import Layer
@@ -19,6 +20,9 @@ def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """
     if reset_of(layer.module) is None:
         tensor.copy_(getattr(layer.module, layer.key))
+        return
+    if isinstance(layer.module, NonDynamicallyQuantizableLinear) and layer.key == "bias":
+        tensor.zero_()  # the output projection of nn.MultiheadAttention, whose own reset says so
         return
     module = copy.deepcopy(layer.module).cpu().float()
     if parametrize.is_parametrized(module):

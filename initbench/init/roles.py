@@ -49,17 +49,17 @@ def walk(model: nn.Module) -> Iterator[Found]:
         for key, parameter in module.named_parameters(recurse=False):
             if id(parameter) not in seen:
                 seen.add(id(parameter))
-                yield Found(prefix + key, module_name, module, key, parameter, role_of(module, key), False)
+                yield Found(prefix + key, module_name, module, key, parameter, role_of(module, key, module_name), False)
         if parametrize.is_parametrized(module):
             for key, originals in module.parametrizations.items():
                 own = {id(parameter) for parameter in originals.parameters(recurse=False)}
                 if own and not own & seen:
                     seen |= own
                     tensor = getattr(module, key)
-                    yield Found(prefix + key, module_name, module, key, tensor, role_of(module, key), True)
+                    yield Found(prefix + key, module_name, module, key, tensor, role_of(module, key, module_name), True)
 
 
-def role_of(module: nn.Module, key: str) -> str:
+def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
     """The role of `module.<key>`, one of `ROLES`."""
     if isinstance(module, _NORMS) or type(module).__name__.endswith(("RmsNorm", "RMSNorm")):
         return {"weight": "norm_scale", "bias": "norm_shift"}.get(key, "other")
@@ -75,9 +75,20 @@ def role_of(module: nn.Module, key: str) -> str:
         return "bias" if key == "in_proj_bias" else "other"
     if key == "bias":
         return "bias"
+    if key == "weight" and is_packed_projection(module, module_name):
+        return "attention_in"
     if key == "weight" and (isinstance(module, _WEIGHTED) or getattr(module, key).dim() >= 2):
         return "weight"
     return "other"
+
+
+def is_packed_projection(module: nn.Module, module_name: str) -> bool:
+    """Whether a linear layer is query, key and value in one: timm's and nanoGPT's attentions call it so."""
+    return (
+        isinstance(module, nn.Linear)
+        and module_name.rpartition(".")[2] in ("qkv", "c_attn")
+        and module.out_features == 3 * module.in_features
+    )
 
 
 def _refuse_hooked(module_name: str, module: nn.Module) -> None:

@@ -5,6 +5,7 @@ The record on disk is the truth; a logger may lose rows, never a run. In order: 
 every logger after each of `fit` and `test`, so only `close` ends a run.
 """
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,12 @@ def build(cfg: Mapping[str, Any], *, run: RunInfo) -> "list[Logger]":
     from hydra.utils import get_method
 
     options = {key: value for key, value in cfg.items() if key not in ("_target_", "name")}
-    return list(get_method(cfg["_target_"])(run, **options))
+    try:
+        start = get_method(cfg["_target_"])
+        inspect.signature(start).bind(run, **options)
+    except (ImportError, TypeError, ValueError) as error:
+        raise ValueError(f"logger {cfg.get('_target_')}: {error}") from error
+    return list(start(run, **options))
 
 
 def none(run: RunInfo) -> "list[Logger]":

@@ -4,6 +4,7 @@ The run's file is flushed every second, so that a killed process keeps its rows;
 run is written offline. The first exception is reported in one line, then the run's mirror stays quiet.
 """
 
+import hashlib
 import os
 import shlex
 import sys
@@ -41,7 +42,7 @@ def mirror(
     if mode not in MODES:
         raise unknown("logger.mode", mode, MODES)
     for key, value in {"init_timeout_s": init_timeout_s, "finish_timeout_s": finish_timeout_s}.items():
-        if value <= 0:
+        if not isinstance(value, int | float) or value <= 0:
             raise ValueError(f"logger.{key}={value}: a positive number of seconds is needed.")
     settings = {
         "init_timeout": init_timeout_s,
@@ -189,7 +190,9 @@ def _tear_down() -> None:
 
 
 def _identity(run: RunInfo) -> str:
-    return f"{run.signature}-{run.attempt}"
+    # The folder too: the same config in another study is another run.
+    folder = hashlib.sha256(str(run.folder.resolve()).encode()).hexdigest()[:6]
+    return f"{run.signature}-{folder}-{run.attempt}"
 
 
 def _tell_offline(run: RunInfo, problem: str) -> None:

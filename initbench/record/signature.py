@@ -14,6 +14,7 @@ from initbench import CONF
 # What can change the numbers of a run. Everything else in a config (study, loggers, folders, launchers,
 # progress bars) leaves them as they are.
 _COUNTED = ("init", "model", "data", "optimizer", "scheduler", "trainer", "seed")
+_ANY = object()
 # Where the same images lie, and how they reach the device, in the same order either way.
 _UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
 
@@ -40,12 +41,10 @@ def setting(config: Mapping[str, Any]) -> str:
 def init_label(init: Mapping[str, Any]) -> str:
     """The initializer's name with what differs from its file: `orthogonal(gain=2)`."""
     standard = _standard_init(str(init["name"]))
-    if standard is None:
-        return str(init["name"])
     changed = [
         f"{key}={_compact(value)}"
         for key, value in init.items()
-        if key != "name" and (key not in standard or standard[key] != value)
+        if key != "name" and (key not in standard or standard[key] not in (value, _ANY))
     ]
     return f"{init['name']}({', '.join(changed)})" if changed else str(init["name"])
 
@@ -58,12 +57,12 @@ def run_name(config: Mapping[str, Any]) -> str:
 
 
 @cache
-def _standard_init(name: str) -> dict[str, Any] | None:
+def _standard_init(name: str) -> dict[str, Any]:
     path = CONF / "init" / f"{name}.yaml"
-    if not path.exists():
-        return None  # from a folder of the user's own: its name is all there is to compare
     shared: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())["init"]
-    return {**shared, **yaml.safe_load(path.read_text())}
+    # One of the user's own has no file here to compare with: its label gives all its parameters.
+    option = yaml.safe_load(path.read_text()) if path.exists() else {"_target_": _ANY}
+    return {**shared, **option}
 
 
 def _compact(value: Any) -> str:
@@ -71,4 +70,13 @@ def _compact(value: Any) -> str:
 
 
 def _digest(part: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:10]
+    return hashlib.sha256(json.dumps(_plain(part), sort_keys=True).encode()).hexdigest()[:10]
+
+
+def _plain(value: Any) -> Any:
+    """The same tree with 1.0 as 1: people type either."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

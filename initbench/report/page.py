@@ -117,10 +117,15 @@ def _table(ranking: Ranking) -> str:
         "hit_rate": f"reach {ranking.target}" if ranking.target else "reach a target",
         "median_steps": steps,
     }
-    four_digits = "{:.4f}".format
-    formats = {accuracy: four_digits, "± 95 %": four_digits, names["hit_rate"]: "{:.0%}".format, steps: _steps}
     table = ranking.table.rename(columns=names)
-    return str(table.to_html(border=0, formatters=formats, na_rep="-", escape=True))
+    for column, form in (
+        (accuracy, "{:.4f}".format),
+        ("± 95 %", "{:.4f}".format),
+        (names["hit_rate"], "{:.0%}".format),
+        (steps, _steps),
+    ):
+        table[column] = table[column].map(form, na_action="ignore")
+    return str(table.to_html(border=0, na_rep="-", escape=True))
 
 
 def _steps(value: float) -> str:

@@ -5,7 +5,6 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
 from rich.markup import escape
 
 from initbench.console import console, errors
@@ -21,12 +20,8 @@ def run_job(config: DictConfig) -> float | None:
     Alone, a config that cannot be run raises UserMistake and a crash its own exception. In a sweep both are
     recorded as failed, and the sweep goes on.
     """
-    try:
-        resolved: dict[str, Any] = OmegaConf.to_container(  # type: ignore[assignment]
-            config, resolve=True, throw_on_missing=True
-        )
-    except MissingMandatoryValue as error:
-        raise UserMistake(f"{error.full_key} has no value yet: give one, {error.full_key}=...") from error
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    resolved["study"] = str(resolved["study"])
     for group, choice in HydraConfig.get().runtime.choices.items():
         if isinstance(resolved.get(group), dict):
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
@@ -34,18 +29,21 @@ def run_job(config: DictConfig) -> float | None:
     record = store.read()
     if record is not None and record["status"] in COMPLETE:
         _say(record, "already ")
+        if resolved["print_init"]:
+            _print_init(store)
     else:
-        record = _run(resolved, store)
+        record = _run(config, resolved, store)
     best: float | None = record.get("results", {}).get("val/best_accuracy")
     return best
 
 
-def _run(config: dict[str, Any], store: Store) -> dict[str, Any]:
-    with console.status("loading"):
-        from initbench.run import run  # torch and Lightning take seconds
+def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str, Any]:
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
-        record = run(config)
+        _check(config)
+        with console.status("loading"):
+            from initbench.run import run  # torch and Lightning take seconds
+        record = run(resolved)
     except UserMistake as mistake:
         if not in_sweep:
             raise
@@ -56,6 +54,27 @@ def _run(config: dict[str, Any], store: Store) -> dict[str, Any]:
         record = store.read() or {}  # says failed, and holds the traceback
     _say(record)
     return record
+
+
+def _check(config: DictConfig) -> None:
+    """Raise UserMistake for what can be told from the config alone."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UserMistake(f"{missing[0]} has no value yet: give one, {missing[0]}=...")
+    for override in HydraConfig.get().overrides.task:
+        key, _, value = override.partition("=")
+        group, _, attribute = key.partition(".")
+        # timm and torchvision look a model up by it; everywhere else it would rename a run and choose nothing.
+        if attribute == "name" and "architecture" not in config[group]:
+            raise UserMistake(f"{key} is a label and chooses nothing; did you mean {group}={value}?")
+
+
+def _print_init(store: Store) -> None:
+    from pyarrow import parquet
+
+    from initbench.callbacks.init_table import as_table
+
+    console.print(as_table(parquet.read_table(store.folder / "layers.parquet").to_pylist()), crop=False)
 
 
 def _say(record: dict[str, Any], already: str = "") -> None:

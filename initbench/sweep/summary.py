@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -20,6 +21,7 @@ class SweepSummary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._started_at = now()
         try:
+            _refuse_several_studies(config.hydra.overrides.task)
             check_writable(config.runs_dir)
         except ValueError as error:
             # Hydra turns an exception of a callback into a warning and goes on.
@@ -27,7 +29,7 @@ class SweepSummary(Callback):
             sys.exit(2)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        study = Path(config.runs_dir) / config.study
+        study = Path(config.runs_dir) / str(config.study)
         try:
             runs = summarize(study)
         except Exception:
@@ -39,6 +41,13 @@ class SweepSummary(Callback):
             errors.print(f"{len(failed)} runs failed; their records under {study} say why", soft_wrap=True)
             refused = failed["reason"].str.startswith("refused: ").all()
             sys.exit(2 if refused else 1)
+
+
+def _refuse_several_studies(overrides: list[str]) -> None:
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element()
+        if key in ("study", "runs_dir") and override.is_sweep_override():
+            raise ValueError(f"{key} cannot be swept over: the runs of a sweep are compared, so they share a study")
 
 
 def summarize(study: Path) -> "pd.DataFrame":

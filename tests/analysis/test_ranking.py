@@ -76,6 +76,12 @@ def test_the_table_says_never_and_hides_empty_columns() -> None:
     assert "diverged" not in text
 
 
+def test_one_odd_record_does_not_spoil_the_table() -> None:
+    frame = runs(init=["a"], status=["failed"], lr=["1e-3x"])
+    assert rank(frame).title == "m on d, sgd lr 1e-3x, 99 steps"
+    assert rank(frame.assign(lr=None)).title == "m on d, sgd, 99 steps"
+
+
 def test_where_no_target_was_reached_the_rate_is_zero() -> None:
     frame = runs(init=["a"], status=["finished"], **{"test/accuracy": [0.1], "steps_to_0.5": [math.nan]})
     row = rank(frame).table.loc["a"]

@@ -158,6 +158,27 @@ def test_gates_and_projections_are_initialized_each() -> None:
     assert 0.97 * bound < attention.in_proj_weight.abs().max() <= bound
 
 
+def test_a_packed_linear_projection_is_three(small: Any) -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.qkv = nn.Linear(64, 192)
+
+    model = initialize(Attention(), "xavier_uniform")
+    bound = math.sqrt(6 / 128)
+    assert 0.97 * bound < model.qkv.weight.abs().max() <= bound
+    initialize(model, "normal", attention_in="zeros")
+    assert (model.qkv.weight == 0).all()
+
+
+def test_what_torch_holds_at_zero_stays_there() -> None:
+    embedding = initialize(nn.Embedding(5, 3, padding_idx=1), "normal", embedding="normal")
+    assert (embedding.weight[1] == 0).all()
+    assert embedding.weight[0].abs().min() > 0
+    attention = initialize(nn.MultiheadAttention(8, 2), "default")
+    assert (attention.out_proj.bias == 0).all()
+
+
 def test_depthwise_filters_have_norm_gain() -> None:
     conv = initialize(nn.Conv2d(8, 8, 3, groups=8), "orthogonal", gain=1.5)
     assert torch.allclose(conv.weight.flatten(1).norm(dim=1), torch.full((8,), 1.5))
@@ -191,7 +212,7 @@ def test_a_parametrization_without_inverse_is_refused() -> None:
 
     layer = nn.Linear(3, 3)
     parametrize.register_parametrization(layer, "weight", Symmetric())
-    with pytest.raises(ValueError, match="weight is parametrized and cannot be set through it"):
+    with pytest.raises(ValueError, match="weight is parametrized by Symmetric, which has no right_inverse"):
         initialize(layer, "orthogonal")
 
 

@@ -47,6 +47,16 @@ def test_a_label_says_what_was_changed(small: Any) -> None:
     )
 
 
+def test_the_label_of_ones_own_initializer_gives_all_its_parameters(small: Any) -> None:
+    """Otherwise runs with different parameters would be averaged as seeds of one."""
+    init = {**small("init=normal")["init"], "name": "scaled", "_target_": "mine.scaled_", "std": 2}
+    assert init_label(init) == "scaled(mean=0.0, std=2)"
+
+
+def test_a_whole_number_is_the_same_typed_either_way(small: Any) -> None:
+    assert signature(small("init=orthogonal", "init.gain=1")) == signature(small("init=orthogonal", "init.gain=1.0"))
+
+
 def test_a_name_is_safe_as_a_folder(small: Any) -> None:
     config = small("init=orthogonal", "init.rules=[{match: 'conv*', weight: eye}]")
     name = run_name(config)
