@@ -63,7 +63,7 @@ class WandbMirror(WandbLogger):
     """
 
     def __init__(self, run: RunInfo, project: str, started: "Run | None") -> None:
-        super().__init__(project=project, save_dir=run.folder, id=_identity(run), experiment=started)
+        super().__init__(project=project, save_dir=run.folder, id=identity(run), experiment=started)
         self._run = started
         # WandbLogger puts trainer/global_step in every row, but makes it the x axis only of runs it starts.
         self._attempt(lambda: self.experiment.define_metric("trainer/global_step"))
@@ -132,7 +132,7 @@ def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
             _mute()
             return wandb.init(
                 mode=choice,  # type: ignore[arg-type]  # WANDB_MODE may hold any of wandb's own words
-                id=_identity(run),
+                id=identity(run),
                 name=run.name,
                 group=run.study,
                 tags=run.tags,
@@ -189,7 +189,8 @@ def _tear_down() -> None:
         wandb.teardown()
 
 
-def _identity(run: RunInfo) -> str:
+def identity(run: RunInfo) -> str:
+    """The run's id on wandb."""
     # The folder too: the same config in another study is another run.
     folder = hashlib.sha256(str(run.folder.resolve()).encode()).hexdigest()[:6]
     return f"{run.signature}-{folder}-{run.attempt}"

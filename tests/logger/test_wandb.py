@@ -19,6 +19,7 @@ from wandb_api import KEY, Api
 
 import initbench
 from initbench.logger import RunInfo, build, close, summarize
+from initbench.logger.wandb import identity
 
 MakeRun = Callable[..., RunInfo]
 pytestmark = pytest.mark.usefixtures("wandb_alone")
@@ -72,7 +73,7 @@ def test_a_run_holds_its_name_group_tags_config_rows_summary_and_exit_code(
     (folder,) = folders(run)
     held = records(folder)
     started = held["run"][0]
-    assert started["run_id"] == "1a2b3c-1"
+    assert started["run_id"] == identity(run)
     assert (started["display_name"], started["run_group"], started["project"]) == (
         "orthogonal",
         "depth",
@@ -91,6 +92,13 @@ def test_a_run_holds_its_name_group_tags_config_rows_summary_and_exit_code(
     assert (summary["best_accuracy"], summary["status"]) == (0.9, "diverged")
 
 
+def test_the_same_config_in_another_study_or_attempt_is_another_run(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run()
+    others = [make_run(attempt=2), make_run(folder=tmp_path / "other" / run.folder.name), make_run("4d5e6f")]
+    assert len({identity(other) for other in [run, *others]}) == 4
+    assert identity(run) == identity(make_run())  # a resumed run finds itself
+
+
 def test_two_runs_open_at_once_are_two_runs(make_run: MakeRun) -> None:
     first, second = make_run("aaaa"), make_run("bbbb", attempt=2)
     one, two = build(conf(mode="offline"), run=first), build(conf(mode="offline"), run=second)
@@ -99,7 +107,7 @@ def test_two_runs_open_at_once_are_two_runs(make_run: MakeRun) -> None:
     close(one, 0)
     close(two, 0)
     held = [records(*folders(run)) for run in (first, second)]
-    assert [record["run"][0]["run_id"] for record in held] == ["aaaa-1", "bbbb-2"]
+    assert [record["run"][0]["run_id"] for record in held] == [identity(first), identity(second)]
     assert [row["loss"] for record in held for row in rows(record["history"])] == [1.0, 2.0]
     assert [exit_codes(record) for record in held] == [[0], [0]]
 
@@ -195,7 +203,7 @@ def test_without_a_key_runs_go_offline_and_say_so_once(
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         command = expected.partition("later: ")[2].replace("wandb", f"{sys.executable} -m wandb", 1)
         subprocess.run(command, shell=True, check=True, capture_output=True, timeout=60, cwd=study)
-        assert {key: len(value) for key, value in server.rows.items()} == {"aaaa-1": 1, "bbbb-1": 1}
+        assert {key: len(value) for key, value in server.rows.items()} == {identity(run): 1 for run in runs}
 
 
 def test_online_without_a_key_is_refused(make_run: MakeRun) -> None:
@@ -237,15 +245,16 @@ def test_an_unreachable_server_costs_one_timeout_and_no_run(
 
 
 def test_online_the_server_gets_the_run(make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]) -> None:
-    loggers = build(conf(), run=make_run())
+    run = make_run()
+    loggers = build(conf(), run=run)
     for step in range(3):
         loggers[0].log_metrics({"loss": 1 / (step + 1)}, step)
     close(loggers, 3)
-    sent = api.runs["1a2b3c-1"]
+    sent = api.runs[identity(run)]
     assert (sent["groupName"], sent["displayName"], sent["project"]) == ("depth", "orthogonal", "initbench")
     assert json.loads(sent["config"])["init.name"]["value"] == "orthogonal"
-    assert [row["trainer/global_step"] for row in api.rows["1a2b3c-1"]] == [0, 1, 2]
-    assert api.exit_codes == {"1a2b3c-1": 3}
+    assert [row["trainer/global_step"] for row in api.rows[identity(run)]] == [0, 1, 2]
+    assert api.exit_codes == {identity(run): 3}
     assert capfd.readouterr() == ("", "")
 
 
