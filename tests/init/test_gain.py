@@ -11,7 +11,7 @@ from initbench.init.gain import NONLINEARITIES, TORCH_TABLE, calculate_gain, non
 
 @pytest.mark.parametrize("name", TORCH_TABLE)
 def test_torchs_table_is_torchs(name: str) -> None:
-    assert calculate_gain(name) == nn.init.calculate_gain(name)  # type: ignore[arg-type]
+    assert calculate_gain(name) == nn.init.calculate_gain(name)
 
 
 def test_leaky_relu_depends_on_its_slope() -> None:

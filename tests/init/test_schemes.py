@@ -29,14 +29,14 @@ from initbench.init.layer import Layer, describe_layer
 
 
 def layer_of(module: nn.Module) -> Layer:
-    return describe_layer("layer.weight", module, "weight", module.weight, ("relu", 0.01))  # type: ignore[arg-type]
+    return describe_layer("layer.weight", module, "weight", module.weight, ("relu", 0.01))
 
 
 def generator(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
 
 
-def filled(scheme, module: nn.Module, seed: int = 0, **parameters) -> Tensor:  # type: ignore[no-untyped-def]
+def filled(scheme, module: nn.Module, seed: int = 0, **parameters) -> Tensor:
     layer = layer_of(module)
     tensor = torch.empty(layer.shape)
     scheme(tensor, layer, generator(seed), **parameters)
@@ -60,7 +60,7 @@ def filled(scheme, module: nn.Module, seed: int = 0, **parameters) -> Tensor:  #
         (orthogonal_, {}, nn.init.orthogonal_, {"gain": math.sqrt(2)}),
     ],
 )  # fmt: skip
-def test_equal_to_torch_bit_for_bit(module, scheme, parameters, theirs, their_parameters) -> None:  # type: ignore[no-untyped-def]
+def test_equal_to_torch_bit_for_bit(module, scheme, parameters, theirs, their_parameters) -> None:
     expected = torch.empty(module.weight.shape)
     theirs(expected, generator=generator(), **their_parameters)
     assert torch.equal(filled(scheme, module, **parameters), expected)
@@ -70,7 +70,7 @@ def test_equal_to_torch_bit_for_bit(module, scheme, parameters, theirs, their_pa
     "scheme, std",
     [(lecun_uniform_, 1 / math.sqrt(180)), (lecun_normal_, 1 / math.sqrt(180)), (kaiming_normal_, math.sqrt(2 / 180))],
 )
-def test_std_counts_the_inputs_within_a_group(scheme, std: float) -> None:  # type: ignore[no-untyped-def]
+def test_std_counts_the_inputs_within_a_group(scheme, std: float) -> None:
     tensor = filled(scheme, nn.Conv2d(80, 400, 3, groups=4))
     assert float(tensor.std()) == pytest.approx(std, rel=0.02)
     assert float(tensor.mean()) == pytest.approx(0, abs=0.05 * std)
@@ -102,7 +102,7 @@ def test_orthogonal_is_orthonormal_in_every_group(out: int, fan_in: int, groups:
 
 
 @pytest.mark.parametrize("scheme", [eye_, dirac_])
-def test_identity_passes_its_input_through(scheme) -> None:  # type: ignore[no-untyped-def]
+def test_identity_passes_its_input_through(scheme) -> None:
     linear = nn.Linear(5, 5, bias=False)
     linear.weight.data = filled(scheme, linear)
     x = torch.randn(2, 5)
@@ -144,6 +144,6 @@ def test_sparse_places_its_zeros_by_the_generator() -> None:
         (variance_scaling_, {"distribution": "gauss"}, "unknown distribution 'gauss'"),
     ],
 )
-def test_wrong_parameters_are_one_clear_error(scheme, parameters, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_parameters_are_one_clear_error(scheme, parameters, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         filled(scheme, nn.Linear(4, 4), **parameters)
