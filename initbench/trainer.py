@@ -37,7 +37,7 @@ def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
     max_epochs = _count("max_epochs", config["max_epochs"], none=-1)
     max_steps = _count("max_steps", config["max_steps"], none=-1)
     bounds = [bound for bound in (max_epochs * steps_per_epoch, max_steps) if bound > 0]
-    if not bounds or max_epochs == 0:
+    if not bounds or 0 in (max_epochs, max_steps):
         raise ValueError(f"trainer.max_epochs={max_epochs} and max_steps={max_steps}: nothing would be trained")
     return min(bounds)
 

@@ -51,9 +51,9 @@ def init_label(init: Mapping[str, Any]) -> str:
 
 def run_name(config: Mapping[str, Any]) -> str:
     """Readable and safe as a file name: `lenet-mnist_mini-orthogonal-seed0`, at most 100 characters."""
-    label = init_label(config["init"])
-    name = f"{config['model']['name']}-{config['data']['name']}-{label}-seed{config['seed']}"
-    return re.sub(r"[^\w.=+-]+", "_", name).strip("_")[:100]
+    name = f"{config['model']['name']}-{config['data']['name']}-{init_label(config['init'])}"
+    seed = f"-seed{config['seed']}"
+    return re.sub(r"[^\w.=+-]+", "_", name).strip("_")[: 100 - len(seed)] + seed
 
 
 @cache

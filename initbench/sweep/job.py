@@ -33,6 +33,8 @@ def run_job(config: DictConfig) -> float | None:
             _print_init(store)
     else:
         record = _run(config, resolved, store)
+    if HydraConfig.get().mode is RunMode.RUN:
+        console.print(f"record: {store.folder}", soft_wrap=True)
     best: float | None = record.get("results", {}).get("val/best_accuracy")
     return best
 
