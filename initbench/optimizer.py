@@ -47,7 +47,7 @@ def parameter_groups(model: nn.Module, weight_decay: float, decay: str) -> list[
     roles = {}
     for found in walk(model):
         tensors = (
-            found.module.parametrizations[found.key].parameters(recurse=False)  # type: ignore[union-attr, index]
+            found.module.parametrizations[found.key].parameters(recurse=False)  # type: ignore[union-attr, index]  # a ModuleDict
             if found.parametrized
             else [found.tensor]
         )

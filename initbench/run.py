@@ -84,7 +84,7 @@ def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
         build_trainer(config, experiment, callbacks=[], loggers=[])
     except ValueError as error:
         raise UserMistake(str(error)) from error
-    except Exception as error:
+    except Exception as error:  # a user's class may raise anything
         # Nothing has run yet: a value of the wrong type somewhere in the config is far likelier than a bug of ours.
         kind = type(error).__name__
         raise UserMistake(f"this config cannot be built: {kind}: {error} (HYDRA_FULL_ERROR=1 says where)") from error

@@ -75,7 +75,7 @@ def build(
         raise ValueError(f"trainer: {_explain(error, arguments)}") from error
     # Lightning turns this on with deterministic=True; it costs a fill of every torch.empty and guards only
     # against reading memory that was never written.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set on the module
     return trainer
 
 

@@ -50,7 +50,7 @@ def config_of(model: str, runs_dir: str, arguments: argparse.Namespace) -> dict[
     ]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=overrides)
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # of a mapping
 
 
 def bare(experiment: Experiment, config: dict[str, Any]) -> float:

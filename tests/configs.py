@@ -21,5 +21,5 @@ def compose_config(*overrides: str) -> dict[str, Any]:
     """The resolved config that `python -m initbench OVERRIDES` would run."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=list(overrides))
-    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]  # of a mapping
     return resolved

@@ -48,7 +48,7 @@ def _unparametrize(module: nn.Module) -> None:
 
     Not by parametrize.remove_parametrizations, which changes the class that the copy shares with its original.
     """
-    values = {key: getattr(module, key).detach().clone() for key in module.parametrizations}  # type: ignore[union-attr]
+    values = {key: getattr(module, key).detach().clone() for key in module.parametrizations}  # type: ignore[union-attr]  # a ModuleDict
     module.__class__ = type(module).__mro__[1]
     del module.parametrizations
     for key, value in values.items():

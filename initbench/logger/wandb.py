@@ -97,7 +97,7 @@ class WandbMirror(WandbLogger):
             return
         try:
             run.finish(exit_code=exit_code)
-        except Exception as error:
+        except Exception as error:  # a mirror that cannot be ended must not end the run
             if not isinstance(error, TimeoutError):
                 _tear_down()
             if not quiet:

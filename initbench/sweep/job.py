@@ -20,7 +20,7 @@ def run_job(config: DictConfig) -> float | None:
     Alone, a config that cannot be run raises UserMistake and a crash its own exception. In a sweep both are
     recorded as failed, and the sweep goes on.
     """
-    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]  # of a mapping
     resolved["study"] = str(resolved["study"])
     for group, choice in HydraConfig.get().runtime.choices.items():
         if isinstance(resolved.get(group), dict):
@@ -50,7 +50,7 @@ def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str
         if not in_sweep:
             raise
         record = store.write("failed", reason=f"refused: {mistake}", started_at=now())
-    except Exception:
+    except Exception:  # whatever a run dies of, the others go on
         if not in_sweep:
             raise
         record = store.read() or {}  # says failed, and holds the traceback
