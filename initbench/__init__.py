@@ -1,6 +1,6 @@
 """Which weight initialization should I use, and how sure are we?
 
-The public face: `initialize(model, "orthogonal", seed=0)` and `load_runs("runs/study")`.
+The public face: `initialize(model, "orthogonal", seed=0)`, `diagnose(model, batch)` and `load_runs("runs/study")`.
 Names are imported on first use, so that `import initbench` costs nothing.
 """
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CONF", "Initializer", "initialize", "load_runs"]
+__all__ = ["CONF", "Initializer", "diagnose", "initialize", "load_runs"]
 
 if TYPE_CHECKING:
     from initbench.analysis.frame import load_runs
+    from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, initialize
 
 _PACKAGE = Path(__file__).resolve().parent
@@ -21,6 +22,7 @@ CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (p
 
 _HOME = {
     "Initializer": "initbench.init",
+    "diagnose": "initbench.diagnostics.diagnose",
     "initialize": "initbench.init",
     "load_runs": "initbench.analysis.frame",
 }

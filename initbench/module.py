@@ -3,7 +3,8 @@
 Lightning 2.6 has traps for whoever initializes in `on_fit_start`; each is a test:
 - A resumed checkpoint's weights are restored *before* the hook, so the checkpoint says `initialized`.
 - The optimizer and DistributedDataParallel already hold the parameters, so all writes are in place.
-- DDP broadcast the weights before the hook, so every rank must draw the same numbers by itself.
+- DDP broadcast the weights before the hook, so every rank must draw the same numbers by itself; what depends on data
+  is computed by each from the same batch, and then is rank 0's.
 - Callbacks' `on_fit_start` runs first: what looks at the initial weights belongs after this hook.
 """
 
@@ -18,10 +19,13 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from initbench.init import Initializer, fill, rows, weights_digest
+from initbench.init import Batch as InitBatch
+from initbench.init import Initializer, Outcome, rows, weights_digest
 from initbench.meter import Meter
+from initbench.mistakes import UserMistake
+from initbench.optimizer import LearningRates
 
-_SAVED = ("initialized", "init_table", "initial_weights", "seconds_init")
+_SAVED = ("initialized", "init_table", "init_numbers", "initial_weights", "seconds_init")
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
 
 
@@ -32,7 +36,7 @@ class Classifier(L.LightningModule):
         self,
         model: nn.Module,
         initializer: Initializer,
-        optimizer: Callable[[nn.Module], Optimizer],
+        optimizer: Callable[[nn.Module, LearningRates], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
         *,
         seed: int = 0,
@@ -50,6 +54,7 @@ class Classifier(L.LightningModule):
         self.compile_model = compile
         self.initialized = False
         self.init_table: list[dict[str, Any]] = []
+        self.init_numbers: dict[str, float] = {}  # what a method says of its cost and success
         self.initial_weights = ""
         self.seconds_init = 0.0
         self.meters = {stage: Meter() for stage in ("train", "val", "test")}
@@ -58,14 +63,27 @@ class Classifier(L.LightningModule):
         """Apply the initializer, once in a run's life."""
         if not self.initialized:
             started = time.perf_counter()
-            assignments = self.initializer.plan(self.model)
-            fill(assignments, self.seed)
+            outcome = self._initialize()
             self.seconds_init = time.perf_counter() - started
-            self.init_table = rows(assignments)
+            self.init_table = rows(outcome)
+            self.init_numbers = outcome.numbers
             self.initial_weights = weights_digest(self.model)
             self.initialized = True
         if self.compile_model:
             self.model.compile()
+
+    def _initialize(self) -> Outcome:
+        batch = None
+        if self.initializer.needs_batch:
+            batch = InitBatch(*self.trainer.datamodule.fixed_batch(self.device))  # type: ignore[attr-defined]  # Lightning sets it
+        try:
+            outcome = self.initializer.apply(self.model, seed=self.seed, batch=batch)
+        except ValueError as error:  # a method that this batch or these weights defeat
+            raise UserMistake(str(error)) from error
+        if batch is not None and self.trainer.world_size > 1:
+            for parameter in self.model.parameters():
+                torch.distributed.broadcast(parameter.data, src=0)
+        return outcome
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in _SAVED:
@@ -101,6 +119,8 @@ class Classifier(L.LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(self.model)
+        optimizer = self.make_optimizer(
+            self.model, lambda adaptive: self.initializer.learning_rates(self.model, adaptive=adaptive)
+        )
         schedule = {"scheduler": self.make_scheduler(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}

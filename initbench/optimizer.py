@@ -1,4 +1,4 @@
-"""From a config and a model to an optimizer, with weight decay on weights only."""
+"""From a config and a model to an optimizer: weight decay on weights only, learning rates as the initializer scales them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,14 +7,17 @@ from torch import nn
 from torch.optim import Optimizer
 
 from initbench.errors import unknown
-from initbench.init.roles import walk
+from initbench.init.roles import storage_of, walk
 from initbench.instantiate import instantiate
 
 DECAYED = ("weight", "recurrent_input", "recurrent_hidden", "attention_in", "embedding")
 
+# Maps `adaptive` (does the optimizer normalize gradients?) to what each parameter's lr is multiplied by, where not 1.
+LearningRates = Callable[[bool], Mapping[str, float]]
 
-def build(config: Mapping[str, Any]) -> Callable[[nn.Module], Optimizer]:
-    """A function from a model to its optimizer.
+
+def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Optimizer]:
+    """A function from a model, and what its initializer makes of learning rates, to its optimizer.
 
     `decay: weights` spares norms, biases, class tokens and layer scales (the groups of He et al. 2019, "Bag of
     tricks"); `decay: all` spares nothing. Raises ValueError for a negative lr or weight_decay, and for an
@@ -30,33 +33,43 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module], Optimizer]:
         if not isinstance(value, int | float) or not value >= 0:
             raise ValueError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
 
-    def make(model: nn.Module) -> Optimizer:
-        groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay)
+    adaptive = not str(settings.get("_target_")).endswith("SGD")
+
+    def make(model: nn.Module, learning_rates: LearningRates) -> Optimizer:
+        groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay, learning_rates(adaptive))
+        for group in groups:
+            group["lr"] = settings["lr"] * group["lr_multiplier"]
         optimizer: Optimizer = instantiate("optimizer", settings, params=groups)
         return optimizer
 
     try:
-        make(nn.Linear(1, 1))  # a wrong argument is found here, before any training
+        make(nn.Linear(1, 1), lambda adaptive: {})  # a wrong argument is found here, before any training
     except (RuntimeError, IndexError) as error:
         raise ValueError(f"optimizer {settings.get('_target_')}: {error}") from error
     return make
 
 
-def parameter_groups(model: nn.Module, weight_decay: float, decay: str) -> list[dict[str, Any]]:
-    """Two groups, decayed and not, over every trainable parameter once; empty groups are left out."""
-    roles = {}
+def parameter_groups(
+    model: nn.Module, weight_decay: float, decay: str, multipliers: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Every trainable parameter once, in groups by learning-rate multiplier (1 comes first) and decayed or not."""
+    about: dict[object, tuple[float, bool]] = {}
     for found in walk(model):
         tensors = (
             found.module.parametrizations[found.key].parameters(recurse=False)  # type: ignore[union-attr, index]  # a ModuleDict
             if found.parametrized
             else [found.tensor]
         )
-        roles.update({id(tensor): found.role for tensor in tensors})
-    decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
+        is_decayed = decay == "all" or found.role in DECAYED
+        settings = (multipliers.get(found.name, 1.0), is_decayed)
+        about.update({storage_of(tensor): settings for tensor in tensors})
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
-            is_decayed = decay == "all" or roles[id(parameter)] in DECAYED
-            (decayed if is_decayed else spared).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
+            groups.setdefault(about[storage_of(parameter)], []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": weight_decay if is_decayed else 0.0, "lr_multiplier": multiplier}
+        for (multiplier, is_decayed), parameters in sorted(
+            groups.items(), key=lambda item: (item[0][0] != 1.0, item[0][0], not item[0][1])
+        )
+    ]

@@ -14,10 +14,12 @@ import torch
 from torch import nn
 
 from initbench import data, logger, model, optimizer, trainer
+from initbench.callbacks.diagnostics import Diagnostics
 from initbench.callbacks.history import History
 from initbench.callbacks.init_table import InitTable
 from initbench.callbacks.progress import ProgressBar
 from initbench.data import ImageDataModule
+from initbench.diagnostics.schedule import Schedule
 from initbench.distributed import spawn
 from initbench.init import Initializer
 from initbench.instantiate import instantiate
@@ -43,6 +45,7 @@ class Experiment:
     datamodule: ImageDataModule
     classifier: Classifier
     total_steps: int
+    schedule: Schedule  # of the diagnostics
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
@@ -124,7 +127,7 @@ def assemble(config: Mapping[str, Any]) -> Experiment:
         compile=config["trainer"]["compile"],
         channels_last=config["trainer"]["channels_last"],
     )
-    return Experiment(datamodule, classifier, total_steps)
+    return Experiment(datamodule, classifier, total_steps, Schedule(config["diagnostics"]))
 
 
 def train(config: dict[str, Any], started: dict[str, Any], experiment: Experiment | None = None) -> dict[str, Any]:
@@ -148,18 +151,22 @@ def train(config: dict[str, Any], started: dict[str, Any], experiment: Experimen
     except ValueError as error:  # it needs the run's folder, so it cannot be found any earlier
         raise UserMistake(str(error)) from error
     callbacks: list[L.Callback] = [history]
+    show = config["diagnostics"]["print"]
+    diagnostics = Diagnostics(experiment.schedule, store, history, seed=config["seed"], show=show)
     if is_first:
         callbacks += [ProgressBar(store.name, experiment.total_steps, history), InitTable(store, config["print_init"])]
+        callbacks.append(diagnostics)
     exit_code = 1
     try:
         outcome = fit(build_trainer(config, experiment, callbacks, loggers), experiment, history)
-        record = summarize(config, store, started, experiment, history, outcome)
+        record = summarize(config, store, started, experiment, history, diagnostics, outcome)
         if is_first:
             logger.summarize(loggers, {"status": record["status"], **numbers(record)})
         exit_code = 0
         return record
     finally:
         history.flush()
+        diagnostics.flush()
         logger.close(loggers, exit_code=exit_code)
 
 
@@ -195,6 +202,7 @@ def summarize(
     started: dict[str, Any],
     experiment: Experiment,
     history: History,
+    diagnostics: Diagnostics,
     outcome: dict[str, Any],
 ) -> dict[str, Any]:
     """The finished record; written by the first process."""
@@ -221,7 +229,11 @@ def summarize(
         "steps": history.rows[-1]["step"] if history.rows else 0,
         "total_steps": experiment.total_steps,
         "seconds_init": classifier.seconds_init,
+        "init_numbers": classifier.init_numbers,
+        "init_batch": 0 if classifier.initializer.needs_batch else None,  # of the first epoch, as the seed orders it
         "seconds_train": history.seconds,
+        "seconds_diagnostics": diagnostics.seconds,
+        "diagnostics": {"steps": diagnostics.steps, "missing": diagnostics.missing},
         "initial_weights": classifier.initial_weights,
         "device": str(classifier.trainer.strategy.root_device),
         "provenance": provenance(),
@@ -229,4 +241,5 @@ def summarize(
     if history.store is None:
         return {"status": outcome["status"], **parts}
     history.flush()
+    diagnostics.flush()
     return store.write(outcome["status"], **parts)

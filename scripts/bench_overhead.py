@@ -57,7 +57,7 @@ def bare(experiment: Experiment, config: dict[str, Any]) -> float:
     """Seconds of one epoch of the shortest loop that does the same work."""
     classifier, data = experiment.classifier, experiment.datamodule
     loader = data.loader("train", torch.device("cpu"))
-    model, optimizer = classifier.model.train(), classifier.make_optimizer(classifier.model)
+    model, optimizer = classifier.model.train(), classifier.configure_optimizers()["optimizer"]
     started = time.perf_counter()
     for images, labels in loader:
         inputs = data.prepare(images).to(memory_format=classifier.memory_format)

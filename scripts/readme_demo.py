@@ -13,7 +13,8 @@ from matplotlib import pyplot as plt
 
 from initbench.analysis.frame import load_runs
 from initbench.analysis.ranking import rankings
-from initbench.report.page import COLOURS, DASHES, mean_curve
+from initbench.figures import COLOURS, DASHES
+from initbench.report.page import mean_curve
 
 ROOT = Path(__file__).resolve().parent.parent
 LINE_STYLES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}

@@ -43,7 +43,7 @@ def test_every_command_composes(arguments: list[str]) -> None:
 
 
 def test_the_readme_lists_every_initializer_and_dataset() -> None:
-    for group in ("init", "data", "optimizer", "scheduler", "logger"):
+    for group in ("init", "data", "optimizer", "scheduler", "logger", "diagnostics"):
         for name in options(group):
             assert f"`{name}`" in TEXTS["README.md"], f"{group}={name}"
 

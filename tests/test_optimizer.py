@@ -1,5 +1,6 @@
 """Parameter groups, and every file of conf/optimizer."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from configs import compose_config, options
 from torch import nn
 from torch.nn.utils import parametrizations
+from torch.optim import Optimizer
 
 from initbench import optimizer
 
@@ -20,8 +22,16 @@ def config(**changes: Any) -> dict[str, Any]:
     return {**compose_config("optimizer=sgd")["optimizer"], **changes}
 
 
+def no_multipliers(adaptive: bool) -> dict[str, float]:
+    return {}
+
+
+def build(**changes: Any) -> Callable[[nn.Module], Optimizer]:
+    return lambda model: optimizer.build(config(**changes))(model, no_multipliers)
+
+
 def test_decay_is_for_weights_only(model: nn.Module) -> None:
-    decayed, spared = optimizer.build(config(weight_decay=0.1))(model).param_groups
+    decayed, spared = build(weight_decay=0.1)(model).param_groups
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     assert [names[id(p)] for p in decayed["params"]] == ["0.weight", "2.weight_ih_l0", "2.weight_hh_l0", "4.weight"]
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
@@ -29,18 +39,18 @@ def test_decay_is_for_weights_only(model: nn.Module) -> None:
 
 
 def test_decay_all(model: nn.Module) -> None:
-    (group,) = optimizer.build(config(weight_decay=0.1, decay="all"))(model).param_groups
+    (group,) = build(weight_decay=0.1, decay="all")(model).param_groups
     assert len(group["params"]) == len(list(model.parameters()))
     assert group["weight_decay"] == 0.1
 
 
 def test_parametrized_and_frozen_parameters() -> None:
     layer = parametrizations.weight_norm(nn.Linear(3, 2))
-    decayed, spared = optimizer.build(config())(layer).param_groups
+    decayed, spared = build()(layer).param_groups
     assert len(decayed["params"]) == 2  # the norm and the direction that make up the weight
     assert spared["params"] == [layer.bias]
     layer.bias.requires_grad_(False)
-    assert len(optimizer.build(config())(layer).param_groups) == 1
+    assert len(build()(layer).param_groups) == 1
 
 
 @pytest.mark.parametrize("name", options("optimizer"))
@@ -49,7 +59,7 @@ def test_every_file_takes_a_step(name: str) -> None:
     assert settings["name"] == name
     layer = nn.Linear(3, 2)
     before = layer.weight.detach().clone()
-    chosen = optimizer.build(settings)(layer)
+    chosen = optimizer.build(settings)(layer, no_multipliers)
     layer(torch.ones(1, 3)).sum().backward()
     chosen.step()
     assert not torch.equal(layer.weight, before)

@@ -32,8 +32,8 @@ def test_a_run_leaves_its_whole_record(small: Any) -> None:
     assert history.dropna(subset="train/loss")["step"].tolist() == [10, 20, 30, 40, 50, 60, 62]
     assert history["seconds"].is_monotonic_increasing
     assert history["seconds"].iloc[-1] <= on_disk["seconds_train"]
-    layers = pd.read_parquet(folder / "layers.parquet")
-    assert layers["parameter"].is_unique
+    parameters = pd.read_parquet(folder / "parameters.parquet")
+    assert parameters["parameter"].is_unique
     hit = on_disk["targets"]["0.8"]
     first = history[history["val/accuracy"] >= 0.8].iloc[0]
     assert hit["steps"] == first["step"]

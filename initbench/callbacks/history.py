@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
@@ -46,6 +48,16 @@ class History(L.Callback):
     def evaluated_at(self, step: int) -> bool:
         return "val/accuracy" in self._rows.get(step, {})
 
+    @contextmanager
+    def stopped(self, pl_module: L.LightningModule) -> Iterator[None]:
+        """What happens inside is not training: the clock stands still, if it was running."""
+        running = self._resumed_at is not None
+        _synchronize(pl_module)
+        self._pause()
+        yield
+        if running:
+            self._resumed_at = time.perf_counter()
+
     def flush(self) -> None:
         if self.store is not None and self._rows:
             self.store.write_table("history", self.rows)
@@ -75,8 +87,7 @@ class History(L.Callback):
         self.flush()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if pl_module.device.type != "cpu":
-            torch.accelerator.synchronize()  # what is still queued belongs to training
+        _synchronize(pl_module)
         self._pause()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -93,7 +104,8 @@ class History(L.Callback):
         values = self._compute(trainer, pl_module, "train")
         step = trainer.global_step
         row = {f"train/{name}": value for name, value in values.items()}
-        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        group = trainer.optimizers[0].param_groups[0]
+        row["lr"] = group["lr"] / group["lr_multiplier"] if group["lr_multiplier"] else 0.0
         if self._grad_norm is not None:
             row["train/grad_norm"] = float(self._grad_norm)
             self._grad_norm = None
@@ -125,3 +137,8 @@ class History(L.Callback):
     def _pause(self) -> None:
         self._seconds = self.seconds
         self._resumed_at = None
+
+
+def _synchronize(pl_module: L.LightningModule) -> None:
+    if pl_module.device.type != "cpu":
+        torch.accelerator.synchronize()  # what is still queued belongs to training

@@ -14,7 +14,7 @@ from initbench.record.store import Store
 
 
 class InitTable(L.Callback):
-    """Writes layers.parquet, a row a parameter, before the first training step."""
+    """Writes parameters.parquet, a row a parameter, before the first training step."""
 
     def __init__(self, store: Store, print_init: bool) -> None:
         self.store = store
@@ -23,7 +23,7 @@ class InitTable(L.Callback):
     # Not on_fit_start: callbacks' runs before the module's, which is where the initializer is applied.
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
-        self.store.write_table("layers", pl_module.init_table)
+        self.store.write_table("parameters", pl_module.init_table)
         if self.print_init:
             console.print(as_table(pl_module.init_table), crop=False)
 

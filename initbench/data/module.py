@@ -113,6 +113,15 @@ class ImageDataModule(LightningDataModule):
             return Loader(images, labels, sampler)
         return Loader(images, labels, sampler, workers=self.num_workers, pin_memory=device.type == "cuda")
 
+    def fixed_batch(self, device: torch.device) -> Batch:
+        """The images of the first training batch, normalised and not augmented, with their labels.
+
+        Whole on every rank, and the same for every initializer: what data-dependent ones and diagnostics look at.
+        """
+        images, labels = self._tensors("train", device)
+        index = next(iter(Batches(self._split.train, self.batch_size, seed=self.seed))).to(images.device)
+        return self._normalise(images[index].to(device)), labels[index].to(device)
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         images, labels = batch
         assert self.trainer is not None  # a Lightning hook: there is one

@@ -14,7 +14,7 @@ relu satisfies it exactly (E = 1/2, gain = sqrt 2). torch's tanh (5/3) and selu 
 import math
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,13 @@ from initbench.errors import unknown
 
 TORCH_TABLE = ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu")
 
-_BY_QUADRATURE: dict[str, Callable[[Tensor], Tensor]] = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "selu": F.selu,
     "gelu": F.gelu,
     "silu": F.silu,
     "mish": F.mish,
@@ -41,7 +47,7 @@ _BY_QUADRATURE: dict[str, Callable[[Tensor], Tensor]] = {
     "sin": torch.sin,
 }
 
-NONLINEARITIES = (*TORCH_TABLE, *_BY_QUADRATURE)
+NONLINEARITIES = tuple(ACTIVATIONS)
 
 # The modules' classes, by name: timm has classes of its own with torch's names.
 _MODULES = {
@@ -77,9 +83,19 @@ def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> fl
     if nonlinearity in TORCH_TABLE:
         # The cast is for the type checker: torch lists the names as a Literal.
         return float(nn.init.calculate_gain(nonlinearity, negative_slope))  # type: ignore[arg-type]
-    if nonlinearity not in _BY_QUADRATURE:
-        raise unknown("nonlinearity", nonlinearity, NONLINEARITIES)
     return _gain_by_quadrature(nonlinearity)
+
+
+def activation(nonlinearity: str, negative_slope: float | None = None) -> Callable[[Tensor], Tensor]:
+    """The function itself; `negative_slope` (default 0.01) matters to leaky_relu only.
+
+    Raises ValueError for a name outside `NONLINEARITIES`.
+    """
+    if nonlinearity not in ACTIVATIONS:
+        raise unknown("nonlinearity", nonlinearity, NONLINEARITIES)
+    if nonlinearity == "leaky_relu" and negative_slope is not None:
+        return partial(F.leaky_relu, negative_slope=negative_slope)
+    return ACTIVATIONS[nonlinearity]
 
 
 @cache
@@ -87,7 +103,7 @@ def _gain_by_quadrature(nonlinearity: str) -> float:
     # A dense trapezoid rule: unlike Gauss-Hermite it does not mind the kinks of hardswish or relu6.
     z = torch.linspace(-12, 12, 240_001, dtype=torch.float64)
     density = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-    second_moment = torch.trapezoid(density * _BY_QUADRATURE[nonlinearity](z) ** 2, z)
+    second_moment = torch.trapezoid(density * activation(nonlinearity)(z) ** 2, z)
     return float(second_moment.rsqrt())
 
 

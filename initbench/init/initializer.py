@@ -2,22 +2,26 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest, unknown
 from initbench.init.gain import nonlinearity_of
-from initbench.init.layer import Layer, describe_layer
-from initbench.init.own import reset_of
-from initbench.init.roles import ROLES, Found, walk
+from initbench.init.layer import Layer, Place, describe_layer
+from initbench.init.method import Batch, Loss, Method, resolve_method
+from initbench.init.roles import MATRICES, ROLES, Found, walk
 from initbench.init.scheme import Scheme, Spec, read_option, resolve
+from initbench.init.schemes.own import reset_of
 
 POLICIES = tuple(role for role in ROLES if role != "weight")
-_LIKE_WEIGHT = ("recurrent_input", "recurrent_hidden", "attention_in")
+SHARED = ("weight", "rules", *POLICIES)
+_PLACES = ("first", "last")
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,39 @@ class Assignment:
     rule: str
 
     @property
-    def kept(self) -> bool:
-        """Whether the value stays as built: asked for the module's own, and the module has none."""
-        return self.scheme.is_default and reset_of(self.layer.module) is None
+    def kept(self) -> str:
+        """Why the value stays as built; empty where the scheme fills it."""
+        tensor = self.found.tensor
+        if tensor.numel() == 0:
+            return "empty"
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            return str(tensor.dtype).removeprefix("torch.")
+        # Asked for the module's own, and the module has none.
+        return "no reset_parameters" if self.scheme.is_default and reset_of(self.layer.module) is None else ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `Initializer.apply` did: the plan, and what a method changed after it."""
+
+    assignments: list[Assignment]
+    method: str = ""
+    changed: frozenset[str] = frozenset()  # names as in named_parameters()
+    numbers: dict[str, float] = field(default_factory=dict)  # what the method says of its cost and success
 
 
 class Initializer:
-    """A scheme for the weights, a policy for every other role, and rules for single layers.
+    """A scheme for the weights, a policy for every other role, rules for single layers, and perhaps a method.
 
-    `weight`, each policy and each entry of a rule is a number (a constant), the name of an initializer, or
-    a mapping {name: orthogonal, gain: 2}. `recurrent_input`, `recurrent_hidden` and `attention_in` follow
-    the weights where they are None.
+    `weight`, each policy and each entry of a rule is a number (a constant), the name of an initializer, a
+    mapping {name: orthogonal, gain: 2}, or a function. A policy that is None is as the weights.
 
-    A rule is {match: pattern, role: scheme, ...}. The pattern is the type of a module (Conv2d) or a glob
-    over qualified names of modules or parameters (conv1, layer4.*, *.bias). The first rule that matches a
-    parameter and names its role decides.
+    A rule is {match: pattern, role: scheme, ...}. The pattern is the type of a module (Conv2d), a glob over
+    qualified names of modules or parameters (conv1, layer4.*, *.bias), or `first` or `last`: the model's
+    first and last weight matrix in the order of registration. The first rule that matches a parameter and
+    names its role decides.
+
+    `method` treats the whole model after that (LSUV, Fixup, ...).
 
     Raises ValueError for anything it does not know: names, parameters, roles.
     """
@@ -62,6 +84,7 @@ class Initializer:
         recurrent_hidden: Spec | None = None,
         attention_in: Spec | None = None,
         rules: Sequence[Mapping[str, Any]] = (),
+        method: Method | None = None,
     ) -> None:
         policies = {
             "bias": bias,
@@ -74,17 +97,55 @@ class Initializer:
             "attention_in": attention_in,
         }
         self.schemes = {"weight": resolve(weight)}
-        self.asked = [role for role in _LIKE_WEIGHT if policies[role] is not None]
+        self.asked = [role for role in MATRICES[1:] if policies[role] is not None]
         for role, spec in policies.items():
             self.schemes[role] = self.schemes["weight"] if spec is None else resolve(spec)
         self.rules = [_rule(rule) for rule in rules]
+        self.method = method
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Initializer":
-        """From the flat form of conf/init/*.yaml: policies and rules by name, the rest is the weights' scheme."""
-        shared = {key: value for key, value in config.items() if key in ("rules", *POLICIES)}
-        weight = {key: value for key, value in config.items() if key not in shared}
-        return cls(weight, **shared)
+        """From the flat form of conf/init/*.yaml.
+
+        `weight`, policies and rules by name; the rest is a scheme, which then fills the weights, or a method,
+        which starts from `weight` (default: each module's own). Without either, `weight` is all there is.
+        """
+        shared = {key: value for key, value in config.items() if key in SHARED}
+        own = {key: value for key, value in config.items() if key not in SHARED}
+        if "_target_" not in own and "weight" in shared:
+            if unused := [key for key in own if key != "name"]:
+                raise unknown(f"key of {own.get('name', 'this initializer')}", unused[0], SHARED)
+            return cls(**shared)
+        method = resolve_method(own)
+        if method is not None:
+            return cls(**{"weight": "default", **shared}, method=method)
+        if "weight" in shared:
+            raise ValueError(f"{own.get('name', own)} is itself what fills the weights, so weight= has no meaning")
+        return cls(own, **shared)
+
+    @property
+    def needs_batch(self) -> bool:
+        return self.method is not None and self.method.needs_batch
+
+    def apply(
+        self, model: nn.Module, *, seed: int, batch: Batch | None = None, loss: Loss = F.cross_entropy
+    ) -> Outcome:
+        """Initialize the model in place. Raises ValueError as `plan` does, and for a batch that is missing or unfit."""
+        assignments = self.plan(model)
+        fill(assignments, seed)
+        if self.method is None:
+            return Outcome(assignments)
+        changed, numbers = self.method(model, partial(stream, seed), batch, loss)
+        return Outcome(assignments, self.method.label, frozenset(changed), numbers)
+
+    def learning_rates(self, model: nn.Module, *, adaptive: bool) -> dict[str, float]:
+        """What each parameter's learning rate is multiplied by, where that is not 1 (muP, Fixup).
+
+        `adaptive`: whether the optimizer normalizes gradients, as Adam does and SGD does not.
+        """
+        target = self.method or self.schemes["weight"]
+        rule = getattr(target.function, "learning_rates", None)
+        return {} if rule is None else rule(self.plan(model), adaptive, **target.parameters)
 
     def plan(self, model: nn.Module) -> list[Assignment]:
         """Every parameter once, with the scheme that will fill it. Nothing is written.
@@ -93,27 +154,34 @@ class Initializer:
         or a scheme that is not defined on a shape is a ValueError here and not in the middle of a model.
         """
         nonlinearity = nonlinearity_of(model)
+        everything = list(walk(model))
+        if not everything:
+            raise ValueError(f"{type(model).__name__} has no parameters to initialize")
+        matrices = [found.name for found in everything if found.role in MATRICES]
+        places = {name: Place(index, len(matrices)) for index, name in enumerate(matrices)}
         used: set[tuple[int, str]] = set()
         assignments = []
-        for found in walk(model):
-            scheme, rule = self._choose(found, used)
-            layer = describe_layer(found.name, found.module, found.key, found.tensor, nonlinearity)
+        for found in everything:
+            place = places.get(found.name)
+            scheme, rule = self._choose(found, place, used)
+            layer = describe_layer(found.name, found.module, found.key, found.tensor, nonlinearity, place)
             if scheme.is_default:
                 layer = replace(layer, shape=tuple(found.tensor.shape), blocks=1, transposed=False)
             assignments.append(Assignment(found, layer, scheme, rule))
-            if found.parametrized:
-                _check_invertible(found)
+            _refuse_unfillable(assignments[-1])
         for role in self.asked:
             if all(assignment.found.role != role for assignment in assignments):
                 raise ValueError(f"{role} is given, but the model has no parameter of that role")
         self._refuse_idle_rules(model, used)
         _rehearse(assignments)
+        if self.method is not None:
+            self.method.check(model)
         return assignments
 
-    def _choose(self, found: Found, used: set[tuple[int, str]]) -> tuple[Scheme, str]:
+    def _choose(self, found: Found, place: Place | None, used: set[tuple[int, str]]) -> tuple[Scheme, str]:
         for index, (pattern, schemes) in enumerate(self.rules):
-            role = "weight" if found.role in _LIKE_WEIGHT and found.role not in schemes else found.role
-            if role in schemes and _matches(pattern, found):
+            role = "weight" if found.role in MATRICES and found.role not in schemes else found.role
+            if role in schemes and _matches(pattern, found, place):
                 used.add((index, role))
                 return schemes[role], f"rule {pattern}"
         return self.schemes[found.role], found.role
@@ -122,24 +190,44 @@ class Initializer:
         for index, (pattern, schemes) in enumerate(self.rules):
             idle = [role for role in schemes if (index, role) not in used]
             if idle:
-                names = [name for name, _ in model.named_modules() if name]
+                names = [name for name, _ in model.named_modules() if name] + list(_PLACES)
                 kinds = sorted({type(module).__name__ for module in model.modules()})
                 meant = "" if pattern in names + kinds else nearest(pattern, names + kinds)
                 raise ValueError(
                     f"the rule for {pattern!r} matches no {idle[0]} (or an earlier rule took it)."
-                    f"{meant} Layers: {_shorten(names)}. Types: {', '.join(kinds)}"
+                    f"{meant} Layers: {_shorten(names[:-2])}. Types: {', '.join(kinds)}"
                 )
 
 
-def initialize(model: nn.Module, init: str | Mapping[str, Any], *, seed: int = 0, **overrides: Any) -> nn.Module:
+def initialize(
+    model: nn.Module,
+    init: Spec,
+    *,
+    seed: int = 0,
+    batch: tuple[Tensor, Tensor] | Tensor | None = None,
+    loss: Loss = F.cross_entropy,
+    **overrides: Any,
+) -> nn.Module:
     """Initialize any nn.Module in place and return it: `initialize(model, "orthogonal", seed=0, gain=1)`.
 
-    `init` is the name of a file in conf/init/, or a mapping in the form of such a file; `overrides` change
-    its keys, policies and rules included.
+    `init` is the name of a file in conf/init/, a mapping in the form of such a file, or a function that fills
+    one tensor or treats a model; `overrides` change its keys, policies and rules included.
+    `batch`, inputs or (inputs, targets), and `loss` are for the methods that need data.
     """
-    config = read_option(init) if isinstance(init, str) else dict(init)
-    fill(Initializer.from_config({**config, **overrides}).plan(model), seed)
+    given = Batch(batch) if isinstance(batch, Tensor) else batch and Batch(*batch)
+    initializer(init, **overrides).apply(model, seed=seed, batch=given, loss=loss)
     return model
+
+
+def initializer(init: Spec, **overrides: Any) -> Initializer:
+    """The Initializer of a name, a mapping or a function, with some of its keys changed."""
+    if callable(init):
+        init = {"_target_": init}
+    elif isinstance(init, str):
+        init = read_option(init)
+    elif not isinstance(init, Mapping):
+        raise ValueError(f"{init!r} is no initializer: give a name, a mapping or a function")
+    return Initializer.from_config({**init, **overrides})
 
 
 @torch.no_grad()
@@ -176,11 +264,22 @@ def draw(assignment: Assignment, generator: Generator) -> Tensor:
     return value
 
 
-def _check_invertible(found: Found) -> None:
-    for parametrization in found.module.parametrizations[found.key]:  # type: ignore[index]  # a ModuleDict, which the checker does not know
-        if not hasattr(parametrization, "right_inverse"):
-            kind = type(parametrization).__name__
-            raise ValueError(f"{found.name} is parametrized by {kind}, which has no right_inverse to set it through")
+def _refuse_unfillable(assignment: Assignment) -> None:
+    found = assignment.found
+    if found.tensor.device.type == "meta":
+        raise ValueError(f"{found.name} is on the meta device and has no memory: model.to_empty(device='cpu') first")
+    if found.tensor.is_complex() and not assignment.kept:
+        raise ValueError(
+            f"{found.name} is complex and initializers draw real numbers; keep it as built by a rule with the scheme "
+            "default, in a module without reset_parameters"
+        )
+    if found.parametrized:
+        for parametrization in found.module.parametrizations[found.key]:  # type: ignore[index]  # a ModuleDict, which the checker does not know
+            if not hasattr(parametrization, "right_inverse"):
+                kind = type(parametrization).__name__
+                raise ValueError(
+                    f"{found.name} is parametrized by {kind}, which has no right_inverse to set it through"
+                )
 
 
 def _write(found: Found, value: Tensor) -> None:
@@ -208,7 +307,9 @@ def _rule(rule: Mapping[str, Any]) -> tuple[str, dict[str, Scheme]]:
     return str(rule["match"]), schemes
 
 
-def _matches(pattern: str, found: Found) -> bool:
+def _matches(pattern: str, found: Found, place: Place | None) -> bool:
+    if pattern in _PLACES:
+        return place is not None and (place.is_first if pattern == "first" else place.is_last)
     return (
         pattern == type(found.module).__name__
         or fnmatchcase(found.module_name, pattern)
@@ -219,6 +320,8 @@ def _matches(pattern: str, found: Found) -> bool:
 def _rehearse(assignments: list[Assignment]) -> None:
     smallest: dict[tuple[int, int], Assignment] = {}
     for assignment in assignments:
+        if assignment.kept:
+            continue
         # A scheme may be defined on matrices and not on kernels, so each number of dimensions counts.
         key = (id(assignment.scheme), len(assignment.layer.shape))
         best = smallest.get(key)

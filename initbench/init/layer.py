@@ -18,6 +18,22 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a weight matrix stands among all of its model, in the order of registration."""
+
+    index: int
+    count: int
+
+    @property
+    def is_first(self) -> bool:
+        return self.index == 0
+
+    @property
+    def is_last(self) -> bool:
+        return self.index == self.count - 1
+
+
+@dataclass(frozen=True)
 class Layer:
     """One parameter in its module. `shape` is that of one block as a scheme sees it: (out, in / groups, *kernel)."""
 
@@ -32,6 +48,7 @@ class Layer:
     transposed: bool  # stored as (in, out / groups, *kernel)
     nonlinearity: str
     negative_slope: float
+    place: Place | None = None  # of weight matrices; None for everything else
 
     def to_blocks(self, value: Tensor) -> list[Tensor]:
         """Split a parameter-shaped tensor into contiguous blocks of `shape`."""
@@ -61,7 +78,12 @@ class Layer:
 
 
 def describe_layer(
-    name: str, module: nn.Module, key: str, tensor: Tensor, nonlinearity: tuple[str, float] = ("linear", 0.01)
+    name: str,
+    module: nn.Module,
+    key: str,
+    tensor: Tensor,
+    nonlinearity: tuple[str, float] = ("linear", 0.01),
+    place: Place | None = None,
 ) -> Layer:
     """The Layer of `module.<key>`. Raises ValueError for a lazy parameter, which has no shape yet."""
     if is_lazy(tensor):
@@ -86,7 +108,7 @@ def describe_layer(
     if shape:
         shape = (shape[0] // blocks, *shape[1:])
     fan_in, fan_out = fans(shape, groups)
-    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, *nonlinearity)
+    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, *nonlinearity, place)
 
 
 def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int | None, int | None]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
+from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 ROLES = (
@@ -19,6 +20,7 @@ ROLES = (
     "embedding",
     "other",
 )
+MATRICES = ("weight", "recurrent_input", "recurrent_hidden", "attention_in")
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _WEIGHTED = (nn.Linear, _ConvNd, nn.Bilinear)
@@ -40,19 +42,19 @@ def walk(model: nn.Module) -> Iterator[Found]:
     Raises ValueError for the hook-based weight_norm and spectral_norm of torch.nn.utils, which overwrite
     the weight before each forward: initializing it would be a silent no-op.
     """
-    seen: set[int] = set()
+    seen: set[object] = set()
     for module_name, module in model.named_modules():
         if isinstance(module, parametrize.ParametrizationList):
             continue  # its originals are listed under the name of the tensor that they make up
         _refuse_hooked(module_name, module)
         prefix = f"{module_name}." if module_name else ""
         for key, parameter in module.named_parameters(recurse=False):
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
+            if (storage := storage_of(parameter)) not in seen:
+                seen.add(storage)
                 yield Found(prefix + key, module_name, module, key, parameter, role_of(module, key, module_name), False)
         if parametrize.is_parametrized(module):
             for key, originals in module.parametrizations.items():
-                own = {id(parameter) for parameter in originals.parameters(recurse=False)}
+                own = {storage_of(parameter) for parameter in originals.parameters(recurse=False)}
                 if own and not own & seen:
                     seen |= own
                     tensor = getattr(module, key)
@@ -61,7 +63,7 @@ def walk(model: nn.Module) -> Iterator[Found]:
 
 def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
     """The role of `module.<key>`, one of `ROLES`."""
-    if isinstance(module, _NORMS) or type(module).__name__.endswith(("RmsNorm", "RMSNorm")):
+    if is_norm(module):
         return {"weight": "norm_scale", "bias": "norm_shift"}.get(key, "other")
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
         return "embedding"
@@ -80,6 +82,18 @@ def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
     if key == "weight" and (isinstance(module, _WEIGHTED) or getattr(module, key).dim() >= 2):
         return "weight"
     return "other"
+
+
+def storage_of(parameter: Tensor) -> object:
+    """Equal for parameters that are one memory: tied by being one object, or by sharing its storage."""
+    if is_lazy(parameter) or parameter.device.type == "meta" or parameter.numel() == 0:
+        return id(parameter)  # without memory, all addresses are 0
+    return parameter.device, parameter.data_ptr()
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module normalizes and may scale and shift: torch's, timm's subclasses, and any RMS norm."""
+    return isinstance(module, _NORMS) or type(module).__name__.endswith(("RmsNorm", "RMSNorm"))
 
 
 def is_packed_projection(module: nn.Module, module_name: str) -> bool:

@@ -1,7 +1,12 @@
-"""A scheme: one in-place function and its parameters, and the ways a config may spell one.
+"""A scheme: one function that fills tensors, its parameters, and the ways a config may spell it.
 
-The function's contract is `function(tensor, layer, generator, **parameters)`: fill `tensor`, a contiguous
-fp32 CPU tensor of shape `layer.shape`, with numbers drawn from `generator`.
+What a function is for is told by the name of its first argument:
+
+- `tensor`: it fills one tensor in place, a contiguous fp32 CPU tensor of shape `layer.shape` (a Scheme).
+- `module` or `model`: it is called once for each module, or once for the whole model (a Method, see method.py).
+
+The other arguments that it asks for by name are given to it, here `layer` and `generator`; what is left is its
+parameters. So `torch.nn.init.xavier_uniform_` is a scheme as it stands.
 
 The files of conf/init/ are the registry: the name "orthogonal" means the `_target_` and the keys of
 conf/init/orthogonal.yaml.
@@ -9,21 +14,42 @@ conf/init/orthogonal.yaml.
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import torch
 import yaml
 from torch import Generator, Tensor
 
 from initbench import CONF
 from initbench.errors import unknown
 from initbench.init.layer import Layer
-from initbench.init.own import default_
+from initbench.init.schemes.elementary import constant_
+from initbench.init.schemes.own import default_
+from initbench.init.structure import FINDERS
 
-Spec = float | str | Mapping[str, Any]
-"""A number (a constant), the name of an initializer, or a mapping {name or _target_, **parameters}."""
+Spec = float | str | Mapping[str, Any] | Callable[..., Any]
+"""A number (a constant), the name of an initializer, a mapping {name or _target_, **parameters}, or a function."""
+
+GIVEN = {
+    "tensor": ("tensor", "layer", "generator"),
+    "module": ("module", "generator"),
+    "model": ("model", "batch", "loss", "stream", *FINDERS),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A function with its parameters, both known to fit."""
+
+    label: str
+    function: Callable[..., Any]
+    parameters: dict[str, Any]
+    fills: str  # tensor, module or model
+    asks_for: tuple[str, ...]  # the other arguments that are given to it
 
 
 @dataclass(frozen=True)
@@ -31,9 +57,16 @@ class Scheme:
     label: str
     function: Callable[..., None]
     parameters: dict[str, Any]
+    asks_for: tuple[str, ...] = ("layer", "generator")
 
     def __call__(self, tensor: Tensor, layer: Layer, generator: Generator) -> None:
-        self.function(tensor, layer, generator, **self.parameters)
+        arguments = {"layer": layer, "generator": generator}
+        asked = {name: arguments[name] for name in self.asks_for}
+        if "generator" in asked:
+            self.function(tensor, **asked, **self.parameters)
+            return
+        with global_generator(generator):
+            self.function(tensor, **asked, **self.parameters)
 
     @property
     def is_default(self) -> bool:
@@ -43,20 +76,35 @@ class Scheme:
 
 def resolve(spec: Spec) -> Scheme:
     """The scheme that a config value means. Raises ValueError for unknown names, targets and parameters."""
+    target = find(spec)
+    if target.fills != "tensor":
+        raise ValueError(
+            f"{target.label} treats a whole model, so it cannot be the policy of a role, a rule or what another "
+            f"initializer starts from: choose it as init={target.label}"
+        )
+    return Scheme(target.label, target.function, target.parameters, target.asks_for)
+
+
+def find(spec: Spec) -> Target:
+    """What a spec names. Raises ValueError for unknown names, targets and parameters."""
     if isinstance(spec, int | float):
-        return _scheme(str(spec), "initbench.init.constant_", {"value": float(spec)})
+        return _target(str(spec), constant_, {"value": float(spec)})
     if isinstance(spec, str):
         spec = {"name": spec}
+    elif callable(spec):
+        spec = {"_target_": spec}
     if not isinstance(spec, Mapping):
-        raise ValueError(f"{spec!r} is no initializer: give a number, a name or a mapping with a name")
+        raise ValueError(f"{spec!r} is no initializer: give a number, a name, a function or a mapping with a name")
     parameters = dict(spec)
     name = parameters.pop("name", None)
     if "_target_" not in parameters:
         if name is None:
             raise ValueError(f"{dict(spec)!r} names no initializer: add name: or _target_:")
         parameters = {**_defaults(name), **parameters}
-    target = parameters.pop("_target_")
-    return _scheme(name or target, target, parameters)
+    if "_target_" not in parameters:
+        raise ValueError(f"{name} is made of rules and policies: choose it as init={name}")
+    function = parameters["_target_"]
+    return _target(name or getattr(function, "__name__", function), function, parameters)
 
 
 def read_option(name: str) -> dict[str, Any]:
@@ -73,6 +121,14 @@ def options() -> list[str]:
     return sorted(path.stem for path in (CONF / "init").glob("*.yaml"))
 
 
+@contextmanager
+def global_generator(generator: Generator) -> Iterator[None]:
+    """Torch's global CPU generator seeded from `generator`, and put back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+        yield
+
+
 @cache
 def _option(name: str) -> dict[str, Any]:
     return read_option(name)
@@ -80,22 +136,34 @@ def _option(name: str) -> dict[str, Any]:
 
 def _defaults(name: str) -> dict[str, Any]:
     """The scheme part of an option's file: without its name and its policies for other roles."""
-    from initbench.init.initializer import POLICIES  # the one import that would be circular
+    from initbench.init.initializer import SHARED  # the one import that would be circular
 
-    return {key: value for key, value in _option(name).items() if key not in ("name", "rules", *POLICIES)}
+    return {key: value for key, value in _option(name).items() if key not in ("name", *SHARED)}
 
 
-def _scheme(label: str, target: str, parameters: dict[str, Any]) -> Scheme:
+def _target(label: str, target: Any, parameters: Mapping[str, Any]) -> Target:
     try:
-        function = pkgutil.resolve_name(target)
+        function = pkgutil.resolve_name(target) if isinstance(target, str) else target
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"cannot import the initializer {target!r}: {error}") from error
     if not callable(function):
         raise ValueError(f"{target!r} is a {type(function).__name__}, not a function")
-    signature = inspect.signature(function).parameters
-    allowed = list(signature)[3:]
+    try:
+        signature = inspect.signature(function).parameters
+    except ValueError as error:  # some builtins have none
+        raise ValueError(f"the arguments of {label} cannot be read: {error}") from error
+    first = next(iter(signature), "nothing")
+    if first not in GIVEN:
+        raise ValueError(
+            f"{label} takes {first} first; name its first argument tensor (it fills one tensor), module (it is called "
+            "for each module) or model (it is called once)"
+        )
+    given = GIVEN[first]
+    allowed = [name for name in signature if name not in given]
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.values())
+    parameters = {key: value for key, value in parameters.items() if key not in ("name", "_target_")}
     for key in parameters:
         if key not in allowed and not takes_any:
             raise unknown(f"parameter of {label}", key, allowed or ["none"])
-    return Scheme(label, function, parameters)
+    asks_for = tuple(name for name in signature if name in given[1:])
+    return Target(label, function, parameters, first, asks_for)

@@ -13,6 +13,7 @@ from initbench.model.recurrent import gru, lstm, rnn
 from initbench.model.resnet_cifar import CifarResNet
 from initbench.model.resnet_imagenet import resnet
 from initbench.model.vgg import VGG
+from initbench.model.vit import ViT
 
 __all__ = [
     "MLP",
@@ -20,6 +21,7 @@ __all__ = [
     "CifarResNet",
     "LeNet",
     "PlainCNN",
+    "ViT",
     "build",
     "gru",
     "lstm",

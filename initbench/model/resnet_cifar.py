@@ -1,8 +1,10 @@
 """The ResNets that He et al. (2016) made for CIFAR: ResNet-20, 32, 44, 56, 110."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
+from initbench.errors import unknown
 from initbench.model.layers import activation, named, norm2d
 
 
@@ -19,34 +21,57 @@ class Shortcut(nn.Module):
         return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new_channels))
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and the shortcut around them, the activation after the sum."""
+class ScalarBias(nn.Module):
+    """x + b with one learnable number b, which starts at zero (Zhang et al. 2019)."""
 
-    def __init__(self, in_channels: int, channels: int, nonlinearity: str, norm: str) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions, `branch`, and the shortcut around them, the activation after the sum."""
+
+    def __init__(self, in_channels: int, channels: int, nonlinearity: str, norm: str, gate: bool) -> None:
         super().__init__()
         widens = channels != in_channels
         stride = 2 if widens else 1
         layers = {
+            "bias1": _scalar_bias(norm),
             "conv1": _conv(in_channels, channels, stride, norm),
-            "norm1": norm2d(norm, channels),
+            "norm1": _norm(norm, channels),
             "activation1": activation(nonlinearity),
+            "bias2": _scalar_bias(norm),
             "conv2": _conv(channels, channels, 1, norm),
-            "norm2": norm2d(norm, channels),
+            # A shift goes through the sum, so Fixup's last bias may stand behind it and outside the gate, as it should.
+            "norm2": None if norm == "fixup" else _norm(norm, channels),
         }
-        self.residual = nn.Sequential(named(layers))
+        self.branch = nn.Sequential(named(layers))
+        self.register_parameter("gate", nn.Parameter(torch.ones(())) if gate else None)
         self.shortcut = Shortcut(channels - in_channels, stride) if widens else None
+        self.bias = _scalar_bias(norm)
         self.activation = activation(nonlinearity)
 
     def forward(self, x: Tensor) -> Tensor:
         skipped = x if self.shortcut is None else self.shortcut(x)
-        return self.activation(self.residual(x) + skipped)
+        out = self.branch(x)
+        if self.gate is not None:
+            out = self.gate * out
+        out = out + skipped
+        return self.activation(out if self.bias is None else self.bias(out))
 
 
 class CifarResNet(nn.Sequential):
     """`depth` = 6n + 2 weighted layers: a stem, three stages of n blocks, a linear classifier.
 
     The stages have `width`, 2 `width` and 4 `width` channels (He et al.: 16) and halve the image between
-    them. `norm` is none, batch or group; convolutions have a bias where no norm follows to shift them.
+    them. `norm` is none, batch, group or fixup; convolutions have a bias where nothing follows to shift them.
+    `fixup` is what Zhang et al. (2019) put in the place of norms: a scalar bias before each activation, each
+    linear layer and each convolution but the first, and the gates. `gate` multiplies each branch by a learnable
+    number, 1 as built, which SkipInit and ReZero set to 0.
 
     Raises ValueError for a depth that is not 6n + 2.
     """
@@ -61,27 +86,42 @@ class CifarResNet(nn.Sequential):
         width: int = 16,
         nonlinearity: str = "relu",
         norm: str = "batch",
+        gate: bool = False,
     ) -> None:
         blocks, remainder = divmod(depth - 2, 6)
         if remainder or blocks < 1:
             raise ValueError(f"depth must be 6n + 2 (8, 14, 20, 32, 44, 56, 110, ...), not {depth}")
+        has_gates = gate or norm == "fixup"
+
+        def stage(in_channels: int, channels: int) -> nn.Sequential:
+            inputs = [in_channels] + [channels] * (blocks - 1)
+            return nn.Sequential(*(BasicBlock(size, channels, nonlinearity, norm, has_gates) for size in inputs))
+
         layers = {
             "conv1": _conv(in_channels, width, 1, norm),
-            "norm1": norm2d(norm, width),
+            "norm1": _norm(norm, width),
             "activation1": activation(nonlinearity),
-            "stage1": _stage(blocks, width, width, nonlinearity, norm),
-            "stage2": _stage(blocks, width, 2 * width, nonlinearity, norm),
-            "stage3": _stage(blocks, 2 * width, 4 * width, nonlinearity, norm),
+            "stage1": stage(width, width),
+            "stage2": stage(width, 2 * width),
+            "stage3": stage(2 * width, 4 * width),
             "pool": nn.AdaptiveAvgPool2d(1),
             "flatten": nn.Flatten(),
+            "bias": _scalar_bias(norm),
             "classifier": nn.Linear(4 * width, num_classes),
         }
         super().__init__(named(layers))
 
 
-def _stage(blocks: int, in_channels: int, channels: int, nonlinearity: str, norm: str) -> nn.Sequential:
-    first = BasicBlock(in_channels, channels, nonlinearity, norm)
-    return nn.Sequential(first, *(BasicBlock(channels, channels, nonlinearity, norm) for _ in range(blocks - 1)))
+def _norm(norm: str, channels: int) -> nn.Module | None:
+    if norm == "fixup":
+        return ScalarBias()
+    if norm not in ("none", "batch", "group"):
+        raise unknown("norm", norm, ("none", "batch", "group", "fixup"))
+    return norm2d(norm, channels)
+
+
+def _scalar_bias(norm: str) -> ScalarBias | None:
+    return ScalarBias() if norm == "fixup" else None
 
 
 def _conv(in_channels: int, channels: int, stride: int, norm: str) -> nn.Conv2d:

@@ -1,7 +1,7 @@
 """A run's folder: `<runs_dir>/<study>/<name>-<signature>/`, written atomically, file by file.
 
-record.json says what was run and what came of it; history.parquet has a row a logged step; layers.parquet
-a row a parameter.
+record.json says what was run and what came of it; history.parquet has a row a logged step;
+parameters.parquet a row a parameter; layers.parquet, where there are diagnostics, a row a number that they found.
 """
 
 import json

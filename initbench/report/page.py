@@ -9,11 +9,9 @@ import plotly.graph_objects as go
 
 from initbench.analysis.frame import load_history
 from initbench.analysis.ranking import Ranking, rankings
+from initbench.figures import COLOURS, DASHES
 from initbench.record.store import atomic_write
-
-# Okabe & Ito (2008): told apart by colour-blind eyes too, and dashes tell apart what lies close.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
-DASHES = ("solid", "dash", "dot", "dashdot")
+from initbench.report.depth import through_depth
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; }
@@ -27,7 +25,7 @@ def write_page(study: Path, runs: pd.DataFrame) -> Path:
     """Write `<study>/index.html`, with plotly's script beside it, and return its path.
 
     A section a setting: validation accuracy against steps, mean over seeds with the range between the lowest
-    and the highest seed, and the ranking as a table.
+    and the highest seed; the ranking as a table; and, where there are diagnostics, second moments through depth.
     """
     sections = [_section(ranking, runs[runs["setting"] == ranking.setting]) for ranking in rankings(runs)]
     page = f"""<!doctype html>
@@ -47,13 +45,19 @@ def write_page(study: Path, runs: pd.DataFrame) -> Path:
 
 
 def _section(ranking: Ranking, runs: pd.DataFrame) -> str:
-    figure = learning_curves(ranking, runs)
-    plot = figure.to_html(
+    title, curves = escape(ranking.title), _plot(learning_curves(ranking, runs))
+    section = f"<h2>{title}</h2>{curves}<div class='wide'>{_table(ranking)}</div>"
+    depth = through_depth([str(init) for init in ranking.table.index], runs)
+    return section if depth is None else f"{section}<h3>Through depth, before the first step</h3>{_plot(depth)}"
+
+
+def _plot(figure: go.Figure) -> str:
+    html: str = figure.to_html(
         full_html=False,
         include_plotlyjs=False,
         config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["sendChartToCloud"]},
     )
-    return f"<h2>{escape(ranking.title)}</h2>{plot}<div class='wide'>{_table(ranking)}</div>"
+    return html
 
 
 def learning_curves(ranking: Ranking, runs: pd.DataFrame) -> go.Figure:

@@ -31,6 +31,8 @@ def run_job(config: DictConfig) -> float | None:
         _say(record, "already ")
         if resolved["print_init"]:
             _print_init(store)
+        if resolved["diagnostics"]["name"] != "none" and not (store.folder / "layers.parquet").exists():
+            console.print("  it ran without diagnostics; under another study= it runs again, with them", soft_wrap=True)
     else:
         record = _run(config, resolved, store)
     if HydraConfig.get().mode is RunMode.RUN:
@@ -76,7 +78,7 @@ def _print_init(store: Store) -> None:
 
     from initbench.callbacks.init_table import as_table
 
-    console.print(as_table(parquet.read_table(store.folder / "layers.parquet").to_pylist()), crop=False)
+    console.print(as_table(parquet.read_table(store.folder / "parameters.parquet").to_pylist()), crop=False)
 
 
 def _say(record: dict[str, Any], already: str = "") -> None:

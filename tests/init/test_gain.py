@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from initbench.init.gain import NONLINEARITIES, TORCH_TABLE, calculate_gain, nonlinearity_of
+from initbench.init.gain import NONLINEARITIES, TORCH_TABLE, activation, calculate_gain, nonlinearity_of
 
 
 @pytest.mark.parametrize("name", TORCH_TABLE)
@@ -35,6 +35,13 @@ def test_softsign_agrees_with_an_independent_integral() -> None:
 
     moment, _ = quad(lambda z: (z / (1 + abs(z))) ** 2 * norm.pdf(z), -12, 12)
     assert calculate_gain("softsign") == pytest.approx(moment**-0.5, rel=1e-7)
+
+
+@pytest.mark.parametrize("module", [nn.Sigmoid(), nn.Tanh(), nn.ReLU(), nn.LeakyReLU(0.2), nn.SELU(), nn.GELU()])
+def test_an_activation_is_that_of_its_module(module: nn.Module) -> None:
+    x = torch.linspace(-5, 5, 101)
+    assert torch.equal(activation(*nonlinearity_of(module))(x), module(x))
+    assert torch.equal(activation("linear")(x), x)
 
 
 def test_unknown_nonlinearity_names_the_nearest() -> None:

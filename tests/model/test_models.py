@@ -137,11 +137,46 @@ def test_option_a_shortcut():
     assert out[:, 3:].count_nonzero() == 0
 
 
-def test_basic_block_is_the_identity_when_its_residual_is_zero():
-    block = BasicBlock(4, 4, "relu", "batch").eval()
-    nn.init.zeros_(block.residual.norm2.weight)
+def test_basic_block_is_the_identity_when_its_branch_is_zero():
+    block = BasicBlock(4, 4, "relu", "batch", gate=False).eval()
+    nn.init.zeros_(block.branch.norm2.weight)
     x = torch.rand(2, 4, 6, 6)
     torch.testing.assert_close(block(x), x)
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "group", "fixup"])
+def test_gate_multiplies_the_branch_of_a_basic_block(norm):
+    torch.manual_seed(0)
+    block = BasicBlock(4, 8, "tanh", norm, gate=True).eval()
+    x = torch.rand(2, 4, 6, 6)
+    for gate in (1.0, 0.3, 0.0):  # 1 as built
+        torch.testing.assert_close(block(x), torch.tanh(block.shortcut(x) + gate * block.branch(x)))
+        block.gate.data.fill_({1.0: 0.3, 0.3: 0.0, 0.0: 1.0}[gate])
+
+
+def test_fixup_puts_scalars_where_the_paper_does():
+    block = BasicBlock(3, 3, "relu", "fixup", gate=True)
+    for number, bias in enumerate((block.branch.bias1, block.branch.norm1, block.branch.bias2, block.bias), start=1):
+        assert bias.bias.shape == ()
+        bias.bias.data.fill_(number / 10)
+    block.gate.data.fill_(0.5)
+    x = torch.randn(2, 3, 5, 5)
+    conv1, conv2 = block.branch.conv1, block.branch.conv2
+    assert conv1.bias is None
+    out = conv2(torch.relu(conv1(x + 0.1) + 0.2) + 0.3) * 0.5 + 0.4
+    torch.testing.assert_close(block(x), torch.relu(x + out))
+
+
+def test_fixup_resnet_is_its_plain_sibling_with_scalars():
+    scalars = [p for p in build(load("resnet20", norm="fixup"), **CIFAR).parameters() if p.dim() == 0]
+    # 4 biases and a gate a block, one bias after the first convolution and one before the classifier.
+    assert len(scalars) == 9 * 5 + 2
+    assert not any(p.dim() == 0 for p in build(load("resnet20"), **CIFAR).parameters())
+
+
+def test_cifar_resnet_refuses_an_unknown_norm():
+    with pytest.raises(ValueError, match=r"'fixpu'.*fixup"):
+        build(load("resnet20", norm="fixpu"), **CIFAR)
 
 
 @pytest.mark.parametrize("depth", [18, 50])

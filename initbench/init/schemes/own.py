@@ -1,16 +1,36 @@
 """The control: what a module does to itself, `reset_parameters`, redrawn from the run's generator."""
 
 import copy
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
 from initbench.init.layer import Layer
+from initbench.init.marks import aims_at
+from initbench.init.roles import is_norm
 
 
+def _std(layer: Layer) -> float | None:
+    """torch's: U(+-1 / sqrt(n)) with n = fan_in of the weight, or hidden_size; embeddings N(0, 1)."""
+    module = layer.module
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        return 1 / math.sqrt(3 * module.hidden_size)
+    if isinstance(module, NonDynamicallyQuantizableLinear) and layer.key == "bias":
+        return 0.0
+    if isinstance(module, nn.Linear | _ConvNd) and layer.key in ("weight", "bias"):
+        # torch takes the fan from the weight's shape, which for a transposed convolution is that of its transpose.
+        return 1 / math.sqrt(3 * math.prod(module.weight.shape[1:]))
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+        return 1.0
+    return 0.0 if is_norm(module) else None
+
+
+@aims_at(_std)
 def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Fill with what the module's own `reset_parameters` draws.
 

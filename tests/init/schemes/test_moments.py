@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from configs import compose_config, options
+from configs import compose_config
 from torch import nn
 
 from initbench import model
-from initbench.init import Assignment, Initializer, fill
+from initbench.init import Assignment, Initializer
+from initbench.init.table import wanted_std
 
 # Overrides that make a small model of each kind, and the gain of its activation by hand: relu has sqrt 2, tanh 5/3
 # in torch's table; gelu's 1 / sqrt(E[gelu(z)^2]) with E = 0.42522 (numerical integration).
@@ -23,7 +24,7 @@ MODELS = {
     "lstm": ("model=lstm", 5 / 3),
     "vit": ("model=timm model.name=vit_tiny_patch16_224 +model.depth=1", 0.42522**-0.5),
 }
-RANDOM = sorted(set(options("init")) - {"constant", "zeros", "ones", "eye", "dirac"})
+FORMULAS = ["default", "uniform", "normal", "trunc_normal", "sparse", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun_uniform", "lecun_normal", "variance_scaling", "orthogonal"]
 
 
 @cache
@@ -34,9 +35,7 @@ def network(kind: str) -> nn.Module:
 
 
 def initialized(name: str, kind: str) -> list[Assignment]:
-    plan = Initializer.from_config(compose_config(f"init={name}")["init"]).plan(network(kind))
-    fill(plan, seed=1)
-    return plan
+    return Initializer.from_config(compose_config(f"init={name}")["init"]).apply(network(kind), seed=1).assignments
 
 
 def expected_std(
@@ -57,12 +56,13 @@ def expected_std(
         "kaiming_normal": gain / math.sqrt(fan_in),
         "lecun_uniform": 1 / math.sqrt(fan_in),
         "lecun_normal": 1 / math.sqrt(fan_in),
+        "variance_scaling": 1 / math.sqrt(fan_in),
         "orthogonal": gain / math.sqrt(max(rows, columns)),
     }[name]
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", FORMULAS)
 def test_moments_of_every_weight(name: str, kind: str) -> None:
     checked = 0
     for assignment in initialized(name, kind):
@@ -77,6 +77,7 @@ def test_moments_of_every_weight(name: str, kind: str) -> None:
         std = expected_std(name, MODELS[kind][1], rows, columns, layer.fan_in, layer.fan_out, layer.module)
         # Five standard errors of a sample's standard deviation (heavier for sparse, most of whose draws are zero).
         error = 5 / math.sqrt(2 * values.numel()) * (3.5 if name == "sparse" else 1)
+        assert wanted_std(assignment) == pytest.approx(std, rel=1e-3), layer.name
         assert float(values.std()) == pytest.approx(std, rel=error), layer.name
         assert abs(float(values.mean())) <= 5 * std / math.sqrt(values.numel()), layer.name
         checked += 1
@@ -92,7 +93,7 @@ def test_constants_are_exact(name: str, value: float, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("name", options("init"))
+@pytest.mark.parametrize("name", [*FORMULAS, "constant", "zeros", "ones", "eye", "dirac"])
 def test_biases_and_norms_follow_their_policies(name: str, kind: str) -> None:
     """Zero biases, scale one, shift zero; the control keeps each module's own, which for norms is the same."""
     for assignment in initialized(name, kind):

@@ -1,6 +1,7 @@
 """The variance family: zero-mean draws whose variance is set by the fans and a gain."""
 
 import math
+from collections.abc import Callable
 
 from torch import Generator, Tensor
 from torch.nn import init
@@ -8,6 +9,7 @@ from torch.nn import init
 from initbench.errors import unknown
 from initbench.init.gain import calculate_gain
 from initbench.init.layer import Layer
+from initbench.init.marks import aims_at
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("normal", "truncated_normal", "uniform")
@@ -24,34 +26,63 @@ def resolve_gain(layer: Layer, gain: float | None, nonlinearity: str | None, a: 
     return calculate_gain(nonlinearity or layer.nonlinearity, layer.negative_slope if a is None else a)
 
 
+def std_of(layer: Layer, gain: float, mode: str) -> float:
+    """gain / sqrt(n), n the fan that `mode` names. Raises ValueError for an unknown mode and a layer without fans."""
+    if layer.fan_in is None or layer.fan_out is None:
+        raise ValueError(f"{layer.name} has shape {layer.shape}: fans need at least two dimensions")
+    fan = {
+        "fan_in": layer.fan_in,
+        "fan_out": layer.fan_out,
+        "fan_avg": (layer.fan_in + layer.fan_out) / 2,
+        "fan_geo_avg": math.sqrt(layer.fan_in * layer.fan_out),
+    }
+    if mode not in fan:
+        raise unknown("mode", mode, MODES)
+    return gain / math.sqrt(fan[mode])
+
+
+def _std(mode: str, gain: float | None) -> Callable[..., float]:
+    """What a member of the family aims at, from its own default mode and gain."""
+
+    def std(
+        layer: Layer,
+        *,
+        gain: float | None = gain,
+        mode: str = mode,
+        nonlinearity: str | None = None,
+        a: float | None = None,
+        distribution: str | None = None,
+    ) -> float:
+        return std_of(layer, resolve_gain(layer, gain, nonlinearity, a), mode)
+
+    return std
+
+
+@aims_at(_std("fan_in", 1.0))
 def variance_scaling_(
     tensor: Tensor,
     layer: Layer,
     generator: Generator,
     *,
-    gain: float = 1.0,
+    gain: float | None = 1.0,
     mode: str = "fan_in",
     distribution: str = "truncated_normal",
+    nonlinearity: str | None = None,
+    a: float | None = None,
 ) -> None:
     """Variance gain^2 / n with n the chosen fan (Glorot & Bengio 2010, He et al. 2015, in one formula).
 
     mode: fan_in, fan_out, fan_avg = (fan_in + fan_out) / 2 or fan_geo_avg = sqrt(fan_in * fan_out).
     distribution: normal; truncated_normal, cut at two standard deviations and rescaled so that the
     variance is still the one asked for; uniform on +-sqrt(3 * variance).
+    gain: None for that of `nonlinearity`, which is the model's where it is None too.
     Raises ValueError for an unknown mode or distribution, and for a tensor without fans.
     """
-    if layer.fan_in is None or layer.fan_out is None:
-        raise ValueError(f"{layer.name} has shape {layer.shape}: fans need at least two dimensions")
-    fan_in, fan_out = layer.fan_in, layer.fan_out
-    fan = {
-        "fan_in": fan_in,
-        "fan_out": fan_out,
-        "fan_avg": (fan_in + fan_out) / 2,
-        "fan_geo_avg": math.sqrt(fan_in * fan_out),
-    }
-    if mode not in fan:
-        raise unknown("mode", mode, MODES)
-    std = gain / math.sqrt(fan[mode])
+    draw_(tensor, generator, std_of(layer, resolve_gain(layer, gain, nonlinearity, a), mode), distribution)
+
+
+def draw_(tensor: Tensor, generator: Generator, std: float, distribution: str) -> None:
+    """Zero-mean numbers of standard deviation `std`. Raises ValueError for an unknown distribution."""
     if distribution == "normal":
         init.normal_(tensor, 0.0, std, generator)
     elif distribution == "truncated_normal":
@@ -64,6 +95,7 @@ def variance_scaling_(
         raise unknown("distribution", distribution, DISTRIBUTIONS)
 
 
+@aims_at(_std("fan_avg", 1.0))
 def xavier_uniform_(
     tensor: Tensor,
     layer: Layer,
@@ -74,10 +106,11 @@ def xavier_uniform_(
     a: float | None = None,
 ) -> None:
     """U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
-    gain = resolve_gain(layer, gain, nonlinearity, a)
-    variance_scaling_(tensor, layer, generator, gain=gain, mode="fan_avg", distribution="uniform")
+    std = std_of(layer, resolve_gain(layer, gain, nonlinearity, a), "fan_avg")
+    draw_(tensor, generator, std, "uniform")
 
 
+@aims_at(_std("fan_avg", 1.0))
 def xavier_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -88,10 +121,11 @@ def xavier_normal_(
     a: float | None = None,
 ) -> None:
     """N(0, gain^2 * 2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12)."""
-    gain = resolve_gain(layer, gain, nonlinearity, a)
-    variance_scaling_(tensor, layer, generator, gain=gain, mode="fan_avg", distribution="normal")
+    std = std_of(layer, resolve_gain(layer, gain, nonlinearity, a), "fan_avg")
+    draw_(tensor, generator, std, "normal")
 
 
+@aims_at(_std("fan_in", None))
 def kaiming_uniform_(
     tensor: Tensor,
     layer: Layer,
@@ -103,10 +137,11 @@ def kaiming_uniform_(
     a: float | None = None,
 ) -> None:
     """U(-b, b) with b = gain * sqrt(3 / fan) (He et al. 2015, eq. 10 and 14)."""
-    gain = resolve_gain(layer, gain, nonlinearity, a)
-    variance_scaling_(tensor, layer, generator, gain=gain, mode=mode, distribution="uniform")
+    std = std_of(layer, resolve_gain(layer, gain, nonlinearity, a), mode)
+    draw_(tensor, generator, std, "uniform")
 
 
+@aims_at(_std("fan_in", None))
 def kaiming_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -118,15 +153,17 @@ def kaiming_normal_(
     a: float | None = None,
 ) -> None:
     """N(0, gain^2 / fan) (He et al. 2015, eq. 10 and 14)."""
-    gain = resolve_gain(layer, gain, nonlinearity, a)
-    variance_scaling_(tensor, layer, generator, gain=gain, mode=mode, distribution="normal")
+    std = std_of(layer, resolve_gain(layer, gain, nonlinearity, a), mode)
+    draw_(tensor, generator, std, "normal")
 
 
+@aims_at(_std("fan_in", 1.0))
 def lecun_uniform_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """U(+-sqrt(3 / fan_in)) (LeCun et al. 1998, Efficient BackProp, section 4.6); as in JAX and Keras."""
-    variance_scaling_(tensor, layer, generator, distribution="uniform")
+    draw_(tensor, generator, std_of(layer, 1.0, "fan_in"), "uniform")
 
 
+@aims_at(_std("fan_in", 1.0))
 def lecun_normal_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Truncated normal of variance 1 / fan_in (LeCun et al. 1998; Klambauer et al. 2017); as in JAX and Keras."""
-    variance_scaling_(tensor, layer, generator, distribution="truncated_normal")
+    draw_(tensor, generator, std_of(layer, 1.0, "fan_in"), "truncated_normal")

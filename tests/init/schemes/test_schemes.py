@@ -9,23 +9,19 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Generator, Tensor, nn
 
-from initbench.init import (
-    dirac_,
-    eye_,
+from initbench.init.layer import Layer, describe_layer
+from initbench.init.schemes.elementary import normal_, sparse_, trunc_normal_, uniform_
+from initbench.init.schemes.identity import dirac_, eye_
+from initbench.init.schemes.orthogonal import orthogonal_
+from initbench.init.schemes.variance import (
     kaiming_normal_,
     kaiming_uniform_,
     lecun_normal_,
     lecun_uniform_,
-    normal_,
-    orthogonal_,
-    sparse_,
-    trunc_normal_,
-    uniform_,
     variance_scaling_,
     xavier_normal_,
     xavier_uniform_,
 )
-from initbench.init.layer import Layer, describe_layer
 
 
 def layer_of(module: nn.Module) -> Layer:

@@ -7,23 +7,28 @@ from torch import Generator, Tensor
 from torch.nn import init
 
 from initbench.init.layer import Layer
+from initbench.init.marks import aims_at
 
 
+@aims_at(lambda layer, **_: 0.0)
 def constant_(tensor: Tensor, layer: Layer, generator: Generator, *, value: float) -> None:
     """Every entry is `value`: all units of a layer stay equal for ever (the symmetry that draws break)."""
     init.constant_(tensor, value)
 
 
+@aims_at(lambda layer, **_: 0.0)
 def zeros_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Every entry is 0."""
     init.zeros_(tensor)
 
 
+@aims_at(lambda layer, **_: 0.0)
 def ones_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Every entry is 1."""
     init.ones_(tensor)
 
 
+@aims_at(lambda layer, *, a=0.0, b=1.0: (b - a) / math.sqrt(12))
 def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0.0, b: float = 1.0) -> None:
     """U(a, b), torch's own default included: U(0, 1), which is not symmetric."""
     if not a <= b:
@@ -31,12 +36,25 @@ def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0
     init.uniform_(tensor, a, b, generator)
 
 
+@aims_at(lambda layer, *, mean=0.0, std=1.0: std)
 def normal_(tensor: Tensor, layer: Layer, generator: Generator, *, mean: float = 0.0, std: float = 1.0) -> None:
     """N(mean, std^2)."""
     _check_std(std)
     init.normal_(tensor, mean, std, generator)
 
 
+def _truncated_std(layer: Layer, *, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> float:
+    """The variance of a truncated normal (Johnson, Kotz & Balakrishnan 1994, section 13.10.1)."""
+    if std == 0:
+        return 0.0
+    alpha, beta = (a - mean) / std, (b - mean) / std
+    mass = (math.erf(beta / math.sqrt(2)) - math.erf(alpha / math.sqrt(2))) / 2
+    density = [math.exp(-0.5 * x * x) / math.sqrt(2 * math.pi) for x in (alpha, beta)]
+    shift = (density[0] - density[1]) / mass
+    return std * math.sqrt(1 + (alpha * density[0] - beta * density[1]) / mass - shift**2)
+
+
+@aims_at(_truncated_std)
 def trunc_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -57,6 +75,12 @@ def trunc_normal_(
     init.trunc_normal_(tensor, mean, std, a, b, generator)
 
 
+def _sparse_std(layer: Layer, *, sparsity: float = 0.9, std: float = 0.01) -> float:
+    rows = layer.shape[0]
+    return std * math.sqrt(1 - math.ceil(sparsity * rows) / rows)
+
+
+@aims_at(_sparse_std)
 def sparse_(tensor: Tensor, layer: Layer, generator: Generator, *, sparsity: float = 0.9, std: float = 0.01) -> None:
     """N(0, std^2) with ceil(sparsity * out) entries of each column set to zero (Martens 2010).
 

@@ -1,0 +1,1 @@
+"""How signal and gradient pass through a network at its present weights, on one batch. Needs no Lightning."""

@@ -1,0 +1,143 @@
+"""What `diagnose` found: as a frame, as tidy rows, as a table in the terminal, as a figure."""
+
+import math
+from collections.abc import Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+
+from initbench.diagnostics.probe import QUANTITIES, Reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+_HEADINGS = {
+    "pre_second_moment": "pre²",
+    "post_second_moment": "post²",
+    "dead": "dead",
+    "saturated": "saturated",
+    "gradient_second_moment": "dpre²",
+    "weight_gradient_norm": "‖dW‖",
+    "gradient_to_weight": "dW/W",
+    "correlation": "correlation",
+}
+
+
+class Diagnosis:
+    """`net` has the loss, ln_classes, the input's correlation pair by pair, and the Jacobian's singular values.
+
+    `missing` maps a quantity that the model could not give to the reason. `print` shows all of it.
+    """
+
+    def __init__(self, readings: Sequence[Reading], net: dict[str, Any], missing: dict[str, str]) -> None:
+        self.readings = readings
+        self.net = net
+        self.missing = missing
+
+    @property
+    def layers(self) -> "pd.DataFrame":
+        """A row a weighted layer in the order of execution, NaN where a layer has no such thing.
+
+        pre_mean and pre_second_moment: of the layer's output. post_*: of the activation module after it. dead: the
+        fraction of units whose activation has no derivative anywhere in the batch. saturated: the fraction of entries
+        with |phi'| < 0.05. gradient_second_moment: of the loss's gradient with respect to the layer's output.
+        weight_gradient_norm: of that with respect to its weights. gradient_to_weight: sqrt(mean dW^2 / mean W^2).
+        correlation: mean cosine similarity of pairs of samples at the layer's output.
+        """
+        import pandas as pd  # not needed by those who only want rows
+
+        return pd.DataFrame(self._table()).set_index("layer")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Tidy: layer ("" for the whole net), quantity, index (of a pair or a singular value, else 0), value."""
+        per_layer = [
+            (reading.layer, quantity, values)
+            for reading in self.readings
+            for quantity, values in [
+                *((quantity, [reading.values[quantity]]) for quantity in QUANTITIES),
+                ("correlation", reading.correlation),
+            ]
+        ]
+        net = [
+            ("", quantity.removesuffix("s") if isinstance(value, list) else quantity, _listed(value))
+            for quantity, value in self.net.items()
+        ]
+        return [
+            {"layer": layer, "quantity": quantity, "index": index, "value": value}
+            for layer, quantity, values in [*per_layer, *net]
+            for index, value in enumerate(values)
+        ]
+
+    def scalars(self) -> dict[str, float]:
+        """`<quantity>/<layer>`, and of the net the loss, mean correlation, largest and smallest singular value.
+
+        Only what is finite.
+        """
+        found = {
+            f"{quantity}/{row['layer']}": row[quantity]
+            for row in self._table()
+            for quantity in row
+            if quantity != "layer"
+        }
+        found |= {"loss": self.net["loss"], "ln_classes": self.net["ln_classes"]}
+        found["input_correlation"] = _mean(self.net["input_correlation"])
+        if spectrum := self.net.get("singular_values"):
+            found |= {"singular_value/largest": spectrum[0], "singular_value/smallest": spectrum[-1]}
+        return {key: value for key, value in found.items() if math.isfinite(value)}
+
+    def figure(self) -> "go.Figure":
+        """Through depth: second moments, dead and saturated, dW/W, correlation; and the Jacobian's singular values."""
+        from initbench.diagnostics.figure import through_depth  # plotly takes a second to import
+
+        return through_depth(self)
+
+    def __rich__(self) -> Group:
+        lines = [[row["layer"], *(_cell(row[quantity]) for quantity in _HEADINGS)] for row in self._table()]
+        table = Table(title="Through depth", title_justify="left", box=SIMPLE_HEAD, padding=0)
+        for index, heading in enumerate(("layer", *_HEADINGS.values())):
+            # In a narrow terminal the lines wrap: a number that is cut off would be another number.
+            width = max((len(line[index]) for line in lines), default=0)
+            table.add_column(heading, justify="right" if index else "left", min_width=width, no_wrap=True)
+        for line in lines:
+            table.add_row(*map(escape, line))
+        return Group(table, *self._lines())
+
+    def __repr__(self) -> str:
+        text = Console(file=StringIO(), width=200, color_system=None)
+        with text.capture() as capture:
+            text.print(self)
+        return capture.get().rstrip()
+
+    def _table(self) -> list[dict[str, Any]]:
+        return [
+            {"layer": reading.layer, **reading.values, "correlation": _mean(reading.correlation)}
+            for reading in self.readings
+        ]
+
+    def _lines(self) -> list[str]:
+        lines = [f"loss {self.net['loss']:.4g}"]
+        if not math.isnan(self.net["ln_classes"]):
+            lines[0] += f", ln(classes) {self.net['ln_classes']:.4g}"
+        lines.append(f"correlation of inputs {_mean(self.net['input_correlation']):.3g}")
+        if spectrum := self.net.get("singular_values"):
+            lines.append(f"singular values of the input-output Jacobian {spectrum[0]:.3g} to {spectrum[-1]:.3g}")
+        return [*lines, *(f"{quantity}: {escape(reason)}" for quantity, reason in self.missing.items())]
+
+
+def _listed(value: Any) -> list[float]:
+    return value if isinstance(value, list) else [value]
+
+
+def _mean(values: Sequence[float]) -> float:
+    """NaN where there is none: a pair of which one is zero has no correlation, and spoils no other's."""
+    known = [value for value in values if not math.isnan(value)]
+    return math.fsum(known) / len(known) if known else math.nan
+
+
+def _cell(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.3g}"

@@ -1,0 +1,93 @@
+"""The picture of a diagnosis: six panels, depth from left to right."""
+
+from collections.abc import Sequence
+from html import escape
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from initbench.diagnostics.diagnosis import Diagnosis
+from initbench.figures import COLOURS, DASHES, log_axis
+
+# Title, whether the axis is logarithmic, and the lines: quantity and its name, which the title has where there are two.
+_PANELS: tuple[tuple[str, bool, tuple[tuple[str, str], ...]], ...] = (
+    ("second moment: {0}, {1}", True, (("pre_second_moment", "pre-"), ("post_second_moment", "post-activation"))),
+    ("second moment of the gradient", True, (("gradient_second_moment", "gradient"),)),
+    ("{0}, {1}", False, (("dead", "dead units"), ("saturated", "saturated entries"))),
+    ("dW / W", True, (("gradient_to_weight", "dW / W"),)),
+    ("correlation of input pairs", False, ()),
+    ("singular values of the Jacobian", True, ()),
+)
+
+
+def through_depth(diagnosis: Diagnosis) -> go.Figure:
+    """All that a diagnosis holds; zeros and what is missing leave gaps on logarithmic axes."""
+    titles = [title.format(*_coloured(lines)) for title, _, lines in _PANELS]
+    figure = make_subplots(rows=2, cols=3, subplot_titles=titles, horizontal_spacing=0.08, vertical_spacing=0.16)
+    layers = diagnosis.layers
+    names = [escape(str(name)) for name in layers.index]
+    depth = list(range(1, len(names) + 1))
+    for index, (_, is_log, lines) in enumerate(_PANELS):
+        row, col = index // 3 + 1, index % 3 + 1
+        for number, (quantity, label) in enumerate(lines):
+            values = list(layers[quantity])
+            figure.add_trace(
+                _line(depth, _positive(values) if is_log else values, label, number, names), row=row, col=col
+            )
+        figure.update_xaxes(title_text="layer", row=row, col=col)
+    figure.update_yaxes(range=[-0.05, 1.05], row=1, col=3)
+    _add_correlation(figure, diagnosis, names)
+    spectrum = diagnosis.net.get("singular_values", [])
+    ranks = list(range(1, len(spectrum) + 1))
+    figure.add_trace(_line(ranks, _positive(spectrum), "singular value", 0), row=2, col=3)
+    figure.update_xaxes(title_text="rank", row=2, col=3)
+    for index, (_, is_log, _) in enumerate(_PANELS):
+        if is_log:
+            place = {"row": index // 3 + 1, "col": index % 3 + 1}
+            figure.update_yaxes(log_axis(value for line in figure.select_traces(**place) for value in line.y), **place)
+    figure.update_layout(template="plotly_white", height=640, margin={"l": 60, "r": 20, "t": 50, "b": 50})
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def _add_correlation(figure: go.Figure, diagnosis: Diagnosis, names: Sequence[str]) -> None:
+    """Each pair a thin line, from the input at depth 0 on; their mean a thick one."""
+    by_layer = [diagnosis.net["input_correlation"], *(reading.correlation for reading in diagnosis.readings)]
+    depth = list(range(len(by_layer)))
+    for pair in zip(*by_layer, strict=True):
+        figure.add_scatter(
+            x=depth,
+            y=list(pair),
+            mode="lines",
+            line={"color": COLOURS[0], "width": 0.5},
+            opacity=0.5,
+            hoverinfo="skip",
+            row=2,
+            col=2,
+        )
+    means = [diagnosis.scalars().get("input_correlation"), *diagnosis.layers["correlation"]]
+    figure.add_trace(_line(depth, means, "mean", 0, ["input", *names]), row=2, col=2)
+
+
+def _line(
+    x: Sequence[int], y: Sequence[float | None], name: str, number: int, texts: Sequence[str] | None = None
+) -> go.Scatter:
+    return go.Scatter(
+        x=list(x),
+        y=list(y),
+        text=texts,
+        name=name,
+        mode="lines+markers",
+        line={"color": COLOURS[number], "dash": DASHES[number], "width": 2},
+        marker={"size": 5},
+        hovertemplate=f"%{{text}}<br>{name} %{{y:.3g}}<extra></extra>" if texts else "%{x}: %{y:.3g}<extra></extra>",
+    )
+
+
+def _coloured(lines: Sequence[tuple[str, str]]) -> list[str]:
+    """The names in the colours of their lines: a legend would stand far from all panels but one."""
+    return [f"<span style='color:{COLOURS[number]}'>{name}</span>" for number, (_, name) in enumerate(lines)]
+
+
+def _positive(values: Sequence[float]) -> list[float | None]:
+    return [value if value > 0 else None for value in values]

@@ -1,0 +1,24 @@
+"""Moments of a tensor's entries that neither underflow nor overflow: what vanishes is what they are there to show."""
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+
+def mean(tensor: Tensor) -> float:
+    return float(tensor.detach().mean())
+
+
+def second_moment(tensor: Tensor) -> float:
+    """mean(x^2). fp32 squares underflow below 1e-23, where a signal of a deep network may well be."""
+    tensor = tensor.detach()
+    scale = tensor.abs().max()
+    if scale == 0:
+        return 0.0
+    return float((tensor / scale).square().mean()) * float(scale) ** 2
+
+
+def norm(tensors: Sequence[Tensor]) -> float:
+    """The Euclidean norm of all entries of all tensors."""
+    return math.hypot(*(math.sqrt(second_moment(tensor) * tensor.numel()) for tensor in tensors))

@@ -1,0 +1,126 @@
+"""What the layers of a model say while one batch passes forward and back."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.utils import parametrize
+
+from initbench.diagnostics.activation import dead_and_saturated, is_activation
+from initbench.diagnostics.correlation import cosines
+from initbench.diagnostics.gradient import gradient_to_weight
+from initbench.diagnostics.moments import mean, norm, second_moment
+from initbench.init.roles import MATRICES, role_of
+
+QUANTITIES = (
+    "pre_mean",
+    "pre_second_moment",
+    "post_mean",
+    "post_second_moment",
+    "dead",
+    "saturated",
+    "gradient_second_moment",
+    "weight_gradient_norm",
+    "gradient_to_weight",
+)
+
+
+@dataclass
+class Reading:
+    """One call of one weighted module."""
+
+    layer: str  # the module's qualified name; "name (2)" where it is called for the second time
+    name: str
+    module: nn.Module
+    correlation: list[float] = field(default_factory=list)  # of each pair
+    values: dict[str, float] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, math.nan))
+
+
+@contextmanager
+def watch(model: nn.Module, samples: int, pairs: Tensor) -> Iterator[list[Reading]]:
+    """Readings of every weighted module in the order of execution, filled as the model runs and differentiates.
+
+    The pre-activation is what the module returns (before a norm; of a recurrent network, its states). The
+    post-activation, and what is dead or saturated, are those of the first activation module that runs after it and
+    before the next weighted module.
+    """
+    readings: list[Reading] = []
+    handles = []
+    for name, module in model.named_modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False  # it would overwrite its input, which is to be read
+        if matrices(name, module):
+            handles.append(module.register_forward_hook(partial(_read_layer, readings, name, samples, pairs)))
+        elif is_activation(module):
+            handles.append(module.register_forward_hook(partial(_read_activation, readings)))
+    try:
+        yield readings
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def matrices(name: str, module: nn.Module) -> list[str]:
+    """The attributes of a module that are weight matrices; the originals behind a parametrization are not."""
+    if isinstance(module, parametrize.ParametrizationList):
+        return []
+    keys = [key for key, _ in module.named_parameters(recurse=False)]
+    if parametrize.is_parametrized(module):
+        keys += module.parametrizations  # type: ignore[arg-type]  # a ModuleDict, whose keys are meant
+    return [key for key in keys if role_of(module, key, name) in MATRICES]
+
+
+def weights_of(model: nn.Module, called: set[str]) -> dict[str, list[Tensor]]:
+    """The weight matrices of each module in `called`.
+
+    nn.MultiheadAttention never calls its out_proj but uses its weight: such a one is the nearest caller's.
+    """
+    weights: dict[str, list[Tensor]] = {name: [] for name in called}
+    for name, module in model.named_modules():
+        owner = name
+        while owner and owner not in called:
+            owner = owner.rpartition(".")[0]
+        if owner in called:
+            weights[owner] += [getattr(module, key) for key in matrices(name, module)]
+    return weights
+
+
+def read_gradients(readings: Sequence[Reading], weights: dict[str, list[Tensor]], gradients: Sequence[Tensor]) -> None:
+    """Fill in what is of the weights; `gradients` in the order of `weights`."""
+    remaining = iter(gradients)
+    of = {name: [next(remaining) for _ in tensors] for name, tensors in weights.items()}
+    for reading in readings:
+        reading.values["weight_gradient_norm"] = norm(of[reading.name])
+        reading.values["gradient_to_weight"] = gradient_to_weight(of[reading.name], weights[reading.name])
+
+
+def _read_layer(
+    readings: list[Reading], name: str, samples: int, pairs: Tensor, module: nn.Module, inputs: Any, outputs: Any
+) -> None:
+    output: Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
+    calls = 1 + sum(reading.name == name for reading in readings)
+    reading = Reading(name if calls == 1 else f"{name} ({calls})", name, module, cosines(output, samples, pairs))
+    reading.values |= {"pre_mean": mean(output), "pre_second_moment": second_moment(output)}
+    readings.append(reading)
+
+    def read_gradient(gradient: Tensor) -> None:
+        reading.values["gradient_second_moment"] = second_moment(gradient)
+
+    # Not the tensor's own .grad: the model may go on to change it in place.
+    output.register_hook(read_gradient)
+
+
+def _read_activation(readings: list[Reading], module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    if not readings or not math.isnan(readings[-1].values["dead"]):
+        return
+    reading, z = readings[-1], inputs[0]
+    # Convolutions have channels in dimension 1, everything else has its features last.
+    unit_dim = 1 if isinstance(reading.module, _ConvNd) else -1
+    dead, saturated = dead_and_saturated(module, z, unit_dim)
+    post = {"post_mean": mean(output), "post_second_moment": second_moment(output)}
+    reading.values |= {**post, "dead": dead, "saturated": saturated}

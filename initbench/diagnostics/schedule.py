@@ -1,0 +1,30 @@
+"""At which steps a run is diagnosed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+POWERS = "powers_of_two"
+
+
+class Schedule:
+    """The steps of conf/diagnostics/*.yaml: `step in schedule`; false where there are none.
+
+    `steps` is a list of steps, or `powers_of_two` (0, 1, 2, 4, 8, ...); `every` adds each multiple of a number, 0
+    included. Step t is after t updates of the weights. Raises ValueError for anything else.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        steps, every = config["steps"], config["every"]
+        if steps != POWERS and not (isinstance(steps, list) and all(type(s) is int and s >= 0 for s in steps)):
+            raise ValueError(f"diagnostics.steps must be {POWERS} or a list of steps from 0 on, got {steps!r}")
+        if every is not None and (type(every) is not int or every < 1):
+            raise ValueError(f"diagnostics.every must be a whole number of at least 1, or null, got {every!r}")
+        self.steps, self.every = steps, every
+
+    def __bool__(self) -> bool:
+        return bool(self.steps) or self.every is not None
+
+    def __contains__(self, step: int) -> bool:
+        # A power of two has one bit set, and none in common with the number before it.
+        listed = step & (step - 1) == 0 if self.steps == POWERS else step in self.steps
+        return listed or (self.every is not None and step % self.every == 0)

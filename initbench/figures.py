@@ -1,0 +1,21 @@
+"""The look of figures."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+# Okabe & Ito (2008): told apart by colour-blind eyes too, and dashes tell apart what lies close.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
+DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
+    """plotly's settings of a logarithmic axis for these values: its own ticks overlap between one and ten decades."""
+    logs = [math.log10(value) for value in values if value is not None and 0 < value < math.inf]
+    decades = max(logs) - min(logs) if logs else 0.0
+    ticks: dict[str, Any] = {}
+    if decades > 2.5:
+        ticks = {"dtick": math.ceil(decades / 8)}  # whole powers of ten, about eight of them
+    elif decades > 0.5:
+        ticks = {"dtick": "D2"}  # 1, 2, 5
+    return {"type": "log", "exponentformat": "power", **ticks}

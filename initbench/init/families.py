@@ -1,0 +1,104 @@
+"""How torch, torchvision and timm name the parts of their residual blocks: a table, read by structure.py."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from torch import nn
+
+
+class Family(NamedTuple):
+    """Blocks that have these attributes, and the parts of each of their branches in the order of execution.
+
+    `*` stands for all children in the order of registration. Parts that a block lacks, or that are None, are
+    passed over. Gates and scales of the skip connection are listed with the parts and told by their names.
+    The first family that fits a block decides.
+    """
+
+    has: str
+    branches: tuple[str, ...]
+    when: str = ""  # an attribute that must be neither None nor False, or the block has no skip connection
+    named: str = ""  # names of the classes, where attributes do not tell
+
+    def fits(self, block: nn.Module) -> bool:
+        if self.named and type(block).__name__ not in self.named.split():
+            return False
+        if self.when and getattr(block, self.when, None) in (None, False):
+            return False
+        return all(isinstance(getattr(block, key, None), nn.Module) for key in self.has.split())
+
+    def parts(self, block: nn.Module) -> Iterator[list[str]]:
+        """The attributes of each branch of a block that fits."""
+        for branch in self.branches:
+            yield [key for key, _ in block.named_children() if key != self.when] if branch == "*" else branch.split()
+
+
+GATES = ("gate", "ls", "gamma", "layer_scale", "skipinit_gain")  # how their names begin
+SKIP_SCALES = ("skip_scale", "res_scale")
+
+# Modules that compute a factor for their own input: no step of a branch's path, and never its last layer.
+SIDE_PATHS = (
+    "SqueezeExcit",  # SqueezeExcitation of torchvision, SqueezeExcite of timm
+    "SEModule",
+    "EffectiveSEModule",
+    "EcaModule",
+    "CecaModule",
+    "CbamModule",
+    "LightCbamModule",
+    "GatherExcite",
+    "GlobalContext",
+)
+
+_NORM_LAST = (
+    "ResPostBlock ResPostRelPosBlock EvaBlockPostNorm "
+    "SwinTransformerBlockV2 SwinTransformerV2Block SwinTransformerV2CrBlock"
+)
+_FIRST, _SECOND = "ls1 gamma_1 gamma1 layer_scale1 res_scale1", "ls2 gamma_2 gamma2 layer_scale2 res_scale2"
+_EFFICIENT = "ConvBnAct DepthwiseSeparableConv InvertedResidual EdgeResidual UniversalInvertedResidual"
+
+FAMILIES = (
+    # The protocol for models of one's own.
+    Family("branch", ("branch gate skip_scale",)),
+    # torch: without norm_first, the norms stand behind the sum and so outside the branch.
+    Family(
+        "self_attn multihead_attn linear1 linear2",
+        ("norm1 self_attn", "norm2 multihead_attn", "norm3 linear1 linear2"),
+        when="norm_first",
+    ),
+    Family("self_attn multihead_attn linear1 linear2", ("self_attn", "multihead_attn", "linear1 linear2")),
+    Family("self_attn linear1 linear2", ("norm1 self_attn", "norm2 linear1 linear2"), when="norm_first"),
+    Family("self_attn linear1 linear2", ("self_attn", "linear1 linear2")),
+    # torchvision
+    Family("block", ("block",), when="use_res_connect"),  # MobileNetV3, EfficientNet
+    Family("conv", ("conv",), when="use_res_connect"),  # MobileNetV2
+    Family("layers", ("layers",), when="apply_residual"),  # MNASNet
+    Family("block", ("block layer_scale",), named="CNBlock"),  # ConvNeXt
+    Family("f", ("f",), named="ResBottleneckBlock"),  # RegNet
+    Family("ln_1 self_attention ln_2 mlp", ("ln_1 self_attention", "ln_2 mlp")),  # ViT
+    Family("layers proj", ("layers",), named="MBConv"),  # MaxViT
+    Family("attn_layer mlp_layer", ("attn_layer", "mlp_layer")),  # MaxViT
+    # ResNets of torchvision and timm, RegNet and NFNet of timm
+    Family("conv1 bn1 conv2 bn2 conv3 bn3", ("conv1 bn1 conv2 bn2 conv3 bn3",), named="Bottleneck"),
+    Family("conv1 bn1 conv2 bn2", ("conv1 bn1 conv2 bn2",), named="BasicBlock"),
+    Family("conv1 conv2 conv3", ("conv1 conv2 conv3",), named="Bottleneck", when="downsample"),
+    Family("norm1 conv1", ("norm1 conv1 norm2 conv2 norm3 conv3",), named="PreActBasic PreActBottleneck"),
+    Family("norm1 conv1", ("conv1 norm1 conv2 norm2 conv3 norm3",), named="Bottleneck"),
+    Family("conv1 conv2 conv3", ("conv1 conv2 conv2b conv3 skipinit_gain",), named="NormFreeBlock"),
+    # timm: convolutions
+    Family("", ("*",), when="has_skip", named=_EFFICIENT),
+    Family("conv_dw norm mlp", ("conv_dw norm mlp ls gamma",)),  # ConvNeXt, EdgeNeXt
+    Family("token_mixer norm mlp", ("token_mixer norm mlp gamma",), named="MetaNeXtBlock"),
+    Family("pre_norm conv1_1x1", ("pre_norm conv1_1x1 norm1 conv2_kxk norm2 conv3_1x1",), named="MbConvBlock"),
+    Family(
+        "", ("*",), when="shortcut", named="BasicBlock BottleneckBlock DarkBlock EdgeBlock SelfAttnBlock"
+    ),  # byobnet
+    Family("fn", ("fn",), named="Residual"),  # ConvMixer
+    # timm: transformers and their kin
+    Family("norm1 attn norm2 mlp", (f"attn norm1 {_FIRST}", f"mlp norm2 {_SECOND}"), named=_NORM_LAST),
+    Family("norm1 attn", (), named="ClassAttentionBlock"),  # XCiT's also normalizes its skip connection
+    Family("norm1 attn norm3 local_mp norm2 mlp", ("norm1 attn gamma1", "norm3 local_mp gamma3", "norm2 mlp gamma2")),
+    Family("norm1 attn norm2 mlp", (f"norm1 attn {_FIRST}", f"norm2 mlp {_SECOND}")),
+    Family("norm1 token_mixer norm2 mlp", (f"norm1 token_mixer {_FIRST}", f"norm2 mlp {_SECOND}")),
+    Family("norm1 mlp_tokens norm2 mlp_channels", ("norm1 mlp_tokens", "norm2 mlp_channels")),
+    Family("norm1 linear_tokens norm2 mlp_channels", ("norm1 linear_tokens ls1", "norm2 mlp_channels ls2")),
+    Family("norm mlp_channels", ("norm mlp_channels",)),
+)

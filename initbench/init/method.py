@@ -1,0 +1,150 @@
+"""A method: a function that treats a whole model, after its parameters were filled by their schemes.
+
+It works on a copy in fp32, of which only the values come back: neither modes, hooks, gradients nor (where data
+runs through the model) the statistics of norms are ever disturbed. What a method needs, it asks for by the
+names of its arguments:
+
+- `batch`: one fixed Batch on the model's device. The copy is in training mode with dropout switched off.
+- `loss`: a function of (outputs, targets) to a scalar.
+- `stream`: a function from a name to a torch.Generator, as each parameter has for its draws.
+- `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds.
+
+It may return a dict of numbers that the run records: what it cost (`steps`), what it reached.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+from initbench.init.scheme import Spec, find, global_generator
+from initbench.init.structure import FINDERS, require
+
+Loss = Callable[[Any, Tensor], Tensor]
+
+# Stochastic in training mode, by name: timm and torchvision have classes of their own.
+_STOCHASTIC = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "DropPath", "StochasticDepth", "DropBlock2d")
+
+
+class Batch(NamedTuple):
+    """One batch of inputs (N, ...) and, for what needs a loss, targets."""
+
+    inputs: Tensor
+    targets: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    label: str
+    function: Callable[..., Mapping[str, float] | None]
+    parameters: dict[str, Any]
+    asks_for: tuple[str, ...]
+    each_module: bool  # called as nn.Module.apply does, instead of once
+
+    @property
+    def needs_batch(self) -> bool:
+        return "batch" in self.asks_for
+
+    def check(self, model: nn.Module) -> None:
+        """Raise ValueError where the model lacks what the method needs. Nothing is written."""
+        for what in self.asks_for:
+            if what in FINDERS:
+                require(model, what, self.label)
+        if not self.needs_batch:
+            self._rehearse(model)
+
+    def __call__(
+        self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
+    ) -> tuple[list[str], dict[str, float]]:
+        """Treat the model; return the names of the parameters that changed, and the numbers to record.
+
+        Raises ValueError for a batch that is missing or unfit, and where the method leaves a value that is not
+        finite; the model is then as it was.
+        """
+        device = next(model.parameters()).device
+        if self.needs_batch:
+            batch = _check_batch(self.label, batch, "loss" in self.asks_for, device)
+        treated = working_copy(model, device if self.needs_batch else torch.device("cpu"))
+        numbers = self._run(treated, stream, batch, loss)
+        for name, value in treated.named_parameters():
+            if not value.isfinite().all():
+                raise ValueError(f"{self.label} left values in {name} that are not finite")
+        changed = _write_back(treated.named_parameters(), dict(model.named_parameters()))
+        if not self.needs_batch:
+            _write_back(treated.named_buffers(), dict(model.named_buffers()))
+        return changed, numbers
+
+    def _run(
+        self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
+    ) -> dict[str, float]:
+        with global_generator(stream(f"method/{self.label}")):
+            if self.each_module:
+                asked = {name: stream("method") for name in self.asks_for}
+                model.apply(lambda module: self.function(module, **asked, **self.parameters))
+                return {}
+            given = {"batch": batch, "loss": loss, "stream": stream}
+            asked = {
+                name: require(model, name, self.label) if name in FINDERS else given[name] for name in self.asks_for
+            }
+            return dict(self.function(model, **asked, **self.parameters) or {})
+
+    def _rehearse(self, model: nn.Module) -> None:
+        try:
+            self._run(working_copy(model, torch.device("cpu")), lambda name: Generator(), None, F.cross_entropy)
+        except (TypeError, RuntimeError) as error:  # a word where a number belongs
+            reason = str(error).splitlines()[0]
+            raise ValueError(f"{self.label} does not work with {self.parameters}: {reason}") from error
+
+
+def resolve_method(spec: Spec) -> Method | None:
+    """The method that a spec names, None where it names a scheme. Raises ValueError as `resolve` does."""
+    target = find(spec)
+    if target.fills == "tensor":
+        return None
+    return Method(target.label, target.function, target.parameters, target.asks_for, target.fills == "module")
+
+
+def _check_batch(label: str, batch: Batch | None, needs_targets: bool, device: torch.device) -> Batch:
+    if batch is None:
+        raise ValueError(f"{label} needs data: initialize(model, {label!r}, batch=(inputs, targets))")
+    inputs, targets = batch
+    if needs_targets and targets is None:
+        raise ValueError(f"{label} needs targets: initialize(model, {label!r}, batch=(inputs, targets))")
+    if len(inputs) < 2:
+        raise ValueError(f"{label} measures statistics, so its batch must have at least 2 samples, got {len(inputs)}")
+    if not inputs.isfinite().all():
+        raise ValueError(f"{label} was given a batch with values that are not finite")
+    if inputs.is_floating_point() and inputs.dtype.itemsize < 4:
+        inputs = inputs.float()
+    return Batch(inputs.to(device), None if targets is None else targets.to(device))
+
+
+def working_copy(model: nn.Module, device: torch.device) -> nn.Module:
+    treated = copy.deepcopy(model).to(device)
+    for tensor in (*treated.parameters(), *treated.buffers()):
+        if tensor.is_floating_point() and tensor.dtype.itemsize < 4:
+            tensor.data = tensor.data.float()
+    for parameter in treated.parameters():
+        parameter.requires_grad_(parameter.is_floating_point())
+    treated.train()
+    for module in treated.modules():
+        if type(module).__name__.startswith(_STOCHASTIC):
+            module.eval()
+        elif isinstance(module, nn.MultiheadAttention | nn.RNNBase):
+            module.dropout = 0.0
+    return treated
+
+
+@torch.no_grad()
+def _write_back(values: Any, to: dict[str, Tensor]) -> list[str]:
+    changed = []
+    for name, value in values:
+        new = value.to(to[name])
+        if not torch.equal(new, to[name]):
+            to[name].copy_(new)
+            changed.append(name)
+    return changed

@@ -1,0 +1,34 @@
+"""DeepNorm: post-norm transformers of a thousand layers, by the scales of skip connections and weights."""
+
+import torch
+from torch import nn
+
+from initbench.init.methods.transformer import count_layers, scale_layers, starts_with_norm
+from initbench.init.structure import Attention, Branch
+
+
+@torch.no_grad()
+def deepnorm_(model: nn.Module, branches: list[Branch], attentions: list[Attention]) -> dict[str, float]:
+    """x <- LayerNorm(alpha x + branch(x)) with alpha = (2 N)^(1/4); values, outputs, MLPs * beta = (8 N)^(-1/4).
+
+    N is the number of encoder layers, each an attention and an MLP. Started from Xavier's weights, beta is the gain
+    of the scaled ones; query, key and all outside of the branches keep gain 1. alpha goes to the `skip_scale` of each
+    residual block. Returns `alpha` and `beta`.
+
+    Raises ValueError for a model whose residual blocks lack a `skip_scale` or normalize in the branch, and for
+    decoders, whose constants are others.
+
+    Source: Wang et al. 2022, DeepNet, Figure 2 (encoder-only).
+    Acts on: attentions, MLPs and skip connections of post-norm transformer encoders.
+    """
+    layers = count_layers(branches, attentions, "deepnorm")
+    alpha, beta = (2 * layers) ** 0.25, (8 * layers) ** -0.25
+    for branch in branches:
+        if branch.skip_scale is None or starts_with_norm(branch):
+            raise ValueError(
+                f"deepnorm needs residual blocks with a skip_scale and a norm after the sum, and {branch.name} has "
+                f"{'no skip_scale' if branch.skip_scale is None else 'its norm first'}: model=vit model.norm=post"
+            )
+        branch.skip_scale.fill_(alpha)
+    scale_layers(branches, attentions, beta)
+    return {"alpha": alpha, "beta": beta}

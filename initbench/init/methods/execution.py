@@ -1,0 +1,180 @@
+"""The layers of a model in the order in which they run: what is set from data is set from the first to the last."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import _WeightNorm
+
+from initbench.init.roles import storage_of
+
+LAYERS = (nn.Linear, _ConvNd, nn.Bilinear)
+# These have weights but no output that is linear in one of them; they count where weights are tied.
+_OTHERS = (nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+
+
+@dataclass
+class RunningLayer:
+    """One layer in the middle of a forward pass: what it was given, and what it made of it."""
+
+    name: str
+    module: Any  # one of LAYERS
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    output: Tensor
+    is_first: bool  # no module with weights ran before it
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """One tensor, of a bilinear layer two."""
+        return [value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor)]
+
+    @property
+    def input_scale(self) -> float:
+        """mean |input|; of a bilinear layer the product of both."""
+        return math.prod(float(tensor.abs().mean()) for tensor in self.inputs)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation over all outputs. Raises ValueError where that is 0 or not finite."""
+        return self._moments(tuple(range(self.output.dim())))
+
+    def unit_moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each unit (output feature, channel), of shape (units,).
+
+        Raises ValueError where a unit's standard deviation is 0 or not finite.
+        """
+        unit = self.output.dim() + self._unit_dim
+        return self._moments(tuple(dim for dim in range(self.output.dim()) if dim != unit))
+
+    def rescale(self, factors: Tensor, bias: Tensor | None = None) -> None:
+        """Multiply the weight, by one factor or one a unit, replace the bias, and run again.
+
+        Of a weight-normalized layer the magnitudes are multiplied, and the directions stay; another
+        parametrized weight is set through its right_inverse.
+        """
+        if factors.dim():
+            factors = per_unit(self.module, factors)
+        magnitudes = _magnitudes(self.module)
+        if magnitudes is not None and torch.broadcast_shapes(magnitudes.shape, factors.shape) == magnitudes.shape:
+            magnitudes.mul_(factors)
+        else:
+            write(self.module, "weight", self.module.weight * factors)
+        if bias is not None:
+            write(self.module, "bias", bias)
+        self.output = self.module.forward(*self.args, **self.kwargs)
+
+    @property
+    def _unit_dim(self) -> int:
+        return -1 - len(self.module.kernel_size) if isinstance(self.module, _ConvNd) else -1
+
+    def _moments(self, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        variance, mean = torch.var_mean(self.output, dims, correction=0)
+        std = variance.sqrt()
+        if not (mean.isfinite() & std.isfinite()).all():
+            raise ValueError(f"the output of layer {self.name} on the batch is not finite")
+        # What rounding leaves of a constant counts as 0.
+        dead = std <= 1e-6 * (mean.abs() + std)
+        if dead.any():
+            what = f"unit {int(dead.nonzero()[0])} of layer {self.name}" if dead.dim() else f"layer {self.name}"
+            raise ValueError(f"{what} is dead: its output is the same on the whole batch, so it cannot be scaled to 1")
+        return mean, std
+
+
+@torch.no_grad()
+def visit_layers(model: nn.Module, inputs: Tensor, visit: Callable[[RunningLayer], None]) -> Any:
+    """Run the model once, calling `visit` on each layer right after its first run; return the model's output.
+
+    What a visit changes is what the rest of the pass is given. Layers are the linear, bilinear and convolutional
+    modules that are called. A module that runs several times is visited once, and so is a weight that several
+    share, unless a module of another kind used it before (an embedding tied to the output layer). Recurrent
+    modules and nn.MultiheadAttention, whose projections are no modules that run, are not visited.
+
+    Raises ValueError where no layer runs.
+    """
+    used: set[object] = set()
+    visited = 0
+
+    def hook(name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+        nonlocal visited
+        weights = {storage_of(parameter) for parameter in module.parameters()}
+        is_new = bool(weights) and used.isdisjoint(weights)
+        layer = RunningLayer(name or type(module).__name__, module, args, kwargs, output, not used)
+        used.update(weights)
+        if not is_new or not isinstance(module, LAYERS):
+            return output
+        visit(layer)
+        visited += 1
+        return layer.output
+
+    handles = [
+        module.register_forward_hook(partial(hook, name), with_kwargs=True)
+        for name, module in model.named_modules()
+        if isinstance(module, LAYERS + _OTHERS)
+    ]
+    try:
+        outputs = model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not visited:
+        raise ValueError(
+            f"no linear or convolutional layer of {type(model).__name__} runs, so there is nothing to scale"
+        )
+    return outputs
+
+
+def standardize(layer: RunningLayer, center: float = 0.0) -> None:
+    """W / sigma and b = center - mu / sigma: each unit's output has standard deviation 1, and mean `center`.
+
+    mu and sigma are those of W x, without the bias. A layer without bias keeps its mean.
+    Raises ValueError for a unit that is dead, or whose output does not follow its weight.
+    """
+    mean, std = layer.unit_moments()
+    bias = layer.module.bias
+    layer.rescale(1 / std, None if bias is None else center - (mean - bias) / std)
+    _, std = layer.unit_moments()
+    if (std - 1).abs().max() > 0.05:  # far above rounding, TF32's included
+        raise unscalable(layer, "standard deviation", float(std[(std - 1).abs().argmax()]))
+
+
+def unscalable(layer: RunningLayer, what: str, value: float) -> ValueError:
+    return ValueError(
+        f"the {what} of layer {layer.name}'s output is {value:.3g} and does not become 1 by scaling its weight: "
+        "a large bias, or a layer that normalizes its weight itself (spectral norm, weight standardization)"
+    )
+
+
+def per_unit(module: Any, values: Tensor) -> Tensor:
+    """`values`, one a unit, in a shape that multiplies `module.weight`."""
+    weight: Tensor = module.weight
+    kernel = (1,) * (weight.dim() - 2)
+    if isinstance(module, _ConvTransposeNd):  # (in, out / groups, *kernel)
+        grouped = values.view(module.groups, -1)
+        if module.groups > 1:
+            grouped = grouped.repeat_interleave(weight.shape[0] // module.groups, 0)
+        return grouped.view(len(grouped), -1, *kernel)
+    return values.view(-1, 1, *kernel)
+
+
+@torch.no_grad()
+def write(module: Any, key: str, value: Tensor) -> None:
+    """Set `module.<key>`; if it is parametrized, through the right_inverse."""
+    if parametrize.is_parametrized(module, key):
+        setattr(module, key, value)
+    else:
+        getattr(module, key).copy_(value)
+
+
+def _magnitudes(module: Any) -> Tensor | None:
+    """g of W = g V / |V| (Salimans & Kingma 2016), None where the weight has no such parametrization."""
+    if not parametrize.is_parametrized(module, "weight"):
+        return None
+    parametrizations = module.parametrizations.weight
+    is_weight_norm = len(parametrizations) == 1 and isinstance(parametrizations[0], _WeightNorm)
+    return parametrizations.original0 if is_weight_norm else None

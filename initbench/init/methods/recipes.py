@@ -1,0 +1,82 @@
+"""Recipes: what the reference implementations of ViT and ConvNeXt add to one scheme for all weights."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Generator, nn
+
+from initbench.init.methods.execution import write
+from initbench.init.methods.transformer import find_position_embeddings, find_tokens
+from initbench.init.roles import Found
+from initbench.init.structure import find_branches, find_gates
+
+Stream = Callable[[str], Generator]
+
+
+@torch.no_grad()
+def vit_(model: nn.Module, stream: Stream, *, position_std: float = 0.02, token_std: float = 1e-6) -> None:
+    """N(0, 0.02^2) for all weights and, from here, N(0, position_std^2) for positions, N(0, token_std^2) for tokens.
+
+    timm cuts the normals at +-2, a hundred of their standard deviations. It leaves convolutions, of which a ViT has
+    one, the patch embedding, as torch builds them; Hugging Face draws them like the rest, and so does this.
+    A model that has neither tokens nor position embeddings gets the weights alone.
+
+    Raises ValueError for a negative standard deviation.
+
+    Source: Dosovitskiy et al. 2021; Touvron et al. 2021, DeiT; Wightman's timm, weight_init="".
+    Acts on: all weights, class and register tokens, position embeddings.
+    """
+    _draw(find_position_embeddings(model), position_std, stream)
+    _draw(find_tokens(model), token_std, stream)
+
+
+@torch.no_grad()
+def vit_jax_(
+    model: nn.Module,
+    stream: Stream,
+    *,
+    position_std: float = 0.02,
+    token_std: float = 0.0,
+    mlp_bias_std: float = 1e-6,
+) -> None:
+    """Xavier's uniform weights, a zero classifier, biases of MLPs N(0, mlp_bias_std^2); positions and tokens as in vit.
+
+    The rules make the classifier, the last weight matrix, zero, and the first, the patch embedding, LeCun's
+    truncated normal. Query, key and value have fans of their own, as they are in the original, where they are three
+    matrices; timm's weight_init="jax" takes all three as one, and so draws them smaller by sqrt 2.
+
+    Raises ValueError for a negative standard deviation.
+
+    Source: Dosovitskiy et al. 2021, the code in JAX (google-research/vision_transformer).
+    Acts on: all weights, biases of MLPs, class and register tokens, position embeddings.
+    """
+    _draw(find_position_embeddings(model), position_std, stream)
+    _draw(find_tokens(model), token_std, stream)
+    layers = [layer for branch in find_branches(model) if branch.kind == "mlp" for layer in branch.weighted]
+    for name, module in layers:
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            bias = torch.empty(module.bias.shape)
+            write(module, "bias", _normal(bias, mlp_bias_std, stream(f"{name}.bias")))
+
+
+@torch.no_grad()
+def convnext_(model: nn.Module, *, layer_scale: float = 1e-6) -> None:
+    """N(0, 0.02^2) for all weights and, from here, layer_scale for what multiplies residual branches, if there is any.
+
+    Source: Liu et al. 2022, Table 5; Touvron et al. 2021, CaiT, for the layer scale.
+    Acts on: all weights, layer scales and gates.
+    """
+    for _, gate in find_gates(model):
+        gate.fill_(layer_scale)
+
+
+def _draw(parameters: list[Found], std: float, stream: Stream) -> None:
+    for found in parameters:
+        value = torch.empty(found.tensor.shape)
+        write(found.module, found.key, _normal(value, std, stream(found.name)))
+
+
+def _normal(value: torch.Tensor, std: float, generator: Generator) -> torch.Tensor:
+    if not std >= 0:
+        raise ValueError(f"a standard deviation must not be negative, got {std}")
+    return nn.init.normal_(value, 0.0, std, generator)

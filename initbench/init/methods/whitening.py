@@ -1,0 +1,103 @@
+"""A first convolution that whitens the patches of the images (Jordan 2024)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from initbench.init.marks import scales_learning_rates
+from initbench.init.method import Batch
+from initbench.init.methods.execution import RunningLayer, visit_layers, write
+from initbench.init.roles import MATRICES, walk
+
+
+def _learning_rates(
+    assignments: Sequence[Any], adaptive: bool, *, eps: float = 5e-4, freeze: bool = True
+) -> dict[str, float]:
+    return {a.layer.name: 0.0 for a in assignments if freeze and a.layer.place and a.layer.place.is_first}
+
+
+@scales_learning_rates(_learning_rates)
+def patch_whitening_(model: nn.Module, batch: Batch, *, eps: float = 5e-4, freeze: bool = True) -> dict[str, float]:
+    """Filters +-v / sqrt(lambda + eps) of the first convolution: v, lambda of the second moment of the patches it sees.
+
+    Eigenvectors v come by falling eigenvalue, first all with +, then all with -. A layer with fewer than twice as
+    many units as a patch has numbers takes the first; one with more keeps the rest of its filters as filled. The
+    moment is not centered, as in airbench: inputs are expected to be normalized. Patches are those inside the
+    images, at the convolution's stride and dilation; groups are whitened one by one. The bias is set to zero.
+
+    With `freeze` the whole weight has the learning rate 0. Airbench also stops training the bias, after 3 epochs;
+    here it goes on. Its other convolutions start from `partial_identity`.
+
+    Raises ValueError where the first module with weights that runs is no convolution, or, with `freeze`, is not the
+    first that is registered.
+
+    Source: Jordan 2024, section 3.2, airbench94; after Page 2019.
+    Acts on: the weight and the bias of the first convolution.
+    """
+    if eps < 0:
+        raise ValueError(f"eps must be at least 0, got {eps}")
+    conv, inputs = _first_convolution(model, batch.inputs)
+    first = next(found for found in walk(model) if found.role in MATRICES)
+    if freeze and first.module is not conv:
+        raise ValueError(
+            f"patch_whitening freezes the first weight that is registered, {first.name}, and that is not the first to "
+            "run; set freeze: false"
+        )
+    weight = conv.weight.detach().clone()
+    spans = [(size - 1) * spacing + 1 for size, spacing in zip(conv.kernel_size, conv.dilation, strict=True)]
+    if any(size < span for size, span in zip(inputs.shape[2:], spans, strict=True)):
+        raise ValueError(f"no patch of size {tuple(spans)} lies inside inputs of size {tuple(inputs.shape[2:])}")
+    for rows, channels in zip(weight.chunk(conv.groups), inputs.chunk(conv.groups, dim=1), strict=True):
+        filters = whitening_filters(second_moment(channels, conv), len(rows), eps)
+        rows[: len(filters)] = filters.view(-1, *rows.shape[1:])
+    write(conv, "weight", weight)
+    if conv.bias is not None:
+        write(conv, "bias", torch.zeros_like(conv.bias))
+    return {"steps": 1}
+
+
+def second_moment(inputs: Tensor, conv: Any) -> Tensor:
+    """E[p p^T] over all patches p of (N, C, *size) that lie inside, (d, d) with d = C * kernel; fp64 on the CPU."""
+    spatial = len(conv.kernel_size)
+    total, count = torch.zeros((), dtype=torch.float64), 0
+    for images in inputs.split(16):  # all patches of a batch at once may be a hundred times its size
+        for axis in range(spatial):
+            spacing = conv.dilation[axis]
+            span = (conv.kernel_size[axis] - 1) * spacing + 1
+            images = images.unfold(2 + axis, span, conv.stride[axis])[..., ::spacing]
+        # (N, C, *positions, *kernel) to one row a patch, in the order of a row of the weight
+        patches = images.movedim(1, 1 + spatial).flatten(0, spatial).flatten(1)
+        total = total + (patches.T @ patches).cpu().double()
+        count += len(patches)
+    return total / count
+
+
+def whitening_filters(moment: Tensor, units: int, eps: float) -> Tensor:
+    """+-v / sqrt(lambda + eps) of a (d, d) second moment, by falling lambda: (min(units, 2 d), d)."""
+    eigenvalues, eigenvectors = torch.linalg.eigh(moment)
+    # Rounding may leave a zero eigenvalue below zero.
+    filters = (eigenvectors / (eigenvalues.clamp(min=0) + eps).sqrt()).T.flip(0)[: (units + 1) // 2]
+    # The sign of an eigenvector is the library's whim.
+    filters = filters * filters.gather(1, filters.abs().argmax(1, keepdim=True)).sign()
+    return torch.cat([filters, -filters])[:units]
+
+
+def _first_convolution(model: nn.Module, inputs: Tensor) -> tuple[Any, Tensor]:
+    """The first convolution and what it is given. Raises ValueError where another module with weights runs before."""
+    seen: list[RunningLayer] = []
+    visit_layers(model, inputs, lambda layer: None if seen else seen.append(layer))
+    layer = seen[0]
+    if not layer.is_first:
+        raise ValueError(
+            f"patch_whitening needs a convolution as the first layer that runs; before {layer.name} runs an embedding, "
+            "a recurrent layer or an attention"
+        )
+    if not isinstance(layer.module, _ConvNd) or layer.module.transposed:
+        kind = type(layer.module).__name__
+        raise ValueError(
+            f"patch_whitening needs a convolution as the first layer that runs, got {layer.name}, a {kind}"
+        )
+    return layer.module, layer.inputs[0]

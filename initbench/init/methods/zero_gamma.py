@@ -1,0 +1,31 @@
+"""The last norm of each residual branch starts at zero."""
+
+import torch
+from torch import nn
+
+from initbench.init.structure import Branch
+
+
+@torch.no_grad()
+def zero_gamma_(model: nn.Module, branches: list[Branch]) -> None:
+    """gamma = 0 in the norm that ends each residual branch, so that each block starts as its skip connection.
+
+    Squeeze-and-excitation after that norm does not matter: it multiplies zero. With the shifts at zero, as they are
+    by default, the branch is zero whatever its other weights.
+
+    Raises ValueError for a branch that no norm ends, as in pre-norm transformers and pre-activation ResNets, where
+    a zero in the first norm would cut the branch off from its input instead, or whose norm has no scale.
+
+    Source: Goyal et al. 2017, section 5.1.
+    Acts on: the scale of the last norm of each residual branch.
+    """
+    for branch in branches:
+        if branch.last_norm is None:
+            raise ValueError(
+                f"zero_gamma sets the norm that ends each residual branch to zero, and {branch.name} is not ended by "
+                "one; fixup starts such branches at zero, skipinit those that have a gate"
+            )
+        name, norm = branch.last_norm
+        if not isinstance(norm.weight, nn.Parameter):
+            raise ValueError(f"zero_gamma needs norms with a learnable scale, and {name} has none")
+        norm.weight.zero_()

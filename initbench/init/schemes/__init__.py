@@ -1,0 +1,1 @@
+"""Tensor-level initializers, a file a family: each function fills one tensor."""

@@ -1,0 +1,227 @@
+"""Mean-field theory of wide random networks, and weights at the edge of chaos (Poole et al. 2016, Schoenholz 2017).
+
+In a wide network with weights N(0, sigma_w^2 / fan_in), biases N(0, sigma_b^2) and activation phi, the variance q of
+the pre-activations of one input, and the correlation c between those of two inputs, go from layer to layer by
+
+    q' = sigma_w^2 E[phi(u)^2] + sigma_b^2,                      u ~ N(0, q)
+    c' = (sigma_w^2 E[phi(u1) phi(u2)] + sigma_b^2) / q*,        (u1, u2) ~ N(0, q* [1 c; c 1])
+
+with q* the fixed point of the first. chi_1 = sigma_w^2 E[phi'(u)^2] at q* is the slope of the second at c = 1: below
+1 all inputs become alike (order, gradients vanish), above 1 alike inputs drift apart (chaos, gradients explode). At
+1, the edge of chaos, both last longest.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache, partial
+
+import torch
+from scipy.optimize import brentq
+from torch import Generator, Tensor
+
+from initbench.errors import unknown
+from initbench.init.gain import activation
+from initbench.init.layer import Layer
+from initbench.init.marks import aims_at
+from initbench.init.schemes.variance import std_of
+
+# Schoenholz et al. 2017 show their experiments at sigma_b^2 = 0.05.
+_SIGMA_B = math.sqrt(0.05)
+
+# Variances of pre-activations among which fixed points are looked for; the first stands for zero.
+_VARIANCES = torch.logspace(-12, 4, 161, dtype=torch.float64).tolist()
+
+
+def _sigmas(
+    layer: Layer, sigma_w: float | str, sigma_b: float | None, nonlinearity: str | None, a: float | None
+) -> tuple[float, float]:
+    nonlinearity = nonlinearity or layer.nonlinearity
+    slope = layer.negative_slope if a is None else a
+    if sigma_b is None:
+        sigma_b = 0.0 if keeps_any_variance(nonlinearity, slope) else _SIGMA_B
+    if sigma_w == "critical":
+        return critical(nonlinearity, sigma_b, slope)[0], sigma_b
+    if isinstance(sigma_w, str):
+        raise unknown("sigma_w", sigma_w, ["critical", "a number"])
+    if sigma_w < 0 or sigma_b < 0:
+        raise ValueError(f"sigma_w and sigma_b must not be negative, got {sigma_w} and {sigma_b}")
+    return sigma_w, sigma_b
+
+
+def _std(
+    layer: Layer,
+    *,
+    sigma_w: float | str = "critical",
+    sigma_b: float | None = None,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> float:
+    of_weight, of_bias = _sigmas(layer, sigma_w, sigma_b, nonlinearity, a)
+    return of_bias if layer.fan_in is None else std_of(layer, of_weight, "fan_in")
+
+
+@aims_at(_std)
+def mean_field_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    sigma_w: float | str = "critical",
+    sigma_b: float | None = None,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> None:
+    """Weights N(0, sigma_w^2 / fan_in) and, as their biases' policy too, biases N(0, sigma_b^2).
+
+    sigma_w: a number, or "critical" for the edge of chaos at this sigma_b, `critical(nonlinearity, sigma_b)`.
+    sigma_b: None for sqrt(0.05), and for 0 where the nonlinearity is critical nowhere else (relu, leaky_relu,
+    linear); gelu needs 0.45 or more, silu 0.8.
+    nonlinearity: None for the model's; `a`: the negative slope of leaky_relu.
+    The theory is of plain networks without norms or skip connections. A recurrent layer has two biases, which add.
+    Raises ValueError for negative numbers and where there is no critical point.
+
+    Source: Poole et al. 2016; Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017, eq. 3 to 5.
+    Acts on: the weights and biases of every linear and convolutional layer.
+    """
+    std = _std(layer, sigma_w=sigma_w, sigma_b=sigma_b, nonlinearity=nonlinearity, a=a)
+    tensor.normal_(0.0, std, generator=generator)
+
+
+@cache
+def critical(nonlinearity: str, sigma_b: float, negative_slope: float = 0.01) -> tuple[float, float]:
+    """(sigma_w, q*) at the edge of chaos: chi_1 = 1 at a fixed point q* of the variance that is stable.
+
+    At a critical point of variance q, sigma_w^2 = 1 / E[phi'(u)^2] and sigma_b^2 = q - sigma_w^2 E[phi(u)^2], both
+    functions of q alone: the second is solved for q. relu, leaky_relu and linear keep every variance if sigma_b is
+    0 and are critical nowhere else; q* is then given as 1.
+    Raises ValueError for an unknown nonlinearity, a negative sigma_b, and where there is no critical point.
+    """
+    if sigma_b < 0:
+        raise ValueError(f"sigma_b must not be negative, got {sigma_b}")
+    phi = activation(nonlinearity, negative_slope)
+    if keeps_any_variance(nonlinearity, negative_slope):
+        if sigma_b:
+            raise ValueError(
+                f"{nonlinearity} has no critical point at sigma_b = {sigma_b}, where variances grow without bound: "
+                "give sigma_b = 0"
+            )
+        return _critical_sigma_w(phi, 1.0), 1.0
+    surplus = partial(_surplus, phi, sigma_b)
+    values = [surplus(q) for q in _VARIANCES]
+    candidates = [
+        brentq(surplus, low, high)
+        for low, high, at_low, at_high in zip(_VARIANCES, _VARIANCES[1:], values, values[1:], strict=False)
+        if (at_low < 0) != (at_high < 0)
+    ]
+    if abs(values[0]) < 1e-3 * _VARIANCES[0]:
+        candidates.insert(0, _VARIANCES[0])
+    for q in candidates:
+        sigma_w = _critical_sigma_w(phi, q)
+        if _is_stable(phi, sigma_w, sigma_b, q):
+            return sigma_w, 0.0 if q == _VARIANCES[0] else q
+    raise ValueError(
+        f"{nonlinearity} has no critical point of stable variance at sigma_b = {sigma_b}: give another sigma_b, or a "
+        "number as sigma_w"
+    )
+
+
+def q_star(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
+    """The variance that pre-activations settle at: the smallest stable fixed point of q -> q'.
+
+    Raises ValueError where there is none: variances grow without bound, or relu keeps every one of them.
+    """
+    phi = activation(nonlinearity, negative_slope)
+
+    def growth(q: float) -> float:
+        return _next_variance(phi, sigma_w, sigma_b, q) / q - 1
+
+    low = _VARIANCES[0]
+    for q in _VARIANCES:
+        if growth(q) < -1e-9:
+            settled = brentq(growth, low, q) if growth(low) > 0 else low
+            return 0.0 if sigma_b == 0 and settled < 1e-6 else settled  # tiny variances differ by rounding alone
+        low = q
+    raise ValueError(f"{nonlinearity} has no stable variance at sigma_w = {sigma_w} and sigma_b = {sigma_b}")
+
+
+def chi(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
+    """chi_1 = sigma_w^2 E[phi'(u)^2] at q*: below 1 order, above 1 chaos. Raises ValueError as `q_star` does."""
+    phi = activation(nonlinearity, negative_slope)
+    q = max(q_star(sigma_w, sigma_b, nonlinearity, negative_slope), _VARIANCES[0])
+    return sigma_w**2 / _critical_sigma_w(phi, q) ** 2
+
+
+def depth_scale(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
+    """xi_c in layers: correlations approach their fixed point as exp(-depth / xi_c) (Schoenholz et al. 2017, eq. 9).
+
+    They found networks trainable to a depth of about 6 xi_c. Infinite at the edge of chaos.
+    Raises ValueError as `q_star` does.
+    """
+    phi = activation(nonlinearity, negative_slope)
+    slope = chi(sigma_w, sigma_b, nonlinearity, negative_slope)
+    if slope > 1:  # chaos: the fixed point is no longer c = 1
+        q = q_star(sigma_w, sigma_b, nonlinearity, negative_slope)
+
+        def drift(c: float) -> float:
+            return (sigma_w**2 * _covariance(phi, q, c) + sigma_b**2) / q - c
+
+        fixed = brentq(drift, 0.0, 1 - 1e-6) if drift(0.0) > 1e-9 else 0.0
+        slope = sigma_w**2 * _covariance(partial(_derivative, phi), q, fixed)
+    return math.inf if math.isclose(slope, 1.0, abs_tol=1e-9) else -1 / math.log(slope)
+
+
+@cache
+def keeps_any_variance(nonlinearity: str, negative_slope: float = 0.01) -> bool:
+    """Whether phi(k x) = k phi(x) for k > 0, so that no variance differs from another (relu, leaky_relu, linear)."""
+    phi = activation(nonlinearity, negative_slope)
+    x = torch.tensor([-9.0, -0.1, 0.1, 9.0], dtype=torch.float64)
+    return bool(torch.allclose(phi(x / 3), phi(x) / 3))
+
+
+def _next_variance(phi: Callable[[Tensor], Tensor], sigma_w: float, sigma_b: float, q: float) -> float:
+    return sigma_w**2 * _mean(lambda u: phi(u) ** 2, q) + sigma_b**2
+
+
+def _critical_sigma_w(phi: Callable[[Tensor], Tensor], q: float) -> float:
+    return _mean(lambda u: _derivative(phi, u) ** 2, q) ** -0.5
+
+
+def _surplus(phi: Callable[[Tensor], Tensor], sigma_b: float, q: float) -> float:
+    """What critical weights need for the variance q beyond what sigma_b gives: zero at a critical point."""
+    return q - _next_variance(phi, _critical_sigma_w(phi, q), sigma_b, q)
+
+
+def _is_stable(phi: Callable[[Tensor], Tensor], sigma_w: float, sigma_b: float, q: float) -> bool:
+    """Whether variances a little above q come back to it."""
+    near = 1.01 * q if q > _VARIANCES[0] else 1e-3
+    return _next_variance(phi, sigma_w, sigma_b, near) < near * (1 + 1e-9)
+
+
+def _derivative(phi: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(phi(x).sum(), x)
+    return gradient
+
+
+def _mean(f: Callable[[Tensor], Tensor], q: float) -> float:
+    """E[f(u)] for u ~ N(0, q)."""
+    z, weights = _grid(24_000)
+    return float(weights @ f(math.sqrt(q) * z))
+
+
+def _covariance(f: Callable[[Tensor], Tensor], q: float, c: float) -> float:
+    """E[f(u1) f(u2)] for u1, u2 ~ N(0, q) of correlation c."""
+    z, weights = _grid(400)
+    first = math.sqrt(q) * z[:, None]
+    second = c * first + math.sqrt(q * (1 - c**2)) * z
+    return float(weights @ (f(first) * f(second)) @ weights)
+
+
+@cache
+def _grid(points: int) -> tuple[Tensor, Tensor]:
+    # The midpoint rule: exact to rounding for smooth functions, and with no point on the kink at zero.
+    step = 24 / points
+    z = torch.arange(points, dtype=torch.float64) * step - 12 + step / 2
+    density = torch.exp(-0.5 * z**2)
+    return z, density / density.sum()

@@ -1,0 +1,127 @@
+"""Maximal update parametrization: at any width, features learn as much and the same learning rate is best."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Generator, Tensor, nn
+from torch.nn import init
+
+from initbench.init.layer import Layer
+from initbench.init.marks import aims_at, scales_learning_rates
+from initbench.init.schemes.variance import draw_, resolve_gain, std_of
+
+if TYPE_CHECKING:
+    from initbench.init.initializer import Assignment  # which imports the schemes
+
+
+def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zero_output: bool = False) -> float:
+    std = std_of(layer, resolve_gain(layer, gain, None, None), "fan_in")
+    if not _is_output(layer):
+        return std
+    return 0.0 if zero_output else std / math.sqrt(_channels_in(layer) / base_width)
+
+
+def _learning_rates(
+    assignments: Sequence["Assignment"],
+    adaptive: bool,
+    *,
+    base_width: float = 64,
+    gain: float | None = None,
+    zero_output: bool = False,
+) -> dict[str, float]:
+    """Table 3's rows "SGD LR" and "Adam LR", each divided by its value at width = base_width."""
+    output = next((a for a in assignments if _is_output(a.layer)), None)
+    if output is None:
+        return {}
+    w = _channels_in(output.layer) / base_width
+    inputs = _input_names(assignments)
+    rates = {}
+    for found, layer in ((a.found, a.layer) for a in assignments):
+        if found.name == output.found.name:
+            rate = 1 / w
+        elif found.module is output.found.module or found.tensor.numel() == 1:
+            rate = 1.0  # as many as classes, or a single number: the same at any width
+        elif layer.place is None or found.name in inputs or _is_depthwise(layer):
+            rate = 1.0 if adaptive else w
+        else:
+            rate = 1 / w if adaptive else 1.0
+        if rate != 1:
+            rates[found.name] = rate
+    return rates
+
+
+@scales_learning_rates(_learning_rates)
+@aims_at(_std)
+def mup_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    base_width: float = 64,
+    gain: float | None = None,
+    zero_output: bool = False,
+) -> None:
+    """N(0, gain^2 / fan_in), divided by w in the output layer, and learning rates that follow w = width / base_width.
+
+    What the learning rate is multiplied by, the biases of the output layer excepted, which keep 1:
+
+        weights   input, biases, norms   hidden   output
+        Adam      1                      1 / w    1 / w
+        SGD       w                      1        1 / w
+
+    so at width = base_width this is plain fan_in scaling with the optimizer's own rate: tune the rate there and keep
+    it at every other width.
+
+    The paper's widths are the dimensions that go to infinity together: the channels, and not the receptive field,
+    which stays. It compares a model with a base model of the same shape whose channels are all fewer by one factor,
+    w. Here the base model is the one whose output layer reads `base_width` channels, so w is what the output layer
+    reads / base_width, in all layers (per layer, channels / base_width would give a model of unequal widths unequal
+    rates even at w = 1). Groups are taken as fixed in number; a depthwise convolution has one input at any width
+    and is an input weight. Recurrent gates and attention's query, key and value are each a hidden matrix.
+    Embeddings, tokens and layer scales are as input weights, single numbers keep their rate.
+
+    The input is the first weight matrix in the order of registration (with a bidirectional network its reverse
+    too), unless an embedding comes before it; the output is the last. A model of one matrix has no width.
+    Not touched, being the model's forward: attention logits q k / d instead of / sqrt(d), which matters only where
+    d per head grows; nor are Adam's epsilon and the weight decay. An output tied to an embedding is not recognised.
+
+    gain: None for that of the model's nonlinearity. zero_output: output weights zero, which the paper recommends.
+    Raises ValueError for a base_width that is not positive, for nn.Bilinear, which has two widths to multiply, and for
+    a tensor without fans.
+
+    Source: Yang & Hu et al. 2021, Tensor Programs V, table 3.
+    Acts on: the weights of every linear and convolutional layer, and all learning rates.
+    """
+    if not 0 < base_width < math.inf:
+        raise ValueError(f"mup needs a base_width above 0, got {base_width}")
+    if isinstance(layer.module, nn.Bilinear):
+        raise ValueError(f"{layer.name} is bilinear: mup has no rule for two widths that multiply")
+    std = _std(layer, base_width=base_width, gain=gain, zero_output=zero_output)
+    if std == 0:
+        init.zeros_(tensor)
+    else:
+        draw_(tensor, generator, std, "normal")
+
+
+def _is_output(layer: Layer) -> bool:
+    return layer.place is not None and layer.place.is_last and layer.place.count > 1
+
+
+def _is_depthwise(layer: Layer) -> bool:
+    return layer.groups > 1 and layer.shape[1] == 1
+
+
+def _channels_in(layer: Layer) -> int:
+    return layer.shape[1] * layer.groups
+
+
+def _input_names(assignments: Sequence["Assignment"]) -> set[str]:
+    """The weights that read the data, if the model's first matrix does."""
+    for found, layer in ((a.found, a.layer) for a in assignments):
+        if found.role == "embedding":
+            return set()
+        if layer.place is not None:
+            twins = (a.found for a in assignments if a.found.module is found.module)
+            return {found.name} | {twin.name for twin in twins if twin.key.startswith("weight_ih_l0")}
+    return set()

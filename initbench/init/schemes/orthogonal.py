@@ -1,0 +1,160 @@
+"""The orthogonal family: weights that keep lengths (Saxe et al. 2014, Xiao et al. 2018).
+
+On matrices the three members are one. On convolutions they differ in what is orthogonal: `orthogonal_` the matrix
+out x (in * kernel), `delta_orthogonal_` and `orthogonal_conv_` the convolution itself as a map of whole images.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import init
+
+from initbench.init.layer import Layer
+from initbench.init.marks import aims_at
+from initbench.init.schemes.variance import resolve_gain
+
+
+def _std(layer: Layer, *, gain: float | None = None, nonlinearity: str | None = None, a: float | None = None) -> float:
+    # The squares of an r x c matrix with min(r, c) orthonormal rows or columns sum to min(r, c).
+    columns = math.prod(layer.shape[1:])
+    return resolve_gain(layer, gain, nonlinearity, a) / math.sqrt(max(layer.shape[0] // layer.groups, columns))
+
+
+def _std_of_isometry(
+    layer: Layer, *, gain: float | None = None, nonlinearity: str | None = None, a: float | None = None
+) -> float:
+    # The squares of an isometry's kernel sum to the number of its inputs, wherever its taps are (Parseval).
+    if len(layer.shape) == 2:
+        return _std(layer, gain=gain, nonlinearity=nonlinearity, a=a)
+    outputs = layer.shape[0] // layer.groups
+    return resolve_gain(layer, gain, nonlinearity, a) / math.sqrt(outputs * math.prod(layer.shape[2:]))
+
+
+@aims_at(_std)
+def orthogonal_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    gain: float | None = None,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> None:
+    """gain * Q with orthonormal rows or columns, whichever are fewer (Saxe et al. 2014).
+
+    A convolution is taken as the matrix out x (in * kernel), group by group: in a depthwise convolution
+    each filter has norm `gain`. The convolution as an operator is not orthogonal.
+    Equal to torch.nn.init.orthogonal_ for the same generator where groups is 1.
+
+    Source: Saxe, McClelland & Ganguli 2014, section 3.
+    Acts on: the weights of every linear and convolutional layer.
+    """
+    if tensor.dim() < 2:
+        raise ValueError(f"{layer.name} has shape {layer.shape}: orthogonal needs at least two dimensions")
+    gain = resolve_gain(layer, gain, nonlinearity, a)
+    for group in tensor.chunk(layer.groups):
+        init.orthogonal_(group, gain, generator)
+
+
+@aims_at(_std_of_isometry)
+def delta_orthogonal_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    gain: float | None = None,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> None:
+    """Zeros, and gain * Q at the centre tap (k - 1) // 2, Q with orthonormal columns (Xiao et al. 2018, Algorithm 1).
+
+    With stride 1 every singular value of the convolution is `gain`, whatever the padding mode, for odd kernels
+    with padding k // 2. A matrix is filled as by `orthogonal_`. Each group is orthogonal by itself, so a depthwise
+    filter is +-gain at its centre.
+    Raises ValueError for a convolution with more inputs than outputs in a group, where no such Q exists.
+
+    Source: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Algorithm 1; jax.nn.initializers.
+    Acts on: the weights of every linear and convolutional layer.
+    """
+    if tensor.dim() <= 2:
+        orthogonal_(tensor, layer, generator, gain=gain, nonlinearity=nonlinearity, a=a)
+        return
+    _refuse_more_inputs(layer, "delta_orthogonal")
+    tensor.zero_()
+    gain = resolve_gain(layer, gain, nonlinearity, a)
+    for group in tensor.chunk(layer.groups):
+        centre = group
+        for size in layer.shape[2:]:
+            centre = centre.select(2, (size - 1) // 2)
+        centre.copy_(init.orthogonal_(torch.empty(centre.shape), gain, generator))
+
+
+@aims_at(_std_of_isometry)
+def orthogonal_conv_(
+    tensor: Tensor,
+    layer: Layer,
+    generator: Generator,
+    *,
+    gain: float | None = None,
+    nonlinearity: str | None = None,
+    a: float | None = None,
+) -> None:
+    """A kernel that uses every tap and is orthogonal as a convolution: gain * (block product) * isometry.
+
+    The product has one factor P + (I - P) z for each step along each axis of the kernel, z the shift by one pixel
+    along that axis and P a random orthogonal projection. Each factor keeps lengths, so their product does; for two
+    axes the factors of one step make Xiao et al.'s 2 x 2 kernel [PQ, P(I-Q); (I-P)Q, (I-P)(I-Q)]. Kernels may be
+    of any size along any of their 1, 2 or 3 axes. With stride 1 and circular padding every singular value is
+    `gain`; with zero padding what a shift carries over the border is lost.
+
+    A projection keeps each of n random directions with probability 1/2, as in the authors' code. A depthwise
+    filter, n = 1, is therefore +-gain at one random tap. A matrix is filled as by `orthogonal_`.
+    Raises ValueError for a convolution with more inputs than outputs in a group.
+
+    Source: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Algorithm 2; Li et al. 2019, section 4.
+    Acts on: the weights of every linear and convolutional layer.
+    """
+    if tensor.dim() <= 2:
+        orthogonal_(tensor, layer, generator, gain=gain, nonlinearity=nonlinearity, a=a)
+        return
+    _refuse_more_inputs(layer, "orthogonal_conv")
+    gain = resolve_gain(layer, gain, nonlinearity, a)
+    kernel = layer.shape[2:]
+    for group in tensor.chunk(layer.groups):
+        outputs, inputs = group.shape[:2]
+        product = _orthogonal(outputs, generator)[:, :inputs].reshape(outputs, inputs, *[1] * len(kernel))
+        for step in range(max(kernel) - 1):
+            for axis in reversed(range(len(kernel))):
+                if step < kernel[axis] - 1:
+                    product = _convolve(_projection(outputs, generator), product, axis + 2)
+        group.copy_(gain * product)
+
+
+def _convolve(projection: Tensor, kernel: Tensor, axis: int) -> Tensor:
+    """The kernel of (P + (I - P) z) * kernel, one tap longer along `axis`."""
+    kept = torch.tensordot(projection, kernel, dims=1)
+    shape = list(kernel.shape)
+    shape[axis] = 1
+    gap = kernel.new_zeros(shape)
+    return torch.cat([kept, gap], axis) + torch.cat([gap, kernel - kept], axis)
+
+
+def _projection(size: int, generator: Generator) -> Tensor:
+    kept = torch.rand(size, generator=generator) < 0.5
+    basis = _orthogonal(size, generator)[:, kept]
+    return basis @ basis.T
+
+
+def _orthogonal(size: int, generator: Generator) -> Tensor:
+    # In double precision, since a 7 x 7 kernel is a product of twelve factors.
+    return init.orthogonal_(torch.empty(size, size, dtype=torch.float64), generator=generator)
+
+
+def _refuse_more_inputs(layer: Layer, label: str) -> None:
+    outputs, inputs = layer.shape[0] // layer.groups, layer.shape[1]
+    if inputs > outputs:
+        raise ValueError(
+            f"{layer.name} has {inputs} input and {outputs} output channels in each group: {label} needs at least as "
+            "many outputs as inputs; init=orthogonal does not"
+        )

@@ -1,0 +1,63 @@
+"""The shapes in which a diagnosis is had: rows, scalars, a table, a figure."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from initbench import diagnose
+from initbench.diagnostics.diagnosis import Diagnosis
+from initbench.diagnostics.probe import QUANTITIES
+from initbench.figures import log_axis
+
+
+@pytest.fixture(scope="module")
+def diagnosis() -> Diagnosis:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    return diagnose(model, (torch.randn(10, 6), torch.arange(10) % 3))
+
+
+def test_rows_are_tidy(diagnosis: Diagnosis) -> None:
+    rows = diagnosis.rows()
+    keys = [(row["layer"], row["quantity"], row["index"]) for row in rows]
+    assert len(set(keys)) == len(keys) == 2 * (len(QUANTITIES) + 5) + 2 + 5 + 3
+    value = {key: row["value"] for key, row in zip(keys, rows, strict=True)}
+    assert value["0", "dead", 0] == diagnosis.layers.loc["0", "dead"]
+    assert [value["", "singular_value", i] for i in range(3)] == diagnosis.net["singular_values"]
+    pairs = [value["2", "correlation", i] for i in range(5)]
+    assert diagnosis.layers.loc["2", "correlation"] == pytest.approx(sum(pairs) / 5)
+
+
+def test_scalars_are_finite_numbers_for_loggers(diagnosis: Diagnosis) -> None:
+    scalars = diagnosis.scalars()
+    assert all(math.isfinite(value) for value in scalars.values())
+    assert "dead/2" not in scalars  # no activation follows
+    assert scalars["loss"] == diagnosis.net["loss"]
+    assert scalars["singular_value/largest"] >= scalars["singular_value/smallest"]
+
+
+def test_the_table_has_a_line_a_layer_and_every_number_whole(diagnosis: Diagnosis) -> None:
+    text = str(diagnosis)
+    assert "…" not in text
+    for number in diagnosis.layers["pre_second_moment"]:
+        assert f"{number:.3g}" in text
+    assert f"ln(classes) {math.log(3):.4g}" in text
+
+
+def test_the_figure_draws_every_layer(diagnosis: Diagnosis) -> None:
+    figure = diagnosis.figure()
+    lines = {trace.name: trace for trace in figure.data if trace.name}
+    assert list(lines["pre-"].y) == diagnosis.layers["pre_second_moment"].tolist()
+    assert list(lines["singular value"].y) == diagnosis.net["singular_values"]
+    assert len(lines["mean"].y) == 3  # the input and two layers
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_ticks_of_logarithmic_axes() -> None:
+    assert log_axis([1e-20, 1.0])["dtick"] == 3
+    assert log_axis([1.0, 1e5, None, 0.0])["dtick"] == 1
+    assert log_axis([1.0, 20.0])["dtick"] == "D2"
+    assert "dtick" not in log_axis([1.0, 2.0])
+    assert "dtick" not in log_axis([])

@@ -1,0 +1,32 @@
+"""When a run is diagnosed."""
+
+import pytest
+from configs import compose_config, options
+
+from initbench.diagnostics.schedule import Schedule
+
+
+def steps(**config: object) -> list[int]:
+    schedule = Schedule({"steps": [], "every": None, **config})
+    return [step for step in range(21) if step in schedule]
+
+
+def test_steps() -> None:
+    assert steps() == []
+    assert steps(steps="powers_of_two") == [0, 1, 2, 4, 8, 16]
+    assert steps(steps=[0, 10]) == [0, 10]
+    assert steps(every=7) == [0, 7, 14]
+    assert steps(steps=[3], every=10) == [0, 3, 10, 20]
+
+
+@pytest.mark.parametrize("name", options("diagnostics"))
+def test_every_option_is_a_schedule(name: str) -> None:
+    config = compose_config(f"diagnostics={name}")["diagnostics"]
+    assert config["name"] == name
+    assert bool(Schedule(config)) == (0 in Schedule(config)) == (name != "none")
+
+
+@pytest.mark.parametrize("wrong", [{"steps": "powers"}, {"steps": 3}, {"steps": [-1]}, {"every": 0}, {"every": 1.5}])
+def test_a_schedule_that_is_none_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"diagnostics\.(steps|every) must be"):
+        steps(**wrong)
