@@ -1,4 +1,4 @@
-"""From a config and a model to an optimizer: weight decay on weights only, learning rates as the initializer scales them."""
+"""From a config and a model to an optimizer: weight decay on weights only, rates as the initializer scales them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -318,12 +318,14 @@ def _matches(pattern: str, found: Found, place: Place | None) -> bool:
 
 
 def _rehearse(assignments: list[Assignment]) -> None:
-    smallest: dict[tuple[int, int], Assignment] = {}
+    smallest: dict[Any, Assignment] = {}
     for assignment in assignments:
         if assignment.kept:
             continue
-        # A scheme may be defined on matrices and not on kernels, so each number of dimensions counts.
-        key = (id(assignment.scheme), len(assignment.layer.shape))
+        # A scheme may be defined on matrices and not on kernels, on tall matrices and not on wide ones.
+        shape, groups = assignment.layer.shape, assignment.layer.groups
+        tall = len(shape) >= 2 and shape[0] // groups >= shape[1]
+        key = (id(assignment.scheme), len(shape), tall, shape[2:])
         best = smallest.get(key)
         if best is None or assignment.found.tensor.numel() < best.found.tensor.numel():
             smallest[key] = assignment

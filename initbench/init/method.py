@@ -63,7 +63,7 @@ class Method:
         """Treat the model; return the names of the parameters that changed, and the numbers to record.
 
         Raises ValueError for a batch that is missing or unfit, and where the method leaves a value that is not
-        finite; the model is then as it was.
+        finite; the parameters are then as their schemes filled them.
         """
         device = next(model.parameters()).device
         if self.needs_batch:
@@ -82,11 +82,13 @@ class Method:
         self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
     ) -> dict[str, float]:
         with global_generator(stream(f"method/{self.label}")):
+            asked: dict[str, Any]
             if self.each_module:
                 asked = {name: stream("method") for name in self.asks_for}
-                model.apply(lambda module: self.function(module, **asked, **self.parameters))
+                for module in model.modules():
+                    self.function(module, **asked, **self.parameters)
                 return {}
-            given = {"batch": batch, "loss": loss, "stream": stream}
+            given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream}
             asked = {
                 name: require(model, name, self.label) if name in FINDERS else given[name] for name in self.asks_for
             }

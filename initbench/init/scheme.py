@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import torch
 import yaml
@@ -165,5 +166,26 @@ def _target(label: str, target: Any, parameters: Mapping[str, Any]) -> Target:
     for key in parameters:
         if key not in allowed and not takes_any:
             raise unknown(f"parameter of {label}", key, allowed or ["none"])
+    _check_types(label, function, parameters)
     asks_for = tuple(name for name in signature if name in given[1:])
     return Target(label, function, parameters, first, asks_for)
+
+
+_PLAIN = (bool, int, float, str, NoneType)
+
+
+def _check_types(label: str, function: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
+    """Raise ValueError for a word where a number belongs, as far as the function's annotations say."""
+    try:
+        hints = get_type_hints(function)
+    except (NameError, TypeError):  # annotations of a user's own that cannot be evaluated
+        return
+    for key, value in parameters.items():
+        hint = hints.get(key)
+        types = get_args(hint) or (hint,)
+        if not set(types) <= set(_PLAIN):
+            continue
+        accepted = (*types, int) if float in types else types
+        if type(value) not in accepted:
+            names = " or ".join("null" if kind is NoneType else kind.__name__ for kind in types)
+            raise ValueError(f"{key} of {label} must be {names}, got {value!r}")

@@ -40,13 +40,21 @@ def setting(config: Mapping[str, Any]) -> str:
 
 def init_label(init: Mapping[str, Any]) -> str:
     """The initializer's name with what differs from its file: `orthogonal(gain=2)`."""
-    standard = _standard_init(str(init["name"]))
-    changed = [
-        f"{key}={_compact(value)}"
-        for key, value in init.items()
-        if key != "name" and (key not in standard or standard[key] not in (value, _ANY))
-    ]
+    changed = _changes(init, _standard_init(str(init["name"])))
     return f"{init['name']}({', '.join(changed)})" if changed else str(init["name"])
+
+
+def _changes(node: Mapping[str, Any], standard: Mapping[str, Any], prefix: str = "") -> list[str]:
+    changed = []
+    for key, value in node.items():
+        usual = standard.get(key)
+        if key == "name" or (key in standard and usual in (value, _ANY)):
+            continue
+        if isinstance(value, Mapping) and isinstance(usual, Mapping):
+            changed += _changes(value, usual, f"{prefix}{key}.")
+        else:
+            changed.append(f"{prefix}{key}={_compact(value)}")
+    return changed
 
 
 def run_name(config: Mapping[str, Any]) -> str:
@@ -57,12 +65,18 @@ def run_name(config: Mapping[str, Any]) -> str:
 
 
 @cache
+def shared_init() -> dict[str, Any]:
+    """What every initializer shares: the policies and rules of conf/config.yaml."""
+    shared: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())["init"]
+    return shared
+
+
+@cache
 def _standard_init(name: str) -> dict[str, Any]:
     path = CONF / "init" / f"{name}.yaml"
-    shared: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())["init"]
     # One of the user's own has no file here to compare with: its label gives all its parameters.
     option = yaml.safe_load(path.read_text()) if path.exists() else {"_target_": _ANY}
-    return {**shared, **option}
+    return {**shared_init(), **option}
 
 
 def _compact(value: Any) -> str:

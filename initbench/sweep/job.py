@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from initbench.console import console, errors
 from initbench.mistakes import UserMistake
+from initbench.record.signature import shared_init
 from initbench.record.store import COMPLETE, Store, now
 
 STYLES = {"finished": "green", "diverged": "yellow", "failed": "red"}
@@ -25,6 +26,7 @@ def run_job(config: DictConfig) -> float | None:
     for group, choice in HydraConfig.get().runtime.choices.items():
         if isinstance(resolved.get(group), dict):
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
+    _own_function(resolved)
     store = Store(resolved)
     record = store.read()
     if record is not None and record["status"] in COMPLETE:
@@ -58,6 +60,15 @@ def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str
         record = store.read() or {}  # says failed, and holds the traceback
     _say(record)
     return record
+
+
+def _own_function(resolved: dict[str, Any]) -> None:
+    """`init._target_=my.module.fn` puts another function in an option's place: drop what was meant for the old one."""
+    typed = {override.partition("=")[0].lstrip("+") for override in HydraConfig.get().overrides.task}
+    if "init._target_" in typed:
+        init = resolved["init"]
+        kept = {key for key in init if key in shared_init() or any(f"init.{key}" in name for name in typed)}
+        resolved["init"] = {"name": init["_target_"], **{key: init[key] for key in init if key in kept}}
 
 
 def _check(config: DictConfig) -> None:

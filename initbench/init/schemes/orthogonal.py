@@ -70,14 +70,14 @@ def delta_orthogonal_(
     """Zeros, and gain * Q at the centre tap (k - 1) // 2, Q with orthonormal columns (Xiao et al. 2018, Algorithm 1).
 
     With stride 1 every singular value of the convolution is `gain`, whatever the padding mode, for odd kernels
-    with padding k // 2. A matrix is filled as by `orthogonal_`. Each group is orthogonal by itself, so a depthwise
-    filter is +-gain at its centre.
-    Raises ValueError for a convolution with more inputs than outputs in a group, where no such Q exists.
+    with padding k // 2. Matrices and 1 x 1 kernels are filled as by `orthogonal_`. Each group is orthogonal by
+    itself, so a depthwise filter is +-gain at its centre.
+    Raises ValueError for a larger kernel with more inputs than outputs in a group, where no such Q exists.
 
     Source: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Algorithm 1; jax.nn.initializers.
     Acts on: the weights of every linear and convolutional layer.
     """
-    if tensor.dim() <= 2:
+    if math.prod(layer.shape[2:]) == 1:
         orthogonal_(tensor, layer, generator, gain=gain, nonlinearity=nonlinearity, a=a)
         return
     _refuse_more_inputs(layer, "delta_orthogonal")
@@ -109,13 +109,13 @@ def orthogonal_conv_(
     `gain`; with zero padding what a shift carries over the border is lost.
 
     A projection keeps each of n random directions with probability 1/2, as in the authors' code. A depthwise
-    filter, n = 1, is therefore +-gain at one random tap. A matrix is filled as by `orthogonal_`.
-    Raises ValueError for a convolution with more inputs than outputs in a group.
+    filter, n = 1, is therefore +-gain at one random tap. Matrices and 1 x 1 kernels are filled as by `orthogonal_`.
+    Raises ValueError for a larger kernel with more inputs than outputs in a group.
 
     Source: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Algorithm 2; Li et al. 2019, section 4.
     Acts on: the weights of every linear and convolutional layer.
     """
-    if tensor.dim() <= 2:
+    if math.prod(layer.shape[2:]) == 1:
         orthogonal_(tensor, layer, generator, gain=gain, nonlinearity=nonlinearity, a=a)
         return
     _refuse_more_inputs(layer, "orthogonal_conv")

@@ -24,7 +24,21 @@ MODELS = {
     "lstm": ("model=lstm", 5 / 3),
     "vit": ("model=timm model.name=vit_tiny_patch16_224 +model.depth=1", 0.42522**-0.5),
 }
-FORMULAS = ["default", "uniform", "normal", "trunc_normal", "sparse", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal", "lecun_uniform", "lecun_normal", "variance_scaling", "orthogonal"]
+FORMULAS = [
+    "default",
+    "uniform",
+    "normal",
+    "trunc_normal",
+    "sparse",
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "variance_scaling",
+    "orthogonal",
+]
 
 
 @cache

@@ -1,0 +1,63 @@
+"""Weights from a file: what another training left, or another program made."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from initbench.errors import nearest
+
+
+def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool = True) -> dict[str, float]:
+    """Load parameters and buffers, by name, from a file of torch.save or of safetensors (`*.safetensors`).
+
+    Nothing in the file is executed (`weights_only`). A checkpoint that holds its weights under `state_dict` or
+    `model`, as Lightning's and timm's do, is opened. Of the names in the file those that start with `prefix` count,
+    without it ("model." for a checkpoint of Lightning); runs' signatures hold the path, not what the file contains.
+
+    With strict=False names that only one side has, and tensors of another shape (another number of classes), are
+    passed over and stay as their schemes filled them; at least one must match.
+    Raises ValueError for a file that cannot be read, and for names and shapes that do not match.
+
+    Source: none; torch.load and safetensors.
+    Acts on: every parameter and buffer that the file has.
+    """
+    state = {name.removeprefix(prefix): value for name, value in _read(path).items() if name.startswith(prefix)}
+    own = model.state_dict()
+    missing, surplus = [name for name in own if name not in state], [name for name in state if name not in own]
+    misshaped = [name for name in own if name in state and state[name].shape != own[name].shape]
+    matching = [name for name in own if name in state and name not in misshaped]
+    if strict and missing:
+        hint = nearest(missing[0], surplus) or f" It has {', '.join(surplus[:3])}." if surplus else ""
+        raise ValueError(f"{path} lacks {len(missing)} of {len(own)} tensors, {missing[0]!r} first.{hint}")
+    if strict and surplus:
+        raise ValueError(f"{path} holds {len(surplus)} tensors that the model has not, {surplus[0]!r} first")
+    if strict and misshaped:
+        name = misshaped[0]
+        raise ValueError(f"{path}: {name} has shape {tuple(state[name].shape)}, the model's {tuple(own[name].shape)}")
+    if not matching:
+        raise ValueError(f"{path}: no name and shape matches the model's ({', '.join(list(own)[:3])}, ...)")
+    with torch.no_grad():
+        for name in matching:
+            own[name].copy_(state[name])
+    return {"tensors_loaded": len(matching)}
+
+
+def _read(path: str) -> dict[str, Tensor]:
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {path!r} to load weights from")
+    try:
+        if path.endswith(".safetensors"):
+            from safetensors.torch import load_file  # not needed by any other initializer
+
+            return load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file may fail in pickle, zip, safetensors or torch
+        raise ValueError(f"{path} is no file of weights: {str(error).splitlines()[0]}") from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} holds no state_dict: a mapping of names to tensors is needed")
+    return content
