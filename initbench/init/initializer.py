@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest, unknown
 from initbench.init.gain import nonlinearity_of
-from initbench.init.layer import Layer, Place, describe_layer
+from initbench.init.layer import Layer, Place, describe_layer, fans
 from initbench.init.method import Batch, Loss, Method, resolve_method
 from initbench.init.roles import MATRICES, ROLES, Found, walk
 from initbench.init.scheme import Scheme, Spec, read_option, resolve
@@ -150,8 +150,8 @@ class Initializer:
     def plan(self, model: nn.Module) -> list[Assignment]:
         """Every parameter once, with the scheme that will fill it. Nothing is written.
 
-        Each distinct scheme is rehearsed on the smallest tensor it is meant for, so that a wrong parameter
-        or a scheme that is not defined on a shape is a ValueError here and not in the middle of a model.
+        Each scheme is rehearsed on small tensors of the kinds it is meant for, so that a wrong parameter or a
+        scheme that is not defined on a shape is a ValueError here and not in the middle of a model.
         """
         nonlinearity = nonlinearity_of(model)
         everything = list(walk(model))
@@ -240,7 +240,12 @@ def fill(assignments: Sequence[Assignment], seed: int) -> None:
     """
     for assignment in assignments:
         if not assignment.kept:
-            _write(assignment.found, draw(assignment, stream(seed, assignment.layer.name)))
+            generator = stream(seed, assignment.layer.name)
+            tensor = assignment.found.tensor
+            if _is_as_drawn(assignment.found):
+                draw_(tensor, assignment, generator)
+            else:
+                _write(assignment.found, draw_(torch.empty(tensor.shape, dtype=torch.float32), assignment, generator))
 
 
 def stream(seed: int, name: str) -> Generator:
@@ -249,10 +254,8 @@ def stream(seed: int, name: str) -> Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-@torch.no_grad()
-def draw(assignment: Assignment, generator: Generator) -> Tensor:
-    """The fp32 CPU tensor that will be copied into the parameter."""
-    value = torch.empty(assignment.found.tensor.shape, dtype=torch.float32)
+def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> Tensor:
+    """Fill a contiguous fp32 CPU tensor of the parameter's shape, block by block."""
     blocks = assignment.layer.to_blocks(value) if value.dim() else [value]
     for block in blocks:
         assignment.scheme(block, assignment.layer, generator)
@@ -262,6 +265,12 @@ def draw(assignment: Assignment, generator: Generator) -> Tensor:
     if assignment.found.role == "embedding" and padding is not None:
         value[padding] = 0  # stands for no word at all; torch keeps it out of training too
     return value
+
+
+def _is_as_drawn(found: Found) -> bool:
+    tensor = found.tensor
+    is_plain = tensor.device.type == "cpu" and tensor.dtype == torch.float32 and tensor.is_contiguous()
+    return is_plain and not found.parametrized
 
 
 def _refuse_unfillable(assignment: Assignment) -> None:
@@ -318,23 +327,33 @@ def _matches(pattern: str, found: Found, place: Place | None) -> bool:
 
 
 def _rehearse(assignments: list[Assignment]) -> None:
-    smallest: dict[Any, Assignment] = {}
+    """Try each scheme on each kind of shape it is meant for, on a small tensor of that kind."""
+    tried: set[Any] = set()
     for assignment in assignments:
-        if assignment.kept:
+        layer, scheme = _shrunk(assignment.layer), assignment.scheme
+        key = (id(scheme), layer.shape, layer.groups > 1)
+        if assignment.kept or scheme.is_default or key in tried:
             continue
-        # A scheme may be defined on matrices and not on kernels, on tall matrices and not on wide ones.
-        shape, groups = assignment.layer.shape, assignment.layer.groups
-        tall = len(shape) >= 2 and shape[0] // groups >= shape[1]
-        key = (id(assignment.scheme), len(shape), tall, shape[2:])
-        best = smallest.get(key)
-        if best is None or assignment.found.tensor.numel() < best.found.tensor.numel():
-            smallest[key] = assignment
-    for assignment in smallest.values():
+        tried.add(key)
         try:
-            draw(assignment, stream(0, "rehearsal"))
+            scheme(torch.empty(layer.shape), layer, stream(0, "rehearsal"))
         except (TypeError, RuntimeError) as error:  # a word where a number belongs
-            scheme, reason = assignment.scheme, str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise ValueError(f"{scheme.label} does not work with {scheme.parameters}: {reason}") from error
+
+
+def _shrunk(layer: Layer) -> Layer:
+    """The same layer with few channels: as many inputs as outputs in a group, or more, or fewer, as it has."""
+    if len(layer.shape) < 2:
+        return replace(layer, shape=tuple(min(size, 8) for size in layer.shape))
+    outputs, inputs = layer.shape[0] // layer.groups, layer.shape[1]
+    shape = (
+        layer.groups * min(outputs, 16 if outputs > inputs else 8),
+        min(inputs, 16 if inputs > outputs else 8),
+        *layer.shape[2:],
+    )
+    fan_in, fan_out = fans(shape, layer.groups)
+    return replace(layer, shape=shape, fan_in=fan_in, fan_out=fan_out)
 
 
 def _shorten(names: list[str]) -> str:

@@ -6,20 +6,87 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.nn.utils import parametrizations, parametrize
 
 import initbench
 from initbench.init import Initializer, initialize, options, rows
 from initbench.init.scheme import read_option
 
+
+class Recurrent(nn.Module):
+    """One network of each kind after another; the output at the last step."""
+
+    def __init__(self, *cells: type[nn.RNNBase]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(cell(4, 4, batch_first=True) for cell in cells)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            inputs, _ = layer(inputs)
+        return inputs[:, -1]
+
+
 MODELS = {
     "mlp": lambda: nn.Sequential(nn.Linear(12, 20), nn.ReLU(), nn.LayerNorm(20), nn.Linear(20, 7)),
     "conv": lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=4)),
     "transposed": lambda: nn.Sequential(nn.ConvTranspose2d(6, 4, 3, groups=2), nn.Tanh()),
-    "recurrent": lambda: nn.Sequential(nn.LSTM(4, 6), nn.GRU(4, 6, bidirectional=True), nn.RNN(4, 6)),
+    "gated": lambda: Recurrent(nn.LSTM, nn.GRU),
+    "simple": lambda: Recurrent(nn.RNN),
     "attention": lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
     "embedding": lambda: nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 4)),
 }
+INPUTS = {
+    "mlp": (32, 12),
+    "conv": (32, 3, 8, 8),
+    "transposed": (32, 6, 5, 5),
+    "gated": (32, 5, 4),
+    "simple": (32, 5, 4),
+    "attention": (32, 5, 8),
+}
+
+# What an option asks of a model, and the toy models that have it; all others are refused with these words.
+NEEDS: dict[str, tuple[str, str]] = {
+    "chrono": ("needs recurrent layers|has no gates", "gated"),
+    "deepnorm": ("needs residual branches|no skip_scale", ""),
+    "delta_orthogonal": (
+        "needs at least as many outputs as inputs",
+        "mlp conv gated simple attention embedding",
+    ),
+    "fixup": ("needs residual branches|takes the place of norms", ""),
+    "irnn": ("'RNN' matches no recurrent_hidden", "simple"),
+    "kraehenbuehl": ("no linear or convolutional layer", "mlp conv transposed attention embedding"),
+    "lsuv": ("no linear or convolutional layer", "mlp conv transposed attention embedding"),
+    "mimetic": ("needs self-attention layers", "attention"),
+    "orthogonal_conv": (
+        "needs at least as many outputs as inputs",
+        "mlp conv gated simple attention embedding",
+    ),
+    "patch_whitening": ("needs a convolution as the first layer|no linear or convolutional layer", "conv"),
+    "per_layer": ("'last' matches no weight", "mlp conv gated simple attention"),
+    "rezero": ("needs gates", ""),
+    "skipinit": ("needs gates", ""),
+    "t_fixup": ("needs residual branches", "attention"),
+    "vit_jax": ("'first' matches no weight", "mlp conv gated simple attention"),
+    "weight_norm_data": ("no linear or convolutional layer", "mlp conv transposed attention embedding"),
+    "zero_gamma": ("needs residual branches|is not ended by one", ""),
+}
+FEW_STEPS = {"gradinit": {"steps": 2}, "metainit": {"steps": 2}}
+NEEDS_A_FILE = "state_dict"  # see methods/test_state_dict.py
+
+
+def batch(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    inputs = (
+        torch.randint(9, (32,), generator=generator)
+        if kind == "embedding"
+        else torch.randn(INPUTS[kind], generator=generator)
+    )
+    return inputs, torch.randint(4, (32,), generator=generator)
+
+
+def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return F.cross_entropy(outputs.flatten(1), targets)
 
 
 def state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -27,28 +94,46 @@ def state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("name", options())
+@pytest.mark.parametrize("name", [name for name in options() if name != NEEDS_A_FILE])
 def test_every_option_fills_every_model(name: str, kind: str) -> None:
-    """Each parameter is listed once, finite, independent of what it was and of torch's global generator."""
+    """Each parameter is listed once, finite, independent of what it was and of torch's global generator.
+
+    Or the option is refused, with the words that NEEDS has for it, and nothing is written.
+    """
     model = MODELS[kind]()
+    given = {"seed": 3, "batch": batch(kind), "loss": loss, **FEW_STEPS.get(name, {})}
+    words, fit = NEEDS.get(name, ("", " ".join(MODELS)))
+    if kind not in fit.split():
+        before = state(model)
+        with pytest.raises(ValueError, match=words):
+            initialize(model, name, **given)
+        assert all(torch.equal(value, before[parameter]) for parameter, value in state(model).items())
+        return
     assignments = Initializer.from_config(read_option(name)).plan(model)
     assert [a.layer.name for a in assignments] == [parameter for parameter, _ in model.named_parameters()]
     torch.manual_seed(1)
-    first = state(initialize(model, name, seed=3))
+    first = state(initialize(model, name, **given))
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, math.nan)
     torch.manual_seed(2)
-    second = state(initialize(model, name, seed=3))
+    second = state(initialize(model, name, **given))
     for parameter, value in first.items():
         assert value.isfinite().all()
         assert torch.equal(value, second[parameter]), parameter
 
 
+def test_what_is_refused_is_said_of_options_that_exist() -> None:
+    assert set(NEEDS) | set(FEW_STEPS) | {NEEDS_A_FILE} <= set(options())
+
+
 @pytest.mark.parametrize("name", options())
-def test_every_file_names_itself_and_its_own_defaults_run(name: str) -> None:
+def test_every_file_names_itself_and_where_its_function_is(name: str) -> None:
     option = read_option(name)
     assert option["name"] == name
-    assert option["_target_"].startswith("initbench.init.")
+    if "_target_" in option:
+        assert option["_target_"].startswith(("initbench.init.schemes.", "initbench.init.methods."))
+    else:
+        assert "weight" in option  # an option that is made of rules and policies
 
 
 def test_another_seed_gives_other_weights() -> None:

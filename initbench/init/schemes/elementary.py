@@ -12,25 +12,41 @@ from initbench.init.marks import aims_at
 
 @aims_at(lambda layer, **_: 0.0)
 def constant_(tensor: Tensor, layer: Layer, generator: Generator, *, value: float) -> None:
-    """Every entry is `value`: all units of a layer stay equal for ever (the symmetry that draws break)."""
+    """Every entry is `value`: all units of a layer stay equal for ever (the symmetry that draws break).
+
+    Source: torch.nn.init.constant_.
+    Acts on: every weight.
+    """
     init.constant_(tensor, value)
 
 
 @aims_at(lambda layer, **_: 0.0)
 def zeros_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
-    """Every entry is 0."""
+    """Every entry is 0.
+
+    Source: torch.nn.init.zeros_.
+    Acts on: every weight.
+    """
     init.zeros_(tensor)
 
 
 @aims_at(lambda layer, **_: 0.0)
 def ones_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
-    """Every entry is 1."""
+    """Every entry is 1.
+
+    Source: torch.nn.init.ones_.
+    Acts on: every weight.
+    """
     init.ones_(tensor)
 
 
 @aims_at(lambda layer, *, a=0.0, b=1.0: (b - a) / math.sqrt(12))
 def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0.0, b: float = 1.0) -> None:
-    """U(a, b), torch's own default included: U(0, 1), which is not symmetric."""
+    """U(a, b), torch's own default included: U(0, 1), which is not symmetric.
+
+    Source: torch.nn.init.uniform_.
+    Acts on: every weight.
+    """
     if not a <= b:
         raise ValueError(f"uniform needs a <= b, got a={a}, b={b}")
     init.uniform_(tensor, a, b, generator)
@@ -38,7 +54,11 @@ def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0
 
 @aims_at(lambda layer, *, mean=0.0, std=1.0: std)
 def normal_(tensor: Tensor, layer: Layer, generator: Generator, *, mean: float = 0.0, std: float = 1.0) -> None:
-    """N(mean, std^2)."""
+    """N(mean, std^2).
+
+    Source: torch.nn.init.normal_.
+    Acts on: every weight.
+    """
     _check_std(std)
     init.normal_(tensor, mean, std, generator)
 
@@ -66,7 +86,11 @@ def trunc_normal_(
     b: float = 2.0,
 ) -> None:
     """N(mean, std^2) cut to [a, b]. The bounds are absolute, not in units of std, and std is that of the
-    untruncated normal, both as in torch: std=0.02 with bounds +-2 is a plain normal in all but name."""
+    untruncated normal, both as in torch: std=0.02 with bounds +-2 is a plain normal in all but name.
+
+    Source: torch.nn.init.trunc_normal_.
+    Acts on: every weight.
+    """
     _check_std(std)
     if not a < b:
         raise ValueError(f"trunc_normal needs a < b, got a={a}, b={b}")
@@ -86,6 +110,9 @@ def sparse_(tensor: Tensor, layer: Layer, generator: Generator, *, sparsity: flo
 
     A convolution is taken as the matrix out x (in * kernel). Unlike torch.nn.init.sparse_, the places of
     the zeros come from the generator too.
+
+    Source: Martens 2010, section 5.
+    Acts on: every weight.
     """
     _check_std(std)
     if not 0 <= sparsity < 1:

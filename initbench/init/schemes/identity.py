@@ -38,7 +38,7 @@ def eye_(tensor: Tensor, layer: Layer, generator: Generator, *, gain: float = 1.
     Raises ValueError for tensors of fewer than 2 or more than 5 dimensions, which have no identity.
 
     Source: Zagoruyko & Komodakis 2017 (Dirac); torch.nn.init.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     _refuse_other_dimensions(layer)
     if tensor.dim() == 2:
@@ -60,7 +60,7 @@ def partial_identity_(tensor: Tensor, layer: Layer, generator: Generator) -> Non
     Raises ValueError for tensors of fewer than 2 or more than 5 dimensions, which have no identity.
 
     Source: Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, section 3.2.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     _refuse_other_dimensions(layer)
     own = torch.empty(getattr(layer.module, layer.key).shape)
@@ -83,7 +83,7 @@ def hadamard_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     Raises ValueError for tensors of fewer than 2 or more than 5 dimensions, which have no identity.
 
     Source: Zhao, Schäfer & Anandkumar 2022, Algorithms 1 and 2, with the normalization of the authors' code.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     _refuse_other_dimensions(layer)
     tensor.zero_()
@@ -120,7 +120,7 @@ def padded_identity_(
     Raises ValueError for negative noise and for tensors of fewer than two dimensions.
 
     Source: Pan et al. 2025, IDI and IDIC.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     if noise < 0:
         raise ValueError(f"noise must not be negative, got {noise}")
@@ -139,7 +139,7 @@ def zero_preserving_(tensor: Tensor, layer: Layer, generator: Generator, *, epsi
     without a gradient. A single input has nothing to be balanced with and is epsilon throughout.
 
     Source: Pan et al. 2025, IDIZ and IDIZC.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     _fill_as_matrices(tensor, layer, lambda rows, columns: epsilon * _balanced_identity(rows, columns))
 

@@ -91,7 +91,7 @@ def mup_(
     a tensor without fans.
 
     Source: Yang & Hu et al. 2021, Tensor Programs V, table 3.
-    Acts on: the weights of every linear and convolutional layer, and all learning rates.
+    Acts on: every weight, and all learning rates.
     """
     if not 0 < base_width < math.inf:
         raise ValueError(f"mup needs a base_width above 0, got {base_width}")

@@ -48,7 +48,7 @@ def orthogonal_(
     Equal to torch.nn.init.orthogonal_ for the same generator where groups is 1.
 
     Source: Saxe, McClelland & Ganguli 2014, section 3.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     if tensor.dim() < 2:
         raise ValueError(f"{layer.name} has shape {layer.shape}: orthogonal needs at least two dimensions")
@@ -75,7 +75,7 @@ def delta_orthogonal_(
     Raises ValueError for a larger kernel with more inputs than outputs in a group, where no such Q exists.
 
     Source: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Algorithm 1; jax.nn.initializers.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     if math.prod(layer.shape[2:]) == 1:
         orthogonal_(tensor, layer, generator, gain=gain, nonlinearity=nonlinearity, a=a)
@@ -113,7 +113,7 @@ def orthogonal_conv_(
     Raises ValueError for a larger kernel with more inputs than outputs in a group.
 
     Source: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Algorithm 2; Li et al. 2019, section 4.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     if math.prod(layer.shape[2:]) == 1:
         orthogonal_(tensor, layer, generator, gain=gain, nonlinearity=nonlinearity, a=a)

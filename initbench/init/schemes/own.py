@@ -37,6 +37,9 @@ def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     The draw is made on a CPU copy under a seed taken from `generator`, so neither the device nor torch's
     global generator matters, and the module's other parameters and buffers stay untouched.
     A parameter whose module has no such method (a class token, a layer scale) keeps its value.
+
+    Source: each module's own reset_parameters.
+    Acts on: every parameter.
     """
     if reset_of(layer.module) is None:
         tensor.copy_(getattr(layer.module, layer.key))

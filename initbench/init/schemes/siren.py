@@ -28,6 +28,6 @@ def siren_(tensor: Tensor, layer: Layer, generator: Generator, *, omega: float =
     Raises ValueError for an omega that is not positive and for a tensor without fans.
 
     Source: Sitzmann, Martel, Bergman, Lindell & Wetzstein 2020, section 3.2 and supplement 1.5.
-    Acts on: the weights of every linear and convolutional layer.
+    Acts on: every weight.
     """
     draw_(tensor, generator, _std(layer, omega=omega), "uniform")

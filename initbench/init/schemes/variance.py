@@ -77,6 +77,9 @@ def variance_scaling_(
     variance is still the one asked for; uniform on +-sqrt(3 * variance).
     gain: None for that of `nonlinearity`, which is the model's where it is None too.
     Raises ValueError for an unknown mode or distribution, and for a tensor without fans.
+
+    Source: Glorot & Bengio 2010; He et al. 2015; jax.nn.initializers.
+    Acts on: every weight.
     """
     draw_(tensor, generator, std_of(layer, resolve_gain(layer, gain, nonlinearity, a), mode), distribution)
 
@@ -105,7 +108,11 @@ def xavier_uniform_(
     nonlinearity: str | None = None,
     a: float | None = None,
 ) -> None:
-    """U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16)."""
+    """U(-b, b) with b = gain * sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 16).
+
+    Source: Glorot & Bengio 2010, eq. 16.
+    Acts on: every weight.
+    """
     std = std_of(layer, resolve_gain(layer, gain, nonlinearity, a), "fan_avg")
     draw_(tensor, generator, std, "uniform")
 
@@ -120,7 +127,11 @@ def xavier_normal_(
     nonlinearity: str | None = None,
     a: float | None = None,
 ) -> None:
-    """N(0, gain^2 * 2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12)."""
+    """N(0, gain^2 * 2 / (fan_in + fan_out)) (Glorot & Bengio 2010, eq. 12).
+
+    Source: Glorot & Bengio 2010, eq. 12.
+    Acts on: every weight.
+    """
     std = std_of(layer, resolve_gain(layer, gain, nonlinearity, a), "fan_avg")
     draw_(tensor, generator, std, "normal")
 
@@ -136,7 +147,11 @@ def kaiming_uniform_(
     nonlinearity: str | None = None,
     a: float | None = None,
 ) -> None:
-    """U(-b, b) with b = gain * sqrt(3 / fan) (He et al. 2015, eq. 10 and 14)."""
+    """U(-b, b) with b = gain * sqrt(3 / fan) (He et al. 2015, eq. 10 and 14).
+
+    Source: He, Zhang, Ren & Sun 2015, eq. 10 and 14.
+    Acts on: every weight.
+    """
     std = std_of(layer, resolve_gain(layer, gain, nonlinearity, a), mode)
     draw_(tensor, generator, std, "uniform")
 
@@ -152,18 +167,30 @@ def kaiming_normal_(
     nonlinearity: str | None = None,
     a: float | None = None,
 ) -> None:
-    """N(0, gain^2 / fan) (He et al. 2015, eq. 10 and 14)."""
+    """N(0, gain^2 / fan) (He et al. 2015, eq. 10 and 14).
+
+    Source: He, Zhang, Ren & Sun 2015, eq. 10 and 14.
+    Acts on: every weight.
+    """
     std = std_of(layer, resolve_gain(layer, gain, nonlinearity, a), mode)
     draw_(tensor, generator, std, "normal")
 
 
 @aims_at(_std("fan_in", 1.0))
 def lecun_uniform_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
-    """U(+-sqrt(3 / fan_in)) (LeCun et al. 1998, Efficient BackProp, section 4.6); as in JAX and Keras."""
+    """U(+-sqrt(3 / fan_in)) (LeCun et al. 1998, Efficient BackProp, section 4.6); as in JAX and Keras.
+
+    Source: LeCun, Bottou, Orr & Mueller 1998, section 4.6.
+    Acts on: every weight.
+    """
     draw_(tensor, generator, std_of(layer, 1.0, "fan_in"), "uniform")
 
 
 @aims_at(_std("fan_in", 1.0))
 def lecun_normal_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
-    """Truncated normal of variance 1 / fan_in (LeCun et al. 1998; Klambauer et al. 2017); as in JAX and Keras."""
+    """Truncated normal of variance 1 / fan_in (LeCun et al. 1998; Klambauer et al. 2017); as in JAX and Keras.
+
+    Source: LeCun et al. 1998; Klambauer et al. 2017.
+    Acts on: every weight.
+    """
     draw_(tensor, generator, std_of(layer, 1.0, "fan_in"), "truncated_normal")
