@@ -34,8 +34,9 @@ format: setup
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: setup  ## cost of a step against a bare loop
+bench: setup  ## cost of a step against a bare loop; of an initialization against torch.nn.init
 	$(BIN)/python scripts/bench_overhead.py
+	$(BIN)/python scripts/bench_init.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CONF", "Initializer", "diagnose", "initialize", "load_runs"]
+__all__ = ["CONF", "Initializer", "describe", "diagnose", "initialize", "load_runs"]
 
 if TYPE_CHECKING:
     from initbench.analysis.frame import load_runs
     from initbench.diagnostics.diagnose import diagnose
-    from initbench.init import Initializer, initialize
+    from initbench.init import Initializer, describe, initialize
 
 _PACKAGE = Path(__file__).resolve().parent
 # A wheel carries the config tree inside the package; a checkout has it beside the package.
@@ -23,6 +23,7 @@ CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (p
 _HOME = {
     "Initializer": "initbench.init",
     "diagnose": "initbench.diagnostics.diagnose",
+    "describe": "initbench.init",
     "initialize": "initbench.init",
     "load_runs": "initbench.analysis.frame",
 }

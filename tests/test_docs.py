@@ -17,7 +17,7 @@ def commands() -> list[list[str]]:
     found = []
     for text in TEXTS.values():
         for line in text.replace("\\\n", " ").splitlines():
-            match = re.match(r"\s*(?:\$\(BIN\)/)?python -m initbench(.*)", line)
+            match = re.match(r"\s*(?:\$\(BIN\)/)?python -m initbench(| .*)$", line)
             if match:
                 # In the help text a comment follows after two or more spaces.
                 typed = re.split(r"\s{2,}(?=[a-z])(?!'init)", match.group(1).strip(" |"))[0]

@@ -30,13 +30,18 @@ class InitTable(L.Callback):
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:
     """The rows of `initbench.init.rows` for the terminal; the rule of a role without rules is the role itself."""
-    columns = ("parameter", "rule", "scheme", "fan_in", "fan_out", "mean", "std")
+    columns = ("parameter", "role", "rule", "scheme", "fan_in", "fan_out", "std_wanted", "std", "mean")
     table = Table(title="What was initialized", title_justify="left", box=SIMPLE_HEAD, padding=0)
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     for index, column in enumerate(columns):
         # A cut-off name is worth nothing: in a narrow terminal the lines wrap instead.
         width = max(len(line[index]) for line in cells)
-        table.add_column(column, justify="left" if index < 3 else "right", min_width=width, no_wrap=True)
+        table.add_column(
+            column.replace("std_wanted", "std wanted"),
+            justify="left" if index < 4 else "right",
+            min_width=width,
+            no_wrap=True,
+        )
     for line in cells:
         table.add_row(*map(escape, line))
     return table

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest, unknown
 from initbench.init.gain import nonlinearity_of
-from initbench.init.layer import Layer, Place, describe_layer, fans
+from initbench.init.layer import Layer, Place, describe_layer
 from initbench.init.method import Batch, Loss, Method, resolve_method
 from initbench.init.roles import MATRICES, ROLES, Found, walk
 from initbench.init.scheme import Scheme, Spec, read_option, resolve
@@ -131,7 +131,7 @@ class Initializer:
         self, model: nn.Module, *, seed: int, batch: Batch | None = None, loss: Loss = F.cross_entropy
     ) -> Outcome:
         """Initialize the model in place. Raises ValueError as `plan` does, and for a batch that is missing or unfit."""
-        assignments = self.plan(model)
+        assignments = self._assign(model)
         fill(assignments, seed)
         if self.method is None:
             return Outcome(assignments)
@@ -150,9 +150,14 @@ class Initializer:
     def plan(self, model: nn.Module) -> list[Assignment]:
         """Every parameter once, with the scheme that will fill it. Nothing is written.
 
-        Each scheme is rehearsed on small tensors of the kinds it is meant for, so that a wrong parameter or a
-        scheme that is not defined on a shape is a ValueError here and not in the middle of a model.
+        Each scheme is rehearsed on the smallest parameter of each kind it is meant for, so that a wrong parameter
+        or a scheme that is not defined on a shape is a ValueError here and not in the middle of a model.
         """
+        assignments = self._assign(model)
+        _rehearse(assignments, seed=0)
+        return assignments
+
+    def _assign(self, model: nn.Module) -> list[Assignment]:
         nonlinearity = nonlinearity_of(model)
         everything = list(walk(model))
         if not everything:
@@ -173,7 +178,6 @@ class Initializer:
             if all(assignment.found.role != role for assignment in assignments):
                 raise ValueError(f"{role} is given, but the model has no parameter of that role")
         self._refuse_idle_rules(model, used)
-        _rehearse(assignments)
         if self.method is not None:
             self.method.check(model)
         return assignments
@@ -237,15 +241,20 @@ def fill(assignments: Sequence[Assignment], seed: int) -> None:
     Numbers are drawn on the CPU in fp32 and copied to the parameter's device, dtype and memory format, so
     weights do not depend on where the model lives. Each parameter has a stream of its own, from (seed,
     qualified name): adding a layer does not change the others.
+    Raises ValueError, with nothing written, where a scheme does not work on what it is meant for.
     """
+    drawn = _rehearse(assignments, seed)
     for assignment in assignments:
-        if not assignment.kept:
-            generator = stream(seed, assignment.layer.name)
-            tensor = assignment.found.tensor
-            if _is_as_drawn(assignment.found):
-                draw_(tensor, assignment, generator)
-            else:
-                _write(assignment.found, draw_(torch.empty(tensor.shape, dtype=torch.float32), assignment, generator))
+        name, tensor = assignment.layer.name, assignment.found.tensor
+        if assignment.kept:
+            continue
+        if name not in drawn and _is_as_drawn(assignment.found):
+            draw_(tensor, assignment, stream(seed, name))
+            continue
+        value = drawn.get(name)
+        if value is None:
+            value = draw_(torch.empty(tensor.shape, dtype=torch.float32), assignment, stream(seed, name))
+        _write(assignment.found, value)
 
 
 def stream(seed: int, name: str) -> Generator:
@@ -254,6 +263,7 @@ def stream(seed: int, name: str) -> Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
+@torch.no_grad()
 def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> Tensor:
     """Fill a contiguous fp32 CPU tensor of the parameter's shape, block by block."""
     blocks = assignment.layer.to_blocks(value) if value.dim() else [value]
@@ -326,34 +336,29 @@ def _matches(pattern: str, found: Found, place: Place | None) -> bool:
     )
 
 
-def _rehearse(assignments: list[Assignment]) -> None:
-    """Try each scheme on each kind of shape it is meant for, on a small tensor of that kind."""
-    tried: set[Any] = set()
+def _rehearse(assignments: Sequence[Assignment], seed: int) -> dict[str, Tensor]:
+    """What each scheme draws for the smallest parameter of each kind of shape that it is meant for, by name."""
+    smallest: dict[Any, Assignment] = {}
     for assignment in assignments:
-        layer, scheme = _shrunk(assignment.layer), assignment.scheme
-        key = (id(scheme), layer.shape, layer.groups > 1)
-        if assignment.kept or scheme.is_default or key in tried:
+        if assignment.kept:
             continue
-        tried.add(key)
+        # A scheme may be defined on matrices and not on kernels, on tall matrices and not on wide ones.
+        shape, groups = assignment.layer.shape, assignment.layer.groups
+        tall = len(shape) >= 2 and shape[0] // groups >= shape[1]
+        key = (id(assignment.scheme), len(shape), tall, shape[2:])
+        best = smallest.get(key)
+        if best is None or assignment.found.tensor.numel() < best.found.tensor.numel():
+            smallest[key] = assignment
+    drawn = {}
+    for assignment in smallest.values():
+        value = torch.empty(assignment.found.tensor.shape, dtype=torch.float32)
         try:
-            scheme(torch.empty(layer.shape), layer, stream(0, "rehearsal"))
+            draw_(value, assignment, stream(seed, assignment.layer.name))
         except (TypeError, RuntimeError) as error:  # a word where a number belongs
-            reason = str(error).splitlines()[0]
+            scheme, reason = assignment.scheme, str(error).splitlines()[0]
             raise ValueError(f"{scheme.label} does not work with {scheme.parameters}: {reason}") from error
-
-
-def _shrunk(layer: Layer) -> Layer:
-    """The same layer with few channels: as many inputs as outputs in a group, or more, or fewer, as it has."""
-    if len(layer.shape) < 2:
-        return replace(layer, shape=tuple(min(size, 8) for size in layer.shape))
-    outputs, inputs = layer.shape[0] // layer.groups, layer.shape[1]
-    shape = (
-        layer.groups * min(outputs, 16 if outputs > inputs else 8),
-        min(inputs, 16 if inputs > outputs else 8),
-        *layer.shape[2:],
-    )
-    fan_in, fan_out = fans(shape, layer.groups)
-    return replace(layer, shape=shape, fan_in=fan_in, fan_out=fan_out)
+        drawn[assignment.layer.name] = value
+    return drawn
 
 
 def _shorten(names: list[str]) -> str:

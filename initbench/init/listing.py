@@ -59,4 +59,4 @@ def _entry(name: str) -> Entry:
 
 def _unwrapped(text: str) -> str:
     """The same text with wrapped lines joined, so that an entry is one line."""
-    return re.sub(r"(?<=\S)\n(?!Source: |Acts on: |\n)", " ", text)
+    return re.sub(r"(?<=\S)\n *(?!Source: |Acts on: |\n)", " ", text)
