@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo test test-slow check format bench clean
+.PHONY: setup demo test test-slow test-oracles check format bench clean
 
 setup: $(VENV)/.ready
 
@@ -24,6 +24,10 @@ test: setup  ## everything but the slow tests
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+test-oracles: setup  ## draws against JAX's and Keras's own; installs both
+	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,oracles]'
+	$(BIN)/python -m pytest tests/init/test_oracles.py
 
 check: setup  ## lint, format, types
 	$(BIN)/python -m ruff check .

@@ -65,7 +65,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         return train(config, started, experiment)
     except UserMistake as mistake:
         if (store.read() or {}).get("started_at") == started["started_at"]:  # a logger's: it needs the folder
-            store.write("failed", **started, reason=f"refused: {mistake}")
+            store.write("refused", **started, reason=str(mistake))
         raise
     except BaseException as error:
         # Lightning turns Ctrl-C into an exit.

@@ -47,18 +47,18 @@ def test_one_run_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:
     found = command(tmp_path, "-m", *FAST, "init=sparse", "init.sparsity=0.5,7,0.9")
     assert found.returncode == 2
     frame = initbench.load_runs(tmp_path / "runs")
-    assert frame["status"].value_counts().to_dict() == {"finished": 2, "failed": 1}
-    assert "refused: sparsity must lie in [0, 1), got 7" in found.stderr
+    assert frame["status"].value_counts().to_dict() == {"finished": 2, "refused": 1}
+    assert "refused  sparsity must lie in [0, 1), got 7" in found.stderr
     assert "Traceback" not in found.stderr
 
 
 def test_a_value_that_one_run_lacks_does_not_stop_the_sweep(tmp_path: Path) -> None:
     (tmp_path / "conf" / "init").mkdir(parents=True)
-    (tmp_path / "conf" / "init" / "mine.yaml").write_text("_target_: initbench.init.normal_\nstd: ???\n")
+    (tmp_path / "conf" / "init" / "mine.yaml").write_text("_target_: initbench.init.schemes.elementary.normal_\nstd: ???\n")
     found = command(tmp_path, "-m", *FAST, "--config-dir", "conf", "init=mine,normal")
     assert found.returncode == 2
-    assert "refused: init.std has no value yet" in found.stderr
-    assert sorted(initbench.load_runs(tmp_path / "runs")["status"]) == ["failed", "finished"]
+    assert "refused  init.std has no value yet" in found.stderr
+    assert sorted(initbench.load_runs(tmp_path / "runs")["status"]) == ["finished", "refused"]
 
 
 def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from initbench.init import initialize, weights_digest
+from initbench.mistakes import UserMistake
 from initbench.run import assemble, build_trainer
 
 
@@ -79,3 +80,42 @@ def test_dropout_does_not_depend_on_what_the_constructor_drew(small: Any) -> Non
     rule = small("init=normal", "init.rules=[{match: '*.weight', weight: 0.01}]", "model.dropout=0.5")
     (a, _), (b, _) = trained(constant), trained(rule)
     assert weights_digest(a.model) == weights_digest(b.model)
+
+
+def test_what_needs_data_sees_the_first_batch_of_training_not_augmented(small: Any) -> None:
+    """The same as the library gives on that batch; the statistics of norms are those of training alone."""
+    config = small("init=lsuv", "model=resnet20", "model.depth=8", "data.crop_padding=2", "trainer.max_steps=1")
+    classifier, _ = trained(config)
+    experiment = assemble(config)
+    batch = experiment.datamodule.fixed_batch(torch.device("cpu"))
+    assert len(batch[0]) == config["data"]["batch_size"]
+    first = next(iter(experiment.datamodule.loader("train", torch.device("cpu"))))
+    assert torch.equal(batch[1], first[1])
+    assert torch.equal(batch[0], experiment.datamodule.prepare(first[0]))
+    alone = initialize(experiment.classifier.model, "lsuv", seed=0, batch=batch)
+    assert classifier.initial_weights == weights_digest(alone)
+    assert classifier.init_numbers["steps"] >= 1
+    assert int(classifier.model.norm1.num_batches_tracked) == 1
+
+
+def test_a_method_that_fails_on_the_weights_is_a_mistake_of_the_config(small: Any) -> None:
+    with pytest.raises(UserMistake, match="layer linear1 is dead"):
+        trained(small("init=lsuv", "init.weight=zeros"))
+
+
+def test_a_frozen_layer_keeps_its_initial_weights(small: Any) -> None:
+    """Patch whitening gives the first convolution a learning rate of zero; the schedule's is what is logged."""
+    spy = Spy()
+    overrides = (
+        "init=patch_whitening",
+        "model=lenet",
+        "optimizer=adamw",
+        "optimizer.weight_decay=0.1",
+        "optimizer.lr=0.002",
+    )
+    classifier, trainer = trained(small(*overrides, "scheduler=constant"), spy)
+    assert torch.equal(classifier.model.conv1.weight, spy.weights["conv1.weight"])
+    assert not torch.equal(classifier.model.conv2.weight, spy.weights["conv2.weight"])
+    rates = [(group["lr_multiplier"], group["lr"]) for group in trainer.optimizers[0].param_groups]
+    assert rates[0] == (1.0, 0.002)
+    assert (0.0, 0.0) in rates

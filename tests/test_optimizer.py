@@ -78,3 +78,32 @@ def test_every_file_takes_a_step(name: str) -> None:
 def test_wrong_values_are_clear_errors(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         optimizer.build(config(**changes))
+
+
+def test_learning_rates_are_multiplied_by_what_the_initializer_says(model: nn.Module) -> None:
+    """A group for each multiplier and decay; multiplier 1 first, whose lr is the schedule's."""
+    asked = []
+
+    def rates(adaptive: bool) -> dict[str, float]:
+        asked.append(adaptive)
+        return {"0.weight": 0.1, "0.bias": 0.1, "3.weight": 0.0}
+
+    made = optimizer.build(config(lr=0.5, weight_decay=0.01))(model, rates)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    seen = {
+        (group["lr"], group["weight_decay"], tuple(names[id(p)] for p in group["params"]))
+        for group in made.param_groups
+        if group["lr_multiplier"] != 1
+    }
+    assert seen == {(0.05, 0.01, ("0.weight",)), (0.05, 0.0, ("0.bias",)), (0.0, 0.0, ("3.weight",))}
+    assert made.param_groups[0]["lr"] == 0.5
+    assert sum(len(group["params"]) for group in made.param_groups) == len(names)
+    optimizer.build(compose_config("optimizer=adamw")["optimizer"])(model, rates)
+    assert asked == [False, True]
+
+
+def test_parameters_that_share_storage_are_in_one_group_each() -> None:
+    a, b = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    b.weight = nn.Parameter(a.weight.data)
+    (group,) = build()(nn.Sequential(a, b)).param_groups
+    assert len(group["params"]) == 2

@@ -82,9 +82,10 @@ def test_gradient_clipping_is_applied_and_the_norm_is_that_before(small: Any) ->
     assert record["status"] == "finished"
 
 
-def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: Any) -> None:
+@pytest.mark.parametrize("init", ["kaiming_normal", "lsuv"])
+def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: Any, init: str) -> None:
     """Gloo on the CPU. The batch is shared out, so sums are taken in another order: equal within float tolerance."""
-    overrides = ("trainer.max_steps=20", "optimizer=sgd", "optimizer.lr=0.01", "trainer.threads=1")
+    overrides = (f"init={init}", "trainer.max_steps=20", "optimizer=sgd", "optimizer.lr=0.01", "trainer.threads=1")
     one, two = run(small(*overrides)), run(small(*overrides, "trainer.devices=2"))
     assert two["status"] == "finished"
     assert two["initial_weights"] == one["initial_weights"]
@@ -144,7 +145,7 @@ def test_a_logger_that_is_refused_leaves_no_run_that_seems_to_go_on(small: Any) 
         run(config)
     record = Store(config).read()
     assert record is not None
-    assert (record["status"], record["reason"][:8]) == ("failed", "refused:")
+    assert record["status"] == "refused"
 
 
 def test_threads_of_one_run_do_not_stay_for_the_next(small: Any) -> None:

@@ -14,8 +14,8 @@ _WHERE = ["signature", "path", "started_at", "finished_at"]
 def load_runs(folder: str | Path) -> pd.DataFrame:
     """Every run whose record lies under `folder`, at any depth.
 
-    Columns: study, init, model, data, optimizer, lr, seed, budget (in steps), status (finished, diverged, failed,
-    running), reason, setting (equal for runs that differ in init and seed alone), signature, path, started_at,
+    Columns: study, init, model, data, optimizer, lr, seed, budget (in steps), status (finished, diverged, refused,
+    failed, running), reason, setting (equal for runs that differ in init and seed alone), signature, path, started_at,
     finished_at; train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>, seconds_to_<target>, missing
     where the target was not reached; seconds_init, seconds_train. Raises ValueError where the folder is missing.
     """

@@ -18,6 +18,9 @@ class Ranking:
     table: pd.DataFrame  # index: init, best first
 
 
+_OUTCOMES = ("finished", "diverged", "refused", "failed")
+
+
 def rankings(runs: pd.DataFrame) -> list[Ranking]:
     """A ranking a setting, the setting that ran last at the end."""
     order = runs.groupby("setting")["started_at"].max().fillna("").sort_values().index
@@ -27,8 +30,8 @@ def rankings(runs: pd.DataFrame) -> list[Ranking]:
 def rank(runs: pd.DataFrame) -> Ranking:
     """Initializers of one setting by mean test accuracy over their finished runs.
 
-    Columns: runs, finished, diverged, failed; mean and half_width, the 95 % interval of the mean by Student's t
-    (missing below two runs); hit_rate, the share of all runs that reached the target, and median_steps to it,
+    Columns: runs, and how many of them are finished, diverged, refused, failed; mean and half_width, the 95 % interval
+    of the mean by Student's t (missing below two runs); hit_rate, the share of all runs that reached the target, and median_steps to it,
     where a run that never did counts as infinity: it is censored, not absent.
     """
     target = _hardest_reached(runs)
@@ -40,7 +43,7 @@ def rank(runs: pd.DataFrame) -> Ranking:
         steps = ended[f"steps_to_{target}"].fillna(math.inf) if target else pd.Series(math.inf, ended.index)
         rows[init] = {
             "runs": len(group),
-            **{status: int((group["status"] == status).sum()) for status in ("finished", "diverged", "failed")},
+            **{status: int((group["status"] == status).sum()) for status in _OUTCOMES},
             "mean": mean,
             "half_width": half_width,
             "hit_rate": float((steps < math.inf).mean()) if len(steps) else math.nan,
@@ -69,9 +72,9 @@ def mean_interval(values: list[float], confidence: float = 0.95) -> tuple[float,
 
 
 def terminal_table(ranking: Ranking) -> Table:
-    """The ranking for the terminal; diverged and failed runs get a column where there are any."""
+    """The ranking for the terminal; diverged, refused and failed runs get a column where there are any."""
     target = f"{float(ranking.target):.0%}" if ranking.target else "a target"
-    outcomes = [status for status in ("diverged", "failed") if ranking.table[status].any()]
+    outcomes = [status for status in _OUTCOMES[1:] if ranking.table[status].any()]
     table = Table(title=ranking.title, title_justify="left")
     table.add_column("init", no_wrap=True)
     for column in ("test accuracy", f"reach {target}", "median steps", "runs", *outcomes):

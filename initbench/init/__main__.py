@@ -23,7 +23,7 @@ def main(names: list[str]) -> None:
         console.print(f"[bold]conf/init/{escape(name)}.yaml[/]")
         console.print((CONF / "init" / f"{name}.yaml").read_text(), markup=False, highlight=False, soft_wrap=True)
         if "_target_" in option:
-            function = find({"_target_": option["_target_"]}).function
+            function = find(name).function
             console.print(f"[bold]{escape(option['_target_'])}[/]")
             console.print(function.__doc__ or "", markup=False, highlight=False, soft_wrap=True)
 

@@ -14,9 +14,9 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from initbench.errors import nearest, unknown
 from initbench.init.gain import nonlinearity_of
 from initbench.init.layer import Layer, Place, describe_layer
-from initbench.init.method import Batch, Loss, Method, resolve_method
+from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
 from initbench.init.roles import MATRICES, ROLES, Found, walk
-from initbench.init.scheme import Scheme, Spec, read_option, resolve
+from initbench.init.scheme import Scheme, Spec, find, read_option, resolve
 from initbench.init.schemes.own import reset_of
 
 POLICIES = tuple(role for role in ROLES if role != "weight")
@@ -100,6 +100,8 @@ class Initializer:
         self.asked = [role for role in MATRICES[1:] if policies[role] is not None]
         for role, spec in policies.items():
             self.schemes[role] = self.schemes["weight"] if spec is None else resolve(spec)
+        if not isinstance(rules, Sequence) or not all(isinstance(rule, Mapping) for rule in rules):
+            raise ValueError(f"rules must be a list of mappings, [{{match: conv1, weight: orthogonal}}], got {rules!r}")
         self.rules = [_rule(rule) for rule in rules]
         self.method = method
 
@@ -116,11 +118,11 @@ class Initializer:
             if unused := [key for key in own if key != "name"]:
                 raise unknown(f"key of {own.get('name', 'this initializer')}", unused[0], SHARED)
             return cls(**shared)
-        method = resolve_method(own)
+        method = resolve_method(own, beside=SHARED)
         if method is not None:
             return cls(**{"weight": "default", **shared}, method=method)
         if "weight" in shared:
-            raise ValueError(f"{own.get('name', own)} is itself what fills the weights, so weight= has no meaning")
+            raise ValueError(f"{find(own).label} is itself what fills the weights, so weight= has no meaning")
         return cls(own, **shared)
 
     @property
@@ -218,8 +220,7 @@ def initialize(
     one tensor or treats a model; `overrides` change its keys, policies and rules included.
     `batch`, inputs or (inputs, targets), and `loss` are for the methods that need data.
     """
-    given = Batch(batch) if isinstance(batch, Tensor) else batch and Batch(*batch)
-    initializer(init, **overrides).apply(model, seed=seed, batch=given, loss=loss)
+    initializer(init, **overrides).apply(model, seed=seed, batch=as_batch(batch), loss=loss)
     return model
 
 
@@ -351,12 +352,18 @@ def _rehearse(assignments: Sequence[Assignment], seed: int) -> dict[str, Tensor]
             smallest[key] = assignment
     drawn = {}
     for assignment in smallest.values():
-        value = torch.empty(assignment.found.tensor.shape, dtype=torch.float32)
+        value = torch.full(assignment.found.tensor.shape, torch.nan, dtype=torch.float32)
+        scheme = assignment.scheme
         try:
             draw_(value, assignment, stream(seed, assignment.layer.name))
         except (TypeError, RuntimeError) as error:  # a word where a number belongs
-            scheme, reason = assignment.scheme, str(error).splitlines()[0]
+            reason = str(error).splitlines()[0]
             raise ValueError(f"{scheme.label} does not work with {scheme.parameters}: {reason}") from error
+        if value.isnan().any() and not scheme.is_default:
+            raise ValueError(
+                f"{scheme.label} leaves values of {assignment.layer.name} unset, or sets them to nan: it must fill the "
+                "whole tensor, whose old values it is not given"
+            )
         drawn[assignment.layer.name] = value
     return drawn
 

@@ -50,7 +50,7 @@ def _entry(name: str) -> Entry:
         # The first author and year in the file's comment.
         source = re.search(r"^#.*\((\D+\d{4})\)", (CONF / "init" / f"{name}.yaml").read_text())
         return Entry(name, "rules", "rules", source[1] if source else "", "", "what its rules and policies name")
-    target = find({"_target_": option["_target_"]})
+    target = find(name)
     source_line, acts_on = documented(target.function)
     needs = ", ".join(_NEEDS[what] for what in target.asks_for if what in _NEEDS)
     family = target.function.__module__.rpartition(".")[2]

@@ -13,7 +13,7 @@ It may return a dict of numbers that the run records: what it cost (`steps`), wh
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
+from initbench.init.roles import storage_of
 from initbench.init.scheme import Spec, find, global_generator
 from initbench.init.structure import FINDERS, require
 
@@ -70,6 +71,10 @@ class Method:
             batch = _check_batch(self.label, batch, "loss" in self.asks_for, device)
         treated = working_copy(model, device if self.needs_batch else torch.device("cpu"))
         numbers = self._run(treated, stream, batch, loss)
+        if _shapes(treated) != _shapes(model):
+            raise ValueError(
+                f"{self.label} changed which parameters {type(model).__name__} has, or their shapes; it may set values"
+            )
         for name, value in treated.named_parameters():
             if not value.isfinite().all():
                 raise ValueError(f"{self.label} left values in {name} that are not finite")
@@ -102,12 +107,29 @@ class Method:
             raise ValueError(f"{self.label} does not work with {self.parameters}: {reason}") from error
 
 
-def resolve_method(spec: Spec) -> Method | None:
-    """The method that a spec names, None where it names a scheme. Raises ValueError as `resolve` does."""
-    target = find(spec)
+def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:
+    """The method that a spec names, None where it names a scheme. Raises ValueError as `find` does."""
+    target = find(spec, beside)
     if target.fills == "tensor":
         return None
     return Method(target.label, target.function, target.parameters, target.asks_for, target.fills == "module")
+
+
+def as_batch(batch: tuple[Tensor, Tensor | None] | Tensor | None) -> Batch | None:
+    """Inputs, or a pair of inputs and targets, as a Batch. Raises ValueError for anything else."""
+    if batch is None or isinstance(batch, Tensor):
+        return batch if batch is None else Batch(batch)
+    if isinstance(batch, tuple | list) and 1 <= len(batch) <= 2:
+        inputs, targets = (*batch, None)[:2]
+        if isinstance(inputs, Tensor) and isinstance(targets, Tensor | None):
+            return Batch(inputs, targets)
+    raise ValueError(f"batch must be a tensor of inputs or a pair of tensors (inputs, targets), got {_sketch(batch)}")
+
+
+def _sketch(batch: Any) -> str:
+    """The types of what was given, in short."""
+    kind = type(batch).__name__
+    return f"{kind} of {', '.join(type(item).__name__ for item in batch)}" if isinstance(batch, tuple | list) else kind
 
 
 def _check_batch(label: str, batch: Batch | None, needs_targets: bool, device: torch.device) -> Batch:
@@ -116,8 +138,11 @@ def _check_batch(label: str, batch: Batch | None, needs_targets: bool, device: t
     inputs, targets = batch
     if needs_targets and targets is None:
         raise ValueError(f"{label} needs targets: initialize(model, {label!r}, batch=(inputs, targets))")
-    if len(inputs) < 2:
-        raise ValueError(f"{label} measures statistics, so its batch must have at least 2 samples, got {len(inputs)}")
+    samples = len(inputs) if inputs.dim() else 0
+    if samples < 2:
+        raise ValueError(f"{label} measures statistics, so its batch must have at least 2 samples, got {samples}")
+    if targets is not None and (targets.dim() == 0 or len(targets) != samples):
+        raise ValueError(f"{label} was given {samples} inputs and targets of shape {tuple(targets.shape)}")
     if not inputs.isfinite().all():
         raise ValueError(f"{label} was given a batch with values that are not finite")
     if inputs.is_floating_point() and inputs.dtype.itemsize < 4:
@@ -127,9 +152,11 @@ def _check_batch(label: str, batch: Batch | None, needs_targets: bool, device: t
 
 def working_copy(model: nn.Module, device: torch.device) -> nn.Module:
     treated = copy.deepcopy(model).to(device)
+    wider: dict[object, Tensor] = {}  # what shares memory goes on sharing it
     for tensor in (*treated.parameters(), *treated.buffers()):
         if tensor.is_floating_point() and tensor.dtype.itemsize < 4:
-            tensor.data = tensor.data.float()
+            memory = (storage_of(tensor), tensor.shape, tensor.stride())
+            tensor.data = wider.setdefault(memory, tensor.data.float())
     for parameter in treated.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
     treated.train()
@@ -139,6 +166,10 @@ def working_copy(model: nn.Module, device: torch.device) -> nn.Module:
         elif isinstance(module, nn.MultiheadAttention | nn.RNNBase):
             module.dropout = 0.0
     return treated
+
+
+def _shapes(model: nn.Module) -> dict[str, torch.Size]:
+    return {name: parameter.shape for name, parameter in model.named_parameters()}
 
 
 @torch.no_grad()

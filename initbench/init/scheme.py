@@ -14,8 +14,8 @@ conf/init/orthogonal.yaml.
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType
@@ -56,18 +56,17 @@ class Target:
 @dataclass(frozen=True)
 class Scheme:
     label: str
-    function: Callable[..., None]
+    function: Callable[..., Any]
     parameters: dict[str, Any]
     asks_for: tuple[str, ...] = ("layer", "generator")
 
     def __call__(self, tensor: Tensor, layer: Layer, generator: Generator) -> None:
         arguments = {"layer": layer, "generator": generator}
         asked = {name: arguments[name] for name in self.asks_for}
-        if "generator" in asked:
-            self.function(tensor, **asked, **self.parameters)
-            return
-        with global_generator(generator):
-            self.function(tensor, **asked, **self.parameters)
+        with nullcontext() if "generator" in asked else global_generator(generator):
+            result = self.function(tensor, **asked, **self.parameters)
+        if isinstance(result, Tensor) and result.data_ptr() != tensor.data_ptr():
+            raise ValueError(f"{self.label} returns a new tensor; it must fill the one that it is given, in place")
 
     @property
     def is_default(self) -> bool:
@@ -86,9 +85,12 @@ def resolve(spec: Spec) -> Scheme:
     return Scheme(target.label, target.function, target.parameters, target.asks_for)
 
 
-def find(spec: Spec) -> Target:
-    """What a spec names. Raises ValueError for unknown names, targets and parameters."""
-    if isinstance(spec, int | float):
+def find(spec: Spec, beside: Iterable[str] = ()) -> Target:
+    """What a spec names. Raises ValueError for unknown names, targets and parameters.
+
+    `beside` are the keys that may stand beside the parameters, for the suggestion where one is misspelled.
+    """
+    if isinstance(spec, int | float) and not isinstance(spec, bool):
         return _target(str(spec), constant_, {"value": float(spec)})
     if isinstance(spec, str):
         spec = {"name": spec}
@@ -105,7 +107,8 @@ def find(spec: Spec) -> Target:
     if "_target_" not in parameters:
         raise ValueError(f"{name} is made of rules and policies: choose it as init={name}")
     function = parameters["_target_"]
-    return _target(name or getattr(function, "__name__", function), function, parameters)
+    own = function if isinstance(function, str) else getattr(function, "__name__", type(function).__name__)
+    return _target(name or own, function, parameters, beside)
 
 
 def read_option(name: str) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def _defaults(name: str) -> dict[str, Any]:
     return {key: value for key, value in _option(name).items() if key not in ("name", *SHARED)}
 
 
-def _target(label: str, target: Any, parameters: Mapping[str, Any]) -> Target:
+def _target(label: str, target: Any, parameters: Mapping[str, Any], beside: Iterable[str] = ()) -> Target:
     try:
         function = pkgutil.resolve_name(target) if isinstance(target, str) else target
     except (ImportError, AttributeError, ValueError) as error:
@@ -165,7 +168,12 @@ def _target(label: str, target: Any, parameters: Mapping[str, Any]) -> Target:
     parameters = {key: value for key, value in parameters.items() if key not in ("name", "_target_")}
     for key in parameters:
         if key not in allowed and not takes_any:
-            raise unknown(f"parameter of {label}", key, allowed or ["none"])
+            raise unknown(f"parameter of {label}", key, [*allowed, *beside] or ["none"])
+    for key in allowed:
+        parameter = signature[key]
+        is_one = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if is_one and parameter.default is parameter.empty and key not in parameters:
+            raise ValueError(f"{label} has no default for its parameter {key}: give a value")
     _check_types(label, function, parameters)
     asks_for = tuple(name for name in signature if name in given[1:])
     return Target(label, function, parameters, first, asks_for)

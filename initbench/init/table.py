@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from initbench.init.initializer import Assignment, Outcome, initializer
-from initbench.init.method import Batch
+from initbench.init.method import as_batch
 from initbench.init.scheme import Spec
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def describe(
     """
     import pandas as pd  # not needed by those who only initialize
 
-    given = Batch(batch) if isinstance(batch, Tensor) else batch and Batch(*batch)
-    outcome = initializer(init, **overrides).apply(copy.deepcopy(model), seed=seed, batch=given)
+    outcome = initializer(init, **overrides).apply(copy.deepcopy(model), seed=seed, batch=as_batch(batch))
     return pd.DataFrame(rows(outcome))
 
 

@@ -37,7 +37,7 @@ class Store:
         return record
 
     def write(self, status: str, **parts: Any) -> dict[str, Any]:
-        """Write record.json and return it. `status`: running, finished, diverged or failed."""
+        """Write record.json and return it. `status`: running, finished, diverged, refused or failed."""
         record = {
             "schema": SCHEMA,
             "status": status,

@@ -12,14 +12,14 @@ from initbench.mistakes import UserMistake
 from initbench.record.signature import shared_init
 from initbench.record.store import COMPLETE, Store, now
 
-STYLES = {"finished": "green", "diverged": "yellow", "failed": "red"}
+STYLES = {"finished": "green", "diverged": "yellow", "refused": "yellow", "failed": "red"}
 
 
 def run_job(config: DictConfig) -> float | None:
     """Run one composed config unless its record is complete; return its best validation accuracy.
 
-    Alone, a config that cannot be run raises UserMistake and a crash its own exception. In a sweep both are
-    recorded as failed, and the sweep goes on.
+    Alone, a config that cannot be run raises UserMistake and a crash its own exception. In a sweep they are
+    recorded as refused and as failed, and the sweep goes on.
     """
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]  # of a mapping
     resolved["study"] = str(resolved["study"])
@@ -53,7 +53,7 @@ def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str
     except UserMistake as mistake:
         if not in_sweep:
             raise
-        record = store.write("failed", reason=f"refused: {mistake}", started_at=now())
+        record = store.write("refused", reason=str(mistake), started_at=now())
     except Exception:  # whatever a run dies of, the others go on
         if not in_sweep:
             raise
@@ -94,7 +94,7 @@ def _print_init(store: Store) -> None:
 
 def _say(record: dict[str, Any], already: str = "") -> None:
     status = record["status"]
-    to = errors if status == "failed" else console
+    to = errors if status in ("failed", "refused") else console
     results = record.get("results", {})
     facts = [f"[{STYLES.get(status, 'none')}]{already}{status}[/]"]
     if results.get("test/accuracy") is not None:

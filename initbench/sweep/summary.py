@@ -36,11 +36,13 @@ class SweepSummary(Callback):
             # Hydra would turn it into a warning and exit with 0. The records are safe: this only reads them.
             errors.print_exception()
             sys.exit(1)
-        failed = runs[(runs["status"] == "failed") & (runs["started_at"] >= self._started_at)]
-        if len(failed):
-            errors.print(f"{len(failed)} runs failed; their records under {study} say why", soft_wrap=True)
-            refused = failed["reason"].str.startswith("refused: ").all()
-            sys.exit(2 if refused else 1)
+        ended = runs[runs["started_at"] >= self._started_at]["status"].value_counts()
+        for status in ended.index.intersection(["refused", "failed"]):
+            errors.print(f"{ended[status]} runs {status}; their records under {study} say why", soft_wrap=True)
+        if "failed" in ended:
+            sys.exit(1)
+        if "refused" in ended:
+            sys.exit(2)
 
 
 def _refuse_several_studies(overrides: list[str]) -> None:

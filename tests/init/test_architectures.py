@@ -122,8 +122,37 @@ def all_but(names: str) -> str:
 
 GATED = "nfnet convnext deit3 xcit cait"
 # What each option says where it cannot be, and where that is. Whatever is not listed must work.
-REFUSED: dict[str, tuple[str, str]] = {}
-FEW_STEPS = {"gradinit": {"steps": 2}, "metainit": {"steps": 2}}
+REFUSED: dict[str, tuple[str, str]] = {
+    "chrono": ("needs recurrent layers", EVERYWHERE),
+    "deepnorm": ("needs self-attention layers|needs residual branches|has no skip_scale|rule for encoders", EVERYWHERE),
+    "delta_orthogonal": ("needs at least as many outputs as inputs", "resnet densenet"),
+    "fixup": (
+        "needs residual branches|takes the place of norms|standardizes its weight",
+        all_but("convnext vit deit3 swin mixer poolformer xcit maxvit coatnet cait"),
+    ),
+    "irnn": ("'RNN' matches no recurrent_hidden", EVERYWHERE),
+    # Of CaiT and XCiT the class token, the same in every image, is the first query.
+    "kraehenbuehl": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),
+    "lsuv": ("does not become 1 by scaling its weight", "resnetv2 nfnet"),
+    "mean_field": (
+        "(silu|hardswish|gelu) has no critical point",
+        "nfnet mobilenetv3 efficientnet convnext vit deit3 swin mixer levit xcit maxvit coatnet cait",
+    ),
+    "mimetic": ("needs self-attention layers", all_but("vit deit3 swin xcit cait")),
+    "orthogonal_conv": ("needs at least as many outputs as inputs", "resnet densenet"),
+    "rezero": ("needs gates", all_but(GATED)),
+    "skipinit": ("needs gates", all_but(GATED)),
+    "t_fixup": (
+        "needs self-attention layers|needs residual branches|rule for encoders",
+        all_but("vit deit3 swin xcit"),
+    ),
+    "weight_norm_data": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),
+    "zero_gamma": (
+        "needs residual branches|is not ended by one",
+        all_but("resnet resnext regnet mobilenetv3 efficientnet mnasnet"),
+    ),
+}
+FEW_STEPS = {"gradinit": {"steps": 2}, "metainit": {"steps": 2}, "kraehenbuehl": {"iterations": 1}}
 NEEDS_A_FILE = "state_dict"
 
 

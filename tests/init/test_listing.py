@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_schemes_stand_before_methods_and_families_together() -> None:
     kinds = [entry.kind for entry in listed]
     assert kinds == sorted(kinds, key=("scheme", "rules", "method").index)
     families = [entry.family for entry in listed]
-    assert len([a for a, b in zip(families, families[1:], strict=False) if a != b]) == len(set(families)) - 1
+    assert len([a for a, b in pairwise(families) if a != b]) == len(set(families)) - 1
 
 
 def test_wrapped_lines_of_a_docstring_are_one_entry() -> None:

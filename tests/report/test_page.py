@@ -34,7 +34,7 @@ def test_the_page_opens_offline_and_escapes_names(small: Any) -> None:
 
 
 def test_a_study_without_a_finished_run_still_has_a_page(small: Any) -> None:
-    Store(small("study=page")).write("failed", reason="refused", started_at="2026")
+    Store(small("study=page")).write("refused", reason="impossible", started_at="2026")
     folder = Path(small()["runs_dir"]) / "page"
     assert "1 runs" in write_page(folder, load_runs(folder)).read_text()
 
