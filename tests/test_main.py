@@ -54,7 +54,8 @@ def test_one_run_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:
 
 def test_a_value_that_one_run_lacks_does_not_stop_the_sweep(tmp_path: Path) -> None:
     (tmp_path / "conf" / "init").mkdir(parents=True)
-    (tmp_path / "conf" / "init" / "mine.yaml").write_text("_target_: initbench.init.schemes.elementary.normal_\nstd: ???\n")
+    mine = "_target_: initbench.init.schemes.elementary.normal_\nstd: ???\n"
+    (tmp_path / "conf" / "init" / "mine.yaml").write_text(mine)
     found = command(tmp_path, "-m", *FAST, "--config-dir", "conf", "init=mine,normal")
     assert found.returncode == 2
     assert "refused  init.std has no value yet" in found.stderr

@@ -191,11 +191,46 @@ def test_every_trainer_option(small: Any, name: str) -> None:
     assert run(small(f"trainer={name}", "trainer.max_steps=2"))["status"] == "finished"
 
 
+SMALL_RESNET, SMALL_VIT = ("model=resnet20", "model.depth=8", "model.width=4"), ("model=vit", "model.depth=2")
+# What LeNet lacks for an option, and a model that has it. Every other option of conf/init/ is run on LeNet.
+ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "chrono": ("needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
+    "deepnorm": ("needs residual branches", (*SMALL_VIT, "model.norm=post")),
+    "fixup": ("needs residual branches", (*SMALL_RESNET, "model.norm=fixup")),
+    "irnn": ("'RNN' matches no recurrent_hidden", ("model=rnn", "model.nonlinearity=relu", "model.hidden_size=16")),
+    "mimetic": ("needs self-attention layers", SMALL_VIT),
+    "rezero": ("needs gates", (*SMALL_RESNET, "model.gate=true")),
+    "skipinit": ("needs gates", (*SMALL_RESNET, "model.gate=true", "model.norm=none")),
+    "t_fixup": ("needs residual branches", (*SMALL_VIT, "model.norm=none")),
+    "zero_gamma": ("needs residual branches", SMALL_RESNET),
+}
+FEW_STEPS = {"gradinit": ["init.steps=2"], "metainit": ["init.steps=2"]}
+
+
+def test_options_for_other_models_exist() -> None:
+    assert set(ELSEWHERE) | set(FEW_STEPS) | {"state_dict"} <= set(options("init"))
+
+
 @pytest.mark.parametrize("name", options("init"))
-def test_every_initializer_trains_a_small_convolutional_net(small: Any, name: str) -> None:
-    record = run(small(f"init={name}", "model=lenet", "trainer.max_steps=2"))
+def test_every_initializer_trains_a_small_net(small: Any, tmp_path: Path, name: str) -> None:
+    model: tuple[str, ...] = ("model=lenet",)
+    own = FEW_STEPS.get(name, [])
+    if name in ELSEWHERE:
+        model = ELSEWHERE[name][1]
+    if name == "state_dict":
+        weights = tmp_path / "weights.pt"
+        torch.save(assemble(small(*model)).classifier.model.state_dict(), weights)
+        own = [f"init.path={weights}"]
+    record = run(small(f"init={name}", *model, *own, "trainer.max_steps=2"))
     assert record["status"] in ("finished", "diverged")
-    assert record["init"] == name
+    assert record["init"].partition("(")[0] == name
+
+
+@pytest.mark.parametrize("name", sorted(ELSEWHERE))
+def test_a_refused_initializer_leaves_nothing(small: Any, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserMistake, match=ELSEWHERE[name][0]):
+        run(small(f"init={name}", "model=lenet"))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", options("model"))

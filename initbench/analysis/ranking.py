@@ -31,8 +31,8 @@ def rank(runs: pd.DataFrame) -> Ranking:
     """Initializers of one setting by mean test accuracy over their finished runs.
 
     Columns: runs, and how many of them are finished, diverged, refused, failed; mean and half_width, the 95 % interval
-    of the mean by Student's t (missing below two runs); hit_rate, the share of all runs that reached the target, and median_steps to it,
-    where a run that never did counts as infinity: it is censored, not absent.
+    of the mean by Student's t (missing below two runs); hit_rate, the share of all runs that reached the target, and
+    median_steps to it, where a run that never did counts as infinity: it is censored, not absent.
     """
     target = _hardest_reached(runs)
     rows = {}

@@ -2,10 +2,13 @@
 
 import copy
 import math
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
+from test_main import FAST, command
 from torch import nn
 
 from initbench.init import Batch, initialize, initializer, rows
@@ -225,3 +228,53 @@ def test_buffers_come_back_from_a_method_without_data() -> None:
         model[1].running_mean.fill_(3)
 
     assert (initialize(convolutional(), own)[1].running_mean == 3).all()
+
+
+MINE = """
+from torch import nn
+
+def small_(tensor, *, std=0.5):
+    nn.init.normal_(tensor, std=std)
+
+def each(module):
+    if isinstance(module, nn.Linear):
+        nn.init.constant_(module.weight, 0.25)
+
+def whole(model, batch, *, scale):
+    model.linear1.weight.data.fill_(scale * len(batch.inputs))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments, scheme, std, mean",
+    [
+        (["init=orthogonal", "init._target_=mine.small_", "+init.std=0.01", "init.bias=0.5"], "mine.small_", 0.01, 0),
+        (["init=lsuv", "init._target_=mine.each"], "default, mine.each", 0, 0.25),
+        (["init._target_=mine.whole", "+init.scale=0.5", "data.batch_size=16"], "default, mine.whole", 0, 8),
+    ],
+)
+def test_from_the_command_line(tmp_path: Path, arguments: list[str], scheme: str, std: float, mean: float) -> None:
+    """In the place of whatever option is chosen; what that option's own function would take is dropped."""
+    (tmp_path / "mine.py").write_text(MINE)
+    found = command(tmp_path, *FAST, *arguments, PYTHONPATH=str(tmp_path))
+    assert found.returncode == 0, found.stderr
+    listed = pd.read_parquet(next(tmp_path.rglob("parameters.parquet"))).set_index("parameter").loc["linear1.weight"]
+    assert listed["scheme"] == scheme
+    assert listed["std"] == pytest.approx(std, rel=0.1, abs=1e-6)
+    assert listed["mean"] == pytest.approx(mean, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["init._target_=mine.smal_"], "cannot import the initializer 'mine.smal_'"),
+        (["init._target_=mine.small_", "+init.sdt=1"], "unknown parameter of mine.small_ 'sdt'. Did you mean 'std'?"),
+        (["init._target_=mine.whole"], "mine.whole has no default for its parameter scale"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    found = command(tmp_path, *FAST, *arguments, PYTHONPATH=str(tmp_path))
+    assert found.returncode == 2
+    assert message in found.stderr
+    assert len(found.stderr.strip().splitlines()) == 1, found.stderr

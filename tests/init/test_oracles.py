@@ -17,7 +17,7 @@ from torch import nn
 
 import initbench
 
-os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras asks for TensorFlow otherwise
+os.environ["KERAS_BACKEND"] = "torch"  # Keras asks for TensorFlow otherwise
 jax = pytest.importorskip("jax", reason="needs the extra `oracles`")
 keras = pytest.importorskip("keras", reason="needs the extra `oracles`")
 
@@ -47,7 +47,7 @@ def of_jax(initializer: Callable[..., Any]) -> Draw:
 
 
 def of_keras(initializer: Callable[..., Any]) -> Draw:
-    return lambda shape: np.asarray(keras.ops.convert_to_numpy(initializer(shape)))
+    return lambda shape: initializer(shape).detach().cpu().numpy()  # keras.ops.convert_to_numpy makes numpy 2 warn
 
 
 def assert_same_distribution(first: np.ndarray, second: np.ndarray) -> None:
@@ -69,13 +69,12 @@ def test_variance_scaling_is_jaxs(mode: str, distribution: str, layer: str) -> N
     assert_same_distribution(found, draw(KERNELS[layer]))
 
 
-@pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("distribution", DISTRIBUTIONS)
 @pytest.mark.parametrize("mode", ["fan_in", "fan_out", "fan_avg"])  # Keras has no fan_geo_avg
-def test_variance_scaling_is_kerass(mode: str, distribution: str, layer: str) -> None:
+def test_variance_scaling_is_kerass(mode: str, distribution: str) -> None:
     initializer = keras.initializers.VarianceScaling(SCALE, mode, KERAS_DISTRIBUTIONS[distribution], seed=1)
-    found = ours(LAYERS[layer], "variance_scaling", gain=SCALE**0.5, mode=mode, distribution=distribution)
-    assert_same_distribution(found, of_keras(initializer)(KERNELS[layer]))
+    found = ours(LAYERS["conv"], "variance_scaling", gain=SCALE**0.5, mode=mode, distribution=distribution)
+    assert_same_distribution(found, of_keras(initializer)(KERNELS["conv"]))
 
 
 # Here and in theirs. Their "normal" is truncated, and torch's Xavier and Kaiming, whose names ours have, is plain.
@@ -128,14 +127,14 @@ def haar(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("shape", [(7, 7), (12, 5), (5, 12), (3, 3, 4, 6)])
 def test_orthogonal_is_theirs(shape: tuple[int, ...]) -> None:
-    """All singular values are the gain, and entry (0, 0) has one distribution over 300 seeds."""
+    """All singular values are the gain, and entry (0, 0) has one distribution over 120 seeds."""
     module = nn.Linear(*shape) if len(shape) == 2 else nn.Conv2d(shape[2], shape[3], shape[:2])
-    keys = jax.random.split(jax.random.key(0), 300)
+    keys = jax.random.split(jax.random.key(0), 120)
     theirs = [
         np.asarray(jax.vmap(lambda key: jax.nn.initializers.orthogonal(1.5)(key, shape))(keys)),
-        np.stack([of_keras(keras.initializers.Orthogonal(1.5, seed=seed))(shape) for seed in range(300)]),
+        np.stack([of_keras(keras.initializers.Orthogonal(1.5, seed=seed))(shape) for seed in range(120)]),
     ]
-    found = [haar(ours(module, "orthogonal", seed, gain=1.5)) for seed in range(300)]
+    found = [haar(ours(module, "orthogonal", seed, gain=1.5)) for seed in range(120)]
     for kernels in theirs:
         expected = [haar(kernel) for kernel in kernels]
         for values, _ in (*found, *expected):
@@ -148,9 +147,9 @@ def test_orthogonal_is_theirs(shape: tuple[int, ...]) -> None:
 def test_delta_orthogonal_is_jaxs(size: int) -> None:
     """The same tap, of an even kernel too, and there the same distribution; zeros everywhere else."""
     module, shape = nn.Conv2d(4, 6, size), (size, size, 4, 6)
-    keys = jax.random.split(jax.random.key(0), 300)
+    keys = jax.random.split(jax.random.key(0), 120)
     theirs = np.asarray(jax.vmap(lambda key: jax.nn.initializers.delta_orthogonal(1.5)(key, shape))(keys))
-    found = np.stack([ours(module, "delta_orthogonal", seed, gain=1.5) for seed in range(300)])
+    found = np.stack([ours(module, "delta_orthogonal", seed, gain=1.5) for seed in range(120)])
     tap = (size - 1) // 2
     for kernels in (found, theirs):
         assert set(zip(*np.nonzero(kernels.any(axis=(0, 3, 4))), strict=True)) == {(tap, tap)}

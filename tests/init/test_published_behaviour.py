@@ -7,6 +7,7 @@ Accuracies are of the training set: whether the signal gets through a deep netwo
 import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -202,7 +203,7 @@ def test_narrow_relu_networks_are_born_dead(width: int, published: float) -> Non
     nets, depth = 2000, 9
     sizes = [1, *[width] * depth]
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         layers += [nn.Conv1d(nets * fan_in, nets * fan_out, 1, groups=nets), nn.ReLU()]
     signs = torch.tensor([-1.0, 1.0]).view(2, 1, 1).expand(2, nets, 1)
     dead = torch.stack(

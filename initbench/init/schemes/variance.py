@@ -1,4 +1,9 @@
-"""The variance family: zero-mean draws whose variance is set by the fans and a gain."""
+"""The variance family: zero-mean draws whose variance is set by the fans and a gain.
+
+For the same generator the numbers are those of torch.nn.init, bit for bit, wherever its fans are right. They are not
+for grouped and transposed convolutions, and where one parameter stacks gates or attention projections: there the fans
+are the module's, and each block is drawn by itself.
+"""
 
 import math
 from collections.abc import Callable
