@@ -133,7 +133,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "irnn": ("'RNN' matches no recurrent_hidden", EVERYWHERE),
     # Of CaiT and XCiT the class token, the same in every image, is the first query.
     "kraehenbuehl": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),
-    "lsuv": ("does not become 1 by scaling its weight", "resnetv2 nfnet"),
+    "lsuv": ("does not become 1 by scaling its weight", "nfnet"),
     "mean_field": (
         "(silu|hardswish|gelu) has no critical point",
         "nfnet mobilenetv3 efficientnet convnext vit deit3 swin mixer levit xcit maxvit coatnet cait",

@@ -249,7 +249,7 @@ def whole(model, batch, *, scale):
     "arguments, scheme, std, mean",
     [
         (["init=orthogonal", "init._target_=mine.small_", "+init.std=0.01", "init.bias=0.5"], "mine.small_", 0.01, 0),
-        (["init=lsuv", "init._target_=mine.each"], "default, mine.each", 0, 0.25),
+        pytest.param(["init=lsuv", "init._target_=mine.each"], "default, mine.each", 0, 0.25, marks=pytest.mark.slow),
         (["init._target_=mine.whole", "+init.scale=0.5", "data.batch_size=16"], "default, mine.whole", 0, 8),
     ],
 )
@@ -267,9 +267,13 @@ def test_from_the_command_line(tmp_path: Path, arguments: list[str], scheme: str
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["init._target_=mine.smal_"], "cannot import the initializer 'mine.smal_'"),
+        pytest.param(
+            ["init._target_=mine.smal_"], "cannot import the initializer 'mine.smal_'", marks=pytest.mark.slow
+        ),
         (["init._target_=mine.small_", "+init.sdt=1"], "unknown parameter of mine.small_ 'sdt'. Did you mean 'std'?"),
-        (["init._target_=mine.whole"], "mine.whole has no default for its parameter scale"),
+        pytest.param(
+            ["init._target_=mine.whole"], "mine.whole has no default for its parameter scale", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
