@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -133,6 +134,8 @@ class Initializer:
         self, model: nn.Module, *, seed: int, batch: Batch | None = None, loss: Loss = F.cross_entropy
     ) -> Outcome:
         """Initialize the model in place. Raises ValueError as `plan` does, and for a batch that is missing or unfit."""
+        if not isinstance(seed, Integral):  # 1 and 1.0 would be two streams
+            raise ValueError(f"seed must be an integer, got {seed!r}")
         assignments = self._assign(model)
         fill(assignments, seed)
         if self.method is None:

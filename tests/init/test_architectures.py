@@ -194,3 +194,14 @@ def test_an_option_on_an_architecture(name: str, architecture: str) -> None:
 def test_the_table_of_refusals_names_what_there_is() -> None:
     assert set(REFUSED) <= set(options())
     assert {name for _, refused in REFUSED.values() for name in refused.split()} <= set(ARCHITECTURES)
+
+
+def test_kraehenbuehl_stops_where_equal_rates_do_not_exist() -> None:
+    """MaxViT's squeeze and excitation: ever larger and smaller scales, until a gradient is lost in fp32."""
+    torch.manual_seed(0)
+    model = ARCHITECTURES["maxvit"]()
+    batch = Batch(torch.randn(8, 3, 64, 64))
+    numbers = initializer("kraehenbuehl", iterations=30).apply(model, seed=0, batch=batch).numbers
+    assert 4 < numbers["steps"] < 62
+    with torch.no_grad():
+        assert model(batch.inputs).isfinite().all()

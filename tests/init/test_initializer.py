@@ -142,6 +142,12 @@ def test_another_seed_gives_other_weights() -> None:
     assert not torch.equal(a["0.weight"], b["0.weight"])
 
 
+@pytest.mark.parametrize("seed", ["a", None, 1.0])
+def test_a_seed_is_an_integer(seed: Any) -> None:
+    with pytest.raises(ValueError, match="seed must be an integer"):
+        initialize(MODELS["mlp"](), "orthogonal", seed=seed)
+
+
 def test_seed_zero_is_a_seed() -> None:
     a, b = (state(initialize(MODELS["mlp"](), "kaiming_normal", seed=0)) for _ in range(2))
     assert torch.equal(a["0.weight"], b["0.weight"])

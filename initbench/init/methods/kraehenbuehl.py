@@ -1,7 +1,7 @@
 """Data-dependent initialization so that all layers learn at one rate (Krähenbühl et al. 2016)."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,8 @@ def kraehenbuehl_(
     part 1 left (theirs is 1, which is the same where the last layer is the output); a layer without gradient (in a
     branch with a gate of 0) takes no part in 2; and of all iterations the one with the smallest spread of C_k is
     kept. For two layers in one residual branch have C_1 C_2 constant whatever their scales, so that in transformers
-    equal rates need not exist, and later iterations may only push the scales apart.
+    equal rates need not exist, and later iterations may only push the scales apart; they end where one drives the
+    gradient of a layer to zero or beyond what is finite.
 
     A module that runs several times is set at its first run, a weight that several modules share by the first of
     them. What is inside nn.MultiheadAttention, recurrent modules and modules that do not run stay as filled.
@@ -62,8 +63,14 @@ def kraehenbuehl_(
     generator = stream("top gradients")
     smallest = math.inf
     best: list[Tensor] = []
+    learning: Set[str] = frozenset()  # the layers that have a gradient
     for iteration in range(iterations + 1):
         log_ratios = _log_ratios(model, batch.inputs, modules, generator)
+        if not best:
+            _refuse_unequalisable(log_ratios)
+            learning = log_ratios.keys()
+        elif log_ratios.keys() != learning or not all(value.isfinite() for value in log_ratios.values()):
+            break  # the scales went so far apart that a gradient underflowed
         values = torch.stack(list(log_ratios.values()))
         spread = float((values.max() - values.min()).exp())
         if spread < smallest:
@@ -76,7 +83,7 @@ def kraehenbuehl_(
     with torch.no_grad():
         for parameter, value in zip(model.parameters(), best, strict=True):
             parameter.copy_(value)
-    return {"steps": 2 * iterations + 2, "ratio_spread": smallest}
+    return {"steps": 2 * (iteration + 1), "ratio_spread": smallest}
 
 
 def _between(layer: RunningLayer, factors: Mapping[str, Tensor], input_scales: dict[str, float]) -> None:
@@ -105,11 +112,15 @@ def _log_ratios(
     for name, weight, gradient in zip(modules, weights, gradients, strict=True):
         if gradient is not None and gradient.any():
             ratios[name] = (gradient.square().mean() / weight.detach().square().mean()).log() / 2
-            if not ratios[name].isfinite():
-                raise ValueError(f"the gradient of layer {name} is not finite")
-    if not ratios:
-        raise ValueError("no layer has a gradient from the output, so there are no rates to equalise")
     return ratios
+
+
+def _refuse_unequalisable(log_ratios: Mapping[str, Tensor]) -> None:
+    if not log_ratios:
+        raise ValueError("no layer has a gradient from the output, so there are no rates to equalise")
+    for name, value in log_ratios.items():
+        if not value.isfinite():
+            raise ValueError(f"the gradient of layer {name} is not finite")
 
 
 def _scale(outputs: Any) -> Tensor:
