@@ -4,6 +4,7 @@ Nothing heavy is imported before a job starts, so that --help and --cfg answer a
 """
 
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -14,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from initbench import CONF
 from initbench.mistakes import UserMistake, explain
+from initbench.stopping import Stopped
 
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -37,6 +39,10 @@ def entry() -> None:
         main()
     except (HydraException, OmegaConfBaseException) as error:
         refuse(error)
+    except (Stopped, KeyboardInterrupt) as stop:
+        signum = stop.signum if isinstance(stop, Stopped) else signal.SIGINT
+        print("initbench: stopped; type the same command again to go on", file=sys.stderr)
+        sys.exit(128 + signum)
 
 
 def refuse(error: Exception) -> NoReturn:

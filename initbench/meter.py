@@ -10,7 +10,7 @@ class Meter:
     """Sums over samples since the last `compute`."""
 
     def __init__(self) -> None:
-        self._sums: Tensor | None = None  # loss, correct, samples
+        self.sums: Tensor | None = None  # of loss, correct and samples; part of a checkpoint
 
     @torch.no_grad()
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
@@ -18,12 +18,12 @@ class Meter:
         count = len(labels)
         correct = (logits.argmax(dim=1) == labels).sum()
         sums = torch.stack([loss.detach().float() * count, correct.float(), correct.new_tensor(count).float()])
-        self._sums = sums if self._sums is None else self._sums + sums
+        self.sums = sums if self.sums is None else self.sums + sums
 
     def compute(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Mean loss and accuracy, summed over processes by `reduce`; starts anew."""
-        if self._sums is None:
+        if self.sums is None:
             raise RuntimeError("a meter was read before any batch")
-        loss, correct, count = reduce(self._sums).tolist()
-        self._sums = None
+        loss, correct, count = reduce(self.sums).tolist()
+        self.sums = None
         return {"loss": loss / count, "accuracy": correct / count}

@@ -58,6 +58,7 @@ class Classifier(L.LightningModule):
         self.initial_weights = ""
         self.seconds_init = 0.0
         self.meters = {stage: Meter() for stage in ("train", "val", "test")}
+        self._loaded: dict[str, Any] | None = None  # the checkpoint that this run goes on from, until it does
 
     def on_fit_start(self) -> None:
         """Apply the initializer, once in a run's life."""
@@ -88,14 +89,25 @@ class Classifier(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in _SAVED:
             checkpoint[name] = getattr(self, name)
+        checkpoint["sums"] = self.meters["train"].sums
+        checkpoint["rng"] = torch.get_rng_state()
+        checkpoint["rng_cuda"] = torch.cuda.get_rng_state_all()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in _SAVED:
             setattr(self, name, checkpoint[name])
+        self._loaded = checkpoint
 
     def on_train_start(self) -> None:
-        # Dropout's stream must not depend on how many numbers the model's constructor happened to draw.
-        torch.manual_seed(self.seed)
+        if self._loaded is None:
+            # Dropout's stream must not depend on how many numbers the model's constructor happened to draw.
+            torch.manual_seed(self.seed)
+            return
+        sums = self._loaded["sums"]
+        self.meters["train"].sums = None if sums is None else sums.to(self.device)
+        torch.set_rng_state(self._loaded["rng"])
+        torch.cuda.set_rng_state_all(self._loaded["rng_cuda"])
+        self._loaded = None
 
     def forward(self, images: Tensor) -> Tensor:
         # The data module yields float32; under 64-true or bf16-true the weights are of another type.

@@ -7,13 +7,15 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
 from torch import nn
 
-from initbench import data, logger, model, optimizer, trainer
+from initbench import data, logger, model, optimizer, stopping, trainer
+from initbench.callbacks.checkpoint import Checkpoint
 from initbench.callbacks.diagnostics import Diagnostics
 from initbench.callbacks.history import History
 from initbench.callbacks.init_table import InitTable
@@ -27,8 +29,10 @@ from initbench.mistakes import UserMistake
 from initbench.module import Classifier
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
+from initbench.record.lock import lock
 from initbench.record.provenance import provenance
-from initbench.record.store import Store, check_writable, now
+from initbench.record.store import COMPLETE, Store, check_writable, now
+from initbench.stopping import Stopped
 
 # Lightning asks for it at import, for programs that fork; ours spawns. Otherwise every optimizer step of torch loads
 # and queries NVML to learn whether there is a GPU.
@@ -36,6 +40,8 @@ os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 # Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay.
 for name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(name).setLevel(logging.WARNING)
+# On a machine of a cluster it advises srun, even where its own SLURM support is off.
+warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system")
 # Lightning 2.6 still asks torch's pytree in a way that torch 2.13 deprecated; nothing for our users to mend.
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
@@ -48,30 +54,48 @@ class Experiment:
     schedule: Schedule  # of the diagnostics
 
 
-def run(config: dict[str, Any]) -> dict[str, Any]:
-    """Train one resolved config and return its record, which is also on disk.
+def run(config: dict[str, Any]) -> dict[str, Any] | None:
+    """Train one resolved config and return its record, which is also on disk; None where another process is at it.
 
-    Raises UserMistake before anything is written where the config cannot be run. Any other exception leaves a
-    record with status `failed` and the traceback, and is raised again.
+    A run that was stopped or killed goes on from its checkpoint. Raises UserMistake before anything is written
+    where the config cannot be run. Any other exception leaves a record with status `failed` and the traceback, and
+    is raised again; Stopped leaves one with status `interrupted`.
     """
     store = Store(config)
-    attempt = (store.read() or {}).get("attempt", 0) + 1
-    started = {"attempt": attempt, "started_at": now()}
+    processes, experiment = prepare(config)
+    with lock(store.folder) as mine:
+        before = store.read() or {}
+        if not mine:
+            return None
+        if before.get("status") in COMPLETE and not config["force"]:
+            return before  # finished by another process in the meantime
+        return _attempt(store, before, processes, experiment)
+
+
+def _attempt(store: Store, before: dict[str, Any], processes: int, experiment: Experiment) -> dict[str, Any]:
+    config = store.config
+    if config["force"] or "traceback" in before:
+        store.checkpoint.unlink(missing_ok=True)  # what raised may have been mended: it starts anew
+    resumed = store.checkpoint.exists()
+    started = {
+        "attempt": before.get("attempt", 0) + (not resumed),
+        "started_at": before["started_at"] if resumed else now(),
+        "resumed_at": [*before.get("resumed_at", []), now()] if resumed else [],
+    }
     try:
-        processes, experiment = prepare(config)
         store.write("running", **started, provenance=provenance())
         if processes > 1:
             return spawn(train, processes, config, started)
         return train(config, started, experiment)
-    except UserMistake as mistake:
-        if (store.read() or {}).get("started_at") == started["started_at"]:  # a logger's: it needs the folder
-            store.write("refused", **started, reason=str(mistake))
+    except UserMistake as mistake:  # a logger's or an initializer's, which could not be found any earlier
+        store.write("refused", **started, finished_at=now(), reason=str(mistake))
         raise
-    except BaseException as error:
-        # Lightning turns Ctrl-C into an exit.
-        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        reason = "interrupted" if stopped else f"{type(error).__name__}: {error}"
-        details = {"reason": reason, "traceback": traceback.format_exc()}
+    except BaseException as error:  # a user's function may also exit
+        if isinstance(error, Stopped) or stopping.requested():  # of SIGTERM Lightning makes an exception of its own
+            store.write("interrupted", **started, finished_at=now(), reason="stopped", provenance=provenance())
+            stopping.stop()
+        reason = f"{type(error).__name__}: {error}"
+        details = {"finished_at": now(), "reason": reason, "traceback": traceback.format_exc()}
         store.write("failed", **started, **details, provenance=provenance())
         raise
 
@@ -144,7 +168,7 @@ def train(config: dict[str, Any], started: dict[str, Any], experiment: Experimen
         config=config,
         signature=store.signature,
         attempt=started["attempt"],
-        resumed=False,
+        resumed=bool(started["resumed_at"]),
     )
     try:
         loggers = logger.build(config["logger"], run=info) if is_first else []
@@ -156,9 +180,11 @@ def train(config: dict[str, Any], started: dict[str, Any], experiment: Experimen
     if is_first:
         callbacks += [ProgressBar(store.name, experiment.total_steps, history), InitTable(store, config["print_init"])]
         callbacks.append(diagnostics)
+    callbacks.append(Checkpoint(store.checkpoint, config["checkpoint_seconds"], experiment.total_steps, history))
     exit_code = 1
     try:
-        outcome = fit(build_trainer(config, experiment, callbacks, loggers), experiment, history)
+        checkpoint = store.checkpoint if started["resumed_at"] else None
+        outcome = fit(build_trainer(config, experiment, callbacks, loggers), experiment, history, checkpoint)
         record = summarize(config, store, started, experiment, history, diagnostics, outcome)
         if is_first:
             logger.summarize(loggers, {"status": record["status"], **numbers(record)})
@@ -181,10 +207,13 @@ def build_trainer(
     )
 
 
-def fit(lightning_trainer: L.Trainer, experiment: Experiment, history: History) -> dict[str, Any]:
+def fit(
+    lightning_trainer: L.Trainer, experiment: Experiment, history: History, checkpoint: Path | None
+) -> dict[str, Any]:
     """Train; unless the run diverged, evaluate once more at the end, and read the test set, once."""
     classifier, datamodule = experiment.classifier, experiment.datamodule
-    lightning_trainer.fit(classifier, datamodule=datamodule)
+    # weights_only: the checkpoint is our own, and holds more than tensors.
+    lightning_trainer.fit(classifier, datamodule=datamodule, ckpt_path=checkpoint, weights_only=False)
     if history.diverged:
         return {"status": "diverged", "reason": history.diverged, "test": {}}
     if not history.evaluated_at(lightning_trainer.global_step):
@@ -242,4 +271,6 @@ def summarize(
         return {"status": outcome["status"], **parts}
     history.flush()
     diagnostics.flush()
-    return store.write(outcome["status"], **parts)
+    record = store.write(outcome["status"], **parts)
+    store.checkpoint.unlink(missing_ok=True)
+    return record

@@ -6,6 +6,8 @@ from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -60,6 +62,8 @@ def build(
         trainer = L.Trainer(
             **arguments,
             strategy=_strategy(config["devices"]),
+            # Never what Lightning finds around it: inside a SLURM job it would count tasks and requeue by itself.
+            plugins=[TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()],
             callbacks=callbacks,
             logger=loggers or False,
             # Validation at a fixed cadence in steps, whatever an epoch is; before the first step too.

@@ -173,19 +173,6 @@ def test_a_crash_is_recorded_with_its_traceback_and_raised(small: Any, monkeypat
     assert run(config)["attempt"] == 2
 
 
-def test_an_interrupted_run_says_so_and_keeps_its_history(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(history: Any, trainer: Any, *arguments: Any) -> None:
-        if trainer.global_step == 6:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("initbench.callbacks.history.History.on_before_optimizer_step", interrupted)
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        run(small())
-    folder = Store(small()).folder
-    assert json.loads((folder / "record.json").read_text())["reason"] == "interrupted"
-    assert pd.read_parquet(folder / "history.parquet")["step"].max() == 6
-
-
 @pytest.mark.parametrize("name", options("trainer"))
 def test_every_trainer_option(small: Any, name: str) -> None:
     assert run(small(f"trainer={name}", "trainer.max_steps=2"))["status"] == "finished"

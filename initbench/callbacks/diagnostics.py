@@ -33,6 +33,13 @@ class Diagnostics(L.Callback):
         self._rows: list[dict[str, Any]] = []
         self._flushed_at = 0.0
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self._rows, "seconds": self.seconds, "steps": self.steps, "missing": self.missing}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._rows, self.seconds = state_dict["rows"], state_dict["seconds"]
+        self.steps, self.missing = state_dict["steps"], state_dict["missing"]
+
     # Not on_fit_start: callbacks' runs before the module's, which is where the initializer is applied.
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._diagnose(trainer, pl_module, step=0)

@@ -45,6 +45,12 @@ class History(L.Callback):
         running = 0.0 if self._resumed_at is None else time.perf_counter() - self._resumed_at
         return self._seconds + running
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self._rows, "seconds": self.seconds, "latest": self.latest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._rows, self._seconds, self.latest = state_dict["rows"], state_dict["seconds"], state_dict["latest"]
+
     def evaluated_at(self, step: int) -> bool:
         return "val/accuracy" in self._rows.get(step, {})
 

@@ -22,22 +22,19 @@ COMPLETE = ("finished", "diverged")  # outcomes that a second start would only r
 class Store:
     """The folder of one config's run. Nothing is created before the first write."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
         self.signature = signature(config)
         self.name = run_name(config)
         self.folder = Path(config["runs_dir"]) / config["study"] / f"{self.name}-{self.signature}"
+        self.checkpoint = self.folder / "checkpoint.ckpt"
 
     def read(self) -> dict[str, Any] | None:
         """The record as it stands, None where there is none."""
-        try:
-            record: dict[str, Any] = json.loads((self.folder / "record.json").read_text())
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return None  # check_writable says what is wrong with the folder, if anything is
-        return record
+        return read_record(self.folder)
 
     def write(self, status: str, **parts: Any) -> dict[str, Any]:
-        """Write record.json and return it. `status`: running, finished, diverged, refused or failed."""
+        """Write record.json and return it. `status`: running, finished, diverged, refused, interrupted or failed."""
         record = {
             "schema": SCHEMA,
             "status": status,
@@ -50,9 +47,8 @@ class Store:
             **parts,
             "config": self.config,
         }
-        text = json.dumps(finite(record), indent=1, allow_nan=False)
         self.folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(self.folder / "record.json", text.encode())
+        write_record(self.folder, record)
         return record
 
     def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -66,6 +62,20 @@ class Store:
         sink = pa.BufferOutputStream()
         parquet.write_table(table, sink)
         atomic_write(self.folder / f"{name}.parquet", sink.getvalue().to_pybytes())
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """The record in a run's folder, None where there is none."""
+    try:
+        record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None  # check_writable says what is wrong with the folder, if anything is
+    return record
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    text = json.dumps(finite(record), indent=1, allow_nan=False)
+    atomic_write(folder / "record.json", text.encode())
 
 
 def now() -> str:

@@ -9,10 +9,11 @@ from rich.markup import escape
 
 from initbench.console import console, errors
 from initbench.mistakes import UserMistake
-from initbench.record.signature import shared_init
 from initbench.record.store import COMPLETE, Store, now
+from initbench.stopping import stoppable
+from initbench.sweep.resolve import resolve
 
-STYLES = {"finished": "green", "diverged": "yellow", "refused": "yellow", "failed": "red"}
+STYLES = {"finished": "green", "diverged": "yellow", "refused": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
 def run_job(config: DictConfig) -> float | None:
@@ -21,22 +22,21 @@ def run_job(config: DictConfig) -> float | None:
     Alone, a config that cannot be run raises UserMistake and a crash its own exception. In a sweep they are
     recorded as refused and as failed, and the sweep goes on.
     """
-    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]  # of a mapping
-    resolved["study"] = str(resolved["study"])
-    for group, choice in HydraConfig.get().runtime.choices.items():
-        if isinstance(resolved.get(group), dict):
-            resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
-    _own_function(resolved)
+    resolved = resolve(config, HydraConfig.get())  # type: ignore[arg-type]  # a node, not the schema's class
     store = Store(resolved)
     record = store.read()
-    if record is not None and record["status"] in COMPLETE:
+    if resolved["dry_run"]:
+        console.print(f"{escape(store.folder.name)}  {'new' if record is None else record['status']}", soft_wrap=True)
+        return None
+    if record is not None and record["status"] in COMPLETE and not resolved["force"]:
         _say(record, "already ")
         if resolved["print_init"]:
             _print_init(store)
         if resolved["diagnostics"]["name"] != "none" and not (store.folder / "layers.parquet").exists():
             console.print("  it ran without diagnostics; under another study= it runs again, with them", soft_wrap=True)
     else:
-        record = _run(config, resolved, store)
+        with stoppable():
+            record = _run(config, resolved, store)
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(f"record: {store.folder}", soft_wrap=True)
     best: float | None = record.get("results", {}).get("val/best_accuracy")
@@ -53,22 +53,16 @@ def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str
     except UserMistake as mistake:
         if not in_sweep:
             raise
-        record = store.write("refused", reason=str(mistake), started_at=now())
-    except Exception:  # whatever a run dies of, the others go on
+        record = store.write("refused", reason=str(mistake), started_at=now(), finished_at=now())
+    except (Exception, SystemExit):  # whatever a run dies of, the others go on
         if not in_sweep:
             raise
         record = store.read() or {}  # says failed, and holds the traceback
+    if record is None:
+        console.print(f"{escape(store.name)}  another process is at it", soft_wrap=True)
+        return {}
     _say(record)
     return record
-
-
-def _own_function(resolved: dict[str, Any]) -> None:
-    """`init._target_=my.module.fn` puts another function in an option's place: drop what was meant for the old one."""
-    typed = {override.partition("=")[0].lstrip("+") for override in HydraConfig.get().overrides.task}
-    if "init._target_" in typed:
-        init = resolved["init"]
-        kept = {key for key in init if key in shared_init() or any(f"init.{key}" in name for name in typed)}
-        resolved["init"] = {"name": init["_target_"], **{key: init[key] for key in init if key in kept}}
 
 
 def _check(config: DictConfig) -> None:

@@ -9,7 +9,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from initbench.console import console, errors
-from initbench.record.store import check_writable, now
+from initbench.record.lock import is_held
+from initbench.record.store import check_writable, now, read_record, write_record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,15 +30,20 @@ class SweepSummary(Callback):
             sys.exit(2)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        if config.dry_run:
+            return
         study = Path(config.runs_dir) / str(config.study)
         try:
+            bury(study)
             runs = summarize(study)
         except Exception:
             # Hydra would turn it into a warning and exit with 0. The records are safe: this only reads them.
             errors.print_exception()
             sys.exit(1)
-        ended = runs[runs["started_at"] >= self._started_at]["status"].value_counts()
-        for status in ended.index.intersection(["refused", "failed"]):
+        ended = runs[runs["finished_at"].fillna("") >= self._started_at]["status"].value_counts()
+        if "running" in set(runs["status"]):
+            console.print("other processes are still at some runs; the same command shows them when they are done")
+        for status in ended.index.intersection(["interrupted", "refused", "failed"]):
             errors.print(f"{ended[status]} runs {status}; their records under {study} say why", soft_wrap=True)
         if "failed" in ended:
             sys.exit(1)
@@ -50,6 +56,15 @@ def _refuse_several_studies(overrides: list[str]) -> None:
         key = override.get_key_element()
         if key in ("study", "runs_dir") and override.is_sweep_override():
             raise ValueError(f"{key} cannot be swept over: the runs of a sweep are compared, so they share a study")
+
+
+def bury(study: Path) -> None:
+    """Of records that say running while nobody is at them, say what became of them."""
+    for folder in study.iterdir():
+        record = read_record(folder)
+        if record is not None and record["status"] == "running" and not is_held(folder):
+            reason = "its process died: it was killed, or the machine had no memory left"
+            write_record(folder, {**record, "status": "failed", "reason": reason, "finished_at": now()})
 
 
 def summarize(study: Path) -> "pd.DataFrame":

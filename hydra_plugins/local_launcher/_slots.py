@@ -1,0 +1,63 @@
+"""How many jobs at a time, and what each slot's process is given of the machine: a GPU, and threads."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+# What OpenMP, MKL, OpenBLAS, Accelerate and numexpr read when they are loaded.
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def environments(
+    slots: int | None,
+    runs_per_device: int,
+    devices: int | Sequence[int | str] | None,
+    threads_per_slot: int | None,
+) -> list[dict[str, str]]:
+    """What the environment of each slot's process has beyond our own. Raises ValueError for what cannot be."""
+    for key, value in (("slots", slots), ("runs_per_device", runs_per_device), ("threads_per_slot", threads_per_slot)):
+        if value is not None and value < 1:
+            raise ValueError(f"hydra.launcher.{key} must be at least 1, got {value}")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    names = device_names(devices)
+    if slots is None:
+        slots = len(names) * runs_per_device or max(1, cores // (threads_per_slot or 1))
+    # Whatever the number of jobs: the rest of a sweep must run on as many threads as the whole did, bit for bit.
+    threads = dict.fromkeys(THREADS, str(threads_per_slot or max(1, cores // slots)))
+    if devices is None and not names:
+        return [threads] * slots
+    return [{**threads, "CUDA_VISIBLE_DEVICES": names[slot % len(names)] if names else ""} for slot in range(slots)]
+
+
+def device_names(devices: int | Sequence[int | str] | None) -> list[str]:
+    """The values of CUDA_VISIBLE_DEVICES that the slots take in turn."""
+    if isinstance(devices, str):
+        raise ValueError(f"hydra.launcher.devices must be a number or a list, got {devices!r}: try [{devices}]")
+    if isinstance(devices, Sequence):
+        return [str(device) for device in devices]
+    visible = visible_gpus()
+    if devices is None:
+        return visible
+    if not 0 <= devices <= len(visible):
+        raise ValueError(f"hydra.launcher.devices is {devices}, but the visible GPUs are {visible}")
+    return visible[:devices]
+
+
+def visible_gpus() -> list[str]:
+    """Their names for CUDA_VISIBLE_DEVICES, found without CUDA: here it would take memory of a GPU until the end."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        names = [name.strip() for name in visible.split(",")]
+        return [name for name in names if name and not name.startswith("-")]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"^GPU (\d+):", listed, re.MULTILINE)

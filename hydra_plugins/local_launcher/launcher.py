@@ -1,0 +1,145 @@
+"""`hydra/launcher=local`: its keys, and the launcher.
+
+Hydra imports this module at every start, whichever launcher is chosen: what only a launch needs is imported there.
+"""
+
+import atexit
+import logging
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from hydra_plugins.local_launcher._slots import environments
+
+if TYPE_CHECKING:
+    from hydra_plugins.local_launcher._pool import Pool
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class LocalLauncherConf:
+    _target_: str = "hydra_plugins.local_launcher.launcher.LocalLauncher"
+    slots: int | None = (
+        None  # jobs at a time; null: devices x runs_per_device, without devices cores / threads_per_slot
+    )
+    runs_per_device: int = 1
+    devices: Any = None  # null: all visible GPUs; a number of them; a list of values for CUDA_VISIBLE_DEVICES
+    threads_per_slot: int | None = None  # CPU threads of a job; null: cores / slots
+    stop_seconds: float = 4.0  # for jobs to end by themselves on Ctrl-C or SIGTERM, before they are killed
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConf, provider="local_launcher")
+
+
+class LocalLauncher(Launcher):
+    """Workers start with the first jobs and stay, over all batches of a sweeper, until the program ends."""
+
+    def __init__(
+        self,
+        slots: int | None,
+        runs_per_device: int,
+        devices: int | Sequence[int | str] | None,
+        threads_per_slot: int | None,
+        stop_seconds: float,
+    ) -> None:
+        self.environments = environments(slots, runs_per_device, devices, threads_per_slot)
+        self.stop_seconds = stop_seconds
+        self.pool: Pool | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        log.info(f"Launching {len(job_overrides)} jobs on {len(self.environments)} slots")
+        returns: dict[int, JobReturn] = {}
+
+        def composed() -> Iterator[tuple[int, bytes]]:
+            for index, overrides in enumerate(job_overrides):
+                log.info(f"\t#{initial_job_idx + index} : {' '.join(filter_overrides(overrides))}")
+                try:
+                    job = pickle.dumps(self.compose(overrides, initial_job_idx + index))
+                except Exception as error:  # this job's failure, no more
+                    returns[index] = failed(error)
+                else:
+                    yield index, job
+
+        with raising_on_sigterm():
+            pool = self._warm_pool()
+            try:
+                for index, reply in pool.run(composed()):
+                    returns[index] = outcome(reply)
+            except BaseException:
+                pool.close(interrupt=True)
+                raise
+        for index, overrides in enumerate(job_overrides):
+            returns[index].overrides = returns[index].overrides or list(overrides)
+        return [returns[index] for index in range(len(job_overrides))]
+
+    def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
+        """The config of one job, `hydra.job.num` among it."""
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
+
+    def _warm_pool(self) -> "Pool":
+        if self.pool is None:
+            import cloudpickle
+
+            from hydra_plugins.local_launcher._pool import Pool
+
+            # The task is often defined in __main__, which a worker does not import: it travels by value.
+            context = (Singleton.get_state(), self.hydra_context, self.task_function)
+            setup = cloudpickle.dumps((sys.argv, sys.orig_argv, *context))
+            self.pool = Pool(self.environments, setup, self.stop_seconds)
+            atexit.register(self.pool.close)
+        return self.pool
+
+
+def outcome(reply: bytes | int) -> JobReturn:
+    """What a worker sent, or the failure that its exit code tells of."""
+    if isinstance(reply, int):
+        how = f"was killed by {signal.Signals(-reply).name}" if reply < 0 else f"ended with exit code {reply}"
+        return failed(RuntimeError(f"the job's process {how}"))
+    try:
+        result: JobReturn = pickle.loads(reply)
+    except Exception as error:  # a class may raise anything here
+        return failed(RuntimeError(f"what the job returned cannot be loaded: {error!r}"))
+    return result
+
+
+def failed(error: Exception) -> JobReturn:
+    return JobReturn(status=JobStatus.FAILED, _return_value=error)
+
+
+@contextmanager
+def raising_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit inside, as Ctrl-C does KeyboardInterrupt, unless somebody handles it already."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)

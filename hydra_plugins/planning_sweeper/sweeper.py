@@ -1,0 +1,35 @@
+"""Hydra looks for sweepers here; all but the plugin itself is in initbench/sweep/."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class PlanningSweeper(BasicSweeper):
+    """Hydra's grid of overrides; composes them quickly, and launches what has no finished record."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from initbench.sweep.compose import CachingConfigLoader
+
+        # Launchers compose the jobs too, here or in their workers.
+        self.loader = CachingConfigLoader(hydra_context.config_loader)
+        context = HydraContext(config_loader=self.loader, callbacks=hydra_context.callbacks)
+        super().setup(hydra_context=context, task_function=task_function, config=config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from initbench.sweep.dispatch import dispatch
+
+        assert self.config is not None
+        assert self.launcher is not None
+        typed = [*self._parse_config(), *arguments]
+        overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(typed)
+        batches = self.split_arguments(overrides, self.max_batch_size)
+        returns: list[Sequence[JobReturn]] = []
+        for todo in dispatch(self.loader, self.config, batches):
+            returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
+        return returns

@@ -1,0 +1,202 @@
+"""hydra/launcher=slurm: the runs of a sweep as an array of SLURM jobs, through hydra-submitit-launcher.
+
+To that it adds several runs a job, one after the other in one process, and that a job which is killed loses no run but
+the one that it was at.
+"""
+
+import _thread
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Sequence
+from dataclasses import fields
+from itertools import repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+# Hydra imports this module at every start, with or without submitit: it is imported where it is needed.
+if TYPE_CHECKING:
+    from submitit import Job
+    from submitit.core.utils import DelayedSubmission, JobPaths
+
+Item = TypeVar("Item")
+Run = tuple[int, list[str]]  # its number in the sweep and its overrides
+
+# SLURM's default MaxArraySize is one more.
+_LONGEST_ARRAY = 1000
+_SETUP = (
+    "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK",  # since SLURM 22.05 srun does not take over what sbatch got
+    "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}",  # not every cluster pins a job to its cores
+)
+
+
+class SlurmLauncher(Launcher):
+    """`runs_per_job` runs a SLURM job; every other argument is one of submitit's, described in the preset."""
+
+    def __init__(
+        self, runs_per_job: int, submitit_folder: str, max_num_timeout: int, setup: Sequence[str], **resources: Any
+    ) -> None:
+        self.runs_per_job = runs_per_job
+        self.folder = submitit_folder
+        self.max_num_timeout = max_num_timeout
+        plain = {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in resources.items()}
+        self.resources = {**plain, "setup": [*_SETUP, *setup]}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        try:
+            from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as OneRun
+        except ModuleNotFoundError as error:
+            raise HydraException("hydra/launcher=slurm needs submitit: pip install 'initbench[slurm]'") from error
+        if not isinstance(self.runs_per_job, int) or self.runs_per_job < 1:
+            wanted = "must be a whole number of at least 1"
+            raise HydraException(f"hydra.launcher.runs_per_job {wanted}, got {self.runs_per_job!r}")
+        self.config = config
+        self.one_run = OneRun()
+        self.one_run.setup(hydra_context=hydra_context, task_function=task_function, config=config)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Submit the runs and wait for all of them; a run that was lost with its job returns as failed."""
+        runs = [(n, [*overrides, *self._absolute()]) for n, overrides in enumerate(job_overrides, initial_job_idx)]
+        returned: dict[int, JobReturn] = {}
+        waiting = runs
+        while waiting:
+            jobs = self._submit(waiting)
+            waiting = []
+            for job, its_runs in jobs:
+                job.wait()
+                found, not_begun = _gather(job, its_runs)
+                returned |= found
+                waiting += not_begun
+        return [returned[number] for number, _ in runs]
+
+    def _absolute(self) -> list[str]:
+        """Nodes may start anywhere: the folders, as seen from here."""
+        quoted = {key: str(Path(self.config[key]).absolute()).replace("'", "\\'") for key in ("runs_dir", "data_dir")}
+        return [f"{key}='{path}'" for key, path in quoted.items()]
+
+    def _submit(self, runs: list[Run]) -> list[tuple["Job[None]", list[Run]]]:
+        import submitit
+        from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+
+        from initbench.console import console
+
+        # submitit's names of what other schedulers have too; the others are SLURM's own.
+        shared = {field.name for field in fields(BaseQueueConf)}
+        parameters = {key if key in shared else f"slurm_{key}": value for key, value in self.resources.items()}
+        batches = _batches(runs, self.runs_per_job)
+        jobs: list[Job[None]] = []
+        try:
+            executor = submitit.AutoExecutor(
+                folder=self.folder, cluster="slurm", slurm_max_num_timeout=self.max_num_timeout
+            )
+            executor.update_parameters(**parameters)
+            for array in _batches(batches, _LONGEST_ARRAY):
+                jobs += executor.map_array(self, array, repeat(Singleton.get_state()))
+        except (RuntimeError, AssertionError, NameError, TypeError, ValueError) as error:  # sbatch or submitit refuses
+            raise HydraException(f"SLURM: {error}") from error
+        arrays = " ".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
+        console.print(
+            f"SLURM jobs: {len(jobs)}, for {len(runs)} runs. They go on without this process; to end them: "
+            f"scancel {arrays}. Their logs: {executor.folder}",
+            soft_wrap=True,
+        )
+        return list(zip(jobs, batches, strict=True))
+
+    def __call__(self, runs: list[Run], singletons: dict[type, Singleton]) -> None:
+        """On the node: the runs of one job. What each returns goes to a file, as the job may be killed at the next."""
+        from submitit import JobEnvironment
+        from submitit.core.utils import UncompletedJobError
+
+        from initbench.record.store import atomic_write
+
+        _shield_children()
+        paths = JobEnvironment().paths
+        for number, overrides in runs:
+            file = _file(paths, number)
+            if file.exists() and file.read_bytes():
+                continue  # before the job was queued again
+            file.touch()
+            result = self.one_run(overrides, "hydra.sweep.dir", number, paths.job_id, singletons)
+            value = result._return_value
+            if isinstance(value, UncompletedJobError):
+                raise value  # submitit's own: the time limit was reached max_num_timeout times
+            if isinstance(value, Exception):
+                value = RuntimeError("".join(traceback.format_exception(value)))  # not every exception can be pickled
+            atomic_write(file, pickle.dumps(_return(overrides, result.status, value)))
+
+    def checkpoint(self, *arguments: Any) -> "DelayedSubmission":
+        """What submitit queues again after a time limit or a preemption: the same runs."""
+        from submitit.core.utils import DelayedSubmission
+
+        return DelayedSubmission(self, *arguments)
+
+
+def _shield_children() -> None:
+    """Let SIGUSR2 reach this process alone.
+
+    SLURM sends it to every process of the job, and those that a run starts (ranks, loaders, wandb's service) would die
+    of it. They inherit that it is blocked, so a thread takes it and has the main thread run its handler.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+
+    def pass_on() -> None:
+        while True:
+            signal.sigwait({signal.SIGUSR2})
+            _thread.interrupt_main(signal.SIGUSR2)
+
+    threading.Thread(target=pass_on, daemon=True).start()
+
+
+def _gather(job: "Job[None]", runs: list[Run]) -> tuple[dict[int, JobReturn], list[Run]]:
+    """What the runs of an ended job returned, and those that it had not begun when it was killed."""
+    from initbench.console import errors
+
+    files = {number: _file(job.paths, number) for number, _ in runs}
+    contents = {number: file.read_bytes() for number, file in files.items() if file.exists()}
+    found: dict[int, JobReturn] = {number: pickle.loads(content) for number, content in contents.items() if content}
+    if len(found) == len(runs):
+        return found, []
+    reason = _reason(job)
+    errors.print(f"SLURM job {job.job_id} ended early: {reason}; its log: {job.paths.stderr}", soft_wrap=True)
+    # A job that began no run would not do better a second time; one that was cancelled is not wanted.
+    goes_on = contents and not reason.startswith("CANCELLED")
+    not_begun = [run for run in runs if run[0] not in contents] if goes_on else []
+    for number, overrides in runs:
+        if number not in found and (number, overrides) not in not_begun:
+            lost = RuntimeError(f"lost with SLURM job {job.job_id}: {reason}")
+            found[number] = _return(overrides, JobStatus.FAILED, lost)
+    return found, not_begun
+
+
+def _reason(job: "Job[None]") -> str:
+    """Why a job ended without the results of its runs: its exception, or SLURM's word (OUT_OF_MEMORY, NODE_FAIL …)."""
+    from submitit.core.utils import pickle_load
+
+    if not job.paths.result_pickle.exists():
+        return job.state
+    _, trace = pickle_load(job.paths.result_pickle)
+    return str(trace).strip().rpartition("\n")[2]
+
+
+def _return(overrides: list[str], status: JobStatus, value: Any) -> JobReturn:
+    """Without the config, which is large and can be composed again."""
+    result = JobReturn(overrides=overrides, status=status)
+    result.return_value = value
+    return result
+
+
+def _file(paths: "JobPaths", number: int) -> Path:
+    """Empty while the run is going on, then its JobReturn."""
+    return Path(paths.folder, f"{paths.job_id}_run{number}.pkl")
+
+
+def _batches(items: Sequence[Item], size: int) -> list[list[Item]]:
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]

@@ -1,0 +1,71 @@
+"""`python -m initbench.status runs/STUDY`: how far a sweep is that runs elsewhere. It reads records only."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from initbench.console import console
+from initbench.errors import nearest
+from initbench.status.study import Study
+from initbench.status.summary import summarize
+from initbench.status.view import overview
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m initbench.status",
+        description="How far a study is: a table a setting, what is running, why runs failed, how long it may take.",
+    )
+    parser.add_argument("study", type=Path, metavar="runs/STUDY", help="the folder that holds the runs' folders")
+    parser.add_argument("--watch", action="store_true", help="keep looking until all planned runs are over, or Ctrl-C")
+    asked = parser.parse_args(arguments)
+    study = Study(asked.study)
+    if study.plan() is None and not study.stamps():
+        raise ValueError(_no_study(asked.study))
+    if asked.watch:
+        watch(asked.study)
+    now = time.time()
+    console.print(overview(summarize(study.read(), now), now, console.width))
+
+
+def watch(folder: Path) -> None:
+    """Until all that was planned is over, or Ctrl-C."""
+    from initbench.sweep.live import Live
+
+    live = Live(folder, ours=False)
+    live.start()
+    try:
+        while not live.all_over.wait(1):
+            pass
+    except KeyboardInterrupt:
+        pass  # enough seen
+    finally:
+        live.stop()
+
+
+def _no_study(folder: Path) -> str:
+    here = studies(folder) if folder.is_dir() else []
+    if here:
+        return f"{folder} holds studies, not runs; name one of them: {', '.join(here)}"
+    there = sorted({*studies(folder.parent), *studies(Path("runs"))})
+    found = f" There are: {', '.join(there)}" if there else ""
+    return f"there is no study {str(folder)!r}.{nearest(str(folder), there)}{found}"
+
+
+def studies(runs_dir: Path) -> list[str]:
+    """The folders under `runs_dir` that hold runs, or are about to."""
+    found = {
+        path.parent.parent for pattern in ("*/*/record.json", "*/.sweep/plan.json") for path in runs_dir.glob(pattern)
+    }
+    return sorted(map(str, found))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except ValueError as error:
+        print(f"initbench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

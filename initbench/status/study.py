@@ -1,0 +1,126 @@
+"""A study as its folder has it: every record, read again only where its file has changed."""
+
+import json
+import os
+import platform
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from initbench.record.lock import is_held
+from initbench.status.run import Run, from_record
+
+DIED = "its process died"
+
+_Stamp = tuple[int, int]  # of a file that is replaced as a whole: when (ns), and its inode
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the latest sweep of a study set out to run, by the names of folders."""
+
+    runs: frozenset[str]
+    force: bool  # also what is finished already
+    written: int  # ns since the epoch
+    abandoned: bool  # the process that made it is known to have ended
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    runs: list[Run]
+    unreadable: list[str]  # names of folders
+    plan: Plan | None
+
+
+class Study:
+    """One folder, to be read as often as one likes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read_so_far: dict[str, tuple[_Stamp, Run | None]] = {}
+
+    def stamps(self) -> dict[str, _Stamp]:
+        """What there is: for the name of each run's folder what changes with its record."""
+        try:
+            with os.scandir(self.folder) as entries:
+                names = [entry.name for entry in entries if not entry.name.startswith(".")]
+        except OSError:
+            return {}
+        stamps = ((name, self._stamp(name)) for name in names)
+        return {name: stamp for name, stamp in stamps if stamp is not None}
+
+    def read(self) -> Snapshot:
+        """All runs as they are now. One whose record says running, but which nobody is at, was interrupted."""
+        self._read_so_far = {name: (stamp, self._run(name, stamp)) for name, stamp in self.stamps().items()}
+        runs = [run for _, run in self._read_so_far.values() if run is not None]
+        return Snapshot(
+            runs=[self._watched(run) if run.status == "running" else run for run in runs],
+            unreadable=sorted(name for name, (_, run) in self._read_so_far.items() if run is None),
+            plan=self.plan(),
+        )
+
+    def plan(self) -> Plan | None:
+        """The latest sweep's, None where none left a plan that can be read."""
+        path = self.folder / ".sweep" / "plan.json"
+        try:
+            written = path.stat().st_mtime_ns
+            content = json.loads(path.read_bytes())
+            abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
+            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _stamp(self, name: str) -> _Stamp | None:
+        try:
+            status = os.stat(f"{self.folder}/{name}/record.json")  # noqa: PTH116 - thousands of them, each second
+        except OSError:
+            return None  # not the folder of a run, or of one that has not begun
+        return status.st_mtime_ns, status.st_ino
+
+    def _run(self, name: str, stamp: _Stamp) -> Run | None:
+        known = self._read_so_far.get(name)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        try:
+            content = (self.folder / name / "record.json").read_bytes()
+            return from_record(json.loads(content), name, written=stamp[0])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _watched(self, run: Run) -> Run:
+        """A run whose record says running: how far it is, or what has become of it."""
+        folder = self.folder / run.folder
+        try:
+            held = is_held(folder)
+        except OSError:
+            held = True  # a folder of somebody else's, where we may not ask
+        if held:
+            largest = _largest(folder / "history.parquet")
+            return replace(run, step=largest.get("step"), best=largest.get("val/accuracy"))
+        stamp = self._stamp(run.folder)  # it may have ended between the two looks
+        latest = (self._run(run.folder, stamp) if stamp else None) or run
+        return replace(latest, status="interrupted", reason=DIED) if latest.status == "running" else latest
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
+
+
+def _largest(history: Path) -> dict[str, float]:
+    """The largest value of each column, from the footer alone: of the steps it is the latest."""
+    # Here and not above: it costs as much as thousands of records, and only runs that are under way have a use for it.
+    from pyarrow import ArrowException
+    from pyarrow.parquet import read_metadata
+
+    try:
+        group = read_metadata(history).row_group(0)
+    except (OSError, ArrowException):
+        return {}  # nothing was logged yet
+    columns = [group.column(index) for index in range(group.num_columns)]
+    known = [column for column in columns if column.statistics is not None and column.statistics.has_min_max]
+    return {column.path_in_schema: column.statistics.max for column in known}

@@ -1,0 +1,176 @@
+"""What a study's runs come to: a row an initializer, totals, what is running, and when it may end."""
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from initbench.record.store import COMPLETE
+from initbench.status.run import Run
+from initbench.status.study import Plan, Snapshot
+
+WAITING = "waiting"
+_OVER = (*COMPLETE, "refused", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The runs of an initializer in a setting."""
+
+    init: str
+    counts: Counter[str]  # of each status
+    median: float | None  # over finished runs, of the best validation accuracy
+    best: float | None  # of finished and running runs
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    title: str
+    rows: list[Row]  # best first
+    latest: int  # when a record of it was written last
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Runs that failed, or were refused, for one reason."""
+
+    status: str
+    reason: str
+    folders: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """When what is running and waiting may be over."""
+
+    at_once: int
+    seconds_each: float | None  # None where no run of one of the kinds is complete
+    seconds_left: float | None  # None too where nothing is running, or nothing says what is to come
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    runs: list[Run]
+    counts: Counter[str]  # of each status, among them those that wait
+    planned: int | None  # how many runs the latest sweep set out to run, where that is known
+    over: int  # how many of them, or of all runs, will not go on
+    settings: list[Setting]  # the one that ran last at the end
+    running: list[Run]  # the oldest first
+    troubles: list[Trouble]  # the most frequent first
+    unreadable: list[str]  # names of folders
+    estimate: Estimate
+    abandoned: bool  # runs are waiting, but for nobody: the process that planned them has ended, and nothing is running
+
+
+def summarize(snapshot: Snapshot, now: float, at_once: int = 0) -> Summary:
+    """`now` in seconds since the epoch; `at_once` where more runs than now are known to run at the same time."""
+    plan = snapshot.plan
+    runs = [_awaited(run, plan) for run in snapshot.runs]
+    counts = Counter(run.status for run in runs)
+    absent = plan.runs - {run.folder for run in runs} if plan else frozenset()
+    counts[WAITING] += len(absent)
+    running = sorted((run for run in runs if run.status == "running"), key=lambda run: run.since or now)
+    over = [run for run in runs if run.status in _OVER and (plan is None or run.folder in plan.runs)]
+    waiting = [*absent, *(run.folder for run in runs if run.status == WAITING)]
+    return Summary(
+        runs=runs,
+        counts=counts,
+        planned=len(plan.runs) if plan else None,
+        over=len(over),
+        settings=_settings(runs),
+        running=running,
+        troubles=_troubles(runs),
+        unreadable=snapshot.unreadable,
+        estimate=estimate(runs, running, waiting if plan else None, now, max(at_once, len(running))),
+        abandoned=plan is not None and plan.abandoned and bool(waiting) and not running,
+    )
+
+
+def _awaited(run: Run, plan: Plan | None) -> Run:
+    """The same, with status `waiting` where the latest sweep is yet to repeat what an earlier one left."""
+    if plan is None or plan.abandoned or run.folder not in plan.runs or run.written >= plan.written:
+        return run
+    done = run.status == "running" or (run.status in COMPLETE and not plan.force)
+    return run if done else replace(run, status=WAITING)
+
+
+def estimate(
+    runs: Iterable[Run], running: Sequence[Run], waiting: Sequence[str] | None, now: float, at_once: int
+) -> Estimate:
+    """From the mean duration of complete runs of the same model, data and, if there are any, initializer.
+
+    The mean, not the median: durations are known to the second, and it is their sum that has to be waited for.
+    """
+    by_label: dict[str, list[float]] = defaultdict(list)
+    by_kind: dict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        if run.status in COMPLETE and run.seconds is not None:
+            by_label[_label(run.folder)].append(run.seconds)
+            by_kind[run.kind].append(run.seconds)
+    labels = {label: statistics.fmean(seconds) for label, seconds in by_label.items()}
+    kinds = {kind: statistics.fmean(seconds) for kind, seconds in by_kind.items()}
+
+    def expected(folder: str) -> float:
+        return labels.get(_label(folder)) or next((kinds[kind] for kind in kinds if folder.startswith(kind)), math.nan)
+
+    to_come = [expected(folder) for folder in waiting or ()]
+    each = [*(expected(run.folder) for run in running), *to_come]
+    seconds_each = statistics.fmean(each) if each else math.nan
+    if math.isnan(seconds_each):
+        return Estimate(at_once, None, None)
+    if waiting is None or not at_once:
+        return Estimate(at_once, seconds_each, None)
+    left = [_left(run, expected(run.folder), now) for run in running]
+    return Estimate(at_once, seconds_each, max(math.fsum(left + to_come) / at_once, *left, 0.0))
+
+
+def _left(run: Run, seconds: float, now: float) -> float:
+    if run.step is not None and run.total_steps:
+        return seconds * max(0.0, 1 - run.step / run.total_steps)
+    return max(0.0, seconds - (now - run.since)) if run.since is not None else seconds
+
+
+def _label(folder: str) -> str:
+    """All of a folder's name before the seed: model, data and initializer."""
+    return folder.rpartition("-seed")[0]
+
+
+def _settings(runs: Iterable[Run]) -> list[Setting]:
+    grouped: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        grouped[run.setting].append(run)
+    settings = []
+    for members in grouped.values():
+        steps = max((run.total_steps for run in members if run.total_steps), default=None)
+        title = members[0].title + (f", {steps:.0f} steps" if steps else "")
+        rows: dict[str, list[Run]] = defaultdict(list)
+        for run in members:
+            rows[run.init].append(run)
+        latest = max(run.written for run in members)
+        settings.append(Setting(title, sorted((_row(*row) for row in rows.items()), key=_merit), latest))
+    return sorted(settings, key=lambda setting: setting.latest)
+
+
+def _row(init: str, runs: list[Run]) -> Row:
+    finished = [run.best for run in runs if run.status == "finished" and run.best is not None]
+    running = [run.best for run in runs if run.status == "running" and run.best is not None]
+    return Row(
+        init=init,
+        counts=Counter(run.status for run in runs),
+        median=statistics.median(finished) if finished else None,
+        best=max(finished + running, default=None),
+    )
+
+
+def _merit(row: Row) -> tuple[float, float, str]:
+    return -(row.median if row.median is not None else -1.0), -(row.best if row.best is not None else -1.0), row.init
+
+
+def _troubles(runs: Iterable[Run]) -> list[Trouble]:
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for run in runs:
+        if run.status in ("failed", "refused"):
+            found[run.status, run.reason or "no reason given"].append(run.folder)
+    troubles = [Trouble(status, reason, folders) for (status, reason), folders in found.items()]
+    return sorted(troubles, key=lambda trouble: -len(trouble.folders))

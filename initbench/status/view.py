@@ -1,0 +1,182 @@
+"""How a study's summary looks in a terminal, and the line of a run that has ended."""
+
+import platform
+from datetime import datetime
+
+from rich.console import Console, Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from initbench.status.run import Run
+from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
+
+STYLES = {
+    "finished": "green",
+    "running": "cyan",
+    "diverged": "yellow",
+    "interrupted": "yellow",
+    "refused": "yellow",
+    "failed": "red",
+    WAITING: "dim",
+}
+_MOST_RUNNING = 8
+_MOST_TROUBLES = 10
+_NARROWEST_INIT = 14  # with its frame
+_TABLE_LINES = 5  # title, head and rules
+
+
+def line(run: Run) -> str:
+    """`lenet-mnist-orthogonal-seed0  finished  test accuracy 0.9876  3.2 s`, with rich's markup."""
+    facts = [f"[{STYLES.get(run.status, 'none')}]{escape(run.status)}[/]"]
+    if run.test is not None:
+        facts.append(f"test accuracy {run.test:.4f}")
+    if run.seconds_train is not None:
+        facts.append(f"{run.seconds_train:.1f} s")
+    if run.reason:
+        facts.append(escape(run.reason))
+    return f"{escape(run.name)}  {'  '.join(facts)}"
+
+
+def overview(summary: Summary, now: float, width: int) -> Group:
+    """A table a setting, why runs failed, what is running, and the totals."""
+    parts: list[RenderableType] = [_table(setting, setting.rows, width) for setting in summary.settings]
+    if summary.troubles:
+        parts.append(_troubles(summary.troubles))
+    if summary.running:
+        parts.append(_running(summary.running, now))
+    return Group(*parts, *totals(summary))
+
+
+def glance(summary: Summary, now: float, console: Console) -> Group:
+    """As much of it as the terminal is high: totals first, then what is running, then the settings that ran last."""
+    end: list[RenderableType] = list(totals(summary))
+    room = console.height - _lines(console, *end)
+    running = summary.running[: max(0, min(_MOST_RUNNING, room // 3))]
+    if running:
+        end.insert(0, _running(running, now))
+    room = console.height - _lines(console, *end) - 1  # for what is left out
+    tables: list[RenderableType] = []
+    left_out = 0
+    for setting in reversed(summary.settings):
+        shown = setting.rows[: max(0, room - _TABLE_LINES)]
+        left_out += len(setting.rows) - len(shown)
+        room -= _TABLE_LINES + len(shown)
+        if shown:
+            tables.insert(0, _table(setting, shown, console.width))
+    more = [Text(f"and {left_out} rows more", style="dim")] if left_out else []
+    return Group(*tables, *more, *end)
+
+
+def _lines(console: Console, *parts: RenderableType) -> int:
+    return len(console.render_lines(Group(*parts)))
+
+
+def totals(summary: Summary) -> list[Text]:
+    """How many runs there are of each status; when they may be over; what could not be read."""
+    counts = summary.counts
+    known = [*STYLES, *sorted(set(counts) - set(STYLES))]
+    each = [Text(f"{counts[status]} {status}", STYLES.get(status, "")) for status in known if counts[status]]
+    lines = [Text(f"{counts.total()} runs: ") + Text(", ").join(each) if each else Text("no run has begun")]
+    if summary.planned not in (None, counts.total()):
+        lines[0] += Text(f"; of the latest sweep {summary.over} of {summary.planned} are over")
+    if counts["running"] or counts[WAITING]:
+        lines.append(_time_left(summary))
+    if summary.abandoned:
+        lines.append(Text("the sweep that was to run what is waiting has ended; the same command goes on"))
+    if summary.unreadable:
+        count, first = len(summary.unreadable), summary.unreadable[0]
+        lines.append(Text(f"{count} record.json could not be read: {first}" + (", ..." if count > 1 else ""), "yellow"))
+    return lines
+
+
+def _time_left(summary: Summary) -> Text:
+    estimate = summary.estimate
+    if estimate.seconds_each is None:
+        return Text("time left: - (no run of this kind is complete)")
+    each = duration(estimate.seconds_each)
+    if not estimate.at_once:
+        return Text(f"time left: - (nothing is running; a run takes about {each})")
+    a_minute = 60 * estimate.at_once / max(estimate.seconds_each, 0.1)
+    rate = f"{a_minute:.0f}" if a_minute >= 10 else f"{a_minute:.2g}"
+    unplanned = "how many are to come is not known"
+    left = unplanned if estimate.seconds_left is None else f"about {duration(estimate.seconds_left)} left"
+    return Text(f"{estimate.at_once} at once, about {each} each, {rate} a minute: {left}")
+
+
+def _table(setting: Setting, rows: list[Row], width: int) -> Group:
+    """A row an initializer; a column for each status that runs of this setting have, as far as `width` allows."""
+    # Not for those that wait: of most of them only the folder's name is known.
+    found = [status for status in STYLES if status != WAITING and any(row.counts[status] for row in setting.rows)]
+    heads = ["val median", "best", *found]
+    for spare in ("interrupted", "refused", "running"):  # the totals have them too
+        if sum(max(6, len(head)) + 3 for head in heads) + _NARROWEST_INIT > width and spare in heads:
+            heads.remove(spare)
+    table = Table()
+    table.add_column("init")  # gives way to the others
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        counts = (str(row.counts[status] or "") for status in heads[2:])
+        table.add_row(_cut(row.init), _accuracy(row.median), _accuracy(row.best), *counts)
+    return Group(_cut(setting.title, "table.title"), table)
+
+
+def _running(runs: list[Run], now: float) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    for _ in range(3):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_row("[cyan]running[/]", "[dim]since[/]", "[dim]for[/]", "[dim]step[/]")
+    for run in runs:
+        since, so_far = (clock(run.since, now), duration(now - run.since)) if run.since is not None else ("-", "-")
+        steps = f"{run.step:.0f}" if run.step is not None else "-"
+        if run.total_steps:
+            steps += f" of {run.total_steps:.0f}"
+        elsewhere = f"on {escape(run.host)}" if run.host not in (None, platform.node()) else ""
+        table.add_row(_cut(run.name), since, so_far, steps, elsewhere)
+    return table
+
+
+def _troubles(troubles: list[Trouble]) -> Group:
+    """Why runs failed or were refused, each reason once, with the folder that tells more."""
+    lines = []
+    for trouble in troubles[:_MOST_TROUBLES]:
+        count, style = len(trouble.folders), STYLES[trouble.status]
+        head = Text(f"{count} {trouble.status}: ", style)
+        lines += [head + Text(trouble.reason), Text(f"  {trouble.folders[0]}" + (" ..." if count > 1 else ""), "dim")]
+    left_out = len(troubles) - _MOST_TROUBLES
+    if left_out > 0:
+        lines.append(Text(f"and {left_out} reasons more", "dim"))
+    lines.append(Text("record.json in these folders has all of it", "dim"))
+    return Group(*lines)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {whole:02} s" if minutes else f"{whole} s"
+
+
+def clock(time: float, now: float) -> str:
+    """The time of day here, with the date if that is not today's."""
+    here = datetime.fromtimestamp(time)
+    today = here.date() == datetime.fromtimestamp(now).date()
+    return f"{here:%H:%M:%S}" if today else f"{here:%d %b %H:%M}"
+
+
+def _accuracy(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _cut(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,81 @@
+"""From the grid of a sweep to what is launched: the plan said, written down, or only printed."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from initbench.console import console
+from initbench.record.store import atomic_write, now
+from initbench.sweep.plan import Job, plan, seconds_left
+
+# What becomes of a job with a record of this status.
+_NEXT = {
+    None: "new",
+    "finished": "done",
+    "diverged": "done: diverged",
+    "interrupted": "goes on from its checkpoint",
+    "running": "goes on, or is being run by another process",
+    "failed": "failed: once more",
+    "refused": "refused: once more",
+}
+
+
+def dispatch(
+    loader: ConfigLoader, master: DictConfig, batches: Sequence[Sequence[list[str]]]
+) -> Iterator[list[list[str]]]:
+    """Yield, batch by batch, the overrides of the runs to do. With dry_run=true print the plan, and yield nothing."""
+    jobs = plan(loader, master, [job for batch in batches for job in batch])
+    if master.dry_run:
+        _print(jobs, force=master.force)
+        return
+    # A finished run has a table to show, or no diagnostics to say so.
+    all_of_them = master.force or master.print_init or OmegaConf.select(master, "diagnostics.name") != "none"
+    todo = [job for job in jobs if all_of_them or not job.is_complete]
+    if len(todo) < len(jobs):
+        console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
+    _write(Path(master.runs_dir) / str(master.study), jobs)
+    wanted = {id(job.overrides) for job in todo}
+    for batch in batches:
+        if left := [overrides for overrides in batch if id(overrides) in wanted]:
+            yield left
+
+
+def _write(study: Path, jobs: Sequence[Job]) -> None:
+    """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting."""
+    content = {
+        "runs": [job.folder.name for job in jobs],
+        "started_at": now(),
+        "pid": os.getpid(),
+        "host": platform.node(),
+    }
+    atomic_write(study / ".sweep" / "plan.json", json.dumps(content).encode())
+
+
+def _print(jobs: Sequence[Job], force: bool) -> None:
+    table = Table(box=SIMPLE_HEAD, title="What would run", title_justify="left")
+    table.add_column("run", no_wrap=True)
+    table.add_column("state")
+    for job in jobs:
+        table.add_row(escape(job.folder.name), "once more" if force and job.status else _NEXT[job.status])
+    console.print(table)
+    todo = [job for job in jobs if force or not job.is_complete]
+    seconds = seconds_left(jobs)
+    if force or seconds is None:
+        estimate = "no finished run of the same kind says how long that takes"
+    else:
+        estimate = f"about {_duration(seconds)} one after the other, as long as finished runs of the same kind took"
+    console.print(f"{len(jobs)} runs, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,101 @@
+"""What a sweep has to do: its runs, and which of them have a record already."""
+
+import hashlib
+import json
+import os
+import re
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig
+
+from initbench import __version__
+from initbench.record import signature
+from initbench.record.store import COMPLETE, Store, atomic_write, read_record
+from initbench.sweep.resolve import resolve
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep, and what its record says: a status and, if it has finished, how long that took."""
+
+    overrides: Sequence[str]
+    folder: Path
+    setting: str
+    status: str | None
+    seconds: float | None  # of initializer and training
+
+    @property
+    def is_complete(self) -> bool:
+        return self.status in COMPLETE
+
+
+def plan(loader: ConfigLoader, master: DictConfig, overrides: Iterable[Sequence[str]]) -> list[Job]:
+    """The jobs of a sweep in its order, each once however often it was asked for.
+
+    Which overrides make which run is remembered in the study's folder, until a file of the config changes:
+    composing five thousand configs takes minutes, reading as many records a second.
+    Raises Hydra's and OmegaConf's errors for overrides that no config comes of.
+    """
+    study = Path(master.runs_dir) / str(master.study)
+    memory = study / ".sweep" / "signatures.json"
+    inputs = _inputs(loader)
+    known = _remembered(memory, inputs)
+    jobs: dict[Path, Job] = {}
+    before = len(known)
+    for job in overrides:
+        lines = "\n".join(job)
+        if lines not in known:
+            config = loader.load_sweep_config(master, list(job))
+            store = Store(resolve(config, config.hydra))
+            known[lines] = [store.folder.name, signature.setting(store.config)]
+        name, setting = known[lines]
+        folder = study / name
+        if folder not in jobs:
+            record = read_record(folder) or {}
+            status = record.get("status")
+            seconds = record["seconds_init"] + record["seconds_train"] if status == "finished" else None
+            jobs[folder] = Job(job, folder, setting, status, seconds)
+    if len(known) > before and not master.dry_run:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(memory, json.dumps({"inputs": inputs, "runs": known}).encode())
+    return list(jobs.values())
+
+
+def seconds_left(jobs: Sequence[Job]) -> float | None:
+    """Of the jobs to do, one after the other: each as long as the finished ones of its kind took (median).
+
+    None where a kind has no finished run. A kind is a setting: the same model, data, optimizer and budget.
+    """
+    taken: dict[str, list[float]] = {}
+    for job in jobs:
+        if job.seconds is not None:
+            taken.setdefault(job.setting, []).append(job.seconds)
+    todo = [job.setting for job in jobs if not job.is_complete]
+    if not all(setting in taken for setting in todo):
+        return None
+    return sum(statistics.median(taken[setting]) for setting in todo)
+
+
+def _inputs(loader: ConfigLoader) -> str:
+    """A digest of all that decides, beside the overrides, which run a job is."""
+    parts: list[object] = [__version__, Path(signature.__file__).read_bytes()]
+    for source in loader.get_search_path().get_path():
+        folder = Path(str(source.path).removeprefix("file://"))
+        for path in sorted(folder.rglob("*.yaml")) if folder.is_dir() else []:
+            text = path.read_text()
+            parts += [str(path), text]
+            parts += [os.environ.get(name) for name in re.findall(r"oc\.env:\s*(\w+)", text)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _remembered(memory: Path, inputs: str) -> dict[str, list[str]]:
+    try:
+        content = json.loads(memory.read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    runs: dict[str, list[str]] = content["runs"] if content["inputs"] == inputs else {}
+    return runs

@@ -1,0 +1,32 @@
+"""From what Hydra composed to the plain config that a run is made of."""
+
+from collections.abc import Collection
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from initbench.record.signature import shared_init
+
+
+def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
+    """The config as plain values, with the names of options where a user's own YAML has none.
+
+    `hydra` is the hydra node of the same job, whether it is still part of `config` or not.
+    """
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    resolved: dict[str, Any] = OmegaConf.to_container(own, resolve=True)  # type: ignore[assignment]  # of a mapping
+    resolved["study"] = str(resolved["study"])
+    for group, choice in hydra.runtime.choices.items():
+        if isinstance(resolved.get(group), dict):
+            resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
+    _own_function(resolved, hydra.overrides.task)
+    return resolved
+
+
+def _own_function(resolved: dict[str, Any], overrides: Collection[str]) -> None:
+    """`init._target_=my.module.fn` puts another function in an option's place: drop what was meant for the old one."""
+    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
+    if "init._target_" in typed:
+        init = resolved["init"]
+        kept = {key for key in init if key in shared_init() or any(f"init.{key}" in name for name in typed)}
+        resolved["init"] = {"name": init["_target_"], **{key: init[key] for key in init if key in kept}}

@@ -1,0 +1,142 @@
+"""Cost of a launcher: one sweep of short runs through `local`, and through Hydra's submitit_local and joblib launchers.
+
+    python scripts/bench_launchers.py                     # 64 runs, two at a time, three rounds
+
+Every run trains an MLP on mnist_mini for a few steps on one thread. The launchers take turns, round by round, each
+sweep in a program of its own, so that a machine whose speed drifts does not decide; figures are medians over rounds.
+submitit_local starts all its processes at once, so it gets its jobs in batches of as many as there are slots.
+
+A callback of Hydra's notes in each process when a job starts and ends. In a process that has run a job before, from
+one job's end to the next one's is the wall time of a run; it falls into training (`seconds_init` and `seconds_train`
+of the record), the rest of the run (data, model, validation, test, record), and between runs: Hydra and the launcher.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from initbench.record.provenance import provenance
+
+SCRIPTS = Path(__file__).resolve().parent
+PARTS = ("training", "rest of the run", "between runs")
+
+
+class Clock(Callback):
+    """Writes a line a job to <runs_dir>/clock/<process>: the run's seed, start and end."""
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        self.started = time.monotonic()
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        job = {"seed": config.seed, "started": self.started, "ended": time.monotonic()}
+        folder = Path(config.runs_dir) / "clock"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / str(os.getpid())).open("a") as file:
+            file.write(json.dumps(job) + "\n")
+
+
+def launchers(slots: int) -> dict[str, list[str]]:
+    """The overrides that choose each launcher; one that is not installed is left out, with a line."""
+    chosen = {"local": [f"hydra.launcher.slots={slots}"]}
+    if installed("joblib"):
+        chosen["joblib"] = [f"hydra.launcher.n_jobs={slots}"]
+    if installed("submitit"):
+        chosen["submitit_local"] = ["hydra/sweeper=basic", f"hydra.sweeper.max_batch_size={slots}"]
+    return chosen
+
+
+def installed(name: str) -> bool:
+    found = importlib.util.find_spec(f"hydra_plugins.hydra_{name}_launcher") is not None
+    if not found:
+        print(f"without {name}: hydra-{name}-launcher is not installed")
+    return found
+
+
+def sweep(name: str, overrides: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of one sweep, and for each run in a warm process the seconds of its PARTS."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            *(sys.executable, "-m", "initbench", "-m", f"hydra/launcher={name}", *overrides),
+            *("model=mlp", "data=mnist_mini", f"trainer.max_steps={arguments.steps}", "trainer.threads=1"),
+            *("trainer.accelerator=cpu", "logger=none", f"seed=range({arguments.runs})", f"runs_dir={folder}"),
+            "+hydra.callbacks.clock._target_=bench_launchers.Clock",
+        ]
+        paths = [str(SCRIPTS), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
+        started = time.monotonic()
+        subprocess.run(command, env=environment, check=True, capture_output=True)
+        seconds = time.monotonic() - started
+        return {"seconds": seconds, "warm": warm_runs(Path(folder), arguments.runs)}
+
+
+def warm_runs(folder: Path, expected: int) -> list[dict[str, float]]:
+    records = {record["seed"]: record for record in map(json_of, folder.rglob("record.json"))}
+    statuses = [record["status"] for record in records.values()]
+    assert statuses == ["finished"] * expected, statuses
+    found = []
+    for path in (folder / "clock").iterdir():
+        jobs = [json.loads(line) for line in path.read_text().splitlines()]
+        for before, job in pairwise(jobs):
+            record = records[job["seed"]]
+            training = record["seconds_init"] + record["seconds_train"]
+            rest = job["ended"] - job["started"] - training
+            found.append(dict(zip(PARTS, (training, rest, job["started"] - before["ended"]), strict=True)))
+    return found
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(path.read_text())
+    return record
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=64)
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=20, help="of training, in each run")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
+    arguments = parser.parse_args()
+    chosen = launchers(arguments.slots)
+    rounds = [
+        {name: sweep(name, overrides, arguments) for name, overrides in chosen.items()} for _ in range(arguments.rounds)
+    ]
+    machine = provenance()
+    show(rounds, arguments, machine)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"machine": machine, "rounds": rounds}, indent=1))
+
+
+def show(rounds: list[dict[str, Any]], arguments: argparse.Namespace, machine: dict[str, Any]) -> None:
+    title = f"{arguments.runs} runs of {arguments.steps} steps, {arguments.slots} at a time, 1 thread each"
+    caption = f"{machine['processor']}, {machine['cores']} cores; medians of {len(rounds)} rounds"
+    table = Table(title=title, caption=caption)
+    table.add_column("launcher", no_wrap=True)
+    for column in ("s / sweep", "ratio to local", *(f"{part}, ms" for part in PARTS)):
+        table.add_column(column, justify="right")
+    for name in rounds[0]:
+        seconds = statistics.median(results[name]["seconds"] for results in rounds)
+        ratio = statistics.median(results[name]["seconds"] / results["local"]["seconds"] for results in rounds)
+        warm = [run for results in rounds for run in results[name]["warm"]]
+        parts = [f"{1e3 * statistics.median(run[part] for run in warm):.0f}" if warm else "-" for part in PARTS]
+        table.add_row(name, f"{seconds:.1f}", f"{ratio:.2f}", *parts)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

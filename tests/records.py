@@ -1,0 +1,72 @@
+"""Records made by hand, as initbench.record.store writes them; tests/test_status.py compares them with a real one."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from initbench.record.store import atomic_write
+
+NOW = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC).timestamp()
+
+
+def iso(seconds_ago: float) -> str:
+    return datetime.fromtimestamp(NOW - seconds_ago, UTC).isoformat(timespec="seconds")
+
+
+def folder_name(init: str = "orthogonal", seed: int = 0, setting: str = "5e771a9000") -> str:
+    return f"lenet-mnist-{init}-seed{seed}-{abs(hash((init, seed, setting))) % 16**10:010x}"
+
+
+def record(
+    init: str = "orthogonal",
+    seed: int = 0,
+    status: str = "finished",
+    *,
+    setting: str = "5e771a9000",
+    ago: float = 100.0,
+    took: float | None = 10.0,
+    best: float | None = 0.9,
+    lr: float | None = 0.1,
+    **parts: Any,
+) -> dict[str, Any]:
+    """Of a run that started `ago` seconds before NOW and, unless it is running, ended after `took`."""
+    ended: dict[str, Any] = {} if status == "running" or took is None else {"finished_at": iso(ago - took)}
+    if status in ("finished", "diverged"):
+        ended |= {"reason": None, "results": {"val/best_accuracy": best}, "seconds_train": took, "total_steps": 100}
+    return {
+        "schema": 1,
+        "status": status,
+        "study": "study",
+        "name": f"lenet-mnist-{init}-seed{seed}",
+        "signature": folder_name(init, seed, setting)[-10:],
+        "setting": setting,
+        "init": init,
+        "seed": seed,
+        "attempt": 1,
+        "started_at": iso(ago),
+        "resumed_at": [],
+        **ended,
+        **parts,
+        "config": {
+            "model": {"name": "lenet"},
+            "data": {"name": "mnist"},
+            "optimizer": {"name": "sgd", **({} if lr is None else {"lr": lr})},
+        },
+    }
+
+
+def write(study: Path, *args: Any, **kwargs: Any) -> Path:
+    """Write `record(...)` into its folder, which is returned."""
+    made = record(*args, **kwargs)
+    folder = study / f"{made['name']}-{made['signature']}"
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / "record.json", json.dumps(made, indent=1).encode())
+    return folder
+
+
+def write_plan(study: Path, *folders: str, **parts: Any) -> None:
+    """The plan of a sweep, by a process of which nothing is known."""
+    plan = {"runs": list(folders), "started_at": iso(0), "pid": 1, "host": "elsewhere", **parts}
+    (study / ".sweep").mkdir(parents=True, exist_ok=True)
+    atomic_write(study / ".sweep" / "plan.json", json.dumps(plan).encode())

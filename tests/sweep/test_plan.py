@@ -1,0 +1,81 @@
+"""What a sweep would do, found from its overrides and the records that there are."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from initbench import CONF
+from initbench.record.store import write_record
+from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.plan import plan, seconds_left
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Any:
+    """A function from jobs to their plan, in a runs_dir of its own."""
+    path = create_config_search_path(str(CONF))
+    hydra = Hydra.create_main_hydra2(task_name="initbench", config_search_path=path)
+    master = hydra.compose_config("config", [f"runs_dir={tmp_path}/runs"], RunMode.MULTIRUN)
+    where = f"runs_dir={tmp_path}/runs"
+
+    def make(*jobs: list[str]) -> Any:
+        loader = CachingConfigLoader(hydra.config_loader)
+        return plan(loader, master, [[where, *job] for job in jobs])
+
+    yield make
+    GlobalHydra.instance().clear()
+
+
+def finish(job: Any, status: str = "finished", seconds: float = 3.0) -> None:
+    job.folder.mkdir(parents=True, exist_ok=True)
+    write_record(job.folder, {"status": status, "seconds_init": 1.0, "seconds_train": seconds})
+
+
+def test_what_has_a_record_is_known_and_what_is_the_same_run_is_one(planned: Any) -> None:
+    jobs = ["init=orthogonal", "seed=0"], ["init=lsuv", "seed=0"], ["init=orthogonal"], ["init=orthogonal", "seed=1"]
+    first = planned(*jobs)
+    assert [job.folder.name.rpartition("-")[0] for job in first] == [
+        "lenet-mnist_mini-orthogonal-seed0",
+        "lenet-mnist_mini-lsuv-seed0",
+        "lenet-mnist_mini-orthogonal-seed1",
+    ]
+    assert [job.status for job in first] == [None] * 3
+    for job, status in zip(first, ("finished", "diverged", "failed"), strict=True):
+        finish(job, status)
+    assert [(job.status, job.is_complete) for job in planned(*jobs)] == [
+        ("finished", True),
+        ("diverged", True),
+        ("failed", False),
+    ]
+
+
+def test_what_is_remembered_is_forgotten_when_a_file_of_the_config_changes(
+    planned: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ["init=orthogonal"]
+    (before,) = planned(job)
+    memory = tmp_path / "runs" / "main" / ".sweep" / "signatures.json"
+    content = json.loads(memory.read_text())
+    assert list(content["runs"].values()) == [[before.folder.name, before.setting]]
+    content["runs"] = {key: ["elsewhere", "x"] for key in content["runs"]}
+    memory.write_text(json.dumps(content))
+    assert planned(job)[0].folder.name == "elsewhere"  # it is used
+    memory.write_text(json.dumps({**content, "inputs": "other"}))
+    assert planned(job) == [before]
+    memory.write_text("torn")
+    assert planned(job) == [before]
+
+
+def test_the_estimate_is_made_from_runs_of_the_same_kind(planned: Any) -> None:
+    jobs = [["model=mlp", f"seed={seed}"] for seed in range(5)] + [["model=lenet", f"seed={seed}"] for seed in range(2)]
+    for job, seconds in zip(planned(*jobs), (1.0, 3.0, 11.0), strict=False):
+        finish(job, seconds=seconds)
+    assert seconds_left(planned(*jobs[:5])) == 2 * 4.0  # two to do, as long as the median
+    assert seconds_left(planned(*jobs)) is None  # nobody knows how long LeNet takes
+    assert seconds_left(planned(*jobs[:3])) == 0
