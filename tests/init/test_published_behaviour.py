@@ -190,6 +190,29 @@ def test_a_vanilla_cnn_is_an_isometry_with_delta_orthogonal_only() -> None:
         assert min(spread["orthogonal"], spread["kaiming_normal"]) > 1e4
 
 
+@pytest.mark.timeout(1200)  # three minutes on an idle core
+def test_only_delta_orthogonal_trains_a_deep_vanilla_cnn() -> None:
+    """Xiao et al. 2018, figure 4, at toy scale: 64 circular tanh convolutions of 4 channels.
+
+    Measured after 150 steps over five seeds: delta-orthogonal 0.65 to 0.71, orthogonal as a matrix 0.24 to 0.31,
+    Gaussian of the same variance 0.09 to 0.37. At 32 layers of 32 channels all three train.
+    """
+    inits = ("delta_orthogonal", "orthogonal", "lecun_normal")
+    models = [vanilla_cnn(init, seed) for init in inits for seed in SEEDS]
+    delta, orthogonal, gaussian = accuracies(models, steps=150, lr=0.01, every=150).view(3, -1)
+    assert delta.min() > 0.55
+    assert max(orthogonal.max(), gaussian.max()) < 0.45
+
+
+def vanilla_cnn(init: str, seed: int) -> nn.Module:
+    layers: list[nn.Module] = []
+    for channels_in, channels_out in pairwise([1, *[4] * 64]):
+        layers += [nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode="circular"), nn.Tanh()]
+    gain = {} if init == "lecun_normal" else {"gain": 1.0}
+    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(4 * 64, 10))
+    return initbench.initialize(model, init, seed=seed, **gain)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("width, published", [(2, 0.884), (3, 0.594), (4, 0.304)])
 def test_narrow_relu_networks_are_born_dead(width: int, published: float) -> None:
