@@ -4,6 +4,14 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
+class UserMistake(ValueError):  # noqa: N818 - it is the user's, not an error of the program
+    """A config that cannot be run. The message is for the user; nothing was trained or written."""
+
+
+class Unwritable(UserMistake):
+    """Nothing can be recorded, the disk being full or read-only: it ends a sweep, as no run of it would fare better."""
+
+
 def nearest(value: str, allowed: Iterable[str]) -> str:
     """`" Did you mean 'relu'?"` for `value="rellu"`, an empty string where nothing is close."""
     matches = get_close_matches(value, list(allowed), n=1, cutoff=0.6)

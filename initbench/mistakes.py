@@ -7,10 +7,6 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from initbench.errors import nearest
 
 
-class UserMistake(ValueError):  # noqa: N818 - it is the user's, not an error of the program
-    """A config that cannot be run. The message is for the user; nothing was trained or written."""
-
-
 def explain(error: Exception) -> str:
     """The message for a refused config: Hydra's own list of options, and what the user may have meant."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:

@@ -19,14 +19,15 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from initbench.errors import UserMistake
 from initbench.init import Batch as InitBatch
 from initbench.init import Initializer, Outcome, rows, weights_digest
 from initbench.meter import Meter
-from initbench.mistakes import UserMistake
 from initbench.optimizer import LearningRates
 
 _SAVED = ("initialized", "init_table", "init_numbers", "initial_weights", "seconds_init")
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
+Part = tuple[Tensor, Tensor, float]  # of a batch: images, labels, share of the batch's images
 
 
 class Classifier(L.LightningModule):
@@ -42,6 +43,7 @@ class Classifier(L.LightningModule):
         seed: int = 0,
         compile: bool = False,
         channels_last: bool = False,
+        micro_batches: int = 1,
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -52,6 +54,8 @@ class Classifier(L.LightningModule):
         self.make_scheduler = scheduler
         self.seed = seed
         self.compile_model = compile
+        self.micro_batches = micro_batches  # parts of a batch that are computed one after the other, to save memory
+        self._waiting: list[Part] = []  # of the training step under way
         self.initialized = False
         self.init_table: list[dict[str, Any]] = []
         self.init_numbers: dict[str, float] = {}  # what a method says of its cost and success
@@ -115,20 +119,40 @@ class Classifier(L.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._step(batch, "train")
+        """The loss; of a divided batch the share of its first part, to which `backward` adds the others."""
+        first, *self._waiting = self._parts(batch)
+        return self._share(first, "train")
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+        precision = self.trainer.strategy.precision_plugin
+        for part in self._waiting:  # one after the other, so that only one part's activations are alive
+            with precision.train_step_context():
+                loss = self._share(part, "train")
+            precision.pre_backward(loss, self).backward()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, "val")
+        for part in self._parts(batch):
+            self._share(part, "val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._step(batch, "test")
+        for part in self._parts(batch):
+            self._share(part, "test")
 
-    def _step(self, batch: Batch, stage: str) -> Tensor:
+    def _parts(self, batch: Batch) -> list[Part]:
         images, labels = batch
+        if self.micro_batches == 1:
+            return [(images, labels, 1.0)]
+        pairs = zip(images.chunk(self.micro_batches), labels.chunk(self.micro_batches), strict=True)
+        return [(*part, len(part[1]) / len(labels)) for part in pairs]
+
+    def _share(self, part: Part, stage: str) -> Tensor:
+        """What these images add to the mean loss of their batch."""
+        images, labels, share = part
         logits = self(images)
         loss = F.cross_entropy(logits, labels)
         self.meters[stage].update(loss, logits, labels)
-        return loss
+        return loss if share == 1 else loss * share
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer(

@@ -23,13 +23,14 @@ from initbench.callbacks.progress import ProgressBar
 from initbench.data import ImageDataModule
 from initbench.diagnostics.schedule import Schedule
 from initbench.distributed import spawn
+from initbench.errors import Unwritable, UserMistake
 from initbench.init import Initializer
 from initbench.instantiate import instantiate
-from initbench.mistakes import UserMistake
 from initbench.module import Classifier
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
 from initbench.record.lock import lock
+from initbench.record.log import logging_to
 from initbench.record.provenance import provenance
 from initbench.record.store import COMPLETE, Store, check_writable, now
 from initbench.stopping import Stopped
@@ -82,22 +83,53 @@ def _attempt(store: Store, before: dict[str, Any], processes: int, experiment: E
         "started_at": before["started_at"] if resumed else now(),
         "resumed_at": [*before.get("resumed_at", []), now()] if resumed else [],
     }
+    store.write("running", **started, provenance=provenance())
+    with logging_to(store.folder / "log.txt") as log:
+        log.info(f"attempt {started['attempt']} {'goes on' if resumed else 'begins'}")
+        try:
+            if processes > 1:
+                return spawn(train, processes, config, started)
+            return _train(config, started, experiment, log)
+        except Unwritable as lost:
+            log.error(str(lost))  # where the folder of the log has room
+            raise
+        except UserMistake as mistake:  # a logger's or an initializer's, which could not be found any earlier
+            store.write("refused", **started, finished_at=now(), reason=str(mistake))
+            raise
+        except BaseException as error:  # a user's function may also exit
+            end = {**started, "finished_at": now(), "provenance": provenance()}
+            if isinstance(error, Stopped) or stopping.requested():  # of SIGTERM Lightning makes an exception of its own
+                log.info("interrupted")
+                store.write("interrupted", **end, reason="stopped")
+                stopping.stop()
+            log.exception("failed")
+            store.write("failed", **end, reason=_reason(error), traceback=traceback.format_exc())
+            raise
+
+
+def _reason(error: BaseException) -> str:
+    advice = ""
+    if isinstance(error, torch.OutOfMemoryError):
+        advice = " Try trainer.on_oom=halve, a smaller data.batch_size or trainer.precision=bf16-mixed."
+    return f"{type(error).__name__}: {error}{advice}"
+
+
+def _train(
+    config: dict[str, Any], started: dict[str, Any], experiment: Experiment, log: logging.Logger
+) -> dict[str, Any]:
+    """`train`; where the device runs out of memory and `on_oom` allows it, once more with half batches."""
     try:
-        store.write("running", **started, provenance=provenance())
-        if processes > 1:
-            return spawn(train, processes, config, started)
         return train(config, started, experiment)
-    except UserMistake as mistake:  # a logger's or an initializer's, which could not be found any earlier
-        store.write("refused", **started, finished_at=now(), reason=str(mistake))
-        raise
-    except BaseException as error:  # a user's function may also exit
-        if isinstance(error, Stopped) or stopping.requested():  # of SIGTERM Lightning makes an exception of its own
-            store.write("interrupted", **started, finished_at=now(), reason="stopped", provenance=provenance())
-            stopping.stop()
-        reason = f"{type(error).__name__}: {error}"
-        details = {"finished_at": now(), "reason": reason, "traceback": traceback.format_exc()}
-        store.write("failed", **started, **details, provenance=provenance())
-        raise
+    except torch.OutOfMemoryError as error:
+        if config["trainer"]["on_oom"] != "halve":
+            raise
+        log.warning(f"out of memory: once more, each batch in two halves. {error}")
+    # Outside of `except`: the exception holds on to the tensors of the attempt.
+    torch.cuda.empty_cache()
+    again = assemble(config)
+    again.classifier.micro_batches = 2
+    again.datamodule = experiment.datamodule  # the images are on the device already
+    return train(config, {**started, "resumed_at": []}, again)
 
 
 def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
@@ -262,6 +294,7 @@ def summarize(
         "init_batch": 0 if classifier.initializer.needs_batch else None,  # of the first epoch, as the seed orders it
         "seconds_train": history.seconds,
         "seconds_diagnostics": diagnostics.seconds,
+        "micro_batches": classifier.micro_batches,
         "diagnostics": {"steps": diagnostics.steps, "missing": diagnostics.missing},
         "initial_weights": classifier.initial_weights,
         "device": str(classifier.trainer.strategy.root_device),

@@ -12,10 +12,10 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from initbench.errors import nearest
+from initbench.errors import nearest, unknown
 
 # Keys of conf/trainer/ that are ours; all others are arguments of lightning.Trainer.
-OURS = ("name", "compile", "channels_last", "threads")
+OURS = ("name", "compile", "channels_last", "on_oom", "threads")
 
 # They change how many steps a run has, what a step is, or when it is evaluated: then runs cannot be compared.
 REFUSED = (
@@ -49,6 +49,10 @@ def build(
 ) -> L.Trainer:
     """The Trainer. Raises ValueError for an argument or value that it does not take, devices included."""
     set_threads(config["threads"])
+    if config["on_oom"] not in ("fail", "halve"):
+        raise unknown("trainer.on_oom", config["on_oom"], ("fail", "halve"))
+    if config["on_oom"] == "halve" and config["devices"] > 1:
+        raise ValueError("trainer.on_oom=halve is for one device; with more, each has a part of the batch already")
     if _count("log_every_n_steps", config["log_every_n_steps"]) < 1:
         raise ValueError(f"trainer.log_every_n_steps must be at least 1, got {config['log_every_n_steps']}")
     arguments = {"benchmark": False, **{key: value for key, value in config.items() if key not in OURS}}

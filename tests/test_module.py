@@ -7,8 +7,8 @@ import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import pytest
 import torch
 
+from initbench.errors import UserMistake
 from initbench.init import initialize, weights_digest
-from initbench.mistakes import UserMistake
 from initbench.run import assemble, build_trainer
 
 

@@ -11,7 +11,7 @@ import torch
 from configs import REAL_DATA, options
 
 import initbench
-from initbench.mistakes import UserMistake
+from initbench.errors import UserMistake
 from initbench.record.store import Store
 from initbench.run import assemble, run
 

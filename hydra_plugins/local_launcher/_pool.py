@@ -109,7 +109,7 @@ class Pool:
             # In a session of its own Ctrl-C does not reach it, and what its jobs start can be killed with it.
             process = subprocess.Popen(
                 [sys.executable, "-c", code],
-                env={**os.environ, **self.environments[slot]},
+                env={**os.environ, **self.environments[slot], "LOCAL_LAUNCHER_SLOT": str(slot)},
                 stdin=subprocess.DEVNULL,
                 pass_fds=fds,
                 start_new_session=True,

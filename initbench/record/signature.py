@@ -18,11 +18,15 @@ _ANY = object()
 # Where the same images lie, and how they reach the device, in the same order either way.
 _UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
 
+# What becomes of a run that fails; where it is halved, batch norms see half batches, and the record says so.
+_UNCOUNTED_IN_TRAINER = ("on_oom",)
+
 
 def counted(config: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that the signature is made of."""
     part = {key: config[key] for key in _COUNTED}
     part["data"] = {key: value for key, value in part["data"].items() if key not in _UNCOUNTED_IN_DATA}
+    part["trainer"] = {key: value for key, value in part["trainer"].items() if key not in _UNCOUNTED_IN_TRAINER}
     return part
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from initbench.errors import Unwritable
 from initbench.record.signature import init_label, run_name, setting, signature
 
 SCHEMA = 1
@@ -47,7 +48,6 @@ class Store:
             **parts,
             "config": self.config,
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_record(self.folder, record)
         return record
 
@@ -89,25 +89,32 @@ def check_writable(runs_dir: str | Path) -> None:
     while not existing.exists():
         existing = existing.parent
     try:
-        with NamedTemporaryFile(dir=existing):
-            pass
+        with NamedTemporaryFile(dir=existing) as file:
+            file.write(bytes(4096))  # a full disk still takes names
     except OSError as error:
         raise ValueError(f"runs_dir {str(runs_dir)!r} is not writable: {error.strerror}") from error
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """Replace `path` as a whole: a reader, or a crash, sees the old content or the new one, never a part."""
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-    # NamedTemporaryFile makes files that only their owner may read.
-    path.chmod(0o644)
+    """Replace `path` as a whole, its folder made if need be: a reader, or a crash, never sees a part of it.
+
+    Raises Unwritable where the disk is full or may not be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+        path.chmod(0o644)  # NamedTemporaryFile makes files that only their owner may read
+    except OSError as error:
+        safe = "What is recorded already is safe; when this is mended, the same command goes on"
+        raise Unwritable(f"{path} cannot be written: {error.strerror}. {safe}") from error
 
 
 def finite(value: Any) -> Any:

@@ -41,17 +41,18 @@ def dispatch(
     todo = [job for job in jobs if all_of_them or not job.is_complete]
     if len(todo) < len(jobs):
         console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
-    _write(Path(master.runs_dir) / str(master.study), jobs)
+    _write(Path(master.runs_dir) / str(master.study), jobs, force=master.force)
     wanted = {id(job.overrides) for job in todo}
     for batch in batches:
         if left := [overrides for overrides in batch if id(overrides) in wanted]:
             yield left
 
 
-def _write(study: Path, jobs: Sequence[Job]) -> None:
+def _write(study: Path, jobs: Sequence[Job], force: bool) -> None:
     """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting."""
     content = {
         "runs": [job.folder.name for job in jobs],
+        "force": force,
         "started_at": now(),
         "pid": os.getpid(),
         "host": platform.node(),

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 
 from initbench.console import console, errors
-from initbench.mistakes import UserMistake
+from initbench.errors import Unwritable, UserMistake
 from initbench.record.store import COMPLETE, Store, now
 from initbench.stopping import stoppable
 from initbench.sweep.resolve import resolve
@@ -51,7 +51,7 @@ def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str
             from initbench.run import run  # torch and Lightning take seconds
         record = run(resolved)
     except UserMistake as mistake:
-        if not in_sweep:
+        if not in_sweep or isinstance(mistake, Unwritable):
             raise
         record = store.write("refused", reason=str(mistake), started_at=now(), finished_at=now())
     except (Exception, SystemExit):  # whatever a run dies of, the others go on

@@ -60,7 +60,6 @@ def plan(loader: ConfigLoader, master: DictConfig, overrides: Iterable[Sequence[
             seconds = record["seconds_init"] + record["seconds_train"] if status == "finished" else None
             jobs[folder] = Job(job, folder, setting, status, seconds)
     if len(known) > before and not master.dry_run:
-        memory.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(memory, json.dumps({"inputs": inputs, "runs": known}).encode())
     return list(jobs.values())
 

@@ -9,8 +9,10 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from initbench.console import console, errors
+from initbench.errors import Unwritable
 from initbench.record.lock import is_held
 from initbench.record.store import check_writable, now, read_record, write_record
+from initbench.sweep import live
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,14 +30,20 @@ class SweepSummary(Callback):
             # Hydra turns an exception of a callback into a warning and goes on.
             errors.print(f"initbench: {error}")
             sys.exit(2)
+        if not config.dry_run:
+            live.start(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         if config.dry_run:
             return
+        live.stop()
         study = Path(config.runs_dir) / str(config.study)
         try:
             bury(study)
             runs = summarize(study)
+        except Unwritable as error:
+            errors.print(f"initbench: {error}", soft_wrap=True)
+            sys.exit(1)
         except Exception:
             # Hydra would turn it into a warning and exit with 0. The records are safe: this only reads them.
             errors.print_exception()

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from initbench import diagnose, load_runs
 from initbench.callbacks.history import History
-from initbench.mistakes import UserMistake
+from initbench.errors import UserMistake
 from initbench.record.signature import signature
 from initbench.record.store import Store
 from initbench.run import assemble, run

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from initbench.errors import Unwritable
 from initbench.record.store import Store, atomic_write, check_writable
 
 
@@ -45,7 +46,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(Unwritable, match="No space left"):
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,1 @@
+"""Hydra launcher: the jobs of hydra-ray-launcher, of which each may die alone."""

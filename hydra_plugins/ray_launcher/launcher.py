@@ -1,0 +1,155 @@
+"""hydra/launcher=ray: the runs of a sweep as tasks of a Ray cluster, through hydra-ray-launcher.
+
+To that it adds that a worker which dies ends one run and not the sweep, that a worker takes one run after the other and
+keeps its GPU, and that paths mean on every machine what they mean where the sweep was typed.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+# Hydra imports this module at every start, with or without Ray: it is imported where it is needed.
+if TYPE_CHECKING:
+    from ray import ObjectRef
+
+# For runs to save themselves. Who asked for the end waits for five or so.
+_STOP_SECONDS = 4.0
+# What runs read of the environment, by how it begins. Everything else is each machine's own.
+_ENVIRONMENT = ("INITBENCH_", "WANDB_")
+
+
+class RayLauncher(Launcher):
+    """`ray.init` and `ray.remote` are the arguments of Ray's functions of these names."""
+
+    def __init__(self, ray: DictConfig) -> None:
+        self.arguments = ray
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        if not find_spec("hydra_plugins.hydra_ray_launcher"):
+            raise HydraException("hydra/launcher=ray needs Ray: pip install 'initbench[ray]'")
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Hand all runs to Ray and wait for them. One that is lost with its worker or machine returns as failed."""
+        import ray
+
+        remote = OmegaConf.to_container(self.arguments.remote, resolve=True)
+        task = self._connect(remote)
+        sweep = ray.put(_Sweep.here(self.hydra_context, self.task_function))
+        # All before the first is submitted: a worker that waits for a next one may have to give its GPU away.
+        configs = [self._compose(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
+        runs = [task.remote(sweep, config) for config in configs]
+        try:
+            returned = [_wait(run, overrides) for run, overrides in zip(runs, job_overrides, strict=True)]
+        except BaseException as error:
+            for run in runs:
+                ray.cancel(run)  # if it is running already, as by Ctrl-C
+            ray.wait(runs, num_returns=len(runs), timeout=_STOP_SECONDS)
+            if isinstance(error, KeyboardInterrupt):
+                sys.exit(128 + self._stopped_by)
+            raise
+        if remote["num_gpus"]:
+            ray.shutdown()  # a next batch has new workers, as these would not keep their GPUs
+        return returned
+
+    def _connect(self, remote: Mapping[str, Any]) -> Any:
+        """Ray's remote function that is a run: on the cluster that there is, or on one that begins and ends here."""
+        import ray
+        from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
+
+        if remote["num_gpus"]:
+            # CUDA reads CUDA_VISIBLE_DEVICES once a process, so a worker that is used again must keep its GPU. Ray lets
+            # it only as long as it is leased: half a second, then a new lease comes with any GPU.
+            os.environ["RAY_worker_lease_timeout_milliseconds"] = str(10**9)
+        try:
+            start_ray(self.arguments.init)
+            task = ray.remote(**remote)(_run)
+        except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
+            raise HydraException(f"Ray: {error}") from error
+        for signum in (signal.SIGINT, signal.SIGTERM):  # ray.init has set a handler of its own
+            signal.signal(signum, self._interrupt)
+        self._compare(remote, [machine["Resources"] for machine in ray.nodes() if machine["Alive"]])
+        return task
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> NoReturn:
+        self._stopped_by = signum
+        raise KeyboardInterrupt  # of all exceptions the one that ends Ray's waiting
+
+    def _compare(self, remote: Mapping[str, Any], machines: Sequence[Mapping[str, float]]) -> None:
+        """Say what Ray does not: that nothing can run yet, or that GPUs stay unused."""
+        from initbench.console import console
+
+        wanted = {"CPU": remote["num_cpus"] or 1, "GPU": remote["num_gpus"] or 0, **(remote.get("resources") or {})}
+        if not any(all(machine.get(key, 0) >= amount for key, amount in wanted.items()) for machine in machines):
+            asked = ", ".join(f"{amount:g} {key}" for key, amount in wanted.items())
+            console.print(f"no machine of the Ray cluster has {asked} for a run: waiting for one", soft_wrap=True)
+        elif not wanted["GPU"] and any("GPU" in machine for machine in machines):
+            if self.config.trainer.accelerator != "cpu":
+                advice = "hydra.launcher.ray.remote.num_gpus=1, or 0.25 for four runs to share one"
+                console.print(f"no run gets a GPU of the Ray cluster: {advice}", soft_wrap=True)
+
+    def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = number
+        return config
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """What all runs share, as it is where the sweep was typed."""
+
+    hydra_context: HydraContext
+    task_function: TaskFunction
+    singletons: Any  # Hydra's
+    folder: str
+    environment: dict[str, str]
+    command: tuple[list[str], list[str]]
+
+    @classmethod
+    def here(cls, hydra_context: HydraContext, task_function: TaskFunction) -> "_Sweep":
+        environment = {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
+        command = (sys.argv, sys.orig_argv)
+        return cls(hydra_context, task_function, Singleton.get_state(), os.getcwd(), environment, command)
+
+
+def _run(sweep: _Sweep, config: DictConfig) -> JobReturn:
+    """In a worker, which Ray has started wherever it likes."""
+    from hydra_plugins.hydra_ray_launcher._launcher_util import _run_job
+
+    os.chdir(sweep.folder)
+    os.environ.update(sweep.environment)
+    sys.argv, sys.orig_argv = sweep.command
+    result: JobReturn = _run_job(sweep.hydra_context, config, sweep.task_function, sweep.singletons)
+    result.cfg = result.hydra_cfg = None  # large, and can be composed again
+    return result
+
+
+def _wait(run: "ObjectRef[JobReturn]", overrides: Sequence[str]) -> JobReturn:
+    """What it returned; if it is lost, a failed JobReturn, and a line that says why."""
+    import ray
+
+    from initbench.console import errors
+
+    try:
+        return ray.get(run)
+    except ray.exceptions.RayError as error:
+        reason = str(getattr(error, "cause", error)).split("\n")[0]
+        errors.print(f"{' '.join(filter_overrides(overrides))}  lost: {reason}", soft_wrap=True)
+        result = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+        result.return_value = error
+        return result

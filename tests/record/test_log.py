@@ -1,0 +1,56 @@
+"""What a run's own log holds."""
+
+import faulthandler
+import logging
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from initbench.record.log import logging_to
+
+
+def test_warnings_messages_and_tracebacks_go_to_the_file_and_warnings_to_people_too(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "log.txt"
+    before = warnings.showwarning
+    with warnings.catch_warnings(record=True) as shown, logging_to(path) as log:
+        warnings.simplefilter("always")
+        warnings.warn("the batch is small", UserWarning, stacklevel=1)
+        logging.getLogger("a.library").warning("the network is slow")
+        try:
+            raise KeyError("lost")
+        except KeyError:
+            log.exception("failed")
+    logging.getLogger("a.library").warning("not ours")
+    text = path.read_text()
+    for part in ("UserWarning: the batch is small", "the network is slow", "Traceback", "KeyError: 'lost'"):
+        assert part in text
+    assert "not ours" not in text
+    assert len(shown) == 1
+    assert warnings.showwarning is before
+
+
+def test_a_second_attempt_is_appended(tmp_path: Path) -> None:
+    for attempt in (1, 2):
+        with logging_to(tmp_path / "log.txt") as log:
+            log.info(f"attempt {attempt}")
+    assert [line.split()[-1] for line in (tmp_path / "log.txt").read_text().splitlines()] == ["1", "2"]
+
+
+def test_a_crash_of_native_code_leaves_its_trace(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    code = (
+        "import ctypes, pathlib; from initbench.record.log import logging_to\n"
+        f"with logging_to(pathlib.Path({str(path)!r})): ctypes.string_at(0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode < 0
+    assert "Segmentation fault" in path.read_text()
+
+
+@pytest.mark.skipif(not faulthandler.is_enabled(), reason="pytest -p no:faulthandler")
+def test_somebody_elses_fault_handler_stays(tmp_path: Path) -> None:
+    with logging_to(tmp_path / "log.txt"):
+        pass
+    assert faulthandler.is_enabled()
