@@ -40,10 +40,19 @@ def entry() -> None:
         main()
     except (HydraException, OmegaConfBaseException, UserMistake) as error:
         refuse(error)
-    except (Stopped, KeyboardInterrupt) as stop:
-        signum = stop.signum if isinstance(stop, Stopped) else signal.SIGINT
-        print("initbench: stopped; type the same command again to go on", file=sys.stderr)
-        sys.exit(128 + signum)
+    except Stopped as stop:
+        say_how_to_go_on(stop.signum)
+    except KeyboardInterrupt:
+        say_how_to_go_on(signal.SIGINT)
+    except SystemExit as end:
+        if end.code == 128 + signal.SIGTERM:  # of a launcher that was stopped
+            say_how_to_go_on(signal.SIGTERM)
+        raise
+
+
+def say_how_to_go_on(signum: int) -> NoReturn:
+    print("initbench: stopped; type the same command again to go on", file=sys.stderr)
+    sys.exit(128 + signum)
 
 
 def refuse(error: Exception) -> NoReturn:

@@ -1,6 +1,6 @@
 """What the user got wrong, in one message: our own refusals and Hydra's, the latter with the nearest match."""
 
-from hydra.errors import MissingConfigException
+from hydra.errors import InstantiationException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
@@ -15,6 +15,8 @@ def explain(error: Exception) -> str:
             f"unknown option {group}={option}.{nearest(option, error.options)} "
             f"Available in {group}: {', '.join(sorted(error.options))}"
         )
+    if isinstance(error, InstantiationException) and isinstance(error.__cause__, ValueError):
+        return str(error.__cause__)  # of a launcher or sweeper of ours, in its own words
     cause = error.__cause__
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node]

@@ -101,6 +101,8 @@ def _attempt(store: Store, before: dict[str, Any], processes: int, experiment: E
             if isinstance(error, Stopped) or stopping.requested():  # of SIGTERM Lightning makes an exception of its own
                 log.info("interrupted")
                 store.write("interrupted", **end, reason="stopped")
+                if isinstance(error, Stopped):
+                    raise
                 stopping.stop()
             log.exception("failed")
             store.write("failed", **end, reason=_reason(error), traceback=traceback.format_exc())
@@ -143,7 +145,7 @@ def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
         build_trainer(config, experiment, callbacks=[], loggers=[])
     except ValueError as error:
         raise UserMistake(str(error)) from error
-    except Exception as error:  # a user's class may raise anything
+    except (Exception, SystemExit) as error:  # a user's class may raise anything
         # Nothing has run yet: a value of the wrong type somewhere in the config is far likelier than a bug of ours.
         kind = type(error).__name__
         raise UserMistake(f"this config cannot be built: {kind}: {error} (HYDRA_FULL_ERROR=1 says where)") from error

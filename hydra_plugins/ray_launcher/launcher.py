@@ -7,14 +7,16 @@ keeps its GPU, and that paths mean on every machine what they mean where the swe
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -24,7 +26,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-# For runs to save themselves. Who asked for the end waits for five or so.
+# The preset takes the place of hydra-ray-launcher's own, which has the same name: Hydra would merge the two, and warn.
+with suppress(ModuleNotFoundError):
+    from hydra_plugins.hydra_ray_launcher import _config  # noqa: F401 - it stores its own when it is imported
+
+    ConfigStore.instance().repo["hydra"]["launcher"].pop("ray.yaml", None)
+# For runs to save themselves: who asked for the end waits for five or so.
 _STOP_SECONDS = 4.0
 # What runs read of the environment, by how it begins. Everything else is each machine's own.
 _ENVIRONMENT = ("INITBENCH_", "WANDB_")
@@ -47,21 +54,25 @@ class RayLauncher(Launcher):
         """Hand all runs to Ray and wait for them. One that is lost with its worker or machine returns as failed."""
         import ray
 
-        remote = OmegaConf.to_container(self.arguments.remote, resolve=True)
+        from initbench.stopping import Stopped
+
+        remote: dict[str, Any] = OmegaConf.to_container(self.arguments.remote, resolve=True)  # type: ignore[assignment]  # of a mapping
         task = self._connect(remote)
-        sweep = ray.put(_Sweep.here(self.hydra_context, self.task_function))
-        # All before the first is submitted: a worker that waits for a next one may have to give its GPU away.
-        configs = [self._compose(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)]
-        runs = [task.remote(sweep, config) for config in configs]
+        runs: list[ObjectRef[JobReturn]] = []
         try:
-            returned = [_wait(run, overrides) for run, overrides in zip(runs, job_overrides, strict=True)]
-        except BaseException as error:
+            self._compare(remote, [machine["Resources"] for machine in ray.nodes() if machine["Alive"]])
+            # All before the first is submitted: a worker that waits for a next one may have to give its GPU away.
+            configs = [
+                self._compose(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)
+            ]
+            runs = [task.remote(config) for config in configs]
+            returned = [_wait(run, config) for run, config in zip(runs, configs, strict=True)]
+        except KeyboardInterrupt:
             for run in runs:
                 ray.cancel(run)  # if it is running already, as by Ctrl-C
-            ray.wait(runs, num_returns=len(runs), timeout=_STOP_SECONDS)
-            if isinstance(error, KeyboardInterrupt):
-                sys.exit(128 + self._stopped_by)
-            raise
+            if runs:
+                ray.wait(runs, num_returns=len(runs), timeout=_STOP_SECONDS)
+            raise Stopped(self._stopped_by) from None
         if remote["num_gpus"]:
             ray.shutdown()  # a next batch has new workers, as these would not keep their GPUs
         return returned
@@ -74,15 +85,14 @@ class RayLauncher(Launcher):
         if remote["num_gpus"]:
             # CUDA reads CUDA_VISIBLE_DEVICES once a process, so a worker that is used again must keep its GPU. Ray lets
             # it only as long as it is leased: half a second, then a new lease comes with any GPU.
-            os.environ["RAY_worker_lease_timeout_milliseconds"] = str(10**9)
+            os.environ["RAY_worker_lease_timeout_milliseconds"] = str(10**9)  # noqa: SIM112 - Ray's spelling
         try:
             start_ray(self.arguments.init)
-            task = ray.remote(**remote)(_run)
+            task = ray.remote(**remote)(_as_here(self.hydra_context, self.task_function))
         except (ConnectionError, RuntimeError, TypeError, ValueError) as error:
             raise HydraException(f"Ray: {error}") from error
         for signum in (signal.SIGINT, signal.SIGTERM):  # ray.init has set a handler of its own
             signal.signal(signum, self._interrupt)
-        self._compare(remote, [machine["Resources"] for machine in ray.nodes() if machine["Alive"]])
         return task
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> NoReturn:
@@ -97,10 +107,9 @@ class RayLauncher(Launcher):
         if not any(all(machine.get(key, 0) >= amount for key, amount in wanted.items()) for machine in machines):
             asked = ", ".join(f"{amount:g} {key}" for key, amount in wanted.items())
             console.print(f"no machine of the Ray cluster has {asked} for a run: waiting for one", soft_wrap=True)
-        elif not wanted["GPU"] and any("GPU" in machine for machine in machines):
-            if self.config.trainer.accelerator != "cpu":
-                advice = "hydra.launcher.ray.remote.num_gpus=1, or 0.25 for four runs to share one"
-                console.print(f"no run gets a GPU of the Ray cluster: {advice}", soft_wrap=True)
+        elif self.config.trainer.accelerator != "cpu" and not wanted["GPU"] and any("GPU" in m for m in machines):
+            advice = "hydra.launcher.ray.remote.num_gpus=1, or 0.25 for four runs to share one"
+            console.print(f"no run gets a GPU of the Ray cluster: {advice}", soft_wrap=True)
 
     def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
         config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
@@ -109,47 +118,41 @@ class RayLauncher(Launcher):
         return config
 
 
-@dataclass(frozen=True)
-class _Sweep:
-    """What all runs share, as it is where the sweep was typed."""
-
-    hydra_context: HydraContext
-    task_function: TaskFunction
-    singletons: Any  # Hydra's
-    folder: str
-    environment: dict[str, str]
-    command: tuple[list[str], list[str]]
-
-    @classmethod
-    def here(cls, hydra_context: HydraContext, task_function: TaskFunction) -> "_Sweep":
-        environment = {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
-        command = (sys.argv, sys.orig_argv)
-        return cls(hydra_context, task_function, Singleton.get_state(), os.getcwd(), environment, command)
-
-
-def _run(sweep: _Sweep, config: DictConfig) -> JobReturn:
-    """In a worker, which Ray has started wherever it likes."""
+def _as_here(hydra_context: HydraContext, task_function: TaskFunction) -> Callable[[DictConfig], JobReturn]:
+    """What does one run in a worker, wherever Ray has started that, as it would be done in this process."""
     from hydra_plugins.hydra_ray_launcher._launcher_util import _run_job
 
-    os.chdir(sweep.folder)
-    os.environ.update(sweep.environment)
-    sys.argv, sys.orig_argv = sweep.command
-    result: JobReturn = _run_job(sweep.hydra_context, config, sweep.task_function, sweep.singletons)
-    result.cfg = result.hydra_cfg = None  # large, and can be composed again
-    return result
+    singletons = Singleton.get_state()  # Hydra's
+    folder = Path.cwd()
+    environment = {name: value for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)}
+    command = (sys.argv, sys.orig_argv)  # records say what was typed
+
+    def run(config: DictConfig) -> JobReturn:
+        os.chdir(folder)
+        os.environ.update(environment)
+        sys.argv, sys.orig_argv = command
+        result: JobReturn = _run_job(hydra_context, config, task_function, singletons)
+        result.cfg = result.hydra_cfg = None  # large, and can be composed again
+        return result
+
+    return run
 
 
-def _wait(run: "ObjectRef[JobReturn]", overrides: Sequence[str]) -> JobReturn:
-    """What it returned; if it is lost, a failed JobReturn, and a line that says why."""
+def _wait(run: "ObjectRef[JobReturn]", config: DictConfig) -> JobReturn:
+    """What it returned; if it is lost with its worker or machine, a failed JobReturn, and a record that says why."""
     import ray
 
-    from initbench.console import errors
+    from initbench.record.store import Store, now
+    from initbench.sweep.resolve import resolve
 
     try:
         return ray.get(run)
     except ray.exceptions.RayError as error:
-        reason = str(getattr(error, "cause", error)).split("\n")[0]
-        errors.print(f"{' '.join(filter_overrides(overrides))}  lost: {reason}", soft_wrap=True)
-        result = JobReturn(overrides=overrides, status=JobStatus.FAILED)
+        store = Store(resolve(config, config.hydra))
+        if (store.read() or {}).get("status") in (None, "failed", "refused"):  # it did not come as far as its own
+            cause = getattr(error, "cause", error)
+            reason = f"lost: {type(cause).__name__}: {cause}"
+            store.write("failed", reason=reason, started_at=now(), finished_at=now())
+        result = JobReturn(overrides=config.hydra.overrides.task, status=JobStatus.FAILED)
         result.return_value = error
         return result

@@ -8,9 +8,9 @@ import _thread
 import pickle
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import fields
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +20,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 # Hydra imports this module at every start, with or without submitit: it is imported where it is needed.
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ class SlurmLauncher(Launcher):
         self.runs_per_job = runs_per_job
         self.folder = submitit_folder
         self.max_num_timeout = max_num_timeout
-        plain = {key: OmegaConf.to_container(v) if OmegaConf.is_config(v) else v for key, v in resources.items()}
-        self.resources = {**plain, "setup": [*_SETUP, *setup]}
+        self.resources = {**resources, "setup": [*_SETUP, *setup]}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         try:
@@ -58,56 +57,43 @@ class SlurmLauncher(Launcher):
         if not isinstance(self.runs_per_job, int) or self.runs_per_job < 1:
             wanted = "must be a whole number of at least 1"
             raise HydraException(f"hydra.launcher.runs_per_job {wanted}, got {self.runs_per_job!r}")
-        self.config = config
         self.one_run = OneRun()
         self.one_run.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Submit the runs and wait for all of them; a run that was lost with its job returns as failed."""
-        runs = [(n, [*overrides, *self._absolute()]) for n, overrides in enumerate(job_overrides, initial_job_idx)]
+        from initbench.stopping import stoppable
+
+        runs = [(number, list(overrides)) for number, overrides in enumerate(job_overrides, initial_job_idx)]
         returned: dict[int, JobReturn] = {}
         waiting = runs
-        while waiting:
-            jobs = self._submit(waiting)
-            waiting = []
-            for job, its_runs in jobs:
-                job.wait()
-                found, not_begun = _gather(job, its_runs)
-                returned |= found
-                waiting += not_begun
+        with stoppable():
+            while waiting:
+                jobs = self._submit(waiting)
+                _wait([job for job, _ in jobs])
+                waiting = []
+                for job, its_runs in jobs:
+                    found, not_begun = _gather(job, its_runs)
+                    returned |= found
+                    waiting += not_begun
         return [returned[number] for number, _ in runs]
 
-    def _absolute(self) -> list[str]:
-        """Nodes may start anywhere: the folders, as seen from here."""
-        quoted = {key: str(Path(self.config[key]).absolute()).replace("'", "\\'") for key in ("runs_dir", "data_dir")}
-        return [f"{key}='{path}'" for key, path in quoted.items()]
-
     def _submit(self, runs: list[Run]) -> list[tuple["Job[None]", list[Run]]]:
-        import submitit
-        from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
+        from submitit import AutoExecutor
 
         from initbench.console import console
 
-        # submitit's names of what other schedulers have too; the others are SLURM's own.
-        shared = {field.name for field in fields(BaseQueueConf)}
-        parameters = {key if key in shared else f"slurm_{key}": value for key, value in self.resources.items()}
         batches = _batches(runs, self.runs_per_job)
         jobs: list[Job[None]] = []
         try:
-            executor = submitit.AutoExecutor(
-                folder=self.folder, cluster="slurm", slurm_max_num_timeout=self.max_num_timeout
-            )
-            executor.update_parameters(**parameters)
+            executor = AutoExecutor(self.folder, cluster="slurm", slurm_max_num_timeout=self.max_num_timeout)
+            executor.update_parameters(**{f"slurm_{key}": value for key, value in self.resources.items()})
             for array in _batches(batches, _LONGEST_ARRAY):
                 jobs += executor.map_array(self, array, repeat(Singleton.get_state()))
-        except (RuntimeError, AssertionError, NameError, TypeError, ValueError) as error:  # sbatch or submitit refuses
+        except (RuntimeError, NameError, TypeError, ValueError) as error:  # what sbatch or submitit refuses
             raise HydraException(f"SLURM: {error}") from error
-        arrays = " ".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
-        console.print(
-            f"SLURM jobs: {len(jobs)}, for {len(runs)} runs. They go on without this process; to end them: "
-            f"scancel {arrays}. Their logs: {executor.folder}",
-            soft_wrap=True,
-        )
+        logs = executor.folder
+        console.print(f"{len(runs)} runs in {len(jobs)} SLURM jobs, {_ids(jobs)}; logs: {logs}", soft_wrap=True)
         return list(zip(jobs, batches, strict=True))
 
     def __call__(self, runs: list[Run], singletons: dict[type, Singleton]) -> None:
@@ -125,12 +111,13 @@ class SlurmLauncher(Launcher):
                 continue  # before the job was queued again
             file.touch()
             result = self.one_run(overrides, "hydra.sweep.dir", number, paths.job_id, singletons)
-            value = result._return_value
-            if isinstance(value, UncompletedJobError):
-                raise value  # submitit's own: the time limit was reached max_num_timeout times
-            if isinstance(value, Exception):
-                value = RuntimeError("".join(traceback.format_exception(value)))  # not every exception can be pickled
-            atomic_write(file, pickle.dumps(_return(overrides, result.status, value)))
+            result.cfg = result.hydra_cfg = None  # large, and can be composed again
+            error = result._return_value
+            if isinstance(error, UncompletedJobError):
+                raise error  # submitit's own: the time limit was reached max_num_timeout times
+            if isinstance(error, Exception):  # not every exception can be pickled
+                result.return_value = RuntimeError("".join(traceback.format_exception(error)))
+            atomic_write(file, pickle.dumps(result))
 
     def checkpoint(self, *arguments: Any) -> "DelayedSubmission":
         """What submitit queues again after a time limit or a preemption: the same runs."""
@@ -142,8 +129,8 @@ class SlurmLauncher(Launcher):
 def _shield_children() -> None:
     """Let SIGUSR2 reach this process alone.
 
-    SLURM sends it to every process of the job, and those that a run starts (ranks, loaders, wandb's service) would die
-    of it. They inherit that it is blocked, so a thread takes it and has the main thread run its handler.
+    SLURM sends it to every process of the job, and those that a run starts (loaders, wandb's service) would die of it.
+    They inherit that it is blocked; here a thread takes it and has the main thread run its handler.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
 
@@ -153,6 +140,19 @@ def _shield_children() -> None:
             _thread.interrupt_main(signal.SIGUSR2)
 
     threading.Thread(target=pass_on, daemon=True).start()
+
+
+def _wait(jobs: Sequence["Job[None]"]) -> None:
+    """Until all have ended, or a signal asks this process not to wait any longer."""
+    from initbench.console import console
+    from initbench.stopping import requested, stop
+
+    for job in jobs:
+        while not job.done():
+            if requested():
+                console.print(f"The SLURM jobs go on. To end them: scancel {_ids(jobs)}", soft_wrap=True)
+                stop()
+            time.sleep(1)
 
 
 def _gather(job: "Job[None]", runs: list[Run]) -> tuple[dict[int, JobReturn], list[Run]]:
@@ -172,7 +172,7 @@ def _gather(job: "Job[None]", runs: list[Run]) -> tuple[dict[int, JobReturn], li
     for number, overrides in runs:
         if number not in found and (number, overrides) not in not_begun:
             lost = RuntimeError(f"lost with SLURM job {job.job_id}: {reason}")
-            found[number] = _return(overrides, JobStatus.FAILED, lost)
+            found[number] = JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=lost)
     return found, not_begun
 
 
@@ -186,16 +186,14 @@ def _reason(job: "Job[None]") -> str:
     return str(trace).strip().rpartition("\n")[2]
 
 
-def _return(overrides: list[str], status: JobStatus, value: Any) -> JobReturn:
-    """Without the config, which is large and can be composed again."""
-    result = JobReturn(overrides=overrides, status=status)
-    result.return_value = value
-    return result
-
-
 def _file(paths: "JobPaths", number: int) -> Path:
     """Empty while the run is going on, then its JobReturn."""
     return Path(paths.folder, f"{paths.job_id}_run{number}.pkl")
+
+
+def _ids(jobs: Sequence["Job[None]"]) -> str:
+    """Of whole arrays, as scancel takes them."""
+    return " ".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
 
 
 def _batches(items: Sequence[Item], size: int) -> list[list[Item]]:

@@ -61,10 +61,11 @@ class Checkpoint(L.Callback):
         started = time.monotonic()
         part = self.path.with_suffix(".part")
         try:
-            trainer.save_checkpoint(part)
+            trainer.save_checkpoint(part)  # by the first process; the others wait for it
             if trainer.is_global_zero:
                 part.replace(self.path)
         finally:
-            part.unlink(missing_ok=True)
+            if trainer.is_global_zero:
+                part.unlink(missing_ok=True)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started

@@ -1,5 +1,6 @@
 """One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
 
+import math
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -8,7 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 
 from initbench.console import console, errors
-from initbench.errors import Unwritable, UserMistake
+from initbench.errors import Unwritable, UserMistake, unknown
+from initbench.record.convergence import convergence, time_to_targets
+from initbench.record.flat import numbers
 from initbench.record.store import COMPLETE, Store, now
 from initbench.stopping import stoppable
 from initbench.sweep.resolve import resolve
@@ -17,12 +20,13 @@ STYLES = {"finished": "green", "diverged": "yellow", "refused": "yellow", "faile
 
 
 def run_job(config: DictConfig) -> float | None:
-    """Run one composed config unless its record is complete; return its best validation accuracy.
+    """Run one composed config unless its record is complete; return its objective, which a sweeper may optimize.
 
     Alone, a config that cannot be run raises UserMistake and a crash its own exception. In a sweep they are
     recorded as refused and as failed, and the sweep goes on.
     """
     resolved = resolve(config, HydraConfig.get())  # type: ignore[arg-type]  # a node, not the schema's class
+    _check_objective(resolved)
     store = Store(resolved)
     record = store.read()
     if resolved["dry_run"]:
@@ -39,8 +43,7 @@ def run_job(config: DictConfig) -> float | None:
             record = _run(config, resolved, store)
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(f"record: {store.folder}", soft_wrap=True)
-    best: float | None = record.get("results", {}).get("val/best_accuracy")
-    return best
+    return _objective(record, resolved["objective"])
 
 
 def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str, Any]:
@@ -76,6 +79,31 @@ def _check(config: DictConfig) -> None:
         # timm and torchvision look a model up by it; everywhere else it would rename a run and choose nothing.
         if attribute == "name" and "architecture" not in config[group]:
             raise UserMistake(f"{key} is a label and chooses nothing; did you mean {group}={value}?")
+
+
+def _check_objective(config: dict[str, Any]) -> None:
+    """Raise UserMistake unless records will hold the objective, and a sweeper that optimizes looks for good runs."""
+    name = config["objective"]
+    results = [*convergence([{"step": 0, "val/accuracy": 0.0, "val/loss": 0.0}], num_classes=2)]
+    results += [f"{stage}/{metric}" for stage in ("train", "test") for metric in ("loss", "accuracy")]
+    targets = time_to_targets([], config["data"].get("targets", []), seconds_init=0.0, reason="")
+    allowed = list(numbers({"results": dict.fromkeys(results), "targets": targets}))
+    if name not in allowed:
+        raise UserMistake(str(unknown("objective", name, allowed)))
+    direction = HydraConfig.get().sweeper.get("direction")  # an enumeration's, where nobody has typed it
+    wanted = "maximize" if "accuracy" in name else "minimize"
+    if direction is not None and getattr(direction, "name", direction) != wanted:
+        raise UserMistake(f"the best {name} is not what this sweep looks for: add hydra.sweeper.direction={wanted}")
+
+
+def _objective(record: dict[str, Any], name: str) -> float | None:
+    """Of a run that diverged, or never reached the target, the worst there can be; None of one that did not end."""
+    if record.get("status") not in COMPLETE:
+        return None
+    value = numbers(record).get(name)
+    if value is None or record["status"] == "diverged":
+        return 0.0 if "accuracy" in name else math.inf
+    return float(value)
 
 
 def _print_init(store: Store) -> None:
