@@ -11,7 +11,6 @@ import argparse
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from initbench.record.lock import is_held
@@ -38,10 +37,12 @@ def main() -> int:
     if not arguments.study.is_dir():
         parser.error(f"there is no folder {arguments.study}")
     code = sync(arguments.study)
-    with suppress(KeyboardInterrupt):
+    try:
         while arguments.watch:
             time.sleep(arguments.watch)
             code = sync(arguments.study)
+    except KeyboardInterrupt:
+        print("stopped; what is left is uploaded the next time")
     return code
 
 

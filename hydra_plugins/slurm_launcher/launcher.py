@@ -4,10 +4,7 @@ To that it adds several runs a job, one after the other in one process, and that
 the one that it was at.
 """
 
-import _thread
 import pickle
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -73,7 +70,7 @@ class SlurmLauncher(Launcher):
                 _wait([job for job, _ in jobs])
                 waiting = []
                 for job, its_runs in jobs:
-                    found, not_begun = _gather(job, its_runs)
+                    found, not_begun = self._gather(job, its_runs)
                     returned |= found
                     waiting += not_begun
         return [returned[number] for number, _ in runs]
@@ -103,7 +100,6 @@ class SlurmLauncher(Launcher):
 
         from initbench.record.store import atomic_write
 
-        _shield_children()
         paths = JobEnvironment().paths
         for number, overrides in runs:
             file = _file(paths, number)
@@ -125,21 +121,35 @@ class SlurmLauncher(Launcher):
 
         return DelayedSubmission(self, *arguments)
 
+    def _gather(self, job: "Job[None]", runs: list[Run]) -> tuple[dict[int, JobReturn], list[Run]]:
+        """What the runs of an ended job returned, and those that it had not begun when it was killed."""
+        from initbench.console import errors
 
-def _shield_children() -> None:
-    """Let SIGUSR2 reach this process alone.
+        files = {number: _file(job.paths, number) for number, _ in runs}
+        contents = {number: file.read_bytes() for number, file in files.items() if file.exists()}
+        found: dict[int, JobReturn] = {number: pickle.loads(content) for number, content in contents.items() if content}
+        if len(found) == len(runs):
+            return found, []
+        reason = _reason(job)
+        errors.print(f"SLURM job {job.job_id} ended early: {reason}; its log: {job.paths.stderr}", soft_wrap=True)
+        # A job that began no run would not do better a second time; one that was cancelled is not wanted.
+        goes_on = contents and not reason.startswith("CANCELLED")
+        not_begun = [run for run in runs if run[0] not in contents] if goes_on else []
+        for number, overrides in runs:
+            if number not in found and (number, overrides) not in not_begun:
+                found[number] = self._lost(overrides, f"lost with SLURM job {job.job_id}: {reason}")
+        return found, not_begun
 
-    SLURM sends it to every process of the job, and those that a run starts (loaders, wandb's service) would die of it.
-    They inherit that it is blocked; here a thread takes it and has the main thread run its handler.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    def _lost(self, overrides: list[str], reason: str) -> JobReturn:
+        """A failed JobReturn, and a record that says why if the run did not come as far as its own."""
+        from initbench.record.store import Store, now
+        from initbench.sweep.resolve import resolve
 
-    def pass_on() -> None:
-        while True:
-            signal.sigwait({signal.SIGUSR2})
-            _thread.interrupt_main(signal.SIGUSR2)
-
-    threading.Thread(target=pass_on, daemon=True).start()
+        config = self.one_run.hydra_context.config_loader.load_sweep_config(self.one_run.config, overrides)
+        store = Store(resolve(config, config.hydra))
+        if (store.read() or {}).get("status") in (None, "failed", "refused"):
+            store.write("failed", reason=reason, started_at=now(), finished_at=now())
+        return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=RuntimeError(reason))
 
 
 def _wait(jobs: Sequence["Job[None]"]) -> None:
@@ -153,27 +163,6 @@ def _wait(jobs: Sequence["Job[None]"]) -> None:
                 console.print(f"The SLURM jobs go on. To end them: scancel {_ids(jobs)}", soft_wrap=True)
                 stop()
             time.sleep(1)
-
-
-def _gather(job: "Job[None]", runs: list[Run]) -> tuple[dict[int, JobReturn], list[Run]]:
-    """What the runs of an ended job returned, and those that it had not begun when it was killed."""
-    from initbench.console import errors
-
-    files = {number: _file(job.paths, number) for number, _ in runs}
-    contents = {number: file.read_bytes() for number, file in files.items() if file.exists()}
-    found: dict[int, JobReturn] = {number: pickle.loads(content) for number, content in contents.items() if content}
-    if len(found) == len(runs):
-        return found, []
-    reason = _reason(job)
-    errors.print(f"SLURM job {job.job_id} ended early: {reason}; its log: {job.paths.stderr}", soft_wrap=True)
-    # A job that began no run would not do better a second time; one that was cancelled is not wanted.
-    goes_on = contents and not reason.startswith("CANCELLED")
-    not_begun = [run for run in runs if run[0] not in contents] if goes_on else []
-    for number, overrides in runs:
-        if number not in found and (number, overrides) not in not_begun:
-            lost = RuntimeError(f"lost with SLURM job {job.job_id}: {reason}")
-            found[number] = JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=lost)
-    return found, not_begun
 
 
 def _reason(job: "Job[None]") -> str:

@@ -5,17 +5,22 @@ import json
 import os
 import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
+from rich.progress import track
 
 from initbench import __version__
+from initbench.console import console
 from initbench.record import signature
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record
 from initbench.sweep.resolve import resolve
+
+# How a sweep goes about its runs; which runs they are is not changed by it.
+_HOW = ("hydra", "dry_run=", "force=")
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Job:
         return self.status in COMPLETE
 
 
-def plan(loader: ConfigLoader, master: DictConfig, overrides: Iterable[Sequence[str]]) -> list[Job]:
+def plan(loader: ConfigLoader, master: DictConfig, overrides: Sequence[Sequence[str]]) -> list[Job]:
     """The jobs of a sweep in its order, each once however often it was asked for.
 
     Which overrides make which run is remembered in the study's folder, until a file of the config changes:
@@ -46,8 +51,8 @@ def plan(loader: ConfigLoader, master: DictConfig, overrides: Iterable[Sequence[
     known = _remembered(memory, inputs)
     jobs: dict[Path, Job] = {}
     before = len(known)
-    for job in overrides:
-        lines = "\n".join(job)
+    for job in track(overrides, "planning", console=console, transient=True, disable=not console.is_terminal):
+        lines = "\n".join(line for line in job if not line.startswith(_HOW))
         if lines not in known:
             config = loader.load_sweep_config(master, list(job))
             store = Store(resolve(config, config.hydra))

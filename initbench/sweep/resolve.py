@@ -13,14 +13,19 @@ def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
 
     `hydra` is the hydra node of the same job, whether it is still part of `config` or not.
     """
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    resolved: dict[str, Any] = OmegaConf.to_container(own, resolve=True)  # type: ignore[assignment]  # of a mapping
+    resolved = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
     resolved["study"] = str(resolved["study"])
     for group, choice in hydra.runtime.choices.items():
         if isinstance(resolved.get(group), dict):
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
     _own_function(resolved, hydra.overrides.task)
     return resolved
+
+
+def _plain(config: DictConfig, key: str) -> Any:
+    # Key by key: a copy without the hydra node, which is the larger part, would cost as much as composing.
+    value = "???" if OmegaConf.is_missing(config, key) else config[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _own_function(resolved: dict[str, Any], overrides: Collection[str]) -> None:

@@ -178,9 +178,9 @@ def test_one_bad_run_loses_no_other(sweep: Callable[..., Sweep]) -> None:
 
 
 def test_a_preempted_run_goes_on_bit_for_bit(sweep: Callable[..., Sweep], tmp_path: Path) -> None:
-    """In the second of its job's runs, with processes of its own: loaders, wandb. The first is not run again."""
-    workers = ["data.stream=true", "data.num_workers=1", "logger=wandb", "trainer.max_steps=8,400"]
-    preempted = sweep(*LONG, *workers, "hydra.launcher.runs_per_job=2")
+    """In the second of its job's runs; the first is not run again. And so does its run on wandb."""
+    both = [*LONG, "trainer.max_steps=8,400", "logger=wandb"]
+    preempted = sweep(*both, "hydra.launcher.runs_per_job=2")
     preempted.wait_for(lambda: len(preempted.records) == 2 and list(preempted.study.glob("*/checkpoint.ckpt")))
     (array,) = preempted.arrays
     ask("scancel", "--signal=USR2", array)
@@ -189,13 +189,13 @@ def test_a_preempted_run_goes_on_bit_for_bit(sweep: Callable[..., Sweep], tmp_pa
     ask("scontrol", "update", f"jobid={array}", "starttime=now")  # SLURM would wait for two minutes
     assert preempted.end() == 0, preempted.text
 
-    with Sweep(tmp_path / "basic", *LONG, *workers) as whole:
+    with Sweep(tmp_path / "basic", *both) as whole:
         assert whole.end() == 0, whole.text
     assert outcomes(preempted.study) == outcomes(whole.study)
     resumed = {record["total_steps"]: len(record["resumed_at"]) for record in preempted.records}
     assert resumed == {8: 0, 400: 1}
     files = Counter(path.name for path in preempted.study.glob("*/wandb/offline-run-*/run-*.wandb"))
-    assert sorted(files.values()) == [1, 2]  # named after the run of wandb's, which goes on as well
+    assert sorted(files.values()) == [1, 2]  # a file has the name of its run
 
 
 def test_the_last_allowed_time_limit_ends_a_run_and_not_those_after_it(sweep: Callable[..., Sweep]) -> None:
@@ -236,3 +236,11 @@ def test_what_sbatch_refuses_is_said_in_one_message(sweep: Callable[..., Sweep])
     assert refused.end() == 2
     assert "initbench: SLURM: sbatch: error: invalid partition specified: nowhere" in refused.text
     assert "Traceback" not in refused.text
+
+
+def test_a_run_whose_job_never_reached_it_has_failed(sweep: Callable[..., Sweep]) -> None:
+    lost = sweep(*SHORT, "seed=0", "hydra.launcher.setup=['exit 9']")
+    assert lost.end() == 1
+    (record,) = lost.records
+    assert record["status"] == "failed"
+    assert re.fullmatch(r"lost with SLURM job \d+: FAILED", record["reason"])

@@ -1,7 +1,9 @@
 """scripts/wandb_sync.py with the real `wandb sync`, and a stand-in for the server on this machine."""
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,29 @@ def test_a_resumed_run_goes_on_in_its_run(make_run: MakeRun, monkeypatch: pytest
             identity(first): [3.0, 2.0, 1.0]
         }
         assert server.exit_codes == {identity(first): 0}
+
+
+def test_watching_uploads_a_run_when_it_ends(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run()
+    with Api.serving() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", KEY)
+        with lock(run.folder):
+            loggers = started(run, 1.0)
+            command = [sys.executable, str(SCRIPT), str(run.folder.parent), "--watch", "0.5"]
+            watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            time.sleep(2)
+            assert not server.rows
+            close(loggers, 0)
+        until = time.monotonic() + 60
+        while not list(run.folder.glob("wandb/*/*.synced")) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1)  # the next look, which finds nothing
+        watching.send_signal(signal.SIGINT)
+        said, _ = watching.communicate(timeout=20)
+        assert watching.returncode == 0
+        assert said.count("Syncing 1 run(s)") == 1
+        assert {key: len(rows) for key, rows in server.rows.items()} == {identity(run): 1}
 
 
 def test_a_study_that_is_not_there_is_said() -> None:
