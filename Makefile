@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo test test-slow test-oracles check format bench clean
+.PHONY: setup demo test test-slow test-chaos test-cluster test-oracles check format bench clean
 
 setup: $(VENV)/.ready
 
@@ -24,6 +24,13 @@ test: setup  ## everything but the slow tests
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+test-chaos: setup  ## sweeps killed 20 times, full disks, signals; about ten minutes
+	$(BIN)/python -m pytest -m chaos
+
+test-cluster: setup  ## sweeps on a real SLURM and a real Ray; installs what both need
+	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,slurm,ray]'
+	.ci/cluster $(BIN)/python -m pytest tests/cluster -m cluster
 
 test-oracles: setup  ## draws against JAX's and Keras's own; installs both
 	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,oracles]'

@@ -1,12 +1,13 @@
 """One run: from a composed config to its record."""
 
+import json
 import logging
 import os
 import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
         experiment = assemble(config)
         for stage in ("train", "val", "test"):  # can each be shared out over the processes?
             experiment.datamodule.loader(stage, torch.device("cpu"), world=processes)
-        build_trainer(config, experiment, callbacks=[], loggers=[])
+        _check_trainer(json.dumps(config["trainer"]), experiment.datamodule.val_every_n_steps)
     except ValueError as error:
         raise UserMistake(str(error)) from error
     except (Exception, SystemExit) as error:  # a user's class may raise anything
@@ -150,6 +151,11 @@ def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
         kind = type(error).__name__
         raise UserMistake(f"this config cannot be built: {kind}: {error} (HYDRA_FULL_ERROR=1 says where)") from error
     return processes, experiment
+
+
+@cache  # a fortieth of a second, which every run of a sweep would pay
+def _check_trainer(config: str, val_every_n_steps: int) -> None:
+    trainer.build(json.loads(config), val_every_n_steps=val_every_n_steps, callbacks=[], loggers=[])
 
 
 def assemble(config: Mapping[str, Any]) -> Experiment:
