@@ -301,6 +301,7 @@ def summarize(
         "init_numbers": classifier.init_numbers,
         "init_batch": 0 if classifier.initializer.needs_batch else None,  # of the first epoch, as the seed orders it
         "seconds_train": history.seconds,
+        "seconds_evaluation": history.seconds_evaluation,
         "seconds_diagnostics": diagnostics.seconds,
         "micro_batches": classifier.micro_batches,
         "diagnostics": {"steps": diagnostics.steps, "missing": diagnostics.missing},

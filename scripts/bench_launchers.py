@@ -7,8 +7,9 @@ sweep in a program of its own, so that a machine whose speed drifts does not dec
 submitit_local starts all its processes at once, so it gets its jobs in batches of as many as there are slots.
 
 A callback of Hydra's notes in each process when a job starts and ends. In a process that has run a job before, from
-one job's end to the next one's is the wall time of a run; it falls into training (`seconds_init` and `seconds_train`
-of the record), the rest of the run (data, model, validation, test, record), and between runs: Hydra and the launcher.
+one job's end to the next one's is the wall time of a run; it falls into work (`seconds_init`, `seconds_train` and
+`seconds_evaluation` of the record), the rest of the run (data, model, Trainer, record), and between runs: Hydra and the
+launcher.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from rich.table import Table
 from initbench.record.provenance import provenance
 
 SCRIPTS = Path(__file__).resolve().parent
-PARTS = ("training", "rest of the run", "between runs")
+PARTS = ("work", "rest of the run", "between runs")
 
 
 class Clock(Callback):
@@ -93,9 +94,9 @@ def warm_runs(folder: Path, expected: int) -> list[dict[str, float]]:
         jobs = [json.loads(line) for line in path.read_text().splitlines()]
         for before, job in pairwise(jobs):
             record = records[job["seed"]]
-            training = record["seconds_init"] + record["seconds_train"]
-            rest = job["ended"] - job["started"] - training
-            found.append(dict(zip(PARTS, (training, rest, job["started"] - before["ended"]), strict=True)))
+            work = record["seconds_init"] + record["seconds_train"] + record["seconds_evaluation"]
+            rest = job["ended"] - job["started"] - work
+            found.append(dict(zip(PARTS, (work, rest, job["started"] - before["ended"]), strict=True)))
     return found
 
 
@@ -109,10 +110,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=64)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20, help="of training, in each run")
+    parser.add_argument("--launchers", nargs="+", default=["local", "joblib", "submitit_local"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
     arguments = parser.parse_args()
-    chosen = launchers(arguments.slots)
+    chosen = {name: keys for name, keys in launchers(arguments.slots).items() if name in arguments.launchers}
     rounds = [
         {name: sweep(name, overrides, arguments) for name, overrides in chosen.items()} for _ in range(arguments.rounds)
     ]

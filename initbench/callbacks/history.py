@@ -34,6 +34,9 @@ class History(L.Callback):
         self._resumed_at: float | None = None
         self._flushed_at = time.monotonic()
         self._grad_norm: Tensor | None = None
+        self.seconds_evaluation = 0.0
+        self._evaluating_since = 0.0
+        self._unwritten = False
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -46,10 +49,16 @@ class History(L.Callback):
         return self._seconds + running
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self._rows, "seconds": self.seconds, "latest": self.latest}
+        return {
+            "rows": self._rows,
+            "seconds": self.seconds,
+            "seconds_evaluation": self.seconds_evaluation,
+            "latest": self.latest,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._rows, self._seconds, self.latest = state_dict["rows"], state_dict["seconds"], state_dict["latest"]
+        self.seconds_evaluation = state_dict["seconds_evaluation"]
 
     def evaluated_at(self, step: int) -> bool:
         return "val/accuracy" in self._rows.get(step, {})
@@ -65,8 +74,9 @@ class History(L.Callback):
             self._resumed_at = time.perf_counter()
 
     def flush(self) -> None:
-        if self.store is not None and self._rows:
+        if self.store is not None and self._unwritten:
             self.store.write_table("history", self.rows)
+            self._unwritten = False
         self._flushed_at = time.monotonic()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -95,9 +105,17 @@ class History(L.Callback):
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         _synchronize(pl_module)
         self._pause()
+        self._evaluating_since = time.perf_counter()
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._evaluating_since = time.perf_counter()
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._add_evaluation(pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         values = self._compute(trainer, pl_module, "val")
+        self._add_evaluation(pl_module)
         # The sanity check runs the whole validation before the first step: the untrained network.
         step = 0 if trainer.sanity_checking else trainer.global_step
         self._add(trainer, step, {f"val/{name}": value for name, value in values.items()})
@@ -105,6 +123,10 @@ class History(L.Callback):
             self._diverge(trainer, f"validation loss {values['loss']} at step {step}")
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
             self._resumed_at = time.perf_counter()
+
+    def _add_evaluation(self, pl_module: L.LightningModule) -> None:
+        _synchronize(pl_module)
+        self.seconds_evaluation += time.perf_counter() - self._evaluating_since
 
     def _add_training_row(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         values = self._compute(trainer, pl_module, "train")
@@ -129,6 +151,7 @@ class History(L.Callback):
     def _add(self, trainer: L.Trainer, step: int, values: dict[str, float]) -> None:
         row = self._rows.setdefault(step, {"step": step, "epoch": trainer.current_epoch, "seconds": self.seconds})
         row.update(values)
+        self._unwritten = True
         self.latest.update(values)
         for logger in trainer.loggers:
             logger.log_metrics(values, step)
