@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
+from lightning.fabric.utilities import registry
 from torch import nn
 
 from initbench import data, logger, model, optimizer, stopping, trainer
@@ -39,6 +40,8 @@ from initbench.stopping import Stopped
 # Lightning asks for it at import, for programs that fork; ours spawns. Otherwise every optimizer step of torch loads
 # and queries NVML to learn whether there is a GPU.
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+# Lightning reads the metadata of every installed package for each Trainer: ten milliseconds a run of a sweep.
+registry.entry_points = cache(registry.entry_points)  # type: ignore[assignment]  # it was overloaded
 # Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay.
 for name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(name).setLevel(logging.WARNING)

@@ -85,6 +85,7 @@ def _prepare(setup: bytes) -> Callable[..., JobReturn]:
 
 def _pack(result: JobReturn) -> bytes:
     """Pickle what came of a job; a value that cannot be pickled is a failure that says so."""
+    result.cfg = result.hydra_cfg = None  # large, and the parent can compose them again
     if result.status is JobStatus.FAILED:
         result.return_value = _portable(result._return_value)
     try:
