@@ -41,7 +41,7 @@ from initbench.stopping import Stopped
 # and queries NVML to learn whether there is a GPU.
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 # Lightning reads the metadata of every installed package for each Trainer: ten milliseconds a run of a sweep.
-registry.entry_points = cache(registry.entry_points)  # type: ignore[assignment]  # it was overloaded
+registry.entry_points = cache(registry.entry_points)  # type: ignore[attr-defined, assignment]  # its own import
 # Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay.
 for name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(name).setLevel(logging.WARNING)
