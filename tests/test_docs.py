@@ -9,7 +9,8 @@ from configs import compose_config, options
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = {name: (ROOT / name).read_text() for name in ("README.md", "conf/config.yaml", "Makefile")}
+PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/launchers/*.md"))]
+TEXTS = {name: (ROOT / name).read_text() for name in ("README.md", "conf/config.yaml", "Makefile", *PAGES)}
 
 
 def commands() -> list[list[str]]:
