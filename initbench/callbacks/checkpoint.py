@@ -8,6 +8,7 @@ import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 
 from initbench import stopping
 from initbench.callbacks.history import History
+from initbench.record.store import writing
 
 # A large model is saved less often than asked for: at most this fraction of the time goes into checkpoints.
 MOST_OF_TIME = 0.05
@@ -61,9 +62,10 @@ class Checkpoint(L.Callback):
         started = time.monotonic()
         part = self.path.with_suffix(".part")
         try:
-            trainer.save_checkpoint(part)  # by the first process; the others wait for it
-            if trainer.is_global_zero:
-                part.replace(self.path)
+            with writing(self.path):
+                trainer.save_checkpoint(part)  # by the first process; the others wait for it
+                if trainer.is_global_zero:
+                    part.replace(self.path)
         finally:
             if trainer.is_global_zero:
                 part.unlink(missing_ok=True)

@@ -7,7 +7,8 @@ parameters.parquet a row a parameter; layers.parquet, where there are diagnostic
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -95,12 +96,22 @@ def check_writable(runs_dir: str | Path) -> None:
         raise ValueError(f"runs_dir {str(runs_dir)!r} is not writable: {error.strerror}") from error
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Inside, `path` is written: Unwritable where the disk is full or may not be written."""
+    try:
+        yield
+    except OSError as error:
+        safe = "What is recorded already is safe; when this is mended, the same command goes on"
+        raise Unwritable(f"{path} cannot be written: {error.strerror}. {safe}") from error
+
+
 def atomic_write(path: Path, content: bytes) -> None:
     """Replace `path` as a whole, its folder made if need be: a reader, or a crash, never sees a part of it.
 
     Raises Unwritable where the disk is full or may not be written.
     """
-    try:
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             try:
@@ -112,9 +123,6 @@ def atomic_write(path: Path, content: bytes) -> None:
                 Path(file.name).unlink(missing_ok=True)
                 raise
         path.chmod(0o644)  # NamedTemporaryFile makes files that only their owner may read
-    except OSError as error:
-        safe = "What is recorded already is safe; when this is mended, the same command goes on"
-        raise Unwritable(f"{path} cannot be written: {error.strerror}. {safe}") from error
 
 
 def finite(value: Any) -> Any:
