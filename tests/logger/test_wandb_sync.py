@@ -33,7 +33,7 @@ def started(run: RunInfo, *losses: float) -> list[Any]:
 
 def sync(study: Path) -> str:
     command = [sys.executable, str(SCRIPT), str(study)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    ended = subprocess.run(command, cwd=study, capture_output=True, text=True, timeout=100, check=True)
     return ended.stdout + ended.stderr
 
 
@@ -85,7 +85,7 @@ def test_watching_uploads_a_run_when_it_ends(make_run: MakeRun, monkeypatch: pyt
         with lock(run.folder):
             loggers = started(run, 1.0)
             command = [sys.executable, str(SCRIPT), str(run.folder.parent), "--watch", "0.5"]
-            watching = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            watching = subprocess.Popen(command, cwd=study, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             time.sleep(2)
             assert not server.rows
             close(loggers, 0)
