@@ -85,7 +85,9 @@ def test_watching_uploads_a_run_when_it_ends(make_run: MakeRun, monkeypatch: pyt
         with lock(run.folder):
             loggers = started(run, 1.0)
             command = [sys.executable, str(SCRIPT), str(run.folder.parent), "--watch", "0.5"]
-            watching = subprocess.Popen(command, cwd=study, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            watching = subprocess.Popen(
+                command, cwd=run.folder.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
             time.sleep(2)
             assert not server.rows
             close(loggers, 0)
