@@ -31,7 +31,10 @@ _NEXT = {
 def dispatch(
     loader: ConfigLoader, master: DictConfig, batches: Sequence[Sequence[list[str]]]
 ) -> Iterator[list[list[str]]]:
-    """Yield, batch by batch, the overrides of the runs to do. With dry_run=true print the plan, and yield nothing."""
+    """Yield, batch by batch, the overrides of the runs to do. With dry_run=true print the plan, and yield nothing.
+
+    Within a batch those that died come last: in one process, a run that is killed at each try must not bar the others.
+    """
     jobs = plan(loader, master, [job for batch in batches for job in batch])
     if master.dry_run:
         _print(jobs, force=master.force)
@@ -42,10 +45,11 @@ def dispatch(
     if len(todo) < len(jobs):
         console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
     _write(Path(master.runs_dir) / str(master.study), jobs, force=master.force)
-    wanted = {id(job.overrides) for job in todo}
+    died = {id(job.overrides): job.status in ("running", "failed") for job in todo}
     for batch in batches:
-        if left := [overrides for overrides in batch if id(overrides) in wanted]:
-            yield left
+        left = [overrides for overrides in batch if id(overrides) in died]
+        if left:
+            yield sorted(left, key=lambda overrides: died[id(overrides)])
 
 
 def _write(study: Path, jobs: Sequence[Job], force: bool) -> None:

@@ -1,0 +1,47 @@
+"""Which runs of a sweep are launched, and in which order."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+
+from initbench import CONF
+from initbench.record.store import write_record
+from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.dispatch import dispatch
+from initbench.sweep.plan import plan
+
+
+@pytest.fixture
+def hydra() -> Iterator[Hydra]:
+    yield Hydra.create_main_hydra2(task_name="initbench", config_search_path=create_config_search_path(str(CONF)))
+    GlobalHydra.instance().clear()
+
+
+@pytest.mark.parametrize(
+    "typed, launched",
+    [([], [["2", "3", "1"], ["5"]]), (["force=true"], [["0", "2", "3", "1"], ["5", "4"]]), (["dry_run=true"], [])],
+)
+def test_what_is_done_is_left_out_and_what_died_comes_last(
+    hydra: Hydra, tmp_path: Path, typed: list[str], launched: list[list[str]]
+) -> None:
+    where = f"runs_dir={tmp_path}/runs"
+    master = hydra.compose_config("config", [where, *typed], RunMode.MULTIRUN)
+    loader = CachingConfigLoader(hydra.config_loader)
+    batches = [[[where, f"seed={seed}"] for seed in seeds] for seeds in ((0, 1, 2, 3), (4, 5))]
+    statuses = {0: "finished", 1: "running", 2: "interrupted", 4: "failed"} | ({} if typed else {4: "diverged"})
+    for seed, job in enumerate(plan(loader, master, [job for batch in batches for job in batch])):
+        if seed in statuses:
+            write_record(job.folder, {"status": statuses[seed], "seconds_init": 1.0, "seconds_train": 1.0})
+    found: Any = list(dispatch(loader, master, batches))
+    assert [[overrides[-1].partition("=")[2] for overrides in batch] for batch in found] == launched
+    planned = tmp_path / "runs" / "main" / ".sweep" / "plan.json"
+    assert planned.exists() is bool(launched)
+    if launched:
+        assert len(json.loads(planned.read_text())["runs"]) == 6
