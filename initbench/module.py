@@ -25,7 +25,7 @@ from initbench.init import Initializer, Outcome, rows, weights_digest
 from initbench.meter import Meter
 from initbench.optimizer import LearningRates
 
-_SAVED = ("initialized", "init_table", "init_numbers", "initial_weights", "seconds_init")
+_SAVED = ("initialized", "init_table", "init_numbers", "initial_weights", "seconds_init", "micro_batches")
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
 Part = tuple[Tensor, Tensor, float]  # of a batch: images, labels, share of the batch's images
 

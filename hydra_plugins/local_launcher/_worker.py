@@ -43,7 +43,7 @@ def main(jobs_fd: int, results_fd: int, stop_seconds: float) -> None:
             reply = _pack(run(config=pickle.loads(message)))
         except (SystemExit, Exception) as error:  # Exception: of Hydra's own work around the job, its folder say
             reply = _pack(JobReturn(status=JobStatus.FAILED, _return_value=error))
-        except BaseException:
+        except BaseException:  # KeyboardInterrupt, or a class of the job's own
             # No failure of the job, says its type, but the end of this process.
             if stopping.is_set():
                 sys.exit(128 + signal.SIGTERM)
@@ -104,7 +104,7 @@ def _portable(error: Exception | SystemExit) -> Exception:
         error = RuntimeError(f"the job called sys.exit({error.code!r})")
     try:
         pickle.loads(cloudpickle.dumps(error))  # loading fails for many that have arguments of their own
-    except Exception as reason:
+    except Exception as reason:  # pickling calls the class's own code
         text = "".join(traceback.format_exception_only(error)).strip()
         error = RuntimeError(f"{text} (cannot be pickled: {reason})")
     error.add_note(note)

@@ -88,7 +88,7 @@ class LocalLauncher(Launcher):
             try:
                 for index, reply in pool.run(composed()):
                     returns[index] = outcome(reply)
-            except BaseException:
+            except BaseException:  # whatever ends the sweep, Ctrl-C above all, ends its workers
                 pool.close(interrupt=True)
                 raise
         for index, overrides in enumerate(job_overrides):

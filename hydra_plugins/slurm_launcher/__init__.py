@@ -1,0 +1,1 @@
+"""Hydra launcher: the jobs of hydra-submitit-launcher, several a SLURM job, each of which may die alone."""

@@ -159,7 +159,7 @@ def _user_cache() -> Path:
 
 def _first_writable(*folders: Path) -> Path:
     for folder in folders:
-        with suppress(OSError):
+        with suppress(OSError):  # then the next one
             folder.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=folder).close()
             return folder

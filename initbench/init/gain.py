@@ -81,8 +81,7 @@ def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> fl
     Raises ValueError for a name outside `NONLINEARITIES`.
     """
     if nonlinearity in TORCH_TABLE:
-        # The cast is for the type checker: torch lists the names as a Literal.
-        return float(nn.init.calculate_gain(nonlinearity, negative_slope))  # type: ignore[arg-type]
+        return float(nn.init.calculate_gain(nonlinearity, negative_slope))  # type: ignore[arg-type]  # a Literal there
     return _gain_by_quadrature(nonlinearity)
 
 

@@ -109,7 +109,7 @@ class WandbMirror(WandbLogger):
             return
         try:
             action()
-        except Exception as error:
+        except Exception as error:  # a logger must not end the run
             self._experiment = None
             _say(f"nothing more is logged for this run: {_reason(error)}")
 
@@ -142,7 +142,7 @@ def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
                 reinit="create_new",  # the default hands back a run that is still open
                 **options,
             )
-        except Exception as error:
+        except Exception as error:  # whatever the service dies of: the run goes on offline, or without
             problem = _reason(error)
             _tear_down()
         if choice == "online":
@@ -164,7 +164,7 @@ def _choose(run: RunInfo, wanted: str) -> str:
     try:
         _mute()
         problem = "" if wandb.login(prompt=False, verify=False) else "no API key (`wandb login`)"
-    except Exception as error:
+    except Exception as error:  # likewise: it is said, and the run goes on
         problem = _reason(error)
     if not problem:
         return "online"

@@ -46,5 +46,5 @@ def logging_to(path: Path) -> Iterator[logging.Logger]:
             faulthandler.disable()
         warnings.showwarning = show
         logging.getLogger().removeHandler(handler)
-        with suppress(OSError):
+        with suppress(OSError):  # what is buffered may find no room
             handler.close()

@@ -119,7 +119,7 @@ def atomic_write(path: Path, content: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
                 Path(file.name).replace(path)
-            except BaseException:
+            except BaseException:  # a signal too must leave no part behind
                 Path(file.name).unlink(missing_ok=True)
                 raise
         path.chmod(0o644)  # NamedTemporaryFile makes files that only their owner may read

@@ -69,7 +69,7 @@ class Live:
         if not self._stopping.is_set():
             self._stopping.set()
             self._thread.join(timeout=2)  # it may hang with the file system
-            with suppress(Exception):
+            with suppress(Exception):  # a file system that fails shows nothing, and stops no sweep
                 self.look()
             self._display.stop()
             atexit.unregister(self.stop)
@@ -92,7 +92,7 @@ class Live:
         pause = INTERVAL_SECONDS
         while not self._stopping.wait(pause):
             began = time.thread_time()
-            with suppress(Exception):
+            with suppress(Exception):  # likewise; the next look may succeed
                 self.look()
             cost = time.thread_time() - began
             pause = min(max(INTERVAL_SECONDS, cost / _MOST_OF_TIME), _LONGEST_PAUSE)

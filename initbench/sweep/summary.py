@@ -44,8 +44,7 @@ class SweepSummary(Callback):
         except Unwritable as error:
             errors.print(f"initbench: {error}", soft_wrap=True)
             sys.exit(1)
-        except Exception:
-            # Hydra would turn it into a warning and exit with 0. The records are safe: this only reads them.
+        except Exception:  # Hydra would turn it into a warning and exit with 0; the records are safe, this reads them
             errors.print_exception()
             sys.exit(1)
         ended = runs[runs["finished_at"].fillna("") >= self._started_at]["status"].value_counts()

@@ -7,14 +7,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from outcomes import outcomes
-from test_slurm import LONG, SHORT, Sweep
+from sweeps import LONG, SHORT, Sweep, sweeps
 
 pytestmark = [
     pytest.mark.cluster,
@@ -24,37 +24,6 @@ pytestmark = [
 # Long enough that both are trained at once, whichever begins first; records hold the folder of the data.
 LONG = [*LONG, "trainer.max_steps=800", "data_dir=data"]
 RAY = ["hydra/launcher=ray", "hydra.launcher.ray.init.address=auto"]
-
-# Initializers of the user's own, that do something in the first layer: before training others are tried as well.
-DEEDS = """
-import os, signal, sys, time
-from torch import nn
-
-class Unpicklable(Exception):
-    def __init__(self):
-        super().__init__("cannot be pickled")
-        self.generator = (number for number in [])
-
-def act(tensor, deed):
-    if deed == "kill_at_once":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if tensor.shape[1] == 784:
-        if deed == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if deed == "exit":
-            sys.exit(3)
-        if deed == "raise":
-            raise Unpicklable
-    nn.init.eye_(tensor)
-
-def note(tensor):
-    if tensor.shape[1] == 784:
-        facts = [os.getpid(), os.getppid(), os.environ["CUDA_VISIBLE_DEVICES"], os.environ["WANDB_NOTES"]]
-        with open("notes.txt", "a") as notes:
-            notes.write(" ".join(map(str, facts)) + "\\n")
-        time.sleep(0.5)
-    nn.init.eye_(tensor)
-"""
 
 
 def free_ports() -> tuple[int, int]:
@@ -104,11 +73,8 @@ def cluster() -> Iterator[None]:
 @pytest.fixture
 def sweep(tmp_path: Path) -> Iterator[Callable[..., Sweep]]:
     """A function that starts a sweep through Ray in a folder of its own."""
-    folder = tmp_path / "ray"
-    folder.mkdir()
-    (folder / "deeds.py").write_text(DEEDS)
-    with ExitStack() as stack:
-        yield lambda *arguments: stack.enter_context(Sweep(folder, *RAY, *arguments))
+    with sweeps(tmp_path / "ray", *RAY) as start:
+        yield start
 
 
 @pytest.fixture(scope="module")

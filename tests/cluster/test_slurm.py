@@ -1,21 +1,17 @@
 """Sweeps through a real SLURM: whichever `sbatch` reaches; skipped where there is none."""
 
-import json
-import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from outcomes import outcomes
+from sweeps import LONG, SHORT, Sweep, sweeps
 
 
 def ask(*command: str) -> str:
@@ -33,101 +29,15 @@ def partitions() -> str:
 PARTITIONS = partitions() if shutil.which("sbatch") else ""
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(not PARTITIONS, reason="sinfo finds no SLURM")]
 
-SMALL = ["logger=none", "model=mlp", "trainer.accelerator=cpu", "trainer.threads=1"]
-SHORT = [*SMALL, "trainer.max_steps=8", "data.val_every_n_steps=4", "trainer.log_every_n_steps=2"]
-# A few seconds of training, of which the first saves a checkpoint.
-LONG = [
-    *(*SMALL, "trainer.max_steps=400", "trainer.max_epochs=-1", "data.val_every_n_steps=200"),
-    *("trainer.log_every_n_steps=50", "checkpoint_seconds=0.5"),
-]
 ENDLESS = [*LONG, "trainer.max_steps=1000000"]
 SLURM = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.mem_gb=2"]
-
-# What the tests make jobs do as training begins: an initializer of the user's own.
-DEEDS = """
-import os, signal, sys
-from torch import nn
-
-class Unpicklable(Exception):
-    def __init__(self):
-        super().__init__("cannot be pickled")
-        self.generator = (number for number in [])
-
-def act(tensor, deed):
-    if tensor.numel() < 100_000:  # schemes are rehearsed on the smallest parameter, before there is a record
-        return nn.init.eye_(tensor)
-    if deed == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    if deed == "exit":
-        sys.exit(3)
-    if deed == "raise":
-        raise Unpicklable
-    return nn.init.eye_(tensor)
-"""
-
-
-class Sweep:
-    """One in a process of its own, started in `folder`."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-        self.study = folder / "runs" / "main"
-        self._log = folder / "log.txt"
-        own = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder), "COLUMNS": "120", "WANDB_MODE": "offline"}
-        # Records hold the folder of the data; it is one for all, so that they can be compared.
-        command = [sys.executable, "-m", "initbench", "-m", f"data_dir={folder.parent}", *arguments]
-        with self._log.open("w") as log:
-            self.process = subprocess.Popen(
-                command, cwd=folder, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT
-            )
-
-    def __enter__(self) -> "Sweep":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        for array in self.arrays:
-            subprocess.run(["scancel", array], check=False, capture_output=True)
-
-    def end(self) -> int:
-        return self.process.wait(timeout=250)
-
-    @property
-    def text(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def arrays(self) -> list[str]:
-        """The ids of what was submitted."""
-        return " ".join(re.findall(r"SLURM jobs, ([\d ]+); logs", self.text)).split()
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        return [json.loads(path.read_text()) for path in sorted(self.study.glob("*/record.json"))]
-
-    def statuses(self, key: str) -> dict[Any, str]:
-        """By the value of an init's key, or of a key of the record."""
-        return {record["config"]["init"].get(key, record.get(key)): record["status"] for record in self.records}
-
-    def wait_for(self, condition: Callable[[], Any]) -> Any:
-        until = time.monotonic() + 120
-        while not (found := condition()):
-            assert self.process.poll() is None, self.text
-            assert time.monotonic() < until, self.text
-            time.sleep(0.1)
-        return found
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Iterator[Callable[..., Sweep]]:
     """A function that starts a sweep through SLURM in a folder of its own; what is left of it is cancelled."""
-    folder = tmp_path / "slurm"
-    folder.mkdir()
-    (folder / "deeds.py").write_text(DEEDS)
-    with ExitStack() as stack:
-        yield lambda *arguments: stack.enter_context(Sweep(folder, *SLURM, *arguments))
+    with sweeps(tmp_path / "slurm", *SLURM) as start:
+        yield start
 
 
 @pytest.fixture(scope="module")
