@@ -6,7 +6,13 @@ from typing import Any
 
 # Okabe & Ito (2008): told apart by colour-blind eyes too, and dashes tell apart what lies close.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
-DASHES = ("solid", "dash", "dot", "dashdot")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+def look(index: int) -> tuple[str, str]:
+    """Colour and dash of a line by its place in the legend; different for the first 48."""
+    turn, colour = divmod(index, len(COLOURS))
+    return COLOURS[colour], DASHES[(colour + turn) % len(DASHES)]
 
 
 def log_axis(values: Iterable[float | None]) -> dict[str, Any]:

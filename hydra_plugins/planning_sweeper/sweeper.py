@@ -11,7 +11,10 @@ from omegaconf import DictConfig
 
 
 class PlanningSweeper(BasicSweeper):
-    """Hydra's grid of overrides; composes them quickly, and launches what has no finished record."""
+    """Hydra's grid of overrides; composes them quickly, and launches what has no finished record.
+
+    Where the config has `tuning`, the grid comes in rounds: see initbench/sweep/tuning.py.
+    """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         from initbench.sweep.compose import CachingConfigLoader
@@ -23,13 +26,16 @@ class PlanningSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from initbench.sweep.dispatch import dispatch
+        from initbench.sweep.tuning import rounds
 
         assert self.config is not None
         assert self.launcher is not None
         typed = [*self._parse_config(), *arguments]
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(typed)
-        batches = self.split_arguments(overrides, self.max_batch_size)
+        (grid,) = self.split_arguments(overrides, None)
         returns: list[Sequence[JobReturn]] = []
-        for todo in dispatch(self.loader, self.config, batches):
-            returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
+        for jobs in [grid] if self.config.tuning is None else rounds(self.loader, self.config, grid):
+            batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
+            for todo in dispatch(self.loader, self.config, batches):
+                returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
         return returns

@@ -1,30 +1,54 @@
 """Records as a pandas frame, a row a run."""
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from initbench.record.flat import flat
 
-_WHAT = ["study", "init", "model", "data", "optimizer", "lr", "seed", "budget", "status", "reason", "setting"]
-_WHERE = ["signature", "path", "started_at", "finished_at"]
+_TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "task", "signature", "path"]
+_ALWAYS = [*_TEXT, "started_at", "finished_at", "lr", "seed", "budget", "tuning_seeds", "chance"]
+_NUMBERS = ["budget", "chance", "test/accuracy", "val/accuracy", "steps_seen", "seconds_seen"]
 
 
 def load_runs(folder: str | Path) -> pd.DataFrame:
     """Every run whose record lies under `folder`, at any depth.
 
     Columns: study, init, model, data, optimizer, lr, seed, budget (in steps), status (finished, diverged, refused,
-    failed, running), reason, setting (equal for runs that differ in init and seed alone), signature, path, started_at,
-    finished_at; train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>, seconds_to_<target>, missing
-    where the target was not reached; seconds_init, seconds_train. Raises ValueError where the folder is missing.
+    failed, interrupted, running), reason, setting (equal for runs that differ in init and seed alone), task (equal for
+    those that differ in learning rate, too), task_config (what they share), signature, path, started_at, finished_at;
+    train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>, seconds_to_<target>, missing where the
+    target was not reached, and steps_seen, seconds_seen, until when that was watched; seconds_init, seconds_train; and
+    what `to_frame` adds. Raises ValueError where the folder is missing.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"there is no folder {str(folder)!r}")
     records = sorted(folder.rglob("record.json"))
-    rows = [flat(json.loads(record.read_text()), record.parent) for record in records]
-    return pd.DataFrame(rows, columns=None if rows else [*_WHAT, *_WHERE])
+    return to_frame((json.loads(record.read_text()), record.parent) for record in records)
+
+
+def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
+    """A row for each record and its folder, with what follows from all of them together.
+
+    score: test accuracy; of a run that diverged that of chance, as its network predicts nothing. selection_score: the
+    same on validation. Missing for runs that did not end. is_tuning: its seed serves to choose the learning rate.
+    """
+    runs = pd.DataFrame([flat(record, path) for record, path in records])
+    runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
+    for column in _NUMBERS:
+        runs[column] = pd.to_numeric(runs.get(column), errors="coerce") if column in runs else float("nan")
+    # A run that diverged before its first evaluation knows as many classes as the others on the same data.
+    chance = runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
+    ended = runs["status"].map({"finished": False, "diverged": True})
+    for name, column in (("score", "test/accuracy"), ("selection_score", "val/accuracy")):
+        runs[name] = runs[column].where(ended.eq(False)).mask(ended.eq(True), chance)
+    tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
+    runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
+    return runs.drop(columns="tuning_seeds")
 
 
 def load_layers(path: str | Path) -> pd.DataFrame:

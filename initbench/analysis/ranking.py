@@ -1,7 +1,6 @@
-"""The ranking of initializers, one table a setting (all that is equal but initializer and seed)."""
+"""The ranking of initializers, one table a task (all that is equal but initializer, learning rate and seed)."""
 
 import math
-import statistics
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,54 +8,63 @@ from rich.markup import escape
 from rich.table import Table
 from scipy.special import stdtrit
 
+from initbench.analysis.selection import Choice, scored
+from initbench.analysis.titles import titles
+
+OUTCOMES = ("finished", "diverged", "refused", "failed")
+
 
 @dataclass(frozen=True)
 class Ranking:
+    task: str
     title: str
-    setting: str
-    target: str | None  # the hardest target that some run of the setting reached
+    target: str | None  # the hardest target that some run reached
     table: pd.DataFrame  # index: init, best first
+    scored: pd.DataFrame  # the runs behind the table
+    choices: list[Choice]  # of learning rates
 
-
-_OUTCOMES = ("finished", "diverged", "refused", "failed")
+    @property
+    def has_choice(self) -> bool:
+        """Whether the learning rate was chosen at all."""
+        return any(len(choice.rates) > 1 for choice in self.choices)
 
 
 def rankings(runs: pd.DataFrame) -> list[Ranking]:
-    """A ranking a setting, the setting that ran last at the end."""
-    order = runs.groupby("setting")["started_at"].max().fillna("").sort_values().index
-    return [rank(runs[runs["setting"] == setting]) for setting in order]
+    """A ranking a task, the one that ran last at the end."""
+    named = titles(runs)
+    order = runs.groupby("task")["started_at"].max().fillna("").sort_values(kind="stable").index
+    return [rank(runs[runs["task"] == task], named[str(task)]) for task in order]
 
 
-def rank(runs: pd.DataFrame) -> Ranking:
-    """Initializers of one setting by mean test accuracy over their finished runs.
+def rank(runs: pd.DataFrame, title: str) -> Ranking:
+    """Initializers of one task by mean score, each at the learning rate chosen for it (see `selection.scored`).
 
-    Columns: runs, and how many of them are finished, diverged, refused, failed; mean and half_width, the 95 % interval
-    of the mean by Student's t (missing below two runs); hit_rate, the share of all runs that reached the target, and
-    median_steps to it, where a run that never did counts as infinity: it is censored, not absent.
+    Columns: lr; runs, and how many of them are finished, diverged, refused, failed; mean of the scores (a run that
+    diverged scores chance) and half_width, the 95 % interval of the mean by Student's t (missing below two runs);
+    hit_rate, the share of ended runs that reached the target, and median_steps to it, where a run that never did counts
+    as infinity: it is censored, not absent.
     """
-    target = _hardest_reached(runs)
+    spoken, choices = scored(runs)
+    target = hardest_reached(spoken)
+    rates = {choice.init: choice.lr for choice in choices}
     rows = {}
-    for init, group in runs.groupby("init"):
-        finished = group[group["status"] == "finished"]
-        mean, half_width = mean_interval(finished["test/accuracy"].tolist() if len(finished) else [])
-        ended = group[group["status"].isin(("finished", "diverged"))]
+    for init, group in spoken.groupby("init"):
+        mean, half_width = mean_interval(group["score"].dropna().tolist())
+        ended = group[group["score"].notna()]
         steps = ended[f"steps_to_{target}"].fillna(math.inf) if target else pd.Series(math.inf, ended.index)
-        rows[init] = {
+        rows[str(init)] = {
+            "lr": rates.get(str(init), math.nan),
             "runs": len(group),
-            **{status: int((group["status"] == status).sum()) for status in _OUTCOMES},
+            **{status: int((group["status"] == status).sum()) for status in OUTCOMES},
             "mean": mean,
             "half_width": half_width,
             "hit_rate": float((steps < math.inf).mean()) if len(steps) else math.nan,
-            "median_steps": statistics.median(steps.tolist()) if len(steps) else math.nan,
+            "median_steps": float(steps.median()) if len(steps) else math.nan,
         }
-    table = pd.DataFrame.from_dict(rows, orient="index").sort_values("mean", ascending=False, na_position="last")
-    first = runs.iloc[0]
-    title = f"{first['model']} on {first['data']}, {first['optimizer']}"
-    if pd.notna(first["lr"]):
-        title += f" lr {first['lr']}"
-    if runs["budget"].notna().any():  # known as soon as one run has begun
-        title += f", {runs['budget'].max():.0f} steps"
-    return Ranking(title, str(first["setting"]), target, table)
+    columns = ["lr", "runs", *OUTCOMES, "mean", "half_width", "hit_rate", "median_steps"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    table = table.sort_values("mean", ascending=False, na_position="last", kind="stable")
+    return Ranking(str(runs["task"].iloc[0]), title, target, table, spoken, choices)
 
 
 def mean_interval(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -71,32 +79,42 @@ def mean_interval(values: list[float], confidence: float = 0.95) -> tuple[float,
     return mean, float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
 
 
+def targets_of(runs: pd.DataFrame) -> list[str]:
+    """The targets that runs were watched for, the easiest first."""
+    names = [c.removeprefix("steps_to_") for c in map(str, runs) if c.startswith("steps_to_")]
+    return sorted(names, key=float)
+
+
+def hardest_reached(runs: pd.DataFrame) -> str | None:
+    """The hardest target that some run reached, None where none was."""
+    return next((t for t in reversed(targets_of(runs)) if runs[f"steps_to_{t}"].notna().any()), None)
+
+
 def terminal_table(ranking: Ranking) -> Table:
-    """The ranking for the terminal; diverged, refused and failed runs get a column where there are any."""
+    """The ranking for the terminal; learning rates, diverged, refused and failed runs where there are any."""
     target = f"{float(ranking.target):.0%}" if ranking.target else "a target"
-    outcomes = [status for status in _OUTCOMES[1:] if ranking.table[status].any()]
+    outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
+    rates = ["lr"] * ranking.has_choice
     table = Table(title=ranking.title, title_justify="left")
     table.add_column("init", no_wrap=True)
-    for column in ("test accuracy", f"reach {target}", "median steps", "runs", *outcomes):
+    for column in (*rates, "test accuracy", f"reach {target}", "median steps", "runs", *outcomes):
         table.add_column(column, justify="right", no_wrap=True)
     for init, row in ranking.table.iterrows():
         interval = "" if math.isnan(row["half_width"]) else f" ± {row['half_width']:.4f}"
         table.add_row(
             escape(str(init)),
-            _number(row["mean"], ".4f") + interval,
-            _number(row["hit_rate"], ".0%"),
-            "never" if math.isinf(row["median_steps"]) else _number(row["median_steps"], ".0f"),
+            *(f"{row[key]:g}" for key in rates),
+            number(row["mean"], ".4f") + interval,
+            number(row["hit_rate"], ".0%"),
+            steps(row["median_steps"]),
             *(str(int(row[key])) for key in ("runs", *outcomes)),
         )
     return table
 
 
-def _number(value: float, form: str) -> str:
+def number(value: float, form: str) -> str:
     return "-" if math.isnan(value) else f"{value:{form}}"
 
 
-def _hardest_reached(runs: pd.DataFrame) -> str | None:
-    targets = [
-        c.removeprefix("steps_to_") for c in map(str, runs) if c.startswith("steps_to_") and runs[c].notna().any()
-    ]
-    return max(targets, key=float, default=None)
+def steps(value: float) -> str:
+    return "never" if math.isinf(value) else number(value, ".0f")

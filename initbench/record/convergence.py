@@ -15,7 +15,7 @@ def convergence(history: Sequence[Row], num_classes: int) -> dict[str, float | N
     """
     rows = evaluations(history)
     if not rows:
-        return {}
+        return {"ln_classes": math.log(num_classes)}
     accuracies = [row["val/accuracy"] for row in rows]
     start = rows[0]
     return {

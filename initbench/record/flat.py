@@ -1,8 +1,11 @@
 """One record as one flat row: the columns of the frame of runs, and wandb's summary."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from initbench.record.signature import digest, task
 
 
 def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
@@ -18,7 +21,8 @@ def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
 
 def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """What was run, what became of it, and its numbers."""
-    config = record["config"]
+    config, provenance = record["config"], record.get("provenance", {})
+    ln_classes = record.get("results", {}).get("ln_classes")
     return {
         "study": record["study"],
         "init": record["init"],
@@ -31,9 +35,26 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "status": record["status"],
         "reason": record.get("reason"),
         "setting": record["setting"],
+        "task": digest(what := task(config)),
+        "task_config": what,
         "signature": record["signature"],
         "path": str(path),
         "started_at": record.get("started_at"),
         "finished_at": record.get("finished_at"),
+        "tuning_seeds": tuple((config.get("tuning") or {}).get("seeds", ())),
+        "chance": None if ln_classes is None else math.exp(-ln_classes),
+        **_seen(record.get("targets", {})),
+        "device": record.get("device"),
+        "processor": provenance.get("processor"),
+        "torch": provenance.get("versions", {}).get("torch"),
+        "commit": (provenance.get("git") or {}).get("commit"),
+        "command": provenance.get("command"),
+        "run_command": config.get("command"),
         **numbers(record),
     }
+
+
+def _seen(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:
+    """Until when a run was seen not to reach what it never reached; the same for all such targets."""
+    missed = next((time for time in targets.values() if not time["reached"]), None)
+    return {f"{clock}_seen": None if missed is None else missed[clock] for clock in ("steps", "seconds")}

@@ -32,14 +32,22 @@ def counted(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def signature(config: Mapping[str, Any]) -> str:
     """Ten hex digits for a run: equal for configs that must give the same numbers."""
-    return _digest(counted(config))
+    return digest(counted(config))
 
 
 def setting(config: Mapping[str, Any]) -> str:
     """Ten hex digits for all but initializer and seed: runs with equal settings may be compared."""
     part = counted(config)
     del part["init"], part["seed"]
-    return _digest(part)
+    return digest(part)
+
+
+def task(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting at any learning rate: of runs with equal tasks initializers may be compared, if the rate is tuned."""
+    part = counted(config)
+    del part["init"], part["seed"]
+    part["optimizer"] = {key: value for key, value in part["optimizer"].items() if key != "lr"}
+    return part
 
 
 def init_label(init: Mapping[str, Any]) -> str:
@@ -87,7 +95,8 @@ def _compact(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":")).replace('"', "")
 
 
-def _digest(part: Mapping[str, Any]) -> str:
+def digest(part: Mapping[str, Any]) -> str:
+    """Ten hex digits of a part of a config."""
     return hashlib.sha256(json.dumps(_plain(part), sort_keys=True).encode()).hexdigest()[:10]
 
 

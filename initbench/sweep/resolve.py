@@ -1,5 +1,6 @@
 """From what Hydra composed to the plain config that a run is made of."""
 
+import shlex
 from collections.abc import Collection
 from typing import Any
 
@@ -15,11 +16,19 @@ def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
     """
     resolved = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
     resolved["study"] = str(resolved["study"])
+    resolved["command"] = _command(hydra, tuned=resolved.get("tuning") is not None)
     for group, choice in hydra.runtime.choices.items():
         if isinstance(resolved.get(group), dict):
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
     _own_function(resolved, hydra.overrides.task)
     return resolved
+
+
+def _command(hydra: DictConfig, tuned: bool) -> str:
+    """What to type for this one run, wherever the sweep that it is part of came from."""
+    own = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
+    folders = [part for path in own for part in ("--config-dir", path)]
+    return shlex.join(["python", "-m", "initbench", *folders, *hydra.overrides.task, *["tuning=null"] * tuned])
 
 
 def _plain(config: DictConfig, key: str) -> Any:

@@ -75,14 +75,17 @@ def bury(study: Path) -> None:
 
 
 def summarize(study: Path) -> "pd.DataFrame":
-    """Print a table a setting, write the page of learning curves, say where it is; return the runs."""
+    """Print a table a task and the verdict, write the page, say where it is; return the runs."""
     # pandas and plotly are needed here for the first time.
+    from initbench.analysis.comparison import Comparison
     from initbench.analysis.frame import load_runs
-    from initbench.analysis.ranking import rankings, terminal_table
-    from initbench.report.page import write_page
+    from initbench.analysis.ranking import terminal_table
+    from initbench.analysis.verdict import verdict
+    from initbench.report.report import FOLDER, write_page
 
-    runs = load_runs(study)
-    for ranking in rankings(runs):
+    comparison = Comparison(load_runs(study))
+    for ranking in comparison.rankings:
         console.print(terminal_table(ranking))
-    console.print(f"Learning curves: {write_page(study, runs)}", soft_wrap=True)
-    return runs
+    console.print(verdict(comparison)[0], markup=False, highlight=False)
+    console.print(f"Report: {write_page(comparison, study / FOLDER, study.name)}", soft_wrap=True)
+    return comparison.runs

@@ -1,0 +1,111 @@
+"""The answer in a few plain sentences: which initializer, by how much, how sure, and where it changes."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from initbench.analysis.comparison import Comparison
+from initbench.analysis.paired import blocks_needed
+from initbench.analysis.ranking import Ranking
+
+LEVEL = 0.05
+
+
+def verdict(comparison: Comparison) -> list[str]:
+    """Sentences, the first of which answers the question. Differences are in percentage points of test accuracy."""
+    overall = comparison.overall
+    if overall.empty:
+        return ["Nothing can be compared: no initializer has a run that ended in every task."]
+    if len(overall) == 1:
+        return [f"{overall.index[0]} is the only initializer, so there is nothing to compare it with."]
+    return [_winner(comparison), *_against_others(comparison), *_by_task(comparison), *_times(comparison)]
+
+
+def _winner(comparison: Comparison) -> str:
+    overall = comparison.overall
+    best = overall.index[0]
+    tasks = comparison.everywhere.index.get_level_values("task").nunique()
+    seeds = comparison.everywhere[best].dropna().groupby(level="task").size()
+    number = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
+    where = f"{_count(int(seeds.max()), 'seed', number)}" + (f" on each of {tasks} tasks" if tasks > 1 else "")
+    mean = overall["mean"].iloc[0]
+    ties = [str(init) for init in overall.index[1:] if overall.at[init, "mean"] == mean]
+    if ties:
+        return f"{_join([str(best), *ties])} have the same mean test accuracy, {mean:.2%} ({where})."
+    sure = overall["best"].iloc[0]
+    chance = "" if math.isnan(sure) or seeds.max() == 1 else f", and the highest in {sure:.0%} of bootstrap resamples"
+    return f"{best} has the highest mean test accuracy, {mean:.2%} ({where}){chance}."
+
+
+def _against_others(comparison: Comparison) -> Iterator[str]:
+    best = comparison.overall.index[0]
+    rivals = against(comparison.pairs, str(best))
+    rivals = rivals[rivals.index.isin(comparison.overall.index)]
+    beaten, open_ones = rivals[rivals["p_holm"] < LEVEL], rivals[~(rivals["p_holm"] < LEVEL)]
+    if len(beaten):
+        low, high = beaten["difference"].min(), beaten["difference"].max()
+        by = f"{100 * low:.2f}" if len(beaten) == 1 else f"{100 * low:.2f} to {100 * high:.2f}"
+        yield f"It is better than {_join(beaten.index)} by {by} points (Holm-corrected p < {LEVEL})."
+    if len(open_ones):
+        nearest = open_ones["difference"].idxmin()
+        row = open_ones.loc[nearest]
+        interval = (
+            "" if math.isnan(row["low"]) else f", 95 % interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
+        )
+        others = [str(init) for init in open_ones.index if init != nearest]
+        and_others = f"; nor is it told from {_join(others)}" if others else ""
+        yield (f"Its lead over {nearest} ({100 * row['difference']:+.2f} points{interval}) may be luck{and_others}.")
+        needed = blocks_needed(int(comparison.pairs["p"].notna().sum()), LEVEL)
+        if (pairs := int(open_ones["pairs"].max())) < needed:
+            yield (
+                f"With {_count(pairs, 'pair')} of runs no exact test of {len(comparison.pairs)} comparisons can fall "
+                f"below {LEVEL}; it takes {needed}."
+            )
+
+
+def against(pairs: pd.DataFrame, init: str) -> pd.DataFrame:
+    """The comparisons of one initializer with each other one, as its lead: index the other; see `paired.compare`."""
+    leads = pairs[pairs["a"] == init].set_index("b")
+    behind = pairs[pairs["b"] == init].set_index("a")
+    turned = behind.assign(difference=-behind["difference"], low=-behind["high"], high=-behind["low"])
+    return pd.concat([leads, turned]).sort_values("difference", ascending=False)
+
+
+def _by_task(comparison: Comparison) -> Iterator[str]:
+    best = comparison.overall.index[0]
+    others = [
+        f"{ranking.table.index[0]} on {ranking.title}"
+        for ranking in comparison.rankings
+        if len(ranking.table) and ranking.table.index[0] != best and not math.isnan(ranking.table["mean"].iloc[0])
+    ]
+    if others and len(comparison.rankings) > 1:
+        yield f"It changes with the task: the highest mean is that of {_join(others, most=6)}."
+
+
+def _times(comparison: Comparison) -> Iterator[str]:
+    for ranking in comparison.rankings if len(comparison.rankings) <= 3 else []:
+        fastest = _fastest(ranking)
+        if fastest is not None:
+            at = f"{float(ranking.target or 0):.0%}"
+            where = f" ({ranking.title})" if len(comparison.rankings) > 1 else ""
+            yield f"Soonest at {at} validation accuracy: {fastest}{where}."
+
+
+def _fastest(ranking: Ranking) -> str | None:
+    steps = ranking.table["median_steps"].dropna()
+    if steps.empty or math.isinf(steps.min()):
+        return None
+    first = [str(init) for init in steps.index[steps == steps.min()]]
+    return f"{_join(first, most=4)}, after {steps.min():.0f} steps in the median"
+
+
+def _join(items: Sequence[object] | pd.Index, most: int = 8) -> str:
+    names = [str(item) for item in items]
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _count(number: int, noun: str, shown: str | None = None) -> str:
+    return f"{shown or number} {noun}{'s' if number != 1 else ''}"

@@ -1,0 +1,128 @@
+"""figures/: every plot of the page as SVG and PDF, and the ranking as a LaTeX table (booktabs)."""
+
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from initbench.analysis.comparison import Comparison
+from initbench.record.store import atomic_write
+from initbench.report.page import looks, task_table
+from initbench.report.plot import Plot
+
+_STYLES = {
+    "solid": "-",
+    "dash": (0, (5, 2)),
+    "dot": (0, (1, 1.5)),
+    "dashdot": (0, (5, 2, 1, 2)),
+    "longdash": (0, (9, 2)),
+    "longdashdot": (0, (9, 2, 1, 2)),
+}
+# Text stays text, to be edited and searched; the same runs give the same bytes.
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "initbench",
+    "pdf.fonttype": 42,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.parse_math": False,  # a $ in a name is a $
+}
+
+
+def write_figures(comparison: Comparison, plots: Mapping[str | None, Sequence[Plot]], folder: Path) -> None:
+    """Write `<plot>-<task>.svg` and `.pdf` for the first view of each plot, and `ranking.tex`."""
+    styles = looks(comparison)
+    titles = {ranking.task: ranking.title for ranking in comparison.rankings}
+    with mpl.rc_context(_SETTINGS):
+        for task, group in plots.items():
+            for plot in group:
+                figure = draw(plot, styles)
+                name = plot.name if task is None else plot.name.replace(task, slug(titles[task]))
+                for kind, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
+                    content = io.BytesIO()
+                    figure.savefig(content, format=kind, metadata=metadata)
+                    atomic_write(folder / f"{name}.{kind}", content.getvalue())
+    atomic_write(folder / "ranking.tex", latex(comparison).encode())
+
+
+def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
+    """The first view of a plot, 5.5 inches wide."""
+    view = next(iter(plot.x_titles))
+    rows = math.ceil(len(plot.series) / 3)
+    height = 0.6 + 0.22 * len(plot.series) if plot.forest else 2.6 + 0.17 * rows
+    figure = Figure(figsize=(5.5, height), layout="constrained")
+    axes = figure.subplots()
+    for init, views in plot.series.items():
+        if view in views:
+            _draw_series(axes, plot, views[view], init, styles[init])
+    axes.set(xlabel=plot.x_titles[view], ylabel=plot.y_titles[view])
+    if plot.forest:
+        axes.invert_yaxis()
+        return figure
+    if plot.log_x:
+        axes.set_xscale("log")
+    if plot.log_y and any(value > 0 for views in plot.series.values() for value in views.get(view, {}).get("y", [])):
+        axes.set_yscale("log")
+    if plot.unit_y:
+        axes.set_ylim(-0.03, 1.03)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3)
+    return figure
+
+
+def _draw_series(
+    axes: Axes, plot: Plot, view: Mapping[str, Sequence[float]], init: str, style: Mapping[str, str]
+) -> None:
+    colour, x, y = style["colour"], list(view["x"]), list(view["y"])
+    if plot.forest:
+        arms = [[x[0] - view["low"][0]], [view["high"][0] - x[0]]]
+        known = not math.isnan(arms[0][0])
+        axes.errorbar(x, [init], xerr=arms if known else None, fmt="o", color=colour, capsize=2, markersize=4)
+        return
+    line: dict[str, Any] = {"color": colour, "linestyle": _STYLES[style["dash"]], "linewidth": 1.3}
+    step: dict[str, Any] = {"drawstyle": "steps-post"} if plot.step else {}
+    # A label that begins with an underscore would hide the line from the legend.
+    label = init if not init.startswith("_") else f" {init}"
+    axes.plot(x, y, label=label, marker="o" if plot.markers else None, markersize=3, **line, **step)
+    if "low" in view:
+        between: dict[str, Any] = {"step": "post"} if plot.step else {}
+        axes.fill_between(x, list(view["low"]), list(view["high"]), color=colour, alpha=0.15, linewidth=0, **between)
+
+
+def latex(comparison: Comparison) -> str:
+    """A booktabs table a task, the best mean in bold."""
+    tables = []
+    for ranking in reversed(comparison.rankings):
+        columns, rows = task_table(ranking)
+        lines = [
+            f"% {_tex(ranking.title)}",
+            f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
+            "\\toprule",
+            " & ".join(["initializer", *map(_tex, columns)]) + " \\\\",
+            "\\midrule",
+        ]
+        score = columns.index("test accuracy")
+        for place, (init, cells) in enumerate(rows):
+            shown = [_tex(cell) for cell in cells]
+            if place == 0:
+                shown[score] = f"\\textbf{{{shown[score]}}}"
+            lines.append(" & ".join([_tex(init), *shown]) + " \\\\")
+        tables.append("\n".join([*lines, "\\bottomrule", "\\end{tabular}"]))
+    return "\n\n".join(tables) + "\n"
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    special |= {character: f"\\{character}" for character in "&%$#_{}"}
+    return "".join(special.get(character, character) for character in text)
+
+
+def slug(title: str) -> str:
+    """A title as a file's name."""
+    return re.sub(r"[^\w.=]+", "-", title).strip("-")[:80]

@@ -1,0 +1,68 @@
+"""The report of a study: one folder with all that its records say."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from initbench.analysis.comparison import Comparison
+from initbench.analysis.frame import load_runs
+from initbench.record.store import atomic_write
+from initbench.report.markdown import markdown
+from initbench.report.page import render
+from initbench.report.plot import Plot
+from initbench.report.plots import plots
+
+FOLDER = "report"  # in the study's own
+
+
+def load(studies: Sequence[Path]) -> pd.DataFrame:
+    """The runs of one study, or of several. An initializer that several have becomes one a study: `orthogonal @ new`.
+
+    Raises ValueError for a folder that is missing or holds no record.
+    """
+    frames = []
+    for study in studies:
+        runs = load_runs(study)
+        if runs.empty:
+            raise ValueError(f"{study} holds no record of a run")
+        frames.append(runs.assign(study=study.name))
+    runs = pd.concat(frames, ignore_index=True)
+    if len(studies) > 1:
+        shared = runs.groupby("init")["study"].transform("nunique") > 1
+        runs["init"] = runs["init"].where(~shared, runs["init"] + " @ " + runs["study"])
+    return runs
+
+
+def write_page(comparison: Comparison, folder: Path, title: str, refresh: int | None = None) -> Path:
+    """Write `index.html` and the script that draws its plots into `folder`; the path of the page."""
+    return _write_page(comparison, dict(plots(comparison)), folder, title, refresh)
+
+
+def write_report(comparison: Comparison, folder: Path, title: str) -> Path:
+    """Write the page, report.md, results.csv, and in `figures/` what a paper needs; the path of the page."""
+    from initbench.report.paper import write_figures  # matplotlib, which a sweep's end does without
+
+    drawn = dict(plots(comparison))
+    page = _write_page(comparison, drawn, folder, title)
+    atomic_write(folder / "report.md", markdown(comparison, title).encode())
+    table = comparison.runs.drop(columns="task_config")
+    atomic_write(folder / "results.csv", table.to_csv(index=False).encode())
+    write_figures(comparison, drawn, folder / "figures")
+    return page
+
+
+def _write_page(
+    comparison: Comparison,
+    drawn: Mapping[str | None, Sequence[Plot]],
+    folder: Path,
+    title: str,
+    refresh: int | None = None,
+) -> Path:
+    page = render(comparison, drawn, title=title, folder=folder, refresh=refresh)
+    script = folder / "plotly.min.js"
+    if not script.exists():
+        atomic_write(script, get_plotlyjs().encode())
+    atomic_write(folder / "index.html", page.encode())
+    return folder / "index.html"

@@ -1,0 +1,188 @@
+"use strict";
+// Draws the plots from the data beside them, when they come into view, and filters and sorts the table of runs.
+const looks = JSON.parse(document.getElementById("looks").textContent);
+const hidden = new Set();
+const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const colour = (init) => (looks[init].colour === "#000000" ? style("--ink") : looks[init].colour);
+
+class Plot {
+  constructor(figure) {
+    this.figure = figure;
+    this.canvas = figure.querySelector(".canvas");
+    this.data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
+    this.log = { x: this.data.logX, y: this.data.logY };
+    this.drawn = false;
+    for (const select of figure.querySelectorAll("[data-choice]")) select.addEventListener("change", () => this.draw());
+    for (const button of figure.querySelectorAll("[data-log]")) {
+      button.addEventListener("click", () => {
+        const axis = button.dataset.log;
+        this.log[axis] = !this.log[axis];
+        button.setAttribute("aria-pressed", this.log[axis]);
+        this.draw();
+      });
+    }
+  }
+
+  get view() {
+    const selects = [...this.figure.querySelectorAll("[data-choice]")];
+    const keys = Object.keys(this.data.x);
+    // A choice of one has no select: the other parts of the key decide.
+    return keys.find((key) => selects.every((select) => key.split("|").includes(select.value))) ?? keys[0];
+  }
+
+  traces() {
+    const traces = [];
+    for (const [init, views] of Object.entries(this.data.series)) {
+      const view = views[this.view];
+      if (!view || hidden.has(init)) continue;
+      const common = { name: init, showlegend: false };
+      const line = { color: colour(init), dash: looks[init].dash, width: 2, shape: this.data.step ? "hv" : "linear" };
+      if (this.data.forest) {
+        const arms = { type: "data", symmetric: false, array: view.high.map((high, i) => high - view.x[i]), arrayminus: view.low.map((low, i) => view.x[i] - low), color: line.color };
+        const hovertemplate = view.high[0] === null ? "%{x:.4f}" : `%{x:.4f} (${view.low[0]} to ${view.high[0]})`;
+        traces.push({ ...common, x: view.x, y: view.y, error_x: arms, mode: "markers", marker: { color: line.color, size: 9 }, hovertemplate });
+        continue;
+      }
+      // Zero has no logarithm: a gap, or for time to a target the first instant.
+      const y = this.log.y ? view.y.map((value) => (value > 0 ? value : null)) : view.y;
+      if (view.low && view.low.some((low, i) => low !== null && low !== view.high[i])) {
+        const known = view.x.map((_, i) => i).filter((i) => view.low[i] !== null && view.high[i] !== null && (!this.log.y || view.low[i] > 0));
+        const edge = (side, order) => order.map((i) => view[side][i]);
+        const back = [...known].reverse();
+        const [x, band] = this.data.step ? staircase(view, known) : [[...known, ...back].map((i) => view.x[i]), [...edge("high", known), ...edge("low", back)]];
+        traces.push({ ...common, x, y: band, mode: "lines", fill: "toself", fillcolor: line.color, opacity: 0.15, line: { width: 0 }, hoverinfo: "skip" });
+      }
+      const hovertemplate = view.text ? "%{text}: %{y:.4g}" : "%{x}: %{y:.4g}";
+      traces.push({ ...common, x: view.x, y, text: view.text, line, mode: this.data.markers ? "lines+markers" : "lines", marker: { color: line.color, size: 6 }, hovertemplate });
+    }
+    return traces;
+  }
+
+  draw() {
+    const axis = { gridcolor: style("--line"), zerolinecolor: style("--line"), automargin: true };
+    const scale = (name) => (this.log[name] ? { type: "log", exponentformat: "power", ...ticks(this.data.series, this.view, name) } : { type: "linear" });
+    const layout = {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style("--fg"), family: "system-ui, sans-serif" },
+      margin: { l: 60, r: 15, t: 10, b: 50 }, hovermode: "closest",
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: style("--dim"), activecolor: style("--link") },
+      hoverlabel: { bgcolor: style("--soft"), font: { color: style("--fg") }, namelength: -1 },
+      xaxis: { ...axis, ...scale("x"), title: { text: escaped(this.data.x[this.view]) } },
+      yaxis: { ...axis, ...scale("y"), title: { text: escaped(this.data.y[this.view]) } },
+    };
+    if (this.data.unitY && !this.log.y) layout.yaxis.range = [-0.03, 1.03];
+    if (this.data.forest) layout.yaxis = { ...axis, type: "category", autorange: "reversed", tickmode: "array", tickvals: Object.keys(this.data.series), ticktext: Object.keys(this.data.series).map(escaped) };
+    const traces = this.traces().map((trace) => ({ ...trace, name: escaped(trace.name), text: trace.text && trace.text.map(escaped) }));
+    const remove = ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"];
+    Plotly.react(this.canvas, traces, layout, { displaylogo: false, responsive: true, modeBarButtonsToRemove: remove });
+    this.drawn = true;
+  }
+}
+
+// plotly reads a few HTML tags in texts; names of initializers are none.
+function escaped(text) {
+  return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
+// The outline of a band whose edges are steps.
+function staircase(view, known) {
+  const [forth, back] = [[], []];
+  known.forEach((i, position) => {
+    if (position) { forth.push([view.x[i], view.high[known[position - 1]]]); back.push([view.x[i], view.low[known[position - 1]]]); }
+    forth.push([view.x[i], view.high[i]]);
+    back.push([view.x[i], view.low[i]]);
+  });
+  const outline = [...forth, ...back.reverse()];
+  return [outline.map((point) => point[0]), outline.map((point) => point[1])];
+}
+
+// plotly's own ticks of a logarithmic axis overlap between one and ten decades.
+function ticks(series, view, name) {
+  const values = Object.values(series).flatMap((views) => (views[view] ? views[view][name] : [])).filter((value) => value > 0);
+  if (!values.length) return {};
+  const decades = Math.log10(values.reduce((a, b) => Math.max(a, b))) - Math.log10(values.reduce((a, b) => Math.min(a, b)));
+  if (decades > 2.5) return { dtick: Math.ceil(decades / 8) };
+  return decades > 0.5 ? { dtick: "D2" } : {};
+}
+
+const plots = [...document.querySelectorAll("figure.plot")].map((figure) => new Plot(figure));
+const redraw = () => plots.filter((plot) => plot.drawn).forEach((plot) => plot.draw());
+
+// Plots far down the page cost nothing until somebody scrolls there.
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (!entry.isIntersecting) continue;
+    seen.unobserve(entry.target);
+    plots.find((plot) => plot.canvas === entry.target).draw();
+  }
+}, { rootMargin: "400px" });
+addEventListener("DOMContentLoaded", () => plots.forEach((plot) => seen.observe(plot.canvas)));
+
+const boxes = [...document.querySelectorAll("#legend input")];
+function show(changed, checked) {
+  for (const box of changed) {
+    box.checked = checked;
+    hidden[checked ? "delete" : "add"](box.dataset.init);
+  }
+  // Not the table of runs, which has filters of its own.
+  for (const row of document.querySelectorAll("section:not(#runs) tr[data-init]")) row.hidden = hidden.has(row.dataset.init);
+  redraw();
+}
+for (const box of boxes) box.addEventListener("change", () => show([box], box.checked));
+for (const button of document.querySelectorAll("[data-all]")) button.addEventListener("click", () => show(boxes, button.dataset.all === "true"));
+
+const theme = (name) => { document.documentElement.dataset.theme = name; redraw(); };
+document.getElementById("theme").addEventListener("click", () => {
+  const dark = style("color-scheme") === "dark" || getComputedStyle(document.documentElement).colorScheme === "dark";
+  theme(dark ? "light" : "dark");
+  try { localStorage.setItem("initbench-theme", dark ? "light" : "dark"); } catch { /* a file may have no storage */ }
+});
+try { const chosen = localStorage.getItem("initbench-theme"); if (chosen) theme(chosen); } catch { /* likewise */ }
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+const rows = [...document.querySelectorAll("#run-table tbody tr")];
+const texts = rows.map((row) => row.textContent.toLowerCase());
+const filters = [...document.querySelectorAll("[data-filter]")];
+function filter() {
+  let count = 0;
+  const wanted = filters.filter((field) => field.value !== "").map((field) => [field.dataset.filter, field.value]);
+  rows.forEach((row, index) => {
+    const matches = wanted.every(([name, value]) => (name === "text" ? texts[index].includes(value.toLowerCase()) : row.dataset[name] === value));
+    row.hidden = !matches;
+    count += matches;
+  });
+  document.getElementById("count").textContent = `${count} of ${rows.length}`;
+}
+for (const field of filters) field.addEventListener("input", filter);
+document.querySelector("#runs form").addEventListener("reset", () => setTimeout(filter));
+
+// Every number of the page leads here: #runs?init=...&task=...
+function follow() {
+  const [place, query] = location.hash.slice(1).split("?");
+  if (place !== "runs" || query === undefined) return;
+  const asked = new URLSearchParams(query);
+  for (const field of filters) field.value = asked.get(field.dataset.filter) ?? "";
+  filter();
+  document.getElementById("runs").scrollIntoView();
+}
+addEventListener("hashchange", follow);
+addEventListener("DOMContentLoaded", follow);
+
+let sorted = null;
+for (const button of document.querySelectorAll("[data-sort]")) {
+  button.addEventListener("click", () => {
+    const column = Number(button.dataset.sort);
+    const direction = sorted === column ? -1 : 1;
+    sorted = direction === 1 ? column : null;
+    const value = new Map(rows.map((row) => [row, row.cells[column].textContent]));
+    const compare = new Intl.Collator("en", { numeric: true }).compare;
+    const number = (text) => (text === "" ? NaN : Number(text.replace("%", "")));
+    const order = [...rows].sort((a, b) => {
+      const [left, right] = [value.get(a), value.get(b)];
+      const difference = number(left) - number(right);
+      return direction * (Number.isNaN(difference) ? compare(left, right) : difference);
+    });
+    document.querySelector("#run-table tbody").append(...order);
+    for (const other of document.querySelectorAll("#run-table th")) other.removeAttribute("aria-sort");
+    button.parentElement.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
+  });
+}

@@ -1,0 +1,111 @@
+"""experiment=tuned: a sweep in rounds. First a learning rate for each initializer, from a grid that goes on where the
+best is at its edge; then the runs that were asked for, each at the rate chosen for it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf
+
+from initbench.console import console
+from initbench.errors import UserMistake
+from initbench.record.store import COMPLETE, read_record
+from initbench.sweep.plan import plan
+
+_RATE, _SEED = "optimizer.lr=", "seed="
+
+Overrides = Sequence[str]
+
+
+def rounds(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Overrides]) -> Iterator[list[list[str]]]:
+    """Yield the jobs of each round; the next one is known when those of the last have run.
+
+    Raises UserMistake where the learning rate is swept over already, or a seed would both choose and be scored.
+    """
+    tuning: dict[str, Any] = OmegaConf.to_container(master.tuning)  # type: ignore[assignment]  # of a mapping
+    _check(tuning, jobs)
+    seeds = tuning["seeds"]
+    candidates = {base: _candidates(loader, master, base, tuning["lr_factors"]) for base in map(_base, jobs)}
+    console.print(
+        f"tuning: {len(candidates)} configs at {len(tuning['lr_factors'])} learning rates, {len(seeds)} seeds each"
+    )
+    yield [_job(base, rate, seed) for base, rates in candidates.items() for rate in rates for seed in seeds]
+    for _ in range(tuning["extensions"]):
+        chosen = _choose(loader, master, candidates, seeds)
+        further = {base: _beyond(candidates[base], rate) for base, rate in chosen.items()}
+        at_edge = {base: rate for base, rate in further.items() if rate is not None}
+        if not at_edge:
+            break
+        console.print(f"tuning: {len(at_edge)} of them do best at an edge of the grid, which goes on there")
+        for base, rate in at_edge.items():
+            candidates[base] = sorted([*candidates[base], rate])
+        yield [_job(base, rate, seed) for base, rate in at_edge.items() for seed in seeds]
+    chosen = _choose(loader, master, candidates, seeds)
+    scored = [[*job, f"{_RATE}{chosen[_base(job)]:g}"] for job in jobs if _base(job) in chosen]
+    if len(scored) < len(jobs):
+        left = len(jobs) - len(scored)
+        console.print(f"tuning: then {left} runs to score, at learning rates that tuning runs are still to choose")
+    if scored:
+        console.print(f"tuning: {len(scored)} runs to score, at the learning rates chosen")
+        yield scored
+
+
+def _check(tuning: dict[str, Any], jobs: Sequence[Overrides]) -> None:
+    factors, seeds = tuning["lr_factors"], tuning["seeds"]
+    if len(set(factors)) < 2 or not all(isinstance(factor, int | float) and factor > 0 for factor in factors):
+        raise UserMistake(f"tuning.lr_factors={factors}: two positive numbers are needed, or more")
+    if not seeds:
+        raise UserMistake("tuning.seeds is empty: the learning rate is chosen by these")
+    if any(override.startswith(_RATE) for job in jobs for override in job):
+        raise UserMistake("optimizer.lr cannot be given: experiment=tuned chooses it, among tuning.lr_factors times it")
+    scored = {override.removeprefix(_SEED) for job in jobs for override in job if override.startswith(_SEED)}
+    if both := sorted(scored & set(map(str, seeds))):
+        raise UserMistake(f"seed={','.join(both)} cannot be scored: tuning.seeds={seeds} choose the learning rate")
+
+
+def _base(job: Overrides) -> tuple[str, ...]:
+    """What is tuned as one: a job but for its seed."""
+    return tuple(override for override in job if not override.startswith(_SEED))
+
+
+def _job(base: Overrides, rate: float, seed: int) -> list[str]:
+    return [*base, f"{_SEED}{seed}", f"{_RATE}{rate:g}"]
+
+
+def _candidates(loader: ConfigLoader, master: DictConfig, base: Overrides, factors: Sequence[float]) -> list[float]:
+    rate = OmegaConf.select(loader.load_sweep_config(master, list(base)), "optimizer.lr")
+    if not isinstance(rate, int | float):
+        raise UserMistake(f"there is no learning rate to tune: optimizer.lr={rate}")
+    # Six digits, as they are typed: 0.002 times 0.3 must be the run of optimizer.lr=0.0006.
+    return sorted(float(f"{rate * factor:g}") for factor in set(factors))
+
+
+def _beyond(rates: Sequence[float], best: float) -> float | None:
+    """The rate that continues the grid where its first or last is the best, None where neither is."""
+    if best == rates[0]:
+        beyond = rates[0] * rates[0] / rates[1]
+    elif best == rates[-1]:
+        beyond = rates[-1] * rates[-1] / rates[-2]
+    else:
+        return None
+    return float(f"{beyond:g}")
+
+
+def _choose(
+    loader: ConfigLoader,
+    master: DictConfig,
+    candidates: dict[tuple[str, ...], list[float]],
+    seeds: Sequence[int],
+) -> dict[tuple[str, ...], float]:
+    """The best rate of each config whose tuning runs are all complete."""
+    from initbench.analysis.frame import to_frame
+    from initbench.analysis.selection import choose_lr
+
+    chosen = {}
+    for base, rates in candidates.items():
+        jobs = plan(loader, master, [_job(base, rate, seed) for rate in rates for seed in seeds])
+        records = [(read_record(job.folder) or {"status": None}, job.folder) for job in jobs]
+        if all(record["status"] in COMPLETE for record, _ in records):
+            chosen[base] = choose_lr(to_frame(records))
+    return {base: rate for base, rate in chosen.items() if not math.isnan(rate)}
