@@ -18,7 +18,7 @@ OUTCOMES = ("finished", "diverged", "refused", "failed")
 class Ranking:
     task: str
     title: str
-    target: str | None  # the hardest target that some run reached
+    target: str | None  # see hardest_reached
     table: pd.DataFrame  # index: init, best first
     scored: pd.DataFrame  # the runs behind the table
     choices: list[Choice]  # of learning rates
@@ -86,8 +86,14 @@ def targets_of(runs: pd.DataFrame) -> list[str]:
 
 
 def hardest_reached(runs: pd.DataFrame) -> str | None:
-    """The hardest target that some run reached, None where none was."""
-    return next((t for t in reversed(targets_of(runs)) if runs[f"steps_to_{t}"].notna().any()), None)
+    """The hardest target that half of some initializer's ended runs reached, or any run; None where none was."""
+    ended = runs[runs["score"].notna()]
+    for share in (0.5, 0.0):
+        for target in reversed(targets_of(ended)):
+            reached = ended[f"steps_to_{target}"].notna().groupby(ended["init"]).mean()
+            if reached.max() >= share and reached.max() > 0:
+                return target
+    return None
 
 
 def terminal_table(ranking: Ranking) -> Table:

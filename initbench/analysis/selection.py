@@ -28,10 +28,11 @@ class Choice:
 def choose_lr(runs: pd.DataFrame) -> float:
     """The learning rate with the highest mean `selection_score` over runs of one task and initializer.
 
-    Only seeds that were run at every rate count; of equal rates the one in the middle wins. NaN where there are no
-    such seeds.
+    Only seeds that were run at every rate count, or all while there are none; of equal rates the one in the middle
+    wins. NaN where no run has ended.
     """
-    means = runs.pivot_table(index="seed", columns="lr", values="selection_score", dropna=False).dropna().mean()
+    table = runs.pivot_table(index="seed", columns="lr", values="selection_score", dropna=False)
+    means = (table.dropna() if len(table.dropna()) else table).mean().dropna()
     best = means.index[means == means.max()]
     return float(best[len(best) // 2]) if len(best) else float("nan")
 
@@ -41,7 +42,8 @@ def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
 
     Where the study has tuning seeds (`is_tuning`), they choose and only other seeds are scored. Where it has none, but
     several rates, each seed is scored at the rate that all the other seeds choose; a single seed chooses for itself.
-    Runs without a learning rate, or with one that is no number, are taken as they are.
+    Runs without a learning rate, or with one that is no number, are taken as they are, and so are those of which none
+    has ended.
     """
     rate = pd.to_numeric(runs["lr"], errors="coerce")
     runs = runs.assign(lr=rate)
@@ -50,7 +52,10 @@ def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
     for (task, init), group in runs[rate.notna()].groupby(["task", "init"], sort=False):
         rates = tuple(sorted(group["lr"].unique()))
         tuning, fresh = group[group["is_tuning"]], group[~group["is_tuning"]]
-        if len(tuning):
+        if group["selection_score"].isna().all():
+            lr = float("nan")
+            kept.append(fresh)
+        elif len(tuning):
             lr = choose_lr(tuning)
             kept.append(fresh[fresh["lr"] == lr])
         elif len(rates) == 1:
@@ -60,6 +65,6 @@ def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
             others = {seed: fresh[fresh["seed"] != seed] for seed in fresh["seed"].unique()}
             chosen = {seed: choose_lr(rest if len(rest) else fresh) for seed, rest in others.items()}
             kept.append(fresh[fresh["lr"] == fresh["seed"].map(chosen)])
-            lr = float(pd.Series(chosen).mode().iloc[0])
+            lr = float(pd.Series(chosen).mode().max())
         choices.append(Choice(str(task), str(init), lr, rates, cross_fitted=len(rates) > 1 and not len(tuning)))
     return pd.concat(kept).sort_index(), choices

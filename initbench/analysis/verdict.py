@@ -39,29 +39,34 @@ def _winner(comparison: Comparison) -> str:
 
 
 def _against_others(comparison: Comparison) -> Iterator[str]:
-    best = comparison.overall.index[0]
-    rivals = against(comparison.pairs, str(best))
+    best = str(comparison.overall.index[0])
+    rivals = against(comparison.pairs, best)
     rivals = rivals[rivals.index.isin(comparison.overall.index)]
-    beaten, open_ones = rivals[rivals["p_holm"] < LEVEL], rivals[~(rivals["p_holm"] < LEVEL)]
-    if len(beaten):
-        low, high = beaten["difference"].min(), beaten["difference"].max()
-        by = f"{100 * low:.2f}" if len(beaten) == 1 else f"{100 * low:.2f} to {100 * high:.2f}"
-        yield f"It is better than {_join(beaten.index)} by {by} points (Holm-corrected p < {LEVEL})."
-    if len(open_ones):
-        nearest = open_ones["difference"].idxmin()
-        row = open_ones.loc[nearest]
-        interval = (
-            "" if math.isnan(row["low"]) else f", 95 % interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
+    if (beaten := rivals[rivals["p_holm"] < LEVEL]).shape[0]:
+        yield f"It is better than {_join(beaten.index)} by {_span(beaten)} points (Holm-corrected p < {LEVEL})."
+    rest = rivals[~(rivals["p_holm"] < LEVEL)]
+    pairs, needed = int(rivals["pairs"].max()), blocks_needed(int(comparison.pairs["p"].notna().sum()), LEVEL)
+    if len(rest) and pairs < needed:
+        yield (
+            f"With {_count(pairs, 'pair')} of runs no exact test of {_count(len(comparison.pairs), 'comparison')} can fall "
+            f"below {LEVEL}; it takes {needed}."
         )
-        others = [str(init) for init in open_ones.index if init != nearest]
-        and_others = f"; nor is it told from {_join(others)}" if others else ""
-        yield (f"Its lead over {nearest} ({100 * row['difference']:+.2f} points{interval}) may be luck{and_others}.")
-        needed = blocks_needed(int(comparison.pairs["p"].notna().sum()), LEVEL)
-        if (pairs := int(open_ones["pairs"].max())) < needed:
-            yield (
-                f"With {_count(pairs, 'pair')} of runs no exact test of {len(comparison.pairs)} comparisons can fall "
-                f"below {LEVEL}; it takes {needed}."
-            )
+        if (apart := rest[rest["low"] > 0]).shape[0]:
+            yield f"By its 95 % intervals, uncorrected, it leads {_join(apart.index)} by {_span(apart)} points."
+        rest = rest[~(rest["low"] > 0)]
+    if len(rest):
+        nearest = rest["difference"].idxmin()
+        row = rest.loc[nearest]
+        known = not math.isnan(row["low"])
+        interval = f", 95 % interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}" if known else ""
+        others = rest.index.drop(nearest)
+        too = f"; the same goes for {_join(others)}" if len(others) else ""
+        yield f"Its lead over {nearest} ({100 * row['difference']:+.2f} points{interval}) cannot be told from luck{too}."
+
+
+def _span(rivals: pd.DataFrame) -> str:
+    low, high = (f"{100 * edge:.2f}" for edge in (rivals["difference"].min(), rivals["difference"].max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def against(pairs: pd.DataFrame, init: str) -> pd.DataFrame:

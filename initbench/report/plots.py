@@ -17,6 +17,7 @@ from initbench.report.plot import Plot, View
 
 _LABELS = {
     "val/accuracy": "validation accuracy",
+    "val/error": "validation error",
     "val/loss": "validation loss",
     "train/loss": "training loss",
     "step": "steps",
