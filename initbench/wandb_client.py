@@ -1,0 +1,98 @@
+"""wandb's public API without a prompt, a hang of minutes, or a traceback: what fails is one line."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# wandb-core tries 20 times, up to a minute apart. Scans of a history have no other limit than these.
+PATIENCE: dict[str, Any] = {
+    "x_graphql_retry_max": 2,
+    "x_graphql_retry_wait_min_seconds": 1.0,
+    "x_graphql_retry_wait_max_seconds": 2.0,
+    "x_graphql_timeout_seconds": 10.0,
+}
+# What wandb-core does without a setting, to which None does not bring it back.
+_USUAL: dict[str, Any] = {
+    "x_graphql_retry_max": 20,
+    "x_graphql_retry_wait_min_seconds": 2.0,
+    "x_graphql_retry_wait_max_seconds": 60.0,
+    "x_graphql_timeout_seconds": 30.0,
+}
+_REFUSALS = {
+    401: "does not accept the API key (401): `wandb login --relogin`",
+    403: "does not allow it (403): is the entity right, and may this key write to it or read it?",
+    404: "has no such place (404): is WANDB_BASE_URL right?",
+}
+
+
+class Unavailable(ValueError):  # noqa: N818 - the server is, whatever the reason
+    """wandb cannot be asked. The message is one line for the user: what is wrong, and what it would need."""
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """Entity and project of "entity/project". Raises ValueError for anything else."""
+    if not re.fullmatch(r"[\w.-]+/[^/\\#?%:\s][^/\\#?%:]*", path):
+        raise ValueError(f"{path!r} is no project of wandb: entity/project is needed, as in my-team/initbench")
+    entity, _, project = path.partition("/")
+    return entity, project
+
+
+@contextmanager
+def connected() -> Iterator[Any]:
+    """A `wandb.Api` whose key the server accepts; whatever wandb raises inside is Unavailable.
+
+    A server that does not answer costs some ten seconds, once.
+    """
+    import wandb
+
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode not in ("online", "shared"):
+        raise Unavailable(f"WANDB_MODE={mode}: unset it")
+    before = wandb.setup(wandb.Settings(silent=True)).settings
+    usual = {key: getattr(before, key) or value for key, value in _USUAL.items()}
+    wandb.setup(wandb.Settings(**PATIENCE))
+    try:
+        if not wandb.login(prompt=False, verify=False):
+            raise Unavailable("no API key: `wandb login`, or WANDB_API_KEY")
+        yield wandb.Api(timeout=int(PATIENCE["x_graphql_timeout_seconds"]))
+    except Unavailable:
+        raise
+    except Exception as error:
+        if not _is_of_wandb(error):
+            raise
+        raise Unavailable(reason(error)) from error
+    finally:
+        wandb.setup(wandb.Settings(**usual))
+
+
+def reason(error: BaseException) -> str:
+    """One line: who did not do what, and the remedy where there is one."""
+    import wandb
+
+    server = wandb.setup().settings.base_url
+    refusal = _REFUSALS.get(_status(error))
+    if refusal:
+        return f"{server} {refusal}"
+    if "did not respond in time" in str(error):
+        return f"{server} does not answer (no reply in time)"
+    lines = [line.strip(" :") for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if "giving up" in lines[0]:  # each attempt's own error is at the end of the last line
+        last = lines[-1].rpartition(": ")[2]
+        return f"{server} {'fails' if last.startswith('HTTP') else 'does not answer'} ({last})"
+    return lines[0].rstrip(".")
+
+
+def _status(error: BaseException | None) -> int:
+    """The HTTP status behind an exception of wandb's, 0 where there is none."""
+    while error is not None:
+        if status := getattr(getattr(error, "response", None), "http_status", 0):
+            return int(status)
+        error = error.__cause__
+    return 0
+
+
+def _is_of_wandb(error: Exception) -> bool:
+    # Its exceptions have no common base, and a timeout is Python's own.
+    return type(error).__module__.split(".")[0] == "wandb" or isinstance(error, TimeoutError)
