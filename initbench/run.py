@@ -230,7 +230,8 @@ def train(config: dict[str, Any], started: dict[str, Any], experiment: Experimen
         outcome = fit(build_trainer(config, experiment, callbacks, loggers), experiment, history, checkpoint)
         record = summarize(config, store, started, experiment, history, diagnostics, outcome)
         if is_first:
-            logger.summarize(loggers, {"status": record["status"], **numbers(record)})
+            what = {key: record[key] for key in ("status", "reason", "total_steps")}
+            logger.summarize(loggers, {**what, **numbers(record)})
         exit_code = 0
         return record
     finally:

@@ -1,6 +1,7 @@
 """Records as a pandas frame, a row a run."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from initbench.record.flat import flat
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "task", "signature", "path"]
 _ALWAYS = [*_TEXT, "started_at", "finished_at", "lr", "seed", "budget", "tuning_seeds", "chance"]
-_NUMBERS = ["budget", "chance", "test/accuracy", "val/accuracy", "steps_seen", "seconds_seen"]
+_NUMBERS = ["budget", "chance", "test/accuracy", "val/accuracy", "steps_seen", "seconds_seen", "seconds_init"]
 
 
 def load_runs(folder: str | Path) -> pd.DataFrame:
@@ -39,8 +40,9 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     """
     runs = pd.DataFrame([flat(record, path) for record, path in records])
     runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
-    for column in _NUMBERS:
-        runs[column] = pd.to_numeric(runs.get(column), errors="coerce") if column in runs else float("nan")
+    times = [column for column in runs if column.startswith(("steps_to_", "seconds_to_"))]
+    for column in (*_NUMBERS, *times):
+        runs[column] = pd.to_numeric(runs[column], errors="coerce") if column in runs else math.nan
     # A run that diverged before its first evaluation knows as many classes as the others on the same data.
     chance = runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
     ended = runs["status"].map({"finished": False, "diverged": True})

@@ -138,7 +138,7 @@ def _parts(
     steps = rows[-1]["step"] if rows else 0
     return {
         **parts,
-        "reason": None if status == "finished" else "diverged",
+        "reason": summary.get("reason"),
         "results": {
             **convergence(rows, num_classes=1),
             "ln_classes": _number(summary.get("ln_classes")),  # the number of classes itself is not sent
@@ -147,7 +147,7 @@ def _parts(
         },
         "targets": times,
         "steps": steps,
-        "total_steps": steps if status == "finished" else None,  # what it was to be depends on the data
+        "total_steps": _number(summary.get("total_steps")),
         **seconds,
     }
 

@@ -62,7 +62,8 @@ def plan(loader: ConfigLoader, master: DictConfig, overrides: Sequence[Sequence[
         if folder not in jobs:
             record = read_record(folder) or {}
             status = record.get("status")
-            seconds = record["seconds_init"] + record["seconds_train"] if status == "finished" else None
+            taken = [record.get("seconds_init"), record.get("seconds_train")]  # unknown of a run loaded from wandb
+            seconds = sum(taken) if status == "finished" and None not in taken else None
             jobs[folder] = Job(job, folder, setting, status, seconds)
     if len(known) > before and not master.dry_run:
         atomic_write(memory, json.dumps({"inputs": inputs, "runs": known}).encode())

@@ -1,0 +1,87 @@
+"""A comparison on Weights & Biases: what of it goes into the study's workspace and summary run."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import plotly.graph_objects as go
+
+from initbench.analysis.comparison import Comparison
+from initbench.analysis.verdict import verdict
+from initbench.report.page import looks
+from initbench.report.plot import Plot
+from initbench.report.plots import plots
+from initbench.report.workspace import publish
+
+
+def publish_comparison(path: str, study: str, comparison: Comparison, folder: Path) -> str:
+    """Build or update the dashboard of `study` in `path`, "entity/project"; one line says where it is, or why not.
+
+    Raises ValueError where `path` is no "entity/project".
+    """
+    tables = {f"ranking {ranking.title}": ranking.table.reset_index(names="init") for ranking in comparison.rankings}
+    tables = {"ranking": comparison.overall, "pairs": comparison.pairs, **tables}
+    titles = {ranking.task: ranking.title for ranking in comparison.rankings}
+    styles = looks(comparison)
+    figures = {}
+    for task, group in plots(comparison):
+        for plot in group:
+            name = plot.title if task is None else f"{plot.title}, {titles[task]}"
+            figures[name] = as_plotly(plot, styles)
+    return publish(
+        path,
+        study,
+        verdict=" ".join(verdict(comparison)),
+        tables={name: table for name, table in tables.items() if len(table)},
+        figures=figures,
+        targets=comparison.targets,
+        folder=folder,
+    )
+
+
+def as_plotly(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> go.Figure:
+    """The first view of a plot, as the page draws it."""
+    view = next(iter(plot.x_titles))
+    figure = go.Figure()
+    for init, views in plot.series.items():
+        if view in views:
+            figure.add_traces(list(_traces(plot, views[view], init, styles[init])))
+    figure.update_xaxes(title_text=plot.x_titles[view], type="log" if plot.log_x else None)
+    figure.update_yaxes(title_text=plot.y_titles[view], type="log" if plot.log_y else None)
+    if plot.forest:
+        figure.update_yaxes(type="category", autorange="reversed")
+    figure.update_layout(template="plotly_white", title_text=plot.title)
+    return figure
+
+
+def _traces(plot: Plot, view: Mapping[str, Any], init: str, style: Mapping[str, str]) -> Iterator[go.Scatter]:
+    colour, x, y = style["colour"], list(view["x"]), list(view["y"])
+    shared = {"name": init, "legendgroup": init}
+    if plot.forest:
+        low, high = view["low"][0], view["high"][0]
+        arms = {"type": "data", "symmetric": False, "array": [high - x[0]], "arrayminus": [x[0] - low]}
+        yield go.Scatter(x=x, y=y, error_x=arms, mode="markers", marker={"color": colour}, **shared)
+        return
+    shape = "hv" if plot.step else "linear"
+    line = {"color": colour, "dash": style["dash"], "shape": shape}
+    for edge, fill in (("low", None), ("high", "tonexty")):
+        if edge in view:
+            band = {"width": 0, "shape": shape}
+            yield go.Scatter(
+                x=x,
+                y=list(view[edge]),
+                mode="lines",
+                line=band,
+                fill=fill,
+                fillcolor=_faint(colour),
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=init,
+            )
+    mode = "lines+markers" if plot.markers else "lines"
+    yield go.Scatter(x=x, y=y, mode=mode, line=line, text=view.get("text"), **shared)
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, 0.15)"

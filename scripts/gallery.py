@@ -1,0 +1,75 @@
+"""docs/gallery.md, from the runs of the studies in conf/experiment that two cores can do.
+
+    make gallery    # an hour: trains what is missing, then writes the page
+    python scripts/gallery.py    # the page alone
+
+A section a study: what it asks and expects (the comment of its YAML), its command, the verdict, tables and figures.
+"""
+
+import shutil
+from itertools import takewhile
+from pathlib import Path
+
+from initbench.analysis.comparison import Comparison
+from initbench.analysis.frame import load_runs
+from initbench.analysis.verdict import verdict
+from initbench.report.markdown import tables
+from initbench.report.report import FOLDER, write_report
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = ROOT / "docs" / "gallery"
+# Each study: how it is typed, and which of its figures are shown, by the beginnings of their names.
+STUDIES = {
+    "quickstart": ("experiment=quickstart", ("curves", "depth")),
+    "quickstart_tuned": ("'experiment=[quickstart,tuned]' study=quickstart_tuned", ("lr", "curves")),
+    "mnist_core": ("experiment=mnist_core", ("ranking", "lr")),
+    "depth": ("experiment=depth", ("against",)),
+    "lr_sensitivity": ("experiment=lr_sensitivity", ("lr",)),
+    "batchnorm_or_not": ("experiment=batchnorm_or_not", ("curves",)),
+}
+
+
+def main() -> None:
+    shutil.rmtree(PICTURES, ignore_errors=True)
+    PICTURES.mkdir(parents=True)
+    sections = [section(name, *how) for name, how in STUDIES.items()]
+    introduction = (
+        "# Gallery\n\n"
+        "The studies in [conf/experiment](../conf/experiment), as two CPU cores did them: `make gallery`. Every section is "
+        "what `python -m initbench.report runs/STUDY` says of the runs; nothing is written by hand but what was expected, "
+        "which is the comment of the study's file.\n"
+    )
+    (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
+
+
+def section(name: str, typed: str, figures: tuple[str, ...]) -> str:
+    study = ROOT / "runs" / name
+    comparison = Comparison(load_runs(study))
+    write_report(comparison, study / FOLDER, name)
+    pictures = []
+    for beginning in figures:
+        for path in sorted((study / FOLDER / "figures").glob(f"{beginning}*.svg")):
+            shutil.copy(path, PICTURES / f"{name}-{path.name}")
+            pictures.append(f"![{beginning} of {name}](gallery/{name}-{path.name})")
+    seconds = comparison.runs[["seconds_init", "seconds_train"]].sum().sum()
+    machine = ", ".join(map(str, comparison.runs["processor"].dropna().unique()))
+    parts = [
+        f"## {name}",
+        comment(name.removesuffix("_tuned")),
+        f"```sh\npython -m initbench {typed} hydra/launcher=local\n```",
+        *verdict(comparison),
+        "\n".join(f"- {problem.text}" for problem in comparison.problems),
+        tables(comparison),
+        *pictures,
+        f"{len(comparison.runs)} runs, {seconds / 60:.0f} minutes of training in all; {machine}.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def comment(experiment: str) -> str:
+    lines = (ROOT / "conf" / "experiment" / f"{experiment}.yaml").read_text().splitlines()[1:]
+    return " ".join(line.removeprefix("# ") for line in takewhile(lambda line: line.startswith("#"), lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""experiment=tuned: which runs each round asks for, from records written by hand, and one real sweep."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from initbench import CONF
+from initbench.errors import UserMistake
+from initbench.record.store import Store
+from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.resolve import resolve
+from initbench.sweep.tuning import rounds
+
+TUNED = ["experiment=tuned", "tuning.lr_factors=[0.3,1,3]", "tuning.seeds=[100,101]"]
+Accuracy = Callable[[str, float, int], float | None]  # of an initializer, a learning rate and a seed
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., tuple[CachingConfigLoader, DictConfig]]]:
+    hydra = Hydra.create_main_hydra2(task_name="initbench", config_search_path=create_config_search_path(str(CONF)))
+
+    def make(*typed: str) -> tuple[CachingConfigLoader, DictConfig]:
+        master = hydra.compose_config("config", [f"runs_dir={tmp_path}", *TUNED, *typed], RunMode.MULTIRUN)
+        return CachingConfigLoader(hydra.config_loader), master
+
+    yield make
+    GlobalHydra.instance().clear()
+
+
+def play(loader: CachingConfigLoader, master: DictConfig, jobs: list[list[str]], accuracy: Accuracy) -> list[Any]:
+    """The rounds of a sweep, each as (init, lr, seed), where runs end with `accuracy`, diverge at None."""
+    base = [f"runs_dir={master.runs_dir}", *TUNED]
+    seen = []
+    for batch in rounds(loader, master, [[*base, *job] for job in jobs]):
+        asked = []
+        for overrides in batch:
+            config = loader.load_sweep_config(master, overrides)
+            store = Store(resolve(config, config.hydra))
+            init, lr, seed = store.config["init"]["name"], store.config["optimizer"]["lr"], store.config["seed"]
+            asked.append((init, lr, seed))
+            value = accuracy(init, lr, seed)
+            status = "finished" if value is not None else "diverged"
+            store.write(status, results={"val/accuracy": value, "test/accuracy": value, "ln_classes": 2.302585})
+        seen.append(asked)
+    return seen
+
+
+def test_each_initializer_is_scored_at_the_rate_that_suits_it(start: Any) -> None:
+    """Adam's 0.002: orthogonal is best in the middle; zeros at the top, and after one step on within the grid."""
+    best = {"orthogonal": 0.002, "zeros": 0.006}
+    jobs = [[f"init={init}", f"seed={seed}"] for init in best for seed in (0, 1)]
+    seen = play(*start(), jobs, lambda init, lr, seed: 0.9 - abs(lr - best[init]) - seed / 1e6)
+    grid = [(init, lr, seed) for init in best for lr in (0.0006, 0.002, 0.006) for seed in (100, 101)]
+    further = [("zeros", 0.018, seed) for seed in (100, 101)]
+    scored = [("orthogonal", 0.002, 0), ("orthogonal", 0.002, 1), ("zeros", 0.006, 0), ("zeros", 0.006, 1)]
+    assert seen == [grid, further, scored]
+
+
+def test_the_grid_goes_on_downwards_and_only_so_often(start: Any) -> None:
+    seen = play(*start("tuning.extensions=3"), [["init=zeros", "seed=0"]], lambda init, lr, seed: 1 - lr)
+    assert [batch[0][1] for batch in seen] == [0.0006, 0.00018, 5.4e-05, 1.62e-05, 1.62e-05]
+    assert seen[-1] == [("zeros", 1.62e-05, 0)]
+
+
+def test_where_all_rates_are_alike_the_configs_own_is_taken(start: Any) -> None:
+    seen = play(*start(), [["init=zeros", "seed=0"]], lambda *_: 0.1)
+    assert seen[1:] == [[("zeros", 0.002, 0)]]
+
+
+def test_a_rate_that_diverges_scores_chance(start: Any) -> None:
+    seen = play(*start(), [["init=zeros", "seed=0"]], lambda init, lr, seed: None if lr > 0.001 else 0.05)
+    assert seen[-1] == [("zeros", 0.006, 0)]  # chance, 0.1, is more than 0.05; between equals above the middle
+
+
+def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    loader, master = start()
+    job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
+    assert len(list(rounds(loader, master, [job]))) == 1  # nobody runs it
+    assert "then 1 runs to score" in capsys.readouterr().out.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    "typed, job, said",
+    [
+        ([], ["optimizer.lr=0.1", "seed=0"], "optimizer.lr cannot be given"),
+        ([], ["seed=101"], "seed=101 cannot be scored"),
+        (["tuning.lr_factors=[1]"], ["seed=0"], "two positive numbers are needed"),
+        (["tuning.lr_factors=[1,-1]"], ["seed=0"], "two positive numbers are needed"),
+        (["tuning.seeds=[]"], ["seed=0"], "tuning.seeds is empty"),
+        ([], ["~optimizer.lr", "seed=0"], "no learning rate to tune"),
+    ],
+)
+def test_what_cannot_be_tuned_is_refused(start: Any, typed: list[str], job: list[str], said: str) -> None:
+    loader, master = start(*typed)
+    with pytest.raises(UserMistake, match=said):
+        next(rounds(loader, master, [job]))
+
+
+def test_a_real_one_and_the_commands_of_its_runs(tmp_path: Path) -> None:
+    typed = "init=orthogonal,zeros model=mlp seed=0,1 trainer.max_steps=6 data.val_every_n_steps=3 logger=none"
+    command = [sys.executable, "-m", "initbench", *TUNED, *shlex.split(typed)]
+    command += ["trainer.accelerator=cpu", "trainer.threads=1", "study=tuned", "tuning.extensions=1"]
+    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    assert first.returncode == 0, first.stdout + first.stderr
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/tuned/*/record.json")]
+    scored = [record for record in records if record["seed"] in (0, 1)]
+    assert len(scored) == 4
+    assert sum(record["seed"] in (100, 101) for record in records) in (12, 14, 16)
+    assert {record["status"] for record in records} == {"finished"}
+    own = shlex.split(scored[0]["config"]["command"])
+    again = subprocess.run(
+        [sys.executable, *own[1:], "dry_run=true"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert "1 runs, 0 to do" in again.stdout, again.stdout + again.stderr
