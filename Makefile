@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo test test-slow test-chaos test-cluster test-oracles check format bench clean
+.PHONY: setup demo gallery test test-slow test-chaos test-cluster test-oracles check format bench clean
 
 setup: $(VENV)/.ready
 
@@ -18,6 +18,12 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: setup  ## which initializers train a 20-layer ReLU network? ends with a table and a page
 	$(BIN)/python -m initbench -m study=demo model=mlp model.depth=20 model.width=128 \
 		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed=0,1,2
+
+gallery: setup  ## the studies of docs/gallery.md, an hour on two cores, and the page
+	for study in quickstart mnist_core depth lr_sensitivity batchnorm_or_not; do \
+		$(BIN)/python -m initbench experiment=$$study hydra/launcher=local logger=none || exit; done
+	$(BIN)/python -m initbench 'experiment=[quickstart,tuned]' study=quickstart_tuned hydra/launcher=local logger=none
+	$(BIN)/python scripts/gallery.py
 
 test: setup  ## everything but the slow tests
 	$(BIN)/python -m pytest -m 'not slow and not cluster and not chaos'

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.frame import load_runs
-from initbench.analysis.verdict import verdict
-from initbench.report.markdown import tables
+from initbench.report.markdown import markdown
 from initbench.report.report import FOLDER, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,19 +50,18 @@ def section(name: str, typed: str, figures: tuple[str, ...]) -> str:
         for path in sorted((study / FOLDER / "figures").glob(f"{beginning}*.svg")):
             shutil.copy(path, PICTURES / f"{name}-{path.name}")
             pictures.append(f"![{beginning} of {name}](gallery/{name}-{path.name})")
+    heading, _, report = markdown(comparison, name).partition("\n\n")
     seconds = comparison.runs[["seconds_init", "seconds_train"]].sum().sum()
     machine = ", ".join(map(str, comparison.runs["processor"].dropna().unique()))
     parts = [
-        f"## {name}",
+        f"#{heading}",
         comment(name.removesuffix("_tuned")),
         f"```sh\npython -m initbench {typed} hydra/launcher=local\n```",
-        *verdict(comparison),
-        "\n".join(f"- {problem.text}" for problem in comparison.problems),
-        tables(comparison),
+        report.replace("\n## ", "\n### ").strip(),
         *pictures,
         f"{len(comparison.runs)} runs, {seconds / 60:.0f} minutes of training in all; {machine}.",
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def comment(experiment: str) -> str:

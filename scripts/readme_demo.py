@@ -11,13 +11,13 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
+from initbench.analysis.curves import load_curves, mean_curve
 from initbench.analysis.frame import load_runs
 from initbench.analysis.ranking import rankings
-from initbench.figures import COLOURS, DASHES
-from initbench.report.page import mean_curve
+from initbench.figures import look
+from initbench.report.paper import STYLES
 
 ROOT = Path(__file__).resolve().parent.parent
-LINE_STYLES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
 
 
 def main() -> None:
@@ -26,11 +26,12 @@ def main() -> None:
     # The same bytes for the same runs: no date, no random ids; text stays text.
     mpl.rcParams.update({"svg.hashsalt": "initbench", "svg.fonttype": "none", "font.family": "sans-serif"})
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    curves = load_curves(ranking.scored)
     for index, init in enumerate(ranking.table.index):
-        curve = mean_curve(runs[runs["init"] == init])
-        style = {"color": COLOURS[index], "linestyle": LINE_STYLES[DASHES[index % len(DASHES)]]}
-        axes.plot(curve.index, curve["mean"], label=str(init), linewidth=1.8, **style)
-        axes.fill_between(curve.index, curve["low"], curve["high"], color=COLOURS[index], alpha=0.15, linewidth=0)
+        curve = mean_curve(curves[curves["init"] == init], "val/accuracy")
+        colour, dash = look(index)
+        axes.plot(curve.index, curve["mean"], label=str(init), linewidth=1.8, color=colour, linestyle=STYLES[dash])
+        axes.fill_between(curve.index, curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
     axes.set(xlabel="step", ylabel="validation accuracy", title=ranking.title, ylim=(0, 1))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

@@ -9,7 +9,7 @@ from configs import compose_config, options
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/launchers/*.md"))]
+PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))]
 TEXTS = {name: (ROOT / name).read_text() for name in ("README.md", "conf/config.yaml", "Makefile", *PAGES)}
 
 
@@ -44,7 +44,7 @@ def test_every_command_composes(arguments: list[str]) -> None:
 
 
 def test_the_readme_lists_every_initializer_and_dataset() -> None:
-    for group in ("init", "data", "optimizer", "scheduler", "logger", "diagnostics"):
+    for group in ("init", "data", "optimizer", "scheduler", "logger", "diagnostics", "experiment"):
         for name in options(group):
             assert f"`{name}`" in TEXTS["README.md"], f"{group}={name}"
 

@@ -32,8 +32,8 @@ def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: P
     assert first.returncode == 0, first.stderr
     assert first.stdout.count(" finished ") == 4
     assert "orthogonal" in first.stdout.split("test accuracy")[-1]
-    page = tmp_path / "runs" / "main" / "index.html"
-    assert f"Learning curves: {page.relative_to(tmp_path)}" in first.stdout
+    page = tmp_path / "runs" / "main" / "report" / "index.html"
+    assert f"Report: {page.relative_to(tmp_path)}" in first.stdout
     assert page.exists()
     assert len(initbench.load_runs(tmp_path / "runs")) == 4
     began = time.monotonic()

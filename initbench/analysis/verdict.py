@@ -48,8 +48,8 @@ def _against_others(comparison: Comparison) -> Iterator[str]:
     pairs, needed = int(rivals["pairs"].max()), blocks_needed(int(comparison.pairs["p"].notna().sum()), LEVEL)
     if len(rest) and pairs < needed:
         yield (
-            f"With {_count(pairs, 'pair')} of runs no exact test of {_count(len(comparison.pairs), 'comparison')} can fall "
-            f"below {LEVEL}; it takes {needed}."
+            f"With {_count(pairs, 'pair')} of runs no exact test of {_count(len(comparison.pairs), 'comparison')} can "
+            f"fall below {LEVEL}; it takes {needed}."
         )
         if (apart := rest[rest["low"] > 0]).shape[0]:
             yield f"By its 95 % intervals, uncorrected, it leads {_join(apart.index)} by {_span(apart)} points."
@@ -61,7 +61,8 @@ def _against_others(comparison: Comparison) -> Iterator[str]:
         interval = f", 95 % interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}" if known else ""
         others = rest.index.drop(nearest)
         too = f"; the same goes for {_join(others)}" if len(others) else ""
-        yield f"Its lead over {nearest} ({100 * row['difference']:+.2f} points{interval}) cannot be told from luck{too}."
+        lead = f"{100 * row['difference']:+.2f} points{interval}"
+        yield f"Its lead over {nearest} ({lead}) cannot be told from luck{too}."
 
 
 def _span(rivals: pd.DataFrame) -> str:

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pandas as pd
+from pyarrow import ArrowException, parquet
 
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.curves import METRICS, load_curves, mean_curve
@@ -16,46 +18,58 @@ from initbench.analysis.titles import task_configs, varying
 from initbench.report.plot import Plot, View
 
 _LABELS = {
-    "val/accuracy": "validation accuracy",
     "val/error": "validation error",
+    "val/accuracy": "validation accuracy",
     "val/loss": "validation loss",
     "train/loss": "training loss",
     "step": "steps",
     "seconds": "seconds of training and initialization",
 }
+_SHARES = ("dead", "saturated")
+_GAPS = "On a log axis zeros are gaps, and a band that reaches zero ends at the lowest value drawn."
 
 
 def learning_curves(ranking: Ranking, points: int) -> Plot | None:
     """Mean over seeds, with the range between the lowest and the highest, by steps and by seconds."""
-    curves = load_curves(ranking.scored[ranking.scored["score"].notna()])
+    runs, broken = _readable(ranking.scored[ranking.scored["score"].notna()], "history")
+    curves = load_curves(runs)
     series: dict[str, dict[str, View]] = {}
     present = [metric for metric in METRICS if curves[metric].notna().any()]
-    longest = 0
-    for init in map(str, ranking.table.index):
-        own = curves[curves["init"] == init]
+    longest, lowest = 0, math.inf
+    by_init = dict(list(curves.groupby("init")))
+    for init in (init for init in map(str, ranking.table.index) if init in by_init):
         for metric in present:
-            curve = mean_curve(own, metric, points)
-            longest = max(longest, own.loc[own[metric].notna(), "step"].nunique())
+            whole = mean_curve(by_init[init], metric)
+            if whole.empty:
+                continue
+            longest = max(longest, len(whole))
+            lowest = min(lowest, whole["mean"].min() if metric == "val/error" else math.inf)
+            curve = mean_curve(by_init[init], metric, points)
             values = {"y": curve["mean"], "low": curve["low"], "high": curve["high"]}
-            if len(curve):
-                views = series.setdefault(init, {})
-                views[f"{metric}|step"] = {"x": curve.index, **values}
-                views[f"{metric}|seconds"] = {"x": curve["seconds"], **values}
+            views = series.setdefault(init, {})
+            views[f"{metric}|step"] = {"x": curve.index, **values}
+            views[f"{metric}|seconds"] = {"x": curve["seconds"], **values}
     if not series:
         return None
-    keys = [f"{metric}|{clock}" for metric in present for clock in ("step", "seconds")]
+    # The error's log axis tells apart what is good, where nothing is perfect.
+    present = sorted(present, key=lambda metric: list(_LABELS).index(metric) if lowest > 0 else METRICS.index(metric))
+    clocks = ["step", *(["seconds"] if curves["seconds"].notna().any() else [])]
+    keys = [f"{metric}|{clock}" for metric in present for clock in clocks]
     thinned = f" Of {longest} points every {math.ceil(longest / points)}. is drawn." if longest > points else ""
     return Plot(
         f"curves-{ranking.task}",
         "Learning curves",
-        f"Mean over seeds; the band reaches from the lowest to the highest seed. Runs that diverge end early.{thinned}",
+        "Mean over seeds; the band reaches from the lowest to the highest seed. Runs that diverge end early. "
+        f"{_GAPS}{thinned}{broken}",
         series,
         {key: _LABELS[key.split("|")[1]] for key in keys},
         {key: _LABELS[key.split("|")[0]] for key in keys},
         [
             ("what", [(metric, _LABELS[metric]) for metric in present]),
-            ("against", [("step", "steps"), ("seconds", "seconds")]),
+            ("against", [(clock, clock.replace("step", "steps")) for clock in clocks]),
         ],
+        _runs(ranking),
+        {key: "y" for key in keys if not key.startswith("val/accuracy")},
     )
 
 
@@ -81,33 +95,38 @@ def survival_curves(ranking: Ranking) -> Plot | None:
         "A run that diverged never will, and counts to the end.",
         series,
         dict.fromkeys(targets, "steps"),
-        {target: f"share of runs below {float(target):.0%}" for target in targets},
-        [("target", [(target, f"{float(target):.1%}") for target in targets])],
+        {target: f"share of runs below {float(target):.4g}" for target in targets},
+        [("target", [(target, f"{100 * float(target):.4g}%") for target in targets])],
+        _runs(ranking),
         step=True,
         unit_y=True,
     )
 
 
 def sensitivity(runs: pd.DataFrame, ranking: Ranking) -> Plot | None:
-    """Validation accuracy against learning rate, where a task was run at several."""
+    """Validation error and accuracy against learning rate, where a task was run at several."""
     table = lr_sensitivity(runs[runs["task"] == ranking.task])
     if table["lr"].nunique() < 2:
         return None
     series: dict[str, dict[str, View]] = {}
-    for init in map(str, ranking.table.index):
-        rows = table[table["init"] == init]
-        if len(rows):
-            low, high = rows["mean"] - rows["half_width"], rows["mean"] + rows["half_width"]
-            series[init] = {"lr": {"x": rows["lr"], "y": rows["mean"], "low": low, "high": high}}
+    for init, rows in table.groupby("init"):
+        mean, half = rows["mean"], rows["half_width"]
+        series[str(init)] = {
+            "val/error": {"x": rows["lr"], "y": 1 - mean, "low": 1 - mean - half, "high": 1 - mean + half},
+            "val/accuracy": {"x": rows["lr"], "y": mean, "low": mean - half, "high": mean + half},
+        }
+    keys = _error_first(table["mean"], "val/")
     return Plot(
         f"lr-{ranking.task}",
         "Learning rate",
-        "Final validation accuracy over all seeds at each learning rate, with the 95 % interval of the mean "
-        "(Student's t). A diverged run scores chance.",
-        series,
-        {"lr": "learning rate"},
-        {"lr": "validation accuracy"},
-        log_x=True,
+        "At the end, over all seeds at each learning rate, with the 95 % interval of the mean (Student's t). "
+        f"A diverged run scores chance. {_GAPS}",
+        {init: series[init] for init in map(str, ranking.table.index) if init in series},
+        dict.fromkeys(keys, "learning rate"),
+        {key: _LABELS[key] for key in keys},
+        [("what", [(key, _LABELS[key]) for key in keys])],
+        {"task": ranking.task},
+        {"val/error": "xy", "val/accuracy": "x"},
         markers=True,
     )
 
@@ -115,26 +134,26 @@ def sensitivity(runs: pd.DataFrame, ranking: Ranking) -> Plot | None:
 def through_depth(ranking: Ranking) -> Plot | None:
     """The initialized network layer by layer, median over seeds, where runs were diagnosed."""
     series: dict[str, dict[str, View]] = {}
-    names: list[str] = []
+    runs, broken = _readable(ranking.scored, "layers")
     for init in map(str, ranking.table.index):
-        curves = median_curves(ranking.scored[ranking.scored["init"] == init])
+        curves = median_curves(runs[runs["init"] == init])
         for quantity in (q for q in QUANTITIES if q in curves):
             values = curves[quantity].dropna()
-            names = list(dict.fromkeys([*names, quantity]))
             view = {"x": range(1, len(values) + 1), "y": values, "text": [str(name) for name in values.index]}
             series.setdefault(init, {})[quantity] = view
     if not series:
         return None
-    names = [quantity for quantity in QUANTITIES if quantity in names]
+    names = [quantity for quantity in QUANTITIES if any(quantity in views for views in series.values())]
     return Plot(
         f"depth-{ranking.task}",
         "Through depth, before the first step",
-        "Median over seeds of each layer of the initialized network, on one batch. On a log axis zeros are gaps.",
+        f"Median over seeds of each layer of the initialized network, on one batch. {_GAPS}{broken}",
         series,
         dict.fromkeys(names, "layer"),
         {name: QUANTITIES[name] for name in names},
         [("what", [(name, QUANTITIES[name]) for name in names])],
-        log_y=True,
+        _runs(ranking),
+        {name: "y" for name in names if name not in _SHARES},
         markers=True,
     )
 
@@ -144,17 +163,24 @@ def forest(comparison: Comparison) -> Plot | None:
     table = comparison.overall
     if table.empty:
         return None
-    series: dict[str, dict[str, View]] = {
-        str(init): {"iqm": {"x": [row["iqm"]], "y": [str(init)], "low": [row["low"]], "high": [row["high"]]}}
-        for init, row in table.iterrows()
-    }
+    series: dict[str, dict[str, View]] = {}
+    for init, (iqm, low, high) in zip(map(str, table.index), table[["iqm", "low", "high"]].to_numpy(), strict=True):
+        series[init] = {
+            "error": {"x": [1 - iqm], "y": [init], "low": [1 - high], "high": [1 - low]},
+            "accuracy": {"x": [iqm], "y": [init], "low": [low], "high": [high]},
+        }
+    keys = _error_first(table[["iqm", "high"]].max())
     return Plot(
         "ranking",
-        "Interquartile mean of test accuracy",
-        "Over all tasks and seeds, without the lowest and highest quarter; 95 % interval by stratified bootstrap.",
+        "Interquartile mean",
+        "Of test accuracy or its error (1 - accuracy), over all tasks and seeds, without the lowest and highest "
+        "quarter; 95 % interval by stratified bootstrap. An axis of errors is logarithmic.",
         series,
-        {"iqm": "test accuracy"},
-        {"iqm": ""},
+        {key: f"test {key}" for key in keys},
+        dict.fromkeys(keys, ""),
+        [("what", [(key, f"test {key}") for key in keys])],
+        {"scored": "yes"},
+        {"error": "x"},
         forest=True,
     )
 
@@ -166,6 +192,7 @@ def profile(comparison: Comparison) -> Plot | None:
     table = comparison.profile
     if table.empty:
         return None
+    table.loc[1.1 * table.index[-1]] = table.iloc[-1]  # what holds at the last ratio holds beyond, and is seen to
     series: dict[str, dict[str, View]] = {
         str(init): {"tau": {"x": table.index, "y": table[init]}} for init in comparison.overall.index
     }
@@ -178,7 +205,8 @@ def profile(comparison: Comparison) -> Plot | None:
         series,
         {"tau": "steps, as a multiple of the fastest"},
         {"tau": "share of tasks"},
-        log_x=True,
+        runs={"scored": "yes"},
+        log={"tau": "x"},
         step=True,
         unit_y=True,
     )
@@ -199,6 +227,9 @@ def against_key(comparison: Comparison) -> Plot | None:
             rows.append((keys[key][str(task)], mean, mean - half_width, mean + half_width))
         x, y, low, high = zip(*sorted(rows), strict=True)
         series[init] = {key: {"x": x, "y": y, "low": low, "high": high}}
+    if not series:
+        return None
+    is_wide = max(keys[key].values()) >= 10 * max(min(keys[key].values()), 1)
     return Plot(
         "against",
         f"Test accuracy against {key}",
@@ -206,7 +237,8 @@ def against_key(comparison: Comparison) -> Plot | None:
         series,
         {key: key},
         {key: "test accuracy"},
-        log_x=max(keys[key].values()) >= 10 * max(min(keys[key].values()), 1),
+        runs={"scored": "yes"},
+        log={key: "x" * is_wide},
         markers=True,
     )
 
@@ -214,7 +246,7 @@ def against_key(comparison: Comparison) -> Plot | None:
 def plots(comparison: Comparison) -> Iterator[tuple[str | None, list[Plot]]]:
     """The plots of the study as a whole (under None), then those of each task."""
     curves = sum(len(ranking.table) for ranking in comparison.rankings)
-    points = max(30, min(200, 40_000 // max(curves, 1)))
+    points = max(30, min(200, 30_000 // max(curves, 1)))
     overall = [forest(comparison), against_key(comparison), profile(comparison)]
     yield None, [plot for plot in overall if plot is not None]
     for ranking in reversed(comparison.rankings):
@@ -225,3 +257,32 @@ def plots(comparison: Comparison) -> Iterator[tuple[str | None, list[Plot]]]:
             through_depth(ranking),
         ]
         yield ranking.task, [plot for plot in own if plot is not None]
+
+
+def _runs(ranking: Ranking) -> dict[str, str]:
+    return {"task": ranking.task, "scored": "yes"}
+
+
+def _error_first(accuracies: pd.Series, prefix: str = "") -> list[str]:
+    """The views of an accuracy: the error before it, unless one is perfect, which has no place on a log axis."""
+    views = [f"{prefix}error", f"{prefix}accuracy"]
+    return views if accuracies.max() < 1 else views[::-1]
+
+
+def _readable(runs: pd.DataFrame, table: str) -> tuple[pd.DataFrame, str]:
+    """The runs without those whose parquet file is no such file, and a sentence about these."""
+    broken = [path for path in runs["path"] if _is_broken(Path(path) / f"{table}.parquet")]
+    if not broken:
+        return runs, ""
+    names = ", ".join(Path(path).name for path in broken[:5]) + (" and more" if len(broken) > 5 else "")
+    return runs[~runs["path"].isin(broken)], f" Not drawn, as {table}.parquet cannot be read: {names}."
+
+
+def _is_broken(file: Path) -> bool:
+    try:
+        parquet.read_metadata(file)
+    except FileNotFoundError:
+        return False
+    except (OSError, ArrowException):
+        return True
+    return False

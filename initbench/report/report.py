@@ -14,6 +14,7 @@ from initbench.report.page import render
 from initbench.report.plot import Plot
 from initbench.report.plots import plots
 
+Drawn = Mapping[str | None, Sequence[Plot]]  # as from `plots.plots`
 FOLDER = "report"  # in the study's own
 
 
@@ -37,32 +38,30 @@ def load(studies: Sequence[Path]) -> pd.DataFrame:
 
 def write_page(comparison: Comparison, folder: Path, title: str, refresh: int | None = None) -> Path:
     """Write `index.html` and the script that draws its plots into `folder`; the path of the page."""
-    return _write_page(comparison, dict(plots(comparison)), folder, title, refresh)
+    return write_drawn(comparison, dict(plots(comparison)), folder, title, refresh)
 
 
 def write_report(comparison: Comparison, folder: Path, title: str) -> Path:
     """Write the page, report.md, results.csv, and in `figures/` what a paper needs; the path of the page."""
-    from initbench.report.paper import write_figures  # matplotlib, which a sweep's end does without
-
     drawn = dict(plots(comparison))
-    page = _write_page(comparison, drawn, folder, title)
-    atomic_write(folder / "report.md", markdown(comparison, title).encode())
-    table = comparison.runs.drop(columns="task_config")
-    atomic_write(folder / "results.csv", table.to_csv(index=False).encode())
-    write_figures(comparison, drawn, folder / "figures")
+    page = write_drawn(comparison, drawn, folder, title)
+    write_rest(comparison, drawn, folder, title)
     return page
 
 
-def _write_page(
-    comparison: Comparison,
-    drawn: Mapping[str | None, Sequence[Plot]],
-    folder: Path,
-    title: str,
-    refresh: int | None = None,
-) -> Path:
+def write_drawn(comparison: Comparison, drawn: Drawn, folder: Path, title: str, refresh: int | None = None) -> Path:
     page = render(comparison, drawn, title=title, folder=folder, refresh=refresh)
     script = folder / "plotly.min.js"
     if not script.exists():
         atomic_write(script, get_plotlyjs().encode())
     atomic_write(folder / "index.html", page.encode())
     return folder / "index.html"
+
+
+def write_rest(comparison: Comparison, drawn: Drawn, folder: Path, title: str) -> None:
+    from initbench.report.paper import write_figures  # matplotlib, which a sweep's end does without
+
+    atomic_write(folder / "report.md", markdown(comparison, title).encode())
+    table = comparison.runs.drop(columns="task_config")
+    atomic_write(folder / "results.csv", table.to_csv(index=False).encode())
+    write_figures(comparison, drawn, folder / "figures")

@@ -19,8 +19,8 @@ def runs(small: Any) -> pd.DataFrame:
         [
             {"step": 0, "seconds": 0.0, "val/accuracy": 0.1, "val/loss": 2.3},
             {"step": 5, "seconds": 1.0, "train/loss": 2.0},
-        ]
-        + [{"step": 10, "seconds": 2.0, "val/accuracy": 0.5, "val/loss": 1.0}],
+            {"step": 10, "seconds": 2.0, "val/accuracy": 0.5, "val/loss": 1.0},
+        ],
         [{"step": 0, "seconds": 0.0, "val/accuracy": 0.3, "val/loss": 2.5}],
     )
     rows = []

@@ -94,7 +94,7 @@ def test_a_lead_is_a_deficit_seen_from_the_other_side() -> None:
 
 @pytest.mark.slow
 def test_under_the_null_a_claim_is_as_rare_as_it_says() -> None:
-    """Five equal initializers, ten seeds, 400 studies: 'is better than' in at most 5 %, within a binomial 99 % bound."""
+    """Five equal initializers, ten seeds, 400 studies: a winner in at most 5 %, within a binomial 99 % bound."""
     equal = dict.fromkeys("abcde", 0.8)
     claims = sum("is better than" in " ".join(verdict(study(equal, seeds=10, seed=n))) for n in range(400))
     assert claims <= 20 + 2.33 * (400 * 0.05 * 0.95) ** 0.5

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from initbench.report.depth import median_curves, through_depth
 
 from initbench.analysis.frame import load_runs
 from initbench.record.store import Store
-from initbench.report.depth import median_curves, through_depth
 from initbench.report.page import write_page
 
 

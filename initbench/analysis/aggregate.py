@@ -1,0 +1,128 @@
+"""One number an initializer over all tasks, the chance that it is the best, its average rank, its performance profile.
+
+`scores` is the frame of `initbench.analysis.paired`: index (task, seed), a column an initializer, NaN where a run is
+missing.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import stats
+
+from initbench.analysis.paired import bootstrap_counts, percentiles
+
+
+@dataclass(frozen=True)
+class Ranks:
+    ranks: pd.Series  # index: init, best (lowest average rank) first
+    critical_difference: float  # average ranks further apart than this differ, at 5 % over all pairs together
+    friedman_p: float  # that no initializer differs from another
+    blocks: int  # complete ones, that the ranks are of
+
+
+def interquartile_mean(scores: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
+    """Mean of the middle half of each initializer's values over all tasks and seeds, with its interval.
+
+    scores: (blocks, initializers). Returns a frame with index init and columns iqm, low, high, in the order of the
+    columns. A quarter of the values, rounded down, is cut at either end. Missing runs are left out, initializer by
+    initializer; one without a run is NaN.
+
+    The interval is the stratified bootstrap's, seeds resampled within tasks, by expanded percentiles; NaN with fewer
+    than 5 seeds of a single task or 3 of each of several. Coverage of 95 %, by 1000 simulations each of normal and
+    exponential scores: 93 to 96 % with 5 seeds of one task, 91 to 93 % with 3 of three, 93 to 98 % with more, if tasks
+    are alike. If their levels are far apart, the middle half mixes whole tasks with the ends of others: 88 to 96 % for
+    normal scores, 82 (3 seeds of three tasks), 86 (5 seeds) and 90 % (10 seeds) for exponential ones.
+
+    Source: Agarwal et al. 2021, section 4.3; `percentiles` for the interval in place of their plain percentile one.
+    """
+    rows = {init: _interquartile_mean(column.dropna(), confidence) for init, column in scores.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["iqm", "low", "high"]).rename_axis("init")
+
+
+def _interquartile_mean(values: pd.Series, confidence: float) -> tuple[float, float, float]:
+    if values.empty:
+        return math.nan, math.nan, math.nan
+    values = values.sort_index(level="task")
+    sizes = tuple(values.groupby(level="task").size().tolist())
+    order = np.argsort(values.to_numpy())
+    ascending = values.to_numpy()[order]
+    cut = values.size // 4
+    # In a resample, value k is drawn counts[k] times and so takes the ranks up to the cumulative count.
+    up_to = np.cumsum(bootstrap_counts(sizes)[:, order], axis=1)
+    kept = np.diff(np.clip(up_to, cut, values.size - cut), axis=1, prepend=cut)
+    resampled = kept @ ascending / (values.size - 2 * cut)
+    return float(ascending[cut : values.size - cut].mean()), *percentiles(resampled, sizes, confidence)
+
+
+def probability_best(scores: pd.DataFrame) -> pd.Series:
+    """Share of bootstrap resamples in which each initializer has the highest mean over tasks of means over seeds.
+
+    scores: (blocks, initializers). Blocks are resampled within tasks, the same ones for all initializers, so what seeds
+    have in common cancels; those that tie for the highest share it. Over complete blocks only; NaN without one. It says
+    how stable the first place is under new seeds of these tasks; it is not the probability of a hypothesis.
+
+    Source: Efron & Tibshirani 1998, The problem of regions.
+    """
+    complete = scores.dropna().sort_index(level="task")
+    if complete.empty:
+        return pd.Series(math.nan, scores.columns)
+    sizes = tuple(complete.groupby(level="task").size().tolist())
+    weights = np.repeat(1 / (len(sizes) * np.array(sizes, dtype=float)), sizes)
+    means = bootstrap_counts(sizes) @ (complete.to_numpy(dtype=float) * weights[:, None])
+    best = means >= means.max(axis=1, keepdims=True) - 1e-12  # rounding; one image in a million is 1e-6
+    return pd.Series((best / best.sum(axis=1, keepdims=True)).mean(axis=0), scores.columns)
+
+
+def average_ranks(scores: pd.DataFrame) -> Ranks:
+    """Average rank of each initializer over the complete blocks (1 is the best, ties take their mean rank).
+
+    scores: (blocks, initializers). Friedman's test, with its correction for ties, and Nemenyi's critical difference at
+    5 %. Demsar's blocks are data sets; here they are (task, seed), so the tests assume that blocks are independent and,
+    if initializers are alike, all orders within a block equally probable. What they find then holds of these tasks, not
+    of others: ten seeds of one task are ten blocks, yet one task. A task counts as often as it has complete blocks.
+    The difference and the p value are NaN with one initializer or fewer than two blocks; without a block, all are.
+
+    Source: Demsar 2006, section 3.2; ties as in Conover 1999, Practical Nonparametric Statistics, section 5.8.
+    """
+    values = scores.dropna().to_numpy(dtype=float)
+    blocks, inits = values.shape
+    if values.size == 0:
+        return Ranks(pd.Series(math.nan, scores.columns), math.nan, math.nan, 0)
+    ranks = stats.rankdata(-values, axis=1)
+    average = pd.Series(ranks.mean(axis=0), scores.columns).sort_values(kind="stable")
+    if blocks == 1 or inits == 1:
+        return Ranks(average, math.nan, math.nan, blocks)
+    critical = stats.studentized_range.ppf(0.95, inits, math.inf) / math.sqrt(2)
+    return Ranks(average, float(critical * math.sqrt(inits * (inits + 1) / (6 * blocks))), _friedman(ranks), blocks)
+
+
+def _friedman(ranks: npt.NDArray[np.float64]) -> float:
+    """SciPy's Friedman test wants three columns and divides by zero where everything ties."""
+    blocks, inits = ranks.shape
+    middle = (inits + 1) / 2
+    spread = ((ranks - middle) ** 2).sum()  # less where there are ties
+    if spread == 0:
+        return 1.0
+    between = ((ranks.sum(axis=0) - blocks * middle) ** 2).sum()
+    return float(stats.chi2.sf((inits - 1) * between / spread, inits - 1))
+
+
+def performance_profile(times: pd.DataFrame) -> pd.DataFrame:
+    """Share of the tasks that each initializer solves within tau times the time of the task's best.
+
+    times: (tasks, initializers), positive, inf or NaN where it failed. Returns a frame with index tau, from 1 through
+    every ratio at which a share rises, and the columns of times; right-continuous, so the value at a tau holds until
+    the next. A task that nobody solved counts in the denominator, so the last row is the share solved at all.
+
+    Source: Dolan & More 2002, section 2.
+    """
+    values = times.to_numpy(dtype=float)
+    solved = np.isfinite(values)
+    best = np.fmin.reduce(values, axis=1, keepdims=True, initial=math.inf)
+    ratios = np.divide(values, best, where=solved, out=np.full_like(values, math.inf))
+    taus = np.unique(np.r_[1.0, ratios[solved]])
+    shares = (ratios <= taus[:, None, None]).sum(axis=1) / max(len(values), 1)
+    return pd.DataFrame(shares, index=pd.Index(taus, name="tau"), columns=times.columns)

@@ -1,0 +1,147 @@
+"""Seconds to write the report of a large study, and its size.
+
+    python scripts/bench_report.py [--runs 2000]
+
+The records are made up: 20 initializers on tasks with 10 seeds each, histories of 200 evaluations, diagnostics of 50
+layers. The report is then timed part by part, in seconds of the processor, start-up included.
+"""
+
+import argparse
+import copy
+import shutil
+import tempfile
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from initbench import CONF
+from initbench.record.store import Store
+
+INITS = 20
+SEEDS = 10
+EVALUATIONS = 200
+LAYERS = 50
+TARGETS = ("0.5", "0.8", "0.9")
+
+
+def configs(folder: Path, runs: int) -> Iterator[dict[str, Any]]:
+    """Of tasks that differ in their width, one config a run."""
+    names = sorted(path.stem for path in (CONF / "init").glob("*.yaml"))[:INITS]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        overrides = ["model=mlp", "logger=none", "study=large", f"runs_dir={folder}"]
+        composed = [compose("config", overrides=[*overrides, f"init={name}"]) for name in names]
+    plain: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in composed]
+    for task in range(-(-runs // (INITS * SEEDS))):
+        for config in plain:
+            for seed in range(SEEDS):
+                one = copy.deepcopy(config)
+                one["model"]["width"] = 16 * (task + 1)
+                yield one | {"seed": seed, "command": f"python -m initbench init={config['init']['name']} seed={seed}"}
+
+
+def write_run(config: dict[str, Any], quality: float, rng: np.random.Generator) -> None:
+    """A run whose accuracy rises to `quality`, more or less."""
+    steps = np.arange(EVALUATIONS) * 100
+    accuracy = np.clip(quality * (1 - 0.9 * np.exp(-steps / 4000)) + rng.normal(0, 0.01, EVALUATIONS), 0, 1)
+    store = Store(config)
+    columns = {"step": steps, "seconds": steps * 0.01, "val/accuracy": accuracy, "val/loss": 2.3 * (1 - accuracy)}
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*map(np.ndarray.tolist, columns.values()))]
+    store.write_table("history", rows)
+    layers = [
+        (layer, quantity) for quantity in ("pre_second_moment", "gradient_second_moment") for layer in range(LAYERS)
+    ]
+    store.write_table(
+        "layers",
+        [
+            {"step": 0, "layer": f"layers.{layer}", "quantity": quantity, "index": 0, "value": (0.5 + quality) ** layer}
+            for layer, quantity in layers
+        ],
+    )
+    hit = {target: np.flatnonzero(accuracy >= float(target)) for target in TARGETS}
+    store.write(
+        "finished",
+        started_at="2026-01-01T00:00:00+00:00",
+        finished_at="2026-01-01T00:01:00+00:00",
+        results={"val/accuracy": accuracy[-1], "test/accuracy": accuracy[-1] - 0.01, "ln_classes": 2.302585},
+        targets={
+            target: {
+                "reached": bool(len(at)),
+                "steps": int(steps[at[0]] if len(at) else steps[-1]),
+                "seconds": float(steps[at[0]] if len(at) else steps[-1]) * 0.01,
+            }
+            for target, at in hit.items()
+        },
+        total_steps=int(steps[-1]),
+        seconds_init=0.01,
+        seconds_train=float(steps[-1]) * 0.01,
+        provenance={"command": "python -m initbench experiment=large"},
+    )
+
+
+def report(study: Path) -> dict[str, float]:
+    """Write all of the report; seconds of the processor for each part."""
+    seconds = {}
+
+    @contextmanager
+    def timed(part: str) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        seconds[part] = time.process_time() - started
+
+    with timed("imports"):
+        from initbench.analysis.comparison import Comparison
+        from initbench.analysis.verdict import verdict
+        from initbench.report import report
+        from initbench.report.plots import plots
+    with timed("records"):
+        comparison = Comparison(report.load([study]))
+    with timed("statistics"):
+        verdict(comparison)
+        comparison.problems  # noqa: B018 - kept, and asked for again below
+    with timed("plots, with the histories"):
+        drawn = dict(plots(comparison))
+    with timed("index.html"):
+        report.write_drawn(comparison, drawn, study / report.FOLDER, study.name)
+    with timed("report.md, results.csv, figures"):
+        report.write_rest(comparison, drawn, study / report.FOLDER, study.name)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make the study there, or take it if it is there")
+    asked = parser.parse_args()
+    folder = asked.keep or Path(tempfile.mkdtemp())
+    study = folder / "large"
+    try:
+        if not study.exists():
+            rng = np.random.default_rng(0)
+            for config in track(list(configs(folder, asked.runs)), "records", transient=True):
+                write_run(config, 0.7 + 0.25 * zlib.crc32(config["init"]["name"].encode()) / 2**32, rng)
+        table = Table(box=SIMPLE_HEAD, title=f"{asked.runs} runs", title_justify="left", show_footer=True)
+        seconds = report(study)
+        table.add_column("part", "all")
+        table.add_column("seconds", f"{sum(seconds.values()):.1f}", justify="right")
+        for part, took in seconds.items():
+            table.add_row(part, f"{took:.1f}")
+        Console().print(table)
+        Console().print(f"index.html: {(study / 'report' / 'index.html').stat().st_size / 1e6:.1f} MB")
+    finally:
+        if asked.keep is None:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
