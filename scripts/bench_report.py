@@ -56,8 +56,8 @@ def write_run(config: dict[str, Any], quality: float, rng: np.random.Generator) 
     accuracy = np.clip(quality * (1 - 0.9 * np.exp(-steps / 4000)) + rng.normal(0, 0.01, EVALUATIONS), 0, 1)
     store = Store(config)
     columns = {"step": steps, "seconds": steps * 0.01, "val/accuracy": accuracy, "val/loss": 2.3 * (1 - accuracy)}
-    rows = [dict(zip(columns, values, strict=True)) for values in zip(*map(np.ndarray.tolist, columns.values()))]
-    store.write_table("history", rows)
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    store.write_table("history", [dict(zip(columns, row, strict=True)) for row in rows])
     layers = [
         (layer, quantity) for quantity in ("pre_second_moment", "gradient_second_moment") for layer in range(LAYERS)
     ]

@@ -34,9 +34,9 @@ def main() -> None:
     sections = [section(name, *how) for name, how in STUDIES.items()]
     introduction = (
         "# Gallery\n\n"
-        "The studies in [conf/experiment](../conf/experiment), as two CPU cores did them: `make gallery`. Every section is "
-        "what `python -m initbench.report runs/STUDY` says of the runs; nothing is written by hand but what was expected, "
-        "which is the comment of the study's file.\n"
+        "The studies in [conf/experiment](../conf/experiment), as two CPU cores did them: `make gallery`. Every "
+        "section is what `python -m initbench.report runs/STUDY` says of the runs; nothing is written by hand but "
+        "what was expected, which is the comment of the study's file.\n"
     )
     (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
 

@@ -46,9 +46,17 @@ class Comparison:
 
     @cached_property
     def everywhere(self) -> pd.DataFrame:
-        """The scores of initializers that have some in every task: only these can be compared over all tasks."""
+        """The scores of initializers that can be compared over all tasks, on the blocks that all of these have.
+
+        They are those with at least half as many seeds in every task as any other. Where a task has no block that all
+        of them have, the blocks stay as they are, with gaps.
+        """
         by_task = self.scores.groupby(level="task").count()
-        return self.scores.loc[:, (by_task > 0).all()]
+        enough = by_task.gt(0) & (2 * by_task).ge(by_task.max(axis=1), axis=0)
+        scores = self.scores.loc[:, enough.all()]
+        complete = scores.dropna()
+        is_whole = complete.index.get_level_values("task").nunique() == len(by_task)
+        return complete if is_whole else scores
 
     @cached_property
     def overall(self) -> pd.DataFrame:

@@ -30,21 +30,32 @@ def _winner(comparison: Comparison) -> str:
     number = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     where = f"{_count(int(seeds.max()), 'seed', number)}" + (f" on each of {tasks} tasks" if tasks > 1 else "")
     mean = overall["mean"].iloc[0]
-    ties = [str(init) for init in overall.index[1:] if overall.at[init, "mean"] == mean]
-    if ties:
+    if ties := _ties(overall):
         return f"{_join([str(best), *ties])} have the same mean test accuracy, {mean:.2%} ({where})."
     sure = overall["best"].iloc[0]
     chance = "" if math.isnan(sure) or seeds.max() == 1 else f", and the highest in {sure:.0%} of bootstrap resamples"
     return f"{best} has the highest mean test accuracy, {mean:.2%} ({where}){chance}."
 
 
+def _ties(overall: pd.DataFrame) -> list[str]:
+    """The initializers whose mean is that of the first."""
+    return [str(init) for init in overall.index[1:] if overall.at[init, "mean"] == overall["mean"].iloc[0]]
+
+
 def _against_others(comparison: Comparison) -> Iterator[str]:
-    best = str(comparison.overall.index[0])
+    overall = comparison.overall
+    best, ties = str(overall.index[0]), _ties(overall)
+    subject = best if ties else "It"
     rivals = against(comparison.pairs, best)
-    rivals = rivals[rivals.index.isin(comparison.overall.index)]
-    if (beaten := rivals[rivals["p_holm"] < LEVEL]).shape[0]:
-        yield f"It is better than {_join(beaten.index)} by {_span(beaten)} points (Holm-corrected p < {LEVEL})."
-    rest = rivals[~(rivals["p_holm"] < LEVEL)]
+    rivals = rivals[rivals.index.isin(overall.index.drop(ties))]
+    if rivals.empty:
+        return
+    is_sure, is_ahead = rivals["p_holm"] < LEVEL, rivals["difference"] > 0
+    if (beaten := rivals[is_sure & is_ahead]).shape[0]:
+        yield f"{subject} is better than {_join(beaten.index)} by {_span(beaten)} points (Holm-corrected p < {LEVEL})."
+    if (better := rivals[is_sure & ~is_ahead]).shape[0]:  # where seeds are missing, a pair has other blocks than all
+        yield f"On all runs that both have, {subject} is worse than {_join(better.index)}: see every two initializers."
+    rest = rivals[~is_sure]
     pairs, needed = int(rivals["pairs"].max()), blocks_needed(int(comparison.pairs["p"].notna().sum()), LEVEL)
     if len(rest) and pairs < needed:
         yield (
@@ -52,7 +63,7 @@ def _against_others(comparison: Comparison) -> Iterator[str]:
             f"fall below {LEVEL}; it takes {needed}."
         )
         if (apart := rest[rest["low"] > 0]).shape[0]:
-            yield f"By its 95 % intervals, uncorrected, it leads {_join(apart.index)} by {_span(apart)} points."
+            yield f"By 95 % intervals, uncorrected, it leads {_join(apart.index)} by {_span(apart)} points."
         rest = rest[~(rest["low"] > 0)]
     if len(rest):
         nearest = rest["difference"].idxmin()
@@ -62,7 +73,7 @@ def _against_others(comparison: Comparison) -> Iterator[str]:
         others = rest.index.drop(nearest)
         too = f"; the same goes for {_join(others)}" if len(others) else ""
         lead = f"{100 * row['difference']:+.2f} points{interval}"
-        yield f"Its lead over {nearest} ({lead}) cannot be told from luck{too}."
+        yield f"The lead over {nearest} ({lead}) cannot be told from luck{too}."
 
 
 def _span(rivals: pd.DataFrame) -> str:

@@ -41,13 +41,13 @@ def publish_comparison(path: str, study: str, comparison: Comparison, folder: Pa
 
 def as_plotly(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> go.Figure:
     """The first view of a plot, as the page draws it."""
-    view = next(iter(plot.x_titles))
+    view, log = plot.first, plot.log.get(plot.first, "")
     figure = go.Figure()
     for init, views in plot.series.items():
         if view in views:
             figure.add_traces(list(_traces(plot, views[view], init, styles[init])))
-    figure.update_xaxes(title_text=plot.x_titles[view], type="log" if plot.log_x else None)
-    figure.update_yaxes(title_text=plot.y_titles[view], type="log" if plot.log_y else None)
+    figure.update_xaxes(title_text=plot.x_titles[view], type="log" if "x" in log else None)
+    figure.update_yaxes(title_text=plot.y_titles[view], type="log" if "y" in log else None)
     if plot.forest:
         figure.update_yaxes(type="category", autorange="reversed")
     figure.update_layout(template="plotly_white", title_text=plot.title)

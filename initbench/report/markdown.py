@@ -1,11 +1,8 @@
 """report.md: the verdict, what is wrong, and the tables, for a pull request."""
 
-from collections.abc import Sequence
-
 from initbench.analysis.comparison import Comparison
-from initbench.analysis.ranking import number
 from initbench.analysis.verdict import verdict
-from initbench.report.page import interval, task_table
+from initbench.report import tables
 
 
 def markdown(comparison: Comparison, title: str) -> str:
@@ -16,35 +13,16 @@ def markdown(comparison: Comparison, title: str) -> str:
             "\n".join(f"- {'**' * p.is_serious}{_text(p.text)}{'**' * p.is_serious}" for p in comparison.problems)
         )
     if len(comparison.rankings) > 1 and len(comparison.overall):
-        rows = [
-            [
-                str(init),
-                number(row["mean"], ".4f"),
-                number(row["iqm"], ".4f"),
-                interval(row["low"], row["high"], ".4f"),
-                number(row["best"], ".0%"),
-                number(row["rank"], ".2f"),
-            ]
-            for init, row in comparison.overall.iterrows()
-        ]
-        columns = [
-            "init",
-            "mean test accuracy",
-            "interquartile mean",
-            "95 %",
-            "probability of being best",
-            "average rank",
-        ]
-        parts += ["## Over all tasks", _table(columns, rows)]
+        parts += ["## Over all tasks", _table(tables.overall(comparison))]
     for ranking in reversed(comparison.rankings):
-        columns, cells = task_table(ranking)
-        parts += [f"## {_text(ranking.title)}", _table(["init", *columns], [[init, *row] for init, row in cells])]
+        parts += [f"## {_text(ranking.title)}", _table(tables.of_task(ranking))]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *([f"`{_code(row[0])}`", *row[1:]] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _table(table: tables.Table) -> str:
+    heading = [["init", *table.columns], ["---", *["---:"] * len(table.columns)]]
+    lines = [*heading, *([f"`{_code(init)}`", *cells] for init, cells in table.rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + (f"\n\n{table.note}" if table.note else "")
 
 
 def _text(text: str) -> str:

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 
 from initbench.analysis.comparison import Comparison
 from initbench.record.store import atomic_write
-from initbench.report.page import looks, task_table
+from initbench.report.page import looks
 from initbench.report.plot import Plot
+from initbench.report.tables import of_task
 
-_STYLES = {
+STYLES = {
     "solid": "-",
     "dash": (0, (5, 2)),
     "dot": (0, (1, 1.5)),
@@ -54,7 +55,7 @@ def write_figures(comparison: Comparison, plots: Mapping[str | None, Sequence[Pl
 
 def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     """The first view of a plot, 5.5 inches wide."""
-    view = next(iter(plot.x_titles))
+    view, log = plot.first, plot.log.get(plot.first, "")
     rows = math.ceil(len(plot.series) / 3)
     height = 0.6 + 0.22 * len(plot.series) if plot.forest else 2.6 + 0.17 * rows
     figure = Figure(figsize=(5.5, height), layout="constrained")
@@ -63,12 +64,12 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
         if view in views:
             _draw_series(axes, plot, views[view], init, styles[init])
     axes.set(xlabel=plot.x_titles[view], ylabel=plot.y_titles[view])
+    if "x" in log:
+        axes.set_xscale("log")
     if plot.forest:
         axes.invert_yaxis()
         return figure
-    if plot.log_x:
-        axes.set_xscale("log")
-    if plot.log_y and any(value > 0 for views in plot.series.values() for value in views.get(view, {}).get("y", [])):
+    if "y" in log and any(value > 0 for views in plot.series.values() for value in views.get(view, {}).get("y", [])):
         axes.set_yscale("log")
     if plot.unit_y:
         axes.set_ylim(-0.03, 1.03)
@@ -85,7 +86,7 @@ def _draw_series(
         known = not math.isnan(arms[0][0])
         axes.errorbar(x, [init], xerr=arms if known else None, fmt="o", color=colour, capsize=2, markersize=4)
         return
-    line: dict[str, Any] = {"color": colour, "linestyle": _STYLES[style["dash"]], "linewidth": 1.3}
+    line: dict[str, Any] = {"color": colour, "linestyle": STYLES[style["dash"]], "linewidth": 1.3}
     step: dict[str, Any] = {"drawstyle": "steps-post"} if plot.step else {}
     # A label that begins with an underscore would hide the line from the legend.
     label = init if not init.startswith("_") else f" {init}"
@@ -99,16 +100,16 @@ def latex(comparison: Comparison) -> str:
     """A booktabs table a task, the best mean in bold."""
     tables = []
     for ranking in reversed(comparison.rankings):
-        columns, rows = task_table(ranking)
+        table = of_task(ranking)
         lines = [
             f"% {_tex(ranking.title)}",
-            f"\\begin{{tabular}}{{l{'r' * len(columns)}}}",
+            f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
             "\\toprule",
-            " & ".join(["initializer", *map(_tex, columns)]) + " \\\\",
+            " & ".join(["initializer", *map(_tex, table.columns)]) + " \\\\",
             "\\midrule",
         ]
-        score = columns.index("test accuracy")
-        for place, (init, cells) in enumerate(rows):
+        score = table.columns.index("test accuracy")
+        for place, (init, cells) in enumerate(table.rows):
             shown = [_tex(cell) for cell in cells]
             if place == 0:
                 shown[score] = f"\\textbf{{{shown[score]}}}"

@@ -62,8 +62,9 @@ def plan(loader: ConfigLoader, master: DictConfig, overrides: Sequence[Sequence[
         if folder not in jobs:
             record = read_record(folder) or {}
             status = record.get("status")
-            taken = [record.get("seconds_init"), record.get("seconds_train")]  # unknown of a run loaded from wandb
-            seconds = sum(taken) if status == "finished" and None not in taken else None
+            taken = [record.get("seconds_init"), record.get("seconds_train")]
+            known_ones = [number for number in taken if number is not None]  # of a run from wandb there may be none
+            seconds = sum(known_ones) if status == "finished" and len(known_ones) == 2 else None
             jobs[folder] = Job(job, folder, setting, status, seconds)
     if len(known) > before and not master.dry_run:
         atomic_write(memory, json.dumps({"inputs": inputs, "runs": known}).encode())

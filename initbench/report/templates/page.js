@@ -10,17 +10,19 @@ class Plot {
     this.figure = figure;
     this.canvas = figure.querySelector(".canvas");
     this.data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
-    this.log = { x: this.data.logX, y: this.data.logY };
+    for (const views of Object.values(this.data.series)) {
+      for (const view of Object.values(views)) for (const name of Object.keys(view)) view[name] = this.data.columns[view[name]];
+    }
     this.drawn = false;
     for (const select of figure.querySelectorAll("[data-choice]")) select.addEventListener("change", () => this.draw());
     for (const button of figure.querySelectorAll("[data-log]")) {
       button.addEventListener("click", () => {
-        const axis = button.dataset.log;
-        this.log[axis] = !this.log[axis];
-        button.setAttribute("aria-pressed", this.log[axis]);
+        const [axis, axes] = [button.dataset.log, this.data.log[this.view] ?? ""];
+        this.data.log[this.view] = axes.includes(axis) ? axes.replace(axis, "") : axes + axis;
         this.draw();
       });
     }
+    figure.querySelector("[data-table]").addEventListener("toggle", () => this.tabulate());
   }
 
   get view() {
@@ -30,11 +32,19 @@ class Plot {
     return keys.find((key) => selects.every((select) => key.split("|").includes(select.value))) ?? keys[0];
   }
 
+  get log() {
+    const axes = this.data.log[this.view] ?? "";
+    return { x: axes.includes("x"), y: axes.includes("y") };
+  }
+
+  // The initializers that are shown, each with its points in the present view.
+  get shown() {
+    return Object.entries(this.data.series).filter(([init, views]) => views[this.view] && !hidden.has(init)).map(([init, views]) => [init, views[this.view]]);
+  }
+
   traces() {
     const traces = [];
-    for (const [init, views] of Object.entries(this.data.series)) {
-      const view = views[this.view];
-      if (!view || hidden.has(init)) continue;
+    for (const [init, view] of this.shown) {
       const common = { name: init, showlegend: false };
       const line = { color: colour(init), dash: looks[init].dash, width: 2, shape: this.data.step ? "hv" : "linear" };
       if (this.data.forest) {
@@ -60,7 +70,7 @@ class Plot {
 
   draw() {
     const axis = { gridcolor: style("--line"), zerolinecolor: style("--line"), automargin: true };
-    const scale = (name) => (this.log[name] ? { type: "log", exponentformat: "power", ...ticks(this.data.series, this.view, name) } : { type: "linear" });
+    const scale = (name) => (this.log[name] ? { type: "log", exponentformat: "power", ...ticks(this.shown, name) } : { type: "linear" });
     const layout = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style("--fg"), family: "system-ui, sans-serif" },
       margin: { l: 60, r: 15, t: 10, b: 50 }, hovermode: "closest",
@@ -74,8 +84,47 @@ class Plot {
     const traces = this.traces().map((trace) => ({ ...trace, name: escaped(trace.name), text: trace.text && trace.text.map(escaped) }));
     const remove = ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"];
     Plotly.react(this.canvas, traces, layout, { displaylogo: false, responsive: true, modeBarButtonsToRemove: remove });
+    for (const button of this.figure.querySelectorAll("[data-log]")) button.setAttribute("aria-pressed", this.log[button.dataset.log]);
     this.drawn = true;
+    this.tabulate();
   }
+
+  // All that is drawn, a row an x and a column an initializer; every number leads to the runs behind it.
+  tabulate() {
+    const details = this.figure.querySelector("[data-table]");
+    if (!details.open) return;
+    const place = (view, i) => (this.data.forest ? "" : view.text ? view.text[i] : view.x[i]);
+    const value = (view, i) => {
+      const [middle, low, high] = [this.data.forest ? view.x[i] : view.y[i], view.low?.[i] ?? null, view.high?.[i] ?? null];
+      return middle === null ? "-" : low === null || high === null ? `${middle}` : `${middle} (${low} to ${high})`;
+    };
+    const rows = new Map();
+    for (const [init, view] of this.shown) {
+      view.x.forEach((x, i) => {
+        if (!rows.has(place(view, i))) rows.set(place(view, i), { x, cells: {} });
+        rows.get(place(view, i)).cells[init] = value(view, i);
+      });
+    }
+    const ordered = [...rows].sort(([, a], [, b]) => a.x - b.x);
+    const inits = this.shown.map(([init]) => init);
+    const cell = (init, text) => (text === undefined ? "" : link(text, { ...this.data.runs, init }));
+    const heading = this.data.forest ? [this.data.x[this.view], "with its interval"] : [this.data.x[this.view], ...inits];
+    const body = this.data.forest ? inits.map((init) => [init, cell(init, ordered[0][1].cells[init])]) : ordered.map(([name, row]) => [name, ...inits.map((init) => cell(init, row.cells[init]))]);
+    const table = element("table", element("thead", element("tr", ...heading.map((name) => element("th", name)))), element("tbody", ...body.map((row) => element("tr", ...row.map((item) => element("td", item))))));
+    details.querySelector("div").replaceChildren(table);
+  }
+}
+
+function element(name, ...children) {
+  const made = document.createElement(name);
+  made.append(...children);
+  return made;
+}
+
+function link(text, query) {
+  const made = element("a", text);
+  made.href = `#runs?${new URLSearchParams(query)}`;
+  return made;
 }
 
 // plotly reads a few HTML tags in texts; names of initializers are none.
@@ -96,8 +145,8 @@ function staircase(view, known) {
 }
 
 // plotly's own ticks of a logarithmic axis overlap between one and ten decades.
-function ticks(series, view, name) {
-  const values = Object.values(series).flatMap((views) => (views[view] ? views[view][name] : [])).filter((value) => value > 0);
+function ticks(shown, name) {
+  const values = shown.flatMap(([, view]) => view[name]).filter((value) => value > 0);
   if (!values.length) return {};
   const decades = Math.log10(values.reduce((a, b) => Math.max(a, b))) - Math.log10(values.reduce((a, b) => Math.min(a, b)));
   if (decades > 2.5) return { dtick: Math.ceil(decades / 8) };
@@ -165,6 +214,10 @@ function follow() {
   document.getElementById("runs").scrollIntoView();
 }
 addEventListener("hashchange", follow);
+addEventListener("click", (event) => {
+  // A link to where one is already changes no hash, but the filters may have been changed by hand.
+  if (event.target.closest('a[href^="#runs?"]')) setTimeout(follow);
+});
 addEventListener("DOMContentLoaded", follow);
 
 let sorted = null;
