@@ -40,12 +40,13 @@ def _unended(runs: pd.DataFrame) -> Iterator[Problem]:
 def _missing(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> Iterator[Problem]:
     everywhere = list(dict.fromkeys(runs["init"]))
     for ranking in rankings:
-        if absent := [init for init in everywhere if init not in ranking.table.index]:
-            yield Problem("missing", f"{ranking.title}: no scored run of {_list(absent)}.", True)
         asked = ranking.scored[ranking.scored["status"] != "refused"]
-        seeds = {str(init): set(group["seed"]) for init, group in asked.groupby("init")}
-        union = set().union(*seeds.values())
-        for init, has in seeds.items():
+        ended = asked[asked["score"].notna()]
+        refused = set(ranking.scored["init"]) - set(asked["init"])
+        if absent := [init for init in everywhere if init not in {*ended["init"], *refused}]:
+            yield Problem("missing", f"{ranking.title}: no scored run of {_list(absent)}.", True)
+        union = set(asked["seed"])
+        for init, has in ((init, set(group["seed"])) for init, group in ended.groupby("init")):
             if lacking := sorted(union - has):
                 text = f"{ranking.title}: {init} has {len(has)} of {len(union)} seeds (not {_list(lacking)})."
                 yield Problem("missing", text, True)

@@ -23,13 +23,21 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     those that differ in learning rate, too), task_config (what they share), signature, path, started_at, finished_at;
     train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>, seconds_to_<target>, missing where the
     target was not reached, and steps_seen, seconds_seen, until when that was watched; seconds_init, seconds_train; and
-    what `to_frame` adds. Raises ValueError where the folder is missing.
+    what `to_frame` adds. Raises ValueError where the folder is missing, or a record is no JSON.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"there is no folder {str(folder)!r}")
     records = sorted(folder.rglob("record.json"))
-    return to_frame((json.loads(record.read_text()), record.parent) for record in records)
+    return to_frame((_read(record), record.parent) for record in records)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is no record of a run ({error}): delete it, and the run begins again") from error
+    return record
 
 
 def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:

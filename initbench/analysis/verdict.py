@@ -48,6 +48,9 @@ def _against_others(comparison: Comparison) -> Iterator[str]:
     subject = best if ties else "It"
     rivals = against(comparison.pairs, best)
     rivals = rivals[rivals.index.isin(overall.index.drop(ties))]
+    if (unpaired := rivals[rivals["pairs"] == 0]).shape[0]:
+        yield f"{subject} shares no seed of a task with {_join(unpaired.index)}, so that these cannot be compared with it."
+    rivals = rivals[rivals["pairs"] > 0]
     if rivals.empty:
         return
     is_sure, is_ahead = rivals["p_holm"] < LEVEL, rivals["difference"] > 0

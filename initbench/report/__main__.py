@@ -8,6 +8,7 @@ from pathlib import Path
 from initbench.console import console
 from initbench.errors import nearest
 from initbench.status.study import Study
+from initbench.wandb_client import split_path
 
 WATCH_SECONDS = 5
 
@@ -26,6 +27,8 @@ def main(arguments: list[str]) -> None:
     asked = parser.parse_args(arguments)
     for study in asked.studies:
         _check(study)
+    if asked.wandb is not None:
+        split_path(asked.wandb)
     folder = asked.output or _folder(asked.studies)
     if asked.watch:
         watch(asked.studies, folder)
@@ -62,10 +65,11 @@ def watch(studies: list[Path], folder: Path) -> None:
     try:
         while True:
             stamps = [Study(study).stamps() for study in studies]
-            if stamps != seen:
+            if stamps != seen and all(stamps):  # a study may be watched before its first record
                 seen = stamps
                 page = write_page(Comparison(load(studies)), folder, title, refresh=WATCH_SECONDS)
-                console.print(f"{sum(map(len, stamps))} runs: {page}", soft_wrap=True)
+                number = sum(map(len, stamps))
+                console.print(f"{number} run{'s' if number != 1 else ''}: {page}", soft_wrap=True)
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         pass  # the last page is written once more, one that does not reload

@@ -89,6 +89,11 @@ def test_seeds_that_some_lack_decide_nothing_between_them() -> None:
     assert verdict(comparison)[0].startswith("a has the highest mean test accuracy, 90.00% (4 seeds)")
 
 
+def test_runs_without_a_seed_in_common_are_not_compared() -> None:
+    text = verdict(Comparison(frame(record("a", 0, 0.9), record("b", 1, 0.8))))
+    assert text[1] == "It shares no seed of a task with b, so that these cannot be compared with it."
+
+
 def test_an_initializer_with_few_seeds_takes_none_from_the_others() -> None:
     rows = [record(init, seed, 0.9 + 0.001 * seed) for init in ("a", "b") for seed in range(10)]
     comparison = Comparison(frame(*rows, record("c", 0, 0.99)))

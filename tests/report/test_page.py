@@ -1,52 +1,108 @@
-"""The page of learning curves."""
+"""The page as HTML: what is on it, that names stay text, and that links lead to files. test_browser.py opens it."""
 
+from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from urllib.parse import parse_qs, unquote
 
-import pandas as pd
 import pytest
+from frames import record
+from studies import write_study
 
+from initbench.analysis.comparison import Comparison
 from initbench.analysis.frame import load_runs
-from initbench.record.store import Store
-from initbench.report.page import mean_curve, write_page
+from initbench.report.report import write_page
+
+NASTY = ["<script>alert(1)</script>", "</script><b>", "ünïcode 初期化", "a|b`c", "$x_1$ & 50%", "__proto__", "x\"y'z"]
 
 
-def study(small: Any, **accuracies: list[float]) -> Path:
-    """A study with one run a curve, named by its initializer."""
-    for seed, (name, curve) in enumerate(accuracies.items()):
-        config = small(f"seed={seed}", "study=page")
-        config["init"]["name"] = name
-        store = Store(config)
-        store.write("finished", results={"test/accuracy": curve[-1]}, targets={}, started_at="2026")
-        store.write_table("history", [{"step": 10 * i, "val/accuracy": a} for i, a in enumerate(curve)])
-    return Path(small()["runs_dir"]) / "page"
+class Parsed(HTMLParser):
+    """The page's links, rows of runs and words; what is in scripts is no markup to it, as to a browser."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.rows: list[dict[str, str | None]] = []
+        self.words = ""
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attributes)
+        if tag == "a":
+            self.links.append(found["href"] or "")
+        if tag == "tr" and "data-scored" in found:
+            self.rows.append(found)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
 
 
-def test_the_page_opens_offline_and_escapes_names(small: Any) -> None:
-    folder = study(small, **{"<script>alert(1)</script>": [0.1, 0.5], "ünïcode": [0.1, 0.9]})
-    page = write_page(folder, load_runs(folder))
-    text = page.read_text()
-    assert "<script>alert" not in text
-    assert "&lt;script&gt;alert" in text
-    assert "ünïcode" in text
-    assert "https://" not in text
-    assert (folder / "plotly.min.js").stat().st_size > 1_000_000
+def page_of(study: Path) -> Path:
+    return write_page(Comparison(load_runs(study)), study / "report", study.name)
 
 
-def test_a_study_without_a_finished_run_still_has_a_page(small: Any) -> None:
-    Store(small("study=page")).write("refused", reason="impossible", started_at="2026")
-    folder = Path(small()["runs_dir"]) / "page"
-    assert "1 runs" in write_page(folder, load_runs(folder)).read_text()
+def test_names_stay_text(tmp_path: Path) -> None:
+    runs = [record(init, seed, 0.5 + 0.01 * n) for n, init in enumerate(NASTY) for seed in (0, 1)]
+    page = page_of(write_study(tmp_path / "<b>study", *runs))
+    parsed = Parsed(page)
+    assert parsed.tags.count("b") == 0
+    assert {row["data-init"] for row in parsed.rows} == set(NASTY)
+    for init in NASTY:
+        assert init in parsed.words
+    assert "<b>study" in parsed.words
+    assert "https://" not in page.read_text()
 
 
-def test_mean_and_range_over_seeds(small: Any) -> None:
-    folder = study(small, a=[0.1, 0.5, 0.9], b=[0.3, 0.7])
-    curve = mean_curve(load_runs(folder))
-    assert curve.index.tolist() == [0, 10, 20]
-    assert curve["mean"].tolist() == pytest.approx([0.2, 0.6, 0.9])
-    assert curve["low"].tolist() == [0.1, 0.5, 0.9]
-    assert curve["high"].tolist() == [0.3, 0.7, 0.9]
+def test_every_link_to_a_file_leads_to_one(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "a study#1?", record("a", 0), record("b", 0, status="failed"))
+    folder = next(study.glob("0001-*"))
+    (folder / "log.txt").write_text("why")
+    page = page_of(study)
+    files = [link for link in Parsed(page).links if not link.startswith("#")]
+    assert len(files) == 3
+    for link in files:
+        assert (page.parent / unquote(link)).is_file()
 
 
-def test_no_history_is_no_curve() -> None:
-    assert mean_curve(pd.DataFrame({"path": []})).empty
+def test_every_number_leads_to_runs(tmp_path: Path) -> None:
+    runs = [record(init, n, 0.8 + 0.01 * n, lr=lr) for init in ("a", "b c&d") for n in (0, 1) for lr in (0.1, 1.0)]
+    parsed = Parsed(page_of(write_study(tmp_path / "s", *runs)))
+    links = [link for link in parsed.links if link.startswith("#runs?")]
+    assert len(links) > 30
+    for link in links:
+        wanted = {f"data-{key}": value for key, (value,) in parse_qs(link.partition("?")[2]).items()}
+        assert any(wanted.items() <= row.items() for row in parsed.rows), link
+
+
+def test_what_is_wrong_stands_on_top(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "s", record("a", 0), record("a", 1), record("b", 0), record("c", 0, status="failed"))
+    words = Parsed(page_of(study)).words
+    assert "This is not the whole study" in words
+    for problem in ("1 run failed", "b has 1 of 2 seeds (not 1)", "no scored run of c"):
+        assert problem in words
+        assert words.index(problem) < words.index("Ranking")
+
+
+def test_the_reason_of_a_refusal_is_on_it(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "s", record("a", 0), record("b", 0, status="refused", reason="no <residual> branch"))
+    assert "b refused: no <residual> branch" in Parsed(page_of(study)).words
+
+
+@pytest.mark.parametrize("status", ["refused", "failed", "running", "interrupted"])
+def test_a_study_in_which_nothing_ended_has_a_page(status: str, tmp_path: Path) -> None:
+    words = Parsed(page_of(write_study(tmp_path / "s", record("a", 0, status=status)))).words
+    assert "Nothing can be compared" in words
+    assert f"1 run (1 {status})" in words
+
+
+def test_the_commands_that_made_the_runs_are_on_it(tmp_path: Path) -> None:
+    made = {"provenance": {"command": "python -m initbench -m init=a,b"}}
+    study = write_study(tmp_path / "s", record("a", 0, **made))
+    assert "python -m initbench -m init=a,b" in Parsed(page_of(study)).words
+
+
+def test_plotly_lies_beside_it(tmp_path: Path) -> None:
+    page = page_of(write_study(tmp_path / "s", record("a", 0)))
+    assert 'src="plotly.min.js"' in page.read_text()
+    assert (page.parent / "plotly.min.js").stat().st_size > 1_000_000

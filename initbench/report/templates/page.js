@@ -44,13 +44,13 @@ class Plot {
 
   traces() {
     const traces = [];
-    for (const [init, view] of this.shown) {
+    for (const [place, [init, view]] of this.shown.entries()) {
       const common = { name: init, showlegend: false };
       const line = { color: colour(init), dash: looks[init].dash, width: 2, shape: this.data.step ? "hv" : "linear" };
       if (this.data.forest) {
         const arms = { type: "data", symmetric: false, array: view.high.map((high, i) => high - view.x[i]), arrayminus: view.low.map((low, i) => view.x[i] - low), color: line.color };
         const hovertemplate = view.high[0] === null ? "%{x:.4f}" : `%{x:.4f} (${view.low[0]} to ${view.high[0]})`;
-        traces.push({ ...common, x: view.x, y: view.y, error_x: arms, mode: "markers", marker: { color: line.color, size: 9 }, hovertemplate });
+        traces.push({ ...common, x: view.x, y: [place], error_x: arms, mode: "markers", marker: { color: line.color, size: 9 }, hovertemplate });
         continue;
       }
       // Zero has no logarithm: a gap, or for time to a target the first instant.
@@ -79,11 +79,15 @@ class Plot {
       xaxis: { ...axis, ...scale("x"), title: { text: escaped(this.data.x[this.view]) } },
       yaxis: { ...axis, ...scale("y"), title: { text: escaped(this.data.y[this.view]) } },
     };
+    if (this.shown.some(([, view]) => view.text && view.x.length <= 20) && !this.log.x) layout.xaxis.dtick = 1; // layers have no halves
     if (this.data.unitY && !this.log.y) layout.yaxis.range = [-0.03, 1.03];
-    if (this.data.forest) layout.yaxis = { ...axis, type: "category", autorange: "reversed", tickmode: "array", tickvals: Object.keys(this.data.series), ticktext: Object.keys(this.data.series).map(escaped) };
+    if (this.data.forest) {
+      const names = this.shown.map(([init]) => escaped(init));
+      layout.yaxis = { ...axis, zeroline: false, range: [names.length - 0.5, -0.5], tickmode: "array", tickvals: [...names.keys()], ticktext: names };
+    }
     const traces = this.traces().map((trace) => ({ ...trace, name: escaped(trace.name), text: trace.text && trace.text.map(escaped) }));
     const remove = ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"];
-    Plotly.react(this.canvas, traces, layout, { displaylogo: false, responsive: true, modeBarButtonsToRemove: remove });
+    Plotly.react(this.canvas, traces, layout, { displaylogo: false, responsive: true, typesetMath: false, modeBarButtonsToRemove: remove });
     for (const button of this.figure.querySelectorAll("[data-log]")) button.setAttribute("aria-pressed", this.log[button.dataset.log]);
     this.drawn = true;
     this.tabulate();
@@ -101,7 +105,7 @@ class Plot {
     const rows = new Map();
     for (const [init, view] of this.shown) {
       view.x.forEach((x, i) => {
-        if (!rows.has(place(view, i))) rows.set(place(view, i), { x, cells: {} });
+        if (!rows.has(place(view, i))) rows.set(place(view, i), { x, cells: Object.create(null) }); // a name may be "__proto__"
         rows.get(place(view, i)).cells[init] = value(view, i);
       });
     }
