@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from initbench.analysis.curves import load_curves, mean_curve
+from initbench.analysis.curves import load_curves, mean_curves
 from initbench.analysis.frame import load_runs
 from initbench.analysis.ranking import rankings
 from initbench.figures import look
@@ -26,9 +26,9 @@ def main() -> None:
     # The same bytes for the same runs: no date, no random ids; text stays text.
     mpl.rcParams.update({"svg.hashsalt": "initbench", "svg.fonttype": "none", "font.family": "sans-serif"})
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    curves = load_curves(ranking.scored)
+    curves = mean_curves(load_curves(ranking.scored)[0])
     for index, init in enumerate(ranking.table.index):
-        curve = mean_curve(curves[curves["init"] == init], "val/accuracy")
+        curve = curves[str(init), "val/accuracy"]
         colour, dash = look(index)
         axes.plot(curve.index, curve["mean"], label=str(init), linewidth=1.8, color=colour, linestyle=STYLES[dash])
         axes.fill_between(curve.index, curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)

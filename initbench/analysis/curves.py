@@ -1,59 +1,51 @@
 """Learning curves: the histories of runs, averaged over seeds step by step."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
+
+from initbench.analysis.gather import gather
 
 METRICS = ("val/accuracy", "val/error", "val/loss", "train/loss")
 
 
-def load_curves(runs: pd.DataFrame) -> pd.DataFrame:
+def load_curves(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """The histories of all `runs` in one frame: init, seed, step, seconds (with those of the init), and METRICS.
 
-    val/error is 1 - val/accuracy: on a logarithmic axis it tells apart what is good.
+    Beside it the names of the runs whose history cannot be read. val/error is 1 - val/accuracy: on a logarithmic axis
+    it tells apart what is good.
     """
-    # pyarrow's own reader: pandas's takes three times as long, which counts with thousands of small files.
-    from pyarrow import parquet
-
-    tables = []
-    for row in runs.itertuples():
-        file = Path(str(row.path)) / "history.parquet"
-        if not file.exists():
-            continue
-        present = parquet.read_schema(file).names
-        columns = [c for c in ("step", "seconds", *METRICS) if c in present]
-        table = parquet.read_table(file, columns=columns).to_pandas()
-        seconds_init = float(row.seconds_init) if pd.notna(row.seconds_init) else 0.0
-        seconds = table["seconds"] + seconds_init if "seconds" in table else float("nan")
-        tables.append(table.assign(init=row.init, seed=row.seed, seconds=seconds))
-    empty = pd.DataFrame(columns=["init", "seed", "step", "seconds"])
-    curves = pd.concat(tables, ignore_index=True) if tables else empty
-    curves = curves.reindex(columns=["init", "seed", "step", "seconds", *METRICS])
-    return curves.assign(**{"val/error": 1 - curves["val/accuracy"]})
+    stored = [metric for metric in METRICS if metric != "val/error"]
+    rows, broken = gather(runs, "history", ["step", "seconds", *stored])
+    rows = rows.astype(dict.fromkeys(["seconds", *stored], float))
+    of_run = rows.pop("run").to_numpy(int)
+    rows["seconds"] += runs["seconds_init"].fillna(0.0).to_numpy()[of_run]
+    rows["val/error"] = 1 - rows["val/accuracy"]
+    return rows.assign(init=runs["init"].to_numpy()[of_run], seed=runs["seed"].to_numpy()[of_run]), broken
 
 
-def mean_curve(curves: pd.DataFrame, metric: str, points: int | None = None) -> pd.DataFrame:
-    """mean, low and high over seeds of one initializer's metric by step, seconds (mean), and runs that got that far.
+def mean_curves(curves: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """Each metric of each initializer, by (init, metric), those without a value left out.
 
-    `points`: at most so many, every k-th step and the last; nothing is smoothed.
+    Index: step. Columns: mean, low and high over seeds, seconds (mean), and runs that got that far.
     """
-    rows = curves[["step", "seconds", metric]].dropna(subset=[metric])
-    grouped = rows.groupby("step")
-    values = grouped[metric]
-    curve = pd.DataFrame(
-        {
-            "mean": values.mean(),
-            "low": values.min(),
-            "high": values.max(),
-            "seconds": grouped["seconds"].mean(),
-            "runs": values.size(),
-        }
-    )
-    return curve if points is None else curve.iloc[_thinned(len(curve), points)]
+    grouped = curves.groupby(["init", "step"])
+    seconds = grouped["seconds"].mean()
+    found = {}
+    for metric in METRICS:
+        table = grouped[metric].agg(["mean", "min", "max", "count"]).assign(seconds=seconds)
+        table = table[table["count"] > 0].rename(columns={"min": "low", "max": "high", "count": "runs"})
+        for init, curve in table.groupby(level="init"):
+            found[str(init), metric] = curve.droplevel("init")
+    return found
 
 
-def _thinned(length: int, points: int) -> Sequence[int]:
+def thinned(curve: pd.DataFrame, points: int) -> pd.DataFrame:
+    """Every k-th row and the last, so that there are about `points`; nothing is smoothed."""
+    return curve.iloc[_kept(len(curve), points)]
+
+
+def _kept(length: int, points: int) -> Sequence[int]:
     stride = -(-length // points)
     kept = list(range(0, length, max(stride, 1)))
     return kept if not length or kept[-1] == length - 1 else [*kept, length - 1]

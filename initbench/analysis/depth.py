@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from initbench.analysis.frame import load_layers
+from initbench.analysis.gather import gather
 
 # Those that are one number a layer, and their names.
 QUANTITIES = {
@@ -14,12 +14,16 @@ QUANTITIES = {
 }
 
 
-def median_curves(runs: pd.DataFrame) -> pd.DataFrame:
-    """Median over runs at step 0: a row a layer in the order of execution, a column a quantity of QUANTITIES."""
-    tables = [load_layers(path) for path in runs["path"]]
-    if not any(len(table) for table in tables):
-        return pd.DataFrame()
-    rows = pd.concat(table for table in tables if len(table))
+def median_curves(runs: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Of each initializer the median over runs at step 0: a row a layer in the order of execution, a column a quantity.
+
+    The quantities are QUANTITIES. Beside it the names of the runs whose diagnostics cannot be read.
+    """
+    rows, broken = gather(runs, "layers", ["step", "layer", "quantity", "value"])
     rows = rows[(rows["step"] == 0) & rows["quantity"].isin(QUANTITIES)]
-    medians = rows.groupby(["layer", "quantity"], sort=False)["value"].median().unstack()
-    return medians.loc[rows["layer"].unique()]  # unstack sorts by name
+    rows = rows.assign(init=runs["init"].to_numpy()[rows["run"].to_numpy(int)])
+    found = {}
+    for init, group in rows.groupby("init"):
+        medians = group.groupby(["layer", "quantity"])["value"].median().unstack()
+        found[str(init)] = medians.loc[group["layer"].unique()]  # unstack sorts by name
+    return found, broken

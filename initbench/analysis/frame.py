@@ -61,12 +61,6 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     return runs.drop(columns="tuning_seeds")
 
 
-def load_layers(path: str | Path) -> pd.DataFrame:
-    """The diagnostics of one run by its folder: step, layer, quantity, index, value; empty where there are none."""
-    file = Path(path) / "layers.parquet"
-    return pd.read_parquet(file) if file.exists() else pd.DataFrame({"step": []})
-
-
 def load_history(path: str | Path) -> pd.DataFrame:
     """The history of one run by its folder: step, epoch, seconds, lr, train/*, val/*; empty where there is none."""
     file = Path(path) / "history.parquet"

@@ -12,6 +12,7 @@ would count as if, left alone, it might have got there after all.
 
 import math
 import warnings
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -55,7 +56,12 @@ def hit_rate(reached: npt.ArrayLike, confidence: float = 0.95) -> tuple[float, f
     Source: Clopper & Pearson 1934; on Wilson's coverage Brown, Cai & DasGupta 2001.
     """
     hits = np.asarray(reached, dtype=bool)
-    test = stats.binomtest(int(hits.sum()), hits.size)
+    return _share(int(hits.sum()), hits.size, confidence)
+
+
+@lru_cache(maxsize=1024)  # two searches for a root, and a report asks for the same few shares a thousand times
+def _share(hits: int, runs: int, confidence: float) -> tuple[float, float, float]:
+    test = stats.binomtest(hits, runs)
     limits = test.proportion_ci(confidence, method="exact")
     return float(test.statistic), float(limits.low), float(limits.high)
 

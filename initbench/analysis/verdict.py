@@ -49,7 +49,7 @@ def _against_others(comparison: Comparison) -> Iterator[str]:
     rivals = against(comparison.pairs, best)
     rivals = rivals[rivals.index.isin(overall.index.drop(ties))]
     if (unpaired := rivals[rivals["pairs"] == 0]).shape[0]:
-        yield f"{subject} shares no seed of a task with {_join(unpaired.index)}, so that these cannot be compared with it."
+        yield f"{subject} shares no seed with {_join(unpaired.index)}, so that these cannot be compared with it."
     rivals = rivals[rivals["pairs"] > 0]
     if rivals.empty:
         return
@@ -59,21 +59,23 @@ def _against_others(comparison: Comparison) -> Iterator[str]:
     if (better := rivals[is_sure & ~is_ahead]).shape[0]:  # where seeds are missing, a pair has other blocks than all
         yield f"On all runs that both have, {subject} is worse than {_join(better.index)}: see every two initializers."
     rest = rivals[~is_sure]
-    pairs, needed = int(rivals["pairs"].max()), blocks_needed(int(comparison.pairs["p"].notna().sum()), LEVEL)
+    apart, level = rest[rest["low"] > 0], rest[~(rest["low"] > 0)]
+    tests = int(comparison.pairs["p"].notna().sum())
+    pairs, needed = int(rivals["pairs"].max()), blocks_needed(tests, LEVEL)
     if len(rest) and pairs < needed:
         yield (
-            f"With {_count(pairs, 'pair')} of runs no exact test of {_count(len(comparison.pairs), 'comparison')} can "
-            f"fall below {LEVEL}; it takes {needed}."
+            f"With {_count(pairs, 'pair')} of runs no exact test of {_count(tests, 'comparison')} can fall below "
+            f"{LEVEL}; it takes {needed}."
         )
-        if (apart := rest[rest["low"] > 0]).shape[0]:
-            yield f"By 95 % intervals, uncorrected, it leads {_join(apart.index)} by {_span(apart)} points."
-        rest = rest[~(rest["low"] > 0)]
-    if len(rest):
-        nearest = rest["difference"].idxmin()
-        row = rest.loc[nearest]
+    if len(apart):
+        doubt = "" if pairs < needed else f", which the exact tests, corrected for {tests} comparisons, do not confirm"
+        yield f"By 95 % intervals alone it leads {_join(apart.index)} by {_span(apart)} points{doubt}."
+    if len(level):
+        nearest = level["difference"].idxmin()
+        row = level.loc[nearest]
         known = not math.isnan(row["low"])
         interval = f", 95 % interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}" if known else ""
-        others = rest.index.drop(nearest)
+        others = level.index.drop(nearest)
         too = f"; the same goes for {_join(others)}" if len(others) else ""
         lead = f"{100 * row['difference']:+.2f} points{interval}"
         yield f"The lead over {nearest} ({lead}) cannot be told from luck{too}."

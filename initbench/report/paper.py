@@ -45,6 +45,8 @@ def write_figures(comparison: Comparison, plots: Mapping[str | None, Sequence[Pl
         for task, group in plots.items():
             for plot in group:
                 figure = draw(plot, styles)
+                figure.draw_without_rendering()
+                figure.set_layout_engine("none")  # the layout is that of now, not made again for each file
                 name = plot.name if task is None else plot.name.replace(task, slug(titles[task]))
                 for kind, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
                     content = io.BytesIO()

@@ -1,14 +1,12 @@
 """The plots of a report: what is drawn of a comparison as a whole, and of each task."""
 
 import math
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
-from pyarrow import ArrowException, parquet
 
 from initbench.analysis.comparison import Comparison
-from initbench.analysis.curves import METRICS, load_curves, mean_curve
+from initbench.analysis.curves import METRICS, load_curves, mean_curves, thinned
 from initbench.analysis.depth import QUANTITIES, median_curves
 from initbench.analysis.ranking import Ranking, mean_interval, targets_of
 from initbench.analysis.sensitivity import lr_sensitivity
@@ -31,36 +29,31 @@ _GAPS = "On a log axis zeros are gaps, and a band that reaches zero ends at the 
 
 def learning_curves(ranking: Ranking, points: int) -> Plot | None:
     """Mean over seeds, with the range between the lowest and the highest, by steps and by seconds."""
-    runs, broken = _readable(ranking.scored[ranking.scored["score"].notna()], "history")
-    curves = load_curves(runs)
+    curves, broken = load_curves(ranking.scored[ranking.scored["score"].notna()])
+    means = mean_curves(curves)
+    if not means:
+        return None
+    # The error's log axis tells apart what is good, where nothing is perfect.
+    is_perfect = any((curve["mean"] == 0).any() for (_, metric), curve in means.items() if metric == "val/error")
+    order = METRICS if is_perfect else ("val/error", *(metric for metric in METRICS if metric != "val/error"))
+    present = [metric for metric in order if any(metric == of for _, of in means)]
     series: dict[str, dict[str, View]] = {}
-    present = [metric for metric in METRICS if curves[metric].notna().any()]
-    longest, lowest = 0, math.inf
-    by_init = dict(list(curves.groupby("init")))
-    for init in (init for init in map(str, ranking.table.index) if init in by_init):
-        for metric in present:
-            whole = mean_curve(by_init[init], metric)
-            if whole.empty:
-                continue
-            longest = max(longest, len(whole))
-            lowest = min(lowest, whole["mean"].min() if metric == "val/error" else math.inf)
-            curve = mean_curve(by_init[init], metric, points)
+    for init in map(str, ranking.table.index):
+        for metric in (metric for metric in present if (init, metric) in means):
+            curve = thinned(means[init, metric], points)
             values = {"y": curve["mean"], "low": curve["low"], "high": curve["high"]}
             views = series.setdefault(init, {})
             views[f"{metric}|step"] = {"x": curve.index, **values}
             views[f"{metric}|seconds"] = {"x": curve["seconds"], **values}
-    if not series:
-        return None
-    # The error's log axis tells apart what is good, where nothing is perfect.
-    present = sorted(present, key=lambda metric: list(_LABELS).index(metric) if lowest > 0 else METRICS.index(metric))
     clocks = ["step", *(["seconds"] if curves["seconds"].notna().any() else [])]
     keys = [f"{metric}|{clock}" for metric in present for clock in clocks]
-    thinned = f" Of {longest} points every {math.ceil(longest / points)}. is drawn." if longest > points else ""
+    longest = max(map(len, means.values()))
+    every = f" Of {longest} points every {math.ceil(longest / points)}. is drawn." if longest > points else ""
     return Plot(
         f"curves-{ranking.task}",
         "Learning curves",
         "Mean over seeds; the band reaches from the lowest to the highest seed. Runs that diverge end early. "
-        f"{_GAPS}{thinned}{broken}",
+        f"{_GAPS}{every}{_not_drawn(broken)}",
         series,
         {key: _LABELS[key.split("|")[1]] for key in keys},
         {key: _LABELS[key.split("|")[0]] for key in keys},
@@ -134,11 +127,10 @@ def sensitivity(runs: pd.DataFrame, ranking: Ranking) -> Plot | None:
 def through_depth(ranking: Ranking) -> Plot | None:
     """The initialized network layer by layer, median over seeds, where runs were diagnosed."""
     series: dict[str, dict[str, View]] = {}
-    runs, broken = _readable(ranking.scored, "layers")
-    for init in map(str, ranking.table.index):
-        curves = median_curves(runs[runs["init"] == init])
-        for quantity in (q for q in QUANTITIES if q in curves):
-            values = curves[quantity].dropna()
+    medians, broken = median_curves(ranking.scored)
+    for init in (init for init in map(str, ranking.table.index) if init in medians):
+        for quantity in (q for q in QUANTITIES if q in medians[init]):
+            values = medians[init][quantity].dropna()
             view = {"x": range(1, len(values) + 1), "y": values, "text": [str(name) for name in values.index]}
             series.setdefault(init, {})[quantity] = view
     if not series:
@@ -147,7 +139,7 @@ def through_depth(ranking: Ranking) -> Plot | None:
     return Plot(
         f"depth-{ranking.task}",
         "Through depth, before the first step",
-        f"Median over seeds of each layer of the initialized network, on one batch. {_GAPS}{broken}",
+        f"Median over seeds of each layer of the initialized network, on one batch. {_GAPS}{_not_drawn(broken)}",
         series,
         dict.fromkeys(names, "layer"),
         {name: QUANTITIES[name] for name in names},
@@ -269,20 +261,8 @@ def _error_first(accuracies: pd.Series, prefix: str = "") -> list[str]:
     return views if accuracies.max() < 1 else views[::-1]
 
 
-def _readable(runs: pd.DataFrame, table: str) -> tuple[pd.DataFrame, str]:
-    """The runs without those whose parquet file is no such file, and a sentence about these."""
-    broken = [path for path in runs["path"] if _is_broken(Path(path) / f"{table}.parquet")]
+def _not_drawn(broken: Sequence[str]) -> str:
+    """A sentence about the runs whose file cannot be read."""
     if not broken:
-        return runs, ""
-    names = ", ".join(Path(path).name for path in broken[:5]) + (" and more" if len(broken) > 5 else "")
-    return runs[~runs["path"].isin(broken)], f" Not drawn, as {table}.parquet cannot be read: {names}."
-
-
-def _is_broken(file: Path) -> bool:
-    try:
-        parquet.read_metadata(file)
-    except FileNotFoundError:
-        return False
-    except (OSError, ArrowException):
-        return True
-    return False
+        return ""
+    return f" Not drawn, as their file cannot be read: {', '.join(broken[:5])}{' and more' if len(broken) > 5 else ''}."

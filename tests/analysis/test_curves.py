@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from frames import record
 
-from initbench.analysis.curves import load_curves, mean_curve
+from initbench.analysis.curves import METRICS, load_curves, mean_curves, thinned
 from initbench.analysis.frame import load_history, to_frame
 from initbench.record.store import Store
 
@@ -32,7 +32,8 @@ def runs(small: Any) -> pd.DataFrame:
 
 
 def test_rows_of_all_runs_with_the_seconds_of_the_initialization(runs: pd.DataFrame) -> None:
-    curves = load_curves(runs)
+    curves, broken = load_curves(runs)
+    assert broken == []
     assert curves[["seed", "step", "seconds"]].to_numpy().tolist() == [
         [0, 0, 0.5],
         [0, 5, 1.5],
@@ -44,21 +45,25 @@ def test_rows_of_all_runs_with_the_seconds_of_the_initialization(runs: pd.DataFr
 
 
 def test_mean_and_range_step_by_step(runs: pd.DataFrame) -> None:
-    curve = mean_curve(load_curves(runs), "val/accuracy")
+    curves = mean_curves(load_curves(runs)[0])
+    assert set(curves) == {("a", metric) for metric in METRICS}
+    curve = curves["a", "val/accuracy"]
     assert curve.index.tolist() == [0, 10]
     assert curve["mean"].tolist() == pytest.approx([0.2, 0.5])
     assert curve["low"].tolist() == [0.1, 0.5]
     assert curve["high"].tolist() == [0.3, 0.5]
     assert curve["runs"].tolist() == [2, 1]
+    assert curve["seconds"].tolist() == [0.5, 2.5]
+    assert curves["a", "train/loss"].index.tolist() == [5]
 
 
 @pytest.mark.parametrize("length, points, kept", [(10, 4, [0, 3, 6, 9]), (11, 4, [0, 3, 6, 9, 10]), (3, 9, [0, 1, 2])])
 def test_thinning_keeps_every_kth_and_the_last(length: int, points: int, kept: list[int]) -> None:
-    curves = pd.DataFrame({"step": range(length), "seconds": 0.0, "val/loss": 1.0})
-    assert mean_curve(curves, "val/loss", points).index.tolist() == kept
+    assert thinned(pd.DataFrame(index=range(length)), points).index.tolist() == kept
 
 
 def test_no_history_is_no_curve() -> None:
-    curves = load_curves(to_frame([(record("a", 0), Path("nowhere"))]))
+    curves, broken = load_curves(to_frame([(record("a", 0), Path("nowhere"))]))
     assert curves.empty
-    assert mean_curve(curves, "val/loss", 10).empty
+    assert broken == []
+    assert mean_curves(curves) == {}

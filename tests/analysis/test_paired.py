@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from initbench.analysis import paired
 from initbench.analysis.paired import (
     EXACT_UP_TO,
     blocks_needed,
@@ -50,14 +51,35 @@ def test_sign_flip_weighs_tasks_alike() -> None:
     # Task x: mean 0.3 of one seed; task y: mean of 0.1, 0.1, -0.1. Sums of +-9 +-1 +-1 +-1, in 1/60: the observed 10
     # and its like (10 three times, 12 once), of 16, and as many below.
     assert sign_flip([0.1, 0.3, 0.1, -0.1], ["y", "x", "y", "y"]) == pytest.approx(2 * 4 / 16)
+
+
+def test_sign_flip_of_several_tasks_spelled_out() -> None:
     generator = np.random.default_rng(1)
     differences, tasks = generator.normal(size=9), np.array([0, 0, 0, 0, 0, 1, 1, 2, 2])
 
     def statistic(values: np.ndarray) -> float:
-        return abs(np.mean([values[tasks == task].mean() for task in range(3)]))
+        groups = [values[tasks == task] for task in range(3)]
+        error = math.sqrt(sum(group.var(ddof=1) / group.size for group in groups)) / 3
+        return abs(np.mean([group.mean() for group in groups])) / error
 
-    extreme = [statistic(differences * signs) >= statistic(differences) - 1e-12 for signs in product((-1, 1), repeat=9)]
+    extreme = [statistic(differences * signs) >= statistic(differences) - 1e-9 for signs in product((-1, 1), repeat=9)]
     assert sign_flip(differences, tasks) == pytest.approx(np.mean(extreme))
+
+
+def test_tasks_that_disagree_steadily_are_no_luck() -> None:
+    """Every seed of one task lost by about 10 points, every one of another won by about 30: the mean is 10, surely."""
+    noise = 0.01 * np.random.default_rng(0).normal(size=16)
+    differences, tasks = np.repeat([-0.1, 0.3], 8) + noise, np.repeat([0, 1], 8)
+    assert sign_flip(differences, tasks) <= 4 / 2**16  # the observed flip, its mirror; both of the larger mean, 20
+    low, high = interval(differences, tasks)
+    assert 0.08 < low < 0.1 < high < 0.12
+    # And where they cancel, nothing is found.
+    assert sign_flip(np.repeat([-0.2, 0.2], 8) + noise, tasks) > 0.05
+
+
+def test_differences_without_spread_are_compared_by_their_mean() -> None:
+    # Flips of whole tasks have no spread either: +-1 +-3 is as extreme as 4 twice, of 2^6.
+    assert sign_flip([0.1, 0.1, 0.1, 0.3, 0.3, 0.3], [0, 0, 0, 1, 1, 1]) == 2 / 64
 
 
 def test_sums_that_tie_on_paper_tie() -> None:
@@ -79,14 +101,14 @@ def test_one_sign_gives_the_smallest_p(n: int) -> None:
     assert sign_flip(np.arange(1, n + 1), [0] * n) == 2 / 2**n
 
 
-def test_random_flips_agree_with_all_of_them() -> None:
-    generator = np.random.default_rng(2)
-    differences, tasks = generator.normal(0.25, 1, 30), np.repeat([0, 1, 2], 10)
+@pytest.mark.parametrize("sizes", [(15,), (5, 5, 5), (13, 2)])
+def test_random_flips_agree_with_all_of_them(sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = np.repeat(range(len(sizes)), sizes)
+    differences = np.random.default_rng(2).normal(0.4, 1, tasks.size)
     exact = sign_flip(differences, tasks)
-    # Three more, too small to matter, one a task so that the weights stay in proportion, make it the random test.
-    random = sign_flip([*differences, 1e-9, 1e-9, 1e-9], [*tasks, 0, 1, 2])
+    monkeypatch.setattr(paired, "EXACT_UP_TO", 0)
     assert 0.01 < exact < 0.5
-    assert random == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 99_999))
+    assert sign_flip(differences, tasks) == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 99_999))
 
 
 def test_random_flips_never_give_zero() -> None:

@@ -67,6 +67,16 @@ def test_sign_flip_finds_no_more_than_it_claims(tasks: int, seeds: int, simulati
         assert_at_least((p <= 0.3 for p in p_values), math.floor(0.3 * 2 ** (labels.size - 1)) / 2 ** (labels.size - 1))
 
 
+@pytest.mark.parametrize("apart", [0.01, 0.2])
+@pytest.mark.parametrize("tasks, seeds", [(2, 5), (2, 8), (4, 4)])
+def test_sign_flip_finds_no_mean_where_tasks_disagree_and_cancel(tasks: int, seeds: int, apart: float) -> None:
+    """Not what is exact: each task has a winner, by as much as another's loser loses; over all of them nobody wins."""
+    generator, labels = np.random.default_rng(8), np.repeat(range(tasks), seeds)
+    effects = np.where(labels % 2, apart, -apart)
+    draws = (effects + 0.01 * generator.normal(size=labels.size) for _ in range(300))
+    assert_at_most((sign_flip(differences, labels) <= 0.05 for differences in draws), 0.06)
+
+
 @pytest.mark.parametrize("scores", NULL_SCORES)
 def test_holm_finds_nothing_among_initializers_alike(scores: str) -> None:
     """The chance of any false finding among the ten pairs of five initializers over ten seeds."""
