@@ -23,14 +23,18 @@ def lr_sensitivity(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["init", "lr", "mean", "half_width", "runs", "diverged"])
 
 
-def good_range(sensitivity: pd.DataFrame, tolerance: float = 0.01) -> pd.DataFrame:
+def good_range(sensitivity: pd.DataFrame, tolerance: float = 0.01, chance: float = 0.0) -> pd.DataFrame:
     """For each initializer the learning rates around its best whose mean is at most `tolerance` below it.
+
+    One that is at no rate more than `tolerance` above chance is left out: all of them are equally bad.
 
     Columns: best_lr, low, high, decades = log10(high / low), and is_open: it ends where the grid does, so that it may
     be wider. Index: init, the widest first.
     """
     rows = {}
     for init, group in sensitivity.groupby("init"):
+        if group["mean"].max() <= chance + tolerance:
+            continue
         good = (group["mean"] >= group["mean"].max() - tolerance).tolist()
         best = first = last = int(group["mean"].to_numpy().argmax())
         while first > 0 and good[first - 1]:

@@ -24,8 +24,8 @@ METHODS = (
     (
         "Difference, p",
         "Mean over tasks of the mean over seeds of paired differences, with a studentized bootstrap interval; "
-        "p by the exact sign-flip permutation test, studentized where there are several tasks, corrected after Holm for "
-        "all pairs of initializers.",
+        "p by the exact sign-flip permutation test, studentized where there are several tasks, corrected after Holm "
+        "for all pairs of initializers.",
     ),
     (
         "Probability of being best",

@@ -3,13 +3,17 @@
 import io
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from initbench.analysis.comparison import Comparison
 from initbench.record.store import atomic_write
@@ -62,25 +66,43 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     height = 0.6 + 0.22 * len(plot.series) if plot.forest else 2.6 + 0.17 * rows
     figure = Figure(figsize=(5.5, height), layout="constrained")
     axes = figure.subplots()
-    for init, views in plot.series.items():
-        if view in views:
-            _draw_series(axes, plot, views[view], init, styles[init])
-    axes.set(xlabel=plot.x_titles[view], ylabel=plot.y_titles[view])
+    shown = {init: views[view] for init, views in plot.series.items() if view in views}
+    positive = [value for points in shown.values() for value in points["y"] if not plot.forest and value > 0]
+    is_log_y = "y" in log and bool(positive)
+    for init, points in shown.items():
+        # On a log axis a band that reaches zero ends at the lowest value drawn.
+        _draw_series(axes, plot, points, init, styles[init], floor=min(positive) if is_log_y else -math.inf)
+    axes.set(xlabel=plot.x_titles[view], ylabel=textwrap.fill(plot.y_titles[view], 34, break_on_hyphens=False))
     if "x" in log:
         axes.set_xscale("log")
+        _tick(axes.xaxis, [value for points in shown.values() for value in points["x"]])
     if plot.forest:
         axes.invert_yaxis()
         return figure
-    if "y" in log and any(value > 0 for views in plot.series.values() for value in views.get(view, {}).get("y", [])):
+    if is_log_y:
         axes.set_yscale("log")
+        _tick(axes.yaxis, positive)
     if plot.unit_y:
         axes.set_ylim(-0.03, 1.03)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3)
     return figure
 
 
+def _tick(axis: Axis, values: Sequence[float]) -> None:
+    """Ticks of a log axis in plain digits, as matplotlib's own are formulas: 1, 2, 5 up to two decades, else powers."""
+    decades = math.log10(max(values) / min(values))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades <= 2 else (1,), numticks=8))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _draw_series(
-    axes: Axes, plot: Plot, view: Mapping[str, Sequence[float]], init: str, style: Mapping[str, str]
+    axes: Axes,
+    plot: Plot,
+    view: Mapping[str, Sequence[float]],
+    init: str,
+    style: Mapping[str, str],
+    floor: float,
 ) -> None:
     colour, x, y = style["colour"], list(view["x"]), list(view["y"])
     if plot.forest:
@@ -95,7 +117,8 @@ def _draw_series(
     axes.plot(x, y, label=label, marker="o" if plot.markers else None, markersize=3, **line, **step)
     if "low" in view:
         between: dict[str, Any] = {"step": "post"} if plot.step else {}
-        axes.fill_between(x, list(view["low"]), list(view["high"]), color=colour, alpha=0.15, linewidth=0, **between)
+        low = np.maximum(view["low"], floor)
+        axes.fill_between(x, low, list(view["high"]), color=colour, alpha=0.15, linewidth=0, **between)
 
 
 def latex(comparison: Comparison) -> str:

@@ -120,7 +120,7 @@ def _rates(runs: pd.DataFrame, ranking: Ranking) -> Iterator[Table]:
     rates = sorted(sensitivity["lr"].unique())
     if len(rates) < 2:
         return
-    good = good_range(sensitivity)
+    good = good_range(sensitivity, chance=float(runs["chance"].max()))
     found = {(row.init, row.lr): row for row in sensitivity.itertuples()}
 
     def cell(init: str, rate: float) -> str:

@@ -86,6 +86,6 @@ def summarize(study: Path) -> "pd.DataFrame":
     comparison = Comparison(load_runs(study))
     for ranking in comparison.rankings:
         console.print(terminal_table(ranking))
-    console.print(verdict(comparison)[0], markup=False, highlight=False)
+    console.print(verdict(comparison)[0], markup=False, highlight=False, soft_wrap=True)
     console.print(f"Report: {write_page(comparison, study / FOLDER, study.name)}", soft_wrap=True)
     return comparison.runs

@@ -42,6 +42,11 @@ def test_a_range_that_ends_with_the_grid_may_be_wider() -> None:
     assert table["is_open"].all()
 
 
+def test_who_learns_at_no_rate_has_no_good_one() -> None:
+    rows = [record(init, 0, mean, lr=lr) for init, mean in (("a", 0.9), ("b", 0.105)) for lr in (0.1, 1.0)]
+    assert good_range(lr_sensitivity(frame(*rows)), chance=0.1).index.tolist() == ["a"]
+
+
 def test_without_rates_there_is_nothing() -> None:
     table = lr_sensitivity(frame(record("a", 0, lr=None)))
     assert table.empty

@@ -44,6 +44,8 @@ class Plot {
 
   traces() {
     const traces = [];
+    // On a log axis a band that reaches zero ends at the lowest value drawn.
+    const floor = this.log.y ? this.shown.flatMap(([, view]) => view.y).filter((value) => value > 0).reduce((a, b) => Math.min(a, b), Infinity) : -Infinity;
     for (const [place, [init, view]] of this.shown.entries()) {
       const common = { name: init, showlegend: false };
       const line = { color: colour(init), dash: looks[init].dash, width: 2, shape: this.data.step ? "hv" : "linear" };
@@ -56,10 +58,11 @@ class Plot {
       // Zero has no logarithm: a gap, or for time to a target the first instant.
       const y = this.log.y ? view.y.map((value) => (value > 0 ? value : null)) : view.y;
       if (view.low && view.low.some((low, i) => low !== null && low !== view.high[i])) {
-        const known = view.x.map((_, i) => i).filter((i) => view.low[i] !== null && view.high[i] !== null && (!this.log.y || view.low[i] > 0));
-        const edge = (side, order) => order.map((i) => view[side][i]);
+        const known = view.x.map((_, i) => i).filter((i) => view.low[i] !== null && view.high[i] !== null && (!this.log.y || view.high[i] > 0));
+        const low = view.low.map((value) => (value === null ? null : Math.max(value, floor)));
+        const edge = (side, order) => order.map((i) => (side === "low" ? low : view.high)[i]);
         const back = [...known].reverse();
-        const [x, band] = this.data.step ? staircase(view, known) : [[...known, ...back].map((i) => view.x[i]), [...edge("high", known), ...edge("low", back)]];
+        const [x, band] = this.data.step ? staircase({ ...view, low }, known) : [[...known, ...back].map((i) => view.x[i]), [...edge("high", known), ...edge("low", back)]];
         traces.push({ ...common, x, y: band, mode: "lines", fill: "toself", fillcolor: line.color, opacity: 0.15, line: { width: 0 }, hoverinfo: "skip" });
       }
       const hovertemplate = view.text ? "%{text}: %{y:.4g}" : "%{x}: %{y:.4g}";
