@@ -36,7 +36,7 @@ def main() -> None:
         "# Gallery\n\n"
         "The studies in [conf/experiment](../conf/experiment), as two CPU cores did them: `make gallery`. Every "
         "section is what `python -m initbench.report runs/STUDY` says of the runs; nothing is written by hand but "
-        "what was expected, which is the comment of the study's file.\n"
+        "what was expected, which is the comment of the study's file. cifar_core is for a GPU, and is not among them.\n"
     )
     (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
 
