@@ -23,5 +23,5 @@ def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
     if decades > 2.5:
         ticks = {"dtick": math.ceil(decades / 8)}  # whole powers of ten, about eight of them
     elif decades > 0.5:
-        ticks = {"dtick": "D2"}  # 1, 2, 5
+        ticks = {"dtick": "D2", "tickformat": "~g"}  # 1, 2, 5, which plotly would abbreviate to bare digits
     return {"type": "log", "exponentformat": "power", **ticks}

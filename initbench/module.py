@@ -19,9 +19,10 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from initbench.data import ImageDataModule
 from initbench.errors import UserMistake
 from initbench.init import Batch as InitBatch
-from initbench.init import Initializer, Outcome, rows, weights_digest
+from initbench.init import Initializer, rows, weights_digest
 from initbench.meter import Meter
 from initbench.optimizer import LearningRates
 
@@ -67,28 +68,26 @@ class Classifier(L.LightningModule):
     def on_fit_start(self) -> None:
         """Apply the initializer, once in a run's life."""
         if not self.initialized:
-            started = time.perf_counter()
-            outcome = self._initialize()
-            self.seconds_init = time.perf_counter() - started
-            self.init_table = rows(outcome)
-            self.init_numbers = outcome.numbers
-            self.initial_weights = weights_digest(self.model)
-            self.initialized = True
+            self.initialize(self.trainer.datamodule, self.trainer.world_size)  # type: ignore[attr-defined]  # Lightning sets it
         if self.compile_model:
             self.model.compile()
 
-    def _initialize(self) -> Outcome:
-        batch = None
-        if self.initializer.needs_batch:
-            batch = InitBatch(*self.trainer.datamodule.fixed_batch(self.device))  # type: ignore[attr-defined]  # Lightning sets it
+    def initialize(self, datamodule: ImageDataModule, world_size: int = 1) -> None:
+        """Apply the initializer, and keep what the record says of it. Raises UserMistake where it cannot be applied."""
+        started = time.perf_counter()
+        batch = InitBatch(*datamodule.fixed_batch(self.device)) if self.initializer.needs_batch else None
         try:
             outcome = self.initializer.apply(self.model, seed=self.seed, batch=batch)
         except ValueError as error:  # a method that this batch or these weights defeat
             raise UserMistake(str(error)) from error
-        if batch is not None and self.trainer.world_size > 1:
+        if batch is not None and world_size > 1:
             for parameter in self.model.parameters():
                 torch.distributed.broadcast(parameter.data, src=0)
-        return outcome
+        self.seconds_init = time.perf_counter() - started
+        self.init_table = rows(outcome)
+        self.init_numbers = outcome.numbers
+        self.initial_weights = weights_digest(self.model)
+        self.initialized = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in _SAVED:

@@ -6,7 +6,6 @@ import os
 import traceback
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,22 @@ from typing import Any
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
 from lightning.fabric.utilities import registry
-from torch import nn
 
-from initbench import data, logger, model, optimizer, stopping, trainer
+from initbench import logger, stopping, trainer
 from initbench.callbacks.checkpoint import Checkpoint
 from initbench.callbacks.diagnostics import Diagnostics
 from initbench.callbacks.history import History
 from initbench.callbacks.init_table import InitTable
 from initbench.callbacks.progress import ProgressBar
-from initbench.data import ImageDataModule
-from initbench.diagnostics.schedule import Schedule
 from initbench.distributed import spawn
 from initbench.errors import Unwritable, UserMistake
-from initbench.init import Initializer
-from initbench.instantiate import instantiate
-from initbench.module import Classifier
+from initbench.experiment import Experiment, assemble
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
 from initbench.record.lock import lock
 from initbench.record.log import logging_to
 from initbench.record.provenance import provenance
+from initbench.record.rows import Rows
 from initbench.record.store import COMPLETE, Store, check_writable, now
 from initbench.stopping import Stopped
 
@@ -49,14 +44,6 @@ for name in ("lightning.pytorch", "lightning.fabric"):
 warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system")
 # Lightning 2.6 still asks torch's pytree in a way that torch 2.13 deprecated; nothing for our users to mend.
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-
-
-@dataclass
-class Experiment:
-    datamodule: ImageDataModule
-    classifier: Classifier
-    total_steps: int
-    schedule: Schedule  # of the diagnostics
 
 
 def run(config: dict[str, Any]) -> dict[str, Any] | None:
@@ -161,42 +148,6 @@ def _check_trainer(config: str, val_every_n_steps: int) -> None:
     trainer.build(json.loads(config), val_every_n_steps=val_every_n_steps, callbacks=[], loggers=[])
 
 
-def assemble(config: Mapping[str, Any]) -> Experiment:
-    """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
-    seed = config["seed"]
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be a whole number in [0, 2^32), got {seed!r}")
-    datamodule = data.build(config["data"], seed=seed)
-    # What a constructor draws and no initializer redraws (a class token) depends on the seed alone.
-    L.seed_everything(seed, verbose=False)
-    network = model.build(
-        config["model"],
-        in_channels=datamodule.in_channels,
-        image_size=datamodule.image_size,
-        num_classes=datamodule.num_classes,
-    )
-    initializer = Initializer.from_config(config["init"])
-    initializer.plan(network)
-    total_steps = trainer.total_steps(config["trainer"], datamodule.steps_per_epoch)
-    settings = {key: value for key, value in config["scheduler"].items() if key != "name"}
-    scheduler = partial(instantiate, "scheduler", settings, total_steps=total_steps)
-    scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
-    optimizer_config = dict(config["optimizer"])
-    if config["trainer"]["precision"] == "16-mixed" and optimizer_config.get("fused"):
-        # A fused optimizer undoes the loss scaling by itself, after clipping and gradient norms had to see it undone.
-        optimizer_config["fused"] = False
-    classifier = Classifier(
-        network,
-        initializer,
-        optimizer.build(optimizer_config),
-        scheduler,
-        seed=seed,
-        compile=config["trainer"]["compile"],
-        channels_last=config["trainer"]["channels_last"],
-    )
-    return Experiment(datamodule, classifier, total_steps, Schedule(config["diagnostics"]))
-
-
 def train(config: dict[str, Any], started: dict[str, Any], experiment: Experiment | None = None) -> dict[str, Any]:
     """Fit, evaluate and write the record: on one process, or on each of several (then without `experiment`)."""
     experiment = experiment or assemble(config)
@@ -235,7 +186,7 @@ def train(config: dict[str, Any], started: dict[str, Any], experiment: Experimen
         exit_code = 0
         return record
     finally:
-        history.flush()
+        history.rows.flush()
         diagnostics.flush()
         logger.close(loggers, exit_code=exit_code)
 
@@ -260,7 +211,7 @@ def fit(
     lightning_trainer.fit(classifier, datamodule=datamodule, ckpt_path=checkpoint, weights_only=False)
     if history.diverged:
         return {"status": "diverged", "reason": history.diverged, "test": {}}
-    if not history.evaluated_at(lightning_trainer.global_step):
+    if not history.rows.evaluated_at(lightning_trainer.global_step):
         lightning_trainer.validate(classifier, datamodule=datamodule, verbose=False)
     if history.diverged:
         return {"status": "diverged", "reason": history.diverged, "test": {}}
@@ -279,44 +230,51 @@ def summarize(
     outcome: dict[str, Any],
 ) -> dict[str, Any]:
     """The finished record; written by the first process."""
-    classifier, datamodule = experiment.classifier, experiment.datamodule
-    diverged = outcome["status"] == "diverged"
-    targets = time_to_targets(
-        history.rows,
-        datamodule.targets,
-        seconds_init=classifier.seconds_init,
-        reason="diverged" if diverged else "budget",
-    )
-    latest = {key: history.latest.get(key) for key in ("train/loss", "train/accuracy")}
-    results = {
-        **convergence(history.rows, datamodule.num_classes),
-        **latest,
-        **{f"test/{name}": value for name, value in outcome["test"].items()},
-    }
     parts = {
         **started,
-        "finished_at": now(),
-        "reason": outcome["reason"],
-        "results": results,
-        "targets": targets,
-        "steps": history.rows[-1]["step"] if history.rows else 0,
-        "total_steps": experiment.total_steps,
-        "seconds_init": classifier.seconds_init,
-        "init_numbers": classifier.init_numbers,
-        "init_batch": 0 if classifier.initializer.needs_batch else None,  # of the first epoch, as the seed orders it
+        **conclusion(experiment, history.rows, outcome, experiment.classifier.trainer.strategy.root_device),
         "seconds_train": history.seconds,
         "seconds_evaluation": history.seconds_evaluation,
         "seconds_diagnostics": diagnostics.seconds,
-        "micro_batches": classifier.micro_batches,
         "diagnostics": {"steps": diagnostics.steps, "missing": diagnostics.missing},
-        "initial_weights": classifier.initial_weights,
-        "device": str(classifier.trainer.strategy.root_device),
-        "provenance": provenance(),
     }
-    if history.store is None:
+    if history.rows.store is None:
         return {"status": outcome["status"], **parts}
-    history.flush()
+    history.rows.flush()
     diagnostics.flush()
     record = store.write(outcome["status"], **parts)
     store.checkpoint.unlink(missing_ok=True)
     return record
+
+
+def conclusion(experiment: Experiment, rows: Rows, outcome: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """What the record of a run that ended says, but for how long it took. `outcome`: status, reason, test."""
+    classifier, datamodule = experiment.classifier, experiment.datamodule
+    history = list(rows)
+    targets = time_to_targets(
+        history,
+        datamodule.targets,
+        seconds_init=classifier.seconds_init,
+        reason="diverged" if outcome["status"] == "diverged" else "budget",
+    )
+    latest = {key: rows.latest.get(key) for key in ("train/loss", "train/accuracy")}
+    results = {
+        **convergence(history, datamodule.num_classes),
+        **latest,
+        **{f"test/{name}": value for name, value in outcome["test"].items()},
+    }
+    return {
+        "finished_at": now(),
+        "reason": outcome["reason"],
+        "results": results,
+        "targets": targets,
+        "steps": history[-1]["step"] if history else 0,
+        "total_steps": experiment.total_steps,
+        "seconds_init": classifier.seconds_init,
+        "init_numbers": classifier.init_numbers,
+        "init_batch": 0 if classifier.initializer.needs_batch else None,  # of the first epoch, as the seed orders it
+        "micro_batches": classifier.micro_batches,
+        "initial_weights": classifier.initial_weights,
+        "device": str(device),
+        "provenance": provenance(),
+    }

@@ -30,9 +30,10 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from initbench import CONF
 from initbench.callbacks.history import History
 from initbench.callbacks.progress import ProgressBar
+from initbench.experiment import Experiment, assemble
 from initbench.record.provenance import provenance
 from initbench.record.store import Store
-from initbench.run import Experiment, assemble, build_trainer
+from initbench.run import build_trainer
 
 
 def config_of(model: str, runs_dir: str, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from initbench import CONF
-from initbench.run import assemble
+from initbench.experiment import assemble
 
 STUDIES = [name for name in options("experiment") if name not in ("fixed", "tuned")]
 

@@ -31,7 +31,7 @@ def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: P
     first = command(tmp_path, *arguments)
     assert first.returncode == 0, first.stderr
     assert first.stdout.count(" finished ") == 4
-    assert "orthogonal" in first.stdout.split("test accuracy")[-1]
+    assert "orthogonal has the highest mean test accuracy" in first.stdout
     page = tmp_path / "runs" / "main" / "report" / "index.html"
     assert f"Report: {page.relative_to(tmp_path)}" in first.stdout
     assert page.exists()

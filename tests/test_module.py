@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from initbench.errors import UserMistake
+from initbench.experiment import assemble
 from initbench.init import initialize, weights_digest
-from initbench.run import assemble, build_trainer
+from initbench.run import build_trainer
 
 
 def trained(config: dict[str, Any], *callbacks: L.Callback, ckpt_path: Path | None = None) -> tuple[Any, L.Trainer]:

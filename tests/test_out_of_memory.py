@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from initbench.experiment import assemble
 from initbench.model import MLP
 from initbench.record.store import Store
-from initbench.run import assemble, build_trainer, run
+from initbench.run import build_trainer, run
 
 
 @pytest.fixture

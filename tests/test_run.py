@@ -12,8 +12,9 @@ from configs import REAL_DATA, options
 
 import initbench
 from initbench.errors import UserMistake
+from initbench.experiment import assemble
 from initbench.record.store import Store
-from initbench.run import assemble, run
+from initbench.run import run
 
 
 def test_a_run_leaves_its_whole_record(small: Any) -> None:

@@ -12,7 +12,7 @@ _UNENDED = ("failed", "interrupted", "running")
 
 @dataclass(frozen=True)
 class Problem:
-    kind: str  # missing, unended, refused, diverged, seeds, edge, machines
+    kind: str  # missing, unended, refused, diverged, seeds, edge, machines, twice
     text: str
     is_serious: bool  # the comparison is not the one that was planned
 
@@ -27,6 +27,7 @@ def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
         *_diverged(rankings),
         *_edges(rankings),
         *_machines(runs),
+        *_twice(runs),
     ]
     return sorted(found, key=lambda problem: not problem.is_serious)
 
@@ -100,6 +101,12 @@ def _machines(runs: pd.DataFrame) -> Iterator[Problem]:
             yield Problem(
                 "machines", f"{len(values)} {name} ({_list([v[:40] for v in values])}): {consequence}.", False
             )
+
+
+def _twice(runs: pd.DataFrame) -> Iterator[Problem]:
+    if number := int(runs.duplicated(["task", "init", "seed", "lr"]).sum()):
+        text = f"{_count(number, 'run')} there twice, of the same config and seed: one of each counts."
+        yield Problem("twice", text, False)
 
 
 def _count(number: int, noun: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from initbench.errors import nearest
 from initbench.record.flat import flat
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "task", "signature", "path"]
@@ -27,7 +28,8 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {str(folder)!r}")
+        there = [str(path) for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
+        raise ValueError(f"there is no folder {str(folder)!r}.{nearest(str(folder), there)}")
     records = sorted(folder.rglob("record.json"))
     return to_frame((_read(record), record.parent) for record in records)
 
@@ -44,7 +46,8 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     """A row for each record and its folder, with what follows from all of them together.
 
     score: test accuracy; of a run that diverged that of chance, as its network predicts nothing. selection_score: the
-    same on validation. Missing for runs that did not end. is_tuning: its seed serves to choose the learning rate.
+    same on validation. Missing for runs that did not end. is_tuning: its seed serves to choose the learning rate, and
+    so it has no score.
     """
     runs = pd.DataFrame([flat(record, path) for record, path in records])
     runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
@@ -58,6 +61,7 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
         runs[name] = runs[column].where(ended.eq(False)).mask(ended.eq(True), chance)
     tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
     runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
+    runs.loc[runs["is_tuning"], "score"] = math.nan
     return runs.drop(columns="tuning_seeds")
 
 

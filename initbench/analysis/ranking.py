@@ -9,6 +9,8 @@ from rich.table import Table
 from scipy.special import stdtrit
 
 from initbench.analysis.selection import Choice, scored
+from initbench.analysis.survival import median_time
+from initbench.analysis.times import observed
 from initbench.analysis.titles import titles
 
 OUTCOMES = ("finished", "diverged", "refused", "failed")
@@ -41,8 +43,8 @@ def rank(runs: pd.DataFrame, title: str) -> Ranking:
 
     Columns: lr; runs, and how many of them are finished, diverged, refused, failed; mean of the scores (a run that
     diverged scores chance) and half_width, the 95 % interval of the mean by Student's t (missing below two runs);
-    hit_rate, the share of ended runs that reached the target, and median_steps to it, where a run that never did counts
-    as infinity: it is censored, not absent.
+    hit_rate, the share of ended runs that reached the target, and median_steps, the first evaluation by which half of
+    them had: infinite where fewer than half ever did.
     """
     spoken, choices = scored(runs)
     target = hardest_reached(spoken)
@@ -51,15 +53,16 @@ def rank(runs: pd.DataFrame, title: str) -> Ranking:
     for init, group in spoken.groupby("init"):
         mean, half_width = mean_interval(group["score"].dropna().tolist())
         ended = group[group["score"].notna()]
-        steps = ended[f"steps_to_{target}"].fillna(math.inf) if target else pd.Series(math.inf, ended.index)
+        reached = ended[f"steps_to_{target}"].notna() if target else pd.Series(False, ended.index)
+        median = median_time(*observed(ended, target)) if target and len(ended) else math.inf
         rows[str(init)] = {
             "lr": rates.get(str(init), math.nan),
             "runs": len(group),
             **{status: int((group["status"] == status).sum()) for status in OUTCOMES},
             "mean": mean,
             "half_width": half_width,
-            "hit_rate": float((steps < math.inf).mean()) if len(steps) else math.nan,
-            "median_steps": float(steps.median()) if len(steps) else math.nan,
+            "hit_rate": float(reached.mean()) if len(ended) else math.nan,
+            "median_steps": median if len(ended) else math.nan,
         }
     columns = ["lr", "runs", *OUTCOMES, "mean", "half_width", "hit_rate", "median_steps"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -102,24 +105,31 @@ def terminal_table(ranking: Ranking) -> Table:
     outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
     rates = ["lr"] * ranking.has_choice
     table = Table(title=ranking.title, title_justify="left")
-    table.add_column("init", no_wrap=True)
-    for column in (*rates, "test accuracy", f"reach {target}", "median steps", "runs", *outcomes):
-        table.add_column(column, justify="right", no_wrap=True)
+    columns = ["init", *rates, "test accuracy", f"reach {target}", "median steps", "runs", *outcomes]
+    lines = []
     for init, row in ranking.table.iterrows():
         interval = "" if math.isnan(row["half_width"]) else f" ± {row['half_width']:.4f}"
-        table.add_row(
+        cells = [
             escape(str(init)),
-            *(f"{row[key]:g}" for key in rates),
+            *(number(row[key], "g") for key in rates),
             number(row["mean"], ".4f") + interval,
             number(row["hit_rate"], ".0%"),
             steps(row["median_steps"]),
             *(str(int(row[key])) for key in ("runs", *outcomes)),
-        )
+        ]
+        lines.append(cells)
+    for place, column in enumerate(columns):
+        # A cut-off number is worth nothing: in a narrow terminal headings wrap, and lines if they must.
+        width = max((len(line[place]) for line in lines), default=0)
+        table.add_column(column, justify="right" if place else "left", min_width=width)
+    for line in lines:
+        table.add_row(*line)
     return table
 
 
 def number(value: float, form: str) -> str:
-    return "-" if math.isnan(value) else f"{value:{form}}"
+    # Rounded once before: two ways to the same mean differ in their last bits, which may be all between two roundings.
+    return "-" if math.isnan(value) else f"{round(value, 10):{form}}"
 
 
 def steps(value: float) -> str:

@@ -67,4 +67,7 @@ def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
             kept.append(fresh[fresh["lr"] == fresh["seed"].map(chosen)])
             lr = float(pd.Series(chosen).mode().max())
         choices.append(Choice(str(task), str(init), lr, rates, cross_fitted=len(rates) > 1 and not len(tuning)))
-    return pd.concat(kept).sort_index(), choices
+    # The same run may lie in two folders, or in one under two studies: it counts once, as it ended if it did.
+    runs = pd.concat(kept).sort_index()
+    best_first = runs.sort_values("selection_score", key=lambda scores: scores.isna(), kind="stable")
+    return runs.loc[best_first.drop_duplicates(["task", "init", "seed", "lr"]).index.sort_values()], choices

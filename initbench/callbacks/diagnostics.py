@@ -5,12 +5,13 @@ from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 
-from initbench.callbacks.history import FLUSH_SECONDS, History
+from initbench.callbacks.history import History
 from initbench.console import console, errors
 from initbench.diagnostics.diagnose import diagnose
 from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.schedule import Schedule
 from initbench.module import Classifier
+from initbench.record.rows import FLUSH_SECONDS
 from initbench.record.store import Store
 
 

@@ -12,9 +12,8 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from initbench.module import Classifier
+from initbench.record.rows import Rows
 from initbench.record.store import Store
-
-FLUSH_SECONDS = 5.0  # a killed process costs at most so much of the history
 
 
 class History(L.Callback):
@@ -26,21 +25,13 @@ class History(L.Callback):
 
     def __init__(self, log_every_n_steps: int, store: Store | None) -> None:
         self.log_every_n_steps = log_every_n_steps
-        self.store = store  # None on all processes but the first
+        self.rows = Rows(store)
         self.diverged: str | None = None
-        self.latest: dict[str, float] = {}  # of each quantity
-        self._rows: dict[int, dict[str, Any]] = {}
         self._seconds = 0.0
         self._resumed_at: float | None = None
-        self._flushed_at = time.monotonic()
         self._grad_norm: Tensor | None = None
         self.seconds_evaluation = 0.0
         self._evaluating_since = 0.0
-        self._unwritten = False
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return list(self._rows.values())
 
     @property
     def seconds(self) -> float:
@@ -50,18 +41,16 @@ class History(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "rows": self._rows,
+            "rows": self.rows.by_step,
             "seconds": self.seconds,
             "seconds_evaluation": self.seconds_evaluation,
-            "latest": self.latest,
+            "latest": self.rows.latest,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._rows, self._seconds, self.latest = state_dict["rows"], state_dict["seconds"], state_dict["latest"]
+        self.rows.by_step, self.rows.latest = state_dict["rows"], state_dict["latest"]
+        self._seconds = state_dict["seconds"]
         self.seconds_evaluation = state_dict["seconds_evaluation"]
-
-    def evaluated_at(self, step: int) -> bool:
-        return "val/accuracy" in self._rows.get(step, {})
 
     @contextmanager
     def stopped(self, pl_module: L.LightningModule) -> Iterator[None]:
@@ -72,12 +61,6 @@ class History(L.Callback):
         yield
         if running:
             self._resumed_at = time.perf_counter()
-
-    def flush(self) -> None:
-        if self.store is not None and self._unwritten:
-            self.store.write_table("history", self.rows)
-            self._unwritten = False
-        self._flushed_at = time.monotonic()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._resumed_at = time.perf_counter()
@@ -100,7 +83,7 @@ class History(L.Callback):
         if trainer.global_step % self.log_every_n_steps and self.diverged is None:
             self._add_training_row(trainer, pl_module)
         self._pause()
-        self.flush()
+        self.rows.flush()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         _synchronize(pl_module)
@@ -149,14 +132,9 @@ class History(L.Callback):
         return pl_module.meters[stage].compute(lambda sums: trainer.strategy.reduce(sums, reduce_op="sum"))
 
     def _add(self, trainer: L.Trainer, step: int, values: dict[str, float]) -> None:
-        row = self._rows.setdefault(step, {"step": step, "epoch": trainer.current_epoch, "seconds": self.seconds})
-        row.update(values)
-        self._unwritten = True
-        self.latest.update(values)
+        self.rows.add(step, trainer.current_epoch, self.seconds, values)
         for logger in trainer.loggers:
             logger.log_metrics(values, step)
-        if time.monotonic() - self._flushed_at > FLUSH_SECONDS:
-            self.flush()
 
     def _diverge(self, trainer: L.Trainer, reason: str) -> None:
         # The sums behind the decision are reduced, so every process takes it at the same step.

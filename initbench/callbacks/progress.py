@@ -54,6 +54,6 @@ class ProgressBar(L.Callback):
         self._progress.stop()
 
     def _numbers(self) -> str:
-        latest = self.history.latest
+        latest = self.history.rows.latest
         shown = (("loss", "train/loss"), ("acc", "train/accuracy"), ("val", "val/accuracy"))
         return "  ".join(f"{name} {latest[key]:.3f}" for name, key in shown if key in latest)

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from initbench.console import console
-from initbench.errors import nearest
 from initbench.status.study import Study
 from initbench.wandb_client import split_path
 
@@ -25,8 +24,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--watch", action="store_true", help="write the page again as records arrive, until Ctrl-C")
     parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="make or update a dashboard of the study there")
     asked = parser.parse_args(arguments)
-    for study in asked.studies:
-        _check(study)
     if asked.wandb is not None:
         split_path(asked.wandb)
     folder = asked.output or _folder(asked.studies)
@@ -44,15 +41,20 @@ def write(studies: list[Path], folder: Path, wandb: str | None) -> None:
     comparison = Comparison(load(studies))
     title = " and ".join(study.resolve().name for study in studies)
     page = write_report(comparison, folder, title)
-    console.print(verdict(comparison)[0], soft_wrap=True, markup=False)
+    for sentence in verdict(comparison):
+        console.print(sentence, soft_wrap=True, markup=False)
     for problem in comparison.problems:
         if problem.is_serious:
             console.print(problem.text, style="yellow", markup=False, soft_wrap=True)
     console.print(f"Report: {page}", soft_wrap=True)
     if wandb is not None:
         from initbench.report.dashboard import publish_comparison
+        from initbench.report.workspace import PUBLISHED
 
-        console.print(publish_comparison(wandb, title, comparison, folder), soft_wrap=True)
+        line = publish_comparison(wandb, title, comparison, folder)
+        console.print(line, soft_wrap=True)
+        if not line.startswith(PUBLISHED):
+            sys.exit(1)  # the report is there, and what was asked for beside it is not
 
 
 def watch(studies: list[Path], folder: Path) -> None:
@@ -81,13 +83,6 @@ def _folder(studies: list[Path]) -> Path:
     if len(studies) == 1:
         return studies[0] / FOLDER
     return studies[0].resolve().parent / "-".join(["report", *(study.resolve().name for study in studies)])
-
-
-def _check(study: Path) -> None:
-    """Raise ValueError, with the nearest match, for what is no study."""
-    if not study.is_dir():
-        there = sorted(str(path) for path in study.parent.glob("*") if path.is_dir()) if study.parent.is_dir() else []
-        raise ValueError(f"there is no folder {str(study)!r}.{nearest(str(study), there)}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ def markdown(comparison: Comparison, title: str) -> str:
         parts.append(
             "\n".join(f"- {'**' * p.is_serious}{_text(p.text)}{'**' * p.is_serious}" for p in comparison.problems)
         )
-    if len(comparison.rankings) > 1 and len(comparison.overall):
-        parts += ["## Over all tasks", _table(tables.overall(comparison))]
+    if len(comparison.overall):
+        heading = "Over all tasks" if len(comparison.rankings) > 1 else "Ranking"
+        parts += [f"## {heading}", _table(tables.overall(comparison))]
     for ranking in reversed(comparison.rankings):
         parts += [f"## {_text(ranking.title)}", _table(tables.of_task(ranking))]
     return "\n\n".join(parts) + "\n"

@@ -14,7 +14,7 @@ METHODS = (
         "Learning rate",
         "Where there are several, each initializer is scored at the one with its best mean validation "
         "accuracy: over tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, over all "
-        "seeds but the scored one.",
+        "seeds but the scored one. Intervals and p values take the rate as given.",
     ),
     (
         "Paired seeds",
@@ -24,8 +24,9 @@ METHODS = (
     (
         "Difference, p",
         "Mean over tasks of the mean over seeds of paired differences, with a studentized bootstrap interval; "
-        "p by the exact sign-flip permutation test, studentized where there are several tasks, corrected after Holm "
-        "for all pairs of initializers.",
+        "p by the sign-flip permutation test (exact up to 18 pairs, beyond them of 99,999 random flips), studentized "
+        "where there are several tasks, corrected after Holm for all pairs of initializers. Both speak of new seeds "
+        "of these tasks, not of other tasks; so do the average ranks.",
     ),
     (
         "Probability of being best",
@@ -34,16 +35,19 @@ METHODS = (
     ),
     (
         "Interquartile mean",
-        "The mean without the lowest and highest quarter of all runs, with a bootstrap over seeds within "
-        "tasks (Agarwal et al., 2021).",
+        "The mean without the lowest and highest quarter of all runs (rounded down: of three runs none is left out), "
+        "with a bootstrap over seeds within tasks (Agarwal et al., 2021).",
     ),
     (
         "Steps to a target",
-        "To the first evaluation at which validation accuracy reaches it. Runs that never do are censored, "
-        "not dropped: in a median they count as never.",
+        "To the first evaluation at which validation accuracy reaches it. The target shown first is the hardest that "
+        "half of some initializer's runs reached. Runs that never do are censored, not dropped: in a median they "
+        "count as never, in the restricted mean as the whole budget. Where all runs agree, its interval is what so "
+        "few need not have shown.",
     ),
     (
         "Seconds",
-        "Of training, with those of the initialization; evaluation is not counted.",
+        "Of training, with those of the initialization; evaluation is not counted. Runs that shared a machine with "
+        "other work, or with each other, took longer: steps are the clock to compare by.",
     ),
 )

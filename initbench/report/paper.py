@@ -10,6 +10,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ from initbench.analysis.comparison import Comparison
 from initbench.record.store import atomic_write
 from initbench.report.page import looks
 from initbench.report.plot import Plot
-from initbench.report.tables import of_task
+from initbench.report.tables import of_task, overall
 
 STYLES = {
     "solid": "-",
@@ -117,23 +118,27 @@ def _draw_series(
     axes.plot(x, y, label=label, marker="o" if plot.markers else None, markersize=3, **line, **step)
     if "low" in view:
         between: dict[str, Any] = {"step": "post"} if plot.step else {}
-        low = np.maximum(view["low"], floor)
-        axes.fill_between(x, low, list(view["high"]), color=colour, alpha=0.15, linewidth=0, **between)
+        low, high = np.maximum(view["low"], floor), np.asarray(view["high"], dtype=float)
+        if plot.step:  # what holds at a point holds until the next, whether or not more is known there
+            low, high = (pd.Series(edge).ffill(limit=1).to_numpy() for edge in (low, high))
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, **between)
 
 
 def latex(comparison: Comparison) -> str:
-    """A booktabs table a task, the best mean in bold."""
-    tables = []
-    for ranking in reversed(comparison.rankings):
-        table = of_task(ranking)
+    """booktabs tables: of all tasks with differences and p values, and of each task; the highest mean in bold."""
+    every = [(_tex(ranking.title), of_task(ranking)) for ranking in reversed(comparison.rankings)]
+    if len(comparison.overall):
+        every.insert(0, ("All tasks; differences in percentage points", overall(comparison)))
+    tables = ["% The highest mean is bold, significant or not; plus and minus is its 95 % interval (Student's t)."]
+    for title, table in every:
         lines = [
-            f"% {_tex(ranking.title)}",
+            f"% {title}",
             f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
             "\\toprule",
             " & ".join(["initializer", *map(_tex, table.columns)]) + " \\\\",
             "\\midrule",
         ]
-        score = table.columns.index("test accuracy")
+        score = next(place for place, name in enumerate(table.columns) if "test accuracy" in name)
         for place, (init, cells) in enumerate(table.rows):
             shown = [_tex(cell) for cell in cells]
             if place == 0:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from initbench.analysis.changes import AT
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.frame import load_runs
 from initbench.record.store import atomic_write
@@ -19,21 +20,23 @@ FOLDER = "report"  # in the study's own
 
 
 def load(studies: Sequence[Path]) -> pd.DataFrame:
-    """The runs of one study, or of several. An initializer that several have becomes one a study: `orthogonal @ new`.
+    """The runs of one study, or of several. An initializer that several have run on one task becomes one a study:
+    `orthogonal @ new`.
 
-    Raises ValueError for a folder that is missing or holds no record.
+    Raises ValueError for a folder that is missing or holds no record of its own.
     """
     frames = []
     for study in studies:
         runs = load_runs(study)
-        if runs.empty:
-            raise ValueError(f"{study} holds no record of a run")
-        frames.append(runs.assign(study=study.name))
+        inside = sorted({str(Path(path).parent) for path in runs["path"]} - {str(study)})
+        if runs.empty or inside:
+            where = f": each of these is a study, {', '.join(inside[:5])}" if inside else ""
+            raise ValueError(f"{study} holds no record of a run{where}")
+        frames.append(runs.assign(study=study.resolve().name))
     runs = pd.concat(frames, ignore_index=True)
-    if len(studies) > 1:
-        shared = runs.groupby("init")["study"].transform("nunique") > 1
-        runs["init"] = runs["init"].where(~shared, runs["init"] + " @ " + runs["study"])
-    return runs
+    shared = runs.groupby(["task", "init"])["study"].transform("nunique") > 1
+    of_both = runs["init"].isin(runs.loc[shared, "init"])
+    return runs.assign(init=runs["init"].where(~of_both, runs["init"] + AT + runs["study"]))
 
 
 def write_page(comparison: Comparison, folder: Path, title: str, refresh: int | None = None) -> Path:

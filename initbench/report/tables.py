@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from initbench.analysis.comparison import Comparison
+from initbench.analysis.paired import SEEDS_NEEDED
 from initbench.analysis.ranking import OUTCOMES, Ranking, number, steps, targets_of
 from initbench.analysis.sensitivity import good_range, lr_sensitivity
 from initbench.analysis.times import times_to
@@ -55,27 +56,33 @@ def overall(comparison: Comparison) -> Table:
             behind = number(100 * rival["difference"], ".2f")
             cells += [behind, interval(100 * rival["low"], 100 * rival["high"], ".2f"), p_value(rival["p_holm"])]
         rows.append((str(init), [*cells, *[""] * (8 - len(cells))]))
-    columns = ["mean test accuracy", "interquartile mean", "95 %", "probability of being best", "average rank"]
-    behind_best = ["behind the best by", "95 %", "p (Holm)"]
+    columns = ["mean test accuracy", "interquartile mean", "its 95 %", "probability of being best", "average rank"]
+    behind_best = ["behind the best by", "its 95 %", "p (Holm)"]
     return Table("", [*columns, *behind_best], rows, {"scored": "yes"}, note=_ranks(comparison))
 
 
 def _ranks(comparison: Comparison) -> str:
-    ranks = comparison.ranks
+    ranks, smallest = comparison.ranks, int(comparison.everywhere.groupby(level="task").size().min())
+    note = "Differences are in percentage points."
+    if smallest < SEEDS_NEEDED[len(comparison.rankings) > 1]:
+        note += f" Intervals take {SEEDS_NEEDED[0]} seeds of one task, or {SEEDS_NEEDED[1]} of each of several."
     if math.isnan(ranks.critical_difference):
-        return "Differences are in percentage points."
+        return note
     return (
-        f"Differences are in percentage points. Average ranks are over {ranks.blocks} blocks (task, seed); two differ "
+        f"{note} Average ranks are over {ranks.blocks} blocks (task, seed); two differ "
         f"if they are further apart than {ranks.critical_difference:.2f} (Nemenyi, 5 %); Friedman's test of all at "
         f"once: p = {p_value(ranks.friedman_p)}."
     )
 
 
 def every_two(comparison: Comparison) -> tuple[list[str], list[tuple[str, str, list[str]]]]:
-    """Headings and, for each two initializers, the higher, the lower and cells."""
-    columns = ["pairs of runs", "difference, points", "95 %", "p", "p (Holm)", "probability of improvement", "95 %"]
+    """Headings and, for each two initializers, the higher, the lower and cells; in the order of the overall table."""
+    difference, improvement = ["difference, points", "its 95 %"], ["probability of improvement", "its 95 %"]
+    columns = ["pairs of runs", *difference, "p", "p (Holm)", *improvement]
+    place = {init: position for position, init in enumerate(comparison.overall.index)}
+    pairs = comparison.pairs.to_dict("records")
     rows = []
-    for _, row in comparison.pairs.iterrows():
+    for row in sorted(pairs, key=lambda row: [place.get(row[side], len(place)) for side in ("a", "b")]):
         cells = [
             str(int(row["pairs"])),
             number(100 * row["difference"], "+.2f"),
@@ -97,7 +104,7 @@ def of_task(ranking: Ranking) -> Table:
     rows = []
     for init, row in ranking.table.iterrows():
         cells = [
-            *(f"{row['lr']:g}" for _ in rates),
+            *(number(row["lr"], "g") for _ in rates),
             number(row["mean"], ".4f") + _half_width(row["half_width"]),
             number(row["hit_rate"], ".0%"),
             steps(row["median_steps"]),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wandb import Run
     from wandb_workspaces.workspaces.internal import View
 
+PUBLISHED = "wandb: "  # what the line begins with where all went well
 INIT_TIMEOUT_S = 10.0
 FINISH_TIMEOUT_S = 30.0
 
@@ -62,7 +63,7 @@ def publish(
             _log(start, folder, mode="online", **contents)
             logged = "uploaded"
             _save(view)
-            return f"wandb: {_url(view)}"
+            return f"{PUBLISHED}{_url(view)}"
     except _Cut as cut:
         problem, logged = str(cut), _sync(cut.folder)
     except Unavailable as error:

@@ -82,7 +82,7 @@ class Live:
         now = time.time()
         summary = summarize(snapshot, now, max(self._at_once))
         self._at_once.append(len(summary.running))
-        self._tell(summary)
+        self._tell(summary, snapshot.plan.runs if snapshot.plan else frozenset())
         if self._display.is_started:
             self._display.update(glance(summary, now, console), refresh=True)
         if summary.planned == summary.over:
@@ -97,13 +97,16 @@ class Live:
             cost = time.thread_time() - began
             pause = min(max(INTERVAL_SECONDS, cost / _MOST_OF_TIME), _LONGEST_PAUSE)
 
-    def _tell(self, summary: Summary) -> None:
+    def _tell(self, summary: Summary, planned: frozenset[str]) -> None:
         """A line for each run that ended; above a live view, for those that went wrong."""
         ended = sorted((run for run in summary.runs if self._is_news(run)), key=lambda run: run.written)
-        number = summary.over - sum(run.status != "interrupted" for run in ended)
+        # Those of the plan before, whose end was not seen under it, are none of this one's.
+        of_plan = [run for run in ended if not planned or run.folder in planned]
+        counted = {run.folder for run in of_plan if run.status != "interrupted"}
+        number = summary.over - len(counted)
         for run in ended:
             self._told[run.folder] = run.begun
-            number += run.status != "interrupted"
+            number += run.folder in counted
             of = f"/{summary.planned}" if summary.planned else ""
             wrong = run.status not in COMPLETE
             if wrong or not self._display.is_started:

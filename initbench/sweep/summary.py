@@ -1,5 +1,6 @@
 """What a sweep says at its end: the ranking, where the page is, and an exit code that tells the truth."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,9 @@ def summarize(study: Path) -> "pd.DataFrame":
     comparison = Comparison(load_runs(study))
     for ranking in comparison.rankings:
         console.print(terminal_table(ranking))
-    console.print(verdict(comparison)[0], markup=False, highlight=False, soft_wrap=True)
+    for sentence in verdict(comparison):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    command = f"python -m initbench.report {shlex.quote(str(study))}"
+    console.print(f"Tables and figures for a paper: {command}", soft_wrap=True)
     console.print(f"Report: {write_page(comparison, study / FOLDER, study.name)}", soft_wrap=True)
     return comparison.runs

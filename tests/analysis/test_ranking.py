@@ -40,7 +40,7 @@ def test_censored_and_diverged_runs_count() -> None:
     assert a["mean"] == pytest.approx((0.9 + 0.8 + 0.1) / 3)  # what diverged scores chance
     assert a["hit_rate"] == pytest.approx(1 / 3)
     assert math.isinf(a["median_steps"])  # two of three never did
-    assert b["median_steps"] == 65
+    assert b["median_steps"] == 60  # the first by which half had reached it
     assert c["failed"] == 1
     assert math.isnan(c["hit_rate"])
 

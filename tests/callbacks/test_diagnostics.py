@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from initbench import diagnose, load_runs
 from initbench.callbacks.history import History
 from initbench.errors import UserMistake
+from initbench.experiment import assemble
 from initbench.record.signature import signature
 from initbench.record.store import Store
-from initbench.run import assemble, run
+from initbench.run import run
 
 
 @pytest.mark.parametrize("model", [["model=mlp", "model.dropout=0.5"], ["model=resnet20", "model.depth=8"]], ids=str)

@@ -47,5 +47,5 @@ def test_evaluations_that_are_not_finite_do_not_count() -> None:
 
 
 def test_no_evaluation_is_no_result() -> None:
-    assert convergence([], 10) == {}
+    assert convergence([], 10) == {"ln_classes": math.log(10)}
     assert time_to_targets([], [0.5], seconds_init=1.0, reason="diverged")["0.5"]["steps"] == 0

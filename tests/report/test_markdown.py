@@ -33,7 +33,9 @@ def test_verdict_problems_and_a_table_a_task() -> None:
 @pytest.mark.parametrize("init", ["a|b", "`code`", "two\nlines", "<script>", "*bold*"])
 def test_a_name_stays_in_its_cell(init: str) -> None:
     text = markdown(Comparison(frame(record(init, 0, 0.9), record("other", 0, 0.8))), "study")
-    (table,) = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
-    assert len(table) == 4
-    assert len(cells(table[2])) == len(cells(table[0]))
-    assert re.fullmatch(r"`[^`]+`", cells(table[2])[0])
+    tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
+    assert len(tables) == 2
+    for table in tables:
+        assert len(table) == 4
+        assert len(cells(table[2])) == len(cells(table[0]))
+        assert re.fullmatch(r"`[^`]+`", cells(table[2])[0])

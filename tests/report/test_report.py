@@ -38,12 +38,13 @@ def test_what_is_missing_is_said_in_the_terminal(tmp_path: Path, capsys: pytest.
 
 
 def test_two_studies_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = write_study(tmp_path / "before", *(record(init, n, 0.7) for init in ("a", "only_here") for n in (0, 1)))
-    after = write_study(tmp_path / "after", *(record("a", n, 0.9) for n in (0, 1)))
-    main([str(before), str(after)])
+    before = [record(init, seed, 0.7) for init in ("a", "b", "only_here") for seed in range(8)]
+    after = [record(init, seed, mean) for init, mean in (("a", 0.9), ("b", 0.7)) for seed in range(8)]
+    main([str(write_study(tmp_path / name, *runs)) for name, runs in (("before", before), ("after", after))])
     said = capsys.readouterr().out
-    assert "a @ after has the highest mean test accuracy, 90.00%" in said
+    assert said.startswith("From before to after: better: a (+20.00 points in 8 pairs")  # p = 2 / 2^8, of two
     page = (tmp_path / "report-before-after" / "index.html").read_text()
+    assert "the same: b." in said
     for init in ("a @ before", "a @ after", "only_here"):
         assert f'data-init="{init}"' in page
     assert "only_here @" not in page

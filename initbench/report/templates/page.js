@@ -73,7 +73,7 @@ class Plot {
 
   draw() {
     const axis = { gridcolor: style("--line"), zerolinecolor: style("--line"), automargin: true };
-    const scale = (name) => (this.log[name] ? { type: "log", exponentformat: "power", ...ticks(this.shown, name) } : { type: "linear" });
+    const scale = (name) => (this.log[name] ? { type: "log", tickformat: "~g", ...ticks(this.shown, name) } : { type: "linear" });
     const layout = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style("--fg"), family: "system-ui, sans-serif" },
       margin: { l: 60, r: 15, t: 10, b: 50 }, hovermode: "closest",
@@ -142,11 +142,13 @@ function escaped(text) {
 // The outline of a band whose edges are steps.
 function staircase(view, known) {
   const [forth, back] = [[], []];
-  known.forEach((i, position) => {
-    if (position) { forth.push([view.x[i], view.high[known[position - 1]]]); back.push([view.x[i], view.low[known[position - 1]]]); }
-    forth.push([view.x[i], view.high[i]]);
-    back.push([view.x[i], view.low[i]]);
-  });
+  for (const i of known) {
+    // What holds at a point holds until the next, whether or not more is known there.
+    for (const x of [view.x[i], view.x[i + 1] ?? view.x[i]]) {
+      forth.push([x, view.high[i]]);
+      back.push([x, view.low[i]]);
+    }
+  }
   const outline = [...forth, ...back.reverse()];
   return [outline.map((point) => point[0]), outline.map((point) => point[1])];
 }
