@@ -75,7 +75,11 @@ class Classifier(L.LightningModule):
     def initialize(self, datamodule: ImageDataModule, world_size: int = 1) -> None:
         """Apply the initializer, and keep what the record says of it. Raises UserMistake where it cannot be applied."""
         started = time.perf_counter()
-        batch = InitBatch(*datamodule.fixed_batch(self.device)) if self.initializer.needs_batch else None
+        batch = None
+        if self.initializer.needs_batch:
+            images, labels = datamodule.fixed_batch(self.device)
+            # Half precision is the initializer's own business: it works on a copy in float32.
+            batch = InitBatch(images.double() if self.dtype == torch.float64 else images, labels)
         try:
             outcome = self.initializer.apply(self.model, seed=self.seed, batch=batch)
         except ValueError as error:  # a method that this batch or these weights defeat

@@ -33,7 +33,7 @@ def run_job(config: DictConfig) -> float | None:
         console.print(f"{escape(store.folder.name)}  {'new' if record is None else record['status']}", soft_wrap=True)
         return None
     if record is not None and record["status"] in COMPLETE and not resolved["force"]:
-        _say(record, "already ")
+        say(record, "already ")
         if resolved["print_init"]:
             _print_init(store)
         if resolved["diagnostics"]["name"] != "none" and not (store.folder / "layers.parquet").exists():
@@ -43,7 +43,20 @@ def run_job(config: DictConfig) -> float | None:
             record = _run(config, resolved, store)
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(f"record: {store.folder}", soft_wrap=True)
-    return _objective(record, resolved["objective"])
+    return objective(record, resolved["objective"])
+
+
+def packable(config: DictConfig) -> dict[str, Any] | None:
+    """The resolved config of a job that is to be run and may be part of a pack; None where it speaks for itself."""
+    try:
+        _check(config)
+        resolved = resolve(config, HydraConfig.get())  # type: ignore[arg-type]  # as in run_job
+        _check_objective(resolved)
+    except UserMistake:
+        return None
+    record = Store(resolved).read()
+    is_done = record is not None and record["status"] in COMPLETE and not resolved["force"]
+    return None if is_done or resolved["dry_run"] else resolved
 
 
 def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str, Any]:
@@ -64,7 +77,7 @@ def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str
     if record is None:
         console.print(f"{escape(store.name)}  another process is at it", soft_wrap=True)
         return {}
-    _say(record)
+    say(record)
     return record
 
 
@@ -96,7 +109,7 @@ def _check_objective(config: dict[str, Any]) -> None:
         raise UserMistake(f"the best {name} is not what this sweep looks for: add hydra.sweeper.direction={wanted}")
 
 
-def _objective(record: dict[str, Any], name: str) -> float | None:
+def objective(record: dict[str, Any], name: str) -> float | None:
     """Of a run that diverged, or never reached the target, the worst there can be; None of one that did not end."""
     if record.get("status") not in COMPLETE:
         return None
@@ -114,7 +127,7 @@ def _print_init(store: Store) -> None:
     console.print(as_table(parquet.read_table(store.folder / "parameters.parquet").to_pylist()), crop=False)
 
 
-def _say(record: dict[str, Any], already: str = "") -> None:
+def say(record: dict[str, Any], already: str = "") -> None:
     status = record["status"]
     to = errors if status in ("failed", "refused") else console
     results = record.get("results", {})

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig  # which `python -m initbench.status` has no need of
 
 # Their runs are in this process: each has a progress bar, and speaks for itself.
-_IN_PROCESS = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
+_IN_PROCESS = (
+    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+    "hydra_plugins.packed_launcher.launcher.PackedLauncher",
+)
 INTERVAL_SECONDS = 1.0
 _MOST_OF_TIME = 0.05  # of a core: a study of very many runs is looked at less often
 _LONGEST_PAUSE = 10.0

@@ -1,0 +1,100 @@
+"""Which runs can be trained as one, and which of them with each other."""
+
+import copy
+import re
+import warnings
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from initbench import CONF
+from initbench.experiment import Experiment
+from initbench.packed.pack import Pack
+from initbench.record.signature import digest
+
+# Their rule is elementwise: a stack of parameters is stepped as each would be.
+OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW"))
+PRECISIONS = ("32-true", "64-true")
+
+
+def obstacle(config: Mapping[str, Any]) -> str | None:
+    """Why a run has to be trained by itself, as far as its config says; None where nothing does."""
+    trainer, optimizer = config["trainer"], config["optimizer"]
+    if optimizer.get("_target_") not in OPTIMIZERS:
+        return f"optimizer {optimizer.get('name')}"
+    if config["diagnostics"]["name"] != "none":
+        return "diagnostics"
+    if config["print_init"]:
+        return "print_init"
+    if trainer["devices"] != 1:
+        return f"trainer.devices={trainer['devices']}"
+    if trainer["precision"] not in PRECISIONS:
+        return f"trainer.precision={trainer['precision']}"
+    if trainer["compile"]:
+        return "trainer.compile"
+    if added := sorted(set(trainer) - _usual_trainer_keys()):
+        return f"trainer.{added[0]}"
+    return None
+
+
+def kind(config: Mapping[str, Any]) -> str:
+    """Equal for runs that differ in initializer and seed alone, so that they can be trained together."""
+    return digest({key: value for key, value in config.items() if key not in ("init", "seed", "command")})
+
+
+def obstacle_of(experiment: Experiment) -> str | None:
+    """The same, of what was built."""
+    if experiment.datamodule.streams:
+        return "images that are streamed"
+    for module in experiment.classifier.model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+            return "dropout, whose random numbers a pack would draw in another order"
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
+            return "batch norm without momentum"
+        if isinstance(module, nn.RNNBase):
+            return f"{type(module).__name__}, which cannot be mapped over"
+    return None
+
+
+def unmapped(experiment: Experiment) -> str | None:
+    """What torch would do replica by replica in a loop, or not at all; None where all of the model is mapped over.
+
+    It says so itself, in a warning, when an operation has no rule for a batch of tensors.
+    """
+    model = copy.deepcopy(experiment.classifier.model)
+    images, labels = experiment.datamodule.fixed_batch(next(model.parameters()).device)
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=r".*performance drop.*")
+            pack = Pack([model], _no_steps, _no_schedule, clip=None)
+            pack.backward(images[:2], labels[:2])
+            pack.evaluate(images[:2], labels[:2])
+    except (UserWarning, RuntimeError, NotImplementedError) as obstacle:
+        return f"torch does not map over {_operation(str(obstacle))}"
+    finally:
+        torch.set_warn_always(always)
+    return None
+
+
+def _no_steps(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=0.0)
+
+
+def _no_schedule(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+
+
+def _operation(message: str) -> str:
+    found = re.search(r"aten::\w+", message)
+    return found.group() if found else message.split("\n")[0]
+
+
+@cache
+def _usual_trainer_keys() -> frozenset[str]:
+    return frozenset(yaml.safe_load((CONF / "trainer" / "default.yaml").read_text()))

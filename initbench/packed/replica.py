@@ -1,0 +1,89 @@
+"""One run of a pack: what is its own, from its config to its record."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from initbench import logger
+from initbench.experiment import Experiment
+from initbench.logger import RunInfo
+from initbench.record.flat import numbers
+from initbench.record.log import logging_to
+from initbench.record.provenance import provenance
+from initbench.record.rows import Rows
+from initbench.record.store import Store, now
+from initbench.run import conclusion
+
+
+@dataclass
+class Replica:
+    """`seconds` are its share of the pack's: a pack of R takes each second from R runs alike."""
+
+    store: Store
+    experiment: Experiment
+    replicas: int  # in its pack, when it began
+    started: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    seconds_evaluation: float = 0.0
+    diverged: str | None = None
+    epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self.rows = Rows(self.store)
+
+    def begin(self, before: dict[str, Any]) -> None:
+        """Say that it runs; `before`: its record so far."""
+        self.started = {"attempt": before.get("attempt", 0) + 1, "started_at": now(), "resumed_at": []}
+        self.store.write("running", **self.started, provenance=provenance())
+        with logging_to(self.store.folder / "log.txt") as log:
+            log.info(f"attempt {self.started['attempt']} begins, as one of {self.replicas} replicas")
+        self.store.write_table("parameters", self.experiment.classifier.init_table)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        self.rows.add(step, self.epoch, self.seconds, values)
+
+    def end(self, test: dict[str, float], device: torch.device) -> dict[str, Any]:
+        """Write the record, and tell the loggers all of it: opening them is no part of the training."""
+        status = "diverged" if self.diverged else "finished"
+        outcome = {"status": status, "reason": self.diverged, "test": test}
+        self.rows.flush()
+        parts = {
+            **self.started,
+            **conclusion(self.experiment, self.rows, outcome, device),
+            "seconds_train": self.seconds,
+            "seconds_evaluation": self.seconds_evaluation,
+            "seconds_diagnostics": 0.0,
+            "diagnostics": {"steps": [], "missing": {}},
+            "replicas": self.replicas,
+        }
+        record = self.store.write(status, **parts)
+        self._tell(record)
+        return record
+
+    def stop(self, status: str, reason: str, **parts: Any) -> None:
+        """Write the record of a run that did not come to its end."""
+        self.rows.flush()
+        self.store.write(status, **self.started, **parts, finished_at=now(), reason=reason, provenance=provenance())
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        config = self.store.config
+        info = RunInfo(
+            folder=self.store.folder,
+            study=config["study"],
+            name=self.store.name,
+            tags=[config[group]["name"] for group in ("init", "model", "data")],
+            config=config,
+            signature=self.store.signature,
+            attempt=self.started["attempt"],
+            resumed=False,
+        )
+        loggers = logger.build(config["logger"], run=info)
+        for row in self.rows:
+            values = {key: value for key, value in row.items() if key not in ("step", "epoch", "seconds")}
+            for one in loggers:
+                one.log_metrics(values, row["step"])
+        logger.summarize(
+            loggers, {**{key: record[key] for key in ("status", "reason", "total_steps")}, **numbers(record)}
+        )
+        logger.close(loggers, exit_code=0)

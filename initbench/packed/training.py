@@ -1,0 +1,133 @@
+"""The loop over the steps of a pack: batches in, rows of each replica's history out.
+
+What happens at a step, and in which order, is what Lightning and the callbacks of a single run do.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from initbench import stopping
+from initbench.data import ImageDataModule
+from initbench.packed.pack import Pack
+from initbench.packed.replica import Replica
+
+
+class Training:
+    """Trains `replicas` to their end, each in its place of the pack; those that diverge leave it."""
+
+    def __init__(
+        self, pack: Pack, replicas: Sequence[Replica], device: torch.device, tick: Callable[[int], None]
+    ) -> None:
+        first = replicas[0]
+        self.pack, self.device, self.tick = pack, device, tick
+        self.replicas = list(replicas)  # those that are still trained
+        self.total_steps = first.experiment.total_steps
+        self.log_every = first.store.config["trainer"]["log_every_n_steps"]
+        self.val_every = first.experiment.datamodule.val_every_n_steps
+        self.data = {one.store.config["seed"]: one.experiment.datamodule for one in replicas}
+        self.sums = torch.zeros(len(pack), 3, device=device)
+        self.step = 0
+
+    def run(self) -> None:
+        self._validate()
+        self._drop_diverged()
+        loaders = {seed: data.loader("train", self.device) for seed, data in self.data.items()}
+        epoch, steps_per_epoch = 0, next(iter(self.data.values())).steps_per_epoch
+        while self.step < self.total_steps and self.replicas:
+            for loader in loaders.values():
+                loader.sampler.set_epoch(epoch)
+            for batches in zip(*loaders.values(), strict=True):
+                self._advance(dict(zip(loaders, batches, strict=True)))
+                if self.step == self.total_steps or not self.replicas:
+                    break
+            epoch = self.step // steps_per_epoch
+            for replica in self.replicas:
+                replica.epoch = epoch
+        if self.step % self.log_every:
+            self._add_training_rows(None)
+        if self.step % self.val_every:
+            self._validate()
+
+    def _advance(self, batches: dict[int, tuple[Tensor, Tensor]]) -> None:
+        started = time.perf_counter()
+        images, labels = self._for_all(batches)
+        self.sums += self.pack.backward(images, labels)
+        norms = self.pack.gradient_norms() if (self.step + 1) % self.log_every == 0 else None
+        self.pack.step()
+        self.step += 1
+        if norms is not None or self.step % self.val_every == 0:
+            self._synchronize()
+        for replica in self.replicas:
+            replica.seconds += (time.perf_counter() - started) / len(self.replicas)
+        if norms is not None:
+            self._add_training_rows(norms)
+        if self.step % self.val_every == 0 or any(replica.diverged for replica in self.replicas):
+            self._validate()
+        self._drop_diverged()
+        self.tick(self.step)
+        if stopping.requested():
+            stopping.stop()
+
+    def _for_all(self, batches: dict[int, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """One batch where all replicas have the same seed, else a batch for each: (R, B, ...)."""
+        prepared = {
+            seed: (self.data[seed].prepare(images, step=self.step), labels)
+            for seed, (images, labels) in batches.items()
+        }
+        if len(prepared) == 1:
+            return next(iter(prepared.values()))
+        of_each = [prepared[replica.store.config["seed"]] for replica in self.replicas]
+        return torch.stack([images for images, _ in of_each]), torch.stack([labels for _, labels in of_each])
+
+    def _add_training_rows(self, norms: Tensor | None) -> None:
+        group = self.pack.optimizer.param_groups[0]
+        rate = group["lr"] / group["lr_multiplier"] if group["lr_multiplier"] else 0.0
+        of_each = norms.tolist() if norms is not None else [None] * len(self.replicas)
+        for replica, (loss, correct, count), norm in zip(self.replicas, self.sums.tolist(), of_each, strict=True):
+            row = {"train/loss": loss / count, "train/accuracy": correct / count, "lr": rate}
+            if norm is not None:
+                row["train/grad_norm"] = norm
+            replica.add(self.step, row)
+            if not math.isfinite(row["train/loss"]):
+                replica.diverged = f"training loss {row['train/loss']} by step {self.step}"
+            elif not math.isfinite(row.get("train/grad_norm", 0.0)):
+                replica.diverged = f"gradient norm {row['train/grad_norm']} at step {self.step}"
+        self.sums.zero_()
+
+    def _validate(self) -> None:
+        """A row for each replica; between evaluations for those that have diverged: Lightning looks once more."""
+        for replica, values in zip(self.replicas, self.evaluate("val"), strict=True):
+            if replica.diverged or self.step % self.val_every == 0 or self.step == self.total_steps:
+                replica.add(self.step, {f"val/{name}": value for name, value in values.items()})
+                if not math.isfinite(values["loss"]):
+                    replica.diverged = f"validation loss {values['loss']} at step {self.step}"
+
+    def evaluate(self, stage: str) -> list[dict[str, float]]:
+        """Loss and accuracy of each replica on "val" or "test", the same images for all."""
+        started = time.perf_counter()
+        data: ImageDataModule = next(iter(self.data.values()))
+        sums = torch.zeros(len(self.replicas), 3, device=self.device)
+        for images, labels in data.loader(stage, self.device):
+            sums += self.pack.evaluate(data.prepare(images), labels)
+        values = [{"loss": loss / count, "accuracy": correct / count} for loss, correct, count in sums.tolist()]
+        for replica in self.replicas:
+            replica.seconds_evaluation += (time.perf_counter() - started) / len(self.replicas)
+        return values
+
+    def _drop_diverged(self) -> None:
+        """They would only cost time: what is not a number in one is none in no other."""
+        kept = [place for place, replica in enumerate(self.replicas) if not replica.diverged]
+        if len(kept) == len(self.replicas):
+            return
+        self.replicas = [self.replicas[place] for place in kept]
+        if kept:
+            self.pack.keep(kept)
+            self.sums = self.sums[kept]
+
+    def _synchronize(self) -> None:
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize()  # what is still queued belongs to training

@@ -1,0 +1,49 @@
+"""`hydra/launcher=packed` as it is typed: what packs is packed, the rest runs by itself, and the end is the same."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import initbench
+
+FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "trainer.accelerator=cpu"]
+
+
+def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", *FAST, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_what_packs_and_what_does_not_end_in_one_table(tmp_path: Path) -> None:
+    arguments = ["init=kaiming_normal,default,sparse", "init.bias=0", "model=mlp,rnn", "seed=0,1"]
+    first = sweep(tmp_path, *arguments)
+    assert first.returncode == 0, first.stderr
+    assert "6 runs by themselves: RNN, which cannot be mapped over" in first.stdout
+    runs = initbench.load_runs(tmp_path / "runs")
+    assert runs["status"].eq("finished").all()
+    assert len(runs) == 12
+    assert first.stdout.count(" finished ") == 12
+    assert "has the highest mean test accuracy" in first.stdout
+    second = sweep(tmp_path, *arguments)
+    assert "12 runs, 12 of them done already" in second.stdout
+
+
+def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
+    found = sweep(tmp_path, "model=mlp", "init=sparse", "init.sparsity=0.5,7,0.9")
+    assert found.returncode == 2
+    frame = initbench.load_runs(tmp_path / "runs")
+    assert frame["status"].value_counts().to_dict() == {"finished": 2, "refused": 1}
+    assert "refused  sparsity must lie in [0, 1), got 7" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_wrong_number_of_replicas_is_one_line(tmp_path: Path) -> None:
+    found = sweep(tmp_path, "model=mlp", "hydra.launcher.replicas=0")
+    assert found.returncode != 0
+    assert "hydra.launcher.replicas must be at least 1, got 0" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_dry_run_runs_nothing(tmp_path: Path) -> None:
+    assert "2 runs, 2 to do" in sweep(tmp_path, "model=mlp", "seed=0,1", "dry_run=true").stdout
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,203 @@
+"""Runs that were trained as one leave what each would have left by itself: the same numbers, in the same records."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from configs import compose_config, options
+
+from initbench.packed import run as packed_run
+from initbench.packed.run import train_packs
+from initbench.record.store import Store
+from initbench.run import run
+from initbench.stopping import Stopped, stoppable
+
+# Of a record, what is of the moment, or of how long it took.
+OF_THE_MOMENT = {"started_at", "finished_at", "provenance", "config", "replicas"}
+SMALL = ("mlp", "lenet", "plain_cnn")
+SMALLER = {"plain_cnn": ["model.depth=4", "model.width=8"]}
+DEEPER = ("resnet34", "resnet50", "resnet56", "vgg16", "vgg16_bn")  # the classes of others, at many times the memory
+ALONE = {
+    "rnn": "RNN, which cannot be mapped over",
+    "lstm": "LSTM, which cannot be mapped over",
+    "gru": "GRU, which cannot be mapped over",
+    "vit": "torch does not map over aten::_scaled_dot_product_flash_attention_for_cpu",
+}
+
+
+def configs(
+    folder: Path, *overrides: str, inits: tuple[str, ...] = ("kaiming_normal", "default"), seeds: int = 2
+) -> Any:
+    fixed = ["logger=none", "trainer.accelerator=cpu", "trainer.precision=64-true", f"runs_dir={folder}"]
+    short = ["trainer.max_steps=8", "trainer.log_every_n_steps=3", "data.val_every_n_steps=4", "data.batch_size=16"]
+    words = {word.partition("=")[0]: word for word in [*fixed, *short, *overrides]}
+    return [compose_config(*words.values(), f"init={init}", f"seed={seed}") for init in inits for seed in range(seeds)]
+
+
+def compare(packed: dict[str, Any], serial: dict[str, Any], folders: tuple[Path, Path], within: float = 1e-10) -> None:
+    assert {*packed} - {*serial} == {"replicas"}
+    for key in {*serial} - OF_THE_MOMENT:
+        if not key.startswith("seconds"):
+            assert _rounded(packed[key]) == _rounded(serial[key]), key
+    ours, theirs = (pd.read_parquet(folder / "history.parquet").drop(columns="seconds") for folder in folders)
+    pd.testing.assert_frame_equal(ours, theirs, rtol=0, atol=within)
+    ours, theirs = (pd.read_parquet(folder / "parameters.parquet") for folder in folders)
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def _rounded(value: Any) -> Any:
+    """Without what takes seconds: times to targets have some."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items() if not str(key).startswith("seconds")}
+    return round(value, 9) if isinstance(value, float) else value
+
+
+def twins(tmp_path: Path, *overrides: str, **kwargs: Any) -> list[dict[str, Any]]:
+    """Train in a pack and one by one, and compare; the records of the pack."""
+    records = train_packs(configs(tmp_path / "packed", *overrides, **kwargs), most=64)
+    alone = configs(tmp_path / "serial", *overrides, **kwargs)
+    assert len(records) == len(alone)
+    for config in alone:
+        folder = Store(config).folder
+        serial = run(config)
+        assert serial is not None
+        twin = tmp_path / "packed" / folder.relative_to(tmp_path / "serial")
+        compare(
+            json.loads((twin / "record.json").read_text()),
+            json.loads((folder / "record.json").read_text()),
+            (twin, folder),
+        )
+    return list(records.values())
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=[] if model in SMALL else pytest.mark.slow)
+        for model in options("model")
+        if model not in ("timm", "torchvision", *DEEPER, *ALONE)
+    ],
+)
+def test_every_model_is_its_serial_twin(model: str, tmp_path: Path) -> None:
+    words = [f"model={model}", *SMALLER.get(model, []), "optimizer=sgd"]
+    for record in twins(tmp_path, *words, seeds=2 if model in SMALL else 1):
+        assert record["replicas"] == (4 if model in SMALL else 2)
+
+
+@pytest.mark.parametrize("optimizer", options("optimizer"))
+@pytest.mark.parametrize("scheduler", ["cosine", "onecycle"])
+def test_every_optimizer_is(optimizer: str, scheduler: str, tmp_path: Path) -> None:
+    twins(tmp_path, "model=mlp", "model.norm=batch", f"optimizer={optimizer}", f"scheduler={scheduler}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("model", ["mlp", "lenet"])
+def test_two_hundred_steps_are(model: str, optimizer: str, tmp_path: Path) -> None:
+    long = ["trainer.max_steps=200", "trainer.log_every_n_steps=10", "data.val_every_n_steps=50"]
+    twins(tmp_path, f"model={model}", f"optimizer={optimizer}", *long)
+
+
+def test_augmentation_clipping_and_data_dependent_initializers_are(tmp_path: Path) -> None:
+    augmented = ["data.crop_padding=2", "data.cutout=5", "trainer.gradient_clip_val=0.5"]
+    twins(tmp_path, "model=mlp", *augmented, inits=("lsuv", "orthogonal"))
+
+
+def test_learning_rates_that_an_initializer_scales_are(tmp_path: Path) -> None:
+    """muP has its own groups of parameters, so it is another pack than the rest."""
+    records = twins(tmp_path, "model=mlp", "optimizer=sgd", inits=("mup", "orthogonal"))
+    assert [record["replicas"] for record in records] == [2, 2, 2, 2]
+
+
+def test_a_replica_that_diverges_leaves_and_disturbs_none(tmp_path: Path) -> None:
+    """Weights of 1e30 are no number after a step; the others go on as if alone."""
+    wild = ["trainer.precision=32-true", "model=mlp", "optimizer=sgd"]
+    both = train_packs([*configs(tmp_path / "a", *wild), *_exploding(tmp_path / "a", *wild)], most=64)
+    statuses = [record["status"] for record in both.values()]
+    assert statuses == ["finished"] * 4 + ["diverged"]
+    (exploded,) = _exploding(tmp_path / "b", *wild)
+    alone = run(exploded)
+    assert alone is not None
+    assert alone["reason"] == list(both.values())[-1]["reason"]
+    without = train_packs(configs(tmp_path / "c", *wild), most=64)
+    for one, other in zip(without.values(), both.values(), strict=False):
+        assert one["results"] == pytest.approx(other["results"], rel=1e-4)
+
+
+def _exploding(folder: Path, *overrides: str) -> Any:
+    return configs(folder, *overrides, "init.std=1e30", inits=("normal",), seeds=1)
+
+
+@pytest.mark.parametrize("model, words", ALONE.items())
+def test_what_cannot_be_mapped_over_is_left_and_said(
+    model: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_packs(configs(tmp_path, f"model={model}"), most=64) == {}
+    assert f"4 runs by themselves: {words}" in capsys.readouterr().out
+    assert list(tmp_path.glob("*/*/record.json")) == []
+
+
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        (["diagnostics=init"], "diagnostics"),
+        (["trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed"),
+        (["+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
+        (["model=mlp", "model.dropout=0.1"], "dropout"),
+        (["data.stream=true"], "images that are streamed"),
+    ],
+)
+def test_what_a_pack_would_do_otherwise_is_left(
+    overrides: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_packs(configs(tmp_path, *overrides), most=64) == {}
+    assert f"4 runs by themselves: {words}" in capsys.readouterr().out
+
+
+def test_runs_that_are_done_or_have_a_checkpoint_are_left(tmp_path: Path) -> None:
+    first, second, *rest = configs(tmp_path, "model=mlp")
+    run(first)
+    Store(second).folder.mkdir(parents=True)
+    Store(second).checkpoint.touch()
+    assert set(train_packs([first, second, *rest], most=64)) == {Store(config).folder for config in rest}
+
+
+def test_packs_are_no_larger_than_asked(tmp_path: Path) -> None:
+    records = train_packs(configs(tmp_path, "model=mlp"), most=3)
+    assert [record["replicas"] for record in records.values()] == [3, 3, 3, 1]
+
+
+def test_where_memory_runs_out_packs_are_halved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Small(packed_run.Pack):
+        def backward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            if len(self) > 2:
+                raise torch.OutOfMemoryError("more than two")
+            return super().backward(images, labels)
+
+    monkeypatch.setattr(packed_run, "Pack", Small)
+    records = train_packs(configs(tmp_path, "model=mlp"), most=64)
+    assert [record["replicas"] for record in records.values()] == [2, 2, 2, 2]
+    assert "out of memory with 4 replicas: once more, with half as many" in capsys.readouterr().out
+
+
+def test_runs_that_are_stopped_say_so_and_begin_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(packed_run.Pack):
+        def step(self) -> None:
+            super().step()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(packed_run, "Pack", Interrupted)
+        with pytest.raises(Stopped), stoppable():
+            train_packs(configs(tmp_path, "model=mlp"), most=64)
+    stopped = [json.loads(file.read_text()) for file in tmp_path.glob("*/*/record.json")]
+    assert [(record["status"], record["reason"]) for record in stopped] == [("interrupted", "stopped")] * 4
+    again = train_packs(configs(tmp_path, "model=mlp"), most=64)
+    assert [(record["status"], record["attempt"]) for record in again.values()] == [("finished", 2)] * 4
