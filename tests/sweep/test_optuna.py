@@ -14,7 +14,7 @@ import yaml
 from records import record
 
 from initbench.record.signature import signature
-from initbench.sweep.job import _objective
+from initbench.sweep.job import objective
 
 SMALL = ["model=mlp", "logger=none", "trainer.accelerator=cpu", "trainer.threads=1"]
 needs_optuna = pytest.mark.skipif(not find_spec("optuna"), reason="hydra-optuna-sweeper is not installed")
@@ -86,7 +86,7 @@ def test_what_is_optimized(name: str, status: str, value: float | None) -> None:
         "0.9": {"reached": True, "steps": 40, "seconds": 2.0, "reason": None},
         "0.95": {"reached": False, "steps": 100, "seconds": 9.0, "reason": "budget"},
     }
-    assert _objective(record(status=status, targets=targets), name) == value
+    assert objective(record(status=status, targets=targets), name) == value
 
 
 def test_the_objective_makes_no_other_run(small: Any) -> None:
