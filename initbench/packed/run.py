@@ -17,7 +17,7 @@ from initbench.packed.eligible import kind, obstacle, obstacle_of, unmapped
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 from initbench.packed.training import Training
-from initbench.record.lock import lock
+from initbench.record.lock import is_held, lock
 from initbench.record.store import COMPLETE, Store
 from initbench.stopping import Stopped
 
@@ -52,9 +52,11 @@ def _train_group(configs: Sequence[dict[str, Any]], records: Records, alone: dic
         packs: dict[object, list[tuple[Store, Experiment]]] = defaultdict(list)
         for config in configs:
             store = Store(config)
-            mine = locks.enter_context(lock(store.folder))
+            # Not waited for, as a run by itself would: another sweep may be at all of these.
+            if is_held(store.folder) or not locks.enter_context(lock(store.folder)):
+                continue
             before = store.read() or {}
-            if not mine or store.checkpoint.exists() or (before.get("status") in COMPLETE and not config["force"]):
+            if store.checkpoint.exists() or (before.get("status") in COMPLETE and not config["force"]):
                 continue
             try:
                 experiment = _built(config)
@@ -81,11 +83,11 @@ def _train_pack(replicas: list[Replica], records: Records, alone: dict[str, int]
         if len(replicas) == 1:
             alone["too little memory"] += 1
             return
-    except Stopped as stopped:
+    except Stopped:
         for replica in replicas:
             if replica.store.folder not in records:
                 replica.stop("interrupted", "stopped")
-        raise stopped
+        raise
     except (RuntimeError, NotImplementedError) as error:  # torch cannot map over an operation of the model
         alone[str(error).split("\n")[0]] += len(replicas)
         return

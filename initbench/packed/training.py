@@ -74,9 +74,11 @@ class Training:
 
     def _for_all(self, batches: dict[int, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """One batch where all replicas have the same seed, else a batch for each: (R, B, ...)."""
+        wanted = {replica.store.config["seed"] for replica in self.replicas}
         prepared = {
             seed: (self.data[seed].prepare(images, step=self.step), labels)
             for seed, (images, labels) in batches.items()
+            if seed in wanted
         }
         if len(prepared) == 1:
             return next(iter(prepared.values()))
