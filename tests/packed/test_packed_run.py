@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from configs import compose_config, options
+from scipy import stats
 
 from initbench.packed import run as packed_run
 from initbench.packed.run import train_packs
@@ -201,3 +202,32 @@ def test_runs_that_are_stopped_say_so_and_begin_again(tmp_path: Path, monkeypatc
     assert [(record["status"], record["reason"]) for record in stopped] == [("interrupted", "stopped")] * 4
     again = train_packs(configs(tmp_path, "model=mlp"), most=64)
     assert [(record["status"], record["attempt"]) for record in again.values()] == [("finished", 2)] * 4
+
+
+@pytest.mark.parametrize("model", ["mlp", "lenet"])
+def test_in_float32_the_first_step_agrees_but_for_rounding(model: str, tmp_path: Path) -> None:
+    one = [
+        "trainer.precision=32-true",
+        "trainer.max_steps=1",
+        "trainer.log_every_n_steps=1",
+        "data.val_every_n_steps=1",
+    ]
+    overrides = [f"model={model}", "optimizer=sgd", *one]
+    packed = train_packs(configs(tmp_path / "packed", *overrides), most=64)
+    for config, record in zip(configs(tmp_path / "serial", *overrides), packed.values(), strict=True):
+        serial = run(config)
+        assert serial is not None
+        assert serial["initial_weights"] == record["initial_weights"]
+        for name in ("train/loss", "val/loss", "test/loss"):
+            assert record["results"][name] == pytest.approx(serial["results"][name], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_in_float32_the_final_accuracies_agree_in_distribution(tmp_path: Path) -> None:
+    """Rounding is amplified by training, as if it were another seed: single runs differ, twenty do not."""
+    overrides = ["trainer.precision=32-true", "model=mlp", "model.norm=batch", "trainer.max_steps=60"]
+    packed = train_packs(configs(tmp_path / "packed", *overrides, inits=("orthogonal",), seeds=20), most=64)
+    serial = [run(config) for config in configs(tmp_path / "serial", *overrides, inits=("orthogonal",), seeds=20)]
+    ours, theirs = ([record["results"]["test/accuracy"] for record in of if record] for of in (packed.values(), serial))
+    assert stats.ks_2samp(ours, theirs).pvalue > 0.05
+    assert abs(sum(ours) - sum(theirs)) / 20 < 0.01
