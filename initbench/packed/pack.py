@@ -82,6 +82,23 @@ class Pack:
         logits = self.logits(images, training=False)
         return measured(cross_entropies(logits, labels), logits, labels)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, buffers, optimizer and schedule."""
+        return {
+            "parameters": self.parameters,
+            "buffers": self.buffers,
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in ("parameters", "buffers"):
+            for key, tensor in getattr(self, name).items():
+                tensor.copy_(state[name][key])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+
     @torch.no_grad()
     def keep(self, places: Sequence[int]) -> None:
         """Go on with the replicas in these places alone."""

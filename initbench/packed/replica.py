@@ -32,13 +32,25 @@ class Replica:
     def __post_init__(self) -> None:
         self.rows = Rows(self.store)
 
-    def begin(self, before: dict[str, Any]) -> None:
-        """Say that it runs; `before`: its record so far."""
-        self.started = {"attempt": before.get("attempt", 0) + 1, "started_at": now(), "resumed_at": []}
+    def begin(self, state: dict[str, Any] | None) -> None:
+        """Say that it runs, and since when; `state`: where it goes on."""
+        if state is None:
+            before = self.store.read() or {}
+            self.started = {"attempt": before.get("attempt", 0) + 1, "started_at": now(), "resumed_at": []}
+        else:
+            self.rows.by_step, self.rows.latest = state.pop("rows"), state.pop("latest")
+            vars(self).update(state)
+            self.started["resumed_at"] = [*self.started["resumed_at"], now()]
         self.store.write("running", **self.started, provenance=provenance())
         with logging_to(self.store.folder / "log.txt") as log:
-            log.info(f"attempt {self.started['attempt']} begins, as one of {self.replicas} replicas")
+            how = "begins" if state is None else "goes on"
+            log.info(f"attempt {self.started['attempt']} {how}, as one of {self.replicas} replicas")
         self.store.write_table("parameters", self.experiment.classifier.init_table)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `begin` needs to go on."""
+        own = ("started", "seconds", "seconds_evaluation", "diverged", "epoch")
+        return {"rows": self.rows.by_step, "latest": self.rows.latest, **{name: getattr(self, name) for name in own}}
 
     def add(self, step: int, values: dict[str, float]) -> None:
         self.rows.add(step, self.epoch, self.seconds, values)

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from initbench import trainer
+from initbench import stopping, trainer
 from initbench.console import console
 from initbench.experiment import Experiment, assemble
+from initbench.packed.checkpoint import PackCheckpoint
 from initbench.packed.eligible import kind, obstacle, obstacle_of, unmapped
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
@@ -102,8 +103,10 @@ def _train_pack(replicas: list[Replica], records: Records, alone: dict[str, int]
 def _train(replicas: list[Replica], records: Records) -> None:
     first = replicas[0]
     config, device = first.store.config, _device(first.store.config)
-    for replica in replicas:
-        replica.begin(replica.store.read() or {})
+    checkpoint = PackCheckpoint([replica.store.folder for replica in replicas], config["checkpoint_seconds"])
+    saved = None if config["force"] else checkpoint.load(device)
+    for place, replica in enumerate(replicas):
+        replica.begin(saved["replicas"][place] if saved else None)
     pack = Pack(
         [replica.experiment.classifier.model for replica in replicas],
         partial(_optimizer, first.experiment),
@@ -112,13 +115,26 @@ def _train(replicas: list[Replica], records: Records) -> None:
     )
     name = f"{config['model']['name']}-{config['data']['name']} x {len(replicas)}"
     with _progress(name, first.experiment.total_steps) as tick:
-        training = Training(pack, replicas, device, tick)
+
+        def after_step(step: int) -> None:
+            tick(step)
+            checkpoint.save_if_due(state, at_once=stopping.requested())
+            if stopping.requested():
+                stopping.stop()
+
+        def state() -> dict[str, Any]:
+            return {"training": training.state_dict(), "replicas": [replica.state_dict() for replica in replicas]}
+
+        training = Training(pack, replicas, device, after_step)
+        if saved:
+            training.load_state_dict(saved["training"])
         training.run()
         tests = training.evaluate("test") if training.replicas else []
     tested = {one.store.folder: values for one, values in zip(training.replicas, tests, strict=True)}
     for replica in replicas:
         folder = replica.store.folder
         records[folder] = replica.end(tested.get(folder, {}), device)
+    checkpoint.remove()
 
 
 def _built(config: Mapping[str, Any]) -> Experiment:

@@ -6,11 +6,11 @@ What happens at a step, and in which order, is what Lightning and the callbacks 
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from initbench import stopping
 from initbench.data import ImageDataModule
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
@@ -20,10 +20,11 @@ class Training:
     """Trains `replicas` to their end, each in its place of the pack; those that diverge leave it."""
 
     def __init__(
-        self, pack: Pack, replicas: Sequence[Replica], device: torch.device, tick: Callable[[int], None]
+        self, pack: Pack, replicas: Sequence[Replica], device: torch.device, after_step: Callable[[int], None]
     ) -> None:
         first = replicas[0]
-        self.pack, self.device, self.tick = pack, device, tick
+        self.pack, self.device, self.after_step = pack, device, after_step
+        self.all = list(replicas)
         self.replicas = list(replicas)  # those that are still trained
         self.total_steps = first.experiment.total_steps
         self.log_every = first.store.config["trainer"]["log_every_n_steps"]
@@ -33,24 +34,40 @@ class Training:
         self.step = 0
 
     def run(self) -> None:
-        self._validate()
-        self._drop_diverged()
+        if self.step == 0:
+            self._validate()
+            self._drop_diverged()
         loaders = {seed: data.loader("train", self.device) for seed, data in self.data.items()}
-        epoch, steps_per_epoch = 0, next(iter(self.data.values())).steps_per_epoch
+        steps_per_epoch = next(iter(self.data.values())).steps_per_epoch
         while self.step < self.total_steps and self.replicas:
+            epoch, batch = divmod(self.step, steps_per_epoch)
+            for replica in self.replicas:
+                replica.epoch = epoch
             for loader in loaders.values():
                 loader.sampler.set_epoch(epoch)
+                loader.load_state_dict({"batch": batch})
             for batches in zip(*loaders.values(), strict=True):
                 self._advance(dict(zip(loaders, batches, strict=True)))
                 if self.step == self.total_steps or not self.replicas:
                     break
-            epoch = self.step // steps_per_epoch
-            for replica in self.replicas:
-                replica.epoch = epoch
+        for replica in self.replicas:
+            replica.epoch = self.step // steps_per_epoch
         if self.step % self.log_every:
             self._add_training_rows(None)
         if self.step % self.val_every:
             self._validate()
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes as it goes, but for the replicas' own."""
+        alive = [self.all.index(replica) for replica in self.replicas]
+        return {"step": self.step, "sums": self.sums, "alive": alive, "pack": self.pack.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.replicas = [self.all[place] for place in state["alive"]]
+        if self.replicas:
+            self.pack.keep(state["alive"])
+            self.pack.load_state_dict(state["pack"])
+        self.step, self.sums = state["step"], state["sums"]
 
     def _advance(self, batches: dict[int, tuple[Tensor, Tensor]]) -> None:
         started = time.perf_counter()
@@ -68,9 +85,7 @@ class Training:
         if self.step % self.val_every == 0 or any(replica.diverged for replica in self.replicas):
             self._validate()
         self._drop_diverged()
-        self.tick(self.step)
-        if stopping.requested():
-            stopping.stop()
+        self.after_step(self.step)
 
     def _for_all(self, batches: dict[int, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """One batch where all replicas have the same seed, else a batch for each: (R, B, ...)."""

@@ -1,8 +1,12 @@
 """`hydra/launcher=packed` as it is typed: what packs is packed, the rest runs by itself, and the end is the same."""
 
+import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pandas as pd
 
 import initbench
 
@@ -47,3 +51,26 @@ def test_a_wrong_number_of_replicas_is_one_line(tmp_path: Path) -> None:
 def test_a_dry_run_runs_nothing(tmp_path: Path) -> None:
     assert "2 runs, 2 to do" in sweep(tmp_path, "model=mlp", "seed=0,1", "dry_run=true").stdout
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
+    """Its pack was saved once or more; typed again, the same command ends with the bits of an undisturbed sweep."""
+    words = ["model=mlp", "init=orthogonal,default", "seed=0,1", "trainer.max_steps=1200", "data.val_every_n_steps=100"]
+    long = [word for word in [*FAST, *words] if word not in FAST[:2]]
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", *long, "checkpoint_seconds=0.2"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as killed:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("runs/main/.packs/*.ckpt")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        killed.kill()
+    assert set(initbench.load_runs(tmp_path / "runs")["status"]) == {"running"}
+    for folder in ("runs", "undisturbed"):
+        subprocess.run([*command, f"runs_dir={folder}"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    parts, whole = (initbench.load_runs(tmp_path / folder) for folder in ("runs", "undisturbed"))
+    columns = ["init", "seed", "status", "test/accuracy", "val/loss", "train/loss", "steps"]
+    pd.testing.assert_frame_equal(parts[columns], whole[columns])
+    for path in parts["path"]:
+        record = json.loads((Path(path) / "record.json").read_text())
+        assert (record["attempt"], len(record["resumed_at"])) == (1, 1)
+        assert "goes on, as one of 4 replicas" in (Path(path) / "log.txt").read_text()

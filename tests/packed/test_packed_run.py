@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -188,20 +189,57 @@ def test_where_memory_runs_out_packs_are_halved(
     assert "out of memory with 4 replicas: once more, with half as many" in capsys.readouterr().out
 
 
-def test_runs_that_are_stopped_say_so_and_begin_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupted(folder: Path, step: int, *overrides: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train a pack, and press Ctrl-C during this step."""
+
     class Interrupted(packed_run.Pack):
+        steps = 0
+
         def step(self) -> None:
             super().step()
-            os.kill(os.getpid(), signal.SIGINT)
+            self.steps += 1
+            if self.steps == step:
+                os.kill(os.getpid(), signal.SIGINT)
 
     with monkeypatch.context() as patched:
         patched.setattr(packed_run, "Pack", Interrupted)
         with pytest.raises(Stopped), stoppable():
-            train_packs(configs(tmp_path, "model=mlp"), most=64)
-    stopped = [json.loads(file.read_text()) for file in tmp_path.glob("*/*/record.json")]
+            train_packs(configs(folder, *overrides), most=64)
+
+
+@pytest.mark.parametrize("step", [1, 4, 7, 23])
+def test_a_pack_that_was_stopped_goes_on_bit_for_bit(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first epoch and in the second, between rows and at one."""
+    overrides = ["model=mlp", "model.norm=batch", "data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30"]
+    whole = train_packs(configs(tmp_path / "whole", *overrides), most=64)
+    interrupted(tmp_path / "parts", step, *overrides, monkeypatch=monkeypatch)
+    stopped = [json.loads(file.read_text()) for file in (tmp_path / "parts").glob("*/*/record.json")]
     assert [(record["status"], record["reason"]) for record in stopped] == [("interrupted", "stopped")] * 4
-    again = train_packs(configs(tmp_path, "model=mlp"), most=64)
-    assert [(record["status"], record["attempt"]) for record in again.values()] == [("finished", 2)] * 4
+    parts = train_packs(configs(tmp_path / "parts", *overrides), most=64)
+    for one, other in zip(whole.items(), parts.items(), strict=True):
+        assert other[1]["attempt"] == 1
+        assert len(other[1].pop("resumed_at")) == 1
+        del one[1]["resumed_at"]
+        one[1].pop("replicas")
+        compare(other[1], one[1], (other[0], one[0]), within=0)
+    assert list(tmp_path.glob("*/*/.packs/*")) == []
+
+
+def test_a_replica_that_left_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = ["trainer.precision=32-true", "model=mlp", "optimizer=sgd"]
+    both = [*configs(tmp_path, *wild), *_exploding(tmp_path, *wild)]
+    monkeypatch.setattr(sys.modules[__name__], "configs", lambda *args, **kwargs: both)
+    interrupted(tmp_path, 5, monkeypatch=monkeypatch)
+    records = train_packs(both, most=64)
+    assert [record["status"] for record in records.values()] == ["finished"] * 4 + ["diverged"]
+
+
+def test_forced_runs_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(tmp_path, 5, "model=mlp", monkeypatch=monkeypatch)
+    records = train_packs(configs(tmp_path, "model=mlp", "force=true"), most=64)
+    assert [(record["attempt"], record["resumed_at"]) for record in records.values()] == [(2, [])] * 4
 
 
 @pytest.mark.parametrize("model", ["mlp", "lenet"])
