@@ -89,6 +89,7 @@ def _machines(runs: pd.DataFrame) -> Iterator[Problem]:
     for column, name, consequence in (
         ("processor", "processors", "seconds cannot be compared, and bits may differ"),
         ("device", "kinds of device", "seconds cannot be compared, and bits may differ"),
+        ("replicas", "sizes of pack", "seconds cannot be compared, and sums are rounded in another order"),
         ("torch", "versions of torch", "numbers may differ by more than the initializer"),
         (
             "commit",

@@ -45,6 +45,7 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "chance": None if ln_classes is None else math.exp(-ln_classes),
         **_seen(record.get("targets", {})),
         "device": record.get("device"),
+        "replicas": record.get("replicas", 1),
         "processor": provenance.get("processor"),
         "torch": provenance.get("versions", {}).get("torch"),
         "commit": (provenance.get("git") or {}).get("commit"),

@@ -71,6 +71,12 @@ def test_several_machines_commits_or_versions() -> None:
     ]
 
 
+def test_runs_of_packs_beside_runs_alone() -> None:
+    rows = [record("a", 0, replicas=64), record("a", 1), record("b", 0, replicas=64), record("b", 1)]
+    (text,) = [text for kind, serious, text in said(*rows) if kind == "machines"]
+    assert text.startswith("2 sizes of pack (1, 64): seconds cannot be compared")
+
+
 def test_the_serious_come_first() -> None:
     rows = [record("a", 0), record("a", 1), record("b", 0, None, status="diverged"), record("b", 1, status="failed")]
     assert [serious for _, serious, _ in said(*rows)] == [True, True, False]  # failed, and so a seed too few
