@@ -1,0 +1,158 @@
+"""A pack's arithmetic, model by model: each replica is stepped as it would be alone."""
+
+import copy
+
+import pytest
+import torch
+from configs import compose_config, options
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+from torch.optim.lr_scheduler import LambdaLR
+
+from initbench import model as models
+from initbench.packed.pack import Pack, cross_entropies, measured
+
+UNMAPPED = ("rnn", "lstm", "gru", "vit", "timm", "torchvision")  # torch has no rule for them, or they need a name
+LARGE = ("resnet18", "resnet34", "resnet50", "resnet56", "vgg16", "vgg16_bn")
+
+
+def replicas(name: str, number: int) -> list[nn.Module]:
+    """Of one model of conf/, on RGB images of 32 pixels, in float64, each with weights of its own."""
+    made = []
+    for seed in range(number):
+        torch.manual_seed(seed)
+        built = models.build(compose_config(f"model={name}")["model"], in_channels=3, image_size=32, num_classes=10)
+        made.append(built.double())
+    return made
+
+
+def sgd(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        [{"params": list(model.parameters()), "lr_multiplier": 1.0}], lr=0.01, momentum=0.9, weight_decay=0.01
+    )
+
+
+def halving(optimizer: torch.optim.Optimizer) -> LambdaLR:
+    return LambdaLR(optimizer, lambda step: 0.5**step)
+
+
+def pack_of(modules: list[nn.Module], clip: float | None = None) -> Pack:
+    return Pack(copy.deepcopy(modules), sgd, halving, clip=clip)
+
+
+def batch(step: int, *shape: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    images = torch.randn(*shape, 3, 32, 32, generator=generator, dtype=torch.float64)
+    return images, torch.randint(10, shape, generator=generator)
+
+
+def step_alone(
+    module: nn.Module, steps: list[tuple[Tensor, Tensor]], clip: float | None = None
+) -> tuple[list[float], list[float]]:
+    """Losses and gradient norms of a plain loop."""
+    optimizer = sgd(module)
+    schedule = halving(optimizer)
+    losses, norms = [], []
+    module.train()
+    for images, labels in steps:
+        loss = F.cross_entropy(module(images), labels)
+        loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(module.parameters(), clip or float("inf"))))
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+    return losses, norms
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else [])
+        for name in options("model")
+        if name not in UNMAPPED
+    ],
+)
+def test_every_model_is_stepped_as_alone(name: str) -> None:
+    modules, steps = replicas(name, 2), [batch(step, 4) for step in range(3)]
+    pack = pack_of(modules)
+    losses, norms = [], []
+    for images, labels in steps:
+        losses.append((pack.backward(images, labels)[:, 0] / 4).tolist())
+        norms.append(pack.gradient_norms().tolist())
+        pack.step()
+    for place, module in enumerate(modules):
+        own_losses, own_norms = step_alone(module, steps)
+        assert [of[place] for of in losses] == pytest.approx(own_losses, rel=1e-6)  # sums are kept in float32
+        assert [of[place] for of in norms] == pytest.approx(own_norms, rel=1e-10)
+        for kind in (module.named_parameters(), module.named_buffers()):
+            for key, tensor in kind:
+                stacked = pack.parameters.get(key, pack.buffers.get(key))
+                assert stacked is not None
+                torch.testing.assert_close(stacked[place], tensor, rtol=1e-10, atol=1e-12)
+        with torch.no_grad():
+            alone = module.eval()(steps[0][0])
+            torch.testing.assert_close(pack.logits(steps[0][0], training=False)[place], alone, rtol=1e-9, atol=1e-10)
+
+
+def test_each_may_have_a_batch_of_its_own() -> None:
+    modules, (images, labels) = replicas("mlp", 3), batch(0, 3, 4)
+    pack = pack_of(modules)
+    losses = pack.backward(images, labels)[:, 0] / 4
+    pack.step()
+    for place, module in enumerate(modules):
+        (own,), _ = step_alone(module, [(images[place], labels[place])])
+        assert float(losses[place]) == pytest.approx(own, rel=1e-6)
+
+
+def test_gradients_are_clipped_replica_by_replica() -> None:
+    modules, steps = replicas("mlp", 2), [batch(step, 4) for step in range(3)]
+    with torch.no_grad():
+        for parameter in modules[1].parameters():
+            parameter.mul_(5)  # large gradients, beside small ones
+    pack = pack_of(modules, clip=0.7)
+    for images, labels in steps:
+        pack.backward(images, labels)
+        pack.step()
+    for place, module in enumerate(modules):
+        step_alone(module, steps, clip=0.7)
+        for key, tensor in module.named_parameters():
+            torch.testing.assert_close(pack.parameters[key][place], tensor, rtol=1e-10, atol=1e-12)
+
+
+def test_who_stays_goes_on_with_its_own_momentum() -> None:
+    modules, steps = replicas("mlp", 3), [batch(step, 4) for step in range(4)]
+    pack = pack_of(modules)
+    for number, (images, labels) in enumerate(steps):
+        if number == 2:
+            pack.keep([0, 2])
+        pack.backward(images, labels)
+        pack.step()
+    assert len(pack) == 2
+    for place, module in enumerate((modules[0], modules[2])):
+        step_alone(module, steps)
+        for key, tensor in module.named_parameters():
+            torch.testing.assert_close(pack.parameters[key][place], tensor, rtol=1e-10, atol=1e-12)
+
+
+def test_what_is_no_number_in_one_is_none_in_no_other() -> None:
+    modules, steps = replicas("mlp", 2), [batch(step, 4) for step in range(2)]
+    pack = pack_of(modules)
+    with torch.no_grad():
+        next(iter(pack.parameters.values()))[0].fill_(float("nan"))
+    for images, labels in steps:
+        losses = pack.backward(images, labels)[:, 0]
+        pack.step()
+    assert torch.isnan(losses).tolist() == [True, False]
+    own, _ = step_alone(modules[1], steps)
+    assert float(losses[1]) / 4 == pytest.approx(own[-1], rel=1e-6)
+
+
+def test_losses_and_hits_by_hand() -> None:
+    logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 3.0]]])
+    labels = torch.tensor([0, 1])
+    expected = torch.stack([F.cross_entropy(of, labels) for of in logits])
+    torch.testing.assert_close(cross_entropies(logits, labels), expected)
+    sums = measured(expected, logits, labels)
+    torch.testing.assert_close(sums[:, 0], 2 * expected)
+    assert sums[:, 1:].tolist() == [[1.0, 2.0], [1.0, 2.0]]  # argmax of a tie is the first
