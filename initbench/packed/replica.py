@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from initbench import logger
+from initbench.console import errors
 from initbench.experiment import Experiment
 from initbench.logger import RunInfo
 from initbench.record.flat import numbers
@@ -73,10 +74,11 @@ class Replica:
         self._tell(record)
         return record
 
-    def stop(self, status: str, reason: str, **parts: Any) -> None:
-        """Write the record of a run that did not come to its end."""
+    def stop(self) -> None:
+        """Write the record of a run that a signal stopped."""
         self.rows.flush()
-        self.store.write(status, **self.started, **parts, finished_at=now(), reason=reason, provenance=provenance())
+        end = {**self.started, "finished_at": now(), "provenance": provenance()}
+        self.store.write("interrupted", **end, reason="stopped")
 
     def _tell(self, record: dict[str, Any]) -> None:
         config = self.store.config
@@ -90,7 +92,11 @@ class Replica:
             attempt=self.started["attempt"],
             resumed=False,
         )
-        loggers = logger.build(config["logger"], run=info)
+        try:
+            loggers = logger.build(config["logger"], run=info)
+        except ValueError as mistake:  # by itself the run would be refused for it; this one is trained, and recorded
+            errors.print(f"{self.store.name} is in no logger: {mistake}", markup=False, soft_wrap=True)
+            return
         for row in self.rows:
             values = {key: value for key, value in row.items() if key not in ("step", "epoch", "seconds")}
             for one in loggers:

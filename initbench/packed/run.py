@@ -87,9 +87,9 @@ def _train_pack(replicas: list[Replica], records: Records, alone: dict[str, int]
     except Stopped:
         for replica in replicas:
             if replica.store.folder not in records:
-                replica.stop("interrupted", "stopped")
+                replica.stop()
         raise
-    except (RuntimeError, NotImplementedError) as error:  # torch cannot map over an operation of the model
+    except (RuntimeError, NotImplementedError) as error:  # of an operation that `unmapped` did not meet
         alone[str(error).split("\n")[0]] += len(replicas)
         return
     # Outside of `except`: the exception holds on to the tensors of the attempt.

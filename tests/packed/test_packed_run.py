@@ -228,6 +228,14 @@ def test_a_replica_that_left_does_not_come_back(tmp_path: Path, monkeypatch: pyt
     assert [record["status"] for record in records.values()] == ["finished"] * 4 + ["diverged"]
 
 
+def test_a_logger_that_cannot_be_opened_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["model=mlp", "logger=csv", "+logger.colour=red"]
+    records = train_packs(configs(tmp_path, *wrong), most=64)
+    assert [record["status"] for record in records.values()] == ["finished"] * 4
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.count("is in no logger: logger initbench.logger.csv") == 4
+
+
 def test_forced_runs_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(tmp_path, 5, "model=mlp", monkeypatch=monkeypatch)
     records = train_packs(configs(tmp_path, "model=mlp", "force=true"), most=64)
