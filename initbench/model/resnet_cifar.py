@@ -11,9 +11,10 @@ from initbench.model.layers import activation, named, norm2d
 class Shortcut(nn.Module):
     """Option A of He et al. (2016): every stride-th pixel, new channels zero. It has no parameters."""
 
-    def __init__(self, new_channels: int, stride: int) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
-        self.new_channels = new_channels
+        self.in_channels = in_channels
+        self.new_channels = channels - in_channels
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ class BasicBlock(nn.Module):
         }
         self.branch = nn.Sequential(named(layers))
         self.register_parameter("gate", nn.Parameter(torch.ones(())) if gate else None)
-        self.shortcut = Shortcut(channels - in_channels, stride) if widens else None
+        self.shortcut = Shortcut(in_channels, channels, stride) if widens else None
         self.bias = _scalar_bias(norm)
         self.activation = activation(nonlinearity)
 

@@ -13,6 +13,7 @@ from torch import nn
 
 from initbench import CONF
 from initbench.experiment import Experiment
+from initbench.packed.forward import Forward, SideBySide, forward_of
 from initbench.packed.pack import Pack
 from initbench.record.signature import digest
 
@@ -42,8 +43,10 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
 
 
 def kind(config: Mapping[str, Any]) -> str:
-    """Equal for runs that differ in initializer and seed alone, so that they can be trained together."""
-    return digest({key: value for key, value in config.items() if key not in ("init", "seed", "command")})
+    """Equal for runs that differ in initializer, seed and learning rate alone, so that they can be trained together."""
+    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command")}
+    part["optimizer"] = {key: value for key, value in config["optimizer"].items() if key != "lr"}
+    return digest(part)
 
 
 def obstacle_of(experiment: Experiment) -> str | None:
@@ -60,26 +63,29 @@ def obstacle_of(experiment: Experiment) -> str | None:
     return None
 
 
-def unmapped(experiment: Experiment) -> str | None:
-    """What torch would do replica by replica in a loop, or not at all; None where all of the model is mapped over.
+def forward_for(experiment: Experiment) -> Forward | str:
+    """How the replicas of a pack are computed at once; or why they cannot be, in words.
 
-    It says so itself, in a warning, when an operation has no rule for a batch of tensors.
+    torch itself says, in a warning, where it would map over replicas in a loop.
     """
-    model = copy.deepcopy(experiment.classifier.model)
+    model = experiment.classifier.model
     images, labels = experiment.datamodule.fixed_batch(next(model.parameters()).device)
+    forward = forward_of(model, images[:2])
+    if isinstance(forward, SideBySide):
+        return forward
     always = torch.is_warn_always_enabled()
     torch.set_warn_always(True)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=r".*performance drop.*")
-            pack = Pack([model], _no_steps, _no_schedule, clip=None)
-            pack.backward(images[:2], labels[:2])
+            pack = Pack([copy.deepcopy(model)], forward, [_no_steps], _no_schedule, clip=None)
+            pack.backward(images[None, :2], labels[None, :2])
             pack.evaluate(images[:2], labels[:2])
     except (UserWarning, RuntimeError, NotImplementedError) as obstacle:
         return f"torch does not map over {_operation(str(obstacle))}"
     finally:
         torch.set_warn_always(always)
-    return None
+    return forward
 
 
 def _no_steps(model: nn.Module) -> torch.optim.Optimizer:

@@ -1,64 +1,76 @@
-"""Replicas of one model as one model: parameters and buffers stacked along a first dimension, and mapped over."""
+"""Replicas of one model as one model: parameters and buffers stacked along a first dimension."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, groupby, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import stack_module_state
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+
+from initbench.packed.forward import Forward
 
 _CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
 
 class Pack:
-    """R replicas of one architecture with one optimizer whose rule is elementwise, so that none sees another.
+    """R replicas of one architecture under an optimizer whose rule is elementwise, so that none sees another.
 
-    `optimizer` makes the optimizer of a single model; it is given the stacked parameters instead. `clip` is the norm
-    that the gradient of each replica is clipped to, by itself.
+    `optimizers` make the optimizer of a single model; they differ in learning rates alone. Each row of neighbours with
+    the same rates is a slice of the stacked parameters with groups of its own. `clip` is the norm that the gradient of
+    each replica is clipped to, by itself.
     """
 
     def __init__(
         self,
         models: Sequence[nn.Module],
-        optimizer: Callable[[nn.Module], Optimizer],
+        forward: Forward,
+        optimizers: Sequence[Callable[[nn.Module], Optimizer]],
         scheduler: Callable[[Optimizer], LRScheduler],
         *,
         clip: float | None,
     ) -> None:
-        self.model = models[0]  # its forward; the tensors are replaced by those of all
-        self.clip = clip
+        self.forward, self.clip = forward, clip
         self.parameters, self.buffers = stack_module_state(list(models))
-        self.optimizer = optimizer(self.model)
-        names = {parameter: name for name, parameter in self.model.named_parameters()}
-        for group in self.optimizer.param_groups:
-            group["params"] = [self.parameters[names[parameter]] for parameter in group["params"]]
-        self.scheduler = scheduler(self.optimizer)
         self.dtype = next(iter(self.parameters.values())).dtype
+        self._names = {parameter: name for name, parameter in models[0].named_parameters()}
+        of_each = [optimizer(models[0]) for optimizer in optimizers]
+        self.slices: list[range] = []  # which replicas have the same rates
+        self.optimizer = of_each[0]
+        groups: list[dict[str, Any]] = []
+        for _, row in groupby(range(len(models)), key=lambda place: [g["lr"] for g in of_each[place].param_groups]):
+            self.slices.append(_range(row))
+            groups += of_each[self.slices[-1].start].param_groups
+        self._held = [[self._names[parameter] for parameter in group["params"]] for group in groups]
+        self.optimizer.param_groups = groups
+        self._hold()
+        self.scheduler = scheduler(self.optimizer)
 
     def __len__(self) -> int:
         return len(next(iter(self.parameters.values())))
 
     def logits(self, images: Tensor, *, training: bool) -> Tensor:
-        """(R, B, classes) of images that all see, (B, C, S, S), or each its own, (R, B, C, S, S)."""
-        self.model.train(training)
-
-        def one(parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
-            outputs: Tensor = functional_call(self.model, (parameters, buffers), (images,))
-            return outputs
-
-        over = vmap(one, in_dims=(0, 0, 0 if images.dim() == 5 else None))
-        outputs: Tensor = over(self.parameters, self.buffers, images.to(self.dtype))
-        return outputs
+        """(R, B, classes) of (G, B, C, S, S): the first R / G replicas see the first batch, and so on."""
+        self.forward.model.train(training)
+        return self.forward(self.parameters, self.buffers, images.to(self.dtype))
 
     def backward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Leave the gradient of each replica's own mean loss; `measured` of the batch."""
+        """Leave the gradient of each replica's own mean loss; `measured` of the batches. labels: (G, B)."""
         logits = self.logits(images, training=True)
-        losses = cross_entropies(logits, labels)
+        of_each = labels.repeat_interleave(len(self) // len(labels), 0)
+        losses = cross_entropies(logits, of_each)
         losses.sum().backward()  # no loss depends on another's parameters
-        return measured(losses.detach(), logits.detach(), labels)
+        return measured(losses.detach(), logits.detach(), of_each)
+
+    def rates(self) -> list[float]:
+        """The learning rate of each replica, before what its initializer multiplies it by."""
+        step = len(self.optimizer.param_groups) // len(self.slices)
+        firsts = self.optimizer.param_groups[::step]
+        rates = [group["lr"] / group["lr_multiplier"] if group["lr_multiplier"] else 0.0 for group in firsts]
+        return [rate for places, rate in zip(self.slices, rates, strict=True) for _ in places]
 
     def gradient_norms(self) -> Tensor:
         """(R,), over all of a replica's parameters."""
@@ -72,15 +84,22 @@ class Pack:
             for parameter in self.parameters.values():
                 if parameter.grad is not None:
                     parameter.grad.mul_(factors.view(-1, *[1] * (parameter.dim() - 1)))
+        for group, names, places in self._groups():
+            for held, name in zip(group["params"], names, strict=True):
+                gradient = self.parameters[name].grad
+                held.grad = None if gradient is None else gradient[places.start : places.stop]
         self.optimizer.step()
         self.scheduler.step()
         self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters.values():
+            parameter.grad = None
 
     @torch.no_grad()  # under inference_mode vmap lacks a rule for adaptive pooling, and loops over the replicas
     def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
-        """`measured` of images that all see."""
-        logits = self.logits(images, training=False)
-        return measured(cross_entropies(logits, labels), logits, labels)
+        """`measured` of images (B, C, S, S) that all see."""
+        logits = self.logits(images.unsqueeze(0), training=False)
+        of_each = labels.expand(len(self), -1)
+        return measured(cross_entropies(logits, of_each), logits, of_each)
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers, optimizer and schedule."""
@@ -101,26 +120,40 @@ class Pack:
 
     @torch.no_grad()
     def keep(self, places: Sequence[int]) -> None:
-        """Go on with the replicas in these places alone."""
-        kept: dict[Tensor, Tensor] = {}
-        for name, parameter in self.parameters.items():
-            kept[parameter] = parameter[list(places)].requires_grad_(parameter.requires_grad)
-            self.parameters[name] = kept[parameter]
-        self.buffers = {name: buffer[list(places)] for name, buffer in self.buffers.items()}
-        for group in self.optimizer.param_groups:
-            group["params"] = [kept[parameter] for parameter in group["params"]]
-        for before, after in kept.items():
-            if (state := self.optimizer.state.pop(before, None)) is not None:
-                self.optimizer.state[after] = {
-                    key: value[list(places)] if _is_stacked(value, before) else value for key, value in state.items()
-                }
+        """Go on with the replicas in these places alone, which are in order."""
+        index = list(places)
+        self.parameters = {
+            name: tensor[index].requires_grad_(tensor.requires_grad) for name, tensor in self.parameters.items()
+        }
+        self.buffers = {name: tensor[index] for name, tensor in self.buffers.items()}
+        before = [(places, group["params"]) for group, _, places in self._groups()]
+        own = [[place - row.start for place in index if place in row] for row in self.slices]
+        ends = list(accumulate((len(row) for row in own), initial=0))
+        self.slices = [range(first, end) for first, end in pairwise(ends)]
+        self._hold()
+        of_groups = [row for row in own for _ in range(len(before) // len(own))]
+        for (_, old), group, row in zip(before, self.optimizer.param_groups, of_groups, strict=True):
+            for was, now in zip(old, group["params"], strict=True):
+                if (state := self.optimizer.state.pop(was, None)) is not None:
+                    self.optimizer.state[now] = {
+                        key: value[row] if _is_stacked(value, was) else value for key, value in state.items()
+                    }
+
+    def _hold(self) -> None:
+        """Give the optimizer its slices of the parameters."""
+        for group, names, places in self._groups():
+            group["params"] = [self.parameters[name].detach()[places.start : places.stop] for name in names]
+
+    def _groups(self) -> Iterator[tuple[dict[str, Any], list[str], range]]:
+        """Each group of the optimizer, with the names of its parameters and the places of its replicas."""
+        step = len(self.optimizer.param_groups) // len(self.slices)
+        of_groups = [places for places in self.slices for _ in range(step)]
+        return zip(self.optimizer.param_groups, self._held, of_groups, strict=True)
 
 
 def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    """(R,), mean over the batch. logits: (R, B, classes); labels: (B,), or (R, B)."""
-    replicas, batch, _ = logits.shape
-    losses = F.cross_entropy(logits.flatten(0, 1), labels.expand(replicas, batch).flatten(), reduction="none")
-    return losses.view(replicas, batch).mean(1)
+    """(R,), mean over the batch. logits: (R, B, classes); labels: (R, B)."""
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels).mean(1)
 
 
 def measured(losses: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -132,3 +165,8 @@ def measured(losses: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
 
 def _is_stacked(value: Any, parameter: Tensor) -> bool:
     return isinstance(value, Tensor) and value.shape == parameter.shape
+
+
+def _range(places: Iterator[int]) -> range:
+    found = list(places)
+    return range(found[0], found[-1] + 1)

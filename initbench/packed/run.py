@@ -14,7 +14,8 @@ from initbench import stopping, trainer
 from initbench.console import console
 from initbench.experiment import Experiment, assemble
 from initbench.packed.checkpoint import PackCheckpoint
-from initbench.packed.eligible import kind, obstacle, obstacle_of, unmapped
+from initbench.packed.eligible import forward_for, kind, obstacle, obstacle_of
+from initbench.packed.forward import Forward
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 from initbench.packed.training import Training
@@ -40,6 +41,7 @@ def train_packs(configs: Sequence[dict[str, Any]], most: int) -> Records:
             alone[reason] += 1
     records: Records = {}
     for group in groups.values():
+        group.sort(key=lambda config: (config["optimizer"]["lr"], config["seed"]))  # what they share are neighbours
         for first in range(0, len(group), most):
             _train_group(group[first : first + most], records, alone)
     for reason, number in alone.items():
@@ -67,18 +69,18 @@ def _train_group(configs: Sequence[dict[str, Any]], records: Records, alone: dic
             if reason is not None:
                 alone[reason] += 1
                 continue
-            packs[_rates(experiment)].append((store, experiment))
+            packs[_multipliers(experiment)].append((store, experiment))
         for members in packs.values():
-            reason = unmapped(members[0][1])
-            if reason is not None:
-                alone[reason] += len(members)
+            forward = forward_for(members[0][1])
+            if isinstance(forward, str):
+                alone[forward] += len(members)
                 continue
-            _train_pack([Replica(*member, len(members)) for member in members], records, alone)
+            _train_pack([Replica(*member, len(members)) for member in members], forward, records, alone)
 
 
-def _train_pack(replicas: list[Replica], records: Records, alone: dict[str, int]) -> None:
+def _train_pack(replicas: list[Replica], forward: Forward, records: Records, alone: dict[str, int]) -> None:
     try:
-        _train(replicas, records)
+        _train(replicas, forward, records)
         return
     except torch.OutOfMemoryError:
         if len(replicas) == 1:
@@ -89,7 +91,7 @@ def _train_pack(replicas: list[Replica], records: Records, alone: dict[str, int]
             if replica.store.folder not in records:
                 replica.stop()
         raise
-    except (RuntimeError, NotImplementedError) as error:  # of an operation that `unmapped` did not meet
+    except (RuntimeError, NotImplementedError) as error:  # of an operation that `forward_for` did not meet
         alone[str(error).split("\n")[0]] += len(replicas)
         return
     # Outside of `except`: the exception holds on to the tensors of the attempt.
@@ -97,10 +99,10 @@ def _train_pack(replicas: list[Replica], records: Records, alone: dict[str, int]
     console.print(f"out of memory with {len(replicas)} replicas: once more, with half as many", soft_wrap=True)
     for half in (replicas[: len(replicas) // 2], replicas[len(replicas) // 2 :]):
         again = [Replica(one.store, _built(one.store.config), len(half)) for one in half]
-        _train_pack(again, records, alone)
+        _train_pack(again, forward, records, alone)
 
 
-def _train(replicas: list[Replica], records: Records) -> None:
+def _train(replicas: list[Replica], forward: Forward, records: Records) -> None:
     first = replicas[0]
     config, device = first.store.config, _device(first.store.config)
     checkpoint = PackCheckpoint([replica.store.folder for replica in replicas], config["checkpoint_seconds"])
@@ -109,7 +111,8 @@ def _train(replicas: list[Replica], records: Records) -> None:
         replica.begin(saved["replicas"][place] if saved else None)
     pack = Pack(
         [replica.experiment.classifier.model for replica in replicas],
-        partial(_optimizer, first.experiment),
+        forward,
+        [partial(_optimizer, replica.experiment) for replica in replicas],
         first.experiment.classifier.make_scheduler,
         clip=config["trainer"]["gradient_clip_val"],
     )
@@ -159,12 +162,12 @@ def _optimizer(experiment: Experiment, model: torch.nn.Module) -> torch.optim.Op
     )
 
 
-def _rates(experiment: Experiment) -> object:
+def _multipliers(experiment: Experiment) -> object:
     """What tells apart optimizers of one config: an initializer may scale the learning rates of parameters."""
     model = experiment.classifier.model
     groups = _optimizer(experiment, model).param_groups
     names = {parameter: name for name, parameter in model.named_parameters()}
-    return tuple((group["lr"], tuple(names[parameter] for parameter in group["params"])) for group in groups)
+    return tuple((group["lr_multiplier"], tuple(names[parameter] for parameter in group["params"])) for group in groups)
 
 
 def _device(config: Mapping[str, Any]) -> torch.device:

@@ -6,6 +6,7 @@ What happens at a step, and in which order, is what Lightning and the callbacks 
 import math
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -88,23 +89,20 @@ class Training:
         self.after_step(self.step)
 
     def _for_all(self, batches: dict[int, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """One batch where all replicas have the same seed, else a batch for each: (R, B, ...)."""
-        wanted = {replica.store.config["seed"] for replica in self.replicas}
-        prepared = {
-            seed: (self.data[seed].prepare(images, step=self.step), labels)
-            for seed, (images, labels) in batches.items()
-            if seed in wanted
-        }
-        if len(prepared) == 1:
-            return next(iter(prepared.values()))
-        of_each = [prepared[replica.store.config["seed"]] for replica in self.replicas]
-        return torch.stack([images for images, _ in of_each]), torch.stack([labels for _, labels in of_each])
+        """(G, B, C, S, S) and (G, B): a batch for each row of replicas with one seed, if these are equally long."""
+        seeds = [replica.store.config["seed"] for replica in self.replicas]
+        rows = [(seed, len(list(row))) for seed, row in groupby(seeds)]
+        if len({length for _, length in rows}) == 1:
+            seeds = [seed for seed, _ in rows]
+        prepared = {seed: self.data[seed].prepare(batches[seed][0], step=self.step) for seed in dict.fromkeys(seeds)}
+        # Side by side the images of one place in the batch are neighbours.
+        images = torch.stack([prepared[seed] for seed in seeds], dim=1).transpose(0, 1)
+        return images, torch.stack([batches[seed][1] for seed in seeds])
 
     def _add_training_rows(self, norms: Tensor | None) -> None:
-        group = self.pack.optimizer.param_groups[0]
-        rate = group["lr"] / group["lr_multiplier"] if group["lr_multiplier"] else 0.0
         of_each = norms.tolist() if norms is not None else [None] * len(self.replicas)
-        for replica, (loss, correct, count), norm in zip(self.replicas, self.sums.tolist(), of_each, strict=True):
+        measured = zip(self.replicas, self.sums.tolist(), self.pack.rates(), of_each, strict=True)
+        for replica, (loss, correct, count), rate, norm in measured:
             row = {"train/loss": loss / count, "train/accuracy": correct / count, "lr": rate}
             if norm is not None:
                 row["train/grad_norm"] = norm

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.optim.lr_scheduler import LambdaLR
 
 from initbench import model as models
+from initbench.packed.forward import forward_of
 from initbench.packed.pack import Pack, cross_entropies, measured
 
 UNMAPPED = ("rnn", "lstm", "gru", "vit", "timm", "torchvision")  # torch has no rule for them, or they need a name
@@ -37,7 +38,8 @@ def halving(optimizer: torch.optim.Optimizer) -> LambdaLR:
 
 
 def pack_of(modules: list[nn.Module], clip: float | None = None) -> Pack:
-    return Pack(copy.deepcopy(modules), sgd, halving, clip=clip)
+    forward = forward_of(modules[0], batch(0, 4)[0])
+    return Pack(copy.deepcopy(modules), forward, [sgd] * len(modules), halving, clip=clip)
 
 
 def batch(step: int, *shape: int) -> tuple[Tensor, Tensor]:
@@ -78,7 +80,7 @@ def test_every_model_is_stepped_as_alone(name: str) -> None:
     pack = pack_of(modules)
     losses, norms = [], []
     for images, labels in steps:
-        losses.append((pack.backward(images, labels)[:, 0] / 4).tolist())
+        losses.append((pack.backward(images[None], labels[None])[:, 0] / 4).tolist())
         norms.append(pack.gradient_norms().tolist())
         pack.step()
     for place, module in enumerate(modules):
@@ -89,10 +91,12 @@ def test_every_model_is_stepped_as_alone(name: str) -> None:
             for key, tensor in kind:
                 stacked = pack.parameters.get(key, pack.buffers.get(key))
                 assert stacked is not None
-                torch.testing.assert_close(stacked[place], tensor, rtol=1e-10, atol=1e-12)
+                torch.testing.assert_close(stacked[place], tensor, rtol=1e-10, atol=1e-11)
         with torch.no_grad():
             alone = module.eval()(steps[0][0])
-            torch.testing.assert_close(pack.logits(steps[0][0], training=False)[place], alone, rtol=1e-9, atol=1e-10)
+            torch.testing.assert_close(
+                pack.logits(steps[0][0][None], training=False)[place], alone, rtol=1e-9, atol=1e-10
+            )
 
 
 def test_each_may_have_a_batch_of_its_own() -> None:
@@ -112,7 +116,7 @@ def test_gradients_are_clipped_replica_by_replica() -> None:
             parameter.mul_(5)  # large gradients, beside small ones
     pack = pack_of(modules, clip=0.7)
     for images, labels in steps:
-        pack.backward(images, labels)
+        pack.backward(images[None], labels[None])
         pack.step()
     for place, module in enumerate(modules):
         step_alone(module, steps, clip=0.7)
@@ -126,7 +130,7 @@ def test_who_stays_goes_on_with_its_own_momentum() -> None:
     for number, (images, labels) in enumerate(steps):
         if number == 2:
             pack.keep([0, 2])
-        pack.backward(images, labels)
+        pack.backward(images[None], labels[None])
         pack.step()
     assert len(pack) == 2
     for place, module in enumerate((modules[0], modules[2])):
@@ -141,7 +145,7 @@ def test_what_is_no_number_in_one_is_none_in_no_other() -> None:
     with torch.no_grad():
         next(iter(pack.parameters.values()))[0].fill_(float("nan"))
     for images, labels in steps:
-        losses = pack.backward(images, labels)[:, 0]
+        losses = pack.backward(images[None], labels[None])[:, 0]
         pack.step()
     assert torch.isnan(losses).tolist() == [True, False]
     own, _ = step_alone(modules[1], steps)
@@ -150,8 +154,8 @@ def test_what_is_no_number_in_one_is_none_in_no_other() -> None:
 
 def test_losses_and_hits_by_hand() -> None:
     logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 3.0]]])
-    labels = torch.tensor([0, 1])
-    expected = torch.stack([F.cross_entropy(of, labels) for of in logits])
+    labels = torch.tensor([[0, 1], [0, 1]])
+    expected = torch.stack([F.cross_entropy(of, its) for of, its in zip(logits, labels, strict=True)])
     torch.testing.assert_close(cross_entropies(logits, labels), expected)
     sums = measured(expected, logits, labels)
     torch.testing.assert_close(sums[:, 0], 2 * expected)

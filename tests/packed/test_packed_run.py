@@ -22,7 +22,7 @@ from initbench.stopping import Stopped, stoppable
 # Of a record, what is of the moment, or of how long it took.
 OF_THE_MOMENT = {"started_at", "finished_at", "provenance", "config", "replicas"}
 SMALL = ("mlp", "lenet", "plain_cnn")
-SMALLER = {"plain_cnn": ["model.depth=4", "model.width=8"]}
+SMALLER = {"plain_cnn": ["model.depth=3", "model.width=4"]}
 ALONE = {
     "rnn": "RNN, which cannot be mapped over",
     "lstm": "LSTM, which cannot be mapped over",
@@ -97,6 +97,27 @@ def test_two_hundred_steps_are(model: str, optimizer: str, tmp_path: Path) -> No
     twins(tmp_path, f"model={model}", f"optimizer={optimizer}", *long)
 
 
+@pytest.mark.parametrize("init, optimizer", [("mup", "sgd"), ("orthogonal", "adam")])
+def test_learning_rates_of_their_own_are(init: str, optimizer: str, tmp_path: Path) -> None:
+    """Runs of one learning rate are neighbours, whose seeds come again with the next; muP multiplies each rate."""
+
+    def both(folder: Path) -> list[dict[str, Any]]:
+        fixed = ["model=mlp", f"optimizer={optimizer}", "scheduler=onecycle"]
+        return [
+            config
+            for rate in (0.01, 0.003)
+            for config in configs(folder, *fixed, f"optimizer.lr={rate}", inits=(init,))
+        ]
+
+    packed = train_packs(both(tmp_path / "packed"), most=64)
+    assert [record["replicas"] for record in packed.values()] == [4] * 4
+    for config in both(tmp_path / "serial"):
+        record, folder = run(config), Store(config).folder
+        twin = tmp_path / "packed" / folder.relative_to(tmp_path / "serial")
+        assert record is not None
+        compare(packed[twin], record, (twin, folder))
+
+
 def test_augmentation_clipping_and_data_dependent_initializers_are(tmp_path: Path) -> None:
     augmented = ["data.crop_padding=2", "data.cutout=5", "trainer.gradient_clip_val=0.5"]
     twins(tmp_path, "model=mlp", *augmented, inits=("lsuv", "orthogonal"))
@@ -112,14 +133,15 @@ def test_a_replica_that_diverges_leaves_and_disturbs_none(tmp_path: Path) -> Non
     """Weights of 1e30 are no number after a step; the others go on as if alone."""
     wild = ["trainer.precision=32-true", "model=mlp", "optimizer=sgd"]
     both = train_packs([*configs(tmp_path / "a", *wild), *_exploding(tmp_path / "a", *wild)], most=64)
-    statuses = [record["status"] for record in both.values()]
-    assert statuses == ["finished"] * 4 + ["diverged"]
+    assert sorted(record["status"] for record in both.values()) == ["diverged"] + ["finished"] * 4
+    (gone,) = (record for record in both.values() if record["status"] == "diverged")
     (exploded,) = _exploding(tmp_path / "b", *wild)
     alone = run(exploded)
     assert alone is not None
-    assert alone["reason"] == list(both.values())[-1]["reason"]
+    assert alone["reason"] == gone["reason"]
     without = train_packs(configs(tmp_path / "c", *wild), most=64)
-    for one, other in zip(without.values(), both.values(), strict=False):
+    stayed = [record for record in both.values() if record is not gone]
+    for one, other in zip(without.values(), stayed, strict=True):
         assert one["results"] == pytest.approx(other["results"], rel=1e-4)
 
 
@@ -225,7 +247,7 @@ def test_a_replica_that_left_does_not_come_back(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(sys.modules[__name__], "configs", lambda *args, **kwargs: both)
     interrupted(tmp_path, 5, monkeypatch=monkeypatch)
     records = train_packs(both, most=64)
-    assert [record["status"] for record in records.values()] == ["finished"] * 4 + ["diverged"]
+    assert sorted(record["status"] for record in records.values()) == ["diverged"] + ["finished"] * 4
 
 
 def test_a_logger_that_cannot_be_opened_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -252,8 +274,9 @@ def test_in_float32_the_first_step_agrees_but_for_rounding(model: str, tmp_path:
     ]
     overrides = [f"model={model}", "optimizer=sgd", *one]
     packed = train_packs(configs(tmp_path / "packed", *overrides), most=64)
-    for config, record in zip(configs(tmp_path / "serial", *overrides), packed.values(), strict=True):
-        serial = run(config)
+    by_name = {folder.name: record for folder, record in packed.items()}
+    for config in configs(tmp_path / "serial", *overrides):
+        serial, record = run(config), by_name[Store(config).folder.name]
         assert serial is not None
         assert serial["initial_weights"] == record["initial_weights"]
         for name in ("train/loss", "val/loss", "test/loss"):

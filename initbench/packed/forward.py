@@ -1,0 +1,81 @@
+"""The outputs of all replicas from their stacked parameters: side by side where a model can be, else mapped over."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from initbench.packed.layers import side_by_side
+
+Tensors = dict[str, Tensor]
+
+
+class SideBySide:
+    """Called with stacked parameters and buffers, and images (G, B, C, S, S); returns logits (R, B, classes).
+
+    G divides R: the first R / G replicas see the first batch, and so on. Raises NotImplementedError for a layer that
+    has no such form.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = side_by_side(model)
+        has_convolutions = any(isinstance(module, nn.Conv2d) for module in model.modules())
+        self.memory_format = torch.channels_last if has_convolutions else torch.contiguous_format
+
+    def __call__(self, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+        wide = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=self.memory_format)
+        outputs: Tensor = functional_call(self.model, (parameters, buffers), (wide,))  # (B, R*classes)
+        return outputs.unflatten(1, (_replicas(parameters), -1)).transpose(0, 1)
+
+
+class Mapped:
+    """The same by torch.func.vmap: for whatever torch has a rule for."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = copy.deepcopy(model)
+
+    def __call__(self, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+        def one(parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+            outputs: Tensor = functional_call(self.model, (parameters, buffers), (images,))
+            return outputs
+
+        shared = len(images) == 1
+        batches = images[0] if shared else images.repeat_interleave(_replicas(parameters) // len(images), 0)
+        logits: Tensor = vmap(one, in_dims=(0, 0, None if shared else 0))(parameters, buffers, batches)
+        return logits
+
+
+Forward = SideBySide | Mapped
+
+
+def forward_of(model: nn.Module, images: Tensor) -> Forward:
+    """Side by side if that gives what the model by itself makes of `images` (B, C, S, S), mapped over otherwise."""
+    try:
+        wide = SideBySide(model)
+    except NotImplementedError:
+        return Mapped(model)
+    return wide if _agrees(wide, model, images.double()) else Mapped(model)
+
+
+@torch.no_grad()
+def _agrees(wide: SideBySide, model: nn.Module, images: Tensor) -> bool:
+    """Of two replicas with weights of their own, in float64, training and not: whatever mixes channels shows."""
+    twins = [copy.deepcopy(model).double() for _ in range(2)]
+    for parameter in twins[1].parameters():
+        parameter.mul_(1.25).add_(0.01)
+    parameters, buffers = stack_module_state(twins)
+    for training in (True, False):
+        wide.model.train(training)
+        try:
+            found = wide(parameters, buffers, images.unsqueeze(0))
+        except (RuntimeError, ValueError):  # of shapes
+            return False
+        expected = torch.stack([twin.train(training)(images) for twin in twins])
+        if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-6, atol=1e-9, equal_nan=True):
+            return False
+    return True
+
+
+def _replicas(parameters: Tensors) -> int:
+    return len(next(iter(parameters.values())))
