@@ -143,13 +143,13 @@ def main() -> None:
         return
     runs = asked.inits * asked.seeds
     own = [sys.executable, __file__, "--data-dir", str(asked.data_dir), "--plain"]
-    took: dict[str, list[float]] = {way: [] for way in ("template", "bare", "basic", "local", "packed")}
+    took: dict[str, list[float]] = {way: [] for way in ("template", "bare", "basic", "local", "auto")}
     for _ in track(range(asked.rounds), "rounds", transient=True):
         few, more = (seconds([*own, "template", str(number)], asked) for number in TEMPLATE_RUNS)
         each = (more - few) / (TEMPLATE_RUNS[1] - TEMPLATE_RUNS[0])
         took["template"].append(few + each * (runs - TEMPLATE_RUNS[0]))
         took["bare"].append(seconds([*own, "bare", str(runs)], asked))
-        for launcher in ("basic", "local", "packed"):
+        for launcher in ("basic", "local", "auto"):
             with tempfile.TemporaryDirectory() as folder:
                 took[launcher].append(seconds(ours(launcher, asked, folder), asked))
     medians = {way: statistics.median(values) for way, values in took.items()}

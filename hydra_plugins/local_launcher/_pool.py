@@ -54,19 +54,27 @@ class Pool:
         self.stop_seconds = stop_seconds
         self.workers: dict[int, Worker] = {}
 
+    def start(self, number: int) -> None:
+        """Start up to `number` workers, which import what they will need until there are jobs."""
+        for slot in range(min(number, len(self.environments))):
+            if slot not in self.workers:
+                self._start(slot)
+
     def run(self, jobs: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes | int]]:
         """Yield each job's number and reply as it ends: an exit code where its process died.
 
-        One job is taken in advance, so that it is ready for whoever becomes free.
+        One job is taken in advance, so that it is ready for whoever becomes free. `jobs` that have none may have more
+        when the next reply has been read.
         """
-        following = next(jobs, None)
+        following = None
         ended: list[tuple[int, bytes | int]] = []
         while True:
+            yield from ended
+            following = following or next(jobs, None)
             while following and (worker := self._free_worker()):
                 worker.job, message = following
                 worker.send(message)
                 following = next(jobs, None)
-            yield from ended
             busy = [worker for worker in self.workers.values() if worker.job is not None]
             if not busy:
                 return

@@ -1,5 +1,7 @@
 """A process of the pool: runs the jobs that come through a pipe, one after another, until the pipe ends.
 
+A message is a function and its argument, or None and the config of a job of Hydra.
+
 The end of the pipe after an empty message means that there is no more to do; without one, that the parent wants
 everything stopped, or is dead. So nothing outlives the parent, and one signal reaches a job, however the parent ends.
 """
@@ -14,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
@@ -40,7 +43,8 @@ def main(jobs_fd: int, results_fd: int, stop_seconds: float) -> None:
     run = _prepare(messages.get())
     for message in iter(messages.get, NO_MORE):
         try:
-            reply = _pack(run(config=pickle.loads(message)))
+            work, argument = pickle.loads(message)
+            reply = _pack(run(config=argument) if work is None else work(argument))
         except (SystemExit, Exception) as error:  # Exception: of Hydra's own work around the job, its folder say
             reply = _pack(JobReturn(status=JobStatus.FAILED, _return_value=error))
         except BaseException:  # KeyboardInterrupt, or a class of the job's own
@@ -71,8 +75,11 @@ def _listen(jobs: Connection, messages: "SimpleQueue[bytes]", stopping: threadin
 
 def _prepare(setup: bytes) -> Callable[..., JobReturn]:
     """Make this process look like the parent to a job; return `run_job`, which lacks only a config."""
-    sys.argv, sys.orig_argv, state, hydra_context, task_function = pickle.loads(setup)
+    sys.argv, sys.orig_argv, preload, state, hydra_context, task_function = pickle.loads(setup)
     setup_globals()
+    for module in preload:  # while the parent composes the first jobs
+        with suppress(Exception):  # the job that needs it says what is wrong
+            import_module(module)
     Singleton.set_state(state)
     return partial(
         run_job,

@@ -48,6 +48,8 @@ ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLau
 class LocalLauncher(Launcher):
     """Workers start with the first jobs and stay, over all batches of a sweeper, until the program ends."""
 
+    preload: tuple[str, ...] = ()  # modules that a worker imports as it starts
+
     def __init__(
         self,
         slots: int | None,
@@ -77,7 +79,7 @@ class LocalLauncher(Launcher):
             for index, overrides in enumerate(job_overrides):
                 log.info(f"\t#{initial_job_idx + index} : {' '.join(filter_overrides(overrides))}")
                 try:
-                    job = pickle.dumps(self.compose(overrides, initial_job_idx + index))
+                    job = pickle.dumps((None, self.compose(overrides, initial_job_idx + index)))
                 except Exception as error:  # this job's failure, no more
                     returns[index] = failed(error)
                 else:
@@ -110,7 +112,7 @@ class LocalLauncher(Launcher):
 
             # The task is often defined in __main__, which a worker does not import: it travels by value.
             context = (Singleton.get_state(), self.hydra_context, self.task_function)
-            setup = cloudpickle.dumps((sys.argv, sys.orig_argv, *context))
+            setup = cloudpickle.dumps((sys.argv, sys.orig_argv, self.preload, *context))
             self.pool = Pool(self.environments, setup, self.stop_seconds)
             atexit.register(self.pool.close)
         return self.pool

@@ -1,4 +1,4 @@
-"""`hydra/launcher=packed`: its keys, and the launcher.
+"""`hydra/launcher=packed` and `hydra/launcher=auto`: their keys, and the launcher of both.
 
 Hydra imports this module at every start, whichever launcher is chosen: what only a launch needs is imported there.
 """
@@ -6,67 +6,53 @@ Hydra imports this module at every start, whichever launcher is chosen: what onl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus, setup_globals
-from omegaconf import DictConfig, open_dict
+from hydra.core.utils import JobReturn, setup_globals
+
+from hydra_plugins.local_launcher.launcher import LocalLauncher, LocalLauncherConf, raising_on_sigterm
 
 
 @dataclass
-class PackedLauncherConf:
+class PackedLauncherConf(LocalLauncherConf):
     _target_: str = "hydra_plugins.packed_launcher.launcher.PackedLauncher"
-    replicas: int = 64  # at most so many runs at once; halved where memory runs out
+    replicas: int = 64  # at most so many runs at once in a slot; halved where memory runs out
+    measure: bool = False  # pack only what then trains faster, as measured once for each model on this machine
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="packed", node=PackedLauncherConf, provider="packed_launcher")
+@dataclass
+class AutoLauncherConf(PackedLauncherConf):
+    measure: bool = True
 
 
-class PackedLauncher(BasicLauncher):
-    """Trains what packs, then launches the rest as `basic` does, one after the other in this process."""
+for name, node in {"packed": PackedLauncherConf, "auto": AutoLauncherConf}.items():
+    ConfigStore.instance().store(group="hydra/launcher", name=name, node=node, provider="packed_launcher")
 
-    def __init__(self, replicas: int) -> None:
-        super().__init__()
+
+class PackedLauncher(LocalLauncher):
+    """Trains packs in the slots of `local`, and there, one by one, the runs that cannot be packed."""
+
+    preload = ("initbench.packed.run",)
+
+    def __init__(self, replicas: int, measure: bool, **of_slots: object) -> None:
+        super().__init__(**of_slots)  # type: ignore[arg-type]  # Hydra has checked them by LocalLauncherConf
         if replicas < 1:
             raise ValueError(f"hydra.launcher.replicas must be at least 1, got {replicas}")
         self.replicas = replicas
+        self.measure = measure
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from initbench.packed.run import train_packs
-        from initbench.record.store import Store
-        from initbench.stopping import stoppable
-        from initbench.sweep.job import objective, packable, say
+        """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""
+        from hydra_plugins.packed_launcher._queue import Queue
 
         setup_globals()
-        jobs, resolved = [], []
-        for place, overrides in enumerate(job_overrides):
-            jobs.append(self._compose(overrides, initial_job_idx + place))
-            resolved.append(packable(jobs[-1]))  # while HydraConfig is that of this job
-        with stoppable():
-            records = train_packs([config for config in resolved if config is not None], self.replicas)
-        returns: dict[int, JobReturn] = {}
-        for place, (overrides, config) in enumerate(zip(job_overrides, resolved, strict=True)):
-            record = None if config is None else records.get(Store(config).folder)
-            if config is not None and record is not None:
-                say(record)
-                returns[place] = JobReturn(
-                    overrides=overrides,
-                    cfg=jobs[place],
-                    status=JobStatus.COMPLETED,
-                    _return_value=objective(record, config["objective"]),
-                )
-        for place, overrides in enumerate(job_overrides):
-            if place not in returns:
-                (returns[place],) = super().launch([overrides], initial_job_idx + place)
-        return [returns[place] for place in range(len(job_overrides))]
-
-    def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """The config of one job as Hydra hands it over; what is Hydra's own is in HydraConfig."""
-        assert self.hydra_context is not None
-        assert self.config is not None
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
-            HydraConfig.instance().set_config(config)
-            del config["hydra"]
-        return config
+        with raising_on_sigterm():
+            pool = self._warm_pool()
+            try:
+                pool.start(len(job_overrides))
+                queue = Queue(self, job_overrides, initial_job_idx)
+                for number, reply in pool.run(queue):
+                    queue.take(number, reply)
+            except BaseException:  # whatever ends the sweep, Ctrl-C above all, ends its workers
+                pool.close(interrupt=True)
+                raise
+        return queue.returns()

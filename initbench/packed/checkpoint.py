@@ -1,5 +1,6 @@
 """Saves a pack as it goes, so that one that is stopped or killed goes on as if nothing had happened, bit for bit."""
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,18 +9,20 @@ from typing import Any
 import torch
 
 from initbench.callbacks.checkpoint import MOST_OF_TIME
+from initbench.packed.grouping import roster
 from initbench.record.signature import digest
-from initbench.record.store import writing
+from initbench.record.store import atomic_write, writing
 
 
 class PackCheckpoint:
     """`<study>/.packs/<digest>.ckpt`, of the runs in `folders` in this order; there while they are under way.
 
-    Other runs, or as many in another order, are another pack: it begins anew.
+    Beside it is its roster, by which the next sweep makes the same pack of them, whatever else is to be run.
     """
 
     def __init__(self, folders: Sequence[Path], seconds: float) -> None:
-        name = digest({"runs": [folder.name for folder in folders]})
+        self.runs = {"runs": [folder.name for folder in folders]}
+        name = digest(self.runs)
         self.path = folders[0].parent / ".packs" / f"{name}.ckpt"
         self.seconds = seconds
         self._saved_at = time.monotonic()
@@ -42,6 +45,7 @@ class PackCheckpoint:
             with writing(self.path):
                 part.parent.mkdir(parents=True, exist_ok=True)
                 torch.save(state(), part)
+                atomic_write(roster(self.path), json.dumps(self.runs).encode())
                 part.replace(self.path)
         finally:
             part.unlink(missing_ok=True)
@@ -50,3 +54,4 @@ class PackCheckpoint:
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+        roster(self.path).unlink(missing_ok=True)

@@ -1,56 +1,19 @@
-"""Which runs can be trained as one, and which of them with each other."""
+"""Whether runs can be trained as one, as far as what was built of their configs says: see also grouping.py."""
 
 import copy
 import re
 import warnings
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
-from initbench import CONF
 from initbench.experiment import Experiment
 from initbench.packed.forward import Forward, SideBySide, forward_of
 from initbench.packed.pack import Pack
-from initbench.record.signature import digest
-
-# Their rule is elementwise: a stack of parameters is stepped as each would be.
-OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW"))
-PRECISIONS = ("32-true", "64-true")
-
-
-def obstacle(config: Mapping[str, Any]) -> str | None:
-    """Why a run has to be trained by itself, as far as its config says; None where nothing does."""
-    trainer, optimizer = config["trainer"], config["optimizer"]
-    if optimizer.get("_target_") not in OPTIMIZERS:
-        return f"optimizer {optimizer.get('name')}"
-    if config["diagnostics"]["name"] != "none":
-        return "diagnostics"
-    if config["print_init"]:
-        return "print_init"
-    if trainer["devices"] != 1:
-        return f"trainer.devices={trainer['devices']}"
-    if trainer["precision"] not in PRECISIONS:
-        return f"trainer.precision={trainer['precision']}"
-    if trainer["compile"]:
-        return "trainer.compile"
-    if added := sorted(set(trainer) - _usual_trainer_keys()):
-        return f"trainer.{added[0]}"
-    return None
-
-
-def kind(config: Mapping[str, Any]) -> str:
-    """Equal for runs that differ in initializer, seed and learning rate alone, so that they can be trained together."""
-    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command")}
-    part["optimizer"] = {key: value for key, value in config["optimizer"].items() if key != "lr"}
-    return digest(part)
 
 
 def obstacle_of(experiment: Experiment) -> str | None:
-    """The same, of what was built."""
+    """Why a run has to be trained by itself; None where nothing does."""
     if experiment.datamodule.streams:
         return "images that are streamed"
     for module in experiment.classifier.model.modules():
@@ -99,8 +62,3 @@ def _no_schedule(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.L
 def _operation(message: str) -> str:
     found = re.search(r"aten::\w+", message)
     return found.group() if found else message.split("\n")[0]
-
-
-@cache
-def _usual_trainer_keys() -> frozenset[str]:
-    return frozenset(yaml.safe_load((CONF / "trainer" / "default.yaml").read_text()))

@@ -57,7 +57,7 @@ class Replica:
         self.rows.add(step, self.epoch, self.seconds, values)
 
     def end(self, test: dict[str, float], device: torch.device) -> dict[str, Any]:
-        """Write the record, and tell the loggers all of it: opening them is no part of the training."""
+        """Write the record."""
         status = "diverged" if self.diverged else "finished"
         outcome = {"status": status, "reason": self.diverged, "test": test}
         self.rows.flush()
@@ -70,9 +70,7 @@ class Replica:
             "diagnostics": {"steps": [], "missing": {}},
             "replicas": self.replicas,
         }
-        record = self.store.write(status, **parts)
-        self._tell(record)
-        return record
+        return self.store.write(status, **parts)
 
     def stop(self) -> None:
         """Write the record of a run that a signal stopped."""
@@ -80,7 +78,8 @@ class Replica:
         end = {**self.started, "finished_at": now(), "provenance": provenance()}
         self.store.write("interrupted", **end, reason="stopped")
 
-    def _tell(self, record: dict[str, Any]) -> None:
+    def tell(self, record: dict[str, Any]) -> None:
+        """Tell the loggers all of the run: opening them is no part of the training."""
         config = self.store.config
         info = RunInfo(
             folder=self.store.folder,

@@ -1,10 +1,10 @@
-"""From configs to records: runs are grouped into packs, trained, and recorded as if each had been alone."""
+"""From configs to records: runs of one kind are trained at once, and recorded as if each had been alone."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from initbench import stopping, trainer
 from initbench.console import console
 from initbench.experiment import Experiment, assemble
 from initbench.packed.checkpoint import PackCheckpoint
-from initbench.packed.eligible import forward_for, kind, obstacle, obstacle_of
+from initbench.packed.eligible import forward_for, obstacle_of
 from initbench.packed.forward import Forward
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
@@ -23,34 +23,21 @@ from initbench.record.lock import is_held, lock
 from initbench.record.store import COMPLETE, Store
 from initbench.stopping import Stopped
 
-Records = dict[Path, dict[str, Any]]  # by the run's folder
+
+@dataclass
+class Outcome:
+    """Of some runs: the records of those that came to an end, and why the others have to be trained by themselves."""
+
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the names of the runs' folders
+    alone: dict[str, str] = field(default_factory=dict)
 
 
-def train_packs(configs: Sequence[dict[str, Any]], most: int) -> Records:
-    """Train what can be trained together, at most `most` replicas at once; the records of the runs that came to an end.
+def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
+    """Train runs of one kind (`grouping.kind`) at once. Those that another process is at are in no part of the outcome.
 
-    The others are left as they were, and one line says why: they are to be run one by one.
+    Where their optimizers or memory want it they are several packs, one after the other.
     """
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    alone: dict[str, int] = defaultdict(int)
-    for config in configs:
-        reason = obstacle(config)
-        if reason is None:
-            groups[kind(config)].append(config)
-        else:
-            alone[reason] += 1
-    records: Records = {}
-    for group in groups.values():
-        group.sort(key=lambda config: (config["optimizer"]["lr"], config["seed"]))  # what they share are neighbours
-        for first in range(0, len(group), most):
-            _train_group(group[first : first + most], records, alone)
-    for reason, number in alone.items():
-        console.print(f"{number} run{'s' if number != 1 else ''} by themselves: {reason}", markup=False, soft_wrap=True)
-    return records
-
-
-def _train_group(configs: Sequence[dict[str, Any]], records: Records, alone: dict[str, int]) -> None:
-    """Packs of those that are ours to run, and alike once they are built."""
+    outcome = Outcome()
     with ExitStack() as locks:
         packs: dict[object, list[tuple[Store, Experiment]]] = defaultdict(list)
         for config in configs:
@@ -58,51 +45,56 @@ def _train_group(configs: Sequence[dict[str, Any]], records: Records, alone: dic
             # Not waited for, as a run by itself would: another sweep may be at all of these.
             if is_held(store.folder) or not locks.enter_context(lock(store.folder)):
                 continue
-            before = store.read() or {}
-            if store.checkpoint.exists() or (before.get("status") in COMPLETE and not config["force"]):
+            if (store.read() or {}).get("status") in COMPLETE and not config["force"]:
                 continue
             try:
-                experiment = _built(config)
+                experiment = built(config)
                 reason = obstacle_of(experiment)
             except Exception:  # whatever it is, by itself the run says it in its own record
                 reason = "what cannot be built or initialized"
-            if reason is not None:
-                alone[reason] += 1
-                continue
-            packs[_multipliers(experiment)].append((store, experiment))
+            if reason is None:
+                packs[_multipliers(experiment)].append((store, experiment))
+            else:
+                outcome.alone[store.folder.name] = reason
         for members in packs.values():
             forward = forward_for(members[0][1])
+            replicas = [Replica(*member, len(members)) for member in members]
             if isinstance(forward, str):
-                alone[forward] += len(members)
-                continue
-            _train_pack([Replica(*member, len(members)) for member in members], forward, records, alone)
+                _leave(replicas, forward, outcome)
+            else:
+                _train_pack(replicas, forward, outcome)
+    return outcome
 
 
-def _train_pack(replicas: list[Replica], forward: Forward, records: Records, alone: dict[str, int]) -> None:
+def _leave(replicas: Sequence[Replica], reason: str, outcome: Outcome) -> None:
+    outcome.alone.update({replica.store.folder.name: reason for replica in replicas})
+
+
+def _train_pack(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
     try:
-        _train(replicas, forward, records)
+        _train(replicas, forward, outcome)
         return
     except torch.OutOfMemoryError:
         if len(replicas) == 1:
-            alone["too little memory"] += 1
+            _leave(replicas, "too little memory", outcome)
             return
     except Stopped:
         for replica in replicas:
-            if replica.store.folder not in records:
+            if replica.store.folder.name not in outcome.records:
                 replica.stop()
         raise
     except (RuntimeError, NotImplementedError) as error:  # of an operation that `forward_for` did not meet
-        alone[str(error).split("\n")[0]] += len(replicas)
+        _leave(replicas, str(error).split("\n")[0], outcome)
         return
     # Outside of `except`: the exception holds on to the tensors of the attempt.
     torch.cuda.empty_cache()
     console.print(f"out of memory with {len(replicas)} replicas: once more, with half as many", soft_wrap=True)
     for half in (replicas[: len(replicas) // 2], replicas[len(replicas) // 2 :]):
-        again = [Replica(one.store, _built(one.store.config), len(half)) for one in half]
-        _train_pack(again, forward, records, alone)
+        again = [Replica(one.store, built(one.store.config), len(half)) for one in half]
+        _train_pack(again, forward, outcome)
 
 
-def _train(replicas: list[Replica], forward: Forward, records: Records) -> None:
+def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
     first = replicas[0]
     config, device = first.store.config, _device(first.store.config)
     checkpoint = PackCheckpoint([replica.store.folder for replica in replicas], config["checkpoint_seconds"])
@@ -112,7 +104,7 @@ def _train(replicas: list[Replica], forward: Forward, records: Records) -> None:
     pack = Pack(
         [replica.experiment.classifier.model for replica in replicas],
         forward,
-        [partial(_optimizer, replica.experiment) for replica in replicas],
+        [partial(optimizer_of, replica.experiment) for replica in replicas],
         first.experiment.classifier.make_scheduler,
         clip=config["trainer"]["gradient_clip_val"],
     )
@@ -133,14 +125,15 @@ def _train(replicas: list[Replica], forward: Forward, records: Records) -> None:
             training.load_state_dict(saved["training"])
         training.run()
         tests = training.evaluate("test") if training.replicas else []
-    tested = {one.store.folder: values for one, values in zip(training.replicas, tests, strict=True)}
+    tested = {id(one): values for one, values in zip(training.replicas, tests, strict=True)}
     for replica in replicas:
-        folder = replica.store.folder
-        records[folder] = replica.end(tested.get(folder, {}), device)
+        outcome.records[replica.store.folder.name] = replica.end(tested.get(id(replica), {}), device)
     checkpoint.remove()
+    for replica in replicas:  # the truth is on disk
+        replica.tell(outcome.records[replica.store.folder.name])
 
 
-def _built(config: Mapping[str, Any]) -> Experiment:
+def built(config: Mapping[str, Any]) -> Experiment:
     """Everything of one run, its model initialized on the training device."""
     device = _device(config)
     trainer.set_threads(config["trainer"]["threads"])
@@ -155,7 +148,7 @@ def _built(config: Mapping[str, Any]) -> Experiment:
     return experiment
 
 
-def _optimizer(experiment: Experiment, model: torch.nn.Module) -> torch.optim.Optimizer:
+def optimizer_of(experiment: Experiment, model: torch.nn.Module) -> torch.optim.Optimizer:
     initializer = experiment.classifier.initializer
     return experiment.classifier.make_optimizer(
         model, lambda adaptive: initializer.learning_rates(model, adaptive=adaptive)
@@ -165,7 +158,7 @@ def _optimizer(experiment: Experiment, model: torch.nn.Module) -> torch.optim.Op
 def _multipliers(experiment: Experiment) -> object:
     """What tells apart optimizers of one config: an initializer may scale the learning rates of parameters."""
     model = experiment.classifier.model
-    groups = _optimizer(experiment, model).param_groups
+    groups = optimizer_of(experiment, model).param_groups
     names = {parameter: name for name, parameter in model.named_parameters()}
     return tuple((group["lr_multiplier"], tuple(names[parameter] for parameter in group["params"])) for group in groups)
 

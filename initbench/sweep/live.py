@@ -27,11 +27,8 @@ from initbench.status.view import glance, line
 if TYPE_CHECKING:
     from omegaconf import DictConfig  # which `python -m initbench.status` has no need of
 
-# Their runs are in this process: each has a progress bar, and speaks for itself.
-_IN_PROCESS = (
-    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
-    "hydra_plugins.packed_launcher.launcher.PackedLauncher",
-)
+# Its runs are in this process: each has a progress bar, and speaks for itself.
+_IN_PROCESS = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
 INTERVAL_SECONDS = 1.0
 _MOST_OF_TIME = 0.05  # of a core: a study of very many runs is looked at less often
 _LONGEST_PAUSE = 10.0

@@ -14,7 +14,16 @@ FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "train
 
 
 def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", *FAST, *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "initbench",
+        "-m",
+        "hydra/launcher=packed",
+        "hydra.launcher.slots=2",
+        *FAST,
+        *arguments,
+    ]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -22,10 +31,11 @@ def test_what_packs_and_what_does_not_end_in_one_table(tmp_path: Path) -> None:
     arguments = ["init=kaiming_normal,default,sparse", "init.bias=0", "model=mlp,rnn", "seed=0,1"]
     first = sweep(tmp_path, *arguments)
     assert first.returncode == 0, first.stderr
-    assert "6 runs by themselves: RNN, which cannot be mapped over" in first.stdout
+    assert "3 runs by themselves: RNN, which cannot be mapped over" in first.stdout
     runs = initbench.load_runs(tmp_path / "runs")
     assert runs["status"].eq("finished").all()
     assert len(runs) == 12
+    assert "mlp on mnist_mini: 6 runs, in packs of 3+3" in first.stdout
     assert first.stdout.count(" finished ") == 12
     assert "has the highest mean test accuracy" in first.stdout
     second = sweep(tmp_path, *arguments)
@@ -57,7 +67,8 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
     """Its pack was saved once or more; typed again, the same command ends with the bits of an undisturbed sweep."""
     words = ["model=mlp", "init=orthogonal,default", "seed=0,1", "trainer.max_steps=1200", "data.val_every_n_steps=100"]
     long = [word for word in [*FAST, *words] if word not in FAST[:2]]
-    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", *long, "checkpoint_seconds=0.2"]
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=1"]
+    command += [*long, "checkpoint_seconds=0.2"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as killed:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("runs/main/.packs/*.ckpt")):

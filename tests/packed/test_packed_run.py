@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from configs import compose_config, options
 from scipy import stats
 
 from initbench.packed import run as packed_run
-from initbench.packed.run import train_packs
+from initbench.packed.grouping import arrange, kind, obstacle
+from initbench.packed.run import train_pack
 from initbench.record.store import Store
 from initbench.run import run
 from initbench.stopping import Stopped, stoppable
@@ -29,6 +31,24 @@ ALONE = {
     "gru": "GRU, which cannot be mapped over",
     "vit": "torch does not map over aten::_scaled_dot_product_flash_attention_for_cpu",
 }
+
+
+def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str, Any]]:
+    """What a launcher does in one slot; prints why runs are left."""
+    records, kinds = {}, defaultdict(list)
+    for config in configs:
+        if reason := obstacle(config):
+            print("alone:", reason)
+        else:
+            kinds[kind(config)].append(config)
+    for of_kind in kinds.values():
+        for pack in arrange(of_kind, most, slots=1):
+            outcome = train_pack(pack)
+            for reason in outcome.alone.values():
+                print("alone:", reason)
+            study = Store(pack[0]).folder.parent
+            records.update({study / name: record for name, record in outcome.records.items()})
+    return records
 
 
 def configs(
@@ -154,7 +174,7 @@ def test_what_cannot_be_mapped_over_is_left_and_said(
     model: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train_packs(configs(tmp_path, f"model={model}"), most=64) == {}
-    assert f"4 runs by themselves: {words}" in capsys.readouterr().out
+    assert f"alone: {words}" in capsys.readouterr().out
     assert list(tmp_path.glob("*/*/record.json")) == []
 
 
@@ -172,7 +192,7 @@ def test_what_a_pack_would_do_otherwise_is_left(
     overrides: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train_packs(configs(tmp_path, *overrides), most=64) == {}
-    assert f"4 runs by themselves: {words}" in capsys.readouterr().out
+    assert f"alone: {words}" in capsys.readouterr().out
 
 
 def test_runs_that_are_done_or_have_a_checkpoint_are_left(tmp_path: Path) -> None:
@@ -183,9 +203,19 @@ def test_runs_that_are_done_or_have_a_checkpoint_are_left(tmp_path: Path) -> Non
     assert set(train_packs([first, second, *rest], most=64)) == {Store(config).folder for config in rest}
 
 
-def test_packs_are_no_larger_than_asked(tmp_path: Path) -> None:
-    records = train_packs(configs(tmp_path, "model=mlp"), most=3)
-    assert [record["replicas"] for record in records.values()] == [3, 3, 3, 1]
+def test_a_pack_that_was_stopped_stays_the_pack_that_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more runs around it, too; and what is left of one that ended otherwise is removed."""
+    interrupted(tmp_path, 5, "model=mlp", monkeypatch=monkeypatch)
+    more = configs(tmp_path, "model=mlp", seeds=3)
+    records = train_packs(more, most=64)
+    old = [record for record in records.values() if record["seed"] < 2]
+    assert [(record["replicas"], len(record["resumed_at"])) for record in old] == [(4, 1)] * 4
+    assert [record["replicas"] for record in records.values() if record["seed"] == 2] == [2, 2]
+    interrupted(tmp_path / "b", 5, "model=mlp", monkeypatch=monkeypatch)
+    one, *others = configs(tmp_path / "b", "model=mlp")
+    run(one)
+    assert [record["replicas"] for record in train_packs(others, most=64).values()] == [3] * 3
+    assert list((tmp_path / "b").glob("*/.packs/*")) == []
 
 
 def test_where_memory_runs_out_packs_are_halved(

@@ -1,0 +1,178 @@
+"""What the workers are given, one after the other, and what becomes of it: measurements, packs, single runs."""
+
+import pickle
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import open_dict
+
+from hydra_plugins.local_launcher.launcher import failed, outcome
+from initbench.console import console
+from initbench.packed import paces, work
+from initbench.packed.grouping import Config, arrange, kind, obstacle, under_way
+from initbench.record.store import Store
+from initbench.sweep.job import objective, packable
+
+if TYPE_CHECKING:
+    from hydra_plugins.packed_launcher.launcher import PackedLauncher
+    from initbench.packed.run import Outcome
+
+
+@dataclass
+class Item:
+    """`message` for a worker, and what is done with its answer."""
+
+    message: Callable[[], bytes]
+    then: Callable[[JobReturn, bool], None]  # bool: whether the worker died of it
+
+
+class Queue(Iterator[tuple[int, bytes]]):
+    """An iterator over jobs for `Pool.run`, to which answers may add."""
+
+    def __init__(
+        self, launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> None:
+        self.launcher, self.job_overrides, self.initial = launcher, job_overrides, initial_job_idx
+        self.places: dict[str, int] = {}  # of runs among the jobs, by their folders' names
+        self.answers: dict[int, JobReturn] = {}
+        self.waiting: deque[Item] = deque()
+        self.out: dict[int, Item] = {}
+        self.sent = 0
+        kinds: dict[str, list[Config]] = defaultdict(list)
+        singles: list[int] = []
+        reasons: Counter[str] = Counter()
+        for place in range(len(job_overrides)):
+            try:
+                config = self._resolved(place)
+            except Exception as error:  # this job's failure, no more
+                self.answers[place] = failed(error)
+                continue
+            if config is None:  # it speaks for itself
+                singles.append(place)
+                continue
+            self.places[Store(config).folder.name] = place
+            reason = obstacle(config)
+            if reason is None:
+                kinds[kind(config)].append(config)
+            else:
+                singles.append(place)
+                reasons[reason] += 1
+        for configs in kinds.values():
+            self._add_kind(configs)
+        _tell_alone(reasons)
+        self.waiting.extend(map(self._single, singles))
+
+    def __next__(self) -> tuple[int, bytes]:
+        while self.waiting:
+            item = self.waiting.popleft()
+            try:
+                message = item.message()
+            except Exception as error:  # of composing
+                item.then(failed(error), False)
+                continue
+            self.sent += 1
+            self.out[self.sent] = item
+            return self.sent, message
+        raise StopIteration
+
+    def take(self, number: int, reply: bytes | int) -> None:
+        self.out.pop(number).then(outcome(reply), isinstance(reply, int))
+
+    def returns(self) -> list[JobReturn]:
+        for place, answer in self.answers.items():
+            answer.overrides = answer.overrides or list(self.job_overrides[place])
+        return [self.answers[place] for place in range(len(self.job_overrides))]
+
+    def _resolved(self, place: int) -> Config | None:
+        config = self.launcher.compose(self.job_overrides[place], self.initial + place)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        return packable(config)
+
+    def _add_kind(self, configs: list[Config]) -> None:
+        slots = len(self.launcher.environments)
+        if not self.launcher.measure:
+            self._add_packs(configs, self.launcher.replicas)
+            return
+        if len(configs) <= slots and not under_way(configs):
+            self._add_singles(configs, "no more than there are slots")
+            return
+        family = paces.family(configs[0], self.launcher.environments[0])
+        pace = paces.remembered().get(family)
+        if pace is not None:
+            self._decide(configs, pace)
+            return
+
+        def then(answer: JobReturn, died: bool) -> None:
+            if answer.status is JobStatus.FAILED:
+                self._add_singles(configs, "what they take in a pack cannot be measured")
+                return
+            paces.remember(family, answer.return_value)
+            self._decide(configs, answer.return_value)
+
+        self.waiting.append(Item(lambda: pickle.dumps((work.measure, (configs[0], slots))), then))
+
+    def _decide(self, configs: list[Config], pace: dict[str, Any]) -> None:
+        if pace["replicas"]:
+            self._add_packs(configs, min(pace["replicas"], self.launcher.replicas), pace["why"])
+        else:
+            self._add_singles(configs, pace["why"])
+
+    def _add_packs(self, configs: list[Config], most: int, why: str = "") -> None:
+        packs = arrange(configs, most, len(self.launcher.environments))
+        sizes = "+".join(str(len(pack)) for pack in packs)
+        model, data = configs[0]["model"]["name"], configs[0]["data"]["name"]
+        line = f"{model} on {data}: {len(configs)} runs, in packs of {sizes}" + (f" ({why})" if why else "")
+        console.print(line, markup=False, soft_wrap=True)
+        self.waiting.extend(map(self._pack, packs))
+
+    def _add_singles(self, configs: list[Config], why: str) -> None:
+        _tell_alone({why: len(configs)})
+        self.waiting.extend(self._single(self.places[Store(config).folder.name]) for config in configs)
+
+    def _pack(self, configs: list[Config]) -> Item:
+        def then(answer: JobReturn, died: bool) -> None:
+            if died and len(configs) > 1:
+                console.print(f"a process with {len(configs)} runs died: once more, with half as many", soft_wrap=True)
+                half = len(configs) // 2
+                self.waiting.extendleft(map(self._pack, (configs[half:], configs[:half])))
+            elif answer.status is JobStatus.FAILED:
+                for config in configs:
+                    self.answers[self._place(config)] = failed(answer._return_value)
+            else:
+                self._end(configs, answer.return_value)
+
+        return Item(lambda: pickle.dumps((work.train, configs)), then)
+
+    def _end(self, configs: list[Config], outcome: "Outcome") -> None:
+        _tell_alone(Counter(outcome.alone.values()))
+        for config in configs:
+            name = Store(config).folder.name
+            if name in outcome.records:
+                value = objective(outcome.records[name], config["objective"])
+                self.answers[self.places[name]] = JobReturn(status=JobStatus.COMPLETED, _return_value=value)
+            else:
+                self.waiting.append(self._single(self.places[name]))
+
+    def _single(self, place: int) -> Item:
+        def message() -> bytes:
+            config = self.launcher.compose(self.job_overrides[place], self.initial + place)
+            return pickle.dumps((None, config))
+
+        def then(answer: JobReturn, died: bool) -> None:
+            self.answers[place] = answer
+
+        return Item(message, then)
+
+    def _place(self, config: Config) -> int:
+        return self.places[Store(config).folder.name]
+
+
+def _tell_alone(reasons: "Counter[str] | dict[str, int]") -> None:
+    for reason, number in reasons.items():
+        console.print(f"{number} run{'s' if number != 1 else ''} by themselves: {reason}", markup=False, soft_wrap=True)

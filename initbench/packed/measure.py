@@ -1,0 +1,128 @@
+"""How much faster a model trains in a pack than by itself, here and now: the first runs of a kind are asked."""
+
+import copy
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+from initbench.experiment import Experiment
+from initbench.packed.eligible import forward_for, obstacle_of
+from initbench.packed.forward import Forward
+from initbench.packed.pack import Pack
+from initbench.packed.run import built, optimizer_of
+
+SIZES = (4, 16, 64)
+STEPS = 3
+SEEDS = 8  # of a pack, if it is that large: with more of them, fewer replicas share a batch
+# A larger step fills a core by itself: a ResNet-20's (.4 s at a batch of 128) is as fast alone as in a pack.
+LARGEST_STEP_SECONDS = 0.1
+LARGEST_PACK_SECONDS = 1.0  # of a step: measuring shall not take longer than training
+# What Lightning and our callbacks add to a step that a pack takes without them (scripts/bench_overhead.py).
+LOOP_SECONDS = 0.0005
+WORTH_IT = 1.1  # times as fast
+MOST_OF_MEMORY = 0.5
+
+
+def measure(config: Mapping[str, Any], slots: int) -> dict[str, Any]:
+    """`replicas` of the fastest pack, 0 where runs by themselves are as fast; `why`, in words.
+
+    `slots`: how many processes share the memory.
+    """
+    try:
+        experiment = built(config)
+        forward = obstacle_of(experiment) or forward_for(experiment)
+    except Exception:  # whatever it is, by itself the run says it in its own record
+        return {"replicas": 0, "why": "what cannot be built or initialized"}
+    if isinstance(forward, str):
+        return {"replicas": 0, "why": forward}
+    step, bytes_each = _alone(experiment)
+    alone = step + LOOP_SECONDS
+    best, fastest = 0, alone
+    largest = int(_memory(experiment) * MOST_OF_MEMORY / slots / bytes_each)
+    for size in SIZES if step < LARGEST_STEP_SECONDS else ():
+        if size > largest or size * step > LARGEST_PACK_SECONDS:
+            break
+        try:
+            each = _packed(experiment, forward, size) / size
+        except RuntimeError:  # of memory, or of an operation that has no rule
+            break
+        if each < fastest:
+            best, fastest = size, each
+    if alone / fastest < WORTH_IT:
+        return {"replicas": 0, "why": f"a step of {1e3 * alone:.2g} ms is no faster in a pack"}
+    return {"replicas": best, "why": f"{1e3 * alone:.2g} ms a step alone, {1e3 * fastest:.2g} ms as one of {best}"}
+
+
+def _alone(experiment: Experiment) -> tuple[float, float]:
+    """Seconds of a step, and the bytes of what it keeps: activations, parameters, gradients, optimizer state."""
+    classifier = experiment.classifier
+    model = copy.deepcopy(classifier.model).to(memory_format=classifier.memory_format)
+    optimizer = optimizer_of(experiment, model)
+    images, labels = _batch(experiment)
+    kept = {parameter.data_ptr(): 4 * parameter.nbytes for parameter in model.parameters()}
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    def step() -> None:
+        F.cross_entropy(model(images.to(memory_format=classifier.memory_format)), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        step()
+    return _seconds(step), float(sum(kept.values()))
+
+
+def _packed(experiment: Experiment, forward: Forward, size: int) -> float:
+    """Seconds of a step of so many replicas."""
+    models: list[nn.Module] = [copy.deepcopy(experiment.classifier.model) for _ in range(size)]
+    scheduler = experiment.classifier.make_scheduler
+    pack = Pack(models, forward, [lambda model: optimizer_of(experiment, model)] * size, scheduler, clip=None)
+    images, labels = _batch(experiment)
+    seeds = min(SEEDS, size)
+    images, labels = images.expand(seeds, *images.shape), labels.expand(seeds, *labels.shape)
+
+    def step() -> None:
+        pack.backward(images, labels)
+        pack.step()
+
+    step()
+    return _seconds(step)
+
+
+def _batch(experiment: Experiment) -> tuple[Tensor, Tensor]:
+    parameter = next(experiment.classifier.model.parameters())
+    images, labels = experiment.datamodule.fixed_batch(parameter.device)
+    return images.to(parameter.dtype), labels
+
+
+def _seconds(step: Callable[[], None]) -> float:
+    """The fastest of a few: whatever else the machine does only makes it slower."""
+    taken = []
+    for _ in range(STEPS):
+        _synchronize()
+        started = time.perf_counter()
+        step()
+        _synchronize()
+        taken.append(time.perf_counter() - started)
+    return min(taken)
+
+
+def _synchronize() -> None:
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
+
+
+def _memory(experiment: Experiment) -> int:
+    """Bytes of the device that trains: what is free of a GPU's, all of the machine's."""
+    device = next(experiment.classifier.model.parameters()).device
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

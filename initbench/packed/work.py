@@ -1,0 +1,27 @@
+"""What a worker of a sweep is sent beside single runs: functions that import torch only where they are called."""
+
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+
+from initbench.packed.grouping import Config
+
+
+def train(configs: list[Config]) -> JobReturn:
+    """Returns the Outcome of a pack."""
+    from initbench.packed.run import train_pack
+    from initbench.stopping import stoppable
+
+    with stoppable():
+        return _completed(train_pack(configs))
+
+
+def measure(argument: tuple[Config, int]) -> JobReturn:
+    """Returns what `initbench.packed.measure.measure` does."""
+    from initbench.packed.measure import measure
+
+    return _completed(measure(*argument))
+
+
+def _completed(value: Any) -> JobReturn:
+    return JobReturn(status=JobStatus.COMPLETED, _return_value=value)
