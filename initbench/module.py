@@ -8,23 +8,15 @@ Lightning 2.6 has traps for whoever initializes in `on_fit_start`; each is a tes
 - Callbacks' `on_fit_start` runs first: what looks at the initial weights belongs after this hook.
 """
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
-from initbench.data import ImageDataModule
-from initbench.errors import UserMistake
-from initbench.init import Batch as InitBatch
-from initbench.init import Initializer, rows, weights_digest
+from initbench.learner import Learner
 from initbench.meter import Meter
-from initbench.optimizer import LearningRates
 
 _SAVED = ("initialized", "init_table", "init_numbers", "initial_weights", "seconds_init", "micro_batches")
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
@@ -32,83 +24,40 @@ Part = tuple[Tensor, Tensor, float]  # of a batch: images, labels, share of the 
 
 
 class Classifier(L.LightningModule):
-    """Trains `model` on cross entropy; evaluation sums stay on the device until someone asks for them."""
+    """Trains a learner's model on cross entropy; evaluation sums stay on the device until someone asks for them."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        initializer: Initializer,
-        optimizer: Callable[[nn.Module, LearningRates], Optimizer],
-        scheduler: Callable[[Optimizer], LRScheduler],
-        *,
-        seed: int = 0,
-        compile: bool = False,
-        channels_last: bool = False,
-        micro_batches: int = 1,
-    ) -> None:
+    def __init__(self, learner: Learner) -> None:
         super().__init__()
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        # Before the optimizer and DDP see the parameters: a later move would leave DDP's buckets behind.
-        self.model = model.to(memory_format=self.memory_format)
-        self.initializer = initializer
-        self.make_optimizer = optimizer
-        self.make_scheduler = scheduler
-        self.seed = seed
-        self.compile_model = compile
-        self.micro_batches = micro_batches  # parts of a batch that are computed one after the other, to save memory
+        self.learner = learner
+        self.model = learner.model
+        self.memory_format = learner.memory_format
         self._waiting: list[Part] = []  # of the training step under way
-        self.initialized = False
-        self.init_table: list[dict[str, Any]] = []
-        self.init_numbers: dict[str, float] = {}  # what a method says of its cost and success
-        self.initial_weights = ""
-        self.seconds_init = 0.0
         self.meters = {stage: Meter() for stage in ("train", "val", "test")}
         self._loaded: dict[str, Any] | None = None  # the checkpoint that this run goes on from, until it does
 
     def on_fit_start(self) -> None:
         """Apply the initializer, once in a run's life."""
-        if not self.initialized:
-            self.initialize(self.trainer.datamodule, self.trainer.world_size)  # type: ignore[attr-defined]  # Lightning sets it
-        if self.compile_model:
+        if not self.learner.initialized:
+            self.learner.initialize(self.trainer.datamodule.data, self.trainer.world_size)  # type: ignore[attr-defined]  # Lightning sets it
+        if self.learner.compile:
             self.model.compile()
-
-    def initialize(self, datamodule: ImageDataModule, world_size: int = 1) -> None:
-        """Apply the initializer, and keep what the record says of it. Raises UserMistake where it cannot be applied."""
-        started = time.perf_counter()
-        batch = None
-        if self.initializer.needs_batch:
-            images, labels = datamodule.fixed_batch(self.device)
-            # Half precision is the initializer's own business: it works on a copy in float32.
-            batch = InitBatch(images.double() if self.dtype == torch.float64 else images, labels)
-        try:
-            outcome = self.initializer.apply(self.model, seed=self.seed, batch=batch)
-        except ValueError as error:  # a method that this batch or these weights defeat
-            raise UserMistake(str(error)) from error
-        if batch is not None and world_size > 1:
-            for parameter in self.model.parameters():
-                torch.distributed.broadcast(parameter.data, src=0)
-        self.seconds_init = time.perf_counter() - started
-        self.init_table = rows(outcome)
-        self.init_numbers = outcome.numbers
-        self.initial_weights = weights_digest(self.model)
-        self.initialized = True
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in _SAVED:
-            checkpoint[name] = getattr(self, name)
+            checkpoint[name] = getattr(self.learner, name)
         checkpoint["sums"] = self.meters["train"].sums
         checkpoint["rng"] = torch.get_rng_state()
         checkpoint["rng_cuda"] = torch.cuda.get_rng_state_all()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in _SAVED:
-            setattr(self, name, checkpoint[name])
+            setattr(self.learner, name, checkpoint[name])
         self._loaded = checkpoint
 
     def on_train_start(self) -> None:
         if self._loaded is None:
             # Dropout's stream must not depend on how many numbers the model's constructor happened to draw.
-            torch.manual_seed(self.seed)
+            torch.manual_seed(self.learner.seed)
             return
         sums = self._loaded["sums"]
         self.meters["train"].sums = None if sums is None else sums.to(self.device)
@@ -144,9 +93,9 @@ class Classifier(L.LightningModule):
 
     def _parts(self, batch: Batch) -> list[Part]:
         images, labels = batch
-        if self.micro_batches == 1:
+        if self.learner.micro_batches == 1:
             return [(images, labels, 1.0)]
-        pairs = zip(images.chunk(self.micro_batches), labels.chunk(self.micro_batches), strict=True)
+        pairs = zip(images.chunk(self.learner.micro_batches), labels.chunk(self.learner.micro_batches), strict=True)
         return [(*part, len(part[1]) / len(labels)) for part in pairs]
 
     def _share(self, part: Part, stage: str) -> Tensor:
@@ -158,8 +107,6 @@ class Classifier(L.LightningModule):
         return loss if share == 1 else loss * share
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(
-            self.model, lambda adaptive: self.initializer.learning_rates(self.model, adaptive=adaptive)
-        )
-        schedule = {"scheduler": self.make_scheduler(optimizer), "interval": "step"}
+        optimizer = self.learner.make_optimizer()
+        schedule = {"scheduler": self.learner.make_scheduler(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -20,15 +20,16 @@ from initbench.callbacks.diagnostics import Diagnostics
 from initbench.callbacks.history import History
 from initbench.callbacks.init_table import InitTable
 from initbench.callbacks.progress import ProgressBar
+from initbench.conclusion import conclusion
+from initbench.data import ImageDataModule
 from initbench.distributed import spawn
 from initbench.errors import Unwritable, UserMistake
 from initbench.experiment import Experiment, assemble
-from initbench.record.convergence import convergence, time_to_targets
+from initbench.module import Classifier
 from initbench.record.flat import numbers
 from initbench.record.lock import lock
 from initbench.record.log import logging_to
 from initbench.record.provenance import provenance
-from initbench.record.rows import Rows
 from initbench.record.store import COMPLETE, Store, check_writable, now
 from initbench.stopping import Stopped
 
@@ -120,8 +121,8 @@ def _train(
     # Outside of `except`: the exception holds on to the tensors of the attempt.
     torch.cuda.empty_cache()
     again = assemble(config)
-    again.classifier.micro_batches = 2
-    again.datamodule = experiment.datamodule  # the images are on the device already
+    again.learner.micro_batches = 2
+    again.data = experiment.data  # the images are on the device already
     return train(config, {**started, "resumed_at": []}, again)
 
 
@@ -132,8 +133,8 @@ def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
         processes = trainer.check_devices(config["trainer"])
         experiment = assemble(config)
         for stage in ("train", "val", "test"):  # can each be shared out over the processes?
-            experiment.datamodule.loader(stage, torch.device("cpu"), world=processes)
-        _check_trainer(json.dumps(config["trainer"]), experiment.datamodule.val_every_n_steps)
+            experiment.data.loader(stage, torch.device("cpu"), world=processes)
+        _check_trainer(json.dumps(config["trainer"]), experiment.data.val_every_n_steps)
     except ValueError as error:
         raise UserMistake(str(error)) from error
     except (Exception, SystemExit) as error:  # a user's class may raise anything
@@ -196,7 +197,7 @@ def build_trainer(
 ) -> L.Trainer:
     return trainer.build(
         config["trainer"],
-        val_every_n_steps=experiment.datamodule.val_every_n_steps,
+        val_every_n_steps=experiment.data.val_every_n_steps,
         callbacks=callbacks,
         loggers=loggers,
     )
@@ -206,7 +207,7 @@ def fit(
     lightning_trainer: L.Trainer, experiment: Experiment, history: History, checkpoint: Path | None
 ) -> dict[str, Any]:
     """Train; unless the run diverged, evaluate once more at the end, and read the test set, once."""
-    classifier, datamodule = experiment.classifier, experiment.datamodule
+    classifier, datamodule = Classifier(experiment.learner), ImageDataModule(experiment.data)
     # weights_only: the checkpoint is our own, and holds more than tensors.
     lightning_trainer.fit(classifier, datamodule=datamodule, ckpt_path=checkpoint, weights_only=False)
     if history.diverged:
@@ -232,7 +233,7 @@ def summarize(
     """The finished record; written by the first process."""
     parts = {
         **started,
-        **conclusion(experiment, history.rows, outcome, experiment.classifier.trainer.strategy.root_device),
+        **conclusion(experiment, history.rows, outcome),
         "seconds_train": history.seconds,
         "seconds_evaluation": history.seconds_evaluation,
         "seconds_diagnostics": diagnostics.seconds,
@@ -245,36 +246,3 @@ def summarize(
     record = store.write(outcome["status"], **parts)
     store.checkpoint.unlink(missing_ok=True)
     return record
-
-
-def conclusion(experiment: Experiment, rows: Rows, outcome: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """What the record of a run that ended says, but for how long it took. `outcome`: status, reason, test."""
-    classifier, datamodule = experiment.classifier, experiment.datamodule
-    history = list(rows)
-    targets = time_to_targets(
-        history,
-        datamodule.targets,
-        seconds_init=classifier.seconds_init,
-        reason="diverged" if outcome["status"] == "diverged" else "budget",
-    )
-    latest = {key: rows.latest.get(key) for key in ("train/loss", "train/accuracy")}
-    results = {
-        **convergence(history, datamodule.num_classes),
-        **latest,
-        **{f"test/{name}": value for name, value in outcome["test"].items()},
-    }
-    return {
-        "finished_at": now(),
-        "reason": outcome["reason"],
-        "results": results,
-        "targets": targets,
-        "steps": history[-1]["step"] if history else 0,
-        "total_steps": experiment.total_steps,
-        "seconds_init": classifier.seconds_init,
-        "init_numbers": classifier.init_numbers,
-        "init_batch": 0 if classifier.initializer.needs_batch else None,  # of the first epoch, as the seed orders it
-        "micro_batches": classifier.micro_batches,
-        "initial_weights": classifier.initial_weights,
-        "device": str(device),
-        "provenance": provenance(),
-    }

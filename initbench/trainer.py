@@ -12,6 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
+from initbench.compute import count, set_threads
 from initbench.errors import nearest, unknown
 
 # Keys of conf/trainer/ that are ours; all others are arguments of lightning.Trainer.
@@ -28,21 +29,6 @@ REFUSED = (
     "overfit_batches",
 )
 
-_ALL_THREADS = torch.get_num_threads()  # before any run has changed it
-
-
-def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
-    """Optimizer steps of a whole run: all epochs, or max_steps if that comes first.
-
-    Raises ValueError where neither is positive.
-    """
-    max_epochs = _count("max_epochs", config["max_epochs"], none=-1)
-    max_steps = _count("max_steps", config["max_steps"], none=-1)
-    bounds = [bound for bound in (max_epochs * steps_per_epoch, max_steps) if bound > 0]
-    if not bounds or 0 in (max_epochs, max_steps):
-        raise ValueError(f"trainer.max_epochs={max_epochs} and max_steps={max_steps}: nothing would be trained")
-    return min(bounds)
-
 
 def build(
     config: Mapping[str, Any], *, val_every_n_steps: int, callbacks: list[L.Callback], loggers: list[Logger]
@@ -53,7 +39,7 @@ def build(
         raise unknown("trainer.on_oom", config["on_oom"], ("fail", "halve"))
     if config["on_oom"] == "halve" and config["devices"] > 1:
         raise ValueError("trainer.on_oom=halve is for one device; with more, each has a part of the batch already")
-    if _count("log_every_n_steps", config["log_every_n_steps"]) < 1:
+    if count("log_every_n_steps", config["log_every_n_steps"]) < 1:
         raise ValueError(f"trainer.log_every_n_steps must be at least 1, got {config['log_every_n_steps']}")
     arguments = {"benchmark": False, **{key: value for key, value in config.items() if key not in OURS}}
     for key in REFUSED:
@@ -61,7 +47,7 @@ def build(
             raise ValueError(
                 f"trainer.{key} would change what a step is worth; max_epochs, max_steps and the data decide"
             )
-    arguments["max_steps"] = _count("max_steps", arguments["max_steps"], none=-1)
+    arguments["max_steps"] = count("max_steps", arguments["max_steps"], none=-1)
     try:
         trainer = L.Trainer(
             **arguments,
@@ -99,23 +85,6 @@ def check_devices(config: Mapping[str, Any]) -> int:
         kind = "GPUs" if on_gpu else "CPU cores, one a process"
         raise ValueError(f"trainer.devices={devices}, but this machine has {there} {kind}")
     return devices
-
-
-def set_threads(threads: int | None) -> None:
-    """Use so many CPU threads; None: torch's own choice, one per core. Raises ValueError below 1."""
-    threads = _count("threads", threads, none=_ALL_THREADS)
-    if threads < 1:
-        raise ValueError(f"trainer.threads must be at least 1, got {threads}")
-    torch.set_num_threads(threads)
-
-
-def _count(key: str, value: Any, none: int | None = None) -> int:
-    """The whole number that `value` must be; `none` where it is None and that is allowed."""
-    if value is None and none is not None:
-        return none
-    if type(value) is not int:
-        raise ValueError(f"trainer.{key} must be a whole number, got {value!r}")
-    return value
 
 
 def _strategy(devices: int) -> str | Strategy:

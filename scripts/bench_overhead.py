@@ -30,7 +30,9 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from initbench import CONF
 from initbench.callbacks.history import History
 from initbench.callbacks.progress import ProgressBar
+from initbench.data import ImageDataModule
 from initbench.experiment import Experiment, assemble
+from initbench.module import Classifier
 from initbench.record.provenance import provenance
 from initbench.record.store import Store
 from initbench.run import build_trainer
@@ -56,12 +58,12 @@ def config_of(model: str, runs_dir: str, arguments: argparse.Namespace) -> dict[
 
 def bare(experiment: Experiment, config: dict[str, Any]) -> float:
     """Seconds of one epoch of the shortest loop that does the same work."""
-    classifier, data = experiment.classifier, experiment.datamodule
+    learner, data = experiment.learner, experiment.data
     loader = data.loader("train", torch.device("cpu"))
-    model, optimizer = classifier.model.train(), classifier.configure_optimizers()["optimizer"]
+    model, optimizer = learner.model.train(), learner.make_optimizer()
     started = time.perf_counter()
     for images, labels in loader:
-        inputs = data.prepare(images).to(memory_format=classifier.memory_format)
+        inputs = data.prepare(images).to(memory_format=learner.memory_format)
         loss = F.cross_entropy(model(inputs), labels)
         optimizer.zero_grad()
         loss.backward()
@@ -84,7 +86,7 @@ def _fit(experiment: Experiment, config: dict[str, Any], callbacks: list[Any]) -
     clock = Clock()
     trainer = build_trainer(config, experiment, callbacks=[*callbacks, clock], loggers=[])
     trainer.num_sanity_val_steps = 0
-    trainer.fit(experiment.classifier, datamodule=experiment.datamodule)
+    trainer.fit(Classifier(experiment.learner), datamodule=ImageDataModule(experiment.data))
     return clock.seconds
 
 
@@ -118,7 +120,7 @@ def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
                     times[name] = variant(experiment, config)
             if index:  # the first round warms up
                 rounds.append(times)
-        steps = experiment.datamodule.steps_per_epoch
+        steps = experiment.data.steps_per_epoch
     return {
         "model": model,
         "steps": steps,

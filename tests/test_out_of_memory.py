@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from initbench.data import ImageDataModule
 from initbench.experiment import assemble
 from initbench.model import MLP
+from initbench.module import Classifier
 from initbench.record.store import Store
 from initbench.run import build_trainer, run
 
@@ -32,9 +34,10 @@ def test_parts_of_a_batch_come_to_the_whole(small: Any, precision: str) -> None:
     for parts in (1, 2, 3):
         config = small("optimizer=sgd", "data.batch_size=65", f"trainer.precision={precision}")
         experiment = assemble(config)
-        experiment.classifier.micro_batches = parts
-        build_trainer(config, experiment, [], []).fit(experiment.classifier, datamodule=experiment.datamodule)
-        weights.append(nn.utils.parameters_to_vector(experiment.classifier.model.parameters()).detach())
+        experiment.learner.micro_batches = parts
+        module, data = Classifier(experiment.learner), ImageDataModule(experiment.data)
+        build_trainer(config, experiment, [], []).fit(module, datamodule=data)
+        weights.append(nn.utils.parameters_to_vector(experiment.learner.model.parameters()).detach())
     tolerance = 1e-5 if precision == "32-true" else 1e-2
     torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=tolerance)
     torch.testing.assert_close(weights[2], weights[0], rtol=0, atol=tolerance)

@@ -40,6 +40,10 @@ class PackedLauncher(LocalLauncher):
         self.replicas = replicas
         self.measure = measure
 
+    def warm(self, jobs: int) -> None:
+        """Start the workers, no more than there are jobs."""
+        self._warm_pool().start(jobs)
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""
         from hydra_plugins.packed_launcher._queue import Queue

@@ -1,6 +1,7 @@
 """Hydra looks for sweepers here; all but the plugin itself is in initbench/sweep/."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -33,9 +34,16 @@ class PlanningSweeper(BasicSweeper):
         typed = [*self._parse_config(), *arguments]
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(typed)
         (grid,) = self.split_arguments(overrides, None)
+        if hasattr(self.launcher, "warm") and not (self.config.dry_run or self._has_records()):
+            self.launcher.warm(len(grid))  # so its workers import torch while the runs are planned
         returns: list[Sequence[JobReturn]] = []
         for jobs in [grid] if self.config.tuning is None else rounds(self.loader, self.config, grid):
             batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
             for todo in dispatch(self.loader, self.config, batches):
                 returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
         return returns
+
+    def _has_records(self) -> bool:
+        """Where there are none, all is to be done."""
+        assert self.config is not None
+        return any(Path(self.config.runs_dir, str(self.config.study)).glob("*/record.json"))

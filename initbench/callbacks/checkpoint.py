@@ -8,10 +8,7 @@ import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 
 from initbench import stopping
 from initbench.callbacks.history import History
-from initbench.record.store import writing
-
-# A large model is saved less often than asked for: at most this fraction of the time goes into checkpoints.
-MOST_OF_TIME = 0.05
+from initbench.record.store import CHECKPOINTS_MOST_OF_TIME, writing
 
 
 class Checkpoint(L.Callback):
@@ -49,7 +46,7 @@ class Checkpoint(L.Callback):
             return  # what is left is shorter than going on from here; Lightning would not call on_train_end again
         if trainer.world_size > 1 and trainer.global_step % self.history.log_every_n_steps:
             return
-        pause = max(self.seconds, self._cost / MOST_OF_TIME)
+        pause = max(self.seconds, self._cost / CHECKPOINTS_MOST_OF_TIME)
         due = stopping.requested() or time.monotonic() - self._saved_at > pause
         due, wanted = trainer.strategy.broadcast((due, stopping.requested()))
         if due:

@@ -61,7 +61,7 @@ class Diagnostics(L.Callback):
         assert isinstance(pl_module, Classifier)
         with self.history.stopped(pl_module):
             started = time.perf_counter()
-            images, labels = trainer.datamodule.fixed_batch(pl_module.device)  # type: ignore[attr-defined]  # Lightning sets it
+            images, labels = trainer.datamodule.data.fixed_batch(pl_module.device)  # type: ignore[attr-defined]  # Lightning sets it
             batch = images.contiguous(memory_format=pl_module.memory_format), labels
             try:
                 diagnosis = diagnose(pl_module.model, batch, seed=self.seed)

@@ -1,4 +1,4 @@
-"""From a config (a file of conf/data/, composed) to a data module."""
+"""From a config (a file of conf/data/, composed) to images."""
 
 import inspect
 import json
@@ -10,17 +10,17 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from initbench.data.base import Arrays
-from initbench.data.module import ImageDataModule
+from initbench.data.images import ImageData
 
 # Datasets that this process has read, so that a sweep decodes each once. A few, as they stay in memory.
 _CACHE: OrderedDict[str, Arrays] = OrderedDict()
 _CACHE_SIZE = 4
 
 
-def build(cfg: Mapping[str, Any], *, seed: int) -> ImageDataModule:
-    """The data module of `cfg`, with `seed` for the order of the images and for augmentation.
+def build(cfg: Mapping[str, Any], *, seed: int) -> ImageData:
+    """The images of `cfg`, with `seed` for the order of the images and for augmentation.
 
-    The keys that ImageDataModule takes are its settings; `_target_` is the dotted name of any function that
+    The keys that ImageData takes are its settings; `_target_` is the dotted name of any function that
     returns Arrays, and all other keys are its arguments.
 
     Raises ValueError for a key that is missing or unknown, a setting out of range, and data that cannot be
@@ -28,12 +28,12 @@ def build(cfg: Mapping[str, Any], *, seed: int) -> ImageDataModule:
     """
     resolved = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
     keys: dict[str, Any] = {str(key): value for key, value in dict(resolved).items()}  # type: ignore[arg-type]  # a DictConfig's container is a dict
-    names = [name for name in inspect.signature(ImageDataModule).parameters if name not in ("arrays", "seed")]
+    names = [name for name in inspect.signature(ImageData).parameters if name not in ("arrays", "seed")]
     missing = [name for name in ("_target_", *names) if name not in keys]
     if missing:
         raise ValueError(f"the data config lacks {', '.join(missing)}; see conf/config.yaml and conf/data/")
     settings = {name: keys.pop(name) for name in names}
-    return ImageDataModule(_load(keys), seed=seed, **settings)
+    return ImageData(_load(keys), seed=seed, **settings)
 
 
 def _load(keys: dict[str, Any]) -> Arrays:

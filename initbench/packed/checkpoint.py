@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 
-from initbench.callbacks.checkpoint import MOST_OF_TIME
 from initbench.packed.grouping import roster
 from initbench.record.signature import digest
-from initbench.record.store import atomic_write, writing
+from initbench.record.store import CHECKPOINTS_MOST_OF_TIME, atomic_write, writing
 
 
 class PackCheckpoint:
@@ -38,7 +37,7 @@ class PackCheckpoint:
     def save_if_due(self, state: Callable[[], dict[str, Any]], *, at_once: bool) -> None:
         """At most every `seconds`, less often where saving is slow."""
         started = time.monotonic()
-        if not at_once and started - self._saved_at <= max(self.seconds, self._cost / MOST_OF_TIME):
+        if not at_once and started - self._saved_at <= max(self.seconds, self._cost / CHECKPOINTS_MOST_OF_TIME):
             return
         part = self.path.with_suffix(".part")
         try:

@@ -14,9 +14,9 @@ from initbench.packed.pack import Pack
 
 def obstacle_of(experiment: Experiment) -> str | None:
     """Why a run has to be trained by itself; None where nothing does."""
-    if experiment.datamodule.streams:
+    if experiment.data.streams:
         return "images that are streamed"
-    for module in experiment.classifier.model.modules():
+    for module in experiment.learner.model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
             return "dropout, whose random numbers a pack would draw in another order"
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
@@ -31,8 +31,8 @@ def forward_for(experiment: Experiment) -> Forward | str:
 
     torch itself says, in a warning, where it would map over replicas in a loop.
     """
-    model = experiment.classifier.model
-    images, labels = experiment.datamodule.fixed_batch(next(model.parameters()).device)
+    model = experiment.learner.model
+    images, labels = experiment.data.fixed_batch(next(model.parameters()).device)
     forward = forward_of(model, images[:2])
     if isinstance(forward, SideBySide):
         return forward

@@ -14,7 +14,7 @@ from initbench.experiment import Experiment
 from initbench.packed.eligible import forward_for, obstacle_of
 from initbench.packed.forward import Forward
 from initbench.packed.pack import Pack
-from initbench.packed.run import built, optimizer_of
+from initbench.packed.run import built
 
 SIZES = (4, 16, 64)
 STEPS = 3
@@ -60,9 +60,9 @@ def measure(config: Mapping[str, Any], slots: int) -> dict[str, Any]:
 
 def _alone(experiment: Experiment) -> tuple[float, float]:
     """Seconds of a step, and the bytes of what it keeps: activations, parameters, gradients, optimizer state."""
-    classifier = experiment.classifier
-    model = copy.deepcopy(classifier.model).to(memory_format=classifier.memory_format)
-    optimizer = optimizer_of(experiment, model)
+    learner = experiment.learner
+    model = copy.deepcopy(learner.model).to(memory_format=learner.memory_format)
+    optimizer = learner.make_optimizer(model)
     images, labels = _batch(experiment)
     kept = {parameter.data_ptr(): 4 * parameter.nbytes for parameter in model.parameters()}
 
@@ -71,7 +71,7 @@ def _alone(experiment: Experiment) -> tuple[float, float]:
         return tensor
 
     def step() -> None:
-        F.cross_entropy(model(images.to(memory_format=classifier.memory_format)), labels).backward()
+        F.cross_entropy(model(images.to(memory_format=learner.memory_format)), labels).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -82,9 +82,9 @@ def _alone(experiment: Experiment) -> tuple[float, float]:
 
 def _packed(experiment: Experiment, forward: Forward, size: int) -> float:
     """Seconds of a step of so many replicas."""
-    models: list[nn.Module] = [copy.deepcopy(experiment.classifier.model) for _ in range(size)]
-    scheduler = experiment.classifier.make_scheduler
-    pack = Pack(models, forward, [lambda model: optimizer_of(experiment, model)] * size, scheduler, clip=None)
+    models: list[nn.Module] = [copy.deepcopy(experiment.learner.model) for _ in range(size)]
+    scheduler = experiment.learner.make_scheduler
+    pack = Pack(models, forward, [experiment.learner.make_optimizer] * size, scheduler, clip=None)
     images, labels = _batch(experiment)
     seeds = min(SEEDS, size)
     images, labels = images.expand(seeds, *images.shape), labels.expand(seeds, *labels.shape)
@@ -98,8 +98,8 @@ def _packed(experiment: Experiment, forward: Forward, size: int) -> float:
 
 
 def _batch(experiment: Experiment) -> tuple[Tensor, Tensor]:
-    parameter = next(experiment.classifier.model.parameters())
-    images, labels = experiment.datamodule.fixed_batch(parameter.device)
+    parameter = next(experiment.learner.model.parameters())
+    images, labels = experiment.data.fixed_batch(parameter.device)
     return images.to(parameter.dtype), labels
 
 
@@ -122,7 +122,7 @@ def _synchronize() -> None:
 
 def _memory(experiment: Experiment) -> int:
     """Bytes of the device that trains: what is free of a GPU's, all of the machine's."""
-    device = next(experiment.classifier.model.parameters()).device
+    device = next(experiment.learner.model.parameters()).device
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

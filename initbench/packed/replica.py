@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from initbench import logger
+from initbench.conclusion import conclusion
 from initbench.console import errors
 from initbench.experiment import Experiment
 from initbench.logger import RunInfo
@@ -14,7 +13,6 @@ from initbench.record.log import logging_to
 from initbench.record.provenance import provenance
 from initbench.record.rows import Rows
 from initbench.record.store import Store, now
-from initbench.run import conclusion
 
 
 @dataclass
@@ -46,7 +44,7 @@ class Replica:
         with logging_to(self.store.folder / "log.txt") as log:
             how = "begins" if state is None else "goes on"
             log.info(f"attempt {self.started['attempt']} {how}, as one of {self.replicas} replicas")
-        self.store.write_table("parameters", self.experiment.classifier.init_table)
+        self.store.write_table("parameters", self.experiment.learner.init_table)
 
     def state_dict(self) -> dict[str, Any]:
         """What `begin` needs to go on."""
@@ -56,14 +54,14 @@ class Replica:
     def add(self, step: int, values: dict[str, float]) -> None:
         self.rows.add(step, self.epoch, self.seconds, values)
 
-    def end(self, test: dict[str, float], device: torch.device) -> dict[str, Any]:
+    def end(self, test: dict[str, float]) -> dict[str, Any]:
         """Write the record."""
         status = "diverged" if self.diverged else "finished"
         outcome = {"status": status, "reason": self.diverged, "test": test}
         self.rows.flush()
         parts = {
             **self.started,
-            **conclusion(self.experiment, self.rows, outcome, device),
+            **conclusion(self.experiment, self.rows, outcome),
             "seconds_train": self.seconds,
             "seconds_evaluation": self.seconds_evaluation,
             "seconds_diagnostics": 0.0,

@@ -4,13 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from initbench import stopping, trainer
+from initbench import compute, stopping
 from initbench.console import console
 from initbench.experiment import Experiment, assemble
 from initbench.packed.checkpoint import PackCheckpoint
@@ -96,16 +95,16 @@ def _train_pack(replicas: list[Replica], forward: Forward, outcome: Outcome) -> 
 
 def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
     first = replicas[0]
-    config, device = first.store.config, _device(first.store.config)
+    config, device = first.store.config, compute.device(first.store.config["trainer"])
     checkpoint = PackCheckpoint([replica.store.folder for replica in replicas], config["checkpoint_seconds"])
     saved = None if config["force"] else checkpoint.load(device)
     for place, replica in enumerate(replicas):
         replica.begin(saved["replicas"][place] if saved else None)
     pack = Pack(
-        [replica.experiment.classifier.model for replica in replicas],
+        [replica.experiment.learner.model for replica in replicas],
         forward,
-        [partial(optimizer_of, replica.experiment) for replica in replicas],
-        first.experiment.classifier.make_scheduler,
+        [replica.experiment.learner.make_optimizer for replica in replicas],
+        first.experiment.learner.make_scheduler,
         clip=config["trainer"]["gradient_clip_val"],
     )
     name = f"{config['model']['name']}-{config['data']['name']} x {len(replicas)}"
@@ -127,7 +126,7 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
         tests = training.evaluate("test") if training.replicas else []
     tested = {id(one): values for one, values in zip(training.replicas, tests, strict=True)}
     for replica in replicas:
-        outcome.records[replica.store.folder.name] = replica.end(tested.get(id(replica), {}), device)
+        outcome.records[replica.store.folder.name] = replica.end(tested.get(id(replica), {}))
     checkpoint.remove()
     for replica in replicas:  # the truth is on disk
         replica.tell(outcome.records[replica.store.folder.name])
@@ -135,37 +134,25 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
 
 def built(config: Mapping[str, Any]) -> Experiment:
     """Everything of one run, its model initialized on the training device."""
-    device = _device(config)
-    trainer.set_threads(config["trainer"]["threads"])
-    torch.use_deterministic_algorithms(config["trainer"]["deterministic"] is True)
+    settings = config["trainer"]
+    compute.set_threads(settings["threads"])
+    torch.use_deterministic_algorithms(settings["deterministic"] is True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # as trainer.build says
     experiment = assemble(config)
-    classifier = experiment.classifier
-    classifier.to(device, torch.float64 if config["trainer"]["precision"] == "64-true" else torch.float32)
-    # Mapped over, channels come in the plain order: pooling of the other falls back to a loop over the replicas.
-    classifier.model.to(memory_format=torch.contiguous_format)
-    classifier.initialize(experiment.datamodule)
+    learner = experiment.learner
+    dtype = torch.float64 if settings["precision"] == "64-true" else torch.float32
+    # Stacked, they lie in the plain order; what is computed of them is laid out anew.
+    learner.model.to(compute.device(settings), dtype).to(memory_format=torch.contiguous_format)
+    learner.initialize(experiment.data)
     return experiment
-
-
-def optimizer_of(experiment: Experiment, model: torch.nn.Module) -> torch.optim.Optimizer:
-    initializer = experiment.classifier.initializer
-    return experiment.classifier.make_optimizer(
-        model, lambda adaptive: initializer.learning_rates(model, adaptive=adaptive)
-    )
 
 
 def _multipliers(experiment: Experiment) -> object:
     """What tells apart optimizers of one config: an initializer may scale the learning rates of parameters."""
-    model = experiment.classifier.model
-    groups = optimizer_of(experiment, model).param_groups
+    model = experiment.learner.model
+    groups = experiment.learner.make_optimizer().param_groups
     names = {parameter: name for name, parameter in model.named_parameters()}
     return tuple((group["lr_multiplier"], tuple(names[parameter] for parameter in group["params"])) for group in groups)
-
-
-def _device(config: Mapping[str, Any]) -> torch.device:
-    there = torch.accelerator.current_accelerator(check_available=True)
-    return torch.device("cpu") if config["trainer"]["accelerator"] == "cpu" or there is None else there
 
 
 @contextmanager

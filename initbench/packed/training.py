@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from initbench.data import ImageDataModule
+from initbench.data import ImageData
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 
@@ -29,8 +29,8 @@ class Training:
         self.replicas = list(replicas)  # those that are still trained
         self.total_steps = first.experiment.total_steps
         self.log_every = first.store.config["trainer"]["log_every_n_steps"]
-        self.val_every = first.experiment.datamodule.val_every_n_steps
-        self.data = {one.store.config["seed"]: one.experiment.datamodule for one in replicas}
+        self.val_every = first.experiment.data.val_every_n_steps
+        self.data = {one.store.config["seed"]: one.experiment.data for one in replicas}
         self.sums = torch.zeros(len(pack), 3, device=device)
         self.step = 0
 
@@ -124,7 +124,7 @@ class Training:
     def evaluate(self, stage: str) -> list[dict[str, float]]:
         """Loss and accuracy of each replica on "val" or "test", the same images for all."""
         started = time.perf_counter()
-        data: ImageDataModule = next(iter(self.data.values()))
+        data: ImageData = next(iter(self.data.values()))
         sums = torch.zeros(len(self.replicas), 3, device=self.device)
         for images, labels in data.loader(stage, self.device):
             sums += self.pack.evaluate(data.prepare(images), labels)

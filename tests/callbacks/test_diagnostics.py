@@ -13,6 +13,7 @@ from initbench import diagnose, load_runs
 from initbench.callbacks.history import History
 from initbench.errors import UserMistake
 from initbench.experiment import assemble
+from initbench.module import Classifier
 from initbench.record.signature import signature
 from initbench.record.store import Store
 from initbench.run import run
@@ -42,9 +43,9 @@ def test_rows_of_step_zero_are_those_of_the_initialized_network(small: Any) -> N
     assert list(rows) == ["step", "layer", "quantity", "index", "value"]
     assert set(rows["step"]) == {0}
     experiment = assemble(config)
-    experiment.classifier.initializer.apply(experiment.classifier.model, seed=config["seed"])
-    batch = experiment.datamodule.fixed_batch(torch.device("cpu"))
-    layers = diagnose(experiment.classifier.model, batch, seed=config["seed"]).layers
+    experiment.learner.initializer.apply(experiment.learner.model, seed=config["seed"])
+    batch = experiment.data.fixed_batch(torch.device("cpu"))
+    layers = diagnose(experiment.learner.model, batch, seed=config["seed"]).layers
     found = rows[(rows["quantity"] == "gradient_to_weight")].set_index("layer")["value"]
     assert found.index.tolist() == layers.index.tolist()
     assert found.tolist() == pytest.approx(layers["gradient_to_weight"].tolist(), rel=1e-5)
@@ -100,7 +101,7 @@ def test_their_time_is_not_that_of_training(small: Any, monkeypatch: pytest.Monk
 def test_the_clock_stands_still_and_goes_on(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10.0
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    classifier = assemble(small()).classifier
+    classifier = Classifier(assemble(small()).learner)
     history = History(10, None)
     with history.stopped(classifier):
         now += 5

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from initbench.data.base import Arrays
-from initbench.data.module import ImageDataModule
+from initbench.data.images import ImageData
 
 NOBODY = 65534
 
@@ -54,9 +54,9 @@ def make_arrays() -> Callable[..., Arrays]:
 
 
 @pytest.fixture
-def make_module() -> Callable[..., ImageDataModule]:
-    def make(arrays: Arrays | None = None, *, seed: int = 0, **settings: Any) -> ImageDataModule:
-        return ImageDataModule(arrays or random_arrays(), seed=seed, **(SETTINGS | settings))
+def make_module() -> Callable[..., ImageData]:
+    def make(arrays: Arrays | None = None, *, seed: int = 0, **settings: Any) -> ImageData:
+        return ImageData(arrays or random_arrays(), seed=seed, **(SETTINGS | settings))
 
     return make
 

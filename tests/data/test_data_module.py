@@ -9,13 +9,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from initbench.data.base import Arrays
+from initbench.data.images import ImageData
 from initbench.data.module import ImageDataModule
 
 CPU = torch.device("cpu")
-MakeModule = Callable[..., ImageDataModule]
+MakeModule = Callable[..., ImageData]
 
 
-def epoch(module: ImageDataModule, stage: str = "train", **shard: int) -> list[tuple[Tensor, Tensor]]:
+def epoch(module: ImageData, stage: str = "train", **shard: int) -> list[tuple[Tensor, Tensor]]:
     return list(module.loader(stage, CPU, **shard))
 
 
@@ -161,7 +162,7 @@ def test_data_that_cannot_be_shared_out_is_refused(make_module: MakeModule) -> N
 class Linear(LightningModule):
     """Keeps what it was given: (step, labels, images) while training, labels in validation and test."""
 
-    def __init__(self, module: ImageDataModule) -> None:
+    def __init__(self, module: ImageData) -> None:
         super().__init__()
         self.layer = torch.nn.Linear(module.in_channels * module.image_size**2, module.num_classes)
         self.trained: list[tuple[int, list[int], Tensor]] = []
@@ -211,8 +212,8 @@ def test_a_trainer_trains_validates_and_tests(make_module: MakeModule, tmp_path:
     module, reference = (make_module(stream=stream, **AUGMENTED) for _ in range(2))
     model = Linear(module)
     trainer = make_trainer(14, tmp_path)
-    trainer.fit(model, datamodule=module)
-    trainer.test(model, datamodule=module, verbose=False)
+    trainer.fit(model, datamodule=ImageDataModule(module))
+    trainer.test(model, datamodule=ImageDataModule(module), verbose=False)
 
     loader = reference.loader("train", CPU)
     expected = []
@@ -244,8 +245,12 @@ class SaveAt(Callback):
 @pytest.mark.parametrize("stop", [3, 6, 8])  # in the first epoch, at its end, in the second
 def test_a_resumed_run_sees_what_it_would_have_seen(make_module: MakeModule, tmp_path: Path, stop: int) -> None:
     whole, resumed, file = Linear(make_module()), Linear(make_module()), tmp_path / "run.ckpt"
-    make_trainer(14, tmp_path, callbacks=[SaveAt(stop, file)]).fit(whole, datamodule=make_module(**AUGMENTED))
-    make_trainer(14, tmp_path).fit(resumed, datamodule=make_module(**AUGMENTED), ckpt_path=file, weights_only=True)
+    make_trainer(14, tmp_path, callbacks=[SaveAt(stop, file)]).fit(
+        whole, datamodule=ImageDataModule(make_module(**AUGMENTED))
+    )
+    make_trainer(14, tmp_path).fit(
+        resumed, datamodule=ImageDataModule(make_module(**AUGMENTED)), ckpt_path=file, weights_only=True
+    )
     for (step, labels, images), (expected_step, expected_labels, expected) in zip(
         resumed.trained, whole.trained[stop:], strict=True
     ):

@@ -1,0 +1,79 @@
+"""What learns: a model with its initializer, optimizer and schedule. It knows of no loop, and imports no Lightning."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from initbench.data import ImageData
+from initbench.errors import UserMistake
+from initbench.init import Batch, Initializer, rows, weights_digest
+from initbench.optimizer import LearningRates
+
+
+class Learner:
+    """`initialize` is called once in a run's life, when the model is on its device; what it leaves is the record's."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        initializer: Initializer,
+        optimizer: Callable[[nn.Module, LearningRates], Optimizer],
+        scheduler: Callable[[Optimizer], LRScheduler],
+        *,
+        seed: int = 0,
+        compile: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        # Before the optimizer and DDP see the parameters: a later move would leave DDP's buckets behind.
+        self.model = model.to(memory_format=self.memory_format)
+        self.initializer = initializer
+        self.make_scheduler = scheduler
+        self.seed = seed
+        self.compile = compile
+        self.micro_batches = 1  # parts of a batch that are computed one after the other, to save memory
+        self.initialized = False
+        self.init_table: list[dict[str, Any]] = []
+        self.init_numbers: dict[str, float] = {}  # what a method says of its cost and success
+        self.initial_weights = ""
+        self.seconds_init = 0.0
+        self._make_optimizer = optimizer
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype
+
+    def make_optimizer(self, model: nn.Module | None = None) -> Optimizer:
+        """Of the model, or of one like it; its rates are as the initializer scales them."""
+        one = self.model if model is None else model
+        return self._make_optimizer(one, lambda adaptive: self.initializer.learning_rates(one, adaptive=adaptive))
+
+    def initialize(self, data: ImageData, world_size: int = 1) -> None:
+        """Apply the initializer, and keep what the record says of it. Raises UserMistake where it cannot be applied."""
+        started = time.perf_counter()
+        batch = None
+        if self.initializer.needs_batch:
+            images, labels = data.fixed_batch(self.device)
+            # Half precision is the initializer's own business: it works on a copy in float32.
+            batch = Batch(images.double() if self.dtype == torch.float64 else images, labels)
+        try:
+            outcome = self.initializer.apply(self.model, seed=self.seed, batch=batch)
+        except ValueError as error:  # a method that this batch or these weights defeat
+            raise UserMistake(str(error)) from error
+        if batch is not None and world_size > 1:
+            for parameter in self.model.parameters():
+                torch.distributed.broadcast(parameter.data, src=0)
+        self.seconds_init = time.perf_counter() - started
+        self.init_table = rows(outcome)
+        self.init_numbers = outcome.numbers
+        self.initial_weights = weights_digest(self.model)
+        self.initialized = True
