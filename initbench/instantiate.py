@@ -1,6 +1,8 @@
 """Hydra's instantiate, with a user's mistake as one ValueError instead of a chain of exceptions."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -14,8 +16,13 @@ def instantiate(what: str, config: Mapping[str, Any], *args: Any, **kwargs: Any)
     Raises ValueError where the target cannot be imported or does not take the arguments.
     """
     try:
-        factory = hydra_instantiate({**config, "_partial_": True}, _convert_="all")
-        return factory(*args, **kwargs)
+        return _factory(json.dumps(dict(config)))(*args, **kwargs)
     except (InstantiationException, TypeError) as error:
         cause = error.__cause__ or error
         raise ValueError(f"{what} {config.get('_target_')}: {cause}".replace("\n", " ")) from error
+
+
+@lru_cache(maxsize=128)  # four milliseconds each, of which every run of a sweep would pay a few
+def _factory(config: str) -> Callable[..., Any]:
+    made: Callable[..., Any] = hydra_instantiate({**json.loads(config), "_partial_": True}, _convert_="all")
+    return made

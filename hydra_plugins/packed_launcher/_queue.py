@@ -19,7 +19,6 @@ from initbench.sweep.job import objective, packable
 
 if TYPE_CHECKING:
     from hydra_plugins.packed_launcher.launcher import PackedLauncher
-    from initbench.packed.run import Outcome
 
 
 @dataclass
@@ -149,7 +148,7 @@ class Queue(Iterator[tuple[int, bytes]]):
 
         return Item(lambda: pickle.dumps((work.train, configs)), then)
 
-    def _end(self, configs: list[Config], outcome: "Outcome") -> None:
+    def _end(self, configs: list[Config], outcome: work.Outcome) -> None:
         _tell_alone(Counter(outcome.alone.values()))
         for config in configs:
             name = Store(config).folder.name

@@ -10,11 +10,8 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
-
-from lightning.pytorch.loggers import Logger, WandbLogger
-from lightning.pytorch.loggers.logger import DummyLogger
-from lightning.pytorch.utilities import rank_zero_only
 
 from initbench.errors import unknown
 from initbench.logger import RunInfo
@@ -33,7 +30,7 @@ def mirror(
     mode: str,
     init_timeout_s: float,
     finish_timeout_s: float,
-) -> list[Logger]:
+) -> "list[WandbMirror]":
     """Starts the wandb run `<signature>-<attempt>` in the study's group and wraps it as a Lightning logger.
 
     Raises ValueError for an unknown mode, a timeout that is not positive (wandb reads 0 as forever), and
@@ -53,34 +50,46 @@ def mirror(
         "silent": True,
     }
     started = _start(run, mode, project=project, entity=entity, settings=settings)
-    return [WandbMirror(run, project, started)]
+    return [WandbMirror(run, started)]
 
 
-class WandbMirror(WandbLogger):
-    """A WandbLogger whose calls never raise, ended by `close` and not by Lightning's `finalize`.
+class WandbMirror:
+    """A Lightning logger whose calls never raise, ended by `close` and not by Lightning's `finalize`.
 
-    `started` is None on ranks other than zero and where wandb does not work: every call is then ignored.
+    It has what a Trainer asks of a Logger without being one: importing Lightning takes seconds, and packs do without.
+    `started` is None where wandb does not work: every call is then ignored.
     """
 
-    def __init__(self, run: RunInfo, project: str, started: "Run | None") -> None:
-        super().__init__(project=project, save_dir=run.folder, id=identity(run), experiment=started)
-        self._run = started
-        # WandbLogger puts trainer/global_step in every row, but makes it the x axis only of runs it starts.
+    def __init__(self, run: RunInfo, started: "Run | None") -> None:
+        self.name = run.study
+        self.version = identity(run)
+        self.save_dir = self.root_dir = self.log_dir = str(run.folder)
+        self.group_separator = "/"
+        self._run = self._experiment = started
+        # Every row has trainer/global_step, as those of Lightning's own logger; it is the x axis.
         self._attempt(lambda: self.experiment.define_metric("trainer/global_step"))
         self._attempt(lambda: self.experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True))
 
     @property
     def experiment(self) -> Any:
         """The wandb run, or a stand-in that ignores every call."""
-        return DummyLogger().experiment if self._experiment is None else self._experiment
+        return _Silence() if self._experiment is None else self._experiment
 
-    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        self._attempt(lambda: super(WandbMirror, self).log_metrics(metrics, step))
+        row = dict(metrics) if step is None else {**metrics, "trainer/global_step": step}
+        self._attempt(lambda: self.experiment.log(row))
 
-    @rank_zero_only
-    def log_hyperparams(self, params: Any) -> None:
-        self._attempt(lambda: super(WandbMirror, self).log_hyperparams(params))
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        self._attempt(lambda: self.experiment.config.update(dict(params), allow_val_change=True))
+
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        """Does nothing."""
+
+    def save(self) -> None:
+        """Does nothing: rows reach the disk within a second."""
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        """Does nothing: checkpoints are the run's own."""
 
     def summarize(self, metrics: dict[str, Any]) -> None:
         """Writes the final numbers and words to the run's summary, where the dashboard's table has them."""
@@ -114,6 +123,13 @@ class WandbMirror(WandbLogger):
             _say(f"nothing more is logged for this run: {_reason(error)}")
 
 
+class _Silence:
+    """Ignores every call."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args, **kwargs: None
+
+
 class _Process:
     """What this process has learned, so that its later runs neither wait for it nor repeat it."""
 
@@ -121,11 +137,11 @@ class _Process:
     told = False
 
 
-@rank_zero_only
 def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
     """The started run; offline where online cannot be had, None where wandb does not work at all."""
     import wandb
 
+    _list_packages_once()
     mode, problem = _choose(run, wanted), ""
     for choice in (mode, "offline"):
         try:
@@ -150,6 +166,15 @@ def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
             _tell_offline(run, problem)
     _say(f"this run is not logged: {problem}")
     return None
+
+
+@cache
+def _list_packages_once() -> None:
+    """wandb reads the metadata of every installed package for each run: a fifth of a second, of a quarter in all."""
+    import wandb.util
+
+    packages = cache(lambda listed=wandb.util.working_set: tuple(listed()))
+    wandb.util.working_set = packages
 
 
 def _choose(run: RunInfo, wanted: str) -> str:

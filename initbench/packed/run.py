@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,17 +18,12 @@ from initbench.packed.forward import Forward
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 from initbench.packed.training import Training
+from initbench.packed.work import Outcome
 from initbench.record.lock import is_held, lock
 from initbench.record.store import COMPLETE, Store
 from initbench.stopping import Stopped
 
-
-@dataclass
-class Outcome:
-    """Of some runs: the records of those that came to an end, and why the others have to be trained by themselves."""
-
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the names of the runs' folders
-    alone: dict[str, str] = field(default_factory=dict)
+_TELLING_AT_ONCE = 4  # threads
 
 
 def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
@@ -128,8 +123,9 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
     for replica in replicas:
         outcome.records[replica.store.folder.name] = replica.end(tested.get(id(replica), {}))
     checkpoint.remove()
-    for replica in replicas:  # the truth is on disk
-        replica.tell(outcome.records[replica.store.folder.name])
+    # The truth is on disk; what follows mostly waits for wandb's own process.
+    with ThreadPoolExecutor(_TELLING_AT_ONCE) as pool:
+        list(pool.map(lambda replica: replica.tell(outcome.records[replica.store.folder.name]), replicas))
 
 
 def built(config: Mapping[str, Any]) -> Experiment:

@@ -1,10 +1,19 @@
 """What a worker of a sweep is sent beside single runs: functions that import torch only where they are called."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
 from initbench.packed.grouping import Config
+
+
+@dataclass
+class Outcome:
+    """Of some runs: the records of those that came to an end, and why the others have to be trained by themselves."""
+
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the names of the runs' folders
+    alone: dict[str, str] = field(default_factory=dict)
 
 
 def train(configs: list[Config]) -> JobReturn:
