@@ -132,11 +132,13 @@ def test_an_initializer_and_a_config_folder_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("flag", [["--help"], ["--cfg", "job"]])
 def test_help_and_config_import_nothing_heavy(tmp_path: Path, flag: list[str]) -> None:
     code = (
-        "import sys, atexit\n"
+        "import runpy, sys\n"
         "heavy = ('torch', 'torchvision', 'lightning', 'wandb', 'pandas', 'plotly', 'scipy')\n"
-        "atexit.register(lambda: print('HEAVY', [name for name in heavy if name in sys.modules]))\n"
         f"sys.argv = ['initbench', *{flag!r}]\n"
-        "import runpy; runpy.run_module('initbench', run_name='__main__')\n"
+        "try:\n"
+        "    runpy.run_module('initbench', run_name='__main__')\n"
+        "finally:\n"
+        "    print('HEAVY', [name for name in heavy if name in sys.modules])\n"
     )
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True

@@ -12,6 +12,7 @@ from omegaconf import open_dict
 
 from hydra_plugins.local_launcher.launcher import failed, outcome
 from initbench.console import console
+from initbench.errors import UserMistake
 from initbench.packed import paces, work
 from initbench.packed.grouping import Config, arrange, kind, obstacle, under_way
 from initbench.record.store import Store
@@ -47,6 +48,8 @@ class Queue(Iterator[tuple[int, bytes]]):
         for place in range(len(job_overrides)):
             try:
                 config = self._resolved(place)
+            except UserMistake:  # of all
+                raise
             except Exception as error:  # this job's failure, no more
                 self.answers[place] = failed(error)
                 continue

@@ -47,13 +47,16 @@ def run_job(config: DictConfig) -> float | None:
 
 
 def packable(config: DictConfig) -> dict[str, Any] | None:
-    """The resolved config of a job that is to be run and may be part of a pack; None where it speaks for itself."""
+    """The resolved config of a job that is to be run and may be part of a pack; None where it speaks for itself.
+
+    Raises UserMistake where the whole sweep cannot be what its user wants.
+    """
     try:
         _check(config)
-        resolved = resolve(config, HydraConfig.get())  # type: ignore[arg-type]  # as in run_job
-        _check_objective(resolved)
     except UserMistake:
         return None
+    resolved = resolve(config, HydraConfig.get())  # type: ignore[arg-type]  # as in run_job
+    _check_objective(resolved)
     record = Store(resolved).read()
     is_done = record is not None and record["status"] in COMPLETE and not resolved["force"]
     return None if is_done or resolved["dry_run"] else resolved
