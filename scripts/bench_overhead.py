@@ -3,7 +3,7 @@
     python scripts/bench_overhead.py                      # MNIST from $INITBENCH_DATA (or data/), batch 128
 
 For each model the same weights, batches, optimizer and thread count are timed as (a) a bare loop, (b) Lightning's
-loop around our module with no callback, (c) initbench as it runs: history, progress bar, record, validation off.
+loop around our module with no callback, (c) initbench as it runs: history, progress bar, record, checkpoints; validation off.
 The variants take turns, epoch by epoch, in one process; each figure is the median over rounds of seconds per epoch,
 each ratio the median of the ratios within a round, so that a machine whose speed drifts does not decide.
 """
@@ -11,7 +11,6 @@ each ratio the median of the ratios within a round, so that a machine whose spee
 import argparse
 import contextlib
 import io
-import json
 import statistics
 import tempfile
 import time
@@ -21,27 +20,27 @@ from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
+from benchmarking import Table, provenance_line, save
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from rich.console import Console
-from rich.table import Table
+from rich.progress import track
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench import CONF
+from initbench.callbacks.checkpoint import Checkpoint
 from initbench.callbacks.history import History
 from initbench.callbacks.progress import ProgressBar
 from initbench.data import ImageDataModule
 from initbench.experiment import Experiment, assemble
 from initbench.module import Classifier
-from initbench.record.provenance import provenance
 from initbench.record.store import Store
 from initbench.run import build_trainer
 
 
-def config_of(model: str, runs_dir: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def config_of(model: str, runs_dir: str, data: str) -> dict[str, Any]:
     overrides = [
         f"model={model}",
-        f"data={arguments.data}",
+        f"data={data}",
         "data.batch_size=128",
         "optimizer=adam",
         "scheduler=constant",
@@ -79,7 +78,8 @@ def initbench(experiment: Experiment, config: dict[str, Any]) -> float:
     store = Store(config)
     store.write("running")
     history = History(config["trainer"]["log_every_n_steps"], store)
-    return _fit(experiment, config, [history, ProgressBar(store.name, experiment.total_steps, history)])
+    checkpoint = Checkpoint(store.checkpoint, config["checkpoint_seconds"], experiment.total_steps, history)
+    return _fit(experiment, config, [history, ProgressBar(store.name, experiment.total_steps, history), checkpoint])
 
 
 def _fit(experiment: Experiment, config: dict[str, Any], callbacks: list[Any]) -> float:
@@ -107,50 +107,49 @@ VARIANTS: dict[str, Callable[[Experiment, dict[str, Any]], float]] = {
 }
 
 
-def measure(model: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(models: list[str], data: str, rounds: int) -> list[dict[str, Any]]:
     """Seconds per epoch of every variant, and its ratio to the bare loop, over the rounds."""
-    rounds: list[dict[str, float]] = []
+    return [_measure(model, data, rounds) for model in models]
+
+
+def _measure(model: str, data: str, rounds: int) -> dict[str, Any]:
+    taken: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as runs_dir:
-        config = config_of(model, runs_dir, arguments)
-        for index in range(arguments.rounds + 1):
+        config = config_of(model, runs_dir, data)
+        for number in track(range(rounds + 1), model, transient=True):
             times = {}
             for name, variant in VARIANTS.items():
                 experiment = assemble(config)
                 with contextlib.redirect_stdout(io.StringIO()):
                     times[name] = variant(experiment, config)
-            if index:  # the first round warms up
-                rounds.append(times)
+            if number:  # the first round warms up
+                taken.append(times)
         steps = experiment.data.steps_per_epoch
-    return {
-        "model": model,
-        "steps": steps,
-        "seconds": {name: statistics.median(times[name] for times in rounds) for name in VARIANTS},
-        "ratio": {name: statistics.median(times[name] / times["bare"] for times in rounds) for name in VARIANTS},
-        "rounds": rounds,
-    }
+    return {"model": model, "steps": steps, "rounds": taken}
+
+
+def table(results: list[dict[str, Any]]) -> Table:
+    rows = []
+    for result in results:
+        for name in VARIANTS:
+            seconds = statistics.median(times[name] for times in result["rounds"])
+            ratio = statistics.median(times[name] / times["bare"] for times in result["rounds"])
+            rows.append([f"{result['model']}, {name}", f"{1e3 * seconds / result['steps']:.2f}", f"{ratio:.2f}"])
+    return Table("A training step", ["model, loop", "ms", "over bare"], rows)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["mlp", "lenet"])
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
-    arguments = parser.parse_args()
-    results = [measure(model, arguments) for model in arguments.models]
-    table = Table(title=f"One epoch of {arguments.data}, batch 128, {torch.get_num_threads()} threads")
-    for column in ("model", "variant", "s / epoch", "ms / step", "ratio to bare"):
-        table.add_column(column, justify="left" if column in ("model", "variant") else "right")
-    for result in results:
-        for name in VARIANTS:
-            seconds = result["seconds"][name]
-            milliseconds = 1e3 * seconds / result["steps"]
-            table.add_row(
-                result["model"], name, f"{seconds:.2f}", f"{milliseconds:.2f}", f"{result['ratio'][name]:.2f}"
-            )
-    Console().print(table)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": provenance(), "results": results}, indent=1))
+    asked = parser.parse_args()
+    results = measure(asked.models, asked.data, asked.rounds)
+    table(results).print()
+    print(provenance_line())
+    if asked.json:
+        save(asked.json, results)
 
 
 if __name__ == "__main__":

@@ -1,75 +1,87 @@
 """What a whole sweep costs, from a cold process to its last table, against writing it plainly.
 
-    python scripts/bench_sweep.py [--inits 8] [--seeds 8] [--rounds 3] [--data-dir data]
+    python scripts/bench_sweep.py [--model mlp] [--inits 8] [--seeds 8] [--rounds 1] [--ways auto local] [--json FILE]
 
-The sweep: inits x seeds of an MLP (784-64-64-64-10, batch norm, Adam, batches of 128), one epoch of MNIST, validation
-and test included, records written, no wandb. Each way is a process of its own; rounds are interleaved, medians are
-shown.
+The sweep: inits x seeds of one model (mlp: 784-64-128-64-10 with batch norm; lenet), one epoch of MNIST, Adam, batches
+of 128, validation before and after, the test set at the end; ours with records, histories and wandb (offline). Each way
+is processes of its own; rounds are interleaved, medians are shown.
 
 - template: what the common Lightning templates do a run, in one process: torchvision's MNIST behind a DataLoader, a
-  Trainer, `self.log`. Only a few runs are timed: the rest is extrapolated, which is said.
-- bare: the shortest loop of PyTorch over a tensor of all images, one run after the other.
-- basic, local, packed: `python -m initbench -m hydra/launcher=...`.
+  Trainer, `self.log`, a CSV. A few runs are timed, the rest is extrapolated.
+- bare: the shortest loop of PyTorch over a tensor of all images, one run after the other; it records nothing.
+  Extrapolated, too.
+- basic, local, packed, auto: `python -m initbench -m hydra/launcher=...`.
 """
 
 import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from benchmarking import Table, provenance_line, save
 from rich.progress import track
-from rich.table import Table
 
 NAMES = "default,xavier_normal,kaiming_normal,lecun_normal,orthogonal,xavier_uniform,kaiming_uniform,trunc_normal"
-BATCH, WIDTH, RATE, VALIDATION = 128, 64, 0.002, 5000
-TEMPLATE_RUNS = (1, 3)  # two numbers of runs, whose difference is what a run costs
+BATCH, RATE, VALIDATION = 128, 0.002, 5000
+WIDTHS = (64, 128, 64)
+PLAIN = {"template": (1, 3), "bare": (2, 8)}  # two numbers of runs, whose difference is what a run costs
+OURS = ("basic", "local", "packed", "auto")
+MODELS = {
+    "mlp": ["model=mlp", "model.depth=3", f"model.width=[{','.join(map(str, WIDTHS))}]", "model.norm=batch"],
+    "lenet": ["model=lenet"],
+}
 
 
-def network() -> torch.nn.Sequential:
+def network(model: str) -> torch.nn.Sequential:
     nn, layers, width = torch.nn, [torch.nn.Flatten()], 784
-    for _ in range(3):
-        layers += [nn.Linear(width, WIDTH), nn.BatchNorm1d(WIDTH), nn.ReLU()]
-        width = WIDTH
+    if model == "lenet":
+        convolutions = [nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2)]
+        convolutions += [nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        return nn.Sequential(
+            *convolutions, nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)
+        )
+    for following in WIDTHS:
+        layers += [nn.Linear(width, following), nn.BatchNorm1d(following), nn.ReLU()]
+        width = following
     return nn.Sequential(*layers, nn.Linear(width, 10))
 
 
-def bare(runs: int, folder: str) -> None:
+def bare(model: str, runs: int, folder: str) -> None:
     """One run after the other; nothing is kept but the accuracies."""
     from torch.nn.functional import cross_entropy
     from torchvision.datasets import MNIST
 
     parts = [MNIST(folder, train=train) for train in (True, False)]
-    (images, labels), (test, answers) = (((p.data / 255 - 0.13) / 0.31, p.targets) for p in parts)
+    (images, labels), (test, answers) = (((p.data[:, None] / 255 - 0.13) / 0.31, p.targets) for p in parts)
     held_out = slice(len(images) - VALIDATION, None)
     for seed in range(runs):
         torch.manual_seed(seed)
-        model = network()
-        optimizer = torch.optim.Adam(model.parameters(), lr=RATE, fused=True)
-        model.train()
+        net = network(model)
+        optimizer = torch.optim.Adam(net.parameters(), lr=RATE, fused=True)
+        net.train()
         for index in torch.randperm(len(images) - VALIDATION).split(BATCH):
-            cross_entropy(model(images[index]), labels[index]).backward()
+            cross_entropy(net(images[index]), labels[index]).backward()
             optimizer.step()
             optimizer.zero_grad()
-        model.eval()
+        net.eval()
         with torch.no_grad():
             accuracies = [
-                float((model(x).argmax(1) == y).float().mean())
+                float((net(x).argmax(1) == y).float().mean())
                 for x, y in ((images[held_out], labels[held_out]), (test, answers))
             ]
         print(seed, *accuracies)
 
 
-def template(runs: int, folder: str) -> None:
+def template(model: str, runs: int, folder: str) -> None:
     """A dataset, three loaders, a module that logs each step and a Trainer for each run."""
     import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+    from lightning.pytorch.loggers import CSVLogger
     from torch.nn.functional import cross_entropy
     from torch.utils.data import DataLoader, random_split
     from torchmetrics.classification import MulticlassAccuracy
@@ -79,7 +91,7 @@ def template(runs: int, folder: str) -> None:
     class Module(L.LightningModule):
         def __init__(self) -> None:
             super().__init__()
-            self.model = network()
+            self.model = network(model)
             self.accuracies = torch.nn.ModuleDict({s: MulticlassAccuracy(10) for s in ("fit", "val", "test")})
 
         def share(self, batch: list[torch.Tensor], stage: str) -> torch.Tensor:
@@ -108,62 +120,92 @@ def template(runs: int, folder: str) -> None:
         L.seed_everything(seed)
         whole, test = MNIST(folder, train=True, transform=transform), MNIST(folder, train=False, transform=transform)
         train, held_out = random_split(whole, [len(whole) - VALIDATION, VALIDATION])
-        trainer = L.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
-        module = Module()
-        trainer.fit(module, DataLoader(train, BATCH, shuffle=True), DataLoader(held_out, BATCH))
-        trainer.test(module, DataLoader(test, BATCH))
+        with tempfile.TemporaryDirectory() as logs:
+            trainer = L.Trainer(
+                max_epochs=1,
+                accelerator="cpu",
+                logger=CSVLogger(logs),
+                enable_checkpointing=False,
+                log_every_n_steps=10,
+            )
+            module = Module()
+            trainer.fit(module, DataLoader(train, BATCH, shuffle=True), DataLoader(held_out, BATCH))
+            trainer.test(module, DataLoader(test, BATCH))
 
 
-def ours(launcher: str, asked: argparse.Namespace, runs_dir: str) -> list[str]:
-    names = ",".join(NAMES.split(",")[: asked.inits])
-    model = ["model=mlp", "model.depth=3", f"model.width={WIDTH}", "model.norm=batch"]
+def ours(launcher: str, model: str, inits: int, seeds: int, runs_dir: str, data_dir: Path) -> list[str]:
+    names = ",".join(NAMES.split(",")[:inits])
     data = ["data=mnist", f"data.batch_size={BATCH}", f"data.val_size={VALIDATION}", "data.val_every_n_steps=430"]
-    run = ["optimizer=adam", f"optimizer.lr={RATE}", "scheduler=constant", "trainer.max_epochs=1", "logger=none"]
-    sweep = [f"init={names}", f"seed=range({asked.seeds})", f"runs_dir={runs_dir}", f"hydra/launcher={launcher}"]
-    return [sys.executable, "-m", "initbench", "-m", *model, *data, *run, *sweep, "trainer.accelerator=cpu"]
+    run = ["optimizer=adam", f"optimizer.lr={RATE}", "scheduler=constant", "trainer.max_epochs=1"]
+    place = ["trainer.accelerator=cpu", "logger.mode=offline", f"runs_dir={runs_dir}", f"data_dir={data_dir.resolve()}"]
+    sweep = [f"init={names}", f"seed=range({seeds})", f"hydra/launcher={launcher}"]
+    return [sys.executable, "-m", "initbench", "-m", *MODELS[model], *data, *run, *place, *sweep]
 
 
-def seconds(command: list[str], asked: argparse.Namespace) -> float:
-    environment = {**os.environ, "INITBENCH_DATA": str(asked.data_dir.resolve())}
+def seconds(command: list[str]) -> float:
     started = time.perf_counter()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - started
+
+
+def extrapolated(way: str, model: str, runs: int, data_dir: Path) -> float:
+    own = [sys.executable, __file__, "--data-dir", str(data_dir), "--model", model, "--plain", way]
+    few, more = PLAIN[way]
+    if runs <= more:
+        return seconds([*own, str(runs)])
+    first, second = seconds([*own, str(few)]), seconds([*own, str(more)])
+    return second + (second - first) / (more - few) * (runs - more)
+
+
+def measure(model: str, inits: int, seeds: int, ways: list[str], rounds: int, data_dir: Path) -> dict[str, Any]:
+    """Seconds of every way, round by round."""
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in track(range(rounds), f"{inits * seeds} x {model}", transient=True):
+        for way in ways:
+            if way in PLAIN:
+                took[way].append(extrapolated(way, model, inits * seeds, data_dir))
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                took[way].append(seconds(ours(way, model, inits, seeds, folder, data_dir)))
+    return {"model": model, "inits": inits, "seeds": seeds, "seconds": took}
+
+
+def table(result: dict[str, Any]) -> Table:
+    runs = result["inits"] * result["seeds"]
+    medians = {way: statistics.median(values) for way, values in result["seconds"].items()}
+    title = f"{runs} runs of {result['model']}: {result['inits']} initializers, {result['seeds']} seeds"
+    rows = [
+        [
+            f"{way}{' (extrapolated)' if way in PLAIN and runs > PLAIN[way][1] else ''}",
+            f"{median:.1f}",
+            f"{median / runs:.2f}",
+            *(f"{medians[other] / median:.1f}" if other in medians else "" for other in PLAIN),
+        ]
+        for way, median in medians.items()
+    ]
+    return Table(title, ["way", "seconds", "a run", "template / it", "bare / it"], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", choices=list(MODELS), default="mlp")
     parser.add_argument("--inits", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--ways", nargs="+", default=[*PLAIN, "basic", "local", "auto"], choices=[*PLAIN, *OURS])
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("INITBENCH_DATA", "data")))
+    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
     parser.add_argument("--plain", nargs=2, metavar=("WAY", "RUNS"), help=argparse.SUPPRESS)  # what a process runs
     asked = parser.parse_args()
     if asked.plain:
-        {"bare": bare, "template": template}[asked.plain[0]](int(asked.plain[1]), str(asked.data_dir))
+        way, runs = asked.plain
+        {"bare": bare, "template": template}[way](asked.model, int(runs), str(asked.data_dir))
         return
-    runs = asked.inits * asked.seeds
-    own = [sys.executable, __file__, "--data-dir", str(asked.data_dir), "--plain"]
-    took: dict[str, list[float]] = {way: [] for way in ("template", "bare", "basic", "local", "auto")}
-    for _ in track(range(asked.rounds), "rounds", transient=True):
-        few, more = (seconds([*own, "template", str(number)], asked) for number in TEMPLATE_RUNS)
-        each = (more - few) / (TEMPLATE_RUNS[1] - TEMPLATE_RUNS[0])
-        took["template"].append(few + each * (runs - TEMPLATE_RUNS[0]))
-        took["bare"].append(seconds([*own, "bare", str(runs)], asked))
-        for launcher in ("basic", "local", "auto"):
-            with tempfile.TemporaryDirectory() as folder:
-                took[launcher].append(seconds(ours(launcher, asked, folder), asked))
-    medians = {way: statistics.median(values) for way, values in took.items()}
-    table = Table(
-        box=SIMPLE_HEAD, title=f"{runs} runs: {asked.inits} initializers, {asked.seeds} seeds", title_justify="left"
-    )
-    for column in ("way", "seconds", "a run", "template / it", "bare / it"):
-        table.add_column(column, justify="left" if column == "way" else "right")
-    for way, median in medians.items():
-        ratios = [f"{medians[other] / median:.1f}" for other in ("template", "bare")]
-        name = f"{way} (extrapolated from {TEMPLATE_RUNS[1]} runs)" if way == "template" else way
-        table.add_row(name, f"{median:.1f}", f"{median / runs:.2f}", *ratios)
-    Console().print(table)
-    Console().print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
+    result = measure(asked.model, asked.inits, asked.seeds, asked.ways, asked.rounds, asked.data_dir)
+    table(result).print()
+    print(provenance_line())
+    if asked.json:
+        save(asked.json, result)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.packed import paces, work
 from initbench.packed.grouping import Config, arrange, kind, obstacle, under_way
-from initbench.record.store import Store
+from initbench.record.store import Store, now
 from initbench.sweep.job import objective, packable
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Queue(Iterator[tuple[int, bytes]]):
     ) -> None:
         self.launcher, self.job_overrides, self.initial = launcher, job_overrides, initial_job_idx
         self.places: dict[str, int] = {}  # of runs among the jobs, by their folders' names
+        self.configs: dict[int, Config] = {}
         self.answers: dict[int, JobReturn] = {}
         self.waiting: deque[Item] = deque()
         self.out: dict[int, Item] = {}
@@ -57,6 +58,7 @@ class Queue(Iterator[tuple[int, bytes]]):
                 singles.append(place)
                 continue
             self.places[Store(config).folder.name] = place
+            self.configs[place] = config
             reason = obstacle(config)
             if reason is None:
                 kinds[kind(config)].append(config)
@@ -131,18 +133,24 @@ class Queue(Iterator[tuple[int, bytes]]):
         model, data = configs[0]["model"]["name"], configs[0]["data"]["name"]
         line = f"{model} on {data}: {len(configs)} runs, in packs of {sizes}" + (f" ({why})" if why else "")
         console.print(line, markup=False, soft_wrap=True)
-        self.waiting.extend(map(self._pack, packs))
+        self.waiting.extend(map(self._together, packs))
 
     def _add_singles(self, configs: list[Config], why: str) -> None:
         _tell_alone({why: len(configs)})
-        self.waiting.extend(self._single(self.places[Store(config).folder.name]) for config in configs)
+        self.waiting.extend(self._single(self._place(config)) for config in configs)
 
-    def _pack(self, configs: list[Config]) -> Item:
+    def _together(self, configs: list[Config]) -> Item:
+        return self._pack(configs) if len(configs) > 1 else self._single(self._place(configs[0]))
+
+    def _pack(self, configs: list[Config], deaths: int = 0) -> Item:
         def then(answer: JobReturn, died: bool) -> None:
-            if died and len(configs) > 1:
-                console.print(f"a process with {len(configs)} runs died: once more, with half as many", soft_wrap=True)
+            if died and deaths == 0:  # whoever killed it: it goes on from its checkpoint
+                console.print(f"a process with {len(configs)} runs died: once more", soft_wrap=True)
+                self.waiting.appendleft(self._pack(configs, deaths + 1))
+            elif died:  # of too little memory, it may be
+                console.print("and again: once more, with half as many", soft_wrap=True)
                 half = len(configs) // 2
-                self.waiting.extendleft(map(self._pack, (configs[half:], configs[:half])))
+                self.waiting.extendleft(map(self._together, (configs[half:], configs[:half])))
             elif answer.status is JobStatus.FAILED:
                 for config in configs:
                     self.answers[self._place(config)] = failed(answer._return_value)
@@ -168,6 +176,9 @@ class Queue(Iterator[tuple[int, bytes]]):
 
         def then(answer: JobReturn, died: bool) -> None:
             self.answers[place] = answer
+            config = self.configs.get(place)
+            if died and config is not None and Store(config).read() is None:  # it came to nothing so early
+                Store(config).write("failed", reason=str(answer._return_value), started_at=now(), finished_at=now())
 
         return Item(message, then)
 

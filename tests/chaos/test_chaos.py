@@ -21,7 +21,7 @@ SWEEP = [
     *("init=orthogonal,kaiming_normal,constant,lsuv", "data.crop_padding=2", "data.val_every_n_steps=50"),
     *("scheduler=onecycle", "trainer.max_steps=200", "trainer.max_epochs=-1", "checkpoint_seconds=0.2"),
 ]
-LAUNCHERS = {"basic": [], "local": ["hydra/launcher=local", "hydra.launcher.slots=2"]}
+LAUNCHERS = {"basic": ["hydra/launcher=basic"], "local": ["hydra/launcher=local", "hydra.launcher.slots=2"]}
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

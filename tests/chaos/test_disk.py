@@ -63,14 +63,14 @@ def make_read_only(disk: Path) -> Callable[[], None]:
     return lambda: mount("-o", "remount,rw", str(disk))
 
 
-@pytest.mark.parametrize("launcher", ["basic", "local"])
+@pytest.mark.parametrize("launcher", ["basic", "local", "auto"])
 @pytest.mark.parametrize(
     "spoil, reason", [(fill, "No space left on device"), (make_read_only, "Read-only file system")]
 )
 def test_a_sweep_goes_on_when_there_is_room_again(
     disk: Path, tmp_path: Path, spoil: Callable[[Path], Callable[[], None]], reason: str, launcher: str
 ) -> None:
-    engine = [f"hydra/launcher={launcher}", *(["hydra.launcher.slots=2"] if launcher == "local" else [])]
+    engine = [f"hydra/launcher={launcher}", *(["hydra.launcher.slots=2"] if launcher != "basic" else [])]
     first = sweep(disk / "runs", "seed=0,1", *engine)
     assert first.returncode == 0, first.stderr
     before = outcomes(disk / "runs" / "main")
@@ -86,7 +86,7 @@ def test_a_sweep_goes_on_when_there_is_room_again(
     mend()
     last = sweep(disk / "runs", *engine)
     assert last.returncode == 0, last.stderr
-    whole = sweep(tmp_path / "whole")
+    whole = sweep(tmp_path / "whole", *engine)
     assert whole.returncode == 0, whole.stderr
     assert outcomes(disk / "runs" / "main") == outcomes(tmp_path / "whole" / "main")
 

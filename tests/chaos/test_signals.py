@@ -19,8 +19,9 @@ FIXED = [
 ]
 ENGINES = {
     "one run": [],
-    "basic": ["-m", "seed=0,1,2"],
+    "basic": ["-m", "seed=0,1,2", "hydra/launcher=basic"],
     "local": ["-m", "seed=0,1,2", "hydra/launcher=local", "hydra.launcher.slots=2"],
+    "packed": ["-m", "seed=0,1,2,3", "hydra/launcher=packed", "hydra.launcher.slots=2"],
     "two processes": ["trainer.devices=2"],
 }
 
@@ -40,7 +41,7 @@ def test_a_signal_ends_it_within_five_seconds_and_it_goes_on(tmp_path: Path, eng
     folder = tmp_path / "stopped"
     process = start(folder, *ENGINES[engine])
     until = time.monotonic() + 120
-    while not list(folder.glob("runs/main/*/checkpoint.ckpt")):
+    while not list(folder.glob("runs/main/*/*.ckpt")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -1,6 +1,7 @@
 """`hydra/launcher=packed` as it is typed: what packs is packed, the rest runs by itself, and the end is the same."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -85,3 +86,44 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
         record = json.loads((Path(path) / "record.json").read_text())
         assert (record["attempt"], len(record["resumed_at"])) == (1, 1)
         assert "goes on, as one of 4 replicas" in (Path(path) / "log.txt").read_text()
+
+
+def test_a_process_that_dies_again_and_again_is_given_fewer_runs(tmp_path: Path) -> None:
+    """At last each of its runs is by itself, and the one that kills whatever it is in fails alone."""
+    (tmp_path / "deadly.py").write_text(
+        "import os\n\ndef normal(tensor, generator, std):\n"
+        "    tensor.normal_(0, std, generator=generator)\n"
+        "    if std == 3:\n        os._exit(9)\n"
+    )
+    arguments = [
+        "model=mlp",
+        "init=normal",
+        "init._target_=deadly.normal",
+        "init.std=1,2,3,4",
+        "hydra.launcher.slots=1",
+    ]
+    found = sweep(tmp_path, *arguments)
+    frame = initbench.load_runs(tmp_path / "runs")
+    assert frame["status"].value_counts().to_dict() == {"finished": 3, "failed": 1}, found.stderr
+    assert "a process with 4 runs died: once more" in found.stdout
+    assert "and again: once more, with half as many" in found.stdout
+    assert list(frame.loc[frame["status"] == "failed", "init"]) == ["deadly.normal(std=3)"]
+    assert found.returncode == 1
+
+
+def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
+    """What it has measured it remembers: the second time there is nothing to measure."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "initbench", "-m", "hydra.launcher.slots=1", *FAST]
+    for seeds in ("0,1", "2,3"):
+        found = subprocess.run(
+            [*command, "model=mlp,rnn", f"seed={seeds}"], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert found.returncode == 0, found.stderr
+        assert "2 runs by themselves: RNN, which cannot be mapped over" in found.stdout
+        assert "mlp on mnist_mini: 2 runs, in packs of 2 (" in found.stdout
+        assert "ms a step alone, " in found.stdout
+        (path,) = tmp_path.glob("cache/initbench/paces.json")
+        paces = json.loads(path.read_text())
+        assert sorted(pace["replicas"] > 1 for pace in paces.values()) == [False, True]
+    assert set(initbench.load_runs(tmp_path / "runs")["status"]) == {"finished"}

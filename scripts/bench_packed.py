@@ -1,0 +1,154 @@
+"""Images a second of replicas that are trained at once, over those of the shortest loop of PyTorch.
+
+    python scripts/bench_packed.py [--cases mlp:64 lenet:32 resnet20:4] [--rounds 3] [--json FILE]
+
+For each case, a model and a number of replicas, on the machine as it is (all cores), without evaluation and records:
+
+- bare: the shortest loop over one model, with all threads, in torch's usual layout; Adam with fused=True, as everywhere
+- serial slots: as many of these loops at once as `hydra/launcher=local` has slots, in processes like its workers, with
+  channels_last where there are convolutions
+- packed slots: the replicas shared out over the same processes, each a pack
+
+Processes take turns, round by round; medians of images a second, ratios to bare within a round.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarking import Table, provenance_line, save
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+from hydra_plugins.local_launcher._slots import environments
+from initbench import CONF
+from initbench.experiment import Experiment, assemble
+from initbench.packed.forward import forward_of
+from initbench.packed.pack import Pack
+
+SHAPES = {"mlp": ["model.depth=3", "model.width=[64,128,64]", "model.norm=batch"], "lenet": [], "resnet20": []}
+BATCH, SEEDS = 128, 4
+SECONDS = 4.0  # of each measurement
+
+
+def experiment_of(model: str) -> Experiment:
+    """The model on images of its own kind, as `python -m initbench` builds it; what the images show is of no matter."""
+    overrides = [f"model={model}", *SHAPES[model], f"data.batch_size={BATCH}", "trainer.accelerator=cpu", "logger=none"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=overrides)
+    return assemble(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]  # of a mapping
+
+
+def batch(experiment: Experiment) -> tuple[Tensor, Tensor]:
+    return experiment.data.fixed_batch(torch.device("cpu"))
+
+
+def images_a_second(way: str, model: str, replicas: int) -> float:
+    """Of this process."""
+    experiment = experiment_of(model)
+    images, labels = batch(experiment)
+    learner = experiment.learner
+    if way == "packed":
+        models: list[nn.Module] = [assemble_again(learner.model, seed) for seed in range(replicas)]
+        forward = forward_of(learner.model, images[:2])
+        pack = Pack(models, forward, [learner.make_optimizer] * replicas, learner.make_scheduler, clip=None)
+        seeds = min(SEEDS, replicas)
+        many, answers = images.repeat(seeds, 1, 1, 1, 1), labels.repeat(seeds, 1)
+
+        def step() -> None:
+            pack.backward(many, answers)
+            pack.step()
+    else:
+        layout = learner.memory_format if way == "serial" else torch.contiguous_format
+        net = learner.model.to(memory_format=layout)
+        optimizer = learner.make_optimizer()
+        replicas = 1
+
+        def step() -> None:
+            F.cross_entropy(net(images.to(memory_format=layout)), labels).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    step()
+    step()
+    steps, started = 0, time.perf_counter()
+    while (taken := time.perf_counter() - started) < SECONDS:
+        step()
+        steps += 1
+    return steps * replicas * BATCH / taken
+
+
+def assemble_again(model: nn.Module, seed: int) -> nn.Module:
+    import copy
+
+    torch.manual_seed(seed)
+    again = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in again.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.001)
+    return again
+
+
+def processes(way: str, model: str, replicas: int) -> float:
+    """Images a second of one process with all threads, or of as many as there are slots, at the same time."""
+    slots = [{}] if way == "bare" else environments(None, 1, [], None)
+    command = [sys.executable, __file__, "--one", way, model, str(max(1, replicas // len(slots)))]
+    started = [
+        subprocess.Popen(command, env={**os.environ, **slot}, stdout=subprocess.PIPE, text=True) for slot in slots
+    ]
+    return sum(float(json.loads(process.communicate()[0])) for process in started)
+
+
+def measure(cases: list[str], rounds: int) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = []
+    for case in cases:
+        model, replicas = case.split(":")
+        found: dict[str, list[float]] = {way: [] for way in ("bare", "serial", "packed")}
+        for _ in track(range(rounds), case, transient=True):
+            for way, values in found.items():
+                values.append(processes(way, model, int(replicas)))
+        results.append({"model": model, "replicas": int(replicas), "images_a_second": found})
+    return results
+
+
+def table(results: list[dict[str, Any]]) -> Table:
+    rows = []
+    for result in results:
+        found = result["images_a_second"]
+        for way, words in {"bare": "bare loop", "serial": "in slots", "packed": "packed in slots"}.items():
+            ratio = statistics.median(ours / bare for ours, bare in zip(found[way], found["bare"], strict=True))
+            name = f"{result['model']} x {result['replicas']}, {words}"
+            rows.append([name, f"{statistics.median(found[way]):,.0f}", f"{ratio:.2f}"])
+    return Table("Training, images a second", ["case", "images / s", "over bare"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", nargs="+", default=["mlp:64", "lenet:32", "resnet20:4"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # what a process measures
+    asked = parser.parse_args()
+    if asked.one:
+        way, model, replicas = asked.one
+        print(json.dumps(images_a_second(way, model, int(replicas))))
+        return
+    results = measure(asked.cases, asked.rounds)
+    table(results).print()
+    print(provenance_line())
+    if asked.json:
+        save(asked.json, results)
+
+
+if __name__ == "__main__":
+    main()

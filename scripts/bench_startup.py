@@ -1,0 +1,64 @@
+"""How long it takes until something happens: help, a config, a run of one step, a sweep, a sweep that is done.
+
+    python scripts/bench_startup.py [--rounds 3] [--json FILE]
+
+Cold processes on the bundled digits; rounds are interleaved, medians are shown. `import torch` is to compare with.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarking import Table, provenance_line, save
+from rich.progress import track
+
+STEP = ["model=mlp", "logger=none", "trainer.accelerator=cpu", "trainer.max_steps=1", "data.val_every_n_steps=1"]
+OURS = [sys.executable, "-m", "initbench"]
+WAYS: dict[str, list[str]] = {
+    "import torch": [sys.executable, "-c", "import torch"],
+    "import lightning.pytorch": [sys.executable, "-c", "import lightning.pytorch"],
+    "--help": [*OURS, "--help"],
+    "--cfg job": [*OURS, "--cfg", "job"],
+    "one run of one step": [*OURS, *STEP, "force=true"],
+    "a sweep of 8 such runs, with its report": [*OURS, "-m", *STEP, "seed=range(8)", "force=true"],
+    "the same sweep, when it is done": [*OURS, "-m", *STEP, "seed=range(8)"],
+}
+
+
+def measure(rounds: int) -> dict[str, list[float]]:
+    """Seconds of every way, round by round."""
+    took: dict[str, list[float]] = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in track(range(rounds + 1), "rounds", transient=True):
+            for way, command in WAYS.items():
+                started = time.perf_counter()
+                subprocess.run(command, cwd=folder, check=True, capture_output=True)
+                if number:  # the first fills the caches of the disk, and of the launcher
+                    took[way].append(time.perf_counter() - started)
+    return took
+
+
+def table(took: dict[str, list[float]]) -> Table:
+    rows = [[way, f"{statistics.median(values):.2f}"] for way, values in took.items()]
+    return Table("From a cold process to its end", ["command", "seconds"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
+    asked = parser.parse_args()
+    took: Any = measure(asked.rounds)
+    table(took).print()
+    print(provenance_line())
+    if asked.json:
+        save(asked.json, took)
+
+
+if __name__ == "__main__":
+    main()
