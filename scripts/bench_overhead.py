@@ -3,7 +3,7 @@
     python scripts/bench_overhead.py                      # MNIST from $INITBENCH_DATA (or data/), batch 128
 
 For each model the same weights, batches, optimizer and thread count are timed as (a) a bare loop, (b) Lightning's
-loop around our module with no callback, (c) initbench as it runs: history, progress bar, record, checkpoints; validation off.
+loop around our module with no callback, (c) initbench as it runs: history, progress bar, checkpoints.
 The variants take turns, epoch by epoch, in one process; each figure is the median over rounds of seconds per epoch,
 each ratio the median of the ratios within a round, so that a machine whose speed drifts does not decide.
 """

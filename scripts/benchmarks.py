@@ -22,8 +22,8 @@ from rich.console import Console
 DOCS = Path(__file__).parents[1] / "docs"
 HEAD = """# What it costs
 
-Written by `make bench` (`scripts/benchmarks.py`); all numbers are in [benchmarks.json](benchmarks.json). Times of a shared
-machine drift by tens of percent from hour to hour: the ratios within a table are what to look at.
+Written by `make bench` (`scripts/benchmarks.py`); all numbers are in [benchmarks.json](benchmarks.json). Times of a
+shared machine drift by tens of percent from hour to hour: the ratios within a table are what to look at.
 
 {machine}
 """

@@ -54,9 +54,9 @@ class Pool:
         self.stop_seconds = stop_seconds
         self.workers: dict[int, Worker] = {}
 
-    def start(self, number: int) -> None:
-        """Start up to `number` workers, which import what they will need until there are jobs."""
-        for slot in range(min(number, len(self.environments))):
+    def start(self) -> None:
+        """Start all workers: they import what they will need until there are jobs."""
+        for slot in range(len(self.environments)):
             if slot not in self.workers:
                 self._start(slot)
 

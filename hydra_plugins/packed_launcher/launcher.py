@@ -5,10 +5,12 @@ Hydra imports this module at every start, whichever launcher is chosen: what onl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, setup_globals
 
+from hydra_plugins.local_launcher._slots import environments
 from hydra_plugins.local_launcher.launcher import LocalLauncher, LocalLauncherConf, raising_on_sigterm
 
 
@@ -33,26 +35,38 @@ class PackedLauncher(LocalLauncher):
 
     preload = ("initbench.packed.run",)
 
-    def __init__(self, replicas: int, measure: bool, **of_slots: object) -> None:
-        super().__init__(**of_slots)  # type: ignore[arg-type]  # Hydra has checked them by LocalLauncherConf
+    def __init__(self, replicas: int, measure: bool, stop_seconds: float, **of_slots: Any) -> None:
+        super().__init__(stop_seconds=stop_seconds, **of_slots)  # which Hydra has checked by LocalLauncherConf
+        self._of_slots = of_slots
+        self._expects = False
         if replicas < 1:
             raise ValueError(f"hydra.launcher.replicas must be at least 1, got {replicas}")
         self.replicas = replicas
         self.measure = measure
 
-    def warm(self, jobs: int) -> None:
-        """Start the workers, no more than there are jobs."""
-        self._warm_pool().start(jobs)
+    def expect(self, jobs: int) -> None:
+        """A whole sweep has so many: where that is less than there are slots, each has more threads.
+
+        What is said first counts, as the rest of a sweep must run on as many threads as the whole did.
+        """
+        if not self._expects and self._of_slots["slots"] is None and jobs < len(self.environments):
+            self.environments = environments(**{**self._of_slots, "slots": jobs})
+        self._expects = True
+
+    def warm(self) -> None:
+        """Start the workers, which import what they will need."""
+        self._warm_pool().start()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""
         from hydra_plugins.packed_launcher._queue import Queue
 
         setup_globals()
+        self.expect(len(job_overrides))
         with raising_on_sigterm():
             pool = self._warm_pool()
             try:
-                pool.start(len(job_overrides))
+                pool.start()
                 queue = Queue(self, job_overrides, initial_job_idx)
                 for number, reply in pool.run(queue):
                     queue.take(number, reply)

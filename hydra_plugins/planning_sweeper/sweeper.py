@@ -10,6 +10,8 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from hydra_plugins.packed_launcher.launcher import PackedLauncher
+
 
 class PlanningSweeper(BasicSweeper):
     """Hydra's grid of overrides; composes them quickly, and launches what has no finished record.
@@ -34,8 +36,10 @@ class PlanningSweeper(BasicSweeper):
         typed = [*self._parse_config(), *arguments]
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(typed)
         (grid,) = self.split_arguments(overrides, None)
-        if hasattr(self.launcher, "warm") and not (self.config.dry_run or self._has_records()):
-            self.launcher.warm(len(grid))  # so its workers import torch while the runs are planned
+        if isinstance(self.launcher, PackedLauncher):
+            self.launcher.expect(len(grid))
+            if not (self.config.dry_run or self._has_records()):
+                self.launcher.warm()  # its workers import torch while the runs are planned
         returns: list[Sequence[JobReturn]] = []
         for jobs in [grid] if self.config.tuning is None else rounds(self.loader, self.config, grid):
             batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))

@@ -127,3 +127,18 @@ def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
         paces = json.loads(path.read_text())
         assert sorted(pace["replicas"] > 1 for pace in paces.values()) == [False, True]
     assert set(initbench.load_runs(tmp_path / "runs")["status"]) == {"finished"}
+
+
+def test_where_there_are_fewer_runs_than_slots_each_has_more_threads(tmp_path: Path) -> None:
+    """A run of its own has all cores; the rest of a sweep has as many as the whole."""
+    cores = len(os.sched_getaffinity(0))
+    command = [sys.executable, "-m", "initbench", "-m", "model=mlp", *FAST]
+    for number, study in ((1, "one"), (2 * cores, "many")):
+        seeds = f"seed=range({number})"
+        subprocess.run([*command, f"study={study}", seeds], cwd=tmp_path, check=True, capture_output=True)
+    (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("runs/one/*/record.json"))
+    assert record["provenance"]["threads"] == cores
+    first = next(tmp_path.glob("runs/many/*-seed0-*"))
+    (first / "record.json").unlink()
+    subprocess.run([*command, "study=many", f"seed=range({2 * cores})"], cwd=tmp_path, check=True, capture_output=True)
+    assert json.loads((first / "record.json").read_text())["provenance"]["threads"] == 1
