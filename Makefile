@@ -51,9 +51,8 @@ format: setup
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: setup  ## cost of a step against a bare loop; of an initialization against torch.nn.init
-	$(BIN)/python scripts/bench_overhead.py
-	$(BIN)/python scripts/bench_init.py
+bench: setup  ## docs/benchmarks.md anew: sweeps, packs, steps, growth, start; a quarter of an hour on two cores
+	$(BIN)/python scripts/benchmarks.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

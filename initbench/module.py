@@ -35,6 +35,13 @@ class Classifier(L.LightningModule):
         self.meters = {stage: Meter() for stage in ("train", "val", "test")}
         self._loaded: dict[str, Any] | None = None  # the checkpoint that this run goes on from, until it does
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning notes the hook that it is in, 40 times a step; torch would ask each time whether it is a parameter.
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def on_fit_start(self) -> None:
         """Apply the initializer, once in a run's life."""
         if not self.learner.initialized:

@@ -131,7 +131,7 @@ def test_cifar_resnet_has_depth_weighted_layers(depth):
 
 def test_option_a_shortcut():
     x = torch.arange(2 * 3 * 5 * 5).reshape(2, 3, 5, 5)
-    out = Shortcut(new_channels=3, stride=2)(x)
+    out = Shortcut(in_channels=3, channels=6, stride=2)(x)
     assert out.shape == (2, 6, 3, 3)
     assert out[0, 0].tolist() == [[0, 2, 4], [10, 12, 14], [20, 22, 24]]
     assert out[:, 3:].count_nonzero() == 0
