@@ -43,4 +43,7 @@ def provenance_line() -> str:
 
 
 def save(path: Path, results: Any) -> None:
-    path.write_text(json.dumps({"machine": provenance(), "results": results}, indent=1) + "\n")
+    machine = {
+        key: value for key, value in provenance().items() if key in ("versions", "processor", "cores", "threads")
+    }
+    path.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")

@@ -112,14 +112,22 @@ class Queue(Iterator[tuple[int, bytes]]):
             self._decide(configs, pace)
             return
 
+        answers: list[JobReturn] = []
+
         def then(answer: JobReturn, died: bool) -> None:
-            if answer.status is JobStatus.FAILED:
+            answers.append(answer)
+            if len(answers) < slots:
+                return
+            if any(answer.status is JobStatus.FAILED for answer in answers):
                 self._add_singles(configs, "what they take in a pack cannot be measured")
                 return
-            paces.remember(family, answer.return_value)
-            self._decide(configs, answer.return_value)
+            pace = paces.choose([answer.return_value for answer in answers])
+            paces.remember(family, pace)
+            self._decide(configs, pace)
 
-        self.waiting.append(Item(lambda: pickle.dumps((work.measure, (configs[0], slots))), then))
+        # All slots measure at once, as all will train at once: they share caches and memory.
+        item = Item(lambda: pickle.dumps((work.measure, (configs[0], slots))), then)
+        self.waiting.extend([item] * slots)
 
     def _decide(self, configs: list[Config], pace: dict[str, Any]) -> None:
         if pace["replicas"]:

@@ -1,4 +1,4 @@
-"""How much faster a model trains in a pack than by itself, here and now: the first runs of a kind are asked."""
+"""How long steps of a model take, here and now, by itself and in packs. What follows of it is in paces.py."""
 
 import copy
 import os
@@ -15,8 +15,9 @@ from initbench.packed.eligible import forward_for, obstacle_of
 from initbench.packed.forward import Forward
 from initbench.packed.pack import Pack
 from initbench.packed.run import built
+from initbench.packed.work import Steps
 
-SIZES = (4, 16, 64)
+SIZES = (4, 8, 16, 32, 64)
 STEPS = 3
 SEEDS = 8  # of a pack, if it is that large: with more of them, fewer replicas share a batch
 # A larger step fills a core by itself: a ResNet-20's (.4 s at a batch of 128) is as fast alone as in a pack.
@@ -24,38 +25,29 @@ LARGEST_STEP_SECONDS = 0.1
 LARGEST_PACK_SECONDS = 1.0  # of a step: measuring shall not take longer than training
 # What Lightning and our callbacks add to a step that a pack takes without them (scripts/bench_overhead.py).
 LOOP_SECONDS = 0.0005
-WORTH_IT = 1.1  # times as fast
 MOST_OF_MEMORY = 0.5
 
 
-def measure(config: Mapping[str, Any], slots: int) -> dict[str, Any]:
-    """`replicas` of the fastest pack, 0 where runs by themselves are as fast; `why`, in words.
-
-    `slots`: how many processes share the memory.
-    """
+def measure(config: Mapping[str, Any], slots: int) -> Steps:
+    """What steps take alone and in packs. `slots`: how many processes share the memory."""
     try:
         experiment = built(config)
         forward = obstacle_of(experiment) or forward_for(experiment)
     except Exception:  # whatever it is, by itself the run says it in its own record
-        return {"replicas": 0, "why": "what cannot be built or initialized"}
+        return Steps(obstacle="what cannot be built or initialized")
     if isinstance(forward, str):
-        return {"replicas": 0, "why": forward}
+        return Steps(obstacle=forward)
     step, bytes_each = _alone(experiment)
-    alone = step + LOOP_SECONDS
-    best, fastest = 0, alone
+    steps = Steps(alone=step + LOOP_SECONDS)
     largest = int(_memory(experiment) * MOST_OF_MEMORY / slots / bytes_each)
     for size in SIZES if step < LARGEST_STEP_SECONDS else ():
         if size > largest or size * step > LARGEST_PACK_SECONDS:
             break
         try:
-            each = _packed(experiment, forward, size) / size
+            steps.packed[size] = _packed(experiment, forward, size) / size
         except RuntimeError:  # of memory, or of an operation that has no rule
             break
-        if each < fastest:
-            best, fastest = size, each
-    if alone / fastest < WORTH_IT:
-        return {"replicas": 0, "why": f"a step of {1e3 * alone:.2g} ms is no faster in a pack"}
-    return {"replicas": best, "why": f"{1e3 * alone:.2g} ms a step alone, {1e3 * fastest:.2g} ms as one of {best}"}
+    return steps
 
 
 def _alone(experiment: Experiment) -> tuple[float, float]:

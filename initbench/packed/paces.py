@@ -3,13 +3,18 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from initbench.errors import Unwritable
+from initbench.packed.work import Steps
 from initbench.record.signature import digest
 from initbench.record.store import atomic_write
+
+WORTH_IT = 1.1  # times as fast
 
 # What decides how long a step takes, beside the machine.
 _TRAINER = ("accelerator", "channels_last", "deterministic", "precision", "threads")
@@ -30,6 +35,19 @@ def family(config: Mapping[str, Any], slot: Mapping[str, str]) -> str:
     )
 
 
+def choose(measured: Sequence[Steps]) -> dict[str, Any]:
+    """`replicas` of the fastest pack, 0 where a run alone is as fast, and `why`; from what all slots measured."""
+    if obstacle := next((steps.obstacle for steps in measured if steps.obstacle), None):
+        return {"replicas": 0, "why": obstacle}
+    alone = fmean(steps.alone for steps in measured)
+    sizes = set.intersection(*(set(steps.packed) for steps in measured))
+    packed = {size: fmean(steps.packed[size] for steps in measured) for size in sizes}
+    best = min(packed, key=lambda size: packed[size], default=0)
+    if not best or alone / packed[best] < WORTH_IT:
+        return {"replicas": 0, "why": f"a step of {1e3 * alone:.2g} ms is no faster in a pack"}
+    return {"replicas": best, "why": f"{1e3 * alone:.2g} ms a step alone, {1e3 * packed[best]:.2g} ms as one of {best}"}
+
+
 def remembered() -> dict[str, dict[str, Any]]:
     """By family: `replicas` and `why`."""
     try:
@@ -43,7 +61,7 @@ def remember(of: str, pace: Mapping[str, Any]) -> None:
     """Of a machine where nothing can be kept, each sweep measures anew."""
     try:
         atomic_write(_path(), json.dumps({**remembered(), of: pace}, indent=1).encode())
-    except OSError:
+    except Unwritable:
         return
 
 

@@ -16,6 +16,15 @@ class Outcome:
     alone: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class Steps:
+    """Seconds of a step of one model, trained alone, and in a pack of so many, where it is a part of the pack's."""
+
+    alone: float = 0.0
+    packed: dict[int, float] = field(default_factory=dict)
+    obstacle: str | None = None  # why it cannot be packed
+
+
 def train(configs: list[Config]) -> JobReturn:
     """Returns the Outcome of a pack."""
     from initbench.packed.run import train_pack
@@ -26,7 +35,7 @@ def train(configs: list[Config]) -> JobReturn:
 
 
 def measure(argument: tuple[Config, int]) -> JobReturn:
-    """Returns what `initbench.packed.measure.measure` does."""
+    """Returns the Steps of a run; the number is that of the slots."""
     from initbench.packed.measure import measure
 
     return _completed(measure(*argument))

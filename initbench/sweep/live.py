@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +84,8 @@ class Live:
         now = time.time()
         summary = summarize(snapshot, now, max(self._at_once))
         self._at_once.append(len(summary.running))
+        if summary.running:
+            _import_report()
         self._tell(summary, snapshot.plan.runs if snapshot.plan else frozenset())
         if self._display.is_started:
             self._display.update(glance(summary, now, console), refresh=True)
@@ -118,6 +122,12 @@ class Live:
         if run.status in ("running", WAITING) or self._told.get(run.folder) == run.begun:
             return False
         return self._before.get(run.folder) != run.written
+
+
+@cache
+def _import_report() -> None:
+    """What the end of the sweep needs, a second of imports, while this process waits for others."""
+    import_module("initbench.report.report")
 
 
 # Not in Hydra's callback: launchers send that to other processes together with the jobs, and threads cannot go along.

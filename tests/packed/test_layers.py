@@ -1,0 +1,137 @@
+"""Layers side by side do to each replica what its own layer does, whether replicas share a batch or not."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import stack_module_state
+
+from initbench.model.resnet_cifar import Shortcut
+from initbench.packed.forward import Mapped, SideBySide, forward_of
+from initbench.packed.layers import side_by_side
+
+REPLICAS = 6
+LAYERS: dict[str, nn.Module] = {
+    "linear": nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 5)),
+    "linear without bias": nn.Sequential(nn.Flatten(), nn.Linear(192, 7, bias=False), nn.Linear(7, 5)),
+    "convolution": nn.Conv2d(3, 4, 3, stride=2, padding=1),
+    "grouped convolution": nn.Conv2d(3, 6, 3, groups=3),
+    "reflected convolution": nn.Conv2d(3, 4, 5, padding=2, padding_mode="reflect"),
+    "batch norm": nn.BatchNorm2d(3),
+    "batch norm without scale": nn.BatchNorm2d(3, affine=False),
+    "batch norm without statistics": nn.BatchNorm2d(3, track_running_stats=False),
+    "batch norm of features": nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.BatchNorm1d(5)),
+    "group norm": nn.Sequential(nn.Conv2d(3, 8, 1), nn.GroupNorm(4, 8)),
+    "group norm first": nn.GroupNorm(3, 3),
+    "layer norm": nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.LayerNorm(5)),
+    "layer norm first": nn.Sequential(nn.Flatten(), nn.LayerNorm(192)),
+    "prelu": nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU()),
+    "prelu by channels": nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU(4)),
+    "pools": nn.Sequential(nn.Conv2d(3, 4, 1), nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1)),
+    "shortcut": nn.Sequential(nn.Conv2d(3, 4, 1), Shortcut(4, 8, stride=2)),
+}
+
+
+def replicas(module: nn.Module) -> list[nn.Module]:
+    """Each with numbers of its own in every parameter and buffer."""
+    made = []
+    for seed in range(REPLICAS):
+        generator = torch.Generator().manual_seed(seed)
+        one = copy.deepcopy(module).double()
+        with torch.no_grad():
+            for tensor in [*one.parameters(), *one.buffers()]:
+                if tensor.is_floating_point():
+                    tensor.copy_(torch.rand(tensor.shape, generator=generator, dtype=tensor.dtype) + 0.1)
+        made.append(one)
+    return made
+
+
+def wide(module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Tensor], images: Tensor) -> Tensor:
+    """Outputs (R, B, ...) of images (G, B, C, S, S)."""
+    outputs = torch.func.functional_call(module, (parameters, buffers), (images.transpose(0, 1).flatten(1, 2),))
+    assert isinstance(outputs, Tensor)
+    groups = outputs.shape[1] // (outputs.shape[1] // REPLICAS)
+    return outputs.unflatten(1, (groups, -1)).transpose(0, 1)
+
+
+@pytest.mark.parametrize("batches", [1, 2, 6])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_is_its_own(name: str, batches: int) -> None:
+    """Outputs, gradients of weights and images, and running statistics; training and not."""
+    module = LAYERS[name]
+    alone = replicas(module)
+    parameters, buffers = stack_module_state([copy.deepcopy(one) for one in alone])
+    together = side_by_side(module)
+    if name == "batch norm without statistics" and batches < REPLICAS:
+        batches = REPLICAS  # it has neither: nothing tells how many replicas there are
+    generator = torch.Generator().manual_seed(9)
+    images = torch.randn(batches, 5, 3, 8, 8, generator=generator, dtype=torch.float64)
+    if name == "batch norm without scale":
+        parameters = {}
+    for training in (True, False):
+        together.train(training)
+        found = wide(together, parameters, buffers, images)
+        weights = torch.randn(found.shape, generator=generator, dtype=torch.float64)
+        gradients = torch.autograd.grad((found * weights).sum(), list(parameters.values())) if parameters else ()
+        for place, one in enumerate(alone):
+            one.train(training)
+            expected = one(images[place * batches // REPLICAS]).view_as(found[place])
+            torch.testing.assert_close(found[place], expected)
+            loss = (expected * weights[place]).sum()
+            own = torch.autograd.grad(loss, list(one.parameters())) if parameters else ()
+            for ours, theirs in zip(gradients, own, strict=True):
+                torch.testing.assert_close(ours[place], theirs)
+            for key, buffer in one.named_buffers():
+                torch.testing.assert_close(buffers[key][place], buffer)
+
+
+def test_gradients_reach_what_lies_below() -> None:
+    """Through linear layers, whose products are differentiated by hand."""
+    module = nn.Sequential(nn.Flatten(), nn.Linear(192, 6), nn.Tanh(), nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))
+    parameters, buffers = stack_module_state(replicas(module))
+    names = list(parameters)
+    together = side_by_side(module)
+    images = torch.randn(2, 4, 3, 8, 8, dtype=torch.float64)
+
+    def outputs(*tensors: Tensor) -> Tensor:
+        return wide(together, dict(zip(names, tensors, strict=True)), buffers, images)
+
+    inputs = [parameters[name].detach().requires_grad_() for name in names]
+    assert torch.autograd.gradcheck(outputs, inputs, fast_mode=True)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Softmax(dim=1), nn.Conv1d(3, 3, 1), nn.LSTM(3, 3)])
+def test_a_layer_without_such_a_form_is_named(layer: nn.Module) -> None:
+    with pytest.raises(NotImplementedError, match=type(layer).__name__):
+        side_by_side(nn.Sequential(nn.Flatten(), layer))
+
+
+class Mixing(nn.Module):
+    """What lies between its layers looks across channels, and no layer tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.layer(images.flatten(1))
+        return logits - logits.mean(1, keepdim=True)
+
+
+def test_a_model_that_mixes_channels_is_mapped_over_instead() -> None:
+    images = torch.randn(4, 3, 8, 8)
+    assert isinstance(forward_of(Mixing(), images), Mapped)
+    assert isinstance(forward_of(nn.Sequential(nn.Flatten(), nn.Linear(192, 10)), images), SideBySide)
+    models = [Mixing() for _ in range(3)]
+    parameters, buffers = stack_module_state(models)
+    found = forward_of(Mixing(), images)(parameters, buffers, images[None])
+    torch.testing.assert_close(found, torch.stack([model(images) for model in models]))
+
+
+def test_the_model_itself_stays_as_it_is() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 10))
+    before = [type(module) for module in model.modules()]
+    forward_of(model, torch.randn(2, 3, 8, 8))
+    assert [type(module) for module in model.modules()] == before
+    assert next(model.parameters()).dtype == torch.float32

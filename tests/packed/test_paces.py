@@ -1,0 +1,68 @@
+"""What is packed is what was measured to be faster so, in every slot, and by enough."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from configs import compose_config
+
+from initbench.packed import paces
+from initbench.packed.measure import measure
+from initbench.packed.work import Steps
+
+
+@pytest.mark.parametrize(
+    "measured, replicas, why",
+    [
+        ([Steps(0.002, {4: 0.0012, 16: 0.001})], 16, "2 ms a step alone, 1 ms as one of 16"),
+        ([Steps(0.002, {4: 0.001, 16: 0.0012}), Steps(0.002, {4: 0.001, 16: 0.0006})], 16, "0.9 ms as one of 16"),
+        ([Steps(0.002, {4: 0.001, 16: 0.0005}), Steps(0.002, {4: 0.001})], 4, "1 ms as one of 4"),
+        ([Steps(0.002, {4: 0.0019})], 0, "a step of 2 ms is no faster in a pack"),
+        ([Steps(0.4)], 0, "a step of 4e+02 ms is no faster in a pack"),
+        ([Steps(obstacle="dropout")], 0, "dropout"),
+    ],
+)
+def test_the_fastest_is_chosen(measured: list[Steps], replicas: int, why: str) -> None:
+    pace = paces.choose(measured)
+    assert pace["replicas"] == replicas
+    assert why in pace["why"]
+
+
+def test_what_is_remembered_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert paces.remembered() == {}
+    paces.remember("a", {"replicas": 4, "why": "so"})
+    paces.remember("b", {"replicas": 0, "why": "no"})
+    assert paces.remembered() == {"a": {"replicas": 4, "why": "so"}, "b": {"replicas": 0, "why": "no"}}
+    (file,) = tmp_path.rglob("*.json")
+    file.write_text("{")
+    assert paces.remembered() == {}  # a file that is broken is as good as none
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    paces.remember("a", {})
+
+
+def test_a_family_is_what_takes_as_long() -> None:
+    def family(*overrides: str, threads: str = "1") -> str:
+        config: dict[str, Any] = compose_config(*overrides)
+        return paces.family(config, {"OMP_NUM_THREADS": threads})
+
+    assert family() == family("init=orthogonal", "seed=3", "optimizer.lr=0.5", "trainer.max_epochs=9")
+    others = [
+        family("model=mlp"),
+        family("data.batch_size=7"),
+        family("trainer.precision=64-true"),
+        family(threads="2"),
+    ]
+    assert len({family(), *others}) == 5
+
+
+def test_steps_are_measured(tmp_path: Path) -> None:
+    """A pack's is shared out; a model that is large, or cannot be packed, is not even tried in packs."""
+    short = ["data.batch_size=4", "trainer.accelerator=cpu", f"runs_dir={tmp_path}"]
+    steps = measure(compose_config("model=mlp", *short), slots=1)
+    assert set(steps.packed) == {4, 8, 16, 32, 64}
+    assert 0 < steps.packed[64] < steps.alone < 0.1
+    assert measure(compose_config("model=rnn", *short), slots=1).obstacle == "RNN, which cannot be mapped over"
+    assert measure(compose_config("model=mlp", *short), slots=10**9).packed == {}  # of memory there is too little
+    json.dumps(paces.choose([steps]))
