@@ -24,7 +24,12 @@ class SideBySide:
         self.memory_format = torch.channels_last if has_convolutions else torch.contiguous_format
 
     def __call__(self, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
-        wide = images.transpose(0, 1).flatten(1, 2).contiguous(memory_format=self.memory_format)
+        wide = images.transpose(0, 1).flatten(1, 2)
+        if wide.shape[1] == 1 and self.memory_format is torch.channels_last:
+            # One channel's layout cannot be told: torch would take the plain one for it and for all that follows.
+            replicas = _replicas(parameters)
+            wide = wide.expand(-1, 2 if replicas % 2 == 0 else replicas, -1, -1)
+        wide = wide.contiguous(memory_format=self.memory_format)
         outputs: Tensor = functional_call(self.model, (parameters, buffers), (wide,))  # (B, R*classes)
         return outputs.unflatten(1, (_replicas(parameters), -1)).transpose(0, 1)
 

@@ -173,7 +173,9 @@ def _for_each(input: Tensor, channels: int, own: Tensor | None) -> Tensor:
     groups = input.shape[1] // channels
     if own is None or groups == len(own):
         return input
-    return input.unflatten(1, (groups, channels)).repeat_interleave(len(own) // groups, 1).flatten(1, 2)
+    each = input.unflatten(1, (groups, channels)).repeat_interleave(len(own) // groups, 1).flatten(1, 2)
+    is_last = input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last)
+    return each.contiguous(memory_format=torch.channels_last) if is_last else each
 
 
 def _flat(tensor: Tensor | None) -> Tensor | None:
