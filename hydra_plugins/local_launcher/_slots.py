@@ -29,15 +29,19 @@ def environments(
     for key, value in (("slots", slots), ("runs_per_device", runs_per_device), ("threads_per_slot", threads_per_slot)):
         if value is not None and value < 1:
             raise ValueError(f"hydra.launcher.{key} must be at least 1, got {value}")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     names = device_names(devices)
     if slots is None:
-        slots = len(names) * runs_per_device or max(1, cores // (threads_per_slot or 1))
+        slots = len(names) * runs_per_device or max(1, cores() // (threads_per_slot or 1))
     # Whatever the number of jobs: the rest of a sweep must run on as many threads as the whole did, bit for bit.
-    threads = {**MALLOC, **dict.fromkeys(THREADS, str(threads_per_slot or max(1, cores // slots)))}
+    threads = {**MALLOC, **dict.fromkeys(THREADS, str(threads_per_slot or max(1, cores() // slots)))}
     if devices is None and not names:
         return [threads] * slots
     return [{**threads, "CUDA_VISIBLE_DEVICES": names[slot % len(names)] if names else ""} for slot in range(slots)]
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def device_names(devices: int | Sequence[int | str] | None) -> list[str]:

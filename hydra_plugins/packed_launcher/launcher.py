@@ -9,8 +9,10 @@ from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.local_launcher._slots import environments
+from hydra_plugins.local_launcher._slots import cores, environments, visible_gpus
 from hydra_plugins.local_launcher.launcher import LocalLauncher, LocalLauncherConf, raising_on_sigterm
 
 
@@ -44,6 +46,13 @@ class PackedLauncher(LocalLauncher):
         self.replicas = replicas
         self.measure = measure
 
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        processes = OmegaConf.select(config, "trainer.devices")
+        if isinstance(processes, int) and processes > 1:
+            self._of_slots = slots_of_several(processes, self._of_slots)
+            self.environments = environments(**self._of_slots)
+
     def expect(self, jobs: int) -> None:
         """A whole sweep has so many: where that is less than there are slots, each has more threads.
 
@@ -74,3 +83,14 @@ class PackedLauncher(LocalLauncher):
                 pool.close(interrupt=True)
                 raise
         return queue.returns()
+
+
+def slots_of_several(processes: int, of_slots: dict[str, Any]) -> dict[str, Any]:
+    """The same keys, with as many GPUs or cores a slot as a run has processes, where nothing else is asked for."""
+    if of_slots["slots"] is not None or of_slots["devices"] is not None:
+        return of_slots
+    gpus = visible_gpus()
+    if len(gpus) < processes:  # on cores; or too few, as the run will say
+        return {**of_slots, "slots": max(1, cores() // processes), "devices": [",".join(gpus)] if gpus else None}
+    firsts = range(0, len(gpus) - processes + 1, processes)
+    return {**of_slots, "devices": [",".join(gpus[first : first + processes]) for first in firsts]}

@@ -1,1 +1,1 @@
-"""Many runs at once: replicas that differ in initializer and seed alone, trained as one vectorised model."""
+"""Many runs at once: replicas that differ in initializer, seed and learning rate, trained as one wide model."""

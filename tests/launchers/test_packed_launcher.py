@@ -6,10 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 
 import initbench
+from hydra_plugins.local_launcher._slots import environments
+from hydra_plugins.packed_launcher.launcher import slots_of_several
 
 FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "trainer.accelerator=cpu"]
 
@@ -142,3 +146,24 @@ def test_where_there_are_fewer_runs_than_slots_each_has_more_threads(tmp_path: P
     (first / "record.json").unlink()
     subprocess.run([*command, "study=many", f"seed=range({2 * cores})"], cwd=tmp_path, check=True, capture_output=True)
     assert json.loads((first / "record.json").read_text())["provenance"]["threads"] == 1
+
+
+@pytest.mark.parametrize(
+    "visible, processes, expected",
+    [
+        ("0,1,2,3", 2, {"devices": ["0,1", "2,3"]}),
+        ("0,1,2", 2, {"devices": ["0,1"]}),  # the third has nobody to work with
+        ("0", 2, {"devices": ["0"]}),  # too few: the run says so
+        ("", 10**6, {"devices": None, "slots": 1}),
+    ],
+)
+def test_a_slot_has_as_many_devices_as_a_run(
+    visible: str, processes: int, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    usual: dict[str, Any] = {"slots": None, "runs_per_device": 1, "devices": None, "threads_per_slot": None}
+    found = slots_of_several(processes, usual)
+    assert {key: found[key] for key in expected} == expected
+    environments(**found)
+    asked = {**usual, "devices": ["3"]}
+    assert slots_of_several(processes, asked) == asked
