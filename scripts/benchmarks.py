@@ -99,8 +99,8 @@ def main() -> None:
         table.print()
         command = f"```\npython scripts/{benchmark.command}\n```"
         parts.append(f"## {benchmark.title}\n\n{benchmark.words}\n\n{command}\n\n{table.markdown()}\n")
-    (DOCS / "benchmarks.md").write_text("\n".join(parts))
-    save(DOCS / "benchmarks.json", results)
+        (DOCS / "benchmarks.md").write_text("\n".join(parts))
+        save(DOCS / "benchmarks.json", results)
 
 
 if __name__ == "__main__":
