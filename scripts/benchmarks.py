@@ -51,7 +51,7 @@ def benchmarks(data_dir: Path) -> list[Benchmark]:
         )
 
     return [
-        sweep("mlp", 8, 8, "template bare basic local auto"),
+        sweep("mlp", 8, 8, "template bare local auto"),
         sweep("mlp", 2, 2, "template bare auto"),
         sweep("lenet", 8, 8, "template bare auto"),
         Benchmark(
