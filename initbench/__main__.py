@@ -3,7 +3,6 @@
 Nothing heavy is imported before a job starts, so that --help and --cfg answer at once.
 """
 
-import atexit
 import os
 import signal
 import sys
@@ -14,24 +13,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins.local_launcher._exit import exit_at_once
 from initbench import CONF
 from initbench.errors import UserMistake
 from initbench.mistakes import explain
 from initbench.stopping import Stopped
-
-
-class _Process:
-    is_done = False  # without an error
-
-
-@atexit.register  # first, so it is called last
-def _leave() -> None:
-    """Exit at once: what the interpreter takes a second to take apart, the system does in no time."""
-    if _Process.is_done:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-
 
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
@@ -48,12 +34,13 @@ def main(config: DictConfig) -> Any:
 
 def entry() -> None:
     """Run `main`; what Hydra refuses ends like what we refuse."""
+    is_done = exit_at_once()
     # argparse takes overrides only in one row; people type -m or --config-dir in the middle of them.
     sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: "=" in argument and not argument.startswith("-"))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, instead of printing and exiting with 1
     try:
         main()
-        _Process.is_done = True
+        is_done()
     except (HydraException, OmegaConfBaseException, UserMistake) as error:
         refuse(error)
     except Stopped as stop:

@@ -22,7 +22,7 @@ def instantiate(what: str, config: Mapping[str, Any], *args: Any, **kwargs: Any)
         raise ValueError(f"{what} {config.get('_target_')}: {cause}".replace("\n", " ")) from error
 
 
-@lru_cache(maxsize=128)  # four milliseconds each, of which every run of a sweep would pay a few
+@lru_cache(maxsize=128)  # milliseconds each, and every run of a sweep needs a few
 def _factory(config: str) -> Callable[..., Any]:
     made: Callable[..., Any] = hydra_instantiate({**json.loads(config), "_partial_": True}, _convert_="all")
     return made

@@ -8,19 +8,17 @@ The variants take turns, epoch by epoch, in one process; each figure is the medi
 each ratio the median of the ratios within a round, so that a machine whose speed drifts does not decide.
 """
 
-import argparse
 import contextlib
 import io
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
-from benchmarking import Table, provenance_line, save
+from benchmarking import Table, parser_of, show
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.progress import track
@@ -139,17 +137,12 @@ def table(results: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--models", nargs="+", default=["mlp", "lenet"])
     parser.add_argument("--data", default="mnist")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
     asked = parser.parse_args()
     results = measure(asked.models, asked.data, asked.rounds)
-    table(results).print()
-    print(provenance_line())
-    if asked.json:
-        save(asked.json, results)
+    show(table(results), results, asked.json)
 
 
 if __name__ == "__main__":

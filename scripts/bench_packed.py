@@ -13,21 +13,21 @@ Processes take turns, round by round; medians of images a second, ratios to bare
 """
 
 import argparse
+import copy
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarking import Table, provenance_line, save
+from benchmarking import Table, parser_of, show
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.progress import track
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from hydra_plugins.local_launcher._slots import environments
@@ -49,17 +49,13 @@ def experiment_of(model: str) -> Experiment:
     return assemble(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]  # of a mapping
 
 
-def batch(experiment: Experiment) -> tuple[Tensor, Tensor]:
-    return experiment.data.fixed_batch(torch.device("cpu"))
-
-
 def images_a_second(way: str, model: str, replicas: int) -> float:
     """Of this process."""
     experiment = experiment_of(model)
-    images, labels = batch(experiment)
+    images, labels = experiment.data.fixed_batch(torch.device("cpu"))
     learner = experiment.learner
     if way == "packed":
-        models: list[nn.Module] = [assemble_again(learner.model, seed) for seed in range(replicas)]
+        models: list[nn.Module] = [perturbed(learner.model, seed) for seed in range(replicas)]
         forward = forward_of(learner.model, images[:2])
         pack = Pack(models, forward, [learner.make_optimizer] * replicas, learner.make_scheduler, clip=None)
         seeds = min(SEEDS, replicas)
@@ -88,9 +84,8 @@ def images_a_second(way: str, model: str, replicas: int) -> float:
     return steps * replicas * BATCH / taken
 
 
-def assemble_again(model: nn.Module, seed: int) -> nn.Module:
-    import copy
-
+def perturbed(model: nn.Module, seed: int) -> nn.Module:
+    """A copy with weights of its own."""
     torch.manual_seed(seed)
     again = copy.deepcopy(model)
     with torch.no_grad():
@@ -133,10 +128,8 @@ def table(results: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__, rounds=3)
     parser.add_argument("--cases", nargs="+", default=["mlp:64", "lenet:32", "resnet20:4"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # what a process measures
     asked = parser.parse_args()
     if asked.one:
@@ -144,10 +137,7 @@ def main() -> None:
         print(json.dumps(images_a_second(way, model, int(replicas))))
         return
     results = measure(asked.cases, asked.rounds)
-    table(results).print()
-    print(provenance_line())
-    if asked.json:
-        save(asked.json, results)
+    show(table(results), results, asked.json)
 
 
 if __name__ == "__main__":

@@ -7,16 +7,14 @@ to its last table, without loggers. One thing is changed at a time: 64 runs, pac
 `memory` is the largest resident set of any process of the sweep.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from benchmarking import Table, provenance_line, save
+from benchmarking import Table, parser_of, show
 from rich.progress import track
 
 USUAL = {"runs": 64, "replicas": 64, "width": 64, "val_size": 600}
@@ -81,15 +79,9 @@ def table(results: list[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
-    asked = parser.parse_args()
+    asked = parser_of(__doc__, rounds=1).parse_args()
     results = measure(asked.rounds)
-    table(results).print()
-    print(provenance_line())
-    if asked.json:
-        save(asked.json, results)
+    show(table(results), results, asked.json)
 
 
 if __name__ == "__main__":

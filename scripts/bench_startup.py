@@ -5,16 +5,14 @@
 Cold processes on the bundled digits; rounds are interleaved, medians are shown. `import torch` is to compare with.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from benchmarking import Table, provenance_line, save
+from benchmarking import Table, parser_of, show
 from rich.progress import track
 
 STEP = ["model=mlp", "logger=none", "trainer.accelerator=cpu", "trainer.max_steps=1", "data.val_every_n_steps=1"]
@@ -49,15 +47,9 @@ def table(took: dict[str, list[float]]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
-    asked = parser.parse_args()
+    asked = parser_of(__doc__, rounds=3).parse_args()
     took: Any = measure(asked.rounds)
-    table(took).print()
-    print(provenance_line())
-    if asked.json:
-        save(asked.json, took)
+    show(table(took), took, asked.json)
 
 
 if __name__ == "__main__":

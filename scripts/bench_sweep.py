@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarking import Table, provenance_line, save
+from benchmarking import Table, parser_of, show
 from rich.progress import track
 
 NAMES = "default,xavier_normal,kaiming_normal,lecun_normal,orthogonal,xavier_uniform,kaiming_uniform,trunc_normal"
@@ -187,14 +187,12 @@ def table(result: dict[str, Any]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__, rounds=1)
     parser.add_argument("--model", choices=list(MODELS), default="mlp")
     parser.add_argument("--inits", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--ways", nargs="+", default=[*PLAIN, "basic", "local", "auto"], choices=[*PLAIN, *OURS])
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("INITBENCH_DATA", "data")))
-    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
     parser.add_argument("--plain", nargs=2, metavar=("WAY", "RUNS"), help=argparse.SUPPRESS)  # what a process runs
     asked = parser.parse_args()
     if asked.plain:
@@ -202,10 +200,7 @@ def main() -> None:
         {"bare": bare, "template": template}[way](asked.model, int(runs), str(asked.data_dir))
         return
     result = measure(asked.model, asked.inits, asked.seeds, asked.ways, asked.rounds, asked.data_dir)
-    table(result).print()
-    print(provenance_line())
-    if asked.json:
-        save(asked.json, result)
+    show(table(result), result, asked.json)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the benchmarks share: a table for the terminal and for Markdown, and the machine that the numbers are of."""
 
+import argparse
 import json
 import os
 from dataclasses import dataclass
@@ -47,3 +48,18 @@ def save(path: Path, results: Any) -> None:
         key: value for key, value in provenance().items() if key in ("versions", "processor", "cores", "threads")
     }
     path.write_text(json.dumps({"machine": machine, "results": results}, indent=1) + "\n")
+
+
+def parser_of(documentation: str, rounds: int) -> argparse.ArgumentParser:
+    """What every benchmark can be asked."""
+    parser = argparse.ArgumentParser(description=documentation.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
+    return parser
+
+
+def show(table: Table, results: Any, path: Path | None) -> None:
+    table.print()
+    print(provenance_line())
+    if path:
+        save(path, results)

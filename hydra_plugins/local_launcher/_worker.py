@@ -6,7 +6,6 @@ The end of the pipe after an empty message means that there is no more to do; wi
 everything stopped, or is dead. So nothing outlives the parent, and one signal reaches a job, however the parent ends.
 """
 
-import atexit
 import os
 import pickle
 import signal
@@ -25,24 +24,14 @@ import cloudpickle
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 
+from hydra_plugins.local_launcher._exit import exit_at_once
+
 NO_MORE = b""
-
-
-class _Process:
-    is_done = False  # at its regular end
-
-
-@atexit.register  # first, so it is called last
-def _leave() -> None:
-    """Exit at once: what large libraries take a second to take apart, the system does in no time."""
-    if _Process.is_done:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
 
 
 def main(jobs_fd: int, results_fd: int, stop_seconds: float) -> None:
     """Run jobs in the main thread: it is where Python delivers the signals that they may want to handle."""
+    is_done = exit_at_once()
     jobs, results = Connection(jobs_fd, writable=False), Connection(results_fd, readable=False)
     # Open to the very last: the parent shall see this process gone, and not its interpreter winding up.
     last = os.dup(results_fd)
@@ -68,7 +57,7 @@ def main(jobs_fd: int, results_fd: int, stop_seconds: float) -> None:
             raise
         with suppress(BrokenPipeError):  # nobody is left to be told
             results.send_bytes(reply)
-    _Process.is_done = True
+    is_done()
 
 
 def _listen(jobs: Connection, messages: "SimpleQueue[bytes]", stopping: threading.Event, stop_seconds: float) -> None:

@@ -159,9 +159,10 @@ class Queue(Iterator[tuple[int, bytes]]):
                 console.print("and again: once more, with half as many", soft_wrap=True)
                 half = len(configs) // 2
                 self.waiting.extendleft(map(self._together, (configs[half:], configs[:half])))
-            elif answer.status is JobStatus.FAILED:
-                for config in configs:
-                    self.answers[self._place(config)] = failed(answer._return_value)
+            elif answer.status is JobStatus.FAILED:  # by itself a run says all of it, in its own record
+                self._add_singles(
+                    configs, f"{type(answer._return_value).__name__}: {answer._return_value}".split("\n")[0]
+                )
             else:
                 self._end(configs, answer.return_value)
 
@@ -196,4 +197,5 @@ class Queue(Iterator[tuple[int, bytes]]):
 
 def _tell_alone(reasons: "Counter[str] | dict[str, int]") -> None:
     for reason, number in reasons.items():
-        console.print(f"{number} run{'s' if number != 1 else ''} by themselves: {reason}", markup=False, soft_wrap=True)
+        words = "1 run by itself" if number == 1 else f"{number} runs by themselves"
+        console.print(f"{words}: {reason}", markup=False, soft_wrap=True)

@@ -141,11 +141,11 @@ def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
     """The started run; offline where online cannot be had, None where wandb does not work at all."""
     import wandb
 
-    _list_packages_once()
     mode, problem = _choose(run, wanted), ""
     for choice in (mode, "offline"):
         try:
             _mute()
+            _list_packages_once()
             return wandb.init(
                 mode=choice,  # type: ignore[arg-type]  # WANDB_MODE may hold any of wandb's own words
                 id=identity(run),

@@ -36,7 +36,7 @@ class Pack:
         self.forward, self.clip = forward, clip
         self.parameters, self.buffers = stack_module_state(list(models))
         self.dtype = next(iter(self.parameters.values())).dtype
-        self._names = {parameter: name for name, parameter in models[0].named_parameters()}
+        names = {parameter: name for name, parameter in models[0].named_parameters()}
         of_each = [optimizer(models[0]) for optimizer in optimizers]
         self.slices: list[range] = []  # which replicas have the same rates
         self.optimizer = of_each[0]
@@ -44,7 +44,7 @@ class Pack:
         for _, row in groupby(range(len(models)), key=lambda place: [g["lr"] for g in of_each[place].param_groups]):
             self.slices.append(_range(row))
             groups += of_each[self.slices[-1].start].param_groups
-        self._held = [[self._names[parameter] for parameter in group["params"]] for group in groups]
+        self._held = [[names[parameter] for parameter in group["params"]] for group in groups]
         self.optimizer.param_groups = groups
         self._hold()
         self.scheduler = scheduler(self.optimizer)

@@ -116,21 +116,57 @@ def test_a_process_that_dies_again_and_again_is_given_fewer_runs(tmp_path: Path)
 
 
 def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
-    """What it has measured it remembers: the second time there is nothing to measure."""
+    """What it has measured it remembers, and the next sweep goes by that."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "initbench", "-m", "hydra.launcher.slots=1", *FAST]
-    for seeds in ("0,1", "2,3"):
-        found = subprocess.run(
-            [*command, "model=mlp,rnn", f"seed={seeds}"], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
+
+    def said(*arguments: str) -> str:
+        found = subprocess.run([*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert found.returncode == 0, found.stderr
-        assert "2 runs by themselves: RNN, which cannot be mapped over" in found.stdout
-        assert "mlp on mnist_mini: 2 runs, in packs of 2 (" in found.stdout
-        assert "ms a step alone, " in found.stdout
-        (path,) = tmp_path.glob("cache/initbench/paces.json")
-        paces = json.loads(path.read_text())
-        assert sorted(pace["replicas"] > 1 for pace in paces.values()) == [False, True]
-    assert set(initbench.load_runs(tmp_path / "runs")["status"]) == {"finished"}
+        return found.stdout
+
+    first = said("model=mlp,rnn", "seed=0,1")
+    assert "2 runs by themselves: RNN, which cannot be mapped over" in first
+    (path,) = tmp_path.glob("cache/initbench/paces.json")
+    paces = json.loads(path.read_text())
+    assert len(paces) == 2
+    assert all(pace["why"] in first for pace in paces.values())
+    (mlp,) = (key for key, pace in paces.items() if "RNN" not in pace["why"])
+    for seeds, replicas, words in (
+        ("2,3", 4, "mlp on mnist_mini: 2 runs, in packs of 2 (it was so)"),
+        ("4,5", 0, "2 runs by themselves: it was so"),
+    ):
+        path.write_text(json.dumps({**paces, mlp: {"replicas": replicas, "why": "it was so"}}))
+        assert words in said("model=mlp", f"seed={seeds}")
+    frame = initbench.load_runs(tmp_path / "runs")
+    assert frame["status"].eq("finished").all()
+    assert len(frame) == 8
+
+
+def test_what_a_pack_raises_each_of_its_runs_says_by_itself(tmp_path: Path) -> None:
+    """An optimizer's step that raises what torch never would: records hold it, with the traceback."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "if os.environ.get('LOCAL_LAUNCHER_SLOT'):\n"
+        "    import torch\n"
+        "    def step(self, closure=None):\n"
+        "        if closure is not None: closure()\n"
+        "        raise KeyError('nobody expects it')\n"
+        "    torch.optim.SGD.step = step\n"
+    )
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=1", *FAST]
+    found = subprocess.run(
+        [*command, "model=mlp", "optimizer=sgd", "seed=0,1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "2 runs by themselves: KeyError: 'nobody expects it'" in found.stdout
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/main/*/record.json")]
+    assert [(one["status"], one["reason"]) for one in records] == [("failed", "KeyError: 'nobody expects it'")] * 2
+    assert all("in step" in one["traceback"] for one in records)
+    assert found.returncode == 1
 
 
 def test_where_there_are_fewer_runs_than_slots_each_has_more_threads(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What is packed is what was measured to be faster so, in every slot, and by enough."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from configs import compose_config
 
 from initbench.packed import paces
-from initbench.packed.measure import measure
+from initbench.packed.measure import LOOP_SECONDS, SIZES, measure
 from initbench.packed.work import Steps
 
 
@@ -57,12 +58,24 @@ def test_a_family_is_what_takes_as_long() -> None:
     assert len({family(), *others}) == 5
 
 
-def test_steps_are_measured(tmp_path: Path) -> None:
-    """A pack's is shared out; a model that is large, or cannot be packed, is not even tried in packs."""
-    short = ["data.batch_size=4", "trainer.accelerator=cpu", f"runs_dir={tmp_path}"]
-    steps = measure(compose_config("model=mlp", *short), slots=1)
-    assert set(steps.packed) == {4, 8, 16, 32, 64}
-    assert 0 < steps.packed[64] < steps.alone < 0.1
-    assert measure(compose_config("model=rnn", *short), slots=1).obstacle == "RNN, which cannot be mapped over"
-    assert measure(compose_config("model=mlp", *short), slots=10**9).packed == {}  # of memory there is too little
+def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack's is shared out; what is large, or cannot be packed, is not even tried in packs."""
+    config = compose_config("model=mlp", "data.batch_size=4", "trainer.accelerator=cpu", f"runs_dir={tmp_path}")
+    steps = measure(config, slots=1)
+    assert set(steps.packed) == set(SIZES)
+    assert min(steps.alone - LOOP_SECONDS, *steps.packed.values()) > 0
+    assert measure({**config, "model": compose_config("model=rnn")["model"]}, slots=1).obstacle == (
+        "RNN, which cannot be mapped over"
+    )
+    assert measure(config, slots=10**9).packed == {}  # of memory there is too little
+    for seconds, sizes in ((0.015625, SIZES), (0.03125, SIZES[:-1]), (0.125, ())):
+
+        def clock(step: Callable[[], None], seconds: float = seconds) -> float:
+            step()
+            return seconds
+
+        monkeypatch.setattr("initbench.packed.measure._seconds", clock)
+        steps = measure(config, slots=1)
+        assert steps.alone == seconds + LOOP_SECONDS
+        assert steps.packed == {size: seconds / size for size in sizes}
     json.dumps(paces.choose([steps]))

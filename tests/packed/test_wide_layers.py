@@ -51,8 +51,7 @@ def wide(module: nn.Module, parameters: dict[str, Tensor], buffers: dict[str, Te
     """Outputs (R, B, ...) of images (G, B, C, S, S)."""
     outputs = torch.func.functional_call(module, (parameters, buffers), (images.transpose(0, 1).flatten(1, 2),))
     assert isinstance(outputs, Tensor)
-    groups = outputs.shape[1] // (outputs.shape[1] // REPLICAS)
-    return outputs.unflatten(1, (groups, -1)).transpose(0, 1)
+    return outputs.unflatten(1, (REPLICAS, -1)).transpose(0, 1)
 
 
 @pytest.mark.parametrize("batches", [1, 2, 6])
