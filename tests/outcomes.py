@@ -9,7 +9,7 @@ from pyarrow import parquet
 REPEATABLE = ("status", "reason", "name", "signature", "results", "steps", "initial_weights", "init_numbers", "config")
 
 # What a config says of where and how a run is kept, and not of what is run.
-_HOW = ("runs_dir", "study", "checkpoint_seconds", "force")
+_HOW = ("runs_dir", "study", "checkpoint_seconds", "force", "command")
 
 
 def outcome(folder: Path) -> dict[str, Any]:

@@ -86,8 +86,9 @@ def test_a_sweep_goes_on_when_there_is_room_again(
     mend()
     last = sweep(disk / "runs", *engine)
     assert last.returncode == 0, last.stderr
-    whole = sweep(tmp_path / "whole", *engine)
-    assert whole.returncode == 0, whole.stderr
+    for step in (["seed=0,1"], []):  # the same steps: a pack of other runs rounds otherwise
+        whole = sweep(tmp_path / "whole", *step, *engine)
+        assert whole.returncode == 0, whole.stderr
     assert outcomes(disk / "runs" / "main") == outcomes(tmp_path / "whole" / "main")
 
 
