@@ -60,5 +60,12 @@ def assemble(config: Mapping[str, Any]) -> Experiment:
         seed=seed,
         compile=config["trainer"]["compile"],
         channels_last=config["trainer"]["channels_last"],
+        label_smoothing=_label_smoothing(config["trainer"]["label_smoothing"]),
     )
     return Experiment(images, learner, total_steps, Schedule(config["diagnostics"]))
+
+
+def _label_smoothing(value: object) -> float:
+    if type(value) not in (int, float) or not 0 <= value < 1:  # type: ignore[operator]  # a number, by then
+        raise ValueError(f"trainer.label_smoothing must be a number in [0, 1), got {value!r}")
+    return value  # type: ignore[return-value]

@@ -28,6 +28,7 @@ class Learner:
         seed: int = 0,
         compile: bool = False,
         channels_last: bool = False,
+        label_smoothing: float = 0.0,
     ) -> None:
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # Before the optimizer and DDP see the parameters: a later move would leave DDP's buckets behind.
@@ -36,6 +37,7 @@ class Learner:
         self.make_scheduler = scheduler
         self.seed = seed
         self.compile = compile
+        self.label_smoothing = label_smoothing  # of the training loss
         self.micro_batches = 1  # parts of a batch that are computed one after the other, to save memory
         self.initialized = False
         self.init_table: list[dict[str, Any]] = []

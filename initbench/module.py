@@ -109,7 +109,8 @@ class Classifier(L.LightningModule):
         """What these images add to the mean loss of their batch."""
         images, labels, share = part
         logits = self(images)
-        loss = F.cross_entropy(logits, labels)
+        smoothing = self.learner.label_smoothing if stage == "train" else 0.0
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         self.meters[stage].update(loss, logits, labels)
         return loss if share == 1 else loss * share
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from initbench.errors import unknown
-from initbench.init.roles import storage_of, walk
+from initbench.init.roles import ROLES, storage_of, walk
 from initbench.instantiate import instantiate
 
 DECAYED = ("weight", "recurrent_input", "recurrent_hidden", "attention_in", "embedding")
@@ -20,8 +20,8 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
     """A function from a model, and what its initializer makes of learning rates, to its optimizer.
 
     `decay: weights` spares norms, biases, class tokens and layer scales (the groups of He et al. 2019, "Bag of
-    tricks"); `decay: all` spares nothing. Raises ValueError for a negative lr or weight_decay, and for an
-    argument that the optimizer does not take.
+    tricks"); `decay: all` spares nothing. `lr_multipliers` are by role. Raises ValueError for a negative lr,
+    multiplier or weight_decay, for an unknown role, and for an argument that the optimizer does not take.
     """
     settings = dict(config)
     settings.pop("name", None)
@@ -33,10 +33,14 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
         if not isinstance(value, int | float) or not value >= 0:
             raise ValueError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
 
+    of_roles = _lr_multipliers(settings.pop("lr_multipliers", {}))
     adaptive = not str(settings.get("_target_")).endswith("SGD")
 
     def make(model: nn.Module, learning_rates: LearningRates) -> Optimizer:
-        groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay, learning_rates(adaptive))
+        multipliers = {found.name: of_roles.get(found.role, 1.0) for found in walk(model)}
+        for name, multiplier in learning_rates(adaptive).items():
+            multipliers[name] *= multiplier
+        groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay, multipliers)
         for group in groups:
             group["lr"] = settings["lr"] * group["lr_multiplier"]
         optimizer: Optimizer = instantiate("optimizer", settings, params=groups)
@@ -47,6 +51,17 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
     except (RuntimeError, IndexError) as error:
         raise ValueError(f"optimizer {settings.get('_target_')}: {error}") from error
     return make
+
+
+def _lr_multipliers(given: Any) -> Mapping[str, float]:
+    if not isinstance(given, Mapping):
+        raise ValueError(f"optimizer.lr_multipliers must be a mapping, {{norm_shift: 64}}, got {given!r}")
+    for role, multiplier in given.items():
+        if role not in ROLES:
+            raise unknown("role in optimizer.lr_multipliers", role, ROLES)
+        if type(multiplier) not in (int, float) or not multiplier >= 0:
+            raise ValueError(f"optimizer.lr_multipliers.{role} must be a number of at least 0, got {multiplier!r}")
+    return given
 
 
 def parameter_groups(

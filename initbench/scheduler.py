@@ -30,6 +30,24 @@ def warmup(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float) ->
     return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / max(1, warmup_steps)))
 
 
+def linear(
+    optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, initial_fraction: float, final_fraction: float
+) -> LRScheduler:
+    """From `initial_fraction` * lr up to lr over `warmup_fraction` of the steps, then down to `final_fraction` * lr.
+
+    Both are straight lines: the triangle of Smith (2018) and of cifar10-airbench (Jordan 2024).
+    """
+    warmup_steps = _warmup_steps(total_steps, warmup_fraction)
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return initial_fraction + (1 - initial_fraction) * step / warmup_steps
+        progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+        return 1 - (1 - final_fraction) * min(1.0, progress)
+
+    return LambdaLR(optimizer, factor)
+
+
 def onecycle(
     optimizer: Optimizer, total_steps: int, *, pct_start: float, div_factor: float, final_div_factor: float
 ) -> LRScheduler:

@@ -16,7 +16,7 @@ from initbench.compute import count, set_threads
 from initbench.errors import nearest, unknown
 
 # Keys of conf/trainer/ that are ours; all others are arguments of lightning.Trainer.
-OURS = ("name", "compile", "channels_last", "on_oom", "threads")
+OURS = ("name", "compile", "channels_last", "label_smoothing", "on_oom", "threads")
 
 # They change how many steps a run has, what a step is, or when it is evaluated: then runs cannot be compared.
 REFUSED = (

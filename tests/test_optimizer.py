@@ -73,6 +73,9 @@ def test_every_file_takes_a_step(name: str) -> None:
         ({"decay": "weight"}, "Did you mean 'weights'"),
         ({"_target_": "torch.optim.SGDD"}, "optimizer torch.optim.SGDD: .*SGDD"),
         ({"momentun": 0.9}, "unexpected keyword argument 'momentun'"),
+        ({"lr_multipliers": {"norm_shfit": 64}}, "role in optimizer.lr_multipliers 'norm_shfit'. Did you mean 'norm_sh"),
+        ({"lr_multipliers": {"bias": "fast"}}, "optimizer.lr_multipliers.bias must be a number of at least 0, got 'fas"),
+        ({"lr_multipliers": 64}, "optimizer.lr_multipliers must be a mapping, .*, got 64"),
     ],
 )
 def test_wrong_values_are_clear_errors(changes: dict[str, Any], message: str) -> None:
@@ -100,6 +103,16 @@ def test_learning_rates_are_multiplied_by_what_the_initializer_says(model: nn.Mo
     assert sum(len(group["params"]) for group in made.param_groups) == len(names)
     optimizer.build(compose_config("optimizer=adamw")["optimizer"])(model, rates)
     assert asked == [False, True]
+
+
+def test_learning_rates_are_multiplied_by_role_too(model: nn.Module) -> None:
+    made = optimizer.build(config(lr=0.5, lr_multipliers={"norm_shift": 64, "bias": 0.5}))(
+        model, lambda adaptive: {"0.bias": 0.1}
+    )
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    of_each = {names[id(p)]: group["lr"] for group in made.param_groups for p in group["params"]}
+    changed = {"0.bias": 0.025, "1.bias": 32.0, "2.bias_ih_l0": 0.25, "2.bias_hh_l0": 0.25}
+    assert of_each == pytest.approx({**dict.fromkeys(of_each, 0.5), **changed})
 
 
 def test_parameters_that_share_storage_are_in_one_group_each() -> None:

@@ -43,6 +43,12 @@ def test_cosine_after_a_warmup() -> None:
     assert found == sorted(found[:2]) + sorted(found[2:], reverse=True)
 
 
+def test_linear_is_a_triangle() -> None:
+    triangle = partial(scheduler.linear, warmup_fraction=0.5, initial_fraction=0.2, final_fraction=0.1)
+    expected = [2.0 * factor for factor in (0.2, 0.6, 1.0, 0.55)]
+    assert rates(triangle, 4) == pytest.approx(expected)
+
+
 def test_onecycle_peaks_at_the_optimizers_lr() -> None:
     found = rates(partial(scheduler.onecycle, pct_start=0.3, div_factor=25, final_div_factor=1e4), 100)
     assert found[0] == pytest.approx(2.0 / 25)

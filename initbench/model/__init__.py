@@ -4,6 +4,7 @@ A model is a class or function here (or anywhere importable) plus a YAML in conf
 names it; `build` adds what the data says: in_channels, image_size, num_classes.
 """
 
+from initbench.model.airbench import Airbench
 from initbench.model.builder import build
 from initbench.model.lenet import LeNet
 from initbench.model.libraries import timm_model, torchvision_model
@@ -18,6 +19,7 @@ from initbench.model.vit import ViT
 __all__ = [
     "MLP",
     "VGG",
+    "Airbench",
     "CifarResNet",
     "LeNet",
     "PlainCNN",

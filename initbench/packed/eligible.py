@@ -6,6 +6,7 @@ import warnings
 
 import torch
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd as Dropout
 
 from initbench.experiment import Experiment
 from initbench.packed.forward import Forward, SideBySide, forward_of
@@ -17,8 +18,6 @@ def obstacle_of(experiment: Experiment) -> str | None:
     if experiment.data.streams:
         return "images that are streamed"
     for module in experiment.learner.model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
-            return "dropout, whose random numbers a pack would draw in another order"
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
             return "batch norm without momentum"
         if isinstance(module, nn.RNNBase):
@@ -36,12 +35,14 @@ def forward_for(experiment: Experiment) -> Forward | str:
     forward = forward_of(model, images[:2])
     if isinstance(forward, SideBySide):
         return forward
+    if any(isinstance(module, Dropout) and module.p > 0 for module in model.modules()):
+        return "dropout in a model that has to be mapped over"
     always = torch.is_warn_always_enabled()
     torch.set_warn_always(True)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=r".*performance drop.*")
-            pack = Pack([copy.deepcopy(model)], forward, [_no_steps], _no_schedule, clip=None)
+            pack = Pack([copy.deepcopy(model)], forward, [_no_steps], _no_schedule, seeds=[0])
             pack.backward(images[None, :2], labels[None, :2])
             pack.evaluate(images[:2], labels[:2])
     except (UserWarning, RuntimeError, NotImplementedError) as obstacle:

@@ -5,8 +5,9 @@ import copy
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.modules.dropout import _DropoutNd as Dropout
 
-from initbench.packed.layers import side_by_side
+from initbench.packed.layers import AnyWideDropout, side_by_side
 
 Tensors = dict[str, Tensor]
 
@@ -20,10 +21,13 @@ class SideBySide:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = side_by_side(model)
+        self.dropouts = [module for module in self.model.modules() if isinstance(module, AnyWideDropout) and module.p]
         has_convolutions = any(isinstance(module, nn.Conv2d) for module in model.modules())
         self.memory_format = torch.channels_last if has_convolutions else torch.contiguous_format
 
     def __call__(self, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
+        if self.dropouts and len(images) < _replicas(parameters):
+            images = images.repeat_interleave(_replicas(parameters) // len(images), 0)
         wide = images.transpose(0, 1).flatten(1, 2)
         if wide.shape[1] == 1 and self.memory_format is torch.channels_last:
             # One channel's layout cannot be told: torch would take the plain one for it and for all that follows.
@@ -39,6 +43,7 @@ class Mapped:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = copy.deepcopy(model)
+        self.dropouts: list[AnyWideDropout] = []
 
     def __call__(self, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
         def one(parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
@@ -65,13 +70,20 @@ def forward_of(model: nn.Module, images: Tensor) -> Forward:
 
 @torch.no_grad()
 def _agrees(wide: SideBySide, model: nn.Module, images: Tensor) -> bool:
-    """Of two replicas with weights of their own, in float64, training and not: whatever mixes channels shows."""
+    """Of two replicas with weights of their own, in float64, training and not: whatever mixes channels shows.
+
+    Dropout is off: on a GPU torch draws its numbers in another way than a pack does.
+    """
     twins = [copy.deepcopy(model).double() for _ in range(2)]
     for parameter in twins[1].parameters():
         parameter.mul_(1.25).add_(0.01)
+    for dropout in (module for twin in twins for module in twin.modules() if isinstance(module, Dropout)):
+        dropout.p = 0.0
     parameters, buffers = stack_module_state(twins)
     for training in (True, False):
         wide.model.train(training)
+        for dropout in wide.dropouts:
+            dropout.eval()
         try:
             found = wide(parameters, buffers, images.unsqueeze(0))
         except (RuntimeError, ValueError):  # of shapes

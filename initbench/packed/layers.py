@@ -3,15 +3,18 @@
 Images are (B, G*C, S, S), features (B, R*F): replica after replica. So activations, pooling and batch norm work as they
 are, on tensors as large as torch is fast with; convolutions are grouped, linear layers are batched products. G is the
 number of different batches, R of replicas: up to the first layer that has weights, R / G replicas that see the same
-batch share it. Parameters and buffers are stacked along a first dimension of R.
+batch share it. Dropout needs G = R, as no width tells it how many channels a replica has. Parameters and buffers are
+stacked along a first dimension of R.
 """
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+from torch.nn.modules.dropout import _DropoutNd as Dropout
 
 from initbench.model.layers import ACTIVATIONS
 from initbench.model.resnet_cifar import Shortcut
@@ -137,6 +140,38 @@ class WidePReLU(nn.PReLU):
         return F.prelu(input, self.weight.repeat_interleave(repeats, 1).flatten())
 
 
+class AnyWideDropout(Dropout):
+    """Replicas of one seed share their masks, as runs of one seed do: on a CPU they are the very ones."""
+
+    of_channels = False  # whether whole channels are dropped
+    streams: Sequence[Generator]  # of each replica, one object for those of one seed
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, R*C, ...) to the same."""
+        if not self.training or self.p == 0:
+            return input
+        masks = {stream: self._mask(input, stream) for stream in dict.fromkeys(self.streams)}
+        wide = torch.stack([masks[stream] for stream in self.streams], dim=1).flatten(1, 2)
+        return input * wide.contiguous(memory_format=_memory_format(wide if self.of_channels else input))
+
+    def _mask(self, input: Tensor, stream: Generator) -> Tensor:
+        """(B, C, ...), drawn and laid out as torch does in a single run."""
+        channels = input.shape[1] // len(self.streams)
+        size = [1] * (input.dim() - 2) if self.of_channels else input.shape[2:]
+        mask = torch.empty(
+            len(input), channels, *size, dtype=input.dtype, device=input.device, memory_format=_memory_format(input)
+        )
+        return mask.bernoulli_(1 - self.p, generator=stream).div_(1 - self.p)
+
+
+class WideDropout(AnyWideDropout, nn.Dropout):
+    pass
+
+
+class WideDropout2d(AnyWideDropout, nn.Dropout2d):
+    of_channels = True
+
+
 class WideShortcut(Shortcut):
     def forward(self, x: Tensor) -> Tensor:
         """(B, R*c, height, width) to (B, R*(c + new_channels), height / stride, width / stride)."""
@@ -152,6 +187,8 @@ _WIDE: dict[type, type] = {
     nn.GroupNorm: WideGroupNorm,
     nn.LayerNorm: WideLayerNorm,
     nn.PReLU: WidePReLU,
+    nn.Dropout: WideDropout,
+    nn.Dropout2d: WideDropout2d,
     Shortcut: WideShortcut,
 }
 _CHANNEL_BY_CHANNEL = {
@@ -174,8 +211,12 @@ def _for_each(input: Tensor, channels: int, own: Tensor | None) -> Tensor:
     if own is None or groups == len(own):
         return input
     each = input.unflatten(1, (groups, channels)).repeat_interleave(len(own) // groups, 1).flatten(1, 2)
-    is_last = input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last)
-    return each.contiguous(memory_format=torch.channels_last) if is_last else each
+    return each.contiguous(memory_format=_memory_format(input))
+
+
+def _memory_format(tensor: Tensor) -> torch.memory_format:
+    is_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if is_last else torch.contiguous_format
 
 
 def _flat(tensor: Tensor | None) -> Tensor | None:

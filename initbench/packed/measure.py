@@ -75,10 +75,10 @@ def _alone(experiment: Experiment) -> tuple[float, float]:
 def _packed(experiment: Experiment, forward: Forward, size: int) -> float:
     """Seconds of a step of so many replicas."""
     models: list[nn.Module] = [copy.deepcopy(experiment.learner.model) for _ in range(size)]
-    scheduler = experiment.learner.make_scheduler
-    pack = Pack(models, forward, [experiment.learner.make_optimizer] * size, scheduler, clip=None)
+    learner, seeds = experiment.learner, min(SEEDS, size)
+    seed_of_each = [place * seeds // size for place in range(size)]
+    pack = Pack(models, forward, [learner.make_optimizer] * size, learner.make_scheduler, seeds=seed_of_each)
     images, labels = _batch(experiment)
-    seeds = min(SEEDS, size)
     images, labels = images.expand(seeds, *images.shape), labels.expand(seeds, *labels.shape)
 
     def step() -> None:

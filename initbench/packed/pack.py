@@ -20,8 +20,9 @@ class Pack:
     """R replicas of one architecture under an optimizer whose rule is elementwise, so that none sees another.
 
     `optimizers` make the optimizer of a single model; they differ in learning rates alone. Each row of neighbours with
-    the same rates is a slice of the stacked parameters with groups of its own. `clip` is the norm that the gradient of
-    each replica is clipped to, by itself.
+    the same rates is a slice of the stacked parameters with groups of its own. Dropout draws from `seeds`, as a run of
+    that seed does. `clip` is the norm that the gradient of each replica is clipped to, by itself; `label_smoothing` is
+    of the training loss.
     """
 
     def __init__(
@@ -31,11 +32,16 @@ class Pack:
         optimizers: Sequence[Callable[[nn.Module], Optimizer]],
         scheduler: Callable[[Optimizer], LRScheduler],
         *,
-        clip: float | None,
+        seeds: Sequence[int],
+        clip: float | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
-        self.forward, self.clip = forward, clip
+        self.forward, self.clip, self.label_smoothing = forward, clip, label_smoothing
         self.parameters, self.buffers = stack_module_state(list(models))
-        self.dtype = next(iter(self.parameters.values())).dtype
+        a_parameter = next(iter(self.parameters.values()))
+        self.dtype = a_parameter.dtype
+        self.seeds = list(seeds)  # of each replica
+        self.streams = {seed: torch.Generator(a_parameter.device).manual_seed(seed) for seed in seeds}
         names = {parameter: name for name, parameter in models[0].named_parameters()}
         of_each = [optimizer(models[0]) for optimizer in optimizers]
         self.slices: list[range] = []  # which replicas have the same rates
@@ -55,13 +61,15 @@ class Pack:
     def logits(self, images: Tensor, *, training: bool) -> Tensor:
         """(R, B, classes) of (G, B, C, S, S): the first R / G replicas see the first batch, and so on."""
         self.forward.model.train(training)
+        for dropout in self.forward.dropouts:
+            dropout.streams = [self.streams[seed] for seed in self.seeds]
         return self.forward(self.parameters, self.buffers, images.to(self.dtype))
 
     def backward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Leave the gradient of each replica's own mean loss; `measured` of the batches. labels: (G, B)."""
         logits = self.logits(images, training=True)
         of_each = labels.repeat_interleave(len(self) // len(labels), 0)
-        losses = cross_entropies(logits, of_each)
+        losses = cross_entropies(logits, of_each, self.label_smoothing)
         losses.sum().backward()  # no loss depends on another's parameters
         return measured(losses.detach(), logits.detach(), of_each)
 
@@ -102,12 +110,13 @@ class Pack:
         return measured(cross_entropies(logits, of_each), logits, of_each)
 
     def state_dict(self) -> dict[str, Any]:
-        """Weights, buffers, optimizer and schedule."""
+        """Weights, buffers, optimizer, schedule and random numbers."""
         return {
             "parameters": self.parameters,
             "buffers": self.buffers,
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "streams": {seed: stream.get_state() for seed, stream in self.streams.items()},
         }
 
     @torch.no_grad()
@@ -117,6 +126,8 @@ class Pack:
                 tensor.copy_(state[name][key])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        for seed, stream in self.streams.items():
+            stream.set_state(state["streams"][seed].cpu())
 
     @torch.no_grad()
     def keep(self, places: Sequence[int]) -> None:
@@ -126,6 +137,7 @@ class Pack:
             name: tensor[index].requires_grad_(tensor.requires_grad) for name, tensor in self.parameters.items()
         }
         self.buffers = {name: tensor[index] for name, tensor in self.buffers.items()}
+        self.seeds = [self.seeds[place] for place in index]
         before = [(places, group["params"]) for group, _, places in self._groups()]
         own = [[place - row.start for place in index if place in row] for row in self.slices]
         ends = list(accumulate((len(row) for row in own), initial=0))
@@ -151,9 +163,12 @@ class Pack:
         return zip(self.optimizer.param_groups, self._held, of_groups, strict=True)
 
 
-def cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+def cross_entropies(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """(R,), mean over the batch. logits: (R, B, classes); labels: (R, B)."""
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels).mean(1)
+    of_all = F.cross_entropy(
+        logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=label_smoothing
+    )
+    return of_all.view_as(labels).mean(1)
 
 
 def measured(losses: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

@@ -100,7 +100,9 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
         forward,
         [replica.experiment.learner.make_optimizer for replica in replicas],
         first.experiment.learner.make_scheduler,
+        seeds=[replica.store.config["seed"] for replica in replicas],
         clip=config["trainer"]["gradient_clip_val"],
+        label_smoothing=first.experiment.learner.label_smoothing,
     )
     name = f"{config['model']['name']}-{config['data']['name']} x {len(replicas)}"
     with _progress(name, first.experiment.total_steps) as tick:

@@ -43,8 +43,8 @@ def test_every_parameter_gets_a_gradient(name, shape):
     assert scores.shape == (2, 10)
     nn.functional.cross_entropy(scores, torch.tensor([0, 1])).backward()
     for parameter_name, parameter in model.named_parameters():
-        assert parameter.grad is not None, parameter_name
-        assert parameter.grad.isfinite().all(), parameter_name
+        assert (parameter.grad is not None) == parameter.requires_grad, parameter_name
+        assert parameter.grad is None or parameter.grad.isfinite().all(), parameter_name
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -83,6 +83,7 @@ def test_yaml_states_its_name_source_and_every_key(name):
         ("vgg16_bn", {}, CIFAR, 14_728_266),
         ("vgg11", {}, CIFAR, 9_231_114 - 2 * 2752),  # 2752 channels lose scale and shift
         ("vgg16", {}, MNIST, 14_728_266 - 2 * 4224 - 2 * 9 * 64),
+        ("airbench", {}, CIFAR, 1_972_792),  # 1.97 million: Jordan 2024, section 3.1
         ("rnn", {}, MNIST, (28 + 128 + 2) * 128 + 1290),
         ("gru", {}, MNIST, 3 * (28 + 128 + 2) * 128 + 1290),
         ("lstm", {"num_layers": 2}, CIFAR, 4 * (96 + 128 + 2 + 128 + 128 + 2) * 128 + 1290),
@@ -247,6 +248,7 @@ def test_nonlinearity_replaces_every_activation(name):
         ("resnet20", {"depth": 18}, r"depth must be 6n \+ 2 .*, not 18"),
         ("resnet18", {"depth": 20}, "unknown resnet depth 20"),
         ("resnet18", {"stem": "cifar10"}, "unknown stem 'cifar10'. Did you mean 'cifar'"),
+        ("airbench", {"width": [64, 256]}, "width lists 2 values but the number of stages is 3"),
         ("vgg11", {"depth": 12}, "unknown vgg depth 12"),
         ("rnn", {"nonlinearity": "gelu"}, "gelu"),
         ("lenet", {"widht": 3}, "model lenet cannot be built for 1x28x28 images: .*'widht'"),

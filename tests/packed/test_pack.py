@@ -39,7 +39,7 @@ def halving(optimizer: torch.optim.Optimizer) -> LambdaLR:
 
 def pack_of(modules: list[nn.Module], clip: float | None = None) -> Pack:
     forward = forward_of(modules[0], batch(0, 4)[0])
-    return Pack(copy.deepcopy(modules), forward, [sgd] * len(modules), halving, clip=clip)
+    return Pack(copy.deepcopy(modules), forward, [sgd] * len(modules), halving, seeds=range(len(modules)), clip=clip)
 
 
 def batch(step: int, *shape: int) -> tuple[Tensor, Tensor]:
@@ -152,11 +152,24 @@ def test_what_is_no_number_in_one_is_none_in_no_other() -> None:
     assert float(losses[1]) / 4 == pytest.approx(own[-1], rel=1e-6)
 
 
+def test_replicas_of_one_seed_drop_the_same_units() -> None:
+    """Equal weights under one seed stay equal; under another they part."""
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3072, 8), nn.Dropout(0.5), nn.Linear(8, 10)).double()
+    forward = forward_of(network, batch(0, 4)[0])
+    pack = Pack([copy.deepcopy(network) for _ in range(3)], forward, [sgd] * 3, halving, seeds=[4, 5, 4])
+    losses = [pack.backward(images[None], labels[None])[:, 0] for images, labels in (batch(0, 4), batch(1, 4))]
+    assert all(one[0] == one[2] != one[1] for one in losses)
+
+
 def test_losses_and_hits_by_hand() -> None:
     logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 3.0]]])
     labels = torch.tensor([[0, 1], [0, 1]])
     expected = torch.stack([F.cross_entropy(of, its) for of, its in zip(logits, labels, strict=True)])
     torch.testing.assert_close(cross_entropies(logits, labels), expected)
+    # The label's share of a loss is 1 - 0.4 + 0.4 / 2, the other class's 0.4 / 2 (Szegedy et al. 2016, section 7).
+    of_classes = -logits.log_softmax(2)
+    by_hand = 0.8 * of_classes.gather(2, labels.unsqueeze(2)) + 0.2 * of_classes.gather(2, 1 - labels.unsqueeze(2))
+    torch.testing.assert_close(cross_entropies(logits, labels, 0.4), by_hand.squeeze(2).mean(1))
     sums = measured(expected, logits, labels)
     torch.testing.assert_close(sums[:, 0], 2 * expected)
     assert sums[:, 1:].tolist() == [[1.0, 2.0], [1.0, 2.0]]  # argmax of a tie is the first

@@ -139,8 +139,14 @@ def test_learning_rates_of_their_own_are(init: str, optimizer: str, tmp_path: Pa
 
 
 def test_augmentation_clipping_and_data_dependent_initializers_are(tmp_path: Path) -> None:
-    augmented = ["data.crop_padding=2", "data.cutout=5", "trainer.gradient_clip_val=0.5"]
+    augmented = ["data.crop_padding=2", "data.cutout=5", "trainer.gradient_clip_val=0.5", "trainer.label_smoothing=0.1"]
     twins(tmp_path, "model=mlp", *augmented, inits=("lsuv", "orthogonal"))
+
+
+def test_dropout_is(tmp_path: Path) -> None:
+    """With the masks that a run of its seed draws."""
+    for record in twins(tmp_path, "model=mlp", "model.norm=batch", "model.dropout=0.3"):
+        assert record["replicas"] == 4
 
 
 def test_learning_rates_that_an_initializer_scales_are(tmp_path: Path) -> None:
@@ -184,7 +190,6 @@ def test_what_cannot_be_mapped_over_is_left_and_said(
         (["diagnostics=init"], "diagnostics"),
         (["trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed"),
         (["+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
-        (["model=mlp", "model.dropout=0.1"], "dropout"),
         (["data.stream=true"], "images that are streamed"),
     ],
 )
@@ -256,7 +261,8 @@ def test_a_pack_that_was_stopped_goes_on_bit_for_bit(
     step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the first epoch and in the second, between rows and at one."""
-    overrides = ["model=mlp", "model.norm=batch", "data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30"]
+    overrides = ["model=mlp", "model.norm=batch", "model.dropout=0.2"]
+    overrides += ["data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30"]
     whole = train_packs(configs(tmp_path / "whole", *overrides), most=64)
     interrupted(tmp_path / "parts", step, *overrides, monkeypatch=monkeypatch)
     stopped = [json.loads(file.read_text()) for file in (tmp_path / "parts").glob("*/*/record.json")]

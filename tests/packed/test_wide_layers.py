@@ -100,7 +100,41 @@ def test_gradients_reach_what_lies_below() -> None:
     assert torch.autograd.gradcheck(outputs, inputs, fast_mode=True)
 
 
-@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Softmax(dim=1), nn.Conv1d(3, 3, 1), nn.LSTM(3, 3)])
+DROPPING = {
+    "of images": nn.Sequential(nn.Dropout(0.3), nn.Conv2d(3, 4, 3)),
+    "of features": nn.Sequential(nn.Flatten(), nn.Linear(192, 10), nn.Dropout(0.3), nn.Linear(10, 5), nn.Dropout(0.7)),
+    "of maps": nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Dropout(0.5)),
+    "of channels": nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout2d(0.5)),
+    "of nothing": nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.0)),
+}
+
+
+@pytest.mark.parametrize("batches", [1, 2, 6])
+@pytest.mark.parametrize("name", DROPPING)
+def test_dropout_draws_what_a_run_of_its_seed_draws(name: str, batches: int) -> None:
+    """Bit for bit what torch draws alone, step after step; replicas 0 to 2 have seed 7, the others seed 8."""
+    module = DROPPING[name]
+    alone = [one.to(memory_format=torch.channels_last) for one in replicas(module)]
+    parameters, buffers = stack_module_state([copy.deepcopy(one) for one in alone])
+    forward = SideBySide(module)
+    streams = {seed: torch.Generator().manual_seed(seed) for seed in (7, 8)}
+    seeds = [7] * 3 + [8] * 3
+    for dropout in forward.dropouts:
+        dropout.streams = [streams[seed] for seed in seeds]
+    generator = torch.Generator().manual_seed(9)
+    images = torch.randn(2, batches, 5, 3, 8, 8, generator=generator, dtype=torch.float64)
+    found = torch.stack([forward(parameters, buffers, of_step) for of_step in images])
+    for place, one in enumerate(alone):
+        torch.manual_seed(seeds[place])
+        for step, of_step in enumerate(images):
+            own = of_step[place * batches // REPLICAS].contiguous(memory_format=torch.channels_last)
+            torch.testing.assert_close(found[step, place], one(own))
+    forward.model.eval()
+    found = forward(parameters, buffers, images[0])
+    torch.testing.assert_close(found[0], alone[0].eval()(images[0, 0]))
+
+
+@pytest.mark.parametrize("layer", [nn.AlphaDropout(0.5), nn.Softmax(dim=1), nn.Conv1d(3, 3, 1), nn.LSTM(3, 3)])
 def test_a_layer_without_such_a_form_is_named(layer: nn.Module) -> None:
     with pytest.raises(NotImplementedError, match=type(layer).__name__):
         side_by_side(nn.Sequential(nn.Flatten(), layer))
