@@ -6,6 +6,7 @@ import os
 import traceback
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from initbench.callbacks.diagnostics import Diagnostics
 from initbench.callbacks.history import History
 from initbench.callbacks.init_table import InitTable
 from initbench.callbacks.progress import ProgressBar
+from initbench.compiling import compile_clock
 from initbench.conclusion import conclusion
 from initbench.data import ImageDataModule
 from initbench.distributed import spawn
@@ -179,7 +181,8 @@ def train(config: dict[str, Any], started: dict[str, Any], experiment: Experimen
     exit_code = 1
     try:
         checkpoint = store.checkpoint if started["resumed_at"] else None
-        outcome = fit(build_trainer(config, experiment, callbacks, loggers), experiment, history, checkpoint)
+        with compile_clock(history) if config["trainer"]["compile"] else nullcontext():
+            outcome = fit(build_trainer(config, experiment, callbacks, loggers), experiment, history, checkpoint)
         record = summarize(config, store, started, experiment, history, diagnostics, outcome)
         if is_first:
             what = {key: record[key] for key in ("status", "reason", "total_steps")}
@@ -236,6 +239,7 @@ def summarize(
         **conclusion(experiment, history.rows, outcome),
         "seconds_train": history.seconds,
         "seconds_evaluation": history.seconds_evaluation,
+        "seconds_compile": history.seconds_compile,
         "seconds_diagnostics": diagnostics.seconds,
         "diagnostics": {"steps": diagnostics.steps, "missing": diagnostics.missing},
     }

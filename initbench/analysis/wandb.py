@@ -126,7 +126,8 @@ def _parts(
     if status not in COMPLETE:
         reason = None if status == "running" else f"on wandb its state is {run.state!r}"
         return {**parts, "reason": reason}
-    seconds = {key: _number(summary.get(key)) for key in ("seconds_init", "seconds_train", "seconds_diagnostics")}
+    kinds = ("init", "train", "compile", "diagnostics")
+    seconds = {f"seconds_{kind}": _number(summary.get(f"seconds_{kind}")) for kind in kinds}
     at_end = (seconds["seconds_init"] or 0.0) + (seconds["seconds_train"] or 0.0)
     untimed = [{**row, "seconds": 0.0} for row in rows]
     times = time_to_targets(

@@ -31,6 +31,7 @@ class History(L.Callback):
         self._resumed_at: float | None = None
         self._grad_norm: Tensor | None = None
         self.seconds_evaluation = 0.0
+        self.seconds_compile = 0.0
         self._evaluating_since = 0.0
 
     @property
@@ -44,6 +45,7 @@ class History(L.Callback):
             "rows": self.rows.by_step,
             "seconds": self.seconds,
             "seconds_evaluation": self.seconds_evaluation,
+            "seconds_compile": self.seconds_compile,
             "latest": self.rows.latest,
         }
 
@@ -51,6 +53,7 @@ class History(L.Callback):
         self.rows.by_step, self.rows.latest = state_dict["rows"], state_dict["latest"]
         self._seconds = state_dict["seconds"]
         self.seconds_evaluation = state_dict["seconds_evaluation"]
+        self.seconds_compile = state_dict["seconds_compile"]
 
     @contextmanager
     def stopped(self, pl_module: L.LightningModule) -> Iterator[None]:
@@ -61,6 +64,13 @@ class History(L.Callback):
         yield
         if running:
             self._resumed_at = time.perf_counter()
+
+    def exclude(self, seconds: float) -> None:
+        """The last `seconds` went into compiling: they are not those of the training or evaluation under way."""
+        self.seconds_compile += seconds
+        self._evaluating_since += seconds
+        if self._resumed_at is not None:
+            self._resumed_at += seconds
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._resumed_at = time.perf_counter()

@@ -165,9 +165,7 @@ class Pack:
 
 def cross_entropies(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
     """(R,), mean over the batch. logits: (R, B, classes); labels: (R, B)."""
-    of_all = F.cross_entropy(
-        logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=label_smoothing
-    )
+    of_all = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=label_smoothing)
     return of_all.view_as(labels).mean(1)
 
 

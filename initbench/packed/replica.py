@@ -64,6 +64,7 @@ class Replica:
             **conclusion(self.experiment, self.rows, outcome),
             "seconds_train": self.seconds,
             "seconds_evaluation": self.seconds_evaluation,
+            "seconds_compile": 0.0,
             "seconds_diagnostics": 0.0,
             "diagnostics": {"steps": [], "missing": {}},
             "replicas": self.replicas,

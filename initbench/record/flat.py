@@ -14,7 +14,7 @@ def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
     for target, time in record.get("targets", {}).items():
         row[f"steps_to_{target}"] = time["steps"] if time["reached"] else None
         row[f"seconds_to_{target}"] = time["seconds"] if time["reached"] else None
-    for key in ("steps", "seconds_init", "seconds_train", "seconds_diagnostics"):
+    for key in ("steps", "seconds_init", "seconds_train", "seconds_compile", "seconds_diagnostics"):
         row[key] = record.get(key)
     return row
 
