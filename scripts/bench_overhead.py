@@ -1,9 +1,11 @@
 """Cost of a training step: initbench against a bare PyTorch loop over the same tensors.
 
     python scripts/bench_overhead.py                      # MNIST from $INITBENCH_DATA (or data/), batch 128
+    python scripts/bench_overhead.py --models resnet18 --data cifar10 trainer.accelerator=gpu \
+        trainer.precision=bf16-mixed trainer.compile=true
 
-For each model the same weights, batches, optimizer and thread count are timed as (a) a bare loop, (b) Lightning's
-loop around our module with no callback, (c) initbench as it runs: history, progress bar, checkpoints.
+For each model the same batches, optimizer, thread count, precision and graphs are timed as (a) a bare loop, (b)
+Lightning's loop around our module with no callback, (c) initbench as it runs: history, progress bar, checkpoints.
 The variants take turns, epoch by epoch, in one process; each figure is the median over rounds of seconds per epoch,
 each ratio the median of the ratios within a round, so that a machine whose speed drifts does not decide.
 """
@@ -24,7 +26,7 @@ from omegaconf import OmegaConf
 from rich.progress import track
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench import CONF
+from initbench import CONF, compute
 from initbench.callbacks.checkpoint import Checkpoint
 from initbench.callbacks.history import History
 from initbench.callbacks.progress import ProgressBar
@@ -35,7 +37,7 @@ from initbench.record.store import Store
 from initbench.run import build_trainer
 
 
-def config_of(model: str, runs_dir: str, data: str) -> dict[str, Any]:
+def config_of(model: str, runs_dir: str, data: str, own: list[str]) -> dict[str, Any]:
     overrides = [
         f"model={model}",
         f"data={data}",
@@ -47,6 +49,7 @@ def config_of(model: str, runs_dir: str, data: str) -> dict[str, Any]:
         "trainer.accelerator=cpu",
         "data.val_every_n_steps=1000000",
         f"runs_dir={runs_dir}",
+        *own,
     ]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=overrides)
@@ -55,17 +58,29 @@ def config_of(model: str, runs_dir: str, data: str) -> dict[str, Any]:
 
 def bare(experiment: Experiment, config: dict[str, Any]) -> float:
     """Seconds of one epoch of the shortest loop that does the same work."""
-    learner, data = experiment.learner, experiment.data
-    loader = data.loader("train", torch.device("cpu"))
-    model, optimizer = learner.model.train(), learner.make_optimizer()
+    learner, data, device = experiment.learner, experiment.data, compute.device(config["trainer"])
+    loader = data.loader("train", device)
+    model = learner.model.train().to(device)
+    optimizer = learner.make_optimizer()
+    if learner.compile:
+        model.compile()
+    augmented = config["data"]["flip"] or config["data"]["crop_padding"] or config["data"]["cutout"]
+    half = torch.autocast(device.type, torch.bfloat16, enabled=config["trainer"]["precision"] == "bf16-mixed")
     started = time.perf_counter()
-    for images, labels in loader:
-        inputs = data.prepare(images).to(memory_format=learner.memory_format)
-        loss = F.cross_entropy(model(inputs), labels)
+    for step, (images, labels) in enumerate(loader):
+        prepared = data.prepare(images, step=step if augmented else None)
+        with half:
+            loss = F.cross_entropy(model(prepared.to(memory_format=learner.memory_format)), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    synchronize()
     return time.perf_counter() - started
+
+
+def synchronize() -> None:
+    if torch.accelerator.is_available():
+        torch.accelerator.synchronize()
 
 
 def lightning(experiment: Experiment, config: dict[str, Any]) -> float:
@@ -95,6 +110,7 @@ class Clock(L.Callback):
         self.started = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        synchronize()
         self.seconds = time.perf_counter() - self.started
 
 
@@ -105,15 +121,15 @@ VARIANTS: dict[str, Callable[[Experiment, dict[str, Any]], float]] = {
 }
 
 
-def measure(models: list[str], data: str, rounds: int) -> list[dict[str, Any]]:
+def measure(models: list[str], data: str, rounds: int, own: list[str]) -> list[dict[str, Any]]:
     """Seconds per epoch of every variant, and its ratio to the bare loop, over the rounds."""
-    return [_measure(model, data, rounds) for model in models]
+    return [_measure(model, data, rounds, own) for model in models]
 
 
-def _measure(model: str, data: str, rounds: int) -> dict[str, Any]:
+def _measure(model: str, data: str, rounds: int, own: list[str]) -> dict[str, Any]:
     taken: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as runs_dir:
-        config = config_of(model, runs_dir, data)
+        config = config_of(model, runs_dir, data, own)
         for number in track(range(rounds + 1), model, transient=True):
             times = {}
             for name, variant in VARIANTS.items():
@@ -140,8 +156,9 @@ def main() -> None:
     parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--models", nargs="+", default=["mlp", "lenet"])
     parser.add_argument("--data", default="mnist")
+    parser.add_argument("overrides", nargs="*", help="of the config, as after python -m initbench")
     asked = parser.parse_args()
-    results = measure(asked.models, asked.data, asked.rounds)
+    results = measure(asked.models, asked.data, asked.rounds, asked.overrides)
     show(table(results), results, asked.json)
 
 

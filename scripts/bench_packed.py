@@ -1,15 +1,18 @@
 """Images a second of replicas that are trained at once, over those of the shortest loop of PyTorch.
 
     python scripts/bench_packed.py [--cases mlp:64 lenet:32 resnet20:4] [--rounds 3] [--json FILE]
+    python scripts/bench_packed.py --accelerator gpu --cases mlp:1 mlp:8 mlp:64 mlp:512 lenet:8 lenet:32 lenet:512
 
-For each case, a model and a number of replicas, on the machine as it is (all cores), without evaluation and records:
+For each case, a model and a number of replicas, on the machine as it is (all cores, or all GPUs), without evaluation
+and records:
 
 - bare: the shortest loop over one model, with all threads, in torch's usual layout; Adam with fused=True, as everywhere
 - serial slots: as many of these loops at once as `hydra/launcher=local` has slots, in processes like its workers, with
   channels_last where there are convolutions
 - packed slots: the replicas shared out over the same processes, each a pack
 
-Processes take turns, round by round; medians of images a second, ratios to bare within a round.
+Processes take turns, round by round; medians of images a second, ratios to bare within a round. On a GPU also the most
+memory that a pack took, for each replica.
 """
 
 import argparse
@@ -31,7 +34,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from hydra_plugins.local_launcher._slots import environments
-from initbench import CONF
+from initbench import CONF, compute
 from initbench.experiment import Experiment, assemble
 from initbench.packed.forward import forward_of
 from initbench.packed.pack import Pack
@@ -39,21 +42,25 @@ from initbench.packed.pack import Pack
 SHAPES = {"mlp": ["model.depth=3", "model.width=[64,128,64]", "model.norm=batch"], "lenet": [], "resnet20": []}
 BATCH, SEEDS = 128, 4
 SECONDS = 4.0  # of each measurement
+STEPS_AT_ONCE = 50
 
 
-def experiment_of(model: str) -> Experiment:
+def experiment_of(model: str, accelerator: str) -> Experiment:
     """The model on images of its own kind, as `python -m initbench` builds it; what the images show is of no matter."""
-    overrides = [f"model={model}", *SHAPES[model], f"data.batch_size={BATCH}", "trainer.accelerator=cpu", "logger=none"]
+    overrides = [f"model={model}", *SHAPES[model], f"data.batch_size={BATCH}", f"trainer.accelerator={accelerator}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=overrides)
-    return assemble(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]  # of a mapping
+    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]  # of a mapping
+    experiment = assemble(resolved)
+    experiment.learner.model.to(compute.device(resolved["trainer"]))
+    return experiment
 
 
-def images_a_second(way: str, model: str, replicas: int) -> float:
-    """Of this process."""
-    experiment = experiment_of(model)
-    images, labels = experiment.data.fixed_batch(torch.device("cpu"))
+def one(way: str, model: str, replicas: int, accelerator: str) -> tuple[float, float]:
+    """Images a second of this process, and the most bytes of a GPU that each replica took."""
+    experiment = experiment_of(model, accelerator)
     learner = experiment.learner
+    images, labels = experiment.data.fixed_batch(learner.device)
     if way == "packed":
         models: list[nn.Module] = [perturbed(learner.model, seed) for seed in range(replicas)]
         forward = forward_of(learner.model, images[:2])
@@ -77,11 +84,15 @@ def images_a_second(way: str, model: str, replicas: int) -> float:
 
     step()
     step()
+    on_gpu = learner.device.type == "cuda"
     steps, started = 0, time.perf_counter()
     while (taken := time.perf_counter() - started) < SECONDS:
-        step()
-        steps += 1
-    return steps * replicas * BATCH / taken
+        for _ in range(STEPS_AT_ONCE if on_gpu else 1):  # a GPU is given steps faster than it does them
+            step()
+            steps += 1
+        if on_gpu:
+            torch.cuda.synchronize()
+    return steps * replicas * BATCH / taken, torch.cuda.max_memory_allocated() / replicas if on_gpu else 0.0
 
 
 def perturbed(model: nn.Module, seed: int) -> nn.Module:
@@ -94,25 +105,30 @@ def perturbed(model: nn.Module, seed: int) -> nn.Module:
     return again
 
 
-def processes(way: str, model: str, replicas: int) -> float:
-    """Images a second of one process with all threads, or of as many as there are slots, at the same time."""
-    slots = [{}] if way == "bare" else environments(None, 1, [], None)
-    command = [sys.executable, __file__, "--one", way, model, str(max(1, replicas // len(slots)))]
+def processes(way: str, model: str, replicas: int, accelerator: str) -> tuple[float, float]:
+    """Of one process with all threads, or of as many as there are slots, at the same time."""
+    slots = [{}] if way == "bare" else environments(None, 1, [] if accelerator == "cpu" else None, None)
+    of_each = str(max(1, replicas // len(slots)))
+    command = [sys.executable, __file__, "--accelerator", accelerator, "--one", way, model, of_each]
     started = [
         subprocess.Popen(command, env={**os.environ, **slot}, stdout=subprocess.PIPE, text=True) for slot in slots
     ]
-    return sum(float(json.loads(process.communicate()[0])) for process in started)
+    found = [json.loads(process.communicate()[0]) for process in started]
+    return sum(rate for rate, _ in found), max(memory for _, memory in found)
 
 
-def measure(cases: list[str], rounds: int) -> list[dict[str, Any]]:
+def measure(cases: list[str], rounds: int, accelerator: str = "cpu") -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
     for case in cases:
         model, replicas = case.split(":")
         found: dict[str, list[float]] = {way: [] for way in ("bare", "serial", "packed")}
+        bytes_each = 0.0
         for _ in track(range(rounds), case, transient=True):
             for way, values in found.items():
-                values.append(processes(way, model, int(replicas)))
-        results.append({"model": model, "replicas": int(replicas), "images_a_second": found})
+                rate, bytes_each = processes(way, model, int(replicas), accelerator)
+                values.append(rate)
+        of_case = {"model": model, "replicas": int(replicas), "bytes_a_replica": bytes_each}
+        results.append({**of_case, "images_a_second": found})
     return results
 
 
@@ -123,20 +139,25 @@ def table(results: list[dict[str, Any]]) -> Table:
         for way, words in {"bare": "bare loop", "serial": "in slots", "packed": "packed in slots"}.items():
             ratio = statistics.median(ours / bare for ours, bare in zip(found[way], found["bare"], strict=True))
             name = f"{result['model']} x {result['replicas']}, {words}"
-            rows.append([name, f"{statistics.median(found[way]):,.0f}", f"{ratio:.2f}"])
-    return Table("Training, images a second", ["case", "images / s", "over bare"], rows)
+            memory = f"{result['bytes_a_replica'] / 1e6:.1f}" if way == "packed" and result["bytes_a_replica"] else "-"
+            rows.append([name, f"{statistics.median(found[way]):,.0f}", f"{ratio:.2f}", memory])
+    columns = ["case", "images / s", "over bare", "MB a replica"]
+    if all(row[-1] == "-" for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return Table("Training, images a second", columns, rows)
 
 
 def main() -> None:
     parser = parser_of(__doc__, rounds=3)
     parser.add_argument("--cases", nargs="+", default=["mlp:64", "lenet:32", "resnet20:4"])
+    parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)  # what a process measures
     asked = parser.parse_args()
     if asked.one:
         way, model, replicas = asked.one
-        print(json.dumps(images_a_second(way, model, int(replicas))))
+        print(json.dumps(one(way, model, int(replicas), asked.accelerator)))
         return
-    results = measure(asked.cases, asked.rounds)
+    results = measure(asked.cases, asked.rounds, asked.accelerator)
     show(table(results), results, asked.json)
 
 

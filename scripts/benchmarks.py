@@ -67,7 +67,7 @@ def benchmarks(data_dir: Path) -> list[Benchmark]:
             "bench_overhead.py --rounds 3",
             "`lightning`: its loop around our module, without a callback. `initbench`: as a run is, with history, "
             "progress bar and checkpoints.",
-            partial(bench_overhead.measure, ["mlp", "lenet"], "mnist", 3),
+            partial(bench_overhead.measure, ["mlp", "lenet"], "mnist", 3, []),
             bench_overhead.table,
         ),
         Benchmark(
