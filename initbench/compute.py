@@ -5,7 +5,10 @@ from typing import Any
 
 import torch
 
+from initbench.errors import unknown
+
 _ALL_THREADS = torch.get_num_threads()  # before any run has changed it
+_PRECISIONS = ("highest", "high", "medium")
 
 
 def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
@@ -21,12 +24,19 @@ def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
     return min(bounds)
 
 
-def set_threads(threads: int | None) -> None:
-    """Use so many CPU threads; None: torch's own choice, one per core. Raises ValueError below 1."""
-    threads = count("threads", threads, none=_ALL_THREADS)
+def set_rounding(config: Mapping[str, Any]) -> None:
+    """What decides how sums are rounded: the CPU's threads, one per core by default, and how float32 is multiplied.
+
+    Raises ValueError for fewer than one thread, and for a precision that torch does not know.
+    """
+    threads = count("threads", config["threads"], none=_ALL_THREADS)
     if threads < 1:
         raise ValueError(f"trainer.threads must be at least 1, got {threads}")
     torch.set_num_threads(threads)
+    precision = config["float32_matmul_precision"]
+    if precision not in _PRECISIONS:
+        raise unknown("trainer.float32_matmul_precision", precision, _PRECISIONS)
+    torch.set_float32_matmul_precision(precision)
 
 
 def count(key: str, value: Any, none: int | None = None) -> int:

@@ -12,11 +12,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
-from initbench.compute import count, set_threads
+from initbench.compute import count, set_rounding
 from initbench.errors import nearest, unknown
 
 # Keys of conf/trainer/ that are ours; all others are arguments of lightning.Trainer.
-OURS = ("name", "compile", "channels_last", "label_smoothing", "on_oom", "threads")
+OURS = ("name", "compile", "channels_last", "float32_matmul_precision", "label_smoothing", "on_oom", "threads")
 
 # They change how many steps a run has, what a step is, or when it is evaluated: then runs cannot be compared.
 REFUSED = (
@@ -34,7 +34,7 @@ def build(
     config: Mapping[str, Any], *, val_every_n_steps: int, callbacks: list[L.Callback], loggers: list[Logger]
 ) -> L.Trainer:
     """The Trainer. Raises ValueError for an argument or value that it does not take, devices included."""
-    set_threads(config["threads"])
+    set_rounding(config)
     if config["on_oom"] not in ("fail", "halve"):
         raise unknown("trainer.on_oom", config["on_oom"], ("fail", "halve"))
     if config["on_oom"] == "halve" and config["devices"] > 1:

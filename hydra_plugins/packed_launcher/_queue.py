@@ -126,7 +126,9 @@ class Queue(Iterator[tuple[int, bytes]]):
             self._decide(configs, pace)
 
         # All slots measure at once, as all will train at once: they share caches and memory.
-        item = Item(lambda: pickle.dumps((work.measure, (configs[0], slots))), then)
+        devices = Counter(environment.get("CUDA_VISIBLE_DEVICES") for environment in self.launcher.environments)
+        sharing = max(devices.values())
+        item = Item(lambda: pickle.dumps((work.measure, (configs[0], sharing))), then)
         self.waiting.extend([item] * slots)
 
     def _decide(self, configs: list[Config], pace: dict[str, Any]) -> None:

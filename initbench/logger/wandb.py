@@ -134,7 +134,8 @@ class _Process:
     """What this process has learned, so that its later runs neither wait for it nor repeat it."""
 
     unreachable = False
-    told = False
+    # Of the workers of a sweep on one machine only the first says where the runs are.
+    told = os.environ.get("LOCAL_LAUNCHER_SLOT", "0") != "0"
 
 
 def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":

@@ -28,8 +28,8 @@ LOOP_SECONDS = 0.0005
 MOST_OF_MEMORY = 0.5
 
 
-def measure(config: Mapping[str, Any], slots: int) -> Steps:
-    """What steps take alone and in packs. `slots`: how many processes share the memory."""
+def measure(config: Mapping[str, Any], sharing: int) -> Steps:
+    """What steps take alone and in packs. `sharing`: how many processes share the memory of the device."""
     try:
         experiment = built(config)
         forward = obstacle_of(experiment) or forward_for(experiment)
@@ -39,7 +39,7 @@ def measure(config: Mapping[str, Any], slots: int) -> Steps:
         return Steps(obstacle=forward)
     step, bytes_each = _alone(experiment)
     steps = Steps(alone=step + LOOP_SECONDS)
-    largest = int(_memory(experiment) * MOST_OF_MEMORY / slots / bytes_each)
+    largest = int(_memory(experiment) * MOST_OF_MEMORY / sharing / bytes_each)
     for size in SIZES if step < LARGEST_STEP_SECONDS else ():
         if size > largest or size * step > LARGEST_PACK_SECONDS:
             break

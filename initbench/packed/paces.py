@@ -17,7 +17,7 @@ from initbench.record.store import atomic_write
 WORTH_IT = 1.1  # times as fast
 
 # What decides how long a step takes, beside the machine.
-_TRAINER = ("accelerator", "channels_last", "deterministic", "precision", "threads")
+_TRAINER = ("accelerator", "channels_last", "deterministic", "float32_matmul_precision", "precision", "threads")
 
 
 def family(config: Mapping[str, Any], slot: Mapping[str, str]) -> str:

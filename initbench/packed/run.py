@@ -133,7 +133,7 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
 def built(config: Mapping[str, Any]) -> Experiment:
     """Everything of one run, its model initialized on the training device."""
     settings = config["trainer"]
-    compute.set_threads(settings["threads"])
+    compute.set_rounding(settings)
     torch.use_deterministic_algorithms(settings["deterministic"] is True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # as trainer.build says
     experiment = assemble(config)

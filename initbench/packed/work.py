@@ -35,7 +35,7 @@ def train(configs: list[Config]) -> JobReturn:
 
 
 def measure(argument: tuple[Config, int]) -> JobReturn:
-    """Returns the Steps of a run; the number is that of the slots."""
+    """Returns the Steps of a run; the number is that of the slots that share a device."""
     from initbench.packed.measure import measure
 
     return _completed(measure(*argument))

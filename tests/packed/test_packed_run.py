@@ -31,6 +31,7 @@ ALONE = {
     "gru": "GRU, which cannot be mapped over",
     "vit": "torch does not map over aten::_scaled_dot_product_flash_attention_for_cpu",
 }
+LIBRARIES = ("timm", "torchvision")
 
 
 def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str, Any]]:
@@ -111,10 +112,11 @@ def test_every_optimizer_is(optimizer: str, scheduler: str, tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("model", ["mlp", "lenet"])
+@pytest.mark.parametrize("model", [name for name in options("model") if name not in (*ALONE, *LIBRARIES)])
 def test_two_hundred_steps_are(model: str, optimizer: str, tmp_path: Path) -> None:
-    long = ["trainer.max_steps=200", "trainer.log_every_n_steps=10", "data.val_every_n_steps=50"]
-    twins(tmp_path, f"model={model}", f"optimizer={optimizer}", *long)
+    long = ["trainer.max_steps=200", "trainer.log_every_n_steps=10", "data.val_every_n_steps=100"]
+    small = ["data.val_size=64", "data.batch_size=8"]
+    twins(tmp_path, f"model={model}", f"optimizer={optimizer}", *long, *small, seeds=1)
 
 
 @pytest.mark.parametrize("init, optimizer", [("mup", "sgd"), ("orthogonal", "adam")])
