@@ -107,6 +107,8 @@ def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: An
         ("trainer.precision=33", "Precision 33 is invalid"),
         ("+trainer.max_epoch=3", "no argument 'max_epoch'. Did you mean 'max_epochs'"),
         ("trainer.threads=0", "trainer.threads must be at least 1"),
+        ("trainer.float32_matmul_precision=hihg", "Did you mean 'high'"),
+        ("trainer.label_smoothing=1", r"trainer.label_smoothing must be a number in \[0, 1\), got 1"),
         ("data.batch_size=9999", "batch_size must be a whole number between 1 and 4000, got 9999"),
         ("data.targets=[1.5]", "targets must be accuracies between 0 and 1"),
         ("model.nonlinearity=rellu", "Did you mean 'relu'"),
@@ -149,12 +151,23 @@ def test_a_logger_that_is_refused_leaves_no_run_that_seems_to_go_on(small: Any) 
     assert record["status"] == "refused"
 
 
+def test_label_smoothing_is_of_the_training_loss_alone(small: Any) -> None:
+    """What is validated is plain cross entropy; what is trained on has the entropy of its smoothed labels at the least."""
+    plain, smooth = (run(small(f"trainer.label_smoothing={share}")) for share in (0.0, 0.5))
+    assert plain["results"]["val/loss_at_start"] == smooth["results"]["val/loss_at_start"]
+    label, other = 0.5 + 0.05, 0.05
+    assert smooth["results"]["train/loss"] > -label * math.log(label) - 9 * other * math.log(other)
+    assert smooth["results"]["train/loss"] > plain["results"]["train/loss"]
+
+
 def test_threads_of_one_run_do_not_stay_for_the_next(small: Any) -> None:
     before = torch.get_num_threads()
-    run(small("trainer.threads=2"))
+    run(small("trainer.threads=2", "trainer.float32_matmul_precision=high"))
     assert torch.get_num_threads() == 2
+    assert torch.get_float32_matmul_precision() == "high"
     run(small("seed=1"))
     assert torch.get_num_threads() == before
+    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_a_crash_is_recorded_with_its_traceback_and_raised(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
