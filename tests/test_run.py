@@ -152,7 +152,7 @@ def test_a_logger_that_is_refused_leaves_no_run_that_seems_to_go_on(small: Any) 
 
 
 def test_label_smoothing_is_of_the_training_loss_alone(small: Any) -> None:
-    """What is validated is plain cross entropy; what is trained on has the entropy of its smoothed labels at the least."""
+    """What is validated is plain cross entropy; what is trained on is at least the labels' entropy."""
     plain, smooth = (run(small(f"trainer.label_smoothing={share}")) for share in (0.0, 0.5))
     assert plain["results"]["val/loss_at_start"] == smooth["results"]["val/loss_at_start"]
     label, other = 0.5 + 0.05, 0.05
