@@ -65,7 +65,7 @@ def assemble(config: Mapping[str, Any]) -> Experiment:
     return Experiment(images, learner, total_steps, Schedule(config["diagnostics"]))
 
 
-def _label_smoothing(value: object) -> float:
-    if type(value) not in (int, float) or not 0 <= value < 1:  # type: ignore[operator]  # a number, by then
+def _label_smoothing(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < 1:
         raise ValueError(f"trainer.label_smoothing must be a number in [0, 1), got {value!r}")
-    return value  # type: ignore[return-value]
+    return float(value)

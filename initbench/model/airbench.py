@@ -1,4 +1,4 @@
-"""The network of cifar10-airbench94: the fewest operations known to reach 94 % on CIFAR-10."""
+"""The network of cifar10-airbench94, which was made to reach 94 % on CIFAR-10 within seconds."""
 
 from collections.abc import Sequence
 
