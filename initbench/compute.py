@@ -49,6 +49,8 @@ def count(key: str, value: Any, none: int | None = None) -> int:
 
 
 def device(config: Mapping[str, Any]) -> torch.device:
-    """What one process trains on."""
+    """What one process trains on. Raises ValueError where a GPU is asked for and there is none."""
     there = torch.accelerator.current_accelerator(check_available=True)
+    if there is None and config["accelerator"] not in ("cpu", "auto"):
+        raise ValueError(f"trainer.accelerator={config['accelerator']}, but this machine has none")
     return torch.device("cpu") if config["accelerator"] == "cpu" or there is None else there

@@ -33,7 +33,7 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
         if not isinstance(value, int | float) or not value >= 0:
             raise ValueError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
 
-    of_roles = _lr_multipliers(settings.pop("lr_multipliers", None) or {})
+    of_roles = _lr_multipliers(settings.pop("lr_multipliers", None))
     adaptive = not str(settings.get("_target_")).endswith("SGD")
 
     def make(model: nn.Module, learning_rates: LearningRates) -> Optimizer:
@@ -54,6 +54,8 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
 
 
 def _lr_multipliers(given: Any) -> Mapping[str, float]:
+    if given is None:
+        return {}
     if not isinstance(given, Mapping):
         raise ValueError(f"optimizer.lr_multipliers must be a mapping, {{norm_shift: 64}}, got {given!r}")
     for role, multiplier in given.items():

@@ -59,7 +59,7 @@ def connected() -> Iterator[Any]:
         yield wandb.Api(timeout=int(PATIENCE["x_graphql_timeout_seconds"]))
     except Unavailable:
         raise
-    except Exception as error:
+    except Exception as error:  # wandb raises its own, requests' and the network's; others are raised again
         if not _is_of_wandb(error):
             raise
         raise Unavailable(reason(error)) from error

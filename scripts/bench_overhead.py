@@ -58,6 +58,7 @@ def config_of(model: str, runs_dir: str, data: str, own: list[str]) -> dict[str,
 
 def bare(experiment: Experiment, config: dict[str, Any]) -> float:
     """Seconds of one epoch of the shortest loop that does the same work."""
+    compute.set_rounding(config["trainer"])
     learner, data, device = experiment.learner, experiment.data, compute.device(config["trainer"])
     loader = data.loader("train", device)
     model = learner.model.train().to(device)
@@ -65,7 +66,8 @@ def bare(experiment: Experiment, config: dict[str, Any]) -> float:
     if learner.compile:
         model.compile()
     augmented = config["data"]["flip"] or config["data"]["crop_padding"] or config["data"]["cutout"]
-    half = torch.autocast(device.type, torch.bfloat16, enabled=config["trainer"]["precision"] == "bf16-mixed")
+    is_half = {"32-true": False, "bf16-mixed": True}[config["trainer"]["precision"]]  # of others there is no bare loop
+    half = torch.autocast(device.type, torch.bfloat16, enabled=is_half)
     started = time.perf_counter()
     for step, (images, labels) in enumerate(loader):
         prepared = data.prepare(images, step=step if augmented else None)

@@ -55,12 +55,12 @@ def once(case: dict[str, int]) -> tuple[float, float]:
 
 def measure(rounds: int) -> list[dict[str, Any]]:
     cases = [USUAL] + [{**USUAL, name: value} for name, values in VARIED.items() for value in values]
-    results = [{"case": case, "seconds": [], "megabytes": []} for case in cases]
+    results: list[dict[str, Any]] = [{"case": case, "seconds": [], "megabytes": []} for case in cases]
     for _ in track(range(rounds), "rounds", transient=True):
         for result in results:
-            seconds, megabytes = once(result["case"])  # type: ignore[arg-type]  # a mapping of several kinds
-            result["seconds"].append(seconds)  # type: ignore[attr-defined]
-            result["megabytes"].append(megabytes)  # type: ignore[attr-defined]
+            seconds, megabytes = once(result["case"])
+            result["seconds"].append(seconds)
+            result["megabytes"].append(megabytes)
     return results
 
 

@@ -81,6 +81,7 @@ def test_every_file_takes_a_step(name: str) -> None:
             {"lr_multipliers": {"bias": "fast"}},
             "optimizer.lr_multipliers.bias must be a number of at least 0",
         ),
+        ({"lr_multipliers": 0}, "optimizer.lr_multipliers must be a mapping, .*, got 0"),
         ({"lr_multipliers": 64}, "optimizer.lr_multipliers must be a mapping, .*, got 64"),
     ],
 )

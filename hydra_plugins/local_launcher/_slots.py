@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Sequence
 
 # What OpenMP, MKL, OpenBLAS, Accelerate and numexpr read when they are loaded.
@@ -37,6 +38,11 @@ def environments(
     if devices is None and not names:
         return [threads] * slots
     return [{**threads, "CUDA_VISIBLE_DEVICES": names[slot % len(names)] if names else ""} for slot in range(slots)]
+
+
+def sharing(environments: Sequence[dict[str, str]]) -> int:
+    """How many slots have the device that most have."""
+    return max(Counter(environment.get("CUDA_VISIBLE_DEVICES") for environment in environments).values())
 
 
 def cores() -> int:

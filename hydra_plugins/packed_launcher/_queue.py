@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import open_dict
 
+from hydra_plugins.local_launcher._slots import sharing
 from hydra_plugins.local_launcher.launcher import failed, outcome
 from initbench.console import console
 from initbench.errors import UserMistake
@@ -126,9 +127,8 @@ class Queue(Iterator[tuple[int, bytes]]):
             self._decide(configs, pace)
 
         # All slots measure at once, as all will train at once: they share caches and memory.
-        devices = Counter(environment.get("CUDA_VISIBLE_DEVICES") for environment in self.launcher.environments)
-        sharing = max(devices.values())
-        item = Item(lambda: pickle.dumps((work.measure, (configs[0], sharing))), then)
+        argument = configs[0], sharing(self.launcher.environments)
+        item = Item(lambda: pickle.dumps((work.measure, argument)), then)
         self.waiting.extend([item] * slots)
 
     def _decide(self, configs: list[Config], pace: dict[str, Any]) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from initbench.model.layers import activation, named, widths
+from initbench.model.layers import activation, named
 
+_STAGES = 3
 _KERNEL = 2  # of the first convolution, whose filters are meant to whiten patches
 _MOMENTUM = 0.4  # of the running statistics; the authors count the other way round: 0.6
 
@@ -19,7 +20,7 @@ class Airbench(nn.Sequential):
     last pool takes the whole map, which is 3x3 for images of 32x32 and 28x28. Logits are multiplied by
     `output_scale`.
 
-    Raises ValueError for images that do not survive the pools.
+    Raises ValueError for images that do not survive the pools, and for widths of another number of stages.
 
     Source: Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3 and listing of airbench94.
     """
@@ -30,10 +31,12 @@ class Airbench(nn.Sequential):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        width: int | Sequence[int],
+        width: Sequence[int],
         output_scale: float,
         nonlinearity: str = "gelu",
     ) -> None:
+        if len(width) != _STAGES:
+            raise ValueError(f"width must list the channels of {_STAGES} stages, got {list(width)}")
         side = (image_size - _KERNEL + 1) // 2 // 2 // 2
         if side < 1:
             raise ValueError(f"images must be at least 9x9 pixels, not {image_size}x{image_size}")
@@ -42,7 +45,7 @@ class Airbench(nn.Sequential):
             "whiten": nn.Conv2d(in_channels, channels, _KERNEL),
             "activation": activation(nonlinearity),
         }
-        for stage, out_channels in enumerate(widths(width, 3, "the number of stages"), start=1):
+        for stage, out_channels in enumerate(width, start=1):
             layers |= {
                 f"conv{stage}a": nn.Conv2d(channels, out_channels, 3, padding=1, bias=False),
                 f"pool{stage}": nn.MaxPool2d(2),

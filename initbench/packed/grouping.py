@@ -33,15 +33,28 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
         return "print_init"
     if trainer["devices"] != 1:
         return f"trainer.devices={trainer['devices']}"
-    if trainer["precision"] not in PRECISIONS:
-        return f"trainer.precision={trainer['precision']}"
     if trainer["compile"]:
         return "trainer.compile"
+    if unknown := [key for key, is_known in _known(trainer).items() if not is_known]:
+        return f"trainer.{unknown[0]}={trainer[unknown[0]]}"
     if added := sorted(set(trainer) - _usual_trainer_keys()):
         return f"trainer.{added[0]}"
     if Store(dict(config)).checkpoint.exists() and not config["force"]:
         return "a checkpoint of its own"
     return None
+
+
+def _known(trainer: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether a value is one that packs know. With others a run is what Lightning makes of them, or says why not."""
+    clip, log_every = trainer["gradient_clip_val"], trainer["log_every_n_steps"]
+    return {
+        "accelerator": trainer["accelerator"] in ("auto", "cpu", "gpu"),
+        "deterministic": type(trainer["deterministic"]) is bool,
+        "gradient_clip_val": clip is None or (type(clip) in (int, float) and clip > 0),
+        "log_every_n_steps": type(log_every) is int and log_every > 0,
+        "on_oom": trainer["on_oom"] in ("fail", "halve"),
+        "precision": trainer["precision"] in PRECISIONS,
+    }
 
 
 def kind(config: Mapping[str, Any]) -> str:

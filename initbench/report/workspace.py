@@ -134,7 +134,7 @@ def _log(
             reinit="create_new",  # the default hands back a run that is still open
             settings=settings,
         )
-    except Exception:
+    except Exception:  # of any kind: it is raised again
         with suppress(Exception, SystemExit):  # it exits where the service ended badly
             wandb.teardown()  # else the id stays taken, and the run cannot begin offline either
         raise

@@ -24,7 +24,7 @@ def test_modules_that_mix_their_entries_are_no_activations() -> None:
 
 
 def test_timms_own_activations_count() -> None:
-    activations = pytest.importorskip("timm.layers.activations")
+    activations = pytest.importorskip("timm.layers.activations", reason="needs the extra `timm`")
     assert is_activation(activations.Swish())
     assert is_activation(activations.GELU())
 

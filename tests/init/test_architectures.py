@@ -12,7 +12,7 @@ from torch import nn
 
 from initbench.init import Batch, initializer, options, rows
 
-timm: Any = pytest.importorskip("timm")
+timm: Any = pytest.importorskip("timm", reason="needs the extra `timm`")
 
 WIDTHS = (16, 32, 64, 128)
 ONE_EACH = (1, 1, 1, 1)  # blocks in each of four stages

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import initbench
-from hydra_plugins.local_launcher._slots import environments
+from hydra_plugins.local_launcher._slots import environments, sharing
 from hydra_plugins.packed_launcher.launcher import slots_of_several
 
 FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "trainer.accelerator=cpu"]
@@ -182,6 +182,30 @@ def test_where_there_are_fewer_runs_than_slots_each_has_more_threads(tmp_path: P
     (first / "record.json").unlink()
     subprocess.run([*command, "study=many", f"seed=range({2 * cores})"], cwd=tmp_path, check=True, capture_output=True)
     assert json.loads((first / "record.json").read_text())["provenance"]["threads"] == 1
+
+
+def test_slots_share_a_device_or_have_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert sharing(environments(None, 1, None, None)) == 1
+    assert sharing(environments(None, 3, None, None)) == 3
+    assert sharing(environments(4, 1, [], None)) == 4  # the memory of the machine
+
+
+def test_one_line_says_that_wandb_is_offline(tmp_path: Path) -> None:
+    """Each of two processes has runs; the first speaks for both."""
+    fast = [word for word in FAST if word != "logger=none"]
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=2", *fast]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+    found = subprocess.run(
+        [*command, "model=mlp", "seed=range(4)"],
+        cwd=tmp_path,
+        env={**environment, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stderr.count("wandb: offline: no API key") == 1
+    assert len(list(tmp_path.glob("runs/main/*/wandb/offline-run-*"))) == 4
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_every_choice_logs_a_run_into_its_folder_only(
     file: Path, make_run: MakeRun, wandb_alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if file.stem == "tensorboard":
-        pytest.importorskip("tensorboard")
+        pytest.importorskip("tensorboard", reason="needs the extra `tensorboard`")
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

@@ -248,7 +248,7 @@ def test_nonlinearity_replaces_every_activation(name):
         ("resnet20", {"depth": 18}, r"depth must be 6n \+ 2 .*, not 18"),
         ("resnet18", {"depth": 20}, "unknown resnet depth 20"),
         ("resnet18", {"stem": "cifar10"}, "unknown stem 'cifar10'. Did you mean 'cifar'"),
-        ("airbench", {"width": [64, 256]}, "width lists 2 values but the number of stages is 3"),
+        ("airbench", {"width": [64, 256]}, r"width must list the channels of 3 stages, got \[64, 256\]"),
         ("vgg11", {"depth": 12}, "unknown vgg depth 12"),
         ("rnn", {"nonlinearity": "gelu"}, "gelu"),
         ("lenet", {"widht": 3}, "model lenet cannot be built for 1x28x28 images: .*'widht'"),
