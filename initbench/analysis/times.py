@@ -47,7 +47,8 @@ def times_to(ended: pd.DataFrame, target: str) -> pd.DataFrame:
             "mean_low": low,
             "mean_high": high,
         }
-    table = pd.DataFrame.from_dict(rows, orient="index").sort_values("mean_steps", kind="stable")
+    # Whoever got there at the very end has the restricted mean of who never did.
+    table = pd.DataFrame.from_dict(rows, orient="index").sort_values(["mean_steps", "median_steps"], kind="stable")
     first = curves[str(table.index[0])]
     table["p"] = holm([math.nan, *(log_rank(*first, *curves[str(init)]) for init in table.index[1:])])
     return table

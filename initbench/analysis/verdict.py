@@ -149,7 +149,7 @@ def _soonest(ranking: Ranking, target: str, where: str) -> str:
     ended = ranking.scored[ranking.scored["score"].notna()]
     table = times_to(ended, target)
     first = table.iloc[0]
-    ties = table.index[table["mean_steps"] == first["mean_steps"]]
+    ties = table.index[(table[["mean_steps", "median_steps"]] == first[["mean_steps", "median_steps"]]).all(axis=1)]
     half = f"half of the runs after {first['median_steps']:.0f} steps"
     parts = [half if first["median_steps"] < math.inf else "though fewer than half of the runs got there"]
     if len(beaten := table.index[table["p"] < LEVEL]):

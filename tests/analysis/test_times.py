@@ -5,8 +5,10 @@ import math
 import pytest
 from frames import frame, record
 
+from initbench.analysis.comparison import Comparison
 from initbench.analysis.survival import log_rank, restricted_mean
 from initbench.analysis.times import observed, times_to
+from initbench.analysis.verdict import verdict
 
 
 def test_reached_missed_and_diverged() -> None:
@@ -42,6 +44,17 @@ def test_a_row_an_initializer_the_soonest_first() -> None:
     assert math.isnan(table.at["fast", "p"])
     assert table.loc["slow", ["mean_steps", "mean_low", "mean_high"]].tolist() == pytest.approx(
         restricted_mean(*slow, 100)
+    )
+
+
+def test_at_the_very_end_is_sooner_than_never() -> None:
+    """Both have the horizon as their restricted mean; the verdict names who got there alone."""
+    runs = frame(*(record(init, 0, hits=(100 if init == "b" else None, None)) for init in "abc"))
+    table = times_to(runs, "0.5")
+    assert table["mean_steps"].tolist() == [100, 100, 100]
+    assert table.index[0] == "b"
+    assert "Soonest at 50% validation accuracy: b, half of the runs after 100 steps" in " ".join(
+        verdict(Comparison(runs))
     )
 
 
