@@ -87,7 +87,7 @@ def _attempt(store: Store, before: dict[str, Any], processes: int, experiment: E
         except Unwritable as lost:
             log.error(str(lost))  # where the folder of the log has room
             raise
-        except UserMistake as mistake:  # a logger's or an initializer's, which could not be found any earlier
+        except UserMistake as mistake:  # an initializer's, which could not be found any earlier
             store.write("refused", **started, finished_at=now(), reason=str(mistake))
             raise
         except BaseException as error:  # a user's function may also exit
@@ -136,6 +136,7 @@ def prepare(config: Mapping[str, Any]) -> tuple[int, Experiment]:
         experiment = assemble(config)
         for stage in ("train", "val", "test"):  # can each be shared out over the processes?
             experiment.data.loader(stage, torch.device("cpu"), world=processes)
+        logger.prepare(config["logger"])
         _check_trainer(json.dumps(config["trainer"]), experiment.data.val_every_n_steps)
     except ValueError as error:
         raise UserMistake(str(error)) from error
@@ -167,10 +168,7 @@ def train(config: dict[str, Any], started: dict[str, Any], experiment: Experimen
         attempt=started["attempt"],
         resumed=bool(started["resumed_at"]),
     )
-    try:
-        loggers = logger.build(config["logger"], run=info) if is_first else []
-    except ValueError as error:  # it needs the run's folder, so it cannot be found any earlier
-        raise UserMistake(str(error)) from error
+    loggers = logger.prepare(config["logger"])(info) if is_first else []
     callbacks: list[L.Callback] = [history]
     show = config["diagnostics"]["print"]
     diagnostics = Diagnostics(experiment.schedule, store, history, seed=config["seed"], show=show)

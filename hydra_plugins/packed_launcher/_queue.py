@@ -3,7 +3,8 @@
 import pickle
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,10 +13,11 @@ from omegaconf import open_dict
 
 from hydra_plugins.local_launcher._slots import sharing
 from hydra_plugins.local_launcher.launcher import failed, outcome
-from initbench.console import console
+from initbench.console import console, errors
 from initbench.errors import UserMistake
-from initbench.packed import paces, work
-from initbench.packed.grouping import Config, arrange, kind, obstacle, under_way
+from initbench.packed import paces, roster, work
+from initbench.packed.grouping import Config, kind, obstacle
+from initbench.record.signature import digest
 from initbench.record.store import Store, now
 from initbench.sweep.job import objective, packable
 
@@ -39,6 +41,7 @@ class Queue(Iterator[tuple[int, bytes]]):
     ) -> None:
         self.launcher, self.job_overrides, self.initial = launcher, job_overrides, initial_job_idx
         self.places: dict[str, int] = {}  # of runs among the jobs, by their folders' names
+        self.again: dict[int, int] = {}  # jobs that are the same runs as earlier ones
         self.configs: dict[int, Config] = {}
         self.answers: dict[int, JobReturn] = {}
         self.waiting: deque[Item] = deque()
@@ -58,11 +61,14 @@ class Queue(Iterator[tuple[int, bytes]]):
             if config is None:  # it speaks for itself
                 singles.append(place)
                 continue
-            self.places[Store(config).folder.name] = place
+            first = self.places.setdefault(Store(config).folder.name, place)
+            if first != place:
+                self.again[place] = first
+                continue
             self.configs[place] = config
-            reason = obstacle(config)
+            reason, of_kind = _obstacle_and_kind(config)
             if reason is None:
-                kinds[kind(config)].append(config)
+                kinds[of_kind].append(config)
             else:
                 singles.append(place)
                 reasons[reason] += 1
@@ -88,6 +94,8 @@ class Queue(Iterator[tuple[int, bytes]]):
         self.out.pop(number).then(outcome(reply), isinstance(reply, int))
 
     def returns(self) -> list[JobReturn]:
+        for place, first in self.again.items():
+            self.answers[place] = replace(self.answers[first], overrides=None)
         for place, answer in self.answers.items():
             answer.overrides = answer.overrides or list(self.job_overrides[place])
         return [self.answers[place] for place in range(len(self.job_overrides))]
@@ -100,11 +108,11 @@ class Queue(Iterator[tuple[int, bytes]]):
         return packable(config)
 
     def _add_kind(self, configs: list[Config]) -> None:
-        slots = len(self.launcher.environments)
+        slots, most = len(self.launcher.environments), self.launcher.replicas
         if not self.launcher.measure:
-            self._add_packs(configs, self.launcher.replicas)
+            self._add_packs(configs, most)
             return
-        if len(configs) <= slots and not under_way(configs):
+        if len(configs) <= slots and not roster.under_way(configs, most, slots):
             self._add_singles(configs, "no more than there are slots")
             return
         family = paces.family(configs[0], self.launcher.environments[0])
@@ -119,15 +127,16 @@ class Queue(Iterator[tuple[int, bytes]]):
             answers.append(answer)
             if len(answers) < slots:
                 return
-            if any(answer.status is JobStatus.FAILED for answer in answers):
-                self._add_singles(configs, "what they take in a pack cannot be measured")
+            if failures := [answer._return_value for answer in answers if answer.status is JobStatus.FAILED]:
+                self._add_singles(configs, f"what they take in a pack cannot be measured: {failures[0]}".split("\n")[0])
                 return
             pace = paces.choose([answer.return_value for answer in answers])
             paces.remember(family, pace)
             self._decide(configs, pace)
 
         # All slots measure at once, as all will train at once: they share caches and memory.
-        argument = configs[0], sharing(self.launcher.environments)
+        of_each_initializer = {digest(config["init"]): config for config in reversed(configs)}
+        argument = list(of_each_initializer.values())[::-1], sharing(self.launcher.environments)
         item = Item(lambda: pickle.dumps((work.measure, argument)), then)
         self.waiting.extend([item] * slots)
 
@@ -138,7 +147,11 @@ class Queue(Iterator[tuple[int, bytes]]):
             self._add_singles(configs, pace["why"])
 
     def _add_packs(self, configs: list[Config], most: int, why: str = "") -> None:
-        packs = arrange(configs, most, len(self.launcher.environments))
+        slots = len(self.launcher.environments)
+        packs = roster.decide(configs, most, slots)
+        for pack in packs:
+            if len(pack) > 1:
+                roster.write(_folders(pack), slots)
         sizes = "+".join(str(len(pack)) for pack in packs)
         model, data = configs[0]["model"]["name"], configs[0]["data"]["name"]
         line = f"{model} on {data}: {len(configs)} runs, in packs of {sizes}" + (f" ({why})" if why else "")
@@ -158,10 +171,12 @@ class Queue(Iterator[tuple[int, bytes]]):
                 console.print(f"a process with {len(configs)} runs died: once more", soft_wrap=True)
                 self.waiting.appendleft(self._pack(configs, deaths + 1))
             elif died:  # of too little memory, it may be
+                roster.remove(_folders(configs))
                 console.print("and again: once more, with half as many", soft_wrap=True)
                 half = len(configs) // 2
                 self.waiting.extendleft(map(self._together, (configs[half:], configs[:half])))
             elif answer.status is JobStatus.FAILED:  # by itself a run says all of it, in its own record
+                roster.remove(_folders(configs))
                 self._add_singles(
                     configs, f"{type(answer._return_value).__name__}: {answer._return_value}".split("\n")[0]
                 )
@@ -171,6 +186,11 @@ class Queue(Iterator[tuple[int, bytes]]):
         return Item(lambda: pickle.dumps((work.train, configs)), then)
 
     def _end(self, configs: list[Config], outcome: work.Outcome) -> None:
+        known = {*outcome.records, *outcome.alone}
+        if all(folder.name in known for folder in _folders(configs)):  # else another sweep is at this pack
+            roster.remove(_folders(configs))
+        for line in outcome.said:
+            errors.print(line, markup=False, soft_wrap=True)
         _tell_alone(Counter(outcome.alone.values()))
         for config in configs:
             name = Store(config).folder.name
@@ -195,6 +215,17 @@ class Queue(Iterator[tuple[int, bytes]]):
 
     def _place(self, config: Config) -> int:
         return self.places[Store(config).folder.name]
+
+
+def _obstacle_and_kind(config: Config) -> tuple[str | None, str]:
+    try:
+        return obstacle(config), kind(config)
+    except Exception as error:  # of a config that lacks what others have: by itself the run says what comes of that
+        return f"{type(error).__name__}: {error}", ""
+
+
+def _folders(configs: Sequence[Config]) -> list[Path]:
+    return [Store(config).folder for config in configs]
 
 
 def _tell_alone(reasons: "Counter[str] | dict[str, int]") -> None:

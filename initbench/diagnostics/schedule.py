@@ -6,6 +6,11 @@ from typing import Any
 POWERS = "powers_of_two"
 
 
+def asked_for(config: Mapping[str, Any]) -> bool:
+    """Whether a config wants diagnostics, also one that Schedule refuses: whatever its `name`, by its steps."""
+    return bool(config["steps"]) or config["every"] is not None
+
+
 class Schedule:
     """The steps of conf/diagnostics/*.yaml: `step in schedule`; false where there are none.
 
@@ -22,7 +27,7 @@ class Schedule:
         self.steps, self.every = steps, every
 
     def __bool__(self) -> bool:
-        return bool(self.steps) or self.every is not None
+        return asked_for(vars(self))
 
     def __contains__(self, step: int) -> bool:
         # A power of two has one bit set, and none in common with the number before it.

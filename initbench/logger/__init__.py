@@ -1,12 +1,12 @@
 """Where a run's metrics are mirrored while it trains: wandb, a CSV file, TensorBoard, nowhere.
 
-The record on disk is the truth; a logger may lose rows, never a run. In order: `build` before the Trainer,
-`summarize` once the final numbers are known, `close` in the run's `finally`. Lightning calls `finalize` on
-every logger after each of `fit` and `test`, so only `close` ends a run.
+The record on disk is the truth; a logger may lose rows, never a run. In order: `prepare` before anything is written,
+what it returns before the Trainer, `summarize` once the final numbers are known, `close` in the run's `finally`.
+Lightning calls `finalize` on every logger after each of `fit` and `test`, so only `close` ends a run.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
-__all__ = ["RunInfo", "build", "close", "none", "summarize"]
+__all__ = ["Opening", "RunInfo", "close", "none", "prepare", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -40,25 +40,29 @@ class RunInfo:
         return dict(_flatten(self.config))
 
 
-def build(cfg: Mapping[str, Any], *, run: RunInfo) -> "list[Logger]":
-    """The loggers of one `conf/logger/*.yaml`; an empty list for `none`.
+Opening = Callable[[RunInfo], "list[Logger]"]
 
-    Raises ValueError for a wrong option or a missing optional package.
+
+def prepare(cfg: Mapping[str, Any]) -> Opening:
+    """What opens the loggers of a run, as one `conf/logger/*.yaml` wants them; they may be none.
+
+    Raises ValueError for a wrong option, a missing optional package or a missing key: before there is any run.
     """
     from hydra.utils import get_method
 
     options = {key: value for key, value in cfg.items() if key not in ("_target_", "name")}
     try:
-        start = get_method(cfg["_target_"])
-        inspect.signature(start).bind(run, **options)
+        prepared = get_method(cfg["_target_"])
+        inspect.signature(prepared).bind(**options)
     except (ImportError, TypeError, ValueError) as error:
         raise ValueError(f"logger {cfg.get('_target_')}: {error}") from error
-    return list(start(run, **options))
+    opening: Opening = prepared(**options)
+    return opening
 
 
-def none(run: RunInfo) -> "list[Logger]":
+def none() -> Opening:
     """No logger at all: the record is enough."""
-    return []
+    return lambda run: []
 
 
 def summarize(loggers: "Sequence[Logger]", metrics: dict[str, Any]) -> None:

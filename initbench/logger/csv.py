@@ -7,11 +7,15 @@ from pathlib import Path
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from initbench.logger import RunInfo
+from initbench.logger import Opening, RunInfo
 
 
-def metrics_file(run: RunInfo) -> list[Logger]:
+def metrics_file() -> Opening:
     """Lightning's CSVLogger in a fixed place. A resumed run keeps its rows, a fresh attempt drops them."""
+    return _open
+
+
+def _open(run: RunInfo) -> list[Logger]:
     # Each row is written at once, so that a killed run keeps them.
     logger = CSVLogger(run.folder, name="csv", version="", flush_logs_every_n_steps=1)
     _take_over(logger, keep=run.resumed)

@@ -4,17 +4,17 @@ import shutil
 from importlib.util import find_spec
 from typing import Any
 
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from initbench.logger import RunInfo
+from initbench.logger import Opening, RunInfo
 
 
-def event_files(run: RunInfo) -> list[Logger]:
+def event_files() -> Opening:
     """A TensorBoardLogger in a fixed place. A resumed run keeps its events, a fresh attempt drops them."""
     if find_spec("tensorboard") is None:
         raise ValueError("logger=tensorboard needs TensorBoard: pip install 'initbench[tensorboard]'")
-    return [EventFiles(run)]
+    return lambda run: [EventFiles(run)]
 
 
 class EventFiles(TensorBoardLogger):

@@ -23,14 +23,13 @@ MODES = ("auto", "online", "offline")
 
 
 def mirror(
-    run: RunInfo,
     *,
     project: str,
     entity: str | None,
     mode: str,
     init_timeout_s: float,
     finish_timeout_s: float,
-) -> "list[WandbMirror]":
+) -> "Callable[[RunInfo], list[WandbMirror]]":
     """Starts the wandb run `<signature>-<attempt>` in the study's group and wraps it as a Lightning logger.
 
     Raises ValueError for an unknown mode, a timeout that is not positive (wandb reads 0 as forever), and
@@ -49,8 +48,13 @@ def mirror(
         "console": "off",  # captured progress bars help nobody
         "silent": True,
     }
-    started = _start(run, mode, project=project, entity=entity, settings=settings)
-    return [WandbMirror(run, started)]
+    if os.environ.get("WANDB_MODE", mode) == "online" and not _Process.unreachable and (problem := _no_key()):
+        raise ValueError(f"logger.mode=online, but {problem}. logger.mode=auto goes on without it.")
+
+    def opening(run: RunInfo) -> "list[WandbMirror]":
+        return [WandbMirror(run, _start(run, mode, project=project, entity=entity, settings=settings))]
+
+    return opening
 
 
 class WandbMirror:
@@ -180,24 +184,26 @@ def _list_packages_once() -> None:
 
 def _choose(run: RunInfo, wanted: str) -> str:
     """The mode to start in, found without a prompt and without the network."""
-    import wandb
-
     mode = os.environ.get("WANDB_MODE", wanted)
     if mode not in ("auto", "online"):
         return mode
     if _Process.unreachable:
         return "offline"
+    problem = _no_key()
+    if problem:
+        _tell_offline(run, problem)
+    return "offline" if problem else "online"
+
+
+def _no_key() -> str:
+    """Why wandb cannot be online, as far as it knows without the network; nothing where it can."""
+    import wandb
+
     try:
         _mute()
-        problem = "" if wandb.login(prompt=False, verify=False) else "no API key (`wandb login`)"
-    except Exception as error:  # likewise: it is said, and the run goes on
-        problem = _reason(error)
-    if not problem:
-        return "online"
-    if mode == "online":
-        raise ValueError(f"logger.mode=online, but {problem}. logger.mode=auto goes on without it.")
-    _tell_offline(run, problem)
-    return "offline"
+        return "" if wandb.login(prompt=False, verify=False) else "no API key (`wandb login`)"
+    except Exception as error:  # whatever it is: it is said, and the run goes on
+        return _reason(error)
 
 
 def _mute() -> None:

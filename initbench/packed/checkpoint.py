@@ -1,6 +1,5 @@
 """Saves a pack as it goes, so that one that is stopped or killed goes on as if nothing had happened, bit for bit."""
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,21 +7,16 @@ from typing import Any
 
 import torch
 
-from initbench.packed.grouping import roster
-from initbench.record.signature import digest
-from initbench.record.store import CHECKPOINTS_MOST_OF_TIME, atomic_write, writing
+from initbench.packed import roster
+from initbench.record.store import CHECKPOINTS_MOST_OF_TIME, writing
 
 
 class PackCheckpoint:
-    """`<study>/.packs/<digest>.ckpt`, of the runs in `folders` in this order; there while they are under way.
-
-    Beside it is its roster, by which the next sweep makes the same pack of them, whatever else is to be run.
-    """
+    """Of the runs in `folders` in this order, beside its roster; there while they are under way."""
 
     def __init__(self, folders: Sequence[Path], seconds: float) -> None:
-        self.runs = {"runs": [folder.name for folder in folders]}
-        name = digest(self.runs)
-        self.path = folders[0].parent / ".packs" / f"{name}.ckpt"
+        self.folders = folders
+        self.path = roster.checkpoint_of(folders)
         self.seconds = seconds
         self._saved_at = time.monotonic()
         self._cost = 0.0
@@ -44,7 +38,8 @@ class PackCheckpoint:
             with writing(self.path):
                 part.parent.mkdir(parents=True, exist_ok=True)
                 torch.save(state(), part)
-                atomic_write(roster(self.path), json.dumps(self.runs).encode())
+                if not roster.is_written(self.folders):  # a half, where memory ran out
+                    roster.write(self.folders, slots=None)
                 part.replace(self.path)
         finally:
             part.unlink(missing_ok=True)
@@ -52,5 +47,4 @@ class PackCheckpoint:
         self._cost = self._saved_at - started
 
     def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        roster(self.path).unlink(missing_ok=True)
+        roster.remove(self.folders)

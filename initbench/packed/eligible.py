@@ -44,7 +44,7 @@ def forward_for(experiment: Experiment) -> Forward | str:
             warnings.filterwarnings("error", message=r".*performance drop.*")
             pack = Pack([copy.deepcopy(model)], forward, [_no_steps], _no_schedule, seeds=[0])
             pack.backward(images[None, :2], labels[None, :2])
-            pack.evaluate(images[:2], labels[:2])
+            pack.evaluate(images[:2], labels[:2], at_once=2)
     except (UserWarning, RuntimeError, NotImplementedError) as obstacle:
         return f"torch does not map over {_operation(str(obstacle))}"
     finally:

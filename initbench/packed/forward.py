@@ -1,6 +1,7 @@
 """The outputs of all replicas from their stacked parameters: side by side where a model can be, else mapped over."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -65,33 +66,36 @@ def forward_of(model: nn.Module, images: Tensor) -> Forward:
         wide = SideBySide(model)
     except NotImplementedError:
         return Mapped(model)
-    return wide if _agrees(wide, model, images.double()) else Mapped(model)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.25).add_(0.01)  # whatever mixes channels shows
+    same = [agreeing(wide, [model, other], images, training=training) for training in (True, False)]
+    return wide if all(map(all, same)) else Mapped(model)
 
 
 @torch.no_grad()
-def _agrees(wide: SideBySide, model: nn.Module, images: Tensor) -> bool:
-    """Of two replicas with weights of their own, in float64, training and not: whatever mixes channels shows.
+def agreeing(forward: Forward, models: Sequence[nn.Module], images: Tensor, *, training: bool) -> list[bool]:
+    """Of each model, whether all at once compute what it makes of `images` (B, C, S, S) by itself; in float64.
 
     Dropout is off: on a GPU torch draws its numbers in another way than a pack does.
     """
-    twins = [copy.deepcopy(model).double() for _ in range(2)]
-    for parameter in twins[1].parameters():
-        parameter.mul_(1.25).add_(0.01)
+    twins = [copy.deepcopy(model).double().train(training) for model in models]
     for dropout in (module for twin in twins for module in twin.modules() if isinstance(module, Dropout)):
         dropout.p = 0.0
     parameters, buffers = stack_module_state(twins)
-    for training in (True, False):
-        wide.model.train(training)
-        for dropout in wide.dropouts:
-            dropout.eval()
-        try:
-            found = wide(parameters, buffers, images.unsqueeze(0))
-        except (RuntimeError, ValueError):  # of shapes
-            return False
-        expected = torch.stack([twin.train(training)(images) for twin in twins])
-        if found.shape != expected.shape or not torch.allclose(found, expected, rtol=1e-6, atol=1e-9, equal_nan=True):
-            return False
-    return True
+    forward.model.train(training)
+    for wide in forward.dropouts:
+        wide.eval()
+    try:
+        found = forward(parameters, buffers, images.double().unsqueeze(0))
+        expected = [twin(images.double()) for twin in twins]
+    except (RuntimeError, ValueError):  # of shapes
+        return [False] * len(models)
+    return [
+        one.shape == other.shape and torch.allclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True)
+        for one, other in zip(found, expected, strict=True)
+    ]
 
 
 def _replicas(parameters: Tensors) -> int:

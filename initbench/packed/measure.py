@@ -3,7 +3,8 @@
 import copy
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -28,26 +29,39 @@ LOOP_SECONDS = 0.0005
 MOST_OF_MEMORY = 0.5
 
 
-def measure(config: Mapping[str, Any], sharing: int) -> Steps:
-    """What steps take alone and in packs. `sharing`: how many processes share the memory of the device."""
-    try:
-        experiment = built(config)
-        forward = obstacle_of(experiment) or forward_for(experiment)
-    except Exception:  # whatever it is, by itself the run says it in its own record
-        return Steps(obstacle="what cannot be built or initialized")
+def measure(configs: Sequence[Mapping[str, Any]], sharing: int) -> Steps:
+    """What steps of runs of one kind take alone and in packs, by the first that can be built.
+
+    `sharing`: how many processes share the memory of the device. What is raised is of the moment (another process may
+    have the memory) or of all the runs, and says nothing of their kind.
+    """
+    experiment = _first_built(configs)
+    forward = obstacle_of(experiment) or forward_for(experiment)
     if isinstance(forward, str):
         return Steps(obstacle=forward)
     step, bytes_each = _alone(experiment)
     steps = Steps(alone=step + LOOP_SECONDS)
+    sizes = [size for size in SIZES if size * step <= LARGEST_PACK_SECONDS] if step < LARGEST_STEP_SECONDS else []
     largest = int(_memory(experiment) * MOST_OF_MEMORY / sharing / bytes_each)
-    for size in SIZES if step < LARGEST_STEP_SECONDS else ():
-        if size > largest or size * step > LARGEST_PACK_SECONDS:
+    for size in sizes:
+        if size > largest:
             break
         try:
             steps.packed[size] = _packed(experiment, forward, size) / size
-        except RuntimeError:  # of memory, or of an operation that has no rule
+        except torch.OutOfMemoryError:
             break
+    if sizes and not steps.packed:
+        raise MemoryError("there is no memory for a pack")
     return steps
+
+
+def _first_built(configs: Sequence[Mapping[str, Any]]) -> Experiment:
+    """Of runs that cannot be built each says why by itself, in its own record."""
+    *others, last = configs
+    for config in others:
+        with suppress(Exception):  # a user's initializer may raise anything
+            return built(config)
+    return built(last)
 
 
 def _alone(experiment: Experiment) -> tuple[float, float]:

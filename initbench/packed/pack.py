@@ -103,9 +103,9 @@ class Pack:
             parameter.grad = None
 
     @torch.no_grad()  # under inference_mode vmap lacks a rule for adaptive pooling, and loops over the replicas
-    def evaluate(self, images: Tensor, labels: Tensor) -> Tensor:
-        """`measured` of images (B, C, S, S) that all see."""
-        logits = self.logits(images.unsqueeze(0), training=False)
+    def evaluate(self, images: Tensor, labels: Tensor, at_once: int) -> Tensor:
+        """`measured` of images (B, C, S, S) that all see, so many at once."""
+        logits = torch.cat([self.logits(some.unsqueeze(0), training=False) for some in images.split(at_once)], dim=1)
         of_each = labels.expand(len(self), -1)
         return measured(cross_entropies(logits, of_each), logits, of_each)
 

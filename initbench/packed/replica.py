@@ -5,7 +5,6 @@ from typing import Any
 
 from initbench import logger
 from initbench.conclusion import conclusion
-from initbench.console import errors
 from initbench.experiment import Experiment
 from initbench.logger import RunInfo
 from initbench.record.flat import numbers
@@ -33,6 +32,7 @@ class Replica:
 
     def begin(self, state: dict[str, Any] | None) -> None:
         """Say that it runs, and since when; `state`: where it goes on."""
+        self.store.checkpoint.unlink(missing_ok=True)  # of a run by itself, which this one was forced to replace
         if state is None:
             before = self.store.read() or {}
             self.started = {"attempt": before.get("attempt", 0) + 1, "started_at": now(), "resumed_at": []}
@@ -77,8 +77,8 @@ class Replica:
         end = {**self.started, "finished_at": now(), "provenance": provenance()}
         self.store.write("interrupted", **end, reason="stopped")
 
-    def tell(self, record: dict[str, Any]) -> None:
-        """Tell the loggers all of the run: opening them is no part of the training."""
+    def tell(self, record: dict[str, Any]) -> str | None:
+        """Tell the loggers all of the run: opening them is no part of the training. Returns what went wrong."""
         config = self.store.config
         info = RunInfo(
             folder=self.store.folder,
@@ -91,15 +91,14 @@ class Replica:
             resumed=False,
         )
         try:
-            loggers = logger.build(config["logger"], run=info)
-        except ValueError as mistake:  # by itself the run would be refused for it; this one is trained, and recorded
-            errors.print(f"{self.store.name} is in no logger: {mistake}", markup=False, soft_wrap=True)
-            return
-        for row in self.rows:
-            values = {key: value for key, value in row.items() if key not in ("step", "epoch", "seconds")}
-            for one in loggers:
-                one.log_metrics(values, row["step"])
-        logger.summarize(
-            loggers, {**{key: record[key] for key in ("status", "reason", "total_steps")}, **numbers(record)}
-        )
-        logger.close(loggers, exit_code=0)
+            loggers = logger.prepare(config["logger"])(info)
+            for row in self.rows:
+                values = {key: value for key, value in row.items() if key not in ("step", "epoch", "seconds")}
+                for one in loggers:
+                    one.log_metrics(values, row["step"])
+            what = {key: record[key] for key in ("status", "reason", "total_steps")}
+            logger.summarize(loggers, {**what, **numbers(record)})
+            logger.close(loggers, exit_code=0)
+        except Exception as error:  # of whatever a logger is made of: the run is trained, and recorded
+            return f"{self.store.name} is not all in its logger: {type(error).__name__}: {error}"
+        return None

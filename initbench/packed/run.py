@@ -1,7 +1,7 @@
 """From configs to records: runs of one kind are trained at once, and recorded as if each had been alone."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,21 +9,24 @@ from typing import Any
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from initbench import compute, stopping
+from initbench import compute, logger, stopping
 from initbench.console import console
 from initbench.experiment import Experiment, assemble
 from initbench.packed.checkpoint import PackCheckpoint
 from initbench.packed.eligible import forward_for, obstacle_of
-from initbench.packed.forward import Forward
+from initbench.packed.forward import Forward, agreeing
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 from initbench.packed.training import Training
 from initbench.packed.work import Outcome
-from initbench.record.lock import is_held, lock
+from initbench.record.lock import PATIENCE_SECONDS, lock
 from initbench.record.store import COMPLETE, Store
 from initbench.stopping import Stopped
 
+Member = tuple[Store, Experiment]
+
 _TELLING_AT_ONCE = 4  # threads
+_IMPATIENCE_SECONDS = 0.2  # longer than somebody takes who only looks whether a run is held
 
 
 def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
@@ -33,16 +36,18 @@ def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
     """
     outcome = Outcome()
     with ExitStack() as locks:
-        packs: dict[object, list[tuple[Store, Experiment]]] = defaultdict(list)
+        packs: dict[object, list[Member]] = defaultdict(list)
+        patience = PATIENCE_SECONDS
         for config in configs:
             store = Store(config)
-            # Not waited for, as a run by itself would: another sweep may be at all of these.
-            if is_held(store.folder) or not locks.enter_context(lock(store.folder)):
+            if not locks.enter_context(lock(store.folder, patience)):
+                patience = _IMPATIENCE_SECONDS  # who is at this one is at most of these
                 continue
             if (store.read() or {}).get("status") in COMPLETE and not config["force"]:
                 continue
             try:
                 experiment = built(config)
+                logger.prepare(config["logger"])
                 reason = obstacle_of(experiment)
             except Exception:  # whatever it is, by itself the run says it in its own record
                 reason = "what cannot be built or initialized"
@@ -52,25 +57,39 @@ def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
                 outcome.alone[store.folder.name] = reason
         for members in packs.values():
             forward = forward_for(members[0][1])
-            replicas = [Replica(*member, len(members)) for member in members]
             if isinstance(forward, str):
-                _leave(replicas, forward, outcome)
-            else:
-                _train_pack(replicas, forward, outcome)
+                _leave(members, forward, outcome)
+                continue
+            others = _different(members, forward)
+            _leave(others, "its model differs in more than parameters and buffers", outcome)
+            alike = [member for member in members if member not in others]
+            _train_pack([Replica(*member, len(alike)) for member in alike], forward, outcome)
     return outcome
 
 
-def _leave(replicas: Sequence[Replica], reason: str, outcome: Outcome) -> None:
-    outcome.alone.update({replica.store.folder.name: reason for replica in replicas})
+def _different(members: Sequence[Member], forward: Forward) -> list[Member]:
+    """Those whose models are not what the first one's would be with their parameters and buffers.
+
+    A constructor may have drawn what is neither, or an initializer set it.
+    """
+    models = [experiment.learner.model for _, experiment in members]
+    images, _ = members[0][1].data.fixed_batch(next(models[0].parameters()).device)
+    same = agreeing(forward, models, images[:2], training=False)
+    return [member for member, is_same in zip(members, same, strict=True) if not is_same]
+
+
+def _leave(members: Iterable[Member], reason: str, outcome: Outcome) -> None:
+    outcome.alone.update({store.folder.name: reason for store, _ in members})
 
 
 def _train_pack(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
+    members = [(replica.store, replica.experiment) for replica in replicas]
     try:
         _train(replicas, forward, outcome)
         return
     except torch.OutOfMemoryError:
         if len(replicas) == 1:
-            _leave(replicas, "too little memory", outcome)
+            _leave(members, "too little memory", outcome)
             return
     except Stopped:
         for replica in replicas:
@@ -78,11 +97,11 @@ def _train_pack(replicas: list[Replica], forward: Forward, outcome: Outcome) -> 
                 replica.stop()
         raise
     except (RuntimeError, NotImplementedError) as error:  # of an operation that `forward_for` did not meet
-        _leave(replicas, str(error).split("\n")[0], outcome)
+        _leave(members, str(error).split("\n")[0], outcome)
         return
     # Outside of `except`: the exception holds on to the tensors of the attempt.
     torch.cuda.empty_cache()
-    console.print(f"out of memory with {len(replicas)} replicas: once more, with half as many", soft_wrap=True)
+    outcome.said.append(f"out of memory with {len(replicas)} replicas: once more, with half as many")
     for half in (replicas[: len(replicas) // 2], replicas[len(replicas) // 2 :]):
         again = [Replica(one.store, built(one.store.config), len(half)) for one in half]
         _train_pack(again, forward, outcome)
@@ -92,7 +111,9 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
     first = replicas[0]
     config, device = first.store.config, compute.device(first.store.config["trainer"])
     checkpoint = PackCheckpoint([replica.store.folder for replica in replicas], config["checkpoint_seconds"])
-    saved = None if config["force"] else checkpoint.load(device)
+    if config["force"]:
+        checkpoint.remove()
+    saved = checkpoint.load(device)
     for place, replica in enumerate(replicas):
         replica.begin(saved["replicas"][place] if saved else None)
     pack = Pack(
@@ -126,8 +147,18 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
         outcome.records[replica.store.folder.name] = replica.end(tested.get(id(replica), {}))
     checkpoint.remove()
     # The truth is on disk; what follows mostly waits for wandb's own process.
+    outcome.said += filter(None, _told(replicas, outcome))
+
+
+def _told(replicas: Sequence[Replica], outcome: Outcome) -> list[str | None]:
+    """What went wrong in telling the loggers. The first goes ahead: what it finds out of a server the others know."""
+
+    def tell(replica: Replica) -> str | None:
+        return replica.tell(outcome.records[replica.store.folder.name])
+
+    first, *others = replicas
     with ThreadPoolExecutor(_TELLING_AT_ONCE) as pool:
-        list(pool.map(lambda replica: replica.tell(outcome.records[replica.store.folder.name]), replicas))
+        return [tell(first), *pool.map(tell, others)]
 
 
 def built(config: Mapping[str, Any]) -> Experiment:

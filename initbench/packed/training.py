@@ -52,11 +52,14 @@ class Training:
                 if self.step == self.total_steps or not self.replicas:
                     break
         for replica in self.replicas:
-            replica.epoch = self.step // steps_per_epoch
-        if self.step % self.log_every:
+            replica.epoch = math.ceil(self.step / steps_per_epoch)  # Lightning's, once it has left its loop
+        # What each of these finds to have diverged is looked at no further, as by itself.
+        if self.replicas and self.step % self.log_every:
             self._add_training_rows(None)
-        if self.step % self.val_every:
+            self._drop_diverged()
+        if self.replicas and self.step % self.val_every:
             self._validate()
+            self._drop_diverged()
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes as it goes, but for the replicas' own."""
@@ -127,7 +130,9 @@ class Training:
         data: ImageData = next(iter(self.data.values()))
         sums = torch.zeros(len(self.replicas), 3, device=self.device)
         for images, labels in data.loader(stage, self.device):
-            sums += self.pack.evaluate(data.prepare(images), labels)
+            # No more at once than a step of training has: pack sizes are measured by its memory.
+            at_once = max(data.batch_size, len(images) // len(self.replicas))
+            sums += self.pack.evaluate(data.prepare(images), labels, at_once)
         values = [{"loss": loss / count, "accuracy": correct / count} for loss, correct, count in sums.tolist()]
         for replica in self.replicas:
             replica.seconds_evaluation += (time.perf_counter() - started) / len(self.replicas)

@@ -10,10 +10,14 @@ from initbench.packed.grouping import Config
 
 @dataclass
 class Outcome:
-    """Of some runs: the records of those that came to an end, and why the others have to be trained by themselves."""
+    """Of some runs: the records of those that came to an end, and why the others have to be trained by themselves.
+
+    `said` is for people: several workers on one terminal would write over each other, so their parent speaks for them.
+    """
 
     records: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the names of the runs' folders
     alone: dict[str, str] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -34,8 +38,8 @@ def train(configs: list[Config]) -> JobReturn:
         return _completed(train_pack(configs))
 
 
-def measure(argument: tuple[Config, int]) -> JobReturn:
-    """Returns the Steps of a run; the number is that of the slots that share a device."""
+def measure(argument: tuple[list[Config], int]) -> JobReturn:
+    """Returns the Steps of runs of one kind; the number is that of the slots that share a device."""
     from initbench.packed.measure import measure
 
     return _completed(measure(*argument))

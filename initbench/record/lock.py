@@ -14,13 +14,13 @@ PATIENCE_SECONDS = 10.0
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a run's folder; False where another process keeps it for longer than PATIENCE_SECONDS."""
+def lock(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[bool]:
+    """Hold the lock of a run's folder; False where another process keeps it for longer than `patience` (seconds)."""
     path = _path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(path)
     try:
-        held.acquire(timeout=PATIENCE_SECONDS)
+        held.acquire(timeout=patience)
     except Timeout:
         yield False
         return

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from initbench.console import console
+from initbench.diagnostics.schedule import asked_for
 from initbench.record.store import atomic_write, now
 from initbench.sweep.plan import Job, plan, seconds_left
 
@@ -40,7 +41,7 @@ def dispatch(
         _print(jobs, force=master.force)
         return
     # A finished run has a table to show, or no diagnostics to say so.
-    all_of_them = master.force or master.print_init or OmegaConf.select(master, "diagnostics.name") != "none"
+    all_of_them = master.force or master.print_init or asked_for(master.diagnostics)
     todo = [job for job in jobs if all_of_them or not job.is_complete]
     if len(todo) < len(jobs):
         console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 
 from initbench.console import console, errors
+from initbench.diagnostics.schedule import asked_for
 from initbench.errors import Unwritable, UserMistake, unknown
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
@@ -36,7 +37,7 @@ def run_job(config: DictConfig) -> float | None:
         say(record, "already ")
         if resolved["print_init"]:
             _print_init(store)
-        if resolved["diagnostics"]["name"] != "none" and not (store.folder / "layers.parquet").exists():
+        if asked_for(resolved["diagnostics"]) and not (store.folder / "layers.parquet").exists():
             console.print("  it ran without diagnostics; under another study= it runs again, with them", soft_wrap=True)
     else:
         with stoppable():

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from omegaconf import DictConfig
 from initbench.console import console, errors
 from initbench.errors import Unwritable
 from initbench.record.lock import is_held
-from initbench.record.store import check_writable, now, read_record, write_record
+from initbench.record.store import COMPLETE, check_writable, now, read_record, write_record
+from initbench.status.study import Plan, Study
 from initbench.sweep import live
 
 if TYPE_CHECKING:
@@ -53,7 +55,10 @@ class SweepSummary(Callback):
             console.print("other processes are still at some runs; the same command shows them when they are done")
         for status in ended.index.intersection(["interrupted", "refused", "failed"]):
             errors.print(f"{ended[status]} runs {status}; their records under {study} say why", soft_wrap=True)
-        if "failed" in ended:
+        if unbegun := len(_unbegun(study, self._started_at)):
+            begun = "1 run was" if unbegun == 1 else f"{unbegun} runs were"
+            errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
+        if "failed" in ended or unbegun:
             sys.exit(1)
         if "refused" in ended:
             sys.exit(2)
@@ -73,6 +78,20 @@ def bury(study: Path) -> None:
         if record is not None and record["status"] == "running" and not is_held(folder):
             reason = "its process died: it was killed, or the machine had no memory left"
             write_record(folder, {**record, "status": "failed", "reason": reason, "finished_at": now()})
+
+
+def _unbegun(study: Path, since: str) -> list[str]:
+    """Of what the sweep since then set out to run, the runs that it left no record of."""
+    plan = Study(study).plan()
+    if plan is None or plan.written < datetime.fromisoformat(since).timestamp() * 1e9:
+        return []  # of a sweeper that makes none
+    return [name for name in sorted(plan.runs) if not _is_of(study / name, since, plan) and not is_held(study / name)]
+
+
+def _is_of(folder: Path, since: str, plan: Plan) -> bool:
+    record = read_record(folder) or {}
+    is_done = record.get("status") in COMPLETE and not plan.force
+    return is_done or record.get("finished_at", "") >= since
 
 
 def summarize(study: Path) -> "pd.DataFrame":

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import initbench
-from initbench.logger import RunInfo, build, close, summarize
+from initbench.logger import RunInfo, close, prepare, summarize
 
 MakeRun = Callable[..., RunInfo]
 FILES = sorted((initbench.CONF / "logger").glob("*.yaml"))
@@ -19,7 +19,7 @@ FILES = sorted((initbench.CONF / "logger").glob("*.yaml"))
 
 def log(name: str, run: RunInfo, steps: range) -> None:
     """A run as the run code makes it, with Lightning's own `finalize` after fit and after test."""
-    loggers = build(yaml.safe_load((initbench.CONF / "logger" / f"{name}.yaml").read_text()), run=run)
+    loggers = prepare(yaml.safe_load((initbench.CONF / "logger" / f"{name}.yaml").read_text()))(run)
     try:
         for logger in loggers:
             for step in steps:
@@ -87,7 +87,7 @@ def test_csv_has_a_row_per_step_and_a_column_per_metric(make_run: MakeRun) -> No
 def test_csv_rows_survive_a_resumed_run_and_not_a_fresh_attempt(
     resumed: bool, steps: list[str], make_run: MakeRun
 ) -> None:
-    logger = build({"_target_": "initbench.logger.csv.metrics_file"}, run=make_run())[0]
+    logger = prepare({"_target_": "initbench.logger.csv.metrics_file"})(make_run())[0]
     for step in range(2):  # and then the process is killed: no finalize, no close
         logger.log_metrics({"train/loss": 1.0}, step)
     run = make_run(resumed=resumed)
@@ -109,9 +109,7 @@ def test_tensorboard_holds_scalars_and_final_numbers(resumed: bool, steps: list[
     assert "_hparams_/session_start_info" in events.summary_metadata
 
 
-def test_tensorboard_missing_is_an_error_that_names_the_extra(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tensorboard_missing_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("initbench.logger.tensorboard.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'initbench\[tensorboard\]'"):
-        log("tensorboard", make_run(), range(1))
+        prepare({"_target_": "initbench.logger.tensorboard.event_files"})

@@ -18,7 +18,7 @@ import yaml
 from wandb_api import KEY, Api
 
 import initbench
-from initbench.logger import RunInfo, build, close, summarize
+from initbench.logger import RunInfo, close, prepare, summarize
 from initbench.logger.wandb import identity
 
 MakeRun = Callable[..., RunInfo]
@@ -62,7 +62,7 @@ def test_a_run_holds_its_name_group_tags_config_rows_summary_and_exit_code(
     make_run: MakeRun, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run()
-    loggers = build(conf(mode="offline"), run=run)
+    loggers = prepare(conf(mode="offline"))(run)
     loggers[0].log_metrics({"train/loss": torch.tensor(2.5), "val/accuracy": 0.1}, 0)
     loggers[0].log_metrics({"train/loss": float("nan")}, 50)
     summarize(loggers, {"best_accuracy": 0.9, "status": "diverged"})
@@ -101,7 +101,7 @@ def test_the_same_config_in_another_study_or_attempt_is_another_run(make_run: Ma
 
 def test_two_runs_open_at_once_are_two_runs(make_run: MakeRun) -> None:
     first, second = make_run("aaaa"), make_run("bbbb", attempt=2)
-    one, two = build(conf(mode="offline"), run=first), build(conf(mode="offline"), run=second)
+    one, two = prepare(conf(mode="offline"))(first), prepare(conf(mode="offline"))(second)
     two[0].log_metrics({"loss": 2.0}, 0)
     one[0].log_metrics({"loss": 1.0}, 0)
     close(one, 0)
@@ -135,7 +135,7 @@ def test_fit_and_test_share_one_run_that_only_close_ends(make_run: MakeRun) -> N
 
     run = make_run()
     batches = torch.ones(2, 1)
-    loggers = build(conf(mode="offline"), run=run)
+    loggers = prepare(conf(mode="offline"))(run)
     trainer = Trainer(
         max_epochs=1,
         log_every_n_steps=1,
@@ -161,9 +161,9 @@ def test_a_killed_process_keeps_its_rows(make_run: MakeRun) -> None:
     script = f"""
 import time
 from pathlib import Path
-from initbench.logger import RunInfo, build
+from initbench.logger import RunInfo, prepare
 run = RunInfo(Path({str(run.folder)!r}), "depth", "n", [], {{}}, "1a2b3c", 1, False)
-(logger,) = build({conf(mode="offline")!r}, run=run)
+(logger,) = prepare({conf(mode="offline")!r})(run)
 print("ready", flush=True)
 for step in range(10_000):
     logger.log_metrics({{"loss": 1.0}}, step)
@@ -187,7 +187,7 @@ def test_without_a_key_runs_go_offline_and_say_so_once(
 ) -> None:
     runs = [make_run("aaaa"), make_run("bbbb")]
     for run in runs:
-        loggers = build(conf(), run=run)
+        loggers = prepare(conf())(run)
         loggers[0].log_metrics({"loss": 1.0}, 0)
         close(loggers, 0)
     out, err = capfd.readouterr()
@@ -206,9 +206,9 @@ def test_without_a_key_runs_go_offline_and_say_so_once(
         assert {key: len(value) for key, value in server.rows.items()} == {identity(run): 1 for run in runs}
 
 
-def test_online_without_a_key_is_refused(make_run: MakeRun) -> None:
+def test_online_without_a_key_is_refused_before_there_is_a_run() -> None:
     with pytest.raises(ValueError, match=r"logger\.mode=online, but no API key .* logger\.mode=auto"):
-        build(conf(mode="online"), run=make_run())
+        prepare(conf(mode="online"))
 
 
 @pytest.mark.parametrize("silent_server", [False, True], ids=["closed port", "silent server"])
@@ -227,7 +227,7 @@ def test_an_unreachable_server_costs_one_timeout_and_no_run(
         runs, took = [make_run("aaaa"), make_run("bbbb")], []
         for run in runs:
             start = time.perf_counter()
-            loggers = build(conf(init_timeout_s=1), run=run)
+            loggers = prepare(conf(init_timeout_s=1))(run)
             took.append(time.perf_counter() - start)
             loggers[0].log_metrics({"loss": 1.0}, 7)
             close(loggers, 0)
@@ -246,7 +246,7 @@ def test_an_unreachable_server_costs_one_timeout_and_no_run(
 
 def test_online_the_server_gets_the_run(make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]) -> None:
     run = make_run()
-    loggers = build(conf(), run=run)
+    loggers = prepare(conf())(run)
     for step in range(3):
         loggers[0].log_metrics({"loss": 1 / (step + 1)}, step)
     close(loggers, 3)
@@ -262,7 +262,7 @@ def test_a_server_that_dies_delays_the_end_by_the_timeout(
     make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run()
-    loggers = build(conf(finish_timeout_s=1), run=run)
+    loggers = prepare(conf(finish_timeout_s=1))(run)
     api.dead = True
     loggers[0].log_metrics({"loss": 1.0}, 0)
     start = time.perf_counter()
@@ -277,7 +277,7 @@ def test_a_server_that_dies_delays_the_end_by_the_timeout(
 def test_a_crash_of_wandb_itself_is_told_once_and_the_next_run_works(
     make_run: MakeRun, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    loggers = build(conf(mode="offline"), run=make_run("aaaa"))
+    loggers = prepare(conf(mode="offline"))(make_run("aaaa"))
     service = wandb.setup()._connection._proc._process  # wandb-core, which has no public handle
     service.kill()
     service.wait()
@@ -289,7 +289,7 @@ def test_a_crash_of_wandb_itself_is_told_once_and_the_next_run_works(
     assert len(capfd.readouterr().err.splitlines()) == 1
 
     run = make_run("bbbb")
-    loggers = build(conf(mode="offline"), run=run)
+    loggers = prepare(conf(mode="offline"))(run)
     loggers[0].log_metrics({"loss": 1.0}, 0)
     close(loggers, 0)
     assert len(records(*folders(run))["history"]) == 1
@@ -299,7 +299,7 @@ def test_a_value_that_wandb_refuses_silences_the_mirror_and_still_ends_the_run(
     make_run: MakeRun, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run()
-    loggers = build(conf(mode="offline"), run=run)
+    loggers = prepare(conf(mode="offline"))(run)
     loggers[0].log_metrics({1: 1.0}, 0)  # type: ignore[dict-item]  # the mistake under test
     loggers[0].log_metrics({"loss": 1.0}, 1)
     close(loggers, 0)
@@ -312,7 +312,7 @@ def test_a_value_that_wandb_refuses_silences_the_mirror_and_still_ends_the_run(
 
 def test_resume_is_asked_for_only_when_a_checkpoint_is_continued(make_run: MakeRun) -> None:
     for resumed in (False, True):
-        loggers = build(conf(mode="offline"), run=make_run(resumed=resumed))
+        loggers = prepare(conf(mode="offline"))(make_run(resumed=resumed))
         assert loggers[0].experiment.settings.resume == ("allow" if resumed else None)
         close(loggers, 0)
 
@@ -323,15 +323,15 @@ def test_the_environment_decides_the_mode(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", mode)
     run = make_run()
-    loggers = build(conf(mode="online"), run=run)
+    loggers = prepare(conf(mode="online"))(run)
     loggers[0].log_metrics({"loss": 1.0}, 0)
     close(loggers, 0)
     assert len(folders(run)) == (mode == "offline")
     assert capfd.readouterr() == ("", "")
 
 
-def test_wrong_options_are_refused(make_run: MakeRun) -> None:
+def test_wrong_options_are_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown logger\.mode 'ofline'\. Did you mean 'offline'\?"):
-        build(conf(mode="ofline"), run=make_run())
+        prepare(conf(mode="ofline"))
     with pytest.raises(ValueError, match=r"logger\.finish_timeout_s=0"):
-        build(conf(finish_timeout_s=0), run=make_run())
+        prepare(conf(finish_timeout_s=0))

@@ -13,7 +13,7 @@ import yaml
 from wandb_api import KEY, Api
 
 import initbench
-from initbench.logger import RunInfo, build, close
+from initbench.logger import RunInfo, close, prepare
 from initbench.logger.wandb import identity
 from initbench.record.lock import lock
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("wandb_alone")
 def started(run: RunInfo, *losses: float) -> list[Any]:
     """The loggers of an offline run that has logged these."""
     config = yaml.safe_load((initbench.CONF / "logger" / "wandb.yaml").read_text())
-    loggers = build({**config, "mode": "offline"}, run=run)
+    loggers = prepare({**config, "mode": "offline"})(run)
     for step, loss in enumerate(losses):
         loggers[0].log_metrics({"loss": loss}, step)
     return loggers

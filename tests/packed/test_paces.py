@@ -61,13 +61,18 @@ def test_a_family_is_what_takes_as_long() -> None:
 def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pack's is shared out; what is large, or cannot be packed, is not even tried in packs."""
     config = compose_config("model=mlp", "data.batch_size=4", "trainer.accelerator=cpu", f"runs_dir={tmp_path}")
-    steps = measure(config, sharing=1)
+    steps = measure([config], sharing=1)
     assert set(steps.packed) == set(SIZES)
     assert min(steps.alone - LOOP_SECONDS, *steps.packed.values()) > 0
-    assert measure({**config, "model": compose_config("model=rnn")["model"]}, sharing=1).obstacle == (
+    assert measure([{**config, "model": compose_config("model=rnn")["model"]}], sharing=1).obstacle == (
         "RNN, which cannot be mapped over"
     )
-    assert measure(config, sharing=10**9).packed == {}  # of memory there is too little
+    with pytest.raises(MemoryError):  # at another time there may be more
+        measure([config], sharing=10**9)
+    unbuildable = {**config, "init": compose_config("init=chrono")["init"]}
+    assert measure([unbuildable, config], sharing=1).packed.keys() == steps.packed.keys()
+    with pytest.raises(ValueError, match="recurrent"):
+        measure([unbuildable], sharing=1)
     for seconds, sizes in ((0.015625, SIZES), (0.03125, SIZES[:-1]), (0.125, ())):
 
         def clock(step: Callable[[], None], seconds: float = seconds) -> float:
@@ -75,7 +80,7 @@ def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             return seconds
 
         monkeypatch.setattr("initbench.packed.measure._seconds", clock)
-        steps = measure(config, sharing=1)
+        steps = measure([config], sharing=1)
         assert steps.alone == seconds + LOOP_SECONDS
         assert steps.packed == {size: seconds / size for size in sizes}
     json.dumps(paces.choose([steps]))

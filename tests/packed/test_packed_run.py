@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from configs import compose_config, options
 from scipy import stats
 
 from initbench.packed import run as packed_run
-from initbench.packed.grouping import arrange, kind, obstacle
+from initbench.packed.grouping import kind, obstacle
+from initbench.packed.roster import decide
 from initbench.packed.run import train_pack
+from initbench.record.lock import lock
 from initbench.record.store import Store
 from initbench.run import run
 from initbench.stopping import Stopped, stoppable
@@ -43,8 +47,9 @@ def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str
         else:
             kinds[kind(config)].append(config)
     for of_kind in kinds.values():
-        for pack in arrange(of_kind, most, slots=1):
+        for pack in decide(of_kind, most, slots=1):
             outcome = train_pack(pack)
+            print(*outcome.said, sep="\n")
             for reason in outcome.alone.values():
                 print("alone:", reason)
             study = Store(pack[0]).folder.parent
@@ -53,12 +58,21 @@ def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str
 
 
 def configs(
-    folder: Path, *overrides: str, inits: tuple[str, ...] = ("kaiming_normal", "default"), seeds: int = 2
+    folder: Path,
+    *overrides: str,
+    inits: tuple[str, ...] = ("kaiming_normal", "default"),
+    seeds: int = 2,
+    rates: tuple[float | None, ...] = (None,),
 ) -> Any:
     fixed = ["logger=none", "trainer.accelerator=cpu", "trainer.precision=64-true", f"runs_dir={folder}"]
     short = ["trainer.max_steps=8", "trainer.log_every_n_steps=3", "data.val_every_n_steps=4", "data.batch_size=16"]
     words = {word.partition("=")[0]: word for word in [*fixed, *short, *overrides]}
-    return [compose_config(*words.values(), f"init={init}", f"seed={seed}") for init in inits for seed in range(seeds)]
+    return [
+        compose_config(*words.values(), *([f"optimizer.lr={rate}"] if rate else []), f"init={init}", f"seed={seed}")
+        for rate in rates
+        for init in inits
+        for seed in range(seeds)
+    ]
 
 
 def compare(
@@ -142,22 +156,24 @@ def test_two_hundred_steps_of_every_model_are(model: str, optimizer: str, tmp_pa
 @pytest.mark.parametrize("init, optimizer", [("mup", "sgd"), ("orthogonal", "adam")])
 def test_learning_rates_of_their_own_are(init: str, optimizer: str, tmp_path: Path) -> None:
     """Runs of one learning rate are neighbours, whose seeds come again with the next; muP multiplies each rate."""
+    fixed = ["model=mlp", f"optimizer={optimizer}", "scheduler=onecycle"]
+    records = twins(tmp_path, *fixed, inits=(init,), rates=(0.01, 0.003))
+    assert [record["replicas"] for record in records] == [4] * 4
 
-    def both(folder: Path) -> list[dict[str, Any]]:
-        fixed = ["model=mlp", f"optimizer={optimizer}", "scheduler=onecycle"]
-        return [
-            config
-            for rate in (0.01, 0.003)
-            for config in configs(folder, *fixed, f"optimizer.lr={rate}", inits=(init,))
-        ]
 
-    packed = train_packs(both(tmp_path / "packed"), most=64)
-    assert [record["replicas"] for record in packed.values()] == [4] * 4
-    for config in both(tmp_path / "serial"):
-        record, folder = run(config), Store(config).folder
-        twin = tmp_path / "packed" / folder.relative_to(tmp_path / "serial")
-        assert record is not None
-        compare(packed[twin], record, (twin, folder))
+@pytest.mark.parametrize("rates", [(1e200,), (0.01, 1e200)], ids=["all", "some"])
+@pytest.mark.parametrize(
+    "steps, log, val",
+    [(8, 3, 2), (8, 3, 4), (2, 3, 4), (2, 3, 2), (2, 2, 4)],
+    ids=["found by a validation", "by a row", "by the last row", "by the last validation", "by a row that is the last"],
+)
+def test_replicas_that_diverge_at_any_moment_are(
+    steps: int, log: int, val: int, rates: tuple[float, ...], tmp_path: Path
+) -> None:
+    """With the reason, the rows and the test results that they would have had by themselves: none."""
+    at = [f"trainer.max_steps={steps}", f"trainer.log_every_n_steps={log}", f"data.val_every_n_steps={val}"]
+    records = twins(tmp_path, "model=mlp", "optimizer=sgd", "scheduler=constant", *at, rates=rates)
+    assert [record["status"] for record in records].count("diverged") == 4
 
 
 def test_augmentation_clipping_and_data_dependent_initializers_are(tmp_path: Path) -> None:
@@ -210,6 +226,8 @@ def test_what_cannot_be_mapped_over_is_left_and_said(
     "overrides, words",
     [
         (["diagnostics=init"], "diagnostics"),
+        (["diagnostics.every=4"], "diagnostics"),  # of diagnostics=none, which has the key, too
+        (["optimizer.lr=O.1"], "optimizer.lr=O.1"),
         (["trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed"),
         (["+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
         (["trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0"),  # with Lightning: none
@@ -318,18 +336,58 @@ def test_a_replica_that_left_does_not_come_back(tmp_path: Path, monkeypatch: pyt
     assert sorted(record["status"] for record in records.values()) == ["diverged"] + ["finished"] * 4
 
 
-def test_a_logger_that_cannot_be_opened_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wrong = ["model=mlp", "logger=csv", "+logger.colour=red"]
-    records = train_packs(configs(tmp_path, *wrong), most=64)
+def test_wrong_options_of_a_logger_are_found_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By themselves the runs are refused."""
+    assert train_packs(configs(tmp_path, "model=mlp", "logger=csv", "+logger.colour=red"), most=64) == {}
+    assert capsys.readouterr().out.count("alone: what cannot be built or initialized") == 4
+
+
+def test_a_logger_that_fails_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = configs(tmp_path, "model=mlp", "logger=csv")
+    store = Store(runs[0])
+    store.folder.mkdir(parents=True)
+    (store.folder / "csv").write_text("where its folder should be")
+    records = train_packs(runs, most=64)
     assert [record["status"] for record in records.values()] == ["finished"] * 4
-    said = " ".join(capsys.readouterr().err.split())
-    assert said.count("is in no logger: logger initbench.logger.csv") == 4
+    assert capsys.readouterr().out.count("is not all in its logger: FileExistsError") == 1
+    assert len(list(tmp_path.glob("*/*/csv/metrics.csv"))) == 3
+
+
+def test_a_model_that_draws_more_than_weights_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The order of its pixels is neither a parameter nor a buffer: only runs of one seed have the same."""
+    drawn = ["model=mlp", "model._target_=drawn.Shuffling"]
+    records = train_packs(configs(tmp_path, *drawn), most=64)
+    assert [(record["seed"], record["replicas"]) for record in records.values()] == [(0, 2), (0, 2)]
+    assert capsys.readouterr().out.count("alone: its model differs in more than parameters and buffers") == 2
+
+
+def test_a_run_that_another_process_is_about_to_leave_is_waited_for(tmp_path: Path) -> None:
+    """As are all of a sweep that was killed, whose workers save what they have."""
+    runs = configs(tmp_path, "model=mlp")
+    held = threading.Event()
+
+    def leave() -> None:
+        with lock(Store(runs[2]).folder):
+            held.set()
+            time.sleep(1)
+
+    other = threading.Thread(target=leave)
+    other.start()
+    held.wait()
+    records = train_packs(runs, most=64)
+    other.join()
+    assert [record["replicas"] for record in records.values()] == [4] * 4
 
 
 def test_forced_runs_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(tmp_path, 5, "model=mlp", monkeypatch=monkeypatch)
-    records = train_packs(configs(tmp_path, "model=mlp", "force=true"), most=64)
+    forced = configs(tmp_path, "model=mlp", "force=true")
+    Store(forced[0]).checkpoint.touch()  # of an attempt by itself, which nothing may go on from any more
+    records = train_packs(forced, most=64)
     assert [(record["attempt"], record["resumed_at"]) for record in records.values()] == [(2, [])] * 4
+    assert list(tmp_path.rglob("*.ckpt")) == []
 
 
 @pytest.mark.parametrize("model", ["mlp", "lenet"])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from initbench.record import lock as module
 from initbench.record.lock import is_held, lock
 
 HOLD = """
@@ -32,11 +31,10 @@ def other(tmp_path: Path):
         process.kill()
 
 
-def test_a_run_is_held_by_one_process_and_others_are_told(other, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
+def test_a_run_is_held_by_one_process_and_others_are_told(other, tmp_path: Path) -> None:
     assert is_held(tmp_path / "run")
     assert not is_held(tmp_path / "another")
-    with lock(tmp_path / "run") as mine:
+    with lock(tmp_path / "run", patience=0.2) as mine:
         assert not mine
 
 

@@ -1,0 +1,15 @@
+"""A model whose constructor draws what is neither a parameter nor a buffer."""
+
+import torch
+from torch import Tensor
+
+from initbench.model import MLP
+
+
+class Shuffling(MLP):
+    def __init__(self, in_channels: int, image_size: int, num_classes: int, **of_mlp: object) -> None:
+        super().__init__(in_channels=in_channels, image_size=image_size, num_classes=num_classes, **of_mlp)  # type: ignore[arg-type]  # of many types
+        self.order = torch.randperm(image_size**2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.flatten(2)[..., self.order].view_as(images))
