@@ -23,6 +23,8 @@ PRECISIONS = ("32-true", "64-true")
 def obstacle(config: Mapping[str, Any]) -> str | None:
     """Why a run has to be trained by itself, as far as its config says; None where nothing does."""
     trainer, optimizer = config["trainer"], config["optimizer"]
+    if missing := sorted(_usual_trainer_keys() - set(trainer)):
+        return f"no trainer.{missing[0]}"
     if optimizer.get("_target_") not in OPTIMIZERS:
         return f"optimizer {optimizer.get('name')}"
     if asked_for(config["diagnostics"]):

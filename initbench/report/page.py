@@ -106,12 +106,14 @@ def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
     def values(column: str) -> list[tuple[str, str]]:
         return [(str(value), str(value)) for value in sorted(runs[column].dropna().unique(), key=str)]
 
+    # Of runs that were refused they may be words.
     rates = sorted(pd.to_numeric(runs["lr"], errors="coerce").dropna().unique())
+    seeds = sorted(pd.to_numeric(runs["seed"], errors="coerce").dropna().astype(int).unique())
     return [
         ("init", values("init")),
         ("task", [(ranking.task, ranking.title) for ranking in comparison.rankings]),
         ("lr", [(f"{rate:g}", f"{rate:g}") for rate in rates]),
-        ("seed", [(str(seed), str(seed)) for seed in sorted(runs["seed"].unique())]),
+        ("seed", [(str(seed), str(seed)) for seed in seeds]),
         ("status", values("status")),
         ("scored", [("yes", "scored"), ("no", "not scored")]),
     ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -56,6 +57,79 @@ def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.parametrize("launcher", ["packed", "auto", "local"])
+@pytest.mark.parametrize(
+    "arguments, refused, message",
+    [
+        (["seed=0,1,two"], 1, "seed must be a whole number in [0, 2^32), got 'two'"),
+        (["optimizer.lr=0.1,0.2,O.3"], 1, "optimizer.lr must be a number of at least 0, got 'O.3'"),
+        (["seed=0,1", "~trainer.deterministic"], 0, ""),  # Lightning has a default of its own
+        (["seed=0,1", "logger=csv", "+logger.colour=red"], 2, "unexpected keyword argument 'colour'"),
+        (["seed=0,1", "logger=wandb", "logger.mode=online"], 2, "logger.mode=online, but no API key"),
+    ],
+)
+def test_a_mistake_is_what_it_is_with_any_launcher(
+    launcher: str, arguments: list[str], refused: int, message: str, tmp_path: Path
+) -> None:
+    """Those of one run cost no other."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+    command = [sys.executable, "-m", "initbench", "-m", "model=mlp", *FAST, f"hydra/launcher={launcher}", *arguments]
+    found = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**environment, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert found.returncode == (2 if refused else 0), found.stderr
+    statuses = initbench.load_runs(tmp_path / "runs")["status"].value_counts().to_dict()
+    assert statuses.get("refused", 0) == refused
+    assert statuses.get("finished", 0) == (2 if refused < 2 else 0)
+    assert message in found.stderr.replace("\n", " ")
+    assert "Traceback" not in found.stderr
+
+
+def test_jobs_that_are_the_same_run_are_one(tmp_path: Path) -> None:
+    """An optimizing sweeper asks for two at a time, and may ask twice for the same."""
+    words = ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=4"]
+    found = sweep(tmp_path, *words, "hydra.sweeper.sampler.seed=1", "model=mlp", "init=choice(orthogonal)")
+    assert found.returncode == 0, found.stderr
+    runs = initbench.load_runs(tmp_path / "runs")
+    assert len(runs) == 1
+    assert (
+        f"best_value: {runs['val/best_accuracy'][0]}"
+        in (tmp_path / "runs/main/.sweep").joinpath("optimization_results.yaml").read_text()
+    )
+
+
+def test_what_happens_in_a_worker_is_said(tmp_path: Path) -> None:
+    """Workers are silent: more than two replicas at once are too many for the memory of these."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\n"
+        "if os.environ.get('LOCAL_LAUNCHER_SLOT'):\n"
+        "    import torch\n"
+        "    step = torch.optim.SGD.step\n"
+        "    def small(self, closure=None):\n"
+        "        if self.param_groups[0]['params'][0].shape[0] > 2:\n"
+        "            raise torch.OutOfMemoryError('more than two')\n"
+        "        return step(self, closure)\n"
+        "    torch.optim.SGD.step = small\n"
+    )
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=1", *FAST]
+    found = subprocess.run(
+        [*command, "model=mlp", "optimizer=sgd", "seed=0,1,2,3"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "out of memory with 4 replicas: once more, with half as many" in found.stderr
+    assert initbench.load_runs(tmp_path / "runs")["status"].eq("finished").all()
+    assert list(tmp_path.glob("runs/main/.packs/*")) == []
+
+
 def test_a_wrong_number_of_replicas_is_one_line(tmp_path: Path) -> None:
     found = sweep(tmp_path, "model=mlp", "hydra.launcher.replicas=0")
     assert found.returncode != 0
@@ -85,11 +159,37 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
         subprocess.run([*command, f"runs_dir={folder}"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
     parts, whole = (initbench.load_runs(tmp_path / folder) for folder in ("runs", "undisturbed"))
     columns = ["init", "seed", "status", "test/accuracy", "val/loss", "train/loss", "steps"]
-    pd.testing.assert_frame_equal(parts[columns], whole[columns])
+    pd.testing.assert_frame_equal(parts[columns], whole[columns], check_exact=True)
     for path in parts["path"]:
         record = json.loads((Path(path) / "record.json").read_text())
         assert (record["attempt"], len(record["resumed_at"])) == (1, 1)
         assert "goes on, as one of 4 replicas" in (Path(path) / "log.txt").read_text()
+
+
+def test_the_last_pack_of_a_sweep_that_was_killed_stays_one(tmp_path: Path) -> None:
+    """Of what is left of eight runs, two, each slot would have one, whose sums are rounded in another order."""
+    (tmp_path / "deadly.py").write_text(
+        "import glob, os, time\n\nimport torch\n\n"
+        "def normal(tensor, generator, std):\n"
+        "    tensor.normal_(0, std, generator=generator)\n"
+        "    if torch.initial_seed() == 3 and not os.path.exists('again'):\n"
+        "        while sum('\"finished\"' in open(path).read() for path in glob.glob('*/*/*/record.json')) < 6:\n"
+        "            time.sleep(0.1)\n"
+        "        os.kill(os.getppid(), 9)\n"
+        "        time.sleep(60)\n"
+    )
+    words = ["model=mlp", "init=normal", "init._target_=deadly.normal", "init.std=0.1,0.2", "seed=range(4)"]
+    words += ["hydra.launcher.replicas=2"]
+    assert sweep(tmp_path, *words).returncode == -signal.SIGKILL
+    (tmp_path / "again").touch()
+    for folder in ("runs", "undisturbed"):
+        assert sweep(tmp_path, *words, f"runs_dir={folder}").returncode == 0
+    parts, whole = (initbench.load_runs(tmp_path / folder) for folder in ("runs", "undisturbed"))
+    columns = ["init", "seed", "status", "test/accuracy", "val/loss", "train/loss", "steps"]
+    pd.testing.assert_frame_equal(parts[columns], whole[columns], check_exact=True)
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/main/*/record.json")]
+    assert [record["replicas"] for record in records] == [2] * 8
+    assert list(tmp_path.glob("*/main/.packs/*")) == []
 
 
 def test_a_process_that_dies_again_and_again_is_given_fewer_runs(tmp_path: Path) -> None:
@@ -113,6 +213,24 @@ def test_a_process_that_dies_again_and_again_is_given_fewer_runs(tmp_path: Path)
     assert "and again: once more, with half as many" in found.stdout
     assert list(frame.loc[frame["status"] == "failed", "init"]) == ["deadly.normal(std=3)"]
     assert found.returncode == 1
+
+
+def test_auto_measures_what_can_be_built(tmp_path: Path) -> None:
+    """The first initializer is none for this model: that says nothing of the others, nor of the next sweep."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [sys.executable, "-m", "initbench", "-m", "hydra.launcher.slots=1", "model=mlp", *FAST]
+
+    def said(*arguments: str) -> str:
+        return subprocess.run(
+            [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        ).stdout
+
+    assert "2 runs by themselves: what they take in a pack cannot be measured" in said("init=chrono", "seed=0,1")
+    assert list(tmp_path.glob("cache/initbench/paces.json")) == []
+    said("init=chrono,orthogonal", "seed=0,1")
+    (pace,) = json.loads((tmp_path / "cache/initbench/paces.json").read_text()).values()
+    assert "ms" in pace["why"]
+    assert initbench.load_runs(tmp_path / "runs")["status"].value_counts().to_dict() == {"refused": 2, "finished": 2}
 
 
 def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
