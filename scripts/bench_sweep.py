@@ -30,7 +30,7 @@ from rich.progress import track
 NAMES = "default,xavier_normal,kaiming_normal,lecun_normal,orthogonal,xavier_uniform,kaiming_uniform,trunc_normal"
 BATCH, RATE, VALIDATION = 128, 0.002, 5000
 WIDTHS = (64, 128, 64)
-PLAIN = {"template": (1, 3), "bare": (2, 8)}  # two numbers of runs, whose difference is what a run costs
+PLAIN = {"template": (1, 3), "bare": (1, 5)}  # two numbers of runs, whose difference is what a run costs
 OURS = ("basic", "local", "packed", "auto")
 MODELS = {
     "mlp": ["model=mlp", "model.depth=3", f"model.width=[{','.join(map(str, WIDTHS))}]", "model.norm=batch"],

@@ -94,6 +94,8 @@ class Queue(Iterator[tuple[int, bytes]]):
         self.out.pop(number).then(outcome(reply), isinstance(reply, int))
 
     def returns(self) -> list[JobReturn]:
+        for study in {folder.parent for folder in _folders(list(self.configs.values()))}:
+            roster.clear(study)
         for place, first in self.again.items():
             self.answers[place] = replace(self.answers[first], overrides=None)
         for place, answer in self.answers.items():
@@ -171,12 +173,11 @@ class Queue(Iterator[tuple[int, bytes]]):
                 console.print(f"a process with {len(configs)} runs died: once more", soft_wrap=True)
                 self.waiting.appendleft(self._pack(configs, deaths + 1))
             elif died:  # of too little memory, it may be
-                roster.remove(_folders(configs))
                 console.print("and again: once more, with half as many", soft_wrap=True)
-                half = len(configs) // 2
-                self.waiting.extendleft(map(self._together, (configs[half:], configs[:half])))
+                halves = configs[: len(configs) // 2], configs[len(configs) // 2 :]
+                roster.split(_folders(configs), [_folders(half) for half in halves])
+                self.waiting.extendleft(map(self._together, reversed(halves)))
             elif answer.status is JobStatus.FAILED:  # by itself a run says all of it, in its own record
-                roster.remove(_folders(configs))
                 self._add_singles(
                     configs, f"{type(answer._return_value).__name__}: {answer._return_value}".split("\n")[0]
                 )
@@ -186,9 +187,6 @@ class Queue(Iterator[tuple[int, bytes]]):
         return Item(lambda: pickle.dumps((work.train, configs)), then)
 
     def _end(self, configs: list[Config], outcome: work.Outcome) -> None:
-        known = {*outcome.records, *outcome.alone}
-        if all(folder.name in known for folder in _folders(configs)):  # else another sweep is at this pack
-            roster.remove(_folders(configs))
         for line in outcome.said:
             errors.print(line, markup=False, soft_wrap=True)
         _tell_alone(Counter(outcome.alone.values()))

@@ -66,36 +66,57 @@ def forward_of(model: nn.Module, images: Tensor) -> Forward:
         wide = SideBySide(model)
     except NotImplementedError:
         return Mapped(model)
-    other = copy.deepcopy(model)
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter.mul_(1.25).add_(0.01)  # whatever mixes channels shows
-    same = [agreeing(wide, [model, other], images, training=training) for training in (True, False)]
-    return wide if all(map(all, same)) else Mapped(model)
+    return wide if all(agreeing(wide, [model, model], images)) else Mapped(model)
+
+
+def agreeing(forward: Forward, models: Sequence[nn.Module], images: Tensor) -> list[bool]:
+    """Of each model, whether all at once compute what it makes of `images` (B, C, S, S) by itself.
+
+    In float64, training and not, with noise on the weights: a model whose last layer is zero, or whose signal vanishes,
+    would say nothing. Dropout is off, as on a GPU torch draws its numbers in another way than a pack does; its
+    probabilities are compared.
+    """
+    wanted = [dropout.p for dropout in _dropouts(forward.model)]
+    same = [[dropout.p for dropout in _dropouts(model)] == wanted for model in models]
+    twins = [copy.deepcopy(model).double() for model in models]
+    generator = torch.Generator().manual_seed(0)
+    for twin in twins:
+        for dropout in _dropouts(twin):
+            dropout.p = 0.0
+        for parameter in twin.parameters():
+            noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+            parameter.data.add_(noise.to(parameter.device), alpha=0.01)
+    for training in (True, False):
+        found, expected = _outputs(forward, twins, images.double(), training=training)
+        same = [is_same and _is_close(*pair) for is_same, *pair in zip(same, found, expected, strict=True)]
+    return same
 
 
 @torch.no_grad()
-def agreeing(forward: Forward, models: Sequence[nn.Module], images: Tensor, *, training: bool) -> list[bool]:
-    """Of each model, whether all at once compute what it makes of `images` (B, C, S, S) by itself; in float64.
-
-    Dropout is off: on a GPU torch draws its numbers in another way than a pack does.
-    """
-    twins = [copy.deepcopy(model).double().train(training) for model in models]
-    for dropout in (module for twin in twins for module in twin.modules() if isinstance(module, Dropout)):
-        dropout.p = 0.0
-    parameters, buffers = stack_module_state(twins)
+def _outputs(
+    forward: Forward, models: Sequence[nn.Module], images: Tensor, *, training: bool
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Of all at once, and of each by itself; nothing that is equal where either cannot be computed."""
+    parameters, buffers = stack_module_state([model.train(training) for model in models])
     forward.model.train(training)
     for wide in forward.dropouts:
         wide.eval()
     try:
-        found = forward(parameters, buffers, images.double().unsqueeze(0))
-        expected = [twin(images.double()) for twin in twins]
-    except (RuntimeError, ValueError):  # of shapes
-        return [False] * len(models)
-    return [
-        one.shape == other.shape and torch.allclose(one, other, rtol=1e-6, atol=1e-9, equal_nan=True)
-        for one, other in zip(found, expected, strict=True)
-    ]
+        return list(forward(parameters, buffers, images.unsqueeze(0))), [model(images) for model in models]
+    except (RuntimeError, ValueError):  # of shapes, or of types
+        return [images[:0]] * len(models), [images] * len(models)
+
+
+def _dropouts(model: nn.Module) -> list[Dropout]:
+    return [module for module in model.modules() if isinstance(module, Dropout)]
+
+
+def _is_close(one: Tensor, other: Tensor) -> bool:
+    """But for the rounding of numbers that are as large as the largest."""
+    if one.shape != other.shape:
+        return False
+    largest = other.abs().nan_to_num(0.0, 0.0, 0.0).max().item()
+    return torch.allclose(one, other, rtol=1e-6, atol=1e-9 * largest, equal_nan=True)
 
 
 def _replicas(parameters: Tensors) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from initbench.packed.grouping import Config, arrange
 from initbench.record.lock import is_held
@@ -25,6 +26,16 @@ def is_written(folders: Sequence[Path]) -> bool:
     return _roster(checkpoint_of(folders)).exists()
 
 
+def split(folders: Sequence[Path], parts: Sequence[Sequence[Path]]) -> None:
+    """These are packs from now on, in the place of the one that was decided; if one was."""
+    content = _read(_roster(checkpoint_of(folders)))
+    if content is not None and [list(part) for part in parts] != [list(folders)]:
+        for part in parts:
+            if len(part) > 1:
+                write(part, content["slots"])
+        remove(folders)
+
+
 def remove(folders: Sequence[Path]) -> None:
     """With its checkpoint, if there is one: the pack has ended, or will never be one."""
     _remove(checkpoint_of(folders))
@@ -40,20 +51,39 @@ def decide(configs: Sequence[Config], most: int, slots: int) -> list[list[Config
 def under_way(configs: Sequence[Config], most: int, slots: int) -> list[list[Config]]:
     """The packs that were decided and have not ended, all of whose runs are among these.
 
-    Those that have no checkpoint yet only if they could be decided now. Those that can go on no more are removed.
+    Those that have no checkpoint yet only if they could be decided now.
     """
     by_name = {Store(config).folder.name: config for config in configs}
-    study = Path(configs[0]["runs_dir"]) / configs[0]["study"]
+    study = Store(configs[0]).folder.parent
+    if configs[0]["force"]:
+        return []
+    clear(study)
     packs = []
-    for path in [] if configs[0]["force"] else sorted(study.glob(".packs/*.json")):
-        content = json.loads(path.read_text())
-        names, checkpoint = content["runs"], path.with_suffix(".ckpt")
-        fits = checkpoint.exists() or (content["slots"] == slots and len(names) <= most)
-        if fits and all(name in by_name for name in names):
-            packs.append([by_name.pop(name) for name in names])
-        elif any(_is_complete(study / name) for name in names) and not any(is_held(study / name) for name in names):
-            _remove(checkpoint)
+    for path in sorted(study.glob(".packs/*.json")):
+        content = _read(path)
+        if content is None or not all(name in by_name for name in content["runs"]):
+            continue
+        if path.with_suffix(".ckpt").exists() or (content["slots"] == slots and len(content["runs"]) <= most):
+            packs.append([by_name.pop(name) for name in content["runs"]])
     return packs
+
+
+def clear(study: Path) -> None:
+    """Remove the packs that can go on no more: some of their runs have ended, and nobody is about to end the others."""
+    for path in study.glob(".packs/*.json"):
+        content = _read(path)
+        folders = [study / name for name in content["runs"]] if content else []
+        if any(_is_complete(folder) for folder in folders) and not any(is_held(folder) for folder in folders):
+            _remove(path.with_suffix(".ckpt"))
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """`runs` and `slots`; None where another sweep has removed it meanwhile."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return content
 
 
 def _remove(checkpoint: Path) -> None:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from initbench import compute, logger, stopping
 from initbench.console import console
 from initbench.experiment import Experiment, assemble
+from initbench.packed import roster
 from initbench.packed.checkpoint import PackCheckpoint
 from initbench.packed.eligible import forward_for, obstacle_of
 from initbench.packed.forward import Forward, agreeing
@@ -25,6 +27,7 @@ from initbench.stopping import Stopped
 
 Member = tuple[Store, Experiment]
 
+_COMPARED_AT_ONCE = 8  # models, in float64: of the memory that training will take it is a small part
 _TELLING_AT_ONCE = 4  # threads
 _IMPATIENCE_SECONDS = 0.2  # longer than somebody takes who only looks whether a run is held
 
@@ -55,26 +58,38 @@ def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
                 packs[_multipliers(experiment)].append((store, experiment))
             else:
                 outcome.alone[store.folder.name] = reason
+        ready: list[tuple[list[Member], Forward]] = []
         for members in packs.values():
             forward = forward_for(members[0][1])
             if isinstance(forward, str):
                 _leave(members, forward, outcome)
                 continue
             others = _different(members, forward)
-            _leave(others, "its model differs in more than parameters and buffers", outcome)
-            alike = [member for member in members if member not in others]
-            _train_pack([Replica(*member, len(alike)) for member in alike], forward, outcome)
+            _leave(others, "its model differs from the pack's in more than parameters and buffers", outcome)
+            if alike := [member for member in members if member not in others]:
+                ready.append((alike, forward))
+        _split([Store(config).folder for config in configs], [members for members, _ in ready])
+        for members, forward in ready:
+            _train_pack([Replica(*member, len(members)) for member in members], forward, outcome)
     return outcome
+
+
+def _split(folders: Sequence[Path], parts: Sequence[Sequence[Member]]) -> None:
+    roster.split(folders, [[store.folder for store, _ in part] for part in parts])
 
 
 def _different(members: Sequence[Member], forward: Forward) -> list[Member]:
     """Those whose models are not what the first one's would be with their parameters and buffers.
 
-    A constructor may have drawn what is neither, or an initializer set it.
+    A constructor may have drawn what is neither, or an initializer set it. What cannot be compared counts as different.
     """
     models = [experiment.learner.model for _, experiment in members]
     images, _ = members[0][1].data.fixed_batch(next(models[0].parameters()).device)
-    same = agreeing(forward, models, images[:2], training=False)
+    same = [
+        is_same
+        for first in range(0, len(models), _COMPARED_AT_ONCE)
+        for is_same in agreeing(forward, models[first : first + _COMPARED_AT_ONCE], images[:2])
+    ]
     return [member for member, is_same in zip(members, same, strict=True) if not is_same]
 
 
@@ -102,7 +117,9 @@ def _train_pack(replicas: list[Replica], forward: Forward, outcome: Outcome) -> 
     # Outside of `except`: the exception holds on to the tensors of the attempt.
     torch.cuda.empty_cache()
     outcome.said.append(f"out of memory with {len(replicas)} replicas: once more, with half as many")
-    for half in (replicas[: len(replicas) // 2], replicas[len(replicas) // 2 :]):
+    halves = replicas[: len(replicas) // 2], replicas[len(replicas) // 2 :]
+    roster.split([one.store.folder for one in replicas], [[one.store.folder for one in half] for half in halves])
+    for half in halves:
         again = [Replica(one.store, built(one.store.config), len(half)) for one in half]
         _train_pack(again, forward, outcome)
 

@@ -21,6 +21,7 @@ class Plan:
     runs: frozenset[str]
     force: bool  # also what is finished already
     written: int  # ns since the epoch
+    pid: int  # of the process that made it
     abandoned: bool  # the process that made it is known to have ended
 
 
@@ -64,8 +65,9 @@ class Study:
         try:
             written = path.stat().st_mtime_ns
             content = json.loads(path.read_bytes())
-            abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
-            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned)
+            pid = int(content["pid"])
+            abandoned = content.get("host") == platform.node() and not _exists(pid)
+            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, pid, abandoned)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from initbench.console import console
 from initbench.diagnostics.schedule import asked_for
 from initbench.record.store import atomic_write, now
+from initbench.status.study import Study
 from initbench.sweep.plan import Job, plan, seconds_left
 
 # What becomes of a job with a record of this status.
@@ -54,9 +55,11 @@ def dispatch(
 
 
 def _write(study: Path, jobs: Sequence[Job], force: bool) -> None:
-    """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting."""
+    """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting. Of a sweep in rounds, all so far."""
+    before = Study(study).plan()
+    of_earlier_rounds = before.runs if before is not None and before.pid == os.getpid() else ()
     content = {
-        "runs": [job.folder.name for job in jobs],
+        "runs": sorted({*of_earlier_rounds, *(job.folder.name for job in jobs)}),
         "force": force,
         "started_at": now(),
         "pid": os.getpid(),

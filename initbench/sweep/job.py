@@ -13,6 +13,7 @@ from initbench.diagnostics.schedule import asked_for
 from initbench.errors import Unwritable, UserMistake, unknown
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
+from initbench.record.lock import lock
 from initbench.record.store import COMPLETE, Store, now
 from initbench.stopping import stoppable
 from initbench.sweep.resolve import resolve
@@ -73,7 +74,7 @@ def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str
     except UserMistake as mistake:
         if not in_sweep or isinstance(mistake, Unwritable):
             raise
-        record = store.write("refused", reason=str(mistake), started_at=now(), finished_at=now())
+        record = _refuse(store, mistake)
     except (Exception, SystemExit):  # whatever a run dies of, the others go on
         if not in_sweep:
             raise
@@ -83,6 +84,20 @@ def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str
         return {}
     say(record)
     return record
+
+
+def _refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
+    """The record that says so; None where another process is at the run, which it has not refused."""
+    with lock(store.folder) as mine:
+        before = store.read() or {}
+        if not mine:
+            return None
+        if before.get("status") in COMPLETE and not store.config["force"]:
+            return before
+        # Of an earlier attempt, which goes on from its checkpoint when the mistake is mended.
+        kept = {key: before[key] for key in ("attempt", "resumed_at") if key in before}
+        times = {"started_at": before.get("started_at", now()), "finished_at": now()}
+        return store.write("refused", **kept, **times, reason=str(mistake))
 
 
 def _check(config: DictConfig) -> None:

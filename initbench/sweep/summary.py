@@ -44,6 +44,7 @@ class SweepSummary(Callback):
         try:
             bury(study)
             runs = summarize(study)
+            unbegun = len(_unbegun(study, self._started_at))
         except Unwritable as error:
             errors.print(f"initbench: {error}", soft_wrap=True)
             sys.exit(1)
@@ -55,7 +56,7 @@ class SweepSummary(Callback):
             console.print("other processes are still at some runs; the same command shows them when they are done")
         for status in ended.index.intersection(["interrupted", "refused", "failed"]):
             errors.print(f"{ended[status]} runs {status}; their records under {study} say why", soft_wrap=True)
-        if unbegun := len(_unbegun(study, self._started_at)):
+        if unbegun:
             begun = "1 run was" if unbegun == 1 else f"{unbegun} runs were"
             errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
         if "failed" in ended or unbegun:
@@ -85,7 +86,14 @@ def _unbegun(study: Path, since: str) -> list[str]:
     plan = Study(study).plan()
     if plan is None or plan.written < datetime.fromisoformat(since).timestamp() * 1e9:
         return []  # of a sweeper that makes none
-    return [name for name in sorted(plan.runs) if not _is_of(study / name, since, plan) and not is_held(study / name)]
+    return [name for name in sorted(plan.runs) if not _is_of(study / name, since, plan) and not _is_held(study / name)]
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        return is_held(folder)
+    except OSError:  # a folder of somebody else's, where we may not ask
+        return True
 
 
 def _is_of(folder: Path, since: str, plan: Plan) -> bool:

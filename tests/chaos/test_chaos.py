@@ -101,4 +101,4 @@ def test_twenty_kills_change_no_bit(tmp_path: Path, launcher: str) -> None:
     print(f"{launcher}: {kills}, {resumed} runs went on from a checkpoint")
     assert resumed >= 3
     assert kills["worker"] >= 3 or launcher != "local"
-    assert not list(study.glob("*/*.ckpt")) + list(study.glob("*/*.part"))
+    assert not [*study.glob("*/*.ckpt"), *study.glob("*/*.part"), *study.glob(".packs/*")]

@@ -1,4 +1,4 @@
-"""A model whose constructor draws what is neither a parameter nor a buffer."""
+"""Models whose constructors draw what is neither a parameter nor a buffer."""
 
 import torch
 from torch import Tensor
@@ -13,3 +13,19 @@ class Shuffling(MLP):
 
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images.flatten(2)[..., self.order].view_as(images))
+
+
+class Projecting(MLP):
+    def __init__(self, in_channels: int, image_size: int, num_classes: int, **of_mlp: object) -> None:
+        super().__init__(in_channels=in_channels, image_size=image_size, num_classes=num_classes, **of_mlp)  # type: ignore[arg-type]  # of many types
+        self.projection = torch.randn(image_size, image_size) / image_size**0.5
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images @ self.projection)
+
+
+class Dropping(MLP):
+    def __init__(self, in_channels: int, image_size: int, num_classes: int, **of_mlp: object) -> None:
+        dropout = 0.1 + 0.2 * torch.rand(()).item()
+        keys = {**of_mlp, "dropout": dropout}
+        super().__init__(in_channels=in_channels, image_size=image_size, num_classes=num_classes, **keys)  # type: ignore[arg-type]  # of many types

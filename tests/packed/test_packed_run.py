@@ -27,6 +27,7 @@ from initbench.stopping import Stopped, stoppable
 
 # Of a record, what is of the moment, or of how long it took.
 OF_THE_MOMENT = {"started_at", "finished_at", "provenance", "config", "replicas"}
+SINGLE = ["trainer.precision=32-true"]
 SMALL = ("mlp", "lenet", "plain_cnn")
 SMALLER = {"plain_cnn": ["model.depth=3", "model.width=4"]}
 ALONE = {
@@ -355,12 +356,20 @@ def test_a_logger_that_fails_costs_no_run(tmp_path: Path, capsys: pytest.Capture
     assert len(list(tmp_path.glob("*/*/csv/metrics.csv"))) == 3
 
 
-def test_a_model_that_draws_more_than_weights_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("drawn", [["model._target_=drawn.Shuffling"], ["model._target_=drawn.Dropping"]])
+def test_a_model_that_draws_more_than_weights_is_left(
+    drawn: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The order of its pixels is neither a parameter nor a buffer: only runs of one seed have the same."""
-    drawn = ["model=mlp", "model._target_=drawn.Shuffling"]
-    records = train_packs(configs(tmp_path, *drawn), most=64)
+    records = train_packs(configs(tmp_path, "model=mlp", *drawn, inits=("kaiming_normal", "zeros")), most=64)
     assert [(record["seed"], record["replicas"]) for record in records.values()] == [(0, 2), (0, 2)]
-    assert capsys.readouterr().out.count("alone: its model differs in more than parameters and buffers") == 2
+    assert capsys.readouterr().out.count("alone: its model differs from the pack's in more than") == 2
+
+
+def test_what_cannot_be_compared_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tensor that is neither a parameter nor a buffer does not become float64 with the model."""
+    assert train_packs(configs(tmp_path, "model=mlp", "model._target_=drawn.Projecting", *SINGLE), most=64) == {}
+    assert capsys.readouterr().out.count("alone: its model differs from the pack's in more than") == 4
 
 
 def test_a_run_that_another_process_is_about_to_leave_is_waited_for(tmp_path: Path) -> None:

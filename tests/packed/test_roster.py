@@ -81,3 +81,29 @@ def test_a_pack_some_of_whose_runs_have_ended_is_none_any_more(
 
 def test_force_begins_anew(decided: list[list[dict[str, Any]]], tmp_path: Path) -> None:
     assert roster.under_way(runs(tmp_path, "force=true"), most=2, slots=2) == []
+
+
+def test_a_pack_that_is_split_is_its_parts_from_then_on(decided: list[list[dict[str, Any]]], tmp_path: Path) -> None:
+    """As by an initializer that scales learning rates, or for want of memory."""
+    one, two, *others = decided
+    whole = [*one, *two]
+    roster.remove(folders(one))
+    roster.remove(folders(two))
+    roster.split(folders(whole), [folders(one), folders(two)])
+    assert not roster.is_written(folders(one))  # it was never decided
+    roster.write(folders(whole), slots=2)
+    parts = [whole[::2], whole[1::2]]
+    roster.split(folders(whole), [folders(part) for part in parts])
+    assert not roster.is_written(folders(whole))
+    assert sorted(map(folders, roster.under_way(runs(tmp_path), 2, 2))) == sorted(map(folders, [*parts, *others]))
+
+
+def test_of_a_study_that_is_done_nothing_is_left(decided: list[list[dict[str, Any]]], tmp_path: Path) -> None:
+    study = folders(decided[0])[0].parent
+    roster.clear(study)
+    assert len(list(study.glob(".packs/*"))) == 4
+    for pack in decided:
+        roster.checkpoint_of(folders(pack)).touch()
+        finish(pack)
+    roster.clear(study)
+    assert list(study.glob(".packs/*")) == []

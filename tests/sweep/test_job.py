@@ -1,0 +1,64 @@
+"""What a mistake leaves of a run that has a record already."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from initbench.errors import UserMistake
+from initbench.record.lock import lock
+from initbench.record.store import Store
+from initbench.sweep import job
+from initbench.sweep.job import _refuse
+
+MISTAKE = UserMistake("logger.mode=online, but no API key")
+
+
+def test_an_interrupted_run_that_is_refused_goes_on_when_the_mistake_is_mended(small: Any) -> None:
+    """As the same attempt: its checkpoint is of that, and so is its run on wandb."""
+    store = Store(small())
+    kept = {"attempt": 2, "started_at": "2026-01-01T00:00:00+00:00", "resumed_at": ["2026-01-02T00:00:00+00:00"]}
+    store.write("interrupted", **kept, reason="stopped")
+    record = _refuse(store, MISTAKE)
+    assert record == store.read()
+    assert record is not None
+    assert (record["status"], record["reason"]) == ("refused", str(MISTAKE))
+    assert {key: record[key] for key in kept} == kept
+
+
+def test_a_finished_run_is_never_refused(small: Any) -> None:
+    store = Store(small())
+    store.write("finished", attempt=1)
+    assert _refuse(store, MISTAKE) == store.read()
+    assert (store.read() or {})["status"] == "finished"
+
+
+@pytest.fixture
+def held_elsewhere(small: Any) -> Iterator[Path]:
+    """The folder of a run that another process is at, or as good as: a lock is of who has opened its file."""
+    folder, taken, over = Store(small()).folder, threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock(folder):
+            taken.set()
+            over.wait()
+
+    other = threading.Thread(target=hold)
+    other.start()
+    taken.wait()
+    yield folder
+    over.set()
+    other.join()
+
+
+def test_a_run_that_another_process_is_at_is_left_to_it(
+    held_elsewhere: Path, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "lock", lambda folder: lock(folder, patience=0.1))
+    store = Store(small())
+    assert store.folder == held_elsewhere
+    store.write("running", attempt=1)
+    assert _refuse(store, MISTAKE) is None
+    assert (store.read() or {})["status"] == "running"
