@@ -1,6 +1,7 @@
 """Records made by hand, as initbench.record.store writes them; tests/test_status.py compares them with a real one."""
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,13 @@ def write(study: Path, *args: Any, **kwargs: Any) -> Path:
 
 def write_plan(study: Path, *folders: str, **parts: Any) -> None:
     """The plan of a sweep, by a process of which nothing is known."""
-    plan = {"runs": list(folders), "started_at": iso(0), "pid": 1, "host": "elsewhere", **parts}
+    plan = {
+        "runs": list(folders),
+        "since": time.time_ns(),
+        "started_at": iso(0),
+        "pid": 1,
+        "host": "elsewhere",
+        **parts,
+    }
     (study / ".sweep").mkdir(parents=True, exist_ok=True)
     atomic_write(study / ".sweep" / "plan.json", json.dumps(plan).encode())

@@ -28,7 +28,7 @@ class PlanningSweeper(BasicSweeper):
         super().setup(hydra_context=context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        from initbench.sweep.dispatch import dispatch
+        from initbench.sweep.dispatch import Planned, dispatch
         from initbench.sweep.tuning import rounds
 
         assert self.config is not None
@@ -41,9 +41,10 @@ class PlanningSweeper(BasicSweeper):
             if not (self.config.dry_run or self._has_records()):
                 self.launcher.warm()  # its workers import torch while the runs are planned
         returns: list[Sequence[JobReturn]] = []
+        planned = Planned()
         for jobs in [grid] if self.config.tuning is None else rounds(self.loader, self.config, grid):
             batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
-            for todo in dispatch(self.loader, self.config, batches):
+            for todo in dispatch(self.loader, self.config, batches, planned):
                 returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
         return returns
 

@@ -40,11 +40,12 @@ def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
     outcome = Outcome()
     with ExitStack() as locks:
         packs: dict[object, list[Member]] = defaultdict(list)
-        patience = PATIENCE_SECONDS
+        patience, elsewhere = PATIENCE_SECONDS, False
         for config in configs:
             store = Store(config)
             if not locks.enter_context(lock(store.folder, patience)):
-                patience = _IMPATIENCE_SECONDS  # who is at this one is at most of these
+                # Who is at this one is at most of these.
+                patience, elsewhere = _IMPATIENCE_SECONDS, True
                 continue
             if (store.read() or {}).get("status") in COMPLETE and not config["force"]:
                 continue
@@ -66,9 +67,15 @@ def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
                 continue
             others = _different(members, forward)
             _leave(others, "its model differs from the pack's in more than parameters and buffers", outcome)
-            if alike := [member for member in members if member not in others]:
+            alike = [member for member in members if member not in others]
+            if len(alike) > 1:
                 ready.append((alike, forward))
-        _split([Store(config).folder for config in configs], [members for members, _ in ready])
+            else:
+                _leave(alike, "none other to be packed with", outcome)
+        folders = [Store(config).folder for config in configs]
+        # What is in somebody's hands, or has a checkpoint and only lacks what a mistake of now makes it lack, stays.
+        if ready and not elsewhere and not roster.checkpoint_of(folders).exists():
+            _split(folders, [members for members, _ in ready])
         for members, forward in ready:
             _train_pack([Replica(*member, len(members)) for member in members], forward, outcome)
     return outcome
@@ -103,9 +110,7 @@ def _train_pack(replicas: list[Replica], forward: Forward, outcome: Outcome) -> 
         _train(replicas, forward, outcome)
         return
     except torch.OutOfMemoryError:
-        if len(replicas) == 1:
-            _leave(members, "too little memory", outcome)
-            return
+        pass  # outside of `except`, as the exception holds on to the tensors of the attempt
     except Stopped:
         for replica in replicas:
             if replica.store.folder.name not in outcome.records:
@@ -114,12 +119,14 @@ def _train_pack(replicas: list[Replica], forward: Forward, outcome: Outcome) -> 
     except (RuntimeError, NotImplementedError) as error:  # of an operation that `forward_for` did not meet
         _leave(members, str(error).split("\n")[0], outcome)
         return
-    # Outside of `except`: the exception holds on to the tensors of the attempt.
     torch.cuda.empty_cache()
     outcome.said.append(f"out of memory with {len(replicas)} replicas: once more, with half as many")
     halves = replicas[: len(replicas) // 2], replicas[len(replicas) // 2 :]
-    roster.split([one.store.folder for one in replicas], [[one.store.folder for one in half] for half in halves])
+    _split([store.folder for store, _ in members], [[(one.store, one.experiment) for one in half] for half in halves])
     for half in halves:
+        if len(half) == 1:
+            _leave([(half[0].store, half[0].experiment)], "too little memory for two", outcome)
+            continue
         again = [Replica(one.store, built(one.store.config), len(half)) for one in half]
         _train_pack(again, forward, outcome)
 

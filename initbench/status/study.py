@@ -20,8 +20,7 @@ class Plan:
 
     runs: frozenset[str]
     force: bool  # also what is finished already
-    written: int  # ns since the epoch
-    pid: int  # of the process that made it
+    written: int  # ns since the epoch; of a plan in rounds the first of them
     abandoned: bool  # the process that made it is known to have ended
 
 
@@ -63,11 +62,10 @@ class Study:
         """The latest sweep's, None where none left a plan that can be read."""
         path = self.folder / ".sweep" / "plan.json"
         try:
-            written = path.stat().st_mtime_ns
             content = json.loads(path.read_bytes())
-            pid = int(content["pid"])
-            abandoned = content.get("host") == platform.node() and not _exists(pid)
-            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, pid, abandoned)
+            written = int(content["since"])
+            abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
+            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

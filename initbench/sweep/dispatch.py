@@ -3,7 +3,9 @@
 import json
 import os
 import platform
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
@@ -15,7 +17,6 @@ from rich.table import Table
 from initbench.console import console
 from initbench.diagnostics.schedule import asked_for
 from initbench.record.store import atomic_write, now
-from initbench.status.study import Study
 from initbench.sweep.plan import Job, plan, seconds_left
 
 # What becomes of a job with a record of this status.
@@ -30,8 +31,16 @@ _NEXT = {
 }
 
 
+@dataclass
+class Planned:
+    """What a sweep has set out to run, in all of its rounds so far."""
+
+    runs: set[str] = field(default_factory=set)  # names of folders
+    since: int = field(default_factory=time.time_ns)
+
+
 def dispatch(
-    loader: ConfigLoader, master: DictConfig, batches: Sequence[Sequence[list[str]]]
+    loader: ConfigLoader, master: DictConfig, batches: Sequence[Sequence[list[str]]], planned: Planned
 ) -> Iterator[list[list[str]]]:
     """Yield, batch by batch, the overrides of the runs to do. With dry_run=true print the plan, and yield nothing.
 
@@ -46,7 +55,8 @@ def dispatch(
     todo = [job for job in jobs if all_of_them or not job.is_complete]
     if len(todo) < len(jobs):
         console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
-    _write(Path(master.runs_dir) / str(master.study), jobs, force=master.force)
+    planned.runs.update(job.folder.name for job in jobs)
+    _write(Path(master.runs_dir) / str(master.study), planned, force=master.force)
     died = {id(job.overrides): job.status in ("running", "failed") for job in todo}
     for batch in batches:
         left = [overrides for overrides in batch if id(overrides) in died]
@@ -54,12 +64,11 @@ def dispatch(
             yield sorted(left, key=lambda overrides: died[id(overrides)])
 
 
-def _write(study: Path, jobs: Sequence[Job], force: bool) -> None:
-    """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting. Of a sweep in rounds, all so far."""
-    before = Study(study).plan()
-    of_earlier_rounds = before.runs if before is not None and before.pid == os.getpid() else ()
+def _write(study: Path, planned: Planned, force: bool) -> None:
+    """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting."""
     content = {
-        "runs": sorted({*of_earlier_rounds, *(job.folder.name for job in jobs)}),
+        "runs": sorted(planned.runs),
+        "since": planned.since,
         "force": force,
         "started_at": now(),
         "pid": os.getpid(),

@@ -94,8 +94,8 @@ def _refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
             return None
         if before.get("status") in COMPLETE and not store.config["force"]:
             return before
-        # Of an earlier attempt, which goes on from its checkpoint when the mistake is mended.
-        kept = {key: before[key] for key in ("attempt", "resumed_at") if key in before}
+        # Of an earlier attempt, which goes on when the mistake is mended, or anew, if it had crashed.
+        kept = {key: before[key] for key in ("attempt", "resumed_at", "traceback") if key in before}
         times = {"started_at": before.get("started_at", now()), "finished_at": now()}
         return store.write("refused", **kept, **times, reason=str(mistake))
 

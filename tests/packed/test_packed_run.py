@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from configs import compose_config, options
 from scipy import stats
 
+from initbench.packed import roster
 from initbench.packed import run as packed_run
 from initbench.packed.grouping import kind, obstacle
 from initbench.packed.roster import decide
@@ -388,6 +390,54 @@ def test_a_run_that_another_process_is_about_to_leave_is_waited_for(tmp_path: Pa
     records = train_packs(runs, most=64)
     other.join()
     assert [record["replicas"] for record in records.values()] == [4] * 4
+
+
+def under_way(runs: list[dict[str, Any]]) -> Path:
+    """As a sweep leaves a pack that it had decided and was stopped in; its checkpoint."""
+    folders = [Store(config).folder for config in runs]
+    roster.write(folders, slots=1)
+    roster.checkpoint_of(folders).touch()
+    return roster.checkpoint_of(folders)
+
+
+def test_a_mistake_costs_no_checkpoint(tmp_path: Path) -> None:
+    """When it is mended, the pack goes on."""
+    runs = configs(tmp_path, "model=mlp", "logger=csv", "+logger.colour=red")
+    checkpoint = under_way(runs)
+    outcome = train_pack(runs)
+    assert len(outcome.alone) == 4
+    assert checkpoint.exists()
+
+
+def test_what_another_sweep_is_at_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_run, "PATIENCE_SECONDS", 0.1)
+    runs = configs(tmp_path, "model=mlp")
+    checkpoint = under_way(runs)
+    taken, over = threading.Event(), threading.Event()
+
+    def train() -> None:
+        with ExitStack() as locks:
+            for config in runs:
+                locks.enter_context(lock(Store(config).folder))
+            taken.set()
+            over.wait()
+
+    other = threading.Thread(target=train)
+    other.start()
+    taken.wait()
+    outcome = train_pack(runs)
+    over.set()
+    other.join()
+    assert (outcome.records, outcome.alone) == ({}, {})
+    assert checkpoint.exists()
+    assert checkpoint.with_suffix(".json").exists()
+
+
+def test_a_run_that_no_other_is_like_goes_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """muP has learning rates of its own."""
+    runs = configs(tmp_path, "model=mlp", "optimizer=sgd", inits=("mup", "orthogonal"))[1:]
+    assert [record["replicas"] for record in train_packs(runs, most=64).values()] == [2, 2]
+    assert "alone: none other to be packed with" in capsys.readouterr().out
 
 
 def test_forced_runs_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from initbench import CONF
 from initbench.record.store import write_record
 from initbench.sweep.compose import CachingConfigLoader
-from initbench.sweep.dispatch import dispatch
+from initbench.sweep.dispatch import Planned, dispatch
 from initbench.sweep.plan import plan
 
 
@@ -39,9 +39,29 @@ def test_what_is_done_is_left_out_and_what_died_comes_last(
     for seed, job in enumerate(plan(loader, master, [job for batch in batches for job in batch])):
         if seed in statuses:
             write_record(job.folder, {"status": statuses[seed], "seconds_init": 1.0, "seconds_train": 1.0})
-    found: Any = list(dispatch(loader, master, batches))
+    found: Any = list(dispatch(loader, master, batches, Planned()))
     assert [[overrides[-1].partition("=")[2] for overrides in batch] for batch in found] == launched
     planned = tmp_path / "runs" / "main" / ".sweep" / "plan.json"
     assert planned.exists() is bool(launched)
     if launched:
         assert len(json.loads(planned.read_text())["runs"]) == 6
+
+
+def test_the_plan_of_a_sweep_in_rounds_is_of_all_of_them(hydra: Hydra, tmp_path: Path) -> None:
+    """What came to nothing in the first is still missing after the last; another sweep's plan is none of this one's."""
+    where = f"runs_dir={tmp_path}/runs"
+    master = hydra.compose_config("config", [where], RunMode.MULTIRUN)
+    loader, path = CachingConfigLoader(hydra.config_loader), tmp_path / "runs" / "main" / ".sweep" / "plan.json"
+
+    def planned(seed: int, of: Planned) -> dict[str, Any]:
+        assert len(list(dispatch(loader, master, [[[where, f"seed={seed}"]]], of))) == 1
+        written: dict[str, Any] = json.loads(path.read_text())
+        return written
+
+    rounds = Planned()
+    first, second = planned(0, rounds), planned(1, rounds)
+    assert (len(first["runs"]), len(second["runs"])) == (1, 2)
+    assert first["since"] == second["since"]
+    another = planned(2, Planned())
+    assert len(another["runs"]) == 1
+    assert another["since"] > second["since"]
