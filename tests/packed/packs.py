@@ -1,0 +1,110 @@
+"""Runs for packs, what a launcher does with them in one slot, and their twins that are trained by themselves."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from configs import compose_config
+
+from initbench.packed.grouping import kind, obstacle
+from initbench.packed.roster import decide
+from initbench.packed.run import train_pack
+from initbench.record.store import Store
+from initbench.run import run
+
+# Of a record, what is of the moment, or of how long it took.
+OF_THE_MOMENT = {"started_at", "finished_at", "provenance", "config", "replicas"}
+ALONE = {
+    "rnn": "RNN, which cannot be mapped over",
+    "lstm": "LSTM, which cannot be mapped over",
+    "gru": "GRU, which cannot be mapped over",
+    "vit": "torch does not map over aten::_scaled_dot_product_flash_attention_for_cpu",
+}
+LIBRARIES = ("timm", "torchvision")
+
+
+def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str, Any]]:
+    """What a launcher does in one slot; prints why runs are left."""
+    records, kinds = {}, defaultdict(list)
+    for config in configs:
+        if reason := obstacle(config):
+            print("alone:", reason)
+        else:
+            kinds[kind(config)].append(config)
+    for of_kind in kinds.values():
+        for pack in decide(of_kind, most, slots=1):
+            outcome = train_pack(pack)
+            print(*outcome.said, sep="\n")
+            for reason in outcome.alone.values():
+                print("alone:", reason)
+            study = Store(pack[0]).folder.parent
+            records.update({study / name: record for name, record in outcome.records.items()})
+    return records
+
+
+def configs(
+    folder: Path,
+    *overrides: str,
+    inits: tuple[str, ...] = ("kaiming_normal", "default"),
+    seeds: int = 2,
+    rates: tuple[float | None, ...] = (None,),
+) -> Any:
+    fixed = ["logger=none", "trainer.accelerator=cpu", "trainer.precision=64-true", f"runs_dir={folder}"]
+    short = ["trainer.max_steps=8", "trainer.log_every_n_steps=3", "data.val_every_n_steps=4", "data.batch_size=16"]
+    words = {word.partition("=")[0]: word for word in [*fixed, *short, *overrides]}
+    return [
+        compose_config(*words.values(), *([f"optimizer.lr={rate}"] if rate else []), f"init={init}", f"seed={seed}")
+        for rate in rates
+        for init in inits
+        for seed in range(seeds)
+    ]
+
+
+def compare(
+    packed: dict[str, Any],
+    serial: dict[str, Any],
+    folders: tuple[Path, Path],
+    within: float = 1e-10,
+    relative: float = 0.0,
+) -> None:
+    assert {*packed} - {*serial} == {"replicas"}
+    for key in {*serial} - OF_THE_MOMENT:
+        if not key.startswith("seconds"):
+            assert _rounded(packed[key]) == _rounded(serial[key]), key
+    ours, theirs = (pd.read_parquet(folder / "history.parquet").drop(columns="seconds") for folder in folders)
+    pd.testing.assert_frame_equal(ours, theirs, rtol=relative, atol=within)
+    ours, theirs = (pd.read_parquet(folder / "parameters.parquet") for folder in folders)
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def _rounded(value: Any) -> Any:
+    """Without what takes seconds: times to targets have some."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items() if not str(key).startswith("seconds")}
+    return round(value, 9) if isinstance(value, float) else value
+
+
+def twins(tmp_path: Path, *overrides: str, relative: float = 0.0, **kwargs: Any) -> list[dict[str, Any]]:
+    """Train in a pack and one by one, and compare; the records of the pack."""
+    records = train_packs(configs(tmp_path / "packed", *overrides, **kwargs), most=64)
+    alone = configs(tmp_path / "serial", *overrides, **kwargs)
+    assert len(records) == len(alone)
+    for config in alone:
+        folder = Store(config).folder
+        serial = run(config)
+        assert serial is not None
+        twin = tmp_path / "packed" / folder.relative_to(tmp_path / "serial")
+        compare(
+            json.loads((twin / "record.json").read_text()),
+            json.loads((folder / "record.json").read_text()),
+            (twin, folder),
+            relative=relative,
+        )
+    return list(records.values())
+
+
+def exploding(folder: Path, *overrides: str) -> Any:
+    """Weights that are no number after a step."""
+    return configs(folder, *overrides, "init.std=1e30", inits=("normal",), seeds=1)

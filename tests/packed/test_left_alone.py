@@ -1,0 +1,91 @@
+"""What packs leave, with the reason: each of these runs is trained, or refused, by itself."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from packs import ALONE, configs, train_packs
+
+from initbench.record.store import Store
+from initbench.run import run
+
+
+@pytest.mark.parametrize("model, words", ALONE.items())
+def test_what_cannot_be_mapped_over_is_left_and_said(
+    model: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_packs(configs(tmp_path, f"model={model}"), most=64) == {}
+    assert f"alone: {words}" in capsys.readouterr().out
+    assert list(tmp_path.glob("*/*/record.json")) == []
+
+
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        (["diagnostics=init"], "diagnostics"),
+        (["diagnostics.every=4"], "diagnostics"),  # of diagnostics=none, which has the key, too
+        (["optimizer.lr=O.1"], "optimizer.lr=O.1"),
+        (["trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed"),
+        (["+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
+        (["trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0"),  # with Lightning: none
+        (["trainer.deterministic=warn"], "trainer.deterministic=warn"),
+        (["trainer.on_oom=hlave"], "trainer.on_oom=hlave"),
+        (["trainer.log_every_n_steps=0"], "trainer.log_every_n_steps=0"),
+        (["data.stream=true"], "images that are streamed"),
+    ],
+)
+def test_what_a_pack_would_do_otherwise_is_left(
+    overrides: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_packs(configs(tmp_path, *overrides), most=64) == {}
+    assert f"alone: {words}" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="needs a machine without an accelerator")
+def test_a_pack_does_not_train_elsewhere_than_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train_packs(configs(tmp_path, "model=mlp", "trainer.accelerator=gpu"), most=64) == {}
+    assert "alone: what cannot be built or initialized" in capsys.readouterr().out
+
+
+def test_runs_that_are_done_or_have_a_checkpoint_are_left(tmp_path: Path) -> None:
+    first, second, *rest = configs(tmp_path, "model=mlp")
+    run(first)
+    Store(second).folder.mkdir(parents=True)
+    Store(second).checkpoint.touch()
+    assert set(train_packs([first, second, *rest], most=64)) == {Store(config).folder for config in rest}
+
+
+def test_wrong_options_of_a_logger_are_found_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By themselves the runs are refused."""
+    assert train_packs(configs(tmp_path, "model=mlp", "logger=csv", "+logger.colour=red"), most=64) == {}
+    assert capsys.readouterr().out.count("alone: what cannot be built or initialized") == 4
+
+
+@pytest.mark.parametrize("drawn", [["model._target_=drawn.Shuffling"], ["model._target_=drawn.Dropping"]])
+def test_a_model_that_draws_more_than_weights_is_left(
+    drawn: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The order of its pixels is neither a parameter nor a buffer: only runs of one seed have the same."""
+    records = train_packs(configs(tmp_path, "model=mlp", *drawn, inits=("kaiming_normal", "zeros")), most=64)
+    assert [(record["seed"], record["replicas"]) for record in records.values()] == [(0, 2), (0, 2)]
+    assert capsys.readouterr().out.count("alone: its model differs from the pack's in more than") == 2
+
+
+def test_what_cannot_be_compared_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A tensor that is neither a parameter nor a buffer does not become float64 with the model."""
+    assert (
+        train_packs(
+            configs(tmp_path, "model=mlp", "model._target_=drawn.Projecting", "trainer.precision=32-true"), most=64
+        )
+        == {}
+    )
+    assert capsys.readouterr().out.count("alone: its model differs from the pack's in more than") == 4
+
+
+def test_a_run_that_no_other_is_like_goes_by_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """muP has learning rates of its own."""
+    runs = configs(tmp_path, "model=mlp", "optimizer=sgd", inits=("mup", "orthogonal"))[1:]
+    assert [record["replicas"] for record in train_packs(runs, most=64).values()] == [2, 2]
+    assert "alone: none other to be packed with" in capsys.readouterr().out

@@ -1,0 +1,151 @@
+"""Packs that were stopped, that another process is at, or that begin anew: nothing that was done is lost."""
+
+import json
+import os
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packs import compare, configs, exploding, train_packs
+
+from initbench.packed import roster
+from initbench.packed import run as packed_run
+from initbench.packed.run import train_pack
+from initbench.record.lock import lock
+from initbench.record.store import Store
+from initbench.run import run
+from initbench.stopping import Stopped, stoppable
+
+
+def interrupted(runs: list[dict[str, Any]], step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train a pack of these, and press Ctrl-C during this step."""
+
+    class Interrupted(packed_run.Pack):
+        steps = 0
+
+        def step(self) -> None:
+            super().step()
+            self.steps += 1
+            if self.steps == step:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(packed_run, "Pack", Interrupted)
+        with pytest.raises(Stopped), stoppable():
+            train_packs(runs, most=64)
+
+
+def test_a_pack_that_was_stopped_stays_the_pack_that_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With more runs around it, too; and what is left of one that ended otherwise is removed."""
+    interrupted(configs(tmp_path, "model=mlp"), 5, monkeypatch)
+    more = configs(tmp_path, "model=mlp", seeds=3)
+    records = train_packs(more, most=64)
+    old = [record for record in records.values() if record["seed"] < 2]
+    assert [(record["replicas"], len(record["resumed_at"])) for record in old] == [(4, 1)] * 4
+    assert [record["replicas"] for record in records.values() if record["seed"] == 2] == [2, 2]
+    interrupted(configs(tmp_path / "b", "model=mlp"), 5, monkeypatch)
+    one, *others = configs(tmp_path / "b", "model=mlp")
+    run(one)
+    assert [record["replicas"] for record in train_packs(others, most=64).values()] == [3] * 3
+    assert list((tmp_path / "b").glob("*/.packs/*")) == []
+
+
+@pytest.mark.parametrize("step", [1, 4, 7, 23])
+def test_a_pack_that_was_stopped_goes_on_bit_for_bit(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the first epoch and in the second, between rows and at one."""
+    overrides = ["model=mlp", "model.norm=batch", "model.dropout=0.2"]
+    overrides += ["data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30"]
+    whole = train_packs(configs(tmp_path / "whole", *overrides), most=64)
+    interrupted(configs(tmp_path / "parts", *overrides), step, monkeypatch)
+    stopped = [json.loads(file.read_text()) for file in (tmp_path / "parts").glob("*/*/record.json")]
+    assert [(record["status"], record["reason"]) for record in stopped] == [("interrupted", "stopped")] * 4
+    parts = train_packs(configs(tmp_path / "parts", *overrides), most=64)
+    for one, other in zip(whole.items(), parts.items(), strict=True):
+        assert other[1]["attempt"] == 1
+        assert len(other[1].pop("resumed_at")) == 1
+        del one[1]["resumed_at"]
+        one[1].pop("replicas")
+        compare(other[1], one[1], (other[0], one[0]), within=0)
+    assert list(tmp_path.glob("*/*/.packs/*")) == []
+
+
+def test_a_replica_that_left_does_not_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = ["trainer.precision=32-true", "model=mlp", "optimizer=sgd"]
+    both = [*configs(tmp_path, *wild), *exploding(tmp_path, *wild)]
+    interrupted(both, 5, monkeypatch)
+    records = train_packs(both, most=64)
+    assert sorted(record["status"] for record in records.values()) == ["diverged"] + ["finished"] * 4
+
+
+def test_forced_runs_begin_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(configs(tmp_path, "model=mlp"), 5, monkeypatch)
+    forced = configs(tmp_path, "model=mlp", "force=true")
+    Store(forced[0]).checkpoint.touch()  # of an attempt by itself, which nothing may go on from any more
+    records = train_packs(forced, most=64)
+    assert [(record["attempt"], record["resumed_at"]) for record in records.values()] == [(2, [])] * 4
+    assert list(tmp_path.rglob("*.ckpt")) == []
+
+
+def test_a_run_that_another_process_is_about_to_leave_is_waited_for(tmp_path: Path) -> None:
+    """As are all of a sweep that was killed, whose workers save what they have."""
+    runs = configs(tmp_path, "model=mlp")
+    held = threading.Event()
+
+    def leave() -> None:
+        with lock(Store(runs[2]).folder):
+            held.set()
+            time.sleep(1)
+
+    other = threading.Thread(target=leave)
+    other.start()
+    held.wait()
+    records = train_packs(runs, most=64)
+    other.join()
+    assert [record["replicas"] for record in records.values()] == [4] * 4
+
+
+def stopped(runs: list[dict[str, Any]]) -> Path:
+    """As a sweep leaves a pack that it had decided and was stopped in; its checkpoint."""
+    folders = [Store(config).folder for config in runs]
+    roster.write(folders, slots=1)
+    roster.checkpoint_of(folders).touch()
+    return roster.checkpoint_of(folders)
+
+
+def test_a_mistake_costs_no_checkpoint(tmp_path: Path) -> None:
+    """When it is mended, the pack goes on."""
+    runs = configs(tmp_path, "model=mlp", "logger=csv", "+logger.colour=red")
+    checkpoint = stopped(runs)
+    outcome = train_pack(runs)
+    assert len(outcome.alone) == 4
+    assert checkpoint.exists()
+
+
+def test_what_another_sweep_is_at_is_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed_run, "PATIENCE_SECONDS", 0.1)
+    runs = configs(tmp_path, "model=mlp")
+    checkpoint = stopped(runs)
+    taken, over = threading.Event(), threading.Event()
+
+    def train() -> None:
+        with ExitStack() as locks:
+            for config in runs:
+                locks.enter_context(lock(Store(config).folder))
+            taken.set()
+            over.wait()
+
+    other = threading.Thread(target=train)
+    other.start()
+    taken.wait()
+    outcome = train_pack(runs)
+    over.set()
+    other.join()
+    assert (outcome.records, outcome.alone) == ({}, {})
+    assert checkpoint.exists()
+    assert checkpoint.with_suffix(".json").exists()
