@@ -103,6 +103,8 @@ def _outputs(
         wide.eval()
     try:
         return list(forward(parameters, buffers, images.unsqueeze(0))), [model(images) for model in models]
+    except torch.OutOfMemoryError:
+        raise  # it says nothing of the models
     except (RuntimeError, ValueError):  # of shapes, or of types
         return [images[:0]] * len(models), [images] * len(models)
 

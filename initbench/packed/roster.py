@@ -32,7 +32,7 @@ def split(folders: Sequence[Path], parts: Sequence[Sequence[Path]]) -> None:
     if content is not None and [list(part) for part in parts] != [list(folders)]:
         for part in parts:
             if len(part) > 1:
-                write(part, content["slots"])
+                write(part, content.get("slots"))
         remove(folders)
 
 
@@ -63,7 +63,7 @@ def under_way(configs: Sequence[Config], most: int, slots: int) -> list[list[Con
         content = _read(path)
         if content is None or not all(name in by_name for name in content["runs"]):
             continue
-        if path.with_suffix(".ckpt").exists() or (content["slots"] == slots and len(content["runs"]) <= most):
+        if path.with_suffix(".ckpt").exists() or (content.get("slots") == slots and len(content["runs"]) <= most):
             packs.append([by_name.pop(name) for name in content["runs"]])
     return packs
 

@@ -19,18 +19,18 @@ from hydra_plugins.packed_launcher.launcher import slots_of_several
 FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "trainer.accelerator=cpu"]
 
 
-def sweep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "initbench",
-        "-m",
-        "hydra/launcher=packed",
-        "hydra.launcher.slots=2",
-        *FAST,
-        *arguments,
-    ]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+def sweep(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Typed in `folder`, without anybody's account of wandb; in two slots, unless `arguments` say otherwise."""
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=2"]
+    return subprocess.run(
+        [*command, *FAST, *arguments],
+        cwd=folder,
+        env={**{key: value for key, value in os.environ.items() if not key.startswith("WANDB")}, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_what_packs_and_what_does_not_end_in_one_table(tmp_path: Path) -> None:
@@ -67,16 +67,7 @@ def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_what_it_is_by_itself(arguments: list[str], refused: int, message: str, tmp_path: Path) -> None:
     """That of one run costs no other."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "model=mlp", *FAST, *arguments]
-    found = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**environment, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    found = sweep(tmp_path, "model=mlp", *arguments, HOME=str(tmp_path))
     assert found.returncode == (2 if refused else 0), found.stderr
     statuses = initbench.load_runs(tmp_path / "runs")["status"].value_counts().to_dict()
     assert statuses.get("refused", 0) == refused
@@ -111,14 +102,8 @@ def test_what_happens_in_a_worker_is_said(tmp_path: Path) -> None:
         "        return step(self, closure)\n"
         "    torch.optim.SGD.step = small\n"
     )
-    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=1", *FAST]
-    found = subprocess.run(
-        [*command, "model=mlp", "optimizer=sgd", "seed=0,1,2,3"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    words = ["hydra.launcher.slots=1", "model=mlp", "optimizer=sgd", "seed=0,1,2,3"]
+    found = sweep(tmp_path, *words, PYTHONPATH=str(tmp_path))
     assert found.returncode == 0, found.stderr
     assert "out of memory with 4 replicas: once more, with half as many" in found.stderr
     assert initbench.load_runs(tmp_path / "runs")["status"].eq("finished").all()
@@ -267,14 +252,8 @@ def test_what_a_pack_raises_each_of_its_runs_says_by_itself(tmp_path: Path) -> N
         "        raise KeyError('nobody expects it')\n"
         "    torch.optim.SGD.step = step\n"
     )
-    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=1", *FAST]
-    found = subprocess.run(
-        [*command, "model=mlp", "optimizer=sgd", "seed=0,1"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    words = ["hydra.launcher.slots=1", "model=mlp", "optimizer=sgd", "seed=0,1"]
+    found = sweep(tmp_path, *words, PYTHONPATH=str(tmp_path))
     assert "2 runs by themselves: KeyError: 'nobody expects it'" in found.stdout
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/main/*/record.json")]
     assert [(one["status"], one["reason"]) for one in records] == [("failed", "KeyError: 'nobody expects it'")] * 2
@@ -306,16 +285,7 @@ def test_slots_share_a_device_or_have_one_each(monkeypatch: pytest.MonkeyPatch) 
 
 def test_one_line_says_that_wandb_is_offline(tmp_path: Path) -> None:
     """Each of two processes has runs; the first speaks for both."""
-    fast = [word for word in FAST if word != "logger=none"]
-    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=2", *fast]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
-    found = subprocess.run(
-        [*command, "model=mlp", "seed=range(4)"],
-        cwd=tmp_path,
-        env={**environment, "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    found = sweep(tmp_path, "logger=wandb", "model=mlp", "seed=range(4)", HOME=str(tmp_path))
     assert found.returncode == 0, found.stderr
     assert found.stderr.count("wandb: offline: no API key") == 1
     assert len(list(tmp_path.glob("runs/main/*/wandb/offline-run-*"))) == 4
