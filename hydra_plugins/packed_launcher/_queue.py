@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import open_dict
 
 from hydra_plugins.local_launcher._slots import sharing
 from hydra_plugins.local_launcher.launcher import failed, outcome
@@ -19,6 +17,7 @@ from initbench.packed import paces, roster, work
 from initbench.packed.grouping import Config, kind, obstacle
 from initbench.record.signature import digest
 from initbench.record.store import Store, now
+from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.job import objective, packable
 
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ class Queue(Iterator[tuple[int, bytes]]):
         self, launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> None:
         self.launcher, self.job_overrides, self.initial = launcher, job_overrides, initial_job_idx
+        loader = launcher.hydra_context.config_loader
+        self.loader = loader if isinstance(loader, CachingConfigLoader) else CachingConfigLoader(loader)
         self.places: dict[str, int] = {}  # of runs among the jobs, by their folders' names
         self.again: dict[int, int] = {}  # jobs that are the same runs as earlier ones
         self.configs: dict[int, Config] = {}
@@ -103,11 +104,10 @@ class Queue(Iterator[tuple[int, bytes]]):
         return [self.answers[place] for place in range(len(self.job_overrides))]
 
     def _resolved(self, place: int) -> Config | None:
-        config = self.launcher.compose(self.job_overrides[place], self.initial + place)
-        HydraConfig.instance().set_config(config)
-        with open_dict(config):
-            del config["hydra"]
-        return packable(config)
+        """What a pack needs of a job; None where it speaks for itself."""
+        resolved = self.loader.resolved(self.launcher.config, self.job_overrides[place])
+        is_packable = packable(resolved, self.job_overrides[place], self.launcher.config.hydra.sweeper)
+        return resolved if is_packable else None
 
     def _add_kind(self, configs: list[Config]) -> None:
         slots, most = len(self.launcher.environments), self.launcher.replicas

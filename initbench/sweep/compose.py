@@ -5,12 +5,17 @@ differ only in values (seed=3, optimizer.lr=0.1), which are set in a copy.
 """
 
 import pickle
+from collections.abc import Sequence
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
+
+from initbench.sweep.resolve import resolve
 
 
 class CachingConfigLoader(ConfigLoaderImpl):
@@ -20,6 +25,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
         super().__init__(loader.get_search_path())
         self._composed: dict[tuple[str, ...], bytes] = {}  # pickled: copies are made faster so than by copy.deepcopy
         self._parsed: dict[str, Override] = {}  # by their lines, most of which all jobs have
+        self._resolved: dict[tuple[str, ...], bytes] = {}
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """The config of one job, equal to what Hydra composes for it."""
@@ -44,9 +50,23 @@ class CachingConfigLoader(ConfigLoaderImpl):
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
 
+    def resolved(self, master_config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+        """The plain config of one job (`initbench.sweep.resolve`): to plan it and to pack it is to ask twice."""
+        job = tuple(overrides)
+        if job not in self._resolved:
+            config = self.load_sweep_config(master_config, list(job))
+            known: Any = HydraConfig.instance()
+            before, known.cfg = known.cfg, config  # what ${hydra:...} is of; `set_config` would copy it
+            try:
+                self._resolved[job] = pickle.dumps(resolve(config, config.hydra))
+            finally:
+                known.cfg = before
+        resolved: dict[str, Any] = pickle.loads(self._resolved[job])
+        return resolved
+
     def __getstate__(self) -> dict[str, object]:
         # Sent to the workers of a cluster, which remember for themselves.
-        return {**self.__dict__, "_composed": {}, "_parsed": {}}
+        return {**self.__dict__, "_composed": {}, "_parsed": {}, "_resolved": {}}
 
     def _parse(self, line: str) -> Override:
         if line not in self._parsed:

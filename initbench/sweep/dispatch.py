@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -17,6 +16,7 @@ from rich.table import Table
 from initbench.console import console
 from initbench.diagnostics.schedule import asked_for
 from initbench.record.store import atomic_write, now
+from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
 
 # What becomes of a job with a record of this status.
@@ -40,7 +40,7 @@ class Planned:
 
 
 def dispatch(
-    loader: ConfigLoader, master: DictConfig, batches: Sequence[Sequence[list[str]]], planned: Planned
+    loader: CachingConfigLoader, master: DictConfig, batches: Sequence[Sequence[list[str]]], planned: Planned
 ) -> Iterator[list[list[str]]]:
     """Yield, batch by batch, the overrides of the runs to do. With dry_run=true print the plan, and yield nothing.
 

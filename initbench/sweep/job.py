@@ -1,6 +1,7 @@
 """One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -27,8 +28,9 @@ def run_job(config: DictConfig) -> float | None:
     Alone, a config that cannot be run raises UserMistake and a crash its own exception. In a sweep they are
     recorded as refused and as failed, and the sweep goes on.
     """
-    resolved = resolve(config, HydraConfig.get())  # type: ignore[arg-type]  # a node, not the schema's class
-    _check_objective(resolved)
+    hydra: Any = HydraConfig.get()  # a node, not the schema's class
+    resolved = resolve(config, hydra)
+    _check_objective(resolved, hydra.sweeper)
     store = Store(resolved)
     record = store.read()
     if resolved["dry_run"]:
@@ -48,20 +50,17 @@ def run_job(config: DictConfig) -> float | None:
     return objective(record, resolved["objective"])
 
 
-def packable(config: DictConfig) -> dict[str, Any] | None:
-    """The resolved config of a job that is to be run and may be part of a pack; None where it speaks for itself.
+def packable(resolved: dict[str, Any], overrides: Sequence[str], sweeper: DictConfig) -> bool:
+    """Whether a job is to be run, and may be part of a pack; where not, it speaks for itself.
 
     Raises UserMistake where the whole sweep cannot be what its user wants.
     """
-    try:
-        _check(config)
-    except UserMistake:
-        return None
-    resolved = resolve(config, HydraConfig.get())  # type: ignore[arg-type]  # as in run_job
-    _check_objective(resolved)
+    if _lacks_a_value(resolved) or _labels(resolved, overrides):
+        return False
+    _check_objective(resolved, sweeper)
     record = Store(resolved).read()
     is_done = record is not None and record["status"] in COMPLETE and not resolved["force"]
-    return None if is_done or resolved["dry_run"] else resolved
+    return not (is_done or resolved["dry_run"])
 
 
 def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str, Any]:
@@ -105,15 +104,29 @@ def _check(config: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserMistake(f"{missing[0]} has no value yet: give one, {missing[0]}=...")
-    for override in HydraConfig.get().overrides.task:
+    for group, value in _labels(config, HydraConfig.get().overrides.task):
+        raise UserMistake(f"{group}.name is a label and chooses nothing; did you mean {group}={value}?")
+
+
+def _labels(config: Mapping[str, Any] | DictConfig, overrides: Iterable[str]) -> list[tuple[str, str]]:
+    """The names given to options, and their groups: they would rename a run and choose nothing."""
+    found = []
+    for override in overrides:
         key, _, value = override.partition("=")
-        group, _, attribute = key.partition(".")
-        # timm and torchvision look a model up by it; everywhere else it would rename a run and choose nothing.
+        group, _, attribute = key.lstrip("+").partition(".")
+        # timm and torchvision look a model up by it.
         if attribute == "name" and "architecture" not in config[group]:
-            raise UserMistake(f"{key} is a label and chooses nothing; did you mean {group}={value}?")
+            found.append((group, value))
+    return found
 
 
-def _check_objective(config: dict[str, Any]) -> None:
+def _lacks_a_value(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_lacks_a_value, value.values() if isinstance(value, dict) else value))
+    return value == "???"
+
+
+def _check_objective(config: dict[str, Any], sweeper: DictConfig) -> None:
     """Raise UserMistake unless records will hold the objective, and a sweeper that optimizes looks for good runs."""
     name = config["objective"]
     results = [*convergence([{"step": 0, "val/accuracy": 0.0, "val/loss": 0.0}], num_classes=2)]
@@ -122,7 +135,7 @@ def _check_objective(config: dict[str, Any]) -> None:
     allowed = list(numbers({"results": dict.fromkeys(results), "targets": targets}))
     if name not in allowed:
         raise UserMistake(str(unknown("objective", name, allowed)))
-    direction = HydraConfig.get().sweeper.get("direction")  # an enumeration's, where nobody has typed it
+    direction = sweeper.get("direction")  # an enumeration's, where nobody has typed it
     wanted = "maximize" if "accuracy" in name else "minimize"
     if direction is not None and getattr(direction, "name", direction) != wanted:
         raise UserMistake(f"the best {name} is not what this sweep looks for: add hydra.sweeper.direction={wanted}")

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 from rich.progress import track
 
@@ -17,7 +16,7 @@ from initbench import __version__
 from initbench.console import console
 from initbench.record import signature
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record
-from initbench.sweep.resolve import resolve
+from initbench.sweep.compose import CachingConfigLoader
 
 # How a sweep goes about its runs; which runs they are is not changed by it.
 _HOW = ("hydra", "dry_run=", "force=")
@@ -38,7 +37,7 @@ class Job:
         return self.status in COMPLETE
 
 
-def plan(loader: ConfigLoader, master: DictConfig, overrides: Sequence[Sequence[str]]) -> list[Job]:
+def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Sequence[str]]) -> list[Job]:
     """The jobs of a sweep in its order, each once however often it was asked for.
 
     Which overrides make which run is remembered in the study's folder, until a file of the config changes:
@@ -54,8 +53,7 @@ def plan(loader: ConfigLoader, master: DictConfig, overrides: Sequence[Sequence[
     for job in track(overrides, "planning", console=console, transient=True, disable=not console.is_terminal):
         lines = "\n".join(line for line in job if not line.startswith(_HOW))
         if lines not in known:
-            config = loader.load_sweep_config(master, list(job))
-            store = Store(resolve(config, config.hydra))
+            store = Store(loader.resolved(master, job))
             known[lines] = [store.folder.name, signature.setting(store.config)]
         name, setting = known[lines]
         folder = study / name
@@ -86,7 +84,7 @@ def seconds_left(jobs: Sequence[Job]) -> float | None:
     return sum(statistics.median(taken[setting]) for setting in todo)
 
 
-def _inputs(loader: ConfigLoader) -> str:
+def _inputs(loader: CachingConfigLoader) -> str:
     """A digest of all that decides, beside the overrides, which run a job is."""
     parts: list[object] = [__version__, Path(signature.__file__).read_bytes()]
     for source in loader.get_search_path().get_path():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from initbench.console import console, errors
 from initbench.errors import Unwritable
@@ -27,7 +27,8 @@ class SweepSummary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._started_at = now()
         try:
-            _refuse_several_studies(config.hydra.overrides.task)
+            # As typed: what ${hydra:...} is of, no job has yet.
+            _refuse_several_studies(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]  # list
             check_writable(config.runs_dir)
         except ValueError as error:
             # Hydra turns an exception of a callback into a warning and goes on.

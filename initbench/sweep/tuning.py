@@ -5,12 +5,12 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record.store import COMPLETE, read_record
+from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import plan
 
 _RATE, _SEED = "optimizer.lr=", "seed="
@@ -18,7 +18,7 @@ _RATE, _SEED = "optimizer.lr=", "seed="
 Overrides = Sequence[str]
 
 
-def rounds(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Overrides]) -> Iterator[list[list[str]]]:
+def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overrides]) -> Iterator[list[list[str]]]:
     """Yield the jobs of each round; the next one is known when those of the last have run.
 
     Raises UserMistake where the learning rate is swept over already, or a seed would both choose and be scored.
@@ -73,7 +73,9 @@ def _job(base: Overrides, rate: float, seed: int) -> list[str]:
     return [*base, f"{_SEED}{seed}", f"{_RATE}{rate:g}"]
 
 
-def _candidates(loader: ConfigLoader, master: DictConfig, base: Overrides, factors: Sequence[float]) -> list[float]:
+def _candidates(
+    loader: CachingConfigLoader, master: DictConfig, base: Overrides, factors: Sequence[float]
+) -> list[float]:
     rate = OmegaConf.select(loader.load_sweep_config(master, list(base)), "optimizer.lr")
     if not isinstance(rate, int | float):
         raise UserMistake(f"there is no learning rate to tune: optimizer.lr={rate}")
@@ -93,7 +95,7 @@ def _beyond(rates: Sequence[float], best: float) -> float | None:
 
 
 def _choose(
-    loader: ConfigLoader,
+    loader: CachingConfigLoader,
     master: DictConfig,
     candidates: dict[tuple[str, ...], list[float]],
     seeds: Sequence[int],

@@ -7,12 +7,14 @@ import pytest
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from initbench import CONF
 from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.resolve import resolve
 
 JOBS = [
     ["init=orthogonal", "seed=0"],
@@ -50,6 +52,22 @@ def test_jobs_share_nothing(hydra: Any) -> None:
     first = fast.load_sweep_config(master, ["init=orthogonal", "seed=1"])
     first.init.gain = 100
     assert fast.load_sweep_config(master, ["init=orthogonal", "seed=1"]).init.gain != 100
+
+
+def test_what_is_resolved_is_what_hydras_own_resolves_to(hydra: Any) -> None:
+    loader, master = hydra
+    fast = CachingConfigLoader(loader)
+    for job in [*JOBS, *JOBS]:  # the second time from memory
+        usual = loader.load_sweep_config(master, job)
+        assert fast.resolved(master, job) == resolve(usual, usual.hydra)
+
+
+def test_a_resolved_config_knows_what_hydra_knows_of_its_own_job(hydra: Any) -> None:
+    loader, master = hydra
+    fast = CachingConfigLoader(loader)
+    for model in ("mlp", "lenet"):
+        assert fast.resolved(master, [f"model={model}", "+note=${hydra:runtime.choices.model}"])["note"] == model
+    assert not HydraConfig.initialized()
 
 
 @pytest.mark.parametrize("job", [["init=orthogonall"], ["sed=1"], ["optimizer.lrr=1"], ["init=orthogonal", "a b=c"]])
