@@ -1,8 +1,8 @@
 """What the workers are given, one after the other, and what becomes of it: measurements, packs, single runs."""
 
 import pickle
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,13 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from hydra_plugins.local_launcher._slots import sharing
 from hydra_plugins.local_launcher.launcher import failed, outcome
+from hydra_plugins.packed_launcher._kinds import Kinds, alone_line, decided, family, known_pace, packs_line
 from initbench.console import console, errors
-from initbench.errors import UserMistake
 from initbench.packed import paces, roster, work
-from initbench.packed.grouping import Config, kind, obstacle
+from initbench.packed.grouping import Config
 from initbench.record.signature import digest
 from initbench.record.store import Store, now
-from initbench.sweep.compose import CachingConfigLoader
-from initbench.sweep.job import objective, packable
+from initbench.sweep.job import objective
 
 if TYPE_CHECKING:
     from hydra_plugins.packed_launcher.launcher import PackedLauncher
@@ -39,44 +38,15 @@ class Queue(Iterator[tuple[int, bytes]]):
         self, launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> None:
         self.launcher, self.job_overrides, self.initial = launcher, job_overrides, initial_job_idx
-        loader = launcher.hydra_context.config_loader
-        self.loader = loader if isinstance(loader, CachingConfigLoader) else CachingConfigLoader(loader)
-        self.places: dict[str, int] = {}  # of runs among the jobs, by their folders' names
-        self.again: dict[int, int] = {}  # jobs that are the same runs as earlier ones
-        self.configs: dict[int, Config] = {}
-        self.answers: dict[int, JobReturn] = {}
+        self.kinds = Kinds(launcher, job_overrides)
+        self.answers: dict[int, JobReturn] = {place: failed(error) for place, error in self.kinds.errors.items()}
         self.waiting: deque[Item] = deque()
         self.out: dict[int, Item] = {}
         self.sent = 0
-        kinds: dict[str, list[Config]] = defaultdict(list)
-        singles: list[int] = []
-        reasons: Counter[str] = Counter()
-        for place in range(len(job_overrides)):
-            try:
-                config = self._resolved(place)
-            except UserMistake:  # of all
-                raise
-            except Exception as error:  # this job's failure, no more
-                self.answers[place] = failed(error)
-                continue
-            if config is None:  # it speaks for itself
-                singles.append(place)
-                continue
-            first = self.places.setdefault(Store(config).folder.name, place)
-            if first != place:
-                self.again[place] = first
-                continue
-            self.configs[place] = config
-            reason, of_kind = _obstacle_and_kind(config)
-            if reason is None:
-                kinds[of_kind].append(config)
-            else:
-                singles.append(place)
-                reasons[reason] += 1
-        for configs in kinds.values():
+        for configs in self.kinds.packable.values():
             self._add_kind(configs)
-        _tell_alone(reasons)
-        self.waiting.extend(map(self._single, singles))
+        _tell(self.kinds.alone_lines())
+        self.waiting.extend(map(self._single, self.kinds.alone))
 
     def __next__(self) -> tuple[int, bytes]:
         while self.waiting:
@@ -95,35 +65,20 @@ class Queue(Iterator[tuple[int, bytes]]):
         self.out.pop(number).then(outcome(reply), isinstance(reply, int))
 
     def returns(self) -> list[JobReturn]:
-        for study in {folder.parent for folder in _folders(list(self.configs.values()))}:
+        for study in {folder.parent for folder in _folders(list(self.kinds.configs.values()))}:
             roster.clear(study)
-        for place, first in self.again.items():
+        for place, first in self.kinds.again.items():
             self.answers[place] = replace(self.answers[first], overrides=None)
         for place, answer in self.answers.items():
             answer.overrides = answer.overrides or list(self.job_overrides[place])
         return [self.answers[place] for place in range(len(self.job_overrides))]
 
-    def _resolved(self, place: int) -> Config | None:
-        """What a pack needs of a job; None where it speaks for itself."""
-        resolved = self.loader.resolved(self.launcher.config, self.job_overrides[place])
-        is_packable = packable(resolved, self.job_overrides[place], self.launcher.config.hydra.sweeper)
-        return resolved if is_packable else None
-
     def _add_kind(self, configs: list[Config]) -> None:
-        slots, most = len(self.launcher.environments), self.launcher.replicas
-        if not self.launcher.measure:
-            self._add_packs(configs, most)
-            return
-        if len(configs) <= slots and not roster.under_way(configs, most, slots):
-            self._add_singles(configs, "no more than there are slots")
-            return
-        family = paces.family(configs[0], self.launcher.environments[0])
-        pace = paces.remembered().get(family)
+        pace = known_pace(self.launcher, configs)
         if pace is not None:
             self._decide(configs, pace)
             return
-
-        answers: list[JobReturn] = []
+        slots, answers = len(self.launcher.environments), list[JobReturn]()
 
         def then(answer: JobReturn, died: bool) -> None:
             answers.append(answer)
@@ -133,7 +88,7 @@ class Queue(Iterator[tuple[int, bytes]]):
                 self._add_singles(configs, f"what they take in a pack cannot be measured: {failures[0]}".split("\n")[0])
                 return
             pace = paces.choose([answer.return_value for answer in answers])
-            paces.remember(family, pace)
+            paces.remember(family(self.launcher, configs), pace)
             self._decide(configs, pace)
 
         # All slots measure at once, as all will train at once: they share caches and memory.
@@ -143,25 +98,18 @@ class Queue(Iterator[tuple[int, bytes]]):
         self.waiting.extend([item] * slots)
 
     def _decide(self, configs: list[Config], pace: dict[str, Any]) -> None:
-        if pace["replicas"]:
-            self._add_packs(configs, min(pace["replicas"], self.launcher.replicas), pace["why"])
-        else:
+        if not pace["replicas"]:
             self._add_singles(configs, pace["why"])
-
-    def _add_packs(self, configs: list[Config], most: int, why: str = "") -> None:
-        slots = len(self.launcher.environments)
-        packs = roster.decide(configs, most, slots)
+            return
+        packs = decided(self.launcher, configs, pace)
         for pack in packs:
             if len(pack) > 1:
-                roster.write(_folders(pack), slots)
-        sizes = "+".join(str(len(pack)) for pack in packs)
-        model, data = configs[0]["model"]["name"], configs[0]["data"]["name"]
-        line = f"{model} on {data}: {len(configs)} runs, in packs of {sizes}" + (f" ({why})" if why else "")
-        console.print(line, markup=False, soft_wrap=True)
+                roster.write(_folders(pack), len(self.launcher.environments))
+        _tell([packs_line(packs, pace["why"])])
         self.waiting.extend(map(self._together, packs))
 
     def _add_singles(self, configs: list[Config], why: str) -> None:
-        _tell_alone({why: len(configs)})
+        _tell([alone_line(why, len(configs))])
         self.waiting.extend(self._single(self._place(config)) for config in configs)
 
     def _together(self, configs: list[Config]) -> Item:
@@ -189,14 +137,14 @@ class Queue(Iterator[tuple[int, bytes]]):
     def _end(self, configs: list[Config], outcome: work.Outcome) -> None:
         for line in outcome.said:
             errors.print(line, markup=False, soft_wrap=True)
-        _tell_alone(Counter(outcome.alone.values()))
+        _tell(alone_line(*of) for of in Counter(outcome.alone.values()).items())
         for config in configs:
             name = Store(config).folder.name
             if name in outcome.records:
                 value = objective(outcome.records[name], config["objective"])
-                self.answers[self.places[name]] = JobReturn(status=JobStatus.COMPLETED, _return_value=value)
+                self.answers[self.kinds.places[name]] = JobReturn(status=JobStatus.COMPLETED, _return_value=value)
             else:
-                self.waiting.append(self._single(self.places[name]))
+                self.waiting.append(self._single(self.kinds.places[name]))
 
     def _single(self, place: int) -> Item:
         def message() -> bytes:
@@ -205,28 +153,20 @@ class Queue(Iterator[tuple[int, bytes]]):
 
         def then(answer: JobReturn, died: bool) -> None:
             self.answers[place] = answer
-            config = self.configs.get(place)
+            config = self.kinds.configs.get(place)
             if died and config is not None and Store(config).read() is None:  # it came to nothing so early
                 Store(config).write("failed", reason=str(answer._return_value), started_at=now(), finished_at=now())
 
         return Item(message, then)
 
     def _place(self, config: Config) -> int:
-        return self.places[Store(config).folder.name]
-
-
-def _obstacle_and_kind(config: Config) -> tuple[str | None, str]:
-    try:
-        return obstacle(config), kind(config)
-    except Exception as error:  # of a config that lacks what others have: by itself the run says what comes of that
-        return f"{type(error).__name__}: {error}", ""
+        return self.kinds.places[Store(config).folder.name]
 
 
 def _folders(configs: Sequence[Config]) -> list[Path]:
     return [Store(config).folder for config in configs]
 
 
-def _tell_alone(reasons: "Counter[str] | dict[str, int]") -> None:
-    for reason, number in reasons.items():
-        words = "1 run by itself" if number == 1 else f"{number} runs by themselves"
-        console.print(f"{words}: {reason}", markup=False, soft_wrap=True)
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)

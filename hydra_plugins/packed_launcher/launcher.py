@@ -66,6 +66,14 @@ class PackedLauncher(LocalLauncher):
         """Start the workers, which import what they will need."""
         self._warm_pool().start()
 
+    def say_how(self, job_overrides: Sequence[Sequence[str]]) -> None:
+        """What `launch` would say as it begins: which of the runs would be trained together."""
+        from hydra_plugins.packed_launcher._kinds import forecast
+        from initbench.console import console
+
+        for line in forecast(self, [[*overrides, "dry_run=false"] for overrides in job_overrides]):
+            console.print(line, markup=False, soft_wrap=True)
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""
         from hydra_plugins.packed_launcher._queue import Queue

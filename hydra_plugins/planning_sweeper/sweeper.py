@@ -45,7 +45,10 @@ class PlanningSweeper(BasicSweeper):
         for jobs in [grid] if self.config.tuning is None else rounds(self.loader, self.config, grid):
             batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
             for todo in dispatch(self.loader, self.config, batches, planned):
-                returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
+                if not self.config.dry_run:
+                    returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
+                elif isinstance(self.launcher, PackedLauncher):
+                    self.launcher.say_how(todo)
         return returns
 
     def _has_records(self) -> bool:

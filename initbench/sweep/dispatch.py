@@ -1,4 +1,4 @@
-"""From the grid of a sweep to what is launched: the plan said, written down, or only printed."""
+"""From the grid of a sweep to what is to be launched: the plan said, written down, or only printed."""
 
 import json
 import os
@@ -42,21 +42,21 @@ class Planned:
 def dispatch(
     loader: CachingConfigLoader, master: DictConfig, batches: Sequence[Sequence[list[str]]], planned: Planned
 ) -> Iterator[list[list[str]]]:
-    """Yield, batch by batch, the overrides of the runs to do. With dry_run=true print the plan, and yield nothing.
+    """Yield, batch by batch, the overrides of the runs to do; with dry_run=true print the plan, and write nothing.
 
     Within a batch those that died come last: in one process, a run that is killed at each try must not bar the others.
     """
     jobs = plan(loader, master, [job for batch in batches for job in batch])
-    if master.dry_run:
-        _print(jobs, force=master.force)
-        return
     # A finished run has a table to show, or no diagnostics to say so.
     all_of_them = master.force or master.print_init or asked_for(master.diagnostics)
     todo = [job for job in jobs if all_of_them or not job.is_complete]
-    if len(todo) < len(jobs):
-        console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
-    planned.runs.update(job.folder.name for job in jobs)
-    _write(Path(master.runs_dir) / str(master.study), planned, force=master.force)
+    if master.dry_run:
+        _print(jobs, force=master.force)
+    else:
+        if len(todo) < len(jobs):
+            console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
+        planned.runs.update(job.folder.name for job in jobs)
+        _write(Path(master.runs_dir) / str(master.study), planned, force=master.force)
     died = {id(job.overrides): job.status in ("running", "failed") for job in todo}
     for batch in batches:
         left = [overrides for overrides in batch if id(overrides) in died]

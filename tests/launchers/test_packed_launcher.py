@@ -117,9 +117,28 @@ def test_a_wrong_number_of_replicas_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
-def test_a_dry_run_runs_nothing(tmp_path: Path) -> None:
-    assert "2 runs, 2 to do" in sweep(tmp_path, "model=mlp", "seed=0,1", "dry_run=true").stdout
+def test_a_dry_run_runs_nothing_and_says_what_would_be_packed(tmp_path: Path) -> None:
+    found = sweep(tmp_path, "model=mlp", "seed=range(6)", "trainer.compile=true,false", "dry_run=true").stdout
+    assert "12 runs, 12 to do" in found
+    assert "mlp on mnist_mini: 6 runs, in packs of 3+3" in found
+    assert "6 runs by themselves: trainer.compile" in found
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_of_auto_goes_by_what_was_measured(tmp_path: Path) -> None:
+    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    words = ["hydra/launcher=auto", "model=mlp", "seed=range(8)"]
+    first = sweep(tmp_path, *words, "dry_run=true", **environment).stdout
+    assert "mlp on mnist_mini: 8 runs, in packs if that is faster, which is measured first" in first
+    sweep(tmp_path, *words, "study=other", **environment)
+    (pace,) = json.loads((tmp_path / "cache/initbench/paces.json").read_text()).values()
+    second = sweep(tmp_path, *words, "dry_run=true", **environment).stdout
+    assert f"8 runs, in packs of 4+4 ({pace['why']})" in second or f"8 runs by themselves: {pace['why']}" in second
+    assert (
+        "1 run by itself: no more than there are slots"
+        in sweep(tmp_path, *words[:2], "seed=0", "dry_run=true", **environment).stdout
+    )
+    assert not (tmp_path / "runs/main").exists()
 
 
 def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:

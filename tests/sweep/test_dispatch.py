@@ -25,11 +25,15 @@ def hydra() -> Iterator[Hydra]:
 
 
 @pytest.mark.parametrize(
-    "typed, launched",
-    [([], [["2", "3", "1"], ["5"]]), (["force=true"], [["0", "2", "3", "1"], ["5", "4"]]), (["dry_run=true"], [])],
+    "typed, left",
+    [
+        ([], [["2", "3", "1"], ["5"]]),
+        (["force=true"], [["0", "2", "3", "1"], ["5", "4"]]),
+        (["dry_run=true"], [["2", "3", "1"], ["5", "4"]]),
+    ],
 )
 def test_what_is_done_is_left_out_and_what_died_comes_last(
-    hydra: Hydra, tmp_path: Path, typed: list[str], launched: list[list[str]]
+    hydra: Hydra, tmp_path: Path, typed: list[str], left: list[list[str]]
 ) -> None:
     where = f"runs_dir={tmp_path}/runs"
     master = hydra.compose_config("config", [where, *typed], RunMode.MULTIRUN)
@@ -40,10 +44,10 @@ def test_what_is_done_is_left_out_and_what_died_comes_last(
         if seed in statuses:
             write_record(job.folder, {"status": statuses[seed], "seconds_init": 1.0, "seconds_train": 1.0})
     found: Any = list(dispatch(loader, master, batches, Planned()))
-    assert [[overrides[-1].partition("=")[2] for overrides in batch] for batch in found] == launched
+    assert [[overrides[-1].partition("=")[2] for overrides in batch] for batch in found] == left
     planned = tmp_path / "runs" / "main" / ".sweep" / "plan.json"
-    assert planned.exists() is bool(launched)
-    if launched:
+    assert planned.exists() is (typed != ["dry_run=true"])
+    if planned.exists():
         assert len(json.loads(planned.read_text())["runs"]) == 6
 
 
