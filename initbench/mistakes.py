@@ -2,7 +2,12 @@
 
 from hydra.errors import InstantiationException, MissingConfigException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+)
 
 from initbench.errors import nearest
 
@@ -17,6 +22,8 @@ def explain(error: Exception) -> str:
         )
     if isinstance(error, InstantiationException) and isinstance(error.__cause__, ValueError):
         return str(error.__cause__)  # of a launcher or sweeper of ours, in its own words
+    if isinstance(error, InterpolationResolutionError) and "HydraConfig was not set" in str(error):
+        return f"{error.full_key}: the runs of a sweep are known by their configs, which cannot hold ${{hydra:...}}"
     cause = error.__cause__
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node]

@@ -98,6 +98,7 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
         (["init=orthogonal,zeross", "-m"], "unknown option init=zeross. Did you mean 'zeros'?"),
         (["runs_dir=/dev/null/runs", "-m"], "is not writable: Not a directory"),
         (["seed=???"], "seed has no value yet"),
+        (["seed=${hydra:job.num}", "-m"], "seed: the runs of a sweep are known by their configs"),
         (["study=a,b", "-m"], "study cannot be swept over"),
         (["model.name=resnet18"], "model.name is a label and chooses nothing; did you mean model=resnet18?"),
     ],

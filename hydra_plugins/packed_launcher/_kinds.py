@@ -4,12 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
+
 from initbench.errors import UserMistake
 from initbench.packed import paces, roster
 from initbench.packed.grouping import Config, kind, obstacle
 from initbench.record.store import Store
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.job import packable
+from initbench.sweep.resolve import resolve
 
 if TYPE_CHECKING:
     from hydra_plugins.packed_launcher.launcher import PackedLauncher
@@ -21,10 +24,10 @@ class Kinds:
     Raises UserMistake where the whole sweep cannot be what its user wants.
     """
 
-    def __init__(self, launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]]) -> None:
-        loader = launcher.hydra_context.config_loader
-        self.loader = loader if isinstance(loader, CachingConfigLoader) else CachingConfigLoader(loader)
-        self.launcher = launcher
+    def __init__(
+        self, launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]], initial_job_idx: int = 0
+    ) -> None:
+        self.launcher, self.initial = launcher, initial_job_idx
         self.places: dict[str, int] = {}  # of runs, by their folders' names
         self.again: dict[int, int] = {}  # jobs that are the same runs as earlier ones
         self.configs: dict[int, Config] = {}
@@ -40,7 +43,7 @@ class Kinds:
 
     def _sort(self, place: int, overrides: Sequence[str]) -> None:
         try:
-            config = self.loader.resolved(self.launcher.config, overrides)
+            config = self._resolved(place, overrides)
             is_packable = packable(config, overrides, self.launcher.config.hydra.sweeper)
         except UserMistake:  # of all
             raise
@@ -61,6 +64,14 @@ class Kinds:
         else:
             self.alone.append(place)
             self.reasons[reason] += 1
+
+    def _resolved(self, place: int, overrides: Sequence[str]) -> Config:
+        loader = self.launcher.hydra_context.config_loader
+        if isinstance(loader, CachingConfigLoader):  # as it was planned
+            return loader.resolved(self.launcher.config, overrides)
+        config = self.launcher.compose(overrides, self.initial + place)
+        HydraConfig.instance().set_config(config)
+        return resolve(config, config.hydra)
 
 
 def forecast(launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]]) -> Iterator[str]:

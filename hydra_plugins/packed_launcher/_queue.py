@@ -38,11 +38,12 @@ class Queue(Iterator[tuple[int, bytes]]):
         self, launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> None:
         self.launcher, self.job_overrides, self.initial = launcher, job_overrides, initial_job_idx
-        self.kinds = Kinds(launcher, job_overrides)
+        self.kinds = Kinds(launcher, job_overrides, initial_job_idx)
         self.answers: dict[int, JobReturn] = {place: failed(error) for place, error in self.kinds.errors.items()}
         self.waiting: deque[Item] = deque()
         self.out: dict[int, Item] = {}
         self.sent = 0
+        self._clear_packs()
         for configs in self.kinds.packable.values():
             self._add_kind(configs)
         _tell(self.kinds.alone_lines())
@@ -65,13 +66,16 @@ class Queue(Iterator[tuple[int, bytes]]):
         self.out.pop(number).then(outcome(reply), isinstance(reply, int))
 
     def returns(self) -> list[JobReturn]:
-        for study in {folder.parent for folder in _folders(list(self.kinds.configs.values()))}:
-            roster.clear(study)
+        self._clear_packs()
         for place, first in self.kinds.again.items():
             self.answers[place] = replace(self.answers[first], overrides=None)
         for place, answer in self.answers.items():
             answer.overrides = answer.overrides or list(self.job_overrides[place])
         return [self.answers[place] for place in range(len(self.job_overrides))]
+
+    def _clear_packs(self) -> None:
+        for study in {folder.parent for folder in _folders(list(self.kinds.configs.values()))}:
+            roster.clear(study)
 
     def _add_kind(self, configs: list[Config]) -> None:
         pace = known_pace(self.launcher, configs)

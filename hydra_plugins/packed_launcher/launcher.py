@@ -5,6 +5,7 @@ Hydra imports this module at every start, whichever launcher is chosen: what onl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -71,14 +72,17 @@ class PackedLauncher(LocalLauncher):
         from hydra_plugins.packed_launcher._kinds import forecast
         from initbench.console import console
 
-        for line in forecast(self, [[*overrides, "dry_run=false"] for overrides in job_overrides]):
+        for line in forecast(self, job_overrides):
             console.print(line, markup=False, soft_wrap=True)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""
         from hydra_plugins.packed_launcher._queue import Queue
 
+        if self.config.dry_run:  # each job says what it would be
+            return super().launch(job_overrides, initial_job_idx)
         setup_globals()
+        Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         self.expect(len(job_overrides))
         with raising_on_sigterm():
             pool = self._warm_pool()

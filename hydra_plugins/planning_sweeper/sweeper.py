@@ -23,7 +23,7 @@ class PlanningSweeper(BasicSweeper):
         from initbench.sweep.compose import CachingConfigLoader
 
         # Launchers compose the jobs too, here or in their workers.
-        self.loader = CachingConfigLoader(hydra_context.config_loader)
+        self.loader = CachingConfigLoader(hydra_context.config_loader, config.hydra.searchpath)
         context = HydraContext(config_loader=self.loader, callbacks=hydra_context.callbacks)
         super().setup(hydra_context=context, task_function=task_function, config=config)
 

@@ -57,11 +57,10 @@ def under_way(configs: Sequence[Config], most: int, slots: int) -> list[list[Con
     study = Store(configs[0]).folder.parent
     if configs[0]["force"]:
         return []
-    clear(study)
     packs = []
     for path in sorted(study.glob(".packs/*.json")):
         content = _read(path)
-        if content is None or not all(name in by_name for name in content["runs"]):
+        if content is None or not all(name in by_name for name in content["runs"]) or _is_over(study, content):
             continue
         if path.with_suffix(".ckpt").exists() or (content.get("slots") == slots and len(content["runs"]) <= most):
             packs.append([by_name.pop(name) for name in content["runs"]])
@@ -72,9 +71,13 @@ def clear(study: Path) -> None:
     """Remove the packs that can go on no more: some of their runs have ended, and nobody is about to end the others."""
     for path in study.glob(".packs/*.json"):
         content = _read(path)
-        folders = [study / name for name in content["runs"]] if content else []
-        if any(_is_complete(folder) for folder in folders) and not any(is_held(folder) for folder in folders):
+        if content is not None and _is_over(study, content):
             _remove(path.with_suffix(".ckpt"))
+
+
+def _is_over(study: Path, content: dict[str, Any]) -> bool:
+    folders = [study / name for name in content["runs"]]
+    return any(_is_complete(folder) for folder in folders) and not any(is_held(folder) for folder in folders)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

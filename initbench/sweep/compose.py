@@ -4,13 +4,14 @@ Hydra reads, parses and merges a dozen files for every job, a tenth of a second 
 differ only in values (seed=3, optimizer.lr=0.1), which are set in a copy.
 """
 
+import copy
 import pickle
 from collections.abc import Sequence
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -21,8 +22,13 @@ from initbench.sweep.resolve import resolve
 class CachingConfigLoader(ConfigLoaderImpl):
     """Hydra's own loader of configs, whose `load_sweep_config` remembers what it has composed."""
 
-    def __init__(self, loader: ConfigLoader) -> None:
+    def __init__(self, loader: ConfigLoader, searchpath: Sequence[str] = ()) -> None:
+        """`searchpath`: what `hydra.searchpath` adds for each job."""
         super().__init__(loader.get_search_path())
+        self.whole_search_path = copy.deepcopy(loader.get_search_path())
+        for folder in searchpath:
+            self.whole_search_path.append("hydra.searchpath", folder)
+        self._groups = ConfigRepository(self.whole_search_path)
         self._composed: dict[tuple[str, ...], bytes] = {}  # pickled: copies are made faster so than by copy.deepcopy
         self._parsed: dict[str, Override] = {}  # by their lines, most of which all jobs have
         self._resolved: dict[tuple[str, ...], bytes] = {}
@@ -51,16 +57,14 @@ class CachingConfigLoader(ConfigLoaderImpl):
         return config
 
     def resolved(self, master_config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
-        """The plain config of one job (`initbench.sweep.resolve`): to plan it and to pack it is to ask twice."""
+        """The plain config of one job (`initbench.sweep.resolve`): to plan it and to pack it is to ask twice.
+
+        Raises ValueError for ${hydra:...} in it: a run is known by its config, before Hydra has made a job of it.
+        """
         job = tuple(overrides)
         if job not in self._resolved:
             config = self.load_sweep_config(master_config, list(job))
-            known: Any = HydraConfig.instance()
-            before, known.cfg = known.cfg, config  # what ${hydra:...} is of; `set_config` would copy it
-            try:
-                self._resolved[job] = pickle.dumps(resolve(config, config.hydra))
-            finally:
-                known.cfg = before
+            self._resolved[job] = pickle.dumps(resolve(config, config.hydra))
         resolved: dict[str, Any] = pickle.loads(self._resolved[job])
         return resolved
 
@@ -74,5 +78,5 @@ class CachingConfigLoader(ConfigLoaderImpl):
         return self._parsed[line]
 
     def _sets_a_value(self, override: Override) -> bool:
-        is_choice = override.is_hydra_override() or self.repository.group_exists(override.key_or_group)
+        is_choice = override.is_hydra_override() or self._groups.group_exists(override.key_or_group)
         return override.package is None and not is_choice

@@ -1,12 +1,12 @@
 """One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.markup import escape
 
 from initbench.console import console, errors
@@ -44,32 +44,32 @@ def run_job(config: DictConfig) -> float | None:
             console.print("  it ran without diagnostics; under another study= it runs again, with them", soft_wrap=True)
     else:
         with stoppable():
-            record = _run(config, resolved, store)
+            record = _run(resolved, hydra.overrides.task, store)
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(f"record: {store.folder}", soft_wrap=True)
     return objective(record, resolved["objective"])
 
 
-def packable(resolved: dict[str, Any], overrides: Sequence[str], sweeper: DictConfig) -> bool:
-    """Whether a job is to be run, and may be part of a pack; where not, it speaks for itself.
+def packable(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfig) -> bool:
+    """Whether a job, resolved, is still to be run, and may be part of a pack; where not, it speaks for itself.
 
     Raises UserMistake where the whole sweep cannot be what its user wants.
     """
-    if _lacks_a_value(resolved) or _labels(resolved, overrides):
+    try:
+        _check(config, overrides)
+    except UserMistake:
         return False
-    _check_objective(resolved, sweeper)
-    record = Store(resolved).read()
-    is_done = record is not None and record["status"] in COMPLETE and not resolved["force"]
-    return not (is_done or resolved["dry_run"])
+    _check_objective(config, sweeper)
+    return config["force"] or (Store(config).read() or {}).get("status") not in COMPLETE
 
 
-def _run(config: DictConfig, resolved: dict[str, Any], store: Store) -> dict[str, Any]:
+def _run(config: dict[str, Any], overrides: Iterable[str], store: Store) -> dict[str, Any]:
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
-        _check(config)
+        _check(config, overrides)
         with console.status("loading"):
             from initbench.run import run  # torch and Lightning take seconds
-        record = run(resolved)
+        record = run(config)
     except UserMistake as mistake:
         if not in_sweep or isinstance(mistake, Unwritable):
             raise
@@ -99,31 +99,27 @@ def _refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
         return store.write("refused", **kept, **times, reason=str(mistake))
 
 
-def _check(config: DictConfig) -> None:
-    """Raise UserMistake for what can be told from the config alone."""
-    missing = sorted(OmegaConf.missing_keys(config))
-    if missing:
-        raise UserMistake(f"{missing[0]} has no value yet: give one, {missing[0]}=...")
-    for group, value in _labels(config, HydraConfig.get().overrides.task):
-        raise UserMistake(f"{group}.name is a label and chooses nothing; did you mean {group}={value}?")
-
-
-def _labels(config: Mapping[str, Any] | DictConfig, overrides: Iterable[str]) -> list[tuple[str, str]]:
-    """The names given to options, and their groups: they would rename a run and choose nothing."""
-    found = []
+def _check(config: dict[str, Any], overrides: Iterable[str]) -> None:
+    """Raise UserMistake for what can be told from the resolved config, and from what was typed, alone."""
+    for path in sorted(_missing(config)):
+        raise UserMistake(f"{path} has no value yet: give one, {path}=...")
     for override in overrides:
         key, _, value = override.partition("=")
         group, _, attribute = key.lstrip("+").partition(".")
-        # timm and torchvision look a model up by it.
+        # timm and torchvision look a model up by it; everywhere else it would rename a run and choose nothing.
         if attribute == "name" and "architecture" not in config[group]:
-            found.append((group, value))
-    return found
+            raise UserMistake(f"{group}.name is a label and chooses nothing; did you mean {group}={value}?")
 
 
-def _lacks_a_value(value: Any) -> bool:
-    if isinstance(value, dict | list):
-        return any(map(_lacks_a_value, value.values() if isinstance(value, dict) else value))
-    return value == "???"
+def _missing(value: Any, path: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _missing(part, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from _missing(part, f"{path}[{place}]")
+    elif value == "???":
+        yield path
 
 
 def _check_objective(config: dict[str, Any], sweeper: DictConfig) -> None:

@@ -87,7 +87,7 @@ def seconds_left(jobs: Sequence[Job]) -> float | None:
 def _inputs(loader: CachingConfigLoader) -> str:
     """A digest of all that decides, beside the overrides, which run a job is."""
     parts: list[object] = [__version__, Path(signature.__file__).read_bytes()]
-    for source in loader.get_search_path().get_path():
+    for source in loader.whole_search_path.get_path():
         folder = Path(str(source.path).removeprefix("file://"))
         for path in sorted(folder.rglob("*.yaml")) if folder.is_dir() else []:
             text = path.read_text()

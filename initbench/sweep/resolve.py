@@ -28,6 +28,7 @@ def _command(hydra: DictConfig, tuned: bool) -> str:
     """What to type for this one run, wherever the sweep that it is part of came from."""
     own = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     folders = [part for path in own for part in ("--config-dir", path)]
+    folders += [line for line in hydra.overrides.hydra if line.startswith("hydra.searchpath=")]
     return shlex.join(["python", "-m", "initbench", *folders, *hydra.overrides.task, *["tuning=null"] * tuned])
 
 

@@ -27,7 +27,7 @@ class SweepSummary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._started_at = now()
         try:
-            # As typed: what ${hydra:...} is of, no job has yet.
+            # As typed: there is no job yet that ${hydra:...} could be of.
             _refuse_several_studies(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]  # list
             check_writable(config.runs_dir)
         except ValueError as error:

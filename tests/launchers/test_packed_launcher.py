@@ -76,15 +76,18 @@ def test_a_mistake_is_what_it_is_by_itself(arguments: list[str], refused: int, m
     assert "Traceback" not in found.stderr
 
 
-def test_jobs_that_are_the_same_run_are_one(tmp_path: Path) -> None:
-    """An optimizing sweeper asks for two at a time, and may ask twice for the same."""
-    words = ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=4"]
-    found = sweep(tmp_path, *words, "hydra.sweeper.sampler.seed=1", "model=mlp", "init=choice(orthogonal)")
+@pytest.mark.parametrize("inits, slots", [("orthogonal", 2), ("orthogonal,default", 1)])
+def test_jobs_that_are_the_same_run_are_one(inits: str, slots: int, tmp_path: Path) -> None:
+    """An optimizing sweeper asks for several at a time, and may ask twice for the same; two of them are a pack."""
+    words = ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=8"]
+    words += ["hydra.sweeper.n_jobs=8", "hydra.sweeper.sampler.seed=1", f"hydra.launcher.slots={slots}"]
+    found = sweep(tmp_path, *words, "model=mlp", f"init=choice({inits})")
     assert found.returncode == 0, found.stderr
     runs = initbench.load_runs(tmp_path / "runs")
-    assert len(runs) == 1
+    assert sorted(runs["init"]) == sorted(inits.split(","))
+    assert runs["replicas"].eq(len(runs)).all()
     assert (
-        f"best_value: {runs['val/best_accuracy'][0]}"
+        f"best_value: {runs['val/best_accuracy'].max()}"
         in (tmp_path / "runs/main/.sweep").joinpath("optimization_results.yaml").read_text()
     )
 

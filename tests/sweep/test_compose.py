@@ -1,16 +1,18 @@
 """Configs composed quickly are Hydra's own."""
 
 import pickle
+import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from initbench import CONF
 from initbench.sweep.compose import CachingConfigLoader
@@ -62,12 +64,24 @@ def test_what_is_resolved_is_what_hydras_own_resolves_to(hydra: Any) -> None:
         assert fast.resolved(master, job) == resolve(usual, usual.hydra)
 
 
-def test_a_resolved_config_knows_what_hydra_knows_of_its_own_job(hydra: Any) -> None:
+def test_what_only_a_job_can_know_no_plan_resolves(hydra: Any) -> None:
+    """Else a run would have one name while it is planned, and another once it has a number."""
     loader, master = hydra
-    fast = CachingConfigLoader(loader)
-    for model in ("mlp", "lenet"):
-        assert fast.resolved(master, [f"model={model}", "+note=${hydra:runtime.choices.model}"])["note"] == model
-    assert not HydraConfig.initialized()
+    with pytest.raises(OmegaConfBaseException, match="HydraConfig was not set"):
+        CachingConfigLoader(loader).resolved(master, ["+note=${hydra:job.num}"])
+
+
+def test_groups_of_a_searchpath_are_groups(hydra: Any, tmp_path: Path) -> None:
+    loader, _ = hydra
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "smooth.yaml").write_text("# @package _global_\ntrainer:\n  label_smoothing: 0.1\n")
+    job = [f"hydra.searchpath=[file://{tmp_path}]", "+mine=smooth", "seed=1"]
+    master = loader.load_configuration("config", job[:1], RunMode.MULTIRUN)
+    fast = CachingConfigLoader(loader, master.hydra.searchpath)
+    usual, quick = (one.load_sweep_config(master, job[1:]) for one in (loader, fast))
+    assert quick.trainer.label_smoothing == 0.1
+    assert OmegaConf.to_yaml(quick) == OmegaConf.to_yaml(usual)
+    assert job[0] in shlex.split(fast.resolved(master, job[1:])["command"])
 
 
 @pytest.mark.parametrize("job", [["init=orthogonall"], ["sed=1"], ["optimizer.lrr=1"], ["init=orthogonal", "a b=c"]])
