@@ -14,8 +14,9 @@ class Unwritable(UserMistake):
 
 def nearest(value: str, allowed: Iterable[str]) -> str:
     """`" Did you mean 'relu'?"` for `value="rellu"`, an empty string where nothing is close."""
-    matches = get_close_matches(value, list(allowed), n=1, cutoff=0.6)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    by_letters = {name.lower(): name for name in allowed}  # MNIST is mnist
+    matches = get_close_matches(value.lower(), list(by_letters), n=1, cutoff=0.6)
+    return f" Did you mean {by_letters[matches[0]]!r}?" if matches else ""
 
 
 def unknown(what: str, value: object, allowed: Iterable[str]) -> ValueError:

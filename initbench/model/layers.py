@@ -76,6 +76,8 @@ def widths(width: int | Sequence[int], count: int, key: str) -> list[int]:
     """
     if isinstance(width, int):
         return [width] * count
+    if isinstance(width, str):
+        raise ValueError(f"width must be a whole number or a list of {count}, got {width!r}")
     if len(width) != count:
         raise ValueError(f"width lists {len(width)} values but {key} is {count}; set {key}={len(width)}")
     return list(width)

@@ -26,11 +26,11 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {
         "study": record["study"],
         "init": record["init"],
-        "model": config["model"]["name"],
-        "data": config["data"]["name"],
-        "optimizer": config["optimizer"]["name"],
-        "lr": config["optimizer"].get("lr"),
-        "seed": record["seed"],
+        "model": _single(config["model"]["name"]),
+        "data": _single(config["data"]["name"]),
+        "optimizer": _single(config["optimizer"]["name"]),
+        "lr": _single(config["optimizer"].get("lr")),
+        "seed": _single(record["seed"]),
         "budget": record.get("total_steps"),
         "status": record["status"],
         "reason": record.get("reason"),
@@ -53,6 +53,11 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "run_command": config.get("command"),
         **numbers(record),
     }
+
+
+def _single(value: Any) -> Any:
+    """What groups rows: of a run that was refused for a list where one value belongs, the words."""
+    return str(value) if isinstance(value, list | dict) else value
 
 
 def _seen(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:

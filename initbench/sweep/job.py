@@ -1,7 +1,7 @@
 """One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -30,6 +30,7 @@ def run_job(config: DictConfig) -> float | None:
     """
     hydra: Any = HydraConfig.get()  # a node, not the schema's class
     resolved = resolve(config, hydra)
+    check_switches(resolved)
     _check_objective(resolved, hydra.sweeper)
     store = Store(resolved)
     record = store.read()
@@ -48,6 +49,13 @@ def run_job(config: DictConfig) -> float | None:
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(f"record: {store.folder}", soft_wrap=True)
     return objective(record, resolved["objective"])
+
+
+def check_switches(config: Mapping[str, Any] | DictConfig) -> None:
+    """Raise UserMistake for a word where true or false belongs: any would count as true."""
+    for key in ("dry_run", "force", "print_init"):
+        if not isinstance(config[key], bool):
+            raise UserMistake(f"{key} must be true or false, got {config[key]!r}")
 
 
 def packable(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfig) -> bool:

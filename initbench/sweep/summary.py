@@ -16,6 +16,7 @@ from initbench.record.lock import is_held
 from initbench.record.store import COMPLETE, check_writable, now, read_record, write_record
 from initbench.status.study import Plan, Study
 from initbench.sweep import live
+from initbench.sweep.job import check_switches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +31,11 @@ class SweepSummary(Callback):
             # As typed: there is no job yet that ${hydra:...} could be of.
             _refuse_several_studies(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]  # list
             check_writable(config.runs_dir)
+            check_switches(config)
+            _refuse_dots(config.hydra)
         except ValueError as error:
             # Hydra turns an exception of a callback into a warning and goes on.
-            errors.print(f"initbench: {error}")
+            errors.print(f"initbench: {error}", markup=False, soft_wrap=True)
             sys.exit(2)
         if not config.dry_run:
             live.start(config)
@@ -71,6 +74,12 @@ def _refuse_several_studies(overrides: list[str]) -> None:
         key = override.get_key_element()
         if key in ("study", "runs_dir") and override.is_sweep_override():
             raise ValueError(f"{key} cannot be swept over: the runs of a sweep are compared, so they share a study")
+
+
+def _refuse_dots(hydra: DictConfig) -> None:
+    for group in ("launcher", "sweeper"):
+        if isinstance(hydra[group], str):
+            raise ValueError(f"hydra.{group}={hydra[group]} sets a key; an option is chosen by hydra/{group}=...")
 
 
 def bury(study: Path) -> None:

@@ -53,6 +53,9 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
 
 def _check(tuning: dict[str, Any], jobs: Sequence[Overrides]) -> None:
     factors, seeds = tuning["lr_factors"], tuning["seeds"]
+    for key in ("lr_factors", "seeds"):
+        if not isinstance(tuning[key], list):
+            raise UserMistake(f"tuning.{key}={tuning[key]}: a list is needed, as in tuning.{key}=[{tuning[key]}]")
     if len(set(factors)) < 2 or not all(isinstance(factor, int | float) and factor > 0 for factor in factors):
         raise UserMistake(f"tuning.lr_factors={factors}: two positive numbers are needed, or more")
     if not seeds:

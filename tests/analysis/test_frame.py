@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from initbench.analysis.comparison import Comparison
 from initbench.analysis.frame import load_history, load_runs
+from initbench.analysis.ranking import terminal_table
 from initbench.record.store import Store
 
 
@@ -17,6 +19,19 @@ def test_a_record_of_each_status_is_a_row(small: Any, tmp_path: Path) -> None:
     assert sorted(frame["seed"]) == [0, 1, 2, 3]
     assert frame["lr"].tolist() == [small()["optimizer"]["lr"]] * 4
     assert all(Path(path).is_dir() for path in frame["path"])
+
+
+def test_a_list_where_one_value_belongs_stops_no_other_run(small: Any, tmp_path: Path) -> None:
+    """Its run is refused; the study is compared as if there were none of it."""
+    for seed in (0, 1):
+        Store(small(f"seed={seed}")).write("finished", results={"test/accuracy": 0.5, "val/accuracy": 0.5})
+    for typed in ("seed=[0,1]", "optimizer.lr=[0.1,0.2]", "+model.name=[a]"):
+        config = small(typed.replace("+", "++"))
+        Store(config).write("refused", reason=typed)
+    frame = load_runs(tmp_path)
+    assert {"[0, 1]", 0} <= set(frame["seed"])
+    (ranking,) = [one for one in Comparison(frame).rankings if one.title.startswith("mlp")]
+    assert terminal_table(ranking).row_count == 1
 
 
 def test_an_empty_folder_is_an_empty_frame_with_columns(tmp_path: Path) -> None:

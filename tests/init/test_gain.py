@@ -47,6 +47,8 @@ def test_an_activation_is_that_of_its_module(module: nn.Module) -> None:
 def test_unknown_nonlinearity_names_the_nearest() -> None:
     with pytest.raises(ValueError, match=r"'rellu'.* Did you mean 'relu'\? Allowed: .*gelu"):
         calculate_gain("rellu")
+    with pytest.raises(ValueError, match=r"'ReLU'.* Did you mean 'relu'\?"):
+        calculate_gain("ReLU")
 
 
 def test_every_name_has_a_positive_gain() -> None:

@@ -97,6 +97,8 @@ def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureF
         ([], ["seed=101"], "seed=101 cannot be scored"),
         (["tuning.lr_factors=[1]"], ["seed=0"], "two positive numbers are needed"),
         (["tuning.lr_factors=[1,-1]"], ["seed=0"], "two positive numbers are needed"),
+        (["tuning.lr_factors=3"], ["seed=0"], "a list is needed, as in tuning.lr_factors="),
+        (["tuning.seeds=5"], ["seed=0"], "a list is needed, as in tuning.seeds="),
         (["tuning.seeds=[]"], ["seed=0"], "tuning.seeds is empty"),
         ([], ["~optimizer.lr", "seed=0"], "no learning rate to tune"),
     ],
