@@ -77,7 +77,7 @@ def _attempt(store: Store, before: dict[str, Any], processes: int, experiment: E
         "started_at": before["started_at"] if resumed else now(),
         "resumed_at": [*before.get("resumed_at", []), now()] if resumed else [],
     }
-    store.write("running", **started, provenance=provenance())
+    store.write("running", **started, total_steps=experiment.total_steps, provenance=provenance())
     with logging_to(store.folder / "log.txt") as log:
         log.info(f"attempt {started['attempt']} {'goes on' if resumed else 'begins'}")
         try:

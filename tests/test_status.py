@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from records import NOW, folder_name, iso, record, write, write_plan
 from rich.console import Console
@@ -217,6 +218,21 @@ def test_time_left_is_the_work_left_shared_out(tmp_path: Path) -> None:
     with lock(running[0]), lock(running[1]):
         last = look(tmp_path).estimate
     assert last.seconds_left == pytest.approx(100 - 30)  # nothing shares the last run
+
+
+def test_what_all_ends_at_once_is_judged_by_how_far_it_is(tmp_path: Path) -> None:
+    """A pack: nothing is complete before everything is. What goes on from another time says nothing of the whole."""
+    running = [write(tmp_path, "orthogonal", seed, "running", ago=30, total_steps=100) for seed in (0, 1)]
+    for folder in running:
+        pd.DataFrame({"step": [20, 60]}).to_parquet(folder / "history.parquet")
+    write_plan(tmp_path, *(folder.name for folder in running), folder_name("slow", 0))
+    with lock(running[0]), lock(running[1]):
+        estimate = look(tmp_path).estimate
+        for seed in (0, 1):
+            write(tmp_path, "orthogonal", seed, "running", ago=30, resumed_at=[iso(10)], total_steps=100)
+        assert look(tmp_path).estimate.seconds_each is None
+    assert estimate.seconds_each == pytest.approx(30 / 0.6)
+    assert estimate.seconds_left == pytest.approx((20 + 20 + 50) / 2)
 
 
 def test_time_left_is_not_guessed(tmp_path: Path) -> None:

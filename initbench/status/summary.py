@@ -45,7 +45,7 @@ class Estimate:
     """When what is running and waiting may be over."""
 
     at_once: int
-    seconds_each: float | None  # None where no run of one of the kinds is complete
+    seconds_each: float | None  # None where nothing says it of one of the kinds
     seconds_left: float | None  # None too where nothing is running, or nothing says what is to come
 
 
@@ -98,18 +98,23 @@ def _awaited(run: Run, plan: Plan | None) -> Run:
 def estimate(
     runs: Iterable[Run], running: Sequence[Run], waiting: Sequence[str] | None, now: float, at_once: int
 ) -> Estimate:
-    """From the mean duration of complete runs of the same model, data and, if there are any, initializer.
+    """From the mean duration of complete runs of the same model, data and, if there are any, initializer; else from how
+    far those that are running have come, as the runs of a pack all end at once.
 
     The mean, not the median: durations are known to the second, and it is their sum that has to be waited for.
     """
     by_label: dict[str, list[float]] = defaultdict(list)
     by_kind: dict[str, list[float]] = defaultdict(list)
+    projected: dict[str, list[float]] = defaultdict(list)
     for run in runs:
         if run.status in COMPLETE and run.seconds is not None:
             by_label[_label(run.folder)].append(run.seconds)
             by_kind[run.kind].append(run.seconds)
+    for run in running:
+        if run.kind not in by_kind and (seconds := _in_all(run, now)) is not None:
+            projected[run.kind].append(seconds)
     labels = {label: statistics.fmean(seconds) for label, seconds in by_label.items()}
-    kinds = {kind: statistics.fmean(seconds) for kind, seconds in by_kind.items()}
+    kinds = {kind: statistics.fmean(seconds) for kind, seconds in {**projected, **by_kind}.items()}
 
     def expected(folder: str) -> float:
         return labels.get(_label(folder)) or next((kinds[kind] for kind in kinds if folder.startswith(kind)), math.nan)
@@ -123,6 +128,13 @@ def estimate(
         return Estimate(at_once, seconds_each, None)
     left = [_left(run, expected(run.folder), now) for run in running]
     return Estimate(at_once, seconds_each, max(math.fsum(left + to_come) / at_once, *left, 0.0))
+
+
+def _in_all(run: Run, now: float) -> float | None:
+    """How long a run that began now and here will have taken; None of one that goes on from what another time took."""
+    if run.since is None or not run.step or not run.total_steps or run.begun[2]:
+        return None
+    return (now - run.since) * run.total_steps / run.step
 
 
 def _left(run: Run, seconds: float, now: float) -> float:

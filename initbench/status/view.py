@@ -93,7 +93,7 @@ def totals(summary: Summary) -> list[Text]:
 def _time_left(summary: Summary) -> Text:
     estimate = summary.estimate
     if estimate.seconds_each is None:
-        return Text("time left: - (no run of this kind is complete)")
+        return Text("time left: - (no run of this kind is complete, or far enough to tell)")
     each = duration(estimate.seconds_each)
     if not estimate.at_once:
         return Text(f"time left: - (nothing is running; a run takes about {each})")

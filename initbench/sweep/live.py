@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.live import Live as Display
 from rich.markup import escape
 
@@ -24,7 +25,7 @@ from initbench.record.store import COMPLETE
 from initbench.status.run import Run
 from initbench.status.study import Study
 from initbench.status.summary import WAITING, Summary, summarize
-from initbench.status.view import glance, line
+from initbench.status.view import glance, line, totals
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig  # which `python -m initbench.status` has no need of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # Its runs are in this process: each has a progress bar, and speaks for itself.
 _IN_PROCESS = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
 INTERVAL_SECONDS = 1.0
+QUIET_SECONDS = 30.0  # at most, where there is no view: the runs of a pack all end at once
 _MOST_OF_TIME = 0.05  # of a core: a study of very many runs is looked at less often
 _LONGEST_PAUSE = 10.0
 
@@ -57,6 +59,7 @@ class Live:
             vertical_overflow="crop",
             redirect_stderr=sys.stderr.isatty(),  # else it is a file, and does not disturb
         )
+        self._spoke_at = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_looking, name="live view", daemon=True)
 
@@ -89,6 +92,8 @@ class Live:
         self._tell(summary, snapshot.plan.runs if snapshot.plan else frozenset())
         if self._display.is_started:
             self._display.update(glance(summary, now, console), refresh=True)
+        elif summary.running and time.monotonic() - self._spoke_at > QUIET_SECONDS:
+            self._say(console, "; ".join(line.plain for line in totals(summary)))
         if summary.planned == summary.over:
             self.all_over.set()
 
@@ -116,7 +121,11 @@ class Live:
             if wrong or not self._display.is_started:
                 # A second console of rich on one terminal knows nothing of the view, and would tear it.
                 to = errors if wrong and not (self._display.is_started and errors.is_terminal) else console
-                to.print(f"{escape(f'[{number}{of}]')} {line(run)}", soft_wrap=True)
+                self._say(to, f"{escape(f'[{number}{of}]')} {line(run)}")
+
+    def _say(self, to: Console, text: str) -> None:
+        to.print(text, soft_wrap=True)
+        self._spoke_at = time.monotonic()
 
     def _is_news(self, run: Run) -> bool:
         if run.status in ("running", WAITING) or self._told.get(run.folder) == run.begun:

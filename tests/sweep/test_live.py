@@ -72,6 +72,21 @@ def test_each_run_that_ends_is_one_line(tmp_path: Path, printed: Callable[[], li
     assert view.all_over.is_set()
 
 
+def test_while_nothing_ends_a_line_says_how_far_it_is(
+    tmp_path: Path, printed: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = Live(tmp_path)
+    with lock(write(tmp_path, "zeros", 0, "running")):
+        write_plan(tmp_path, folder_name("zeros"))
+        view.look()
+        assert printed() == []
+        monkeypatch.setattr(live, "QUIET_SECONDS", 0.1)
+        time.sleep(0.2)
+        view.look()
+        view.look()  # it has just spoken
+        assert printed() == ["1 runs: 1 running; time left: - (no run of this kind is complete, or far enough to tell)"]
+
+
 def test_a_death_is_told_once(tmp_path: Path, printed: Callable[[], list[str]]) -> None:
     view = Live(tmp_path)
     with lock(write(tmp_path, "zeros", status="running")):
