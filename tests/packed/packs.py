@@ -9,7 +9,7 @@ import pandas as pd
 from configs import compose_config
 
 from initbench.packed.grouping import kind, obstacle
-from initbench.packed.roster import decide
+from initbench.packed.roster import clear, decide
 from initbench.packed.run import train_pack
 from initbench.record.store import Store
 from initbench.run import run
@@ -34,6 +34,7 @@ def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str
         else:
             kinds[kind(config)].append(config)
     for of_kind in kinds.values():
+        clear(Store(of_kind[0]).folder.parent)
         for pack in decide(of_kind, most, slots=1):
             outcome = train_pack(pack)
             print(*outcome.said, sep="\n")
