@@ -26,7 +26,7 @@ gallery: setup  ## the studies of docs/gallery.md, an hour on two cores, and the
 	$(BIN)/python scripts/gallery.py
 
 test: setup  ## everything but the slow tests
-	$(BIN)/python -m pytest -m 'not slow and not cluster and not chaos'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos'
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
