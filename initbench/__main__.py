@@ -43,6 +43,10 @@ def entry() -> None:
         is_done()
     except (HydraException, OmegaConfBaseException, UserMistake) as error:
         refuse(error)
+    except ValueError as error:
+        if not str(error).startswith("Only one of --run"):  # Hydra's word for -m together with --cfg
+            raise
+        refuse(error)
     except Stopped as stop:
         say_how_to_go_on(stop.signum)
     except KeyboardInterrupt:

@@ -96,6 +96,7 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
         (["dry_run=yess"], "dry_run must be true or false, got 'yess'"),
         (["force=yess", "-m"], "force must be true or false, got 'yess'"),
         (["hydra.launcher=packed", "-m"], "hydra.launcher=packed sets a key; an option is chosen by hydra/launcher="),
+        (["--cfg", "job", "-m"], "Only one of --run, --multirun, --cfg"),
         (["studi=a"], "unknown key studi. Did you mean 'study'?"),
         (["init=sparse", "init.sparsity=1"], "sparsity must lie in [0, 1), got 1"),
         (["data=image_folder"], "data.folder is not set"),
