@@ -1,4 +1,4 @@
-"""Records made by hand, as initbench.record.store writes them; tests/test_status.py compares them with a real one."""
+"""Records made by hand, as initbench.record.store writes them; tests/status/test_study.py compares a real one."""
 
 import json
 import time

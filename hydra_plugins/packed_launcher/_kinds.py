@@ -1,11 +1,12 @@
 """Which jobs of a sweep could be trained together, and how they will be, as far as no worker has to be asked."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 
+from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.packed import paces, roster
 from initbench.packed.grouping import Config, kind, obstacle
@@ -74,8 +75,13 @@ class Kinds:
         return resolve(config, config.hydra)
 
 
+def tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
 def forecast(launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines that a sweep would say as it begins."""
+    """The lines that a launch would begin with."""
     kinds = Kinds(launcher, job_overrides)
     for configs in kinds.packable.values():
         pace = known_pace(launcher, configs)
@@ -89,8 +95,7 @@ def forecast(launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]])
 
 
 def known_pace(launcher: "PackedLauncher", configs: list[Config]) -> dict[str, Any] | None:
-    """`replicas`, at most so many in a pack of these, 0 where they go by themselves, and `why`; None where it is to be
-    measured."""
+    """`replicas`, at most so many in a pack, 0 where each goes by itself, and `why`; None where it must be measured."""
     slots = len(launcher.environments)
     if not launcher.measure:
         return {"replicas": launcher.replicas, "why": ""}

@@ -2,7 +2,7 @@
 
 import pickle
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from hydra_plugins.local_launcher._slots import sharing
 from hydra_plugins.local_launcher.launcher import failed, outcome
-from hydra_plugins.packed_launcher._kinds import Kinds, alone_line, decided, family, known_pace, packs_line
+from hydra_plugins.packed_launcher._kinds import Kinds, alone_line, decided, family, known_pace, packs_line, tell
 from initbench.console import console, errors
 from initbench.packed import paces, roster, work
 from initbench.packed.grouping import Config
@@ -46,7 +46,7 @@ class Queue(Iterator[tuple[int, bytes]]):
         self._clear_packs()
         for configs in self.kinds.packable.values():
             self._add_kind(configs)
-        _tell(self.kinds.alone_lines())
+        tell(self.kinds.alone_lines())
         self.waiting.extend(map(self._single, self.kinds.alone))
 
     def __next__(self) -> tuple[int, bytes]:
@@ -82,7 +82,8 @@ class Queue(Iterator[tuple[int, bytes]]):
         if pace is not None:
             self._decide(configs, pace)
             return
-        slots, answers = len(self.launcher.environments), list[JobReturn]()
+        slots = len(self.launcher.environments)
+        answers: list[JobReturn] = []
 
         def then(answer: JobReturn, died: bool) -> None:
             answers.append(answer)
@@ -109,11 +110,11 @@ class Queue(Iterator[tuple[int, bytes]]):
         for pack in packs:
             if len(pack) > 1:
                 roster.write(_folders(pack), len(self.launcher.environments))
-        _tell([packs_line(packs, pace["why"])])
+        tell([packs_line(packs, pace["why"])])
         self.waiting.extend(map(self._together, packs))
 
     def _add_singles(self, configs: list[Config], why: str) -> None:
-        _tell([alone_line(why, len(configs))])
+        tell([alone_line(why, len(configs))])
         self.waiting.extend(self._single(self._place(config)) for config in configs)
 
     def _together(self, configs: list[Config]) -> Item:
@@ -141,7 +142,7 @@ class Queue(Iterator[tuple[int, bytes]]):
     def _end(self, configs: list[Config], outcome: work.Outcome) -> None:
         for line in outcome.said:
             errors.print(line, markup=False, soft_wrap=True)
-        _tell(alone_line(*of) for of in Counter(outcome.alone.values()).items())
+        tell(alone_line(*of) for of in Counter(outcome.alone.values()).items())
         for config in configs:
             name = Store(config).folder.name
             if name in outcome.records:
@@ -169,8 +170,3 @@ class Queue(Iterator[tuple[int, bytes]]):
 
 def _folders(configs: Sequence[Config]) -> list[Path]:
     return [Store(config).folder for config in configs]
-
-
-def _tell(lines: Iterable[str]) -> None:
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)

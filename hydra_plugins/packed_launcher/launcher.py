@@ -69,11 +69,9 @@ class PackedLauncher(LocalLauncher):
 
     def say_how(self, job_overrides: Sequence[Sequence[str]]) -> None:
         """What `launch` would say as it begins: which of the runs would be trained together."""
-        from hydra_plugins.packed_launcher._kinds import forecast
-        from initbench.console import console
+        from hydra_plugins.packed_launcher._kinds import forecast, tell
 
-        for line in forecast(self, job_overrides):
-            console.print(line, markup=False, soft_wrap=True)
+        tell(forecast(self, job_overrides))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""

@@ -72,7 +72,7 @@ def norm2d(norm: str, channels: int) -> nn.Module | None:
 def widths(width: int | Sequence[int], count: int, key: str) -> list[int]:
     """One width for each of `count` layers: an int is repeated, a list must have one entry for each.
 
-    Raises ValueError where a list is too long or too short; `key` is the option that `count` came from.
+    Raises ValueError for a word, and where a list is too long or too short; `key` is the option that `count` came from.
     """
     if isinstance(width, int):
         return [width] * count

@@ -40,8 +40,8 @@ class Replica:
             self.rows.by_step, self.rows.latest = state.pop("rows"), state.pop("latest")
             vars(self).update(state)
             self.started["resumed_at"] = [*self.started["resumed_at"], now()]
-        planned = {"total_steps": self.experiment.total_steps, "provenance": provenance()}
-        self.store.write("running", **self.started, **planned)
+        total_steps = self.experiment.total_steps
+        self.store.write("running", **self.started, total_steps=total_steps, provenance=provenance())
         with logging_to(self.store.folder / "log.txt") as log:
             how = "begins" if state is None else "goes on"
             log.info(f"attempt {self.started['attempt']} {how}, as one of {self.replicas} replicas")

@@ -131,7 +131,7 @@ def estimate(
 
 
 def _in_all(run: Run, now: float) -> float | None:
-    """How long a run that began now and here will have taken; None of one that goes on from what another time took."""
+    """Seconds from its start to its end, if it goes on as it has; None of one that was interrupted in between."""
     if run.since is None or not run.step or not run.total_steps or run.begun[2]:
         return None
     return (now - run.since) * run.total_steps / run.step

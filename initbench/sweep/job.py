@@ -109,8 +109,8 @@ def _refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
 
 def _check(config: dict[str, Any], overrides: Iterable[str]) -> None:
     """Raise UserMistake for what can be told from the resolved config, and from what was typed, alone."""
-    for path in sorted(_missing(config)):
-        raise UserMistake(f"{path} has no value yet: give one, {path}=...")
+    if missing := sorted(_missing(config)):
+        raise UserMistake(f"{missing[0]} has no value yet: give one, {missing[0]}=...")
     for override in overrides:
         key, _, value = override.partition("=")
         group, _, attribute = key.lstrip("+").partition(".")
@@ -120,6 +120,7 @@ def _check(config: dict[str, Any], overrides: Iterable[str]) -> None:
 
 
 def _missing(value: Any, path: str = "") -> Iterator[str]:
+    """What is still to be given, as it would be typed."""
     if isinstance(value, dict):
         for key, part in value.items():
             yield from _missing(part, f"{path}.{key}".lstrip("."))

@@ -93,7 +93,7 @@ class Live:
         if self._display.is_started:
             self._display.update(glance(summary, now, console), refresh=True)
         elif summary.running and time.monotonic() - self._spoke_at > QUIET_SECONDS:
-            self._say(console, "; ".join(line.plain for line in totals(summary)))
+            self._say(console, escape("; ".join(line.plain for line in totals(summary))))
         if summary.planned == summary.over:
             self.all_over.set()
 

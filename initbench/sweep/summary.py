@@ -29,7 +29,7 @@ class SweepSummary(Callback):
         self._started_at = now()
         try:
             # As typed: there is no job yet that ${hydra:...} could be of.
-            _refuse_several_studies(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]  # list
+            _refuse_several_studies(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]  # of a list
             check_writable(config.runs_dir)
             check_switches(config)
             _refuse_dots(config.hydra)

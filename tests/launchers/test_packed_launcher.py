@@ -61,7 +61,9 @@ def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
     "arguments, refused, message",
     [
         (["seed=0,1,two"], 1, "seed must be a whole number in [0, 2^32), got 'two'"),
+        (["optimizer.lr=0.1,0.2,O.3"], 1, "optimizer.lr must be a number of at least 0, got 'O.3'"),
         (["seed=0,1", "~trainer.deterministic"], 0, ""),  # Lightning has a default of its own
+        (["seed=0,1", "logger=csv", "+logger.colour=red"], 2, "unexpected keyword argument 'colour'"),
         (["seed=0,1", "logger=wandb", "logger.mode=online"], 2, "logger.mode=online, but no API key"),
     ],
 )
@@ -134,9 +136,11 @@ def test_a_dry_run_of_auto_goes_by_what_was_measured(tmp_path: Path) -> None:
     first = sweep(tmp_path, *words, "dry_run=true", **environment).stdout
     assert "mlp on mnist_mini: 8 runs, in packs if that is faster, which is measured first" in first
     sweep(tmp_path, *words, "study=other", **environment)
-    (pace,) = json.loads((tmp_path / "cache/initbench/paces.json").read_text()).values()
-    second = sweep(tmp_path, *words, "dry_run=true", **environment).stdout
-    assert f"8 runs, in packs of 4+4 ({pace['why']})" in second or f"8 runs by themselves: {pace['why']}" in second
+    paces = tmp_path / "cache/initbench/paces.json"
+    (measured,) = json.loads(paces.read_text())
+    for replicas, how in ((4, "8 runs, in packs of 4+4 (it was so)"), (0, "8 runs by themselves: it was so")):
+        paces.write_text(json.dumps({measured: {"replicas": replicas, "why": "it was so"}}))
+        assert how in sweep(tmp_path, *words, "dry_run=true", **environment).stdout
     assert (
         "1 run by itself: no more than there are slots"
         in sweep(tmp_path, *words[:2], "seed=0", "dry_run=true", **environment).stdout

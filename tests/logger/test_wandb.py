@@ -114,6 +114,7 @@ def test_two_runs_open_at_once_are_two_runs(make_run: MakeRun) -> None:
 
 # Lightning 2.6 builds torch's LeafSpec by a name that torch 2.11 deprecates.
 @pytest.mark.filterwarnings("ignore:`isinstance\\(treespec, LeafSpec\\)` is deprecated:FutureWarning")
+# Two batches need none.
 @pytest.mark.filterwarnings("ignore:The '(train|test)_dataloader' does not have many workers")
 def test_fit_and_test_share_one_run_that_only_close_ends(make_run: MakeRun) -> None:
     from lightning.pytorch import LightningModule, Trainer

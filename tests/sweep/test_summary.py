@@ -70,3 +70,5 @@ def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: st
         found = sweep("seed=0,1")
         assert found.returncode == 1
         assert "1 run was not begun" in found.stderr
+    assert sweep("seed=0").returncode == 0
+    assert sweep("seed=1").returncode == 1  # and there is not one record, or none of now

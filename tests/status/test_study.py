@@ -1,0 +1,153 @@
+"""What is read of a study's records: those made by hand, a real one, and what is none."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from looking import look, text
+from records import NOW, folder_name, iso, record, write, write_plan
+
+from initbench.record.lock import lock
+from initbench.run import run
+from initbench.status.run import from_record
+from initbench.status.study import DIED, Study
+from initbench.status.view import clock, line
+
+
+def test_a_real_record_has_what_those_made_by_hand_have(small: Any, tmp_path: Path) -> None:
+    real = run(small("study=real", "init=orthogonal", "seed=3"))
+    assert real is not None
+    assert set(record()) <= set(real)
+    (seen,) = Study(tmp_path / "runs" / "real").read().runs
+    assert (seen.name, seen.init, seen.status) == ("mlp-mnist_mini-orthogonal-seed3", "orthogonal", "finished")
+    assert seen.setting == real["setting"]
+    assert seen.folder.startswith(seen.kind)
+    assert (seen.step, seen.total_steps, seen.seconds_train) == (8, 8, real["seconds_train"])
+    assert (seen.best, seen.test) == (real["results"]["val/best_accuracy"], real["results"]["test/accuracy"])
+    assert f"finished[/]  test accuracy {seen.test:.4f}  {seen.seconds_train:.1f} s" in line(seen)
+
+
+def test_a_run_is_running_while_somebody_is_at_it(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    folder = write(tmp_path, "zeros", status="running", ago=60, total_steps=200)
+    lonely = write(tmp_path, "zeros", 1, status="running", ago=50)
+    rows = {"step": [0, 10, 20], "val/accuracy": [0.1, 0.6, None], "train/loss": [None, 2.0, float("nan")]}
+    parquet.write_table(pa.table(rows), folder / "history.parquet")
+    with lock(folder), lock(lonely):
+        summary = look(tmp_path)
+    assert [run.name for run in summary.running] == ["lenet-mnist-zeros-seed0", "lenet-mnist-zeros-seed1"]
+    assert (summary.running[0].step, summary.running[0].best) == (20, 0.6)
+    assert (summary.running[1].step, summary.running[1].best) == (None, None)
+    assert summary.settings[0].rows[0].best == 0.6
+    shown = text(summary)
+    assert f"lenet-mnist-zeros-seed0  {clock(NOW - 60, NOW)}  1 min 00 s  20 of 200" in shown
+    dead = look(tmp_path)
+    assert dead.counts == {"interrupted": 2, "waiting": 0}
+    assert {run.reason for run in dead.runs} == {DIED}
+
+
+def test_where_nobody_may_ask_the_record_is_believed(tmp_path: Path) -> None:
+    folder = write(tmp_path, status="running")
+    (tmp_path / ".locks" / f"{folder.name}.lock").mkdir(parents=True)  # cannot be opened
+    assert look(tmp_path).counts["running"] == 1
+
+
+def test_what_is_planned_and_has_no_record_of_this_sweep_waits(tmp_path: Path) -> None:
+    statuses = ("finished", "failed", "interrupted", "running")
+    old = [write(tmp_path, "zeros", seed, status).name for seed, status in enumerate(statuses)]
+    absent = folder_name("zeros", 4)
+    write_plan(tmp_path, *old, absent)
+    _written(tmp_path, before_plan=old)
+    summary = look(tmp_path)
+    assert summary.counts == {"finished": 1, "waiting": 4}
+    assert (summary.over, summary.planned) == (1, 5)
+    with lock(tmp_path / old[3]):
+        assert look(tmp_path).counts == {"finished": 1, "running": 1, "waiting": 3}
+    write(tmp_path, "zeros", 1, "failed")  # again
+    write(tmp_path, "ones", status="failed")  # not planned
+    summary = look(tmp_path)
+    assert summary.counts == {"finished": 1, "failed": 2, "waiting": 3}
+    assert (summary.over, summary.planned) == (2, 5)
+    write_plan(tmp_path, *old, absent, force=True)
+    _written(tmp_path, before_plan=old)
+    assert look(tmp_path).counts == {"failed": 1, "waiting": 5}
+
+
+def _written(study: Path, before_plan: list[str]) -> None:
+    written = (study / ".sweep" / "plan.json").stat().st_mtime - 5
+    for name in before_plan:
+        os.utime(study / name / "record.json", (written, written))
+
+
+def test_a_sweep_that_has_ended_leaves_its_runs_to_the_next(tmp_path: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    write_plan(tmp_path, folder_name(), pid=child.pid, host=os.uname().nodename)
+    assert not look(tmp_path).abandoned  # not waited for: it exists, if only as a zombie
+    child.wait()
+    assert look(tmp_path).abandoned
+    assert "the same command goes on" in text(look(tmp_path))
+    write_plan(tmp_path, folder_name(), pid=child.pid, host="elsewhere")
+    assert not look(tmp_path).abandoned
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", '"running"', "{}", '{"status": "running"}', "\x00\xff", '{"config": {"model": 3}}'],
+)
+def test_what_is_no_record_is_counted_and_harms_nothing(tmp_path: Path, content: str) -> None:
+    write(tmp_path)
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "record.json").write_text(content)
+    (tmp_path / "folder" / "record.json").mkdir(parents=True)
+    (tmp_path / "index.html").touch()
+    (tmp_path / "empty").mkdir()
+    summary = look(tmp_path)
+    assert summary.unreadable == ["folder", "foreign"]
+    assert summary.counts.total() == 1
+    assert "2 record.json could not be read: folder, ..." in text(summary)
+
+
+def test_numbers_that_are_none_make_a_record_unreadable(tmp_path: Path) -> None:
+    for index, wrong in enumerate([{"steps": "many"}, {"started_at": 3}, {"started_at": "noon"}, {"results": [1]}]):
+        write(tmp_path, "zeros", index, **wrong)
+    write(tmp_path, "zeros", 9, **{"results": {"val/best_accuracy": None}})  # NaN is written as null
+    write(tmp_path, "zeros", 10, status="exploded")  # of a later version
+    summary = look(tmp_path)
+    assert len(summary.unreadable) == 4
+    assert "1 finished, 1 exploded" in text(summary)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"runs": 3}', '{"runs": [1, [2]]}'])
+def test_a_torn_plan_is_none(tmp_path: Path, content: str) -> None:
+    write(tmp_path)
+    write_plan(tmp_path)
+    (tmp_path / ".sweep" / "plan.json").write_text(content)
+    assert look(tmp_path).planned is None
+
+
+def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
+    folder = write(tmp_path, best=0.5)
+    study = Study(tmp_path)
+    assert study.read().runs[0].best == 0.5
+    path = folder / "record.json"
+    before = path.stat()
+    path.write_text(json.dumps(record(best=0.6)))  # into the same file, which then looks as if untouched
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert study.read().runs[0].best == 0.5
+    write(tmp_path, best=0.7)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # replaced within a tick of a coarse clock
+    assert study.read().runs[0].best == 0.7
+    path.unlink()
+    assert study.read().runs == []
+
+
+def test_what_an_interrupted_run_took_is_its_training(tmp_path: Path) -> None:
+    made = record(took=10, ago=9999, resumed_at=[iso(20)], finished_at=iso(10))
+    seen = from_record(made, "folder", 0)
+    assert (seen.seconds, seen.since) == (10, NOW - 20)
