@@ -1,7 +1,7 @@
 """Which weight initialization should I use, and how sure are we?
 
-The public face: `initialize(model, "orthogonal", seed=0)`, `diagnose(model, batch)`, `load_runs("runs/study")` and
-`load_wandb("entity/project")`.
+The public face: `initialize(model, "orthogonal", seed=0)`, `diagnose(model, batch)`, `load_runs("runs/study")`,
+`load_wandb("entity/project")` and `verdict(frame, score="val_loss", higher_is_better=False)`.
 Names are imported on first use, so that `import initbench` costs nothing.
 """
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CONF", "Initializer", "describe", "diagnose", "initialize", "load_runs", "load_wandb"]
+__all__ = ["CONF", "Initializer", "describe", "diagnose", "initialize", "load_runs", "load_wandb", "verdict"]
 
 if TYPE_CHECKING:
     from initbench.analysis.frame import load_runs
+    from initbench.analysis.verdict import verdict
     from initbench.analysis.wandb import load_wandb
     from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, describe, initialize
@@ -29,6 +30,7 @@ _HOME = {
     "initialize": "initbench.init",
     "load_runs": "initbench.analysis.frame",
     "load_wandb": "initbench.analysis.wandb",
+    "verdict": "initbench.analysis.verdict",
 }
 
 

@@ -1,4 +1,4 @@
-"""The terminal: one console for everything that people read."""
+"""The terminal: one console for everything that people read, and how they read a time."""
 
 import os
 
@@ -9,3 +9,17 @@ _QUIET = "LOCAL_LAUNCHER_SLOT" in os.environ
 
 console = Console(highlight=False, quiet=_QUIET)
 errors = Console(stderr=True, highlight=False, quiet=_QUIET)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {whole:02} s" if minutes else f"{whole} s"

@@ -1,82 +1,120 @@
-"""A study as a whole: rankings of its tasks, what holds over all of them, how sure that is, what is wrong with it."""
+"""A study as a whole: what is compared with what, what is found, the ranking of each workload, what is wrong with it."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
-from initbench.analysis.aggregate import (
-    Ranks,
-    average_ranks,
-    interquartile_mean,
-    performance_profile,
-    probability_best,
-)
+from initbench.analysis.aggregate import performance_profile
 from initbench.analysis.completeness import Problem, problems
-from initbench.analysis.paired import compare
+from initbench.analysis.findings import LEVEL, Findings
+from initbench.analysis.flips import blocks_needed
 from initbench.analysis.ranking import Ranking, rankings, targets_of
+from initbench.analysis.scope import Scope, left_out, partial, scopes
+from initbench.analysis.times import Times, correct, times_to
+from initbench.errors import unknown
+from initbench.metric import ACCURACY, DEFAULT_MARGIN, Metric, check_margin
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything a report says, computed once each."""
+    """Everything a report says, computed once each.
+
+    runs: as from `load_runs` or `from_table`; margin: the smallest difference worth having, in points of a share and in
+    the unit of other metrics; reference: the initializer that the others are compared with.
+
+    Raises ValueError for a margin that is not above 0, and for a reference that no run has.
+    """
 
     runs: pd.DataFrame
+    metric: Metric = ACCURACY
+    margin: float | None = None
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        check_margin(self.margin)
+        if self.reference is not None and self.reference not in set(self.runs["init"]):
+            raise unknown("reference", self.reference, set(map(str, self.runs["init"])))
+
+    @property
+    def points(self) -> float | None:
+        """The margin as it is typed; that of a share has a default."""
+        return DEFAULT_MARGIN if self.margin is None and self.metric.is_share else self.margin
 
     @cached_property
     def rankings(self) -> list[Ranking]:
-        """A ranking a task, the one that ran last at the end."""
+        """A ranking for each workload, the one that ran last at the end."""
         return rankings(self.runs)
 
     @cached_property
     def scored(self) -> pd.DataFrame:
-        """The runs that are compared: one for each task, initializer and seed."""
+        """The runs that are compared: one for each workload, initializer and seed."""
         return pd.concat([ranking.scored for ranking in self.rankings]) if self.rankings else self.runs
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Scores by (task, seed), a column an initializer, for `paired` and `aggregate`."""
+        """Scores by (workload, seed), a column for each initializer."""
         rows = self.scored[self.scored["score"].notna()]
-        return rows.pivot_table(index=["task", "seed"], columns="init", values="score", aggfunc="first")
+        return rows.pivot_table(index=["workload", "seed"], columns="init", values="score", aggfunc="first", sort=True)
 
     @cached_property
-    def pairs(self) -> pd.DataFrame:
-        """Every two initializers: see `paired.compare`."""
-        return compare(self.scores)
+    def scopes(self) -> list[Scope]:
+        return scopes(self.scores)
 
     @cached_property
-    def everywhere(self) -> pd.DataFrame:
-        """The scores of initializers that can be compared over all tasks, on the blocks that all of these have.
+    def findings(self) -> list[Findings]:
+        """What is found, for each set of initializers that can be compared; errors are shared out among them."""
+        parts = [self._scores_of(scope) for scope in self.scopes]
+        testable = [part for part in parts if len(part.dropna()) >= blocks_needed(alpha=LEVEL)]
+        margin = None if self.points is None else self.metric.margin(self.points)
+        return [
+            Findings(
+                part,
+                self.runs[self.runs["workload"].isin(scope.workloads) & self.runs["init"].isin(scope.inits)],
+                margin=margin,
+                reference=self.reference if self.reference in scope.inits else None,
+                level=LEVEL / max(len(testable), 1),
+            )
+            for scope, part in zip(self.scopes, parts, strict=True)
+        ]
 
-        They are those with at least half as many seeds in every task as any other. Where a task has no block that all
-        of them have, the blocks stay as they are, with gaps.
-        """
-        by_task = self.scores.groupby(level="task").count()
-        enough = by_task.gt(0) & (2 * by_task).ge(by_task.max(axis=1), axis=0)
-        scores = self.scores.loc[:, enough.all()]
-        complete = scores.dropna()
-        is_whole = complete.index.get_level_values("task").nunique() == len(by_task)
-        return complete if is_whole else scores
-
-    @cached_property
-    def overall(self) -> pd.DataFrame:
-        """Over all tasks, best first. Columns: mean (of task means), iqm, low, high, best (its probability), rank."""
-        scores = self.everywhere
-        table = interquartile_mean(scores)
-        table.insert(0, "mean", scores.groupby(level="task").mean().mean())
-        table["best"] = probability_best(scores)
-        table["rank"] = self.ranks.ranks
-        return table.sort_values("mean", ascending=False, kind="stable")
+    def _scores_of(self, scope: Scope) -> pd.DataFrame:
+        rows = self.scores.index.get_level_values("workload").isin(scope.workloads)
+        return self.scores.loc[rows, list(scope.inits)]
 
     @cached_property
-    def ranks(self) -> Ranks:
-        return average_ranks(self.everywhere)
+    def main(self) -> Findings | None:
+        """What is found of the initializers and workloads that most runs are of."""
+        return self.findings[0] if self.findings else None
+
+    @cached_property
+    def left_out(self) -> list[tuple[str, str]]:
+        """The workloads and initializers that are not compared, or not everywhere, and why."""
+        found = list(left_out(self.scores, self.scopes).items())
+        for init, has, scope in partial(self.scores, self.scopes):
+            everywhere = len(has) == len(scope.workloads)
+            where = f"on {len(has)} of {len(scope.workloads)} workloads" if not everywhere else "of too few seeds"
+            found.append((init, f"it has runs {where}"))
+        return found
+
+    @cached_property
+    def times(self) -> list[Times]:
+        """For each workload and each target that some run reached; tests corrected over all of them together."""
+        inits = {workload: scope.inits for scope in self.scopes for workload in scope.workloads}
+        found = []
+        for ranking in self.rankings:
+            ended = ranking.scored[ranking.scored["score"].notna()]
+            ended = ended[ended["init"].isin(inits.get(ranking.workload, tuple(ended["init"])))]
+            reached = [target for target in targets_of(ended) if ended[f"steps_to_{target}"].notna().any()]
+            found += [times_to(ended, target) for target in reached]
+        return correct(found)
 
     @cached_property
     def profile(self) -> pd.DataFrame:
-        """Dolan and Moré's profile of median steps to each task's hardest target that some run reached."""
-        times = {ranking.task: ranking.table["median_steps"] for ranking in self.rankings if ranking.target}
-        return performance_profile(pd.DataFrame(times).T.reindex(columns=self.everywhere.columns))
+        """Dolan and Moré's profile of median steps to each workload's hardest target that some run reached."""
+        times = {ranking.workload: ranking.table["median_steps"] for ranking in self.rankings if ranking.target}
+        inits = list(self.main.overall.index) if self.main else []
+        return performance_profile(pd.DataFrame(times).T.reindex(columns=inits))
 
     @cached_property
     def problems(self) -> list[Problem]:

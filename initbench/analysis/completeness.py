@@ -7,7 +7,11 @@ import pandas as pd
 
 from initbench.analysis.ranking import Ranking
 
-_UNENDED = ("failed", "interrupted", "running")
+_UNENDED = {
+    "failed": "failed and {is_} excluded",
+    "interrupted": "{was} interrupted and {is_} excluded",
+    "running": "{is_} not finished yet and {is_} excluded",
+}
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,9 @@ def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
     """All that a reader has to know before believing a table, the serious first."""
     found = [
         *_unended(runs),
-        *_missing(runs, rankings),
+        *_missing(rankings),
         *_seeds(rankings),
-        *_refused(runs, rankings),
+        *_refused(runs),
         *_diverged(rankings),
         *_edges(rankings),
         *_machines(runs),
@@ -33,38 +37,38 @@ def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
 
 
 def _unended(runs: pd.DataFrame) -> Iterator[Problem]:
-    for status in _UNENDED:
+    for status, text in _UNENDED.items():
         if number := int((runs["status"] == status).sum()):
-            yield Problem("unended", f"{_count(number, 'run')} {status}, and not part of any number here.", True)
+            what = text.format(is_="is" if number == 1 else "are", was="was" if number == 1 else "were")
+            yield Problem("unended", f"{_count(number, 'run')} {what}.", True)
 
 
-def _missing(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> Iterator[Problem]:
-    everywhere = list(dict.fromkeys(runs["init"]))
+def _missing(rankings: Sequence[Ranking]) -> Iterator[Problem]:
     for ranking in rankings:
-        asked = ranking.scored[ranking.scored["status"] != "refused"]
+        asked = ranking.scored[(ranking.scored["status"] != "refused") & ~ranking.scored["is_tuning"]]
         ended = asked[asked["score"].notna()]
-        refused = set(ranking.scored["init"]) - set(asked["init"])
-        if absent := [init for init in everywhere if init not in {*ended["init"], *refused}]:
-            yield Problem("missing", f"{ranking.title}: no scored run of {_list(absent)}.", True)
+        if absent := sorted(set(asked["init"]) - set(ended["init"])):
+            yield Problem("missing", f"{ranking.workload}: no run of {_list(absent)} has a score.", True)
         union = set(asked["seed"])
         for init, has in ((init, set(group["seed"])) for init, group in ended.groupby("init")):
             if lacking := sorted(union - has):
-                text = f"{ranking.title}: {init} has {len(has)} of {len(union)} seeds (not {_list(lacking)})."
+                text = f"{ranking.workload}: {init} has {len(has)} of {len(union)} seeds (not {_list(lacking)})."
                 yield Problem("missing", text, True)
 
 
 def _seeds(rankings: Sequence[Ranking]) -> Iterator[Problem]:
     for ranking in rankings:
         ended = ranking.scored[ranking.scored["score"].notna()]
-        if len(ended) and ended.groupby("init")["seed"].nunique().max() == 1:
-            yield Problem("seeds", f"{ranking.title}: one seed, so that nothing says how sure any of it is.", True)
+        if ended["init"].nunique() > 1 and ended.groupby("init")["seed"].nunique().max() == 1:
+            yield Problem("seeds", f"{ranking.workload}: with one seed nothing says how sure any of it is.", True)
 
 
-def _refused(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> Iterator[Problem]:
-    named = {ranking.task: ranking.title for ranking in rankings}
+def _refused(runs: pd.DataFrame) -> Iterator[Problem]:
     refused = runs[runs["status"] == "refused"]
-    for (task, reason), group in refused.groupby(["task", "reason"], sort=False):
-        yield Problem("refused", f"{named[str(task)]}: {_list(group['init'].unique())} refused: {reason}", False)
+    for (workload, reason), group in refused.groupby(["workload", "reason"], sort=False):
+        inits = group["init"].unique()
+        was = "was" if len(inits) == 1 else "were"
+        yield Problem("refused", f"{workload}: {_list(inits)} {was} refused: {reason}", False)
 
 
 def _diverged(rankings: Sequence[Ranking]) -> Iterator[Problem]:
@@ -72,42 +76,44 @@ def _diverged(rankings: Sequence[Ranking]) -> Iterator[Problem]:
         rows = ranking.table[ranking.table["diverged"] > 0]
         if len(rows):
             each = [f"{init} {row['diverged']:.0f} of {row['runs']:.0f}" for init, row in rows.iterrows()]
-            text = f"{ranking.title}: diverged runs, which score chance: {_list(each)}."
+            counts_as = "chance" if ranking.scored["chance"].notna().any() else "the worst score of the workload"
+            text = f"{ranking.workload}: runs that diverged or have no score count as {counts_as}: {_list(each)}."
             yield Problem("diverged", text, False)
 
 
 def _edges(rankings: Sequence[Ranking]) -> Iterator[Problem]:
     for ranking in rankings:
         if edges := [f"{choice.init} ({choice.lr:g})" for choice in ranking.choices if choice.at_edge]:
-            where = f"{ranking.title}: the best learning rate is at an edge of what was tried"
-            text = f"{where}, for {_list(edges)}; a wider grid may help these."
-            yield Problem("edge", text, False)
+            text = f"the best learning rate is the largest or the smallest that was tried, for {_list(edges)}"
+            yield Problem("edge", f"{ranking.workload}: {text}; a wider grid may improve these.", False)
 
 
 def _machines(runs: pd.DataFrame) -> Iterator[Problem]:
     ended = runs[runs["score"].notna()]
+    if ended["replicas"].nunique() > 1:
+        few, most = int(ended["replicas"].min()), int(ended["replicas"].max())
+        text = f"Runs were trained in groups of {few} to {most}, so their wall-clock times are not comparable."
+        yield Problem("machines", text, False)
     for column, name, consequence in (
-        ("processor", "processors", "seconds cannot be compared, and bits may differ"),
-        ("device", "kinds of device", "seconds cannot be compared, and bits may differ"),
-        ("replicas", "sizes of pack", "seconds cannot be compared, and sums are rounded in another order"),
-        ("torch", "versions of torch", "numbers may differ by more than the initializer"),
+        ("processor", "processors", "wall-clock times are not comparable, and results may differ in the last digits"),
+        ("device", "kinds of device", "wall-clock times are not comparable, and results may differ in the last digits"),
+        ("torch", "versions of torch", "results may differ by more than the initializer"),
         (
             "commit",
             "commits of the working directory",
-            "if the code of model or initializer changed, use another study",
+            "if model or initializer changed between them, use another study",
         ),
     ):
         values = sorted(map(str, ended[column].dropna().unique()))
         if len(values) > 1:
-            yield Problem(
-                "machines", f"{len(values)} {name} ({_list([v[:40] for v in values])}): {consequence}.", False
-            )
+            text = f"Runs come from {len(values)} {name} ({_list([v[:40] for v in values])}): {consequence}."
+            yield Problem("machines", text, False)
 
 
 def _twice(runs: pd.DataFrame) -> Iterator[Problem]:
-    if number := int(runs.duplicated(["task", "init", "seed", "lr"]).sum()):
-        text = f"{_count(number, 'run')} there twice, of the same config and seed: one of each counts."
-        yield Problem("twice", text, False)
+    if number := int(runs.duplicated(["workload", "init", "seed", "lr"]).sum()):
+        text = f"{_count(number, 'run')} {'is' if number == 1 else 'are'} there twice, with the same config and seed: "
+        yield Problem("twice", f"{text}one of each counts.", False)
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,22 +5,26 @@ from collections.abc import Sequence
 import pandas as pd
 
 from initbench.analysis.gather import gather
+from initbench.metric import Metric
 
-METRICS = ("val/accuracy", "val/error", "val/loss", "train/loss")
+def stored_curves(metric: Metric) -> list[str]:
+    """The columns of histories that are averaged."""
+    return [f"val/{metric.name}", "val/loss", "train/loss"]
 
 
-def load_curves(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The histories of all `runs` in one frame: init, seed, step, seconds (with those of the init), and METRICS.
+def load_curves(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[str]]:
+    """The histories of all `runs` in one frame: init, seed, step, seconds (with those of the init), and curves.
 
-    Beside it the names of the runs whose history cannot be read. val/error is 1 - val/accuracy: on a logarithmic axis
-    it tells apart what is good.
+    Beside it the names of the runs whose history cannot be read. Where the metric is a share with a perfect value,
+    val/error is how far a run is from it: on a logarithmic axis that tells apart what is good.
     """
-    stored = [metric for metric in METRICS if metric != "val/error"]
+    stored = stored_curves(metric)
     rows, broken = gather(runs, "history", ["step", "seconds", *stored])
     rows = rows.astype(dict.fromkeys(["seconds", *stored], float))
     of_run = rows.pop("run").to_numpy(int)
     rows["seconds"] += runs["seconds_init"].fillna(0.0).to_numpy()[of_run]
-    rows["val/error"] = 1 - rows["val/accuracy"]
+    if metric.is_share and metric.higher_is_better and metric.perfect is not None:
+        rows["val/error"] = metric.perfect - rows[f"val/{metric.name}"]
     return rows.assign(init=runs["init"].to_numpy()[of_run], seed=runs["seed"].to_numpy()[of_run]), broken
 
 
@@ -32,7 +36,7 @@ def mean_curves(curves: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     grouped = curves.groupby(["init", "step"])
     seconds = grouped["seconds"].mean()
     found = {}
-    for metric in METRICS:
+    for metric in (column for column in curves if column.startswith(("val/", "train/"))):
         table = grouped[metric].agg(["mean", "min", "max", "count"]).assign(seconds=seconds)
         table = table[table["count"] > 0].rename(columns={"min": "low", "max": "high", "count": "runs"})
         for init, curve in table.groupby(level="init"):

@@ -1,4 +1,4 @@
-"""Records as a pandas frame, a row a run."""
+"""Records as a pandas frame, one row per run."""
 
 import json
 import math
@@ -8,23 +8,26 @@ from typing import Any
 
 import pandas as pd
 
+from initbench.analysis.workloads import name_workloads
 from initbench.errors import nearest
+from initbench.metric import ACCURACY, Metric
 from initbench.record.flat import flat
 
-_TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "task", "signature", "path"]
-_ALWAYS = [*_TEXT, "started_at", "finished_at", "lr", "seed", "budget", "tuning_seeds", "chance"]
-_NUMBERS = ["budget", "chance", "test/accuracy", "val/accuracy", "steps_seen", "seconds_seen", "seconds_init"]
+_TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "signature", "path"]
+_ALWAYS = [*_TEXT, "workload_id", "started_at", "finished_at", "lr", "seed", "budget", "tuning_seeds", "chance"]
+_NUMBERS = ["budget", "chance", "steps_seen", "seconds_seen", "seconds_init", "seconds_train"]
 
 
 def load_runs(folder: str | Path) -> pd.DataFrame:
-    """Every run whose record lies under `folder`, at any depth.
+    """Every run whose record is in a folder below `folder`, at any depth.
 
     Columns: study, init, model, data, optimizer, lr, seed, budget (in steps), status (finished, diverged, refused,
-    failed, interrupted, running), reason, setting (equal for runs that differ in init and seed alone), task (equal for
-    those that differ in learning rate, too), task_config (what they share), signature, path, started_at, finished_at;
-    train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>, seconds_to_<target>, missing where the
-    target was not reached, and steps_seen, seconds_seen, until when that was watched; seconds_init, seconds_train; and
-    what `to_frame` adds. Raises ValueError where the folder is missing, or a record is no JSON.
+    failed, interrupted, running), reason, setting (equal for runs that differ in init and seed alone), workload (in
+    words, equal for runs that differ in learning rate, too), workload_id and workload_config (what they share),
+    signature, path, started_at, finished_at; train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>,
+    seconds_to_<target>, missing where the target was not reached, and steps_seen, seconds_seen, until when that was
+    watched; seconds_init, seconds_train; and what `to_frame` adds. Raises ValueError where the folder is missing, or a
+    record is no JSON.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -42,27 +45,35 @@ def _read(path: Path) -> dict[str, Any]:
     return record
 
 
-def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
+def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric = ACCURACY) -> pd.DataFrame:
     """A row for each record and its folder, with what follows from all of them together.
 
-    score: test accuracy; of a run that diverged that of chance, as its network predicts nothing. selection_score: the
-    same on validation. Missing for runs that did not end. is_tuning: its seed serves to choose the learning rate, and
-    so it has no score.
+    score: the metric on the test set, see `initbench.metric`; of a run that diverged that of chance, as its network
+    predicts nothing. selection_score: the same on validation. Missing for runs that did not end. is_tuning: its seed
+    serves to choose the learning rate, and so it has no score. trained: see `add_trained`.
     """
     runs = pd.DataFrame([flat(record, path) for record, path in records])
     runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
     times = [column for column in runs if column.startswith(("steps_to_", "seconds_to_"))]
-    for column in (*_NUMBERS, *times):
+    measured = [f"{stage}/{metric.name}" for stage in ("test", "val")]
+    for column in (*_NUMBERS, *measured, *times):
         runs[column] = pd.to_numeric(runs[column], errors="coerce") if column in runs else math.nan
-    # A run that diverged before its first evaluation knows as many classes as the others on the same data.
-    chance = runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
+    # A run that diverged before its first evaluation knows as much by chance as the others on the same data.
+    runs["chance"] = metric.sign * runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
     ended = runs["status"].map({"finished": False, "diverged": True})
-    for name, column in (("score", "test/accuracy"), ("selection_score", "val/accuracy")):
-        runs[name] = runs[column].where(ended.eq(False)).mask(ended.eq(True), chance)
+    for name, column in zip(("score", "selection_score"), measured, strict=True):
+        runs[name] = (metric.sign * runs[column]).where(ended.eq(False)).mask(ended.eq(True), runs["chance"])
     tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
     runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
     runs.loc[runs["is_tuning"], "score"] = math.nan
-    return runs.drop(columns="tuning_seeds")
+    return add_trained(name_workloads(runs.drop(columns="tuning_seeds")), metric)
+
+
+def add_trained(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The same runs with a column `trained`: whether a run with a score has learned anything, by `Metric.trained`."""
+    best = runs.groupby("workload")["score"].transform("max") if len(runs) else runs["score"]
+    places = zip(runs["score"], runs["chance"], best, runs["status"], strict=True)
+    return runs.assign(trained=[status != "diverged" and metric.trained(*of) for *of, status in places])
 
 
 def load_history(path: str | Path) -> pd.DataFrame:

@@ -1,27 +1,26 @@
-"""The ranking of initializers, one table a task (all that is equal but initializer, learning rate and seed)."""
+"""The ranking of initializers, one table per workload."""
 
 import math
 from dataclasses import dataclass
 
 import pandas as pd
-from rich.markup import escape
-from rich.table import Table
 from scipy.special import stdtrit
 
+from initbench.analysis.aggregate import interquartile_mean
 from initbench.analysis.selection import Choice, scored
-from initbench.analysis.survival import median_time
+from initbench.analysis.survival import hit_rate, median_time
 from initbench.analysis.times import observed
-from initbench.analysis.titles import titles
 
 OUTCOMES = ("finished", "diverged", "refused", "failed")
+_MEASURES = ("trained", "trained_low", "trained_high", "mean", "half_width", "iqm", "iqm_low", "iqm_high")
 
 
 @dataclass(frozen=True)
 class Ranking:
-    task: str
-    title: str
+    workload: str  # in words
+    workload_id: str
     target: str | None  # see hardest_reached
-    table: pd.DataFrame  # index: init, best first
+    table: pd.DataFrame  # index: init, best first; see rank
     scored: pd.DataFrame  # the runs behind the table
     choices: list[Choice]  # of learning rates
 
@@ -30,19 +29,26 @@ class Ranking:
         """Whether the learning rate was chosen at all."""
         return any(len(choice.rates) > 1 for choice in self.choices)
 
+    @property
+    def all_trained(self) -> bool:
+        """Whether every run learned something: if not, a mean with Student's interval says nothing."""
+        return bool((self.table["trained"].fillna(self.table["runs"]) >= self.table["scored"]).all())
+
 
 def rankings(runs: pd.DataFrame) -> list[Ranking]:
-    """A ranking a task, the one that ran last at the end."""
-    named = titles(runs)
-    order = runs.groupby("task")["started_at"].max().fillna("").sort_values(kind="stable").index
-    return [rank(runs[runs["task"] == task], named[str(task)]) for task in order]
+    """A ranking for each workload, the one that ran last at the end."""
+    order = runs.groupby("workload", sort=False)["started_at"].max().fillna("").sort_values(kind="stable").index
+    by_workload = dict(iter(runs.groupby("workload", sort=False)))
+    return [rank(by_workload[workload]) for workload in order]
 
 
-def rank(runs: pd.DataFrame, title: str) -> Ranking:
-    """Initializers of one task by mean score, each at the learning rate chosen for it (see `selection.scored`).
+def rank(runs: pd.DataFrame) -> Ranking:
+    """Initializers of one workload by mean score, each at the learning rate chosen for it (see `selection.scored`).
 
-    Columns: lr; runs, and how many of them are finished, diverged, refused, failed; mean of the scores (a run that
-    diverged scores chance) and half_width, the 95 % interval of the mean by Student's t (missing below two runs);
+    Columns: lr; runs, and how many of them are finished, diverged, refused, failed; scored, how many have a score;
+    trained, how many of these learned anything, with the exact 95 % interval of that share, trained_low and
+    trained_high; mean of the scores (a run that diverged scores chance) and half_width, the 95 % interval of the mean by
+    Student's t (missing below two runs); iqm, the interquartile mean, with its 95 % interval iqm_low and iqm_high;
     hit_rate, the share of ended runs that reached the target, and median_steps, the first evaluation by which half of
     them had: infinite where fewer than half ever did.
     """
@@ -51,7 +57,6 @@ def rank(runs: pd.DataFrame, title: str) -> Ranking:
     rates = {choice.init: choice.lr for choice in choices}
     rows = {}
     for init, group in spoken.groupby("init"):
-        mean, half_width = mean_interval(group["score"].dropna().tolist())
         ended = group[group["score"].notna()]
         reached = ended[f"steps_to_{target}"].notna() if target else pd.Series(False, ended.index)
         median = median_time(*observed(ended, target)) if target and len(ended) else math.inf
@@ -59,15 +64,24 @@ def rank(runs: pd.DataFrame, title: str) -> Ranking:
             "lr": rates.get(str(init), math.nan),
             "runs": len(group),
             **{status: int((group["status"] == status).sum()) for status in OUTCOMES},
-            "mean": mean,
-            "half_width": half_width,
+            "scored": len(ended),
+            **(_measures(ended) if len(ended) else {}),
             "hit_rate": float(reached.mean()) if len(ended) else math.nan,
             "median_steps": median if len(ended) else math.nan,
         }
-    columns = ["lr", "runs", *OUTCOMES, "mean", "half_width", "hit_rate", "median_steps"]
+    columns = ["lr", "runs", *OUTCOMES, "scored", *_MEASURES, "hit_rate", "median_steps"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     table = table.sort_values("mean", ascending=False, na_position="last", kind="stable")
-    return Ranking(str(runs["task"].iloc[0]), title, target, table, spoken, choices)
+    first = runs.iloc[0]
+    return Ranking(str(first["workload"]), str(first["workload_id"]), target, table, spoken, choices)
+
+
+def _measures(ended: pd.DataFrame) -> dict[str, float]:
+    _, low, high = hit_rate(ended["trained"])
+    blocks = ended.set_index(["workload", "seed"])["score"]
+    middle = interquartile_mean(blocks.to_frame("init")).iloc[0]
+    values = (int(ended["trained"].sum()), low, high, *mean_interval(ended["score"].tolist()), *middle)
+    return dict(zip(_MEASURES, values, strict=True))
 
 
 def mean_interval(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
@@ -97,40 +111,3 @@ def hardest_reached(runs: pd.DataFrame) -> str | None:
             if reached.max() >= share and reached.max() > 0:
                 return target
     return None
-
-
-def terminal_table(ranking: Ranking) -> Table:
-    """The ranking for the terminal; learning rates, diverged, refused and failed runs where there are any."""
-    target = f"{float(ranking.target):.0%}" if ranking.target else "a target"
-    outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
-    rates = ["lr"] * ranking.has_choice
-    table = Table(title=ranking.title, title_justify="left")
-    columns = ["init", *rates, "test accuracy", f"reach {target}", "median steps", "runs", *outcomes]
-    lines = []
-    for init, row in ranking.table.iterrows():
-        interval = "" if math.isnan(row["half_width"]) else f" ± {row['half_width']:.4f}"
-        cells = [
-            escape(str(init)),
-            *(number(row[key], "g") for key in rates),
-            number(row["mean"], ".4f") + interval,
-            number(row["hit_rate"], ".0%"),
-            steps(row["median_steps"]),
-            *(str(int(row[key])) for key in ("runs", *outcomes)),
-        ]
-        lines.append(cells)
-    for place, column in enumerate(columns):
-        # A cut-off number is worth nothing: in a narrow terminal headings wrap, and lines if they must.
-        width = max((len(line[place]) for line in lines), default=0)
-        table.add_column(column, justify="right" if place else "left", min_width=width)
-    for line in lines:
-        table.add_row(*line)
-    return table
-
-
-def number(value: float, form: str) -> str:
-    # Rounded once before: two ways to the same mean differ in their last bits, which may be all between two roundings.
-    return "-" if math.isnan(value) else f"{round(value, 10):{form}}"
-
-
-def steps(value: float) -> str:
-    return "never" if math.isinf(value) else number(value, ".0f")

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+TIE = 1e-12  # means that are equal on paper may differ in their last bits
+
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for an initializer in a task; `rates` are what it was chosen from."""
+    """What was chosen for an initializer in a workload; `rates` are what it was chosen from."""
 
-    task: str
+    workload: str
     init: str
     lr: float  # the one of most scored seeds
     rates: tuple[float, ...]
@@ -26,19 +28,19 @@ class Choice:
 
 
 def choose_lr(runs: pd.DataFrame) -> float:
-    """The learning rate with the highest mean `selection_score` over runs of one task and initializer.
+    """The learning rate with the highest mean `selection_score` over runs of one workload and initializer.
 
     Only seeds that were run at every rate count, or all while there are none; of equal rates the one in the middle
     wins. NaN where no run has ended.
     """
     table = runs.pivot_table(index="seed", columns="lr", values="selection_score", dropna=False)
     means = (table.dropna() if len(table.dropna()) else table).mean().dropna()
-    best = means.index[means == means.max()]
+    best = means.index[means >= means.max() - TIE]
     return float(best[len(best) // 2]) if len(best) else float("nan")
 
 
 def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
-    """One run for each task, initializer and seed: the one at the learning rate chosen for it; and the choices.
+    """One run for each workload, initializer and seed: the one at the learning rate chosen for it; and the choices.
 
     Where the study has tuning seeds (`is_tuning`), they choose and only other seeds are scored. Where it has none, but
     several rates, each seed is scored at the rate that all the other seeds choose; a single seed chooses for itself.
@@ -49,7 +51,7 @@ def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
     runs = runs.assign(lr=rate)
     kept: list[pd.DataFrame] = [runs[rate.isna() & ~runs["is_tuning"]]]
     choices = []
-    for (task, init), group in runs[rate.notna()].groupby(["task", "init"], sort=False):
+    for (workload, init), group in runs[rate.notna()].groupby(["workload", "init"], sort=False):
         rates = tuple(sorted(group["lr"].unique()))
         tuning, fresh = group[group["is_tuning"]], group[~group["is_tuning"]]
         if group["selection_score"].isna().all():
@@ -66,8 +68,8 @@ def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
             chosen = {seed: choose_lr(rest if len(rest) else fresh) for seed, rest in others.items()}
             kept.append(fresh[fresh["lr"] == fresh["seed"].map(chosen)])
             lr = float(pd.Series(chosen).mode().max())
-        choices.append(Choice(str(task), str(init), lr, rates, cross_fitted=len(rates) > 1 and not len(tuning)))
+        choices.append(Choice(str(workload), str(init), lr, rates, cross_fitted=len(rates) > 1 and not len(tuning)))
     # The same run may lie in two folders, or in one under two studies: it counts once, as it ended if it did.
     runs = pd.concat(kept).sort_index()
     best_first = runs.sort_values("selection_score", key=lambda scores: scores.isna(), kind="stable")
-    return runs.loc[best_first.drop_duplicates(["task", "init", "seed", "lr"]).index.sort_values()], choices
+    return runs.loc[best_first.drop_duplicates(["workload", "init", "seed", "lr"]).index.sort_values()], choices

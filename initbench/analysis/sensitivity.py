@@ -1,4 +1,4 @@
-"""Accuracy against learning rate: how much of an initializer's result hangs on the rate."""
+"""The score against the learning rate: how much of an initializer's result depends on the rate."""
 
 import math
 
@@ -8,7 +8,7 @@ from initbench.analysis.ranking import mean_interval
 
 
 def lr_sensitivity(runs: pd.DataFrame) -> pd.DataFrame:
-    """Validation accuracy of the runs of one task at every learning rate, over all seeds.
+    """Validation scores of the runs of one workload at every learning rate, over all seeds.
 
     Columns: init, lr (rising within an init), mean and half_width of its 95 % interval (Student's t), runs, diverged
     (which score chance).
@@ -23,7 +23,7 @@ def lr_sensitivity(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["init", "lr", "mean", "half_width", "runs", "diverged"])
 
 
-def good_range(sensitivity: pd.DataFrame, tolerance: float = 0.01, chance: float = 0.0) -> pd.DataFrame:
+def good_range(sensitivity: pd.DataFrame, tolerance: float = 0.01, chance: float = -math.inf) -> pd.DataFrame:
     """For each initializer the learning rates around its best whose mean is at most `tolerance` below it.
 
     One that is at no rate more than `tolerance` above chance is left out: all of them are equally bad.

@@ -1,4 +1,4 @@
-"""Time to a target accuracy, where some runs never get there.
+"""Time to a target, where some runs never get there.
 
 `times` are steps (or seconds, or epochs), positive, one a run; `reached` says of each run whether it met the target
 then. A run that has not is censored: all that is known of it is that it takes longer than the time it was watched, so
@@ -148,14 +148,25 @@ def log_rank(
     hazard = hit / (times[:, None] >= at).sum(axis=0)
     # Hits less the hits expected of the run; summed over a side, the numerator of the log-rank statistic, 0 on average.
     scores = hits - (times[:, None] >= at) @ hazard
-    size, runs = np.size(times_a), times.size
+    size = np.size(times_a)
     extreme = abs(scores[:size].sum()) - 1e-9  # sums that are equal on paper differ in their last bits
+    splits = _splits(size, times.size)
+    as_extreme = np.count_nonzero(np.abs(splits @ scores) >= extreme)
+    if math.comb(times.size, size) <= SPLITS:
+        return as_extreme / len(splits)
+    return (as_extreme + 1) / (SPLITS + 1)  # the observed split is one of them: Phipson & Smyth 2010
+
+
+@lru_cache(maxsize=16)
+def _splits(size: int, runs: int) -> npt.NDArray[np.float64]:
+    """(splits, runs): 1 for the runs on the first of two sides."""
     if math.comb(runs, size) <= SPLITS:
-        splits = np.array(list(combinations(range(runs), size)))
-        return float((np.abs(scores[splits].sum(axis=1)) >= extreme).mean())
-    shuffled = np.random.default_rng(0).permuted(np.tile(scores, (SPLITS, 1)), axis=1)
-    more = np.count_nonzero(np.abs(shuffled[:, :size].sum(axis=1)) >= extreme)
-    return (more + 1) / (SPLITS + 1)  # the observed split is one of them: Phipson & Smyth 2010
+        places = np.array(list(combinations(range(runs), size)))
+    else:
+        places = np.random.default_rng(0).permuted(np.tile(np.arange(runs), (SPLITS, 1)), axis=1)[:, :size]
+    splits = np.zeros((len(places), runs))
+    np.put_along_axis(splits, places, 1.0, axis=1)
+    return splits
 
 
 def _censored(times: npt.ArrayLike, reached: npt.ArrayLike) -> stats.CensoredData:

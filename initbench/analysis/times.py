@@ -1,15 +1,35 @@
 """Steps and seconds to a target, initializer by initializer: what was reached, when, and how sure that is."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from initbench.analysis.paired import holm
 from initbench.analysis.survival import hit_rate, log_rank, median_time, restricted_mean
 
+Array = npt.NDArray[np.float64]
 
-def observed(ended: pd.DataFrame, target: str, clock: str = "steps") -> tuple[np.ndarray, np.ndarray]:
+
+@dataclass(frozen=True)
+class Times:
+    """Who reached a target of a workload, and when.
+
+    table: index init, the fastest first (by restricted mean). Columns: runs, diverged; hit_rate with hit_low, hit_high
+    (95 %); median_steps, median_seconds (infinite where fewer than half got there), the seconds with those of the init;
+    median_after, the evaluation before median_steps, NaN where that is not known; mean_steps, mean_low, mean_high,
+    restricted to the horizon (the last evaluation of the longest run); p_alone, log-rank against the first row; p and
+    p_first, the same corrected by `correct`.
+    """
+
+    workload: str
+    target: str
+    table: pd.DataFrame
+
+
+def observed(ended: pd.DataFrame, target: str, clock: str = "steps") -> tuple[Array, npt.NDArray[np.bool_]]:
     """Time until each run reached the target, or until when it was not seen to, and which of the two it is.
 
     A run that diverged never will: it counts as seen to the end of the longest run, the horizon.
@@ -20,13 +40,8 @@ def observed(ended: pd.DataFrame, target: str, clock: str = "steps") -> tuple[np
     return hit.fillna(seen).fillna(last).to_numpy(float), hit.notna().to_numpy()
 
 
-def times_to(ended: pd.DataFrame, target: str) -> pd.DataFrame:
-    """A row an initializer of one task's ended runs, the soonest first (by restricted mean).
-
-    Columns: runs, diverged; hit_rate with hit_low, hit_high (95 %); median_steps, median_seconds (infinite where fewer
-    than half got there), the seconds with those of the init; mean_steps, mean_low, mean_high, restricted to the horizon
-    (the last evaluation of the longest run); p, log-rank against the first row, Holm-corrected.
-    """
+def times_to(ended: pd.DataFrame, target: str) -> Times:
+    """The times of one workload's runs that ended, not corrected yet."""
     horizon = float(observed(ended, target)[0].max())
     rows, curves = {}, {}
     for init, runs in ended.groupby("init"):
@@ -35,13 +50,15 @@ def times_to(ended: pd.DataFrame, target: str) -> pd.DataFrame:
         rate, rate_low, rate_high = hit_rate(reached)
         mean, low, high = restricted_mean(times, reached, horizon)
         curves[str(init)] = times, reached
+        median = median_time(times, reached)
         rows[str(init)] = {
             "runs": len(runs),
             "diverged": int((runs["status"] == "diverged").sum()),
             "hit_rate": rate,
             "hit_low": rate_low,
             "hit_high": rate_high,
-            "median_steps": median_time(times, reached),
+            "median_steps": median,
+            "median_after": _evaluation_before(median, runs),
             "median_seconds": median_time(seconds, reached),
             "mean_steps": mean,
             "mean_low": low,
@@ -50,5 +67,33 @@ def times_to(ended: pd.DataFrame, target: str) -> pd.DataFrame:
     # Whoever got there at the very end has the restricted mean of who never did.
     table = pd.DataFrame.from_dict(rows, orient="index").sort_values(["mean_steps", "median_steps"], kind="stable")
     first = curves[str(table.index[0])]
-    table["p"] = holm([math.nan, *(log_rank(*first, *curves[str(init)]) for init in table.index[1:])])
-    return table
+    table["p_alone"] = [math.nan, *(log_rank(*first, *curves[str(init)]) for init in table.index[1:])]
+    return Times(str(ended["workload"].iloc[0]), target, table.assign(p=math.nan, p_first=math.nan))
+
+
+def correct(times: Sequence[Times]) -> list[Times]:
+    """The same with one correction of the log-rank tests over targets and workloads together (Bonferroni).
+
+    p: over every two initializers of every table, as which of them is the fastest is known only afterwards. p_first:
+    over the tables alone; below a level against each of the others, it verifies that the first is the fastest, as in
+    `initbench.analysis.findings`.
+    """
+    tables = [of.table for of in times]
+    tested = sum(len(table) > 1 for table in tables)
+    pairs = sum(math.comb(len(table), 2) for table in tables)
+    return [
+        Times(
+            of.workload,
+            of.target,
+            of.table.assign(
+                p=(of.table["p_alone"] * pairs).clip(upper=1), p_first=(of.table["p_alone"] * tested).clip(upper=1)
+            ),
+        )
+        for of in times
+    ]
+
+
+def _evaluation_before(steps: float, runs: pd.DataFrame) -> float:
+    """The evaluation before the one at `steps`: between the two the target was reached."""
+    every = runs["val_every_n_steps"].max()
+    return max((math.ceil(steps / every) - 1) * every, 0.0) if every > 0 and math.isfinite(steps) else math.nan

@@ -1,193 +1,148 @@
-"""The answer in a few plain sentences: which initializer, by how much, how sure, and where it changes."""
+"""The verdict on a set of runs, whoever made them: `initbench.verdict(frame, score="val_loss", ...)`."""
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from initbench.analysis.changes import changes
 from initbench.analysis.comparison import Comparison
-from initbench.analysis.paired import blocks_needed
-from initbench.analysis.ranking import Ranking, number
-from initbench.analysis.times import times_to
+from initbench.analysis.findings import Findings
+from initbench.analysis.sentences import sentences
+from initbench.analysis.settle import settle
+from initbench.analysis.table import from_table
+from initbench.analysis.words import Sentence
+from initbench.metric import ACCURACY, Metric
+from initbench.record.store import finite
 
-LEVEL = 0.05
-
-
-def verdict(comparison: Comparison) -> list[str]:
-    """Sentences, the first of which answers the question. Differences are in percentage points of test accuracy."""
-    changed = changes(comparison)
-    if len(changed):
-        return list(_changes(changed))
-    overall = comparison.overall
-    if overall.empty:
-        return ["Nothing can be compared: no initializer has a run that ended in every task."]
-    if len(overall) == 1:
-        return [f"{overall.index[0]} is the only initializer, so there is nothing to compare it with."]
-    return [_winner(comparison), *_against_others(comparison), *_by_task(comparison), *_times(comparison)]
+SCHEMA = 1
 
 
-def _winner(comparison: Comparison) -> str:
-    overall = comparison.overall
-    best = str(overall.index[0])
-    tasks = comparison.everywhere.index.get_level_values("task").nunique()
-    seeds = comparison.everywhere[best].dropna().groupby(level="task").size()
-    counted = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
-    where = f"{_count(int(seeds.max()), 'seed', counted)}" + (f" on each of {tasks} tasks" if tasks > 1 else "")
-    mean = f"{100 * float(number(overall['mean'].iloc[0], '.4f')):.2f}%"  # as the tables have it
-    if ties := _ties(overall):
-        return f"{_join([best, *ties])} have the same mean test accuracy, {mean} ({where})."
-    sure = overall["best"].iloc[0]
-    chance = "" if math.isnan(sure) or seeds.max() == 1 else f", and the highest in {sure:.0%} of bootstrap resamples"
-    leads = [ranking for ranking in comparison.rankings if len(ranking.table) and ranking.table.index[0] == best]
-    depends = "It depends on the task. Over all, " if tasks > 1 and not leads else ""
-    return f"{depends}{best} has the highest mean test accuracy, {mean} ({where}){chance}."
+@dataclass(frozen=True)
+class Verdict:
+    """Which initializer to use, and how sure that is: `print(verdict)`, or its parts."""
 
+    comparison: Comparison
 
-def _ties(overall: pd.DataFrame) -> list[str]:
-    """The initializers whose mean is that of the first."""
-    return [str(init) for init in overall.index[1:] if overall["mean"].iloc[0] - overall.at[init, "mean"] < 1e-10]
+    @cached_property
+    def sentences(self) -> list[Sentence]:
+        """What is said, each with its kind; the first answers the question."""
+        return sentences(self.comparison)
 
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.sentences))
 
-def _against_others(comparison: Comparison) -> Iterator[str]:
-    overall = comparison.overall
-    best, ties = str(overall.index[0]), _ties(overall)
-    subject = best if ties else "It"
-    rivals = against(comparison.pairs, best)
-    rivals = rivals[rivals.index.isin(overall.index.drop(ties))]
-    if (unpaired := rivals[rivals["pairs"] == 0]).shape[0]:
-        yield f"{subject} shares no seed with {_join(unpaired.index)}, so that these cannot be compared with it."
-    rivals = rivals[rivals["pairs"] > 0]
-    if rivals.empty:
-        return
-    is_sure, is_ahead = rivals["p_holm"] < LEVEL, rivals["difference"] > 0
-    if (beaten := rivals[is_sure & is_ahead]).shape[0]:
-        yield f"{subject} is better than {_join(beaten.index)} by {_span(beaten)} points (Holm-corrected p < {LEVEL})."
-    if (better := rivals[is_sure & ~is_ahead]).shape[0]:  # where seeds are missing, a pair has other blocks than all
-        yield f"On all runs that both have, {_within(subject)} is worse than {_join(better.index)}."
-    if (rest := rivals[~is_sure]).shape[0]:
-        yield from _unsure(comparison, subject, rest)
+    def report(self, folder: str | Path, title: str = "Comparison") -> Path:
+        """Write the page, Markdown, JSON, CSV and LaTeX tables and figures into `folder`; the path of the page."""
+        from initbench.report.report import write_report
 
+        return write_report(self, Path(folder), title)
 
-def _unsure(comparison: Comparison, subject: str, rest: pd.DataFrame) -> Iterator[str]:
-    """Of those that the exact tests do not tell from the best: what else speaks, and how much that is worth."""
-    tests = int(comparison.pairs["p"].notna().sum())
-    pairs, needed = int(rest["pairs"].max()), blocks_needed(tests, LEVEL)
-    can_tell = pairs >= needed
-    if not can_tell:
-        yield (
-            f"With {_count(pairs, 'pair')} of runs no exact test of {_count(tests, 'comparison')} can fall below "
-            f"{LEVEL}; it takes {needed}."
+    def to_dict(self) -> dict[str, Any]:
+        """verdict.json: see docs/comparison.md for its keys. What is not known is None."""
+        comparison, metric = self.comparison, self.comparison.metric
+        content = {
+            "schema": SCHEMA,
+            "metric": {"name": metric.label, "higher_is_better": metric.higher_is_better, "unit": metric.points},
+            "margin": comparison.points,
+            "reference": comparison.reference,
+            "sentences": [asdict(sentence) for sentence in self.sentences],
+            "comparisons": [self._comparison(findings) for findings in comparison.findings],
+            "workloads": [
+                {
+                    "workload": ranking.workload,
+                    "target": None if ranking.target is None else float(ranking.target),
+                    "ranking": _rows(self._values(ranking.table, ["mean"], ["iqm_low", "iqm", "iqm_high"])),
+                }
+                for ranking in comparison.rankings
+            ],
+            "times": [
+                {"workload": of.workload, "target": float(of.target), "times": _rows(of.table)}
+                for of in comparison.times
+            ],
+            "left_out": [{"name": name, "reason": reason} for name, reason in comparison.left_out],
+            "problems": [asdict(problem) for problem in comparison.problems],
+        }
+        plain: dict[str, Any] = finite(content)
+        return plain
+
+    def _comparison(self, found: Findings) -> dict[str, Any]:
+        more = settle(found)
+        return {
+            "workloads": found.workloads,
+            "initializers": list(map(str, found.overall.index)),
+            "seeds": list(found.seeds),
+            "level": found.level,
+            "at_chosen_rates": found.at_chosen_rates,
+            "winner": found.winner,
+            "leader": found.leader,
+            "least_lead": found.least_lead if found.winner == found.leader else None,
+            **{key: getattr(found, key) for key in ("better", "worse", "equal", "ties", "open", "apart")},
+            "first_by_workload": found.first_by_workload,
+            "p_differs_between_workloads": found.differs_between_workloads,
+            "overall": _rows(self._values(found.overall, ["mean"], ["low", "iqm", "high"])),
+            "pairs": found.pairs.to_dict("records"),
+            "against_reference": [] if found.reference is None else _rows(found.against_reference),
+            "next": None if more is None else asdict(more),
+        }
+
+    def _values(self, table: pd.DataFrame, *columns: list[str]) -> pd.DataFrame:
+        """Scores as values of the metric; the ends of an interval trade places where less is better."""
+        sign = self.comparison.metric.sign
+        return table.assign(
+            **{name: sign * table[of] for group in columns for name, of in zip(group, group[::sign], strict=True)}
         )
-    apart = rest[rest["low"] > 0]
-    if len(apart):
-        doubt = f"; the exact tests of {tests} comparisons do not confirm it" if can_tell else ""
-        yield (
-            f"By 95 % intervals, not corrected for the choice of the best, {_within(subject)} leads "
-            f"{_join(apart.index)} by {_span(apart)} points{doubt}."
-        )
-    level = rest[~(rest["low"] > 0)]
-    if not can_tell:
-        above = level[[_is_above(comparison.everywhere, str(comparison.overall.index[0]), str(i)) for i in level.index]]
-        if len(above):
-            yield f"Each of its runs is above each of {_join(above.index)}, on average by {_span(above)} points."
-        level = level.drop(above.index)
-    if len(level):
-        nearest = level["difference"].idxmin()
-        row = level.loc[nearest]
-        known = not math.isnan(row["low"])
-        interval = f", 95 % interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}" if known else ""
-        others = level.index.drop(nearest)
-        too = f"; the same goes for {_join(others)}" if len(others) else ""
-        what = "cannot be told from luck" if can_tell else "is of too few seeds to say more"
-        yield f"The lead over {nearest} ({100 * row['difference']:+.2f} points{interval}) {what}{too}."
 
 
-def _within(subject: str) -> str:
-    """The subject of a sentence where it does not begin it."""
-    return "it" if subject == "It" else subject
+def verdict(
+    frame: pd.DataFrame,
+    score: str | None = None,
+    higher_is_better: bool = True,
+    *,
+    init: str = "init",
+    workload: str | Sequence[str] = (),
+    seed: str = "seed",
+    unit: str = "",
+    chance: float | None = None,
+    margin: float | None = None,
+    reference: str | None = None,
+) -> Verdict:
+    """Which initializer to use, and how sure that is, from one row per run, whoever made it.
+
+    frame: as from `initbench.load_runs`, and then nothing else is needed; or any long table whose columns `score`,
+    `init`, `workload` (one name, or several that tell workloads apart together) and `seed` name. Instead of initializers
+    it may hold any methods. Runs with the same seed are compared in pairs.
+
+    unit: "share" for scores of 0 to 1, which are shown as percentages with differences in points; else it is only
+    written beside numbers. chance: what a network that knows nothing scores; that is what a run without a score, or
+    with an infinite one, counts as. margin: the smallest difference worth having, in points of a share (default 0.5),
+    else in the unit of the score. reference: compare this one with each of the others, instead of all with each other.
+
+    Raises ValueError, in one line, for whatever of this cannot be: see `initbench.analysis.table.from_table`.
+    """
+    if score is None:
+        if not {"workload", "init", "seed", "score", "status"} <= set(frame):
+            raise ValueError(f"score= must name the column of scores. Columns: {', '.join(map(str, frame.columns))}")
+        if frame.empty:
+            raise ValueError("there are no runs")
+        return Verdict(Comparison(frame, ACCURACY, margin, reference))
+    metric = metric_of(score, higher_is_better, unit, chance)
+    workloads = [workload] if isinstance(workload, str) else list(workload)
+    runs = from_table(frame, metric, init=init, workload=workloads, seed=seed)
+    return Verdict(Comparison(runs, metric, margin, reference))
 
 
-def _is_above(scores: pd.DataFrame, best: str, other: str) -> bool:
-    """Whether in every task the worst run of one is better than the best of the other."""
-    by_task = scores[[best, other]].groupby(level="task")
-    return bool((by_task[best].min() > by_task[other].max()).all())
+def metric_of(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
+    """The metric that a user describes; ValueError for a chance level that is no number."""
+    if chance is not None and not abs(chance) < 1e50:
+        raise ValueError(f"chance must be a finite number, got {chance!r}")
+    is_share = unit == "share"
+    perfect = float(higher_is_better) if is_share else None
+    return Metric(score, score, higher_is_better, is_share, "" if is_share else unit, perfect, chance)
 
 
-def _span(rivals: pd.DataFrame) -> str:
-    low, high = (f"{100 * edge:.2f}" for edge in (rivals["difference"].min(), rivals["difference"].max()))
-    return low if low == high else f"{low} to {high}"
-
-
-def against(pairs: pd.DataFrame, init: str) -> pd.DataFrame:
-    """The comparisons of one initializer with each other one, as its lead: index the other; see `paired.compare`."""
-    leads = pairs[pairs["a"] == init].set_index("b")
-    behind = pairs[pairs["b"] == init].set_index("a")
-    turned = behind.assign(difference=-behind["difference"], low=-behind["high"], high=-behind["low"])
-    return pd.concat([leads, turned]).sort_values("difference", ascending=False)
-
-
-def _by_task(comparison: Comparison) -> Iterator[str]:
-    best = comparison.overall.index[0]
-    others = [
-        f"{ranking.table.index[0]} on {ranking.title}"
-        for ranking in comparison.rankings
-        if len(ranking.table) and ranking.table.index[0] != best and not math.isnan(ranking.table["mean"].iloc[0])
-    ]
-    if others and len(comparison.rankings) > 1:
-        yield f"It changes with the task: the highest mean is that of {_join(others, most=6)}."
-
-
-def _times(comparison: Comparison) -> Iterator[str]:
-    for ranking in comparison.rankings if len(comparison.rankings) <= 3 else []:
-        if ranking.target is not None:
-            where = f" ({ranking.title})" if len(comparison.rankings) > 1 else ""
-            yield _soonest(ranking, ranking.target, where)
-
-
-def _soonest(ranking: Ranking, target: str, where: str) -> str:
-    ended = ranking.scored[ranking.scored["score"].notna()]
-    table = times_to(ended, target)
-    first = table.iloc[0]
-    ties = table.index[(table[["mean_steps", "median_steps"]] == first[["mean_steps", "median_steps"]]).all(axis=1)]
-    half = f"half of the runs after {first['median_steps']:.0f} steps"
-    parts = [half if first["median_steps"] < math.inf else "though fewer than half of the runs got there"]
-    if len(beaten := table.index[table["p"] < LEVEL]):
-        parts.append(f"sooner than {_join(beaten)} (log-rank)")
-    elif len(table) > len(ties):
-        parts.append("which no log-rank test tells from the others")
-    at = f"{100 * float(target):.4g}%"
-    return f"Soonest at {at} validation accuracy: {_join(ties, most=4)}, {', '.join(parts)}{where}."
-
-
-def _changes(changed: pd.DataFrame) -> Iterator[str]:
-    """A sentence for each two studies: what is better, what is worse, what is the same."""
-    for (before, after), rows in changed.groupby(["before", "after"], sort=False):
-        is_same, is_sure = rows["difference"].abs() < 1e-10, rows["p_holm"] < LEVEL
-        parts = []
-        for word, of in (("better", is_sure & (rows["difference"] > 0)), ("worse", is_sure & (rows["difference"] < 0))):
-            if of.any():
-                parts.append(f"{word}: {_join([_change(row) for _, row in rows[of].iterrows()])}")
-        if (unsure := rows[~is_same & ~is_sure]).shape[0]:
-            said = _join([_change(row) for _, row in unsure.iterrows()])
-            parts.append(f"no exact test, corrected after Holm, confirms {said}")
-        if is_same.any():
-            parts.append(f"the same: {_join(rows.loc[is_same, 'init'])}")
-        yield f"From {before} to {after}: {'; '.join(parts)}."
-
-
-def _change(row: pd.Series) -> str:
-    known = not math.isnan(row["low"])
-    interval = f"; 95 % interval {100 * row['low']:+.2f} to {100 * row['high']:+.2f}" if known else ""
-    return f"{row['init']} ({100 * row['difference']:+.2f} points in {_count(row['pairs'], 'pair')}{interval})"
-
-
-def _join(items: Sequence[object] | pd.Index, most: int = 8) -> str:
-    names = [str(item) for item in items]
-    if len(names) > most:
-        names = [*names[:most], f"{len(names) - most} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _count(number: int, noun: str, shown: str | None = None) -> str:
-    return f"{shown or number} {noun}{'s' if number != 1 else ''}"
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.rename_axis("init").reset_index().to_dict("records")
+    return rows

@@ -1,7 +1,7 @@
 """Runs of a Weights & Biases project as local records, for those that were made elsewhere."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,9 @@ import pandas as pd
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from initbench.analysis.frame import load_runs
+from initbench.analysis.wandb_table import wandb_table
 from initbench.console import console
+from initbench.metric import ACCURACY
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.store import COMPLETE, Store
 from initbench.wandb_client import Unavailable, connected, split_path
@@ -23,8 +25,23 @@ _STATUS = {"running": "running", "pending": "running", "killed": "interrupted", 
 _FINAL = ("finished", "crashed", "failed", "killed")  # states after which nothing comes any more
 
 
-def load_wandb(path: str, filters: Mapping[str, Any] | None = None, folder: str | Path | None = None) -> pd.DataFrame:
-    """The frame of `load_runs` for the runs of "entity/project" that initbench sent there; `filters` as wandb has them.
+def load_wandb(
+    path: str,
+    filters: Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+    *,
+    score: str | None = None,
+    init: str = "init",
+    seed: str = "seed",
+    workload: str | Sequence[str] = (),
+) -> pd.DataFrame:
+    """The runs of "entity/project" on Weights & Biases as a frame; `filters` as wandb has them.
+
+    Of runs that initbench did not make: name the summary metric by `score`, and keys of their configs by `init`, `seed`
+    and `workload`. The frame has these columns, for `initbench.verdict(frame, score=...)`; nothing is written. See
+    `initbench.analysis.wandb_table`.
+
+    Of runs that initbench sent there: the frame of `load_runs`.
 
     Each is written as a record, `<folder>/<name>-<signature>/` with record.json and history.parquet; `folder` is
     `runs/wandb-<project>` unless given. Asked again, only what is new or had not ended is downloaded. Of several
@@ -39,6 +56,9 @@ def load_wandb(path: str, filters: Mapping[str, Any] | None = None, folder: str 
     Raises ValueError, in one line, where `path` is no "entity/project", and without a key, a network or the project.
     """
     _, project = split_path(path)
+    if score is not None:
+        names = [workload] if isinstance(workload, str) else list(workload)
+        return wandb_table(path, filters, score=score, init=init, seed=seed, workload=names)
     target = Path(folder if folder is not None else Path("runs") / f"wandb-{project}")
     held = _Held.read(target)
     skipped = 0
@@ -135,7 +155,7 @@ def _parts(
     )
     for target, time in times.items():
         time["seconds"] = _number(summary.get(f"seconds_to_{target}")) if time["reached"] else at_end
-    last = {key: row[key] for row in rows for key in ("train/loss", "train/accuracy") if key in row}
+    last = {key: row[key] for row in rows for key in ("train/loss", f"train/{ACCURACY.name}") if key in row}
     steps = rows[-1]["step"] if rows else 0
     return {
         **parts,

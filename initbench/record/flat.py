@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from initbench.record.signature import digest, task
+from initbench.record.signature import digest, workload
 
 
 def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
@@ -32,15 +32,18 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "lr": _single(config["optimizer"].get("lr")),
         "seed": _single(record["seed"]),
         "budget": record.get("total_steps"),
+        "val_every_n_steps": _count(config["data"].get("val_every_n_steps")),
         "status": record["status"],
         "reason": record.get("reason"),
         "setting": record["setting"],
-        "task": digest(what := task(config)),
-        "task_config": what,
+        "workload_id": digest(what := workload(config)),
+        "workload_config": what,
         "signature": record["signature"],
         "path": str(path),
         "started_at": record.get("started_at"),
         "finished_at": record.get("finished_at"),
+        "resumed": len(record.get("resumed_at", ())),
+        "host": provenance.get("hostname"),
         "tuning_seeds": tuple((config.get("tuning") or {}).get("seeds", ())),
         "chance": None if ln_classes is None else math.exp(-ln_classes),
         **_seen(record.get("targets", {})),
@@ -58,6 +61,11 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
 def _single(value: Any) -> Any:
     """What groups rows: of a run that was refused for a list where one value belongs, the words."""
     return str(value) if isinstance(value, list | dict) else value
+
+
+def _count(value: Any) -> Any:
+    """None of a run that was refused for what is no number."""
+    return value if isinstance(value, int | float) else None
 
 
 def _seen(targets: Mapping[str, Mapping[str, Any]]) -> dict[str, float | None]:

@@ -42,8 +42,8 @@ def setting(config: Mapping[str, Any]) -> str:
     return digest(part)
 
 
-def task(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A setting at any learning rate: of runs with equal tasks initializers may be compared, if the rate is tuned."""
+def workload(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A setting at any learning rate: runs of equal workloads may be compared, if the rate is tuned."""
     part = counted(config)
     del part["init"], part["seed"]
     part["optimizer"] = {key: value for key, value in part["optimizer"].items() if key != "lr"}

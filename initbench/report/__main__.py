@@ -1,75 +1,146 @@
-"""`python -m initbench.report runs/STUDY`: from a folder of records to pages, tables and figures."""
+"""`python -m initbench.report runs/STUDY`: from a folder of records, or a table of scores, to pages, tables, figures."""
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from initbench.console import console
+from initbench.console import console, errors
 from initbench.status.study import Study
 from initbench.wandb_client import split_path
 
+if TYPE_CHECKING:
+    from initbench.analysis.verdict import Verdict
+
 WATCH_SECONDS = 5
+_TABLES = (".csv", ".tsv", ".parquet")
 
 
 def main(arguments: list[str]) -> None:
+    asked = _parser().parse_args(arguments)
+    if asked.wandb is not None:
+        split_path(asked.wandb)
+    if asked.watch and _is_table(asked.studies[0]):
+        raise ValueError("--watch is for studies, to which runs are added; a table is read once")
+    folder = asked.output or _folder(asked.studies)
+    if asked.watch:
+        watch(asked, folder)
+    with console.status("reading"):
+        write(asked, folder)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m initbench.report",
         description="Which initializer, by how much, how sure: a page, tables, and figures for a paper.",
     )
-    parser.add_argument("studies", type=Path, nargs="+", metavar="runs/STUDY", help="one study, or several to compare")
     parser.add_argument(
-        "--output", type=Path, help="the report's folder; <study>/report, or for several runs/report-A-B"
+        "studies",
+        type=Path,
+        nargs="+",
+        metavar="runs/STUDY",
+        help="one study, or several to compare; or a table of scores made elsewhere: .csv, .tsv, .parquet",
     )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="the report's folder; <study>/report, for several runs/report-A-B, for a table <table>-report beside it",
+    )
+    parser.add_argument("--reference", metavar="INIT", help="compare this initializer with each of the others")
+    parser.add_argument(
+        "--margin", type=float, help="the smallest difference worth having, in points (or in the unit of --score)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the verdict as JSON (docs/comparison.md has its keys)")
     parser.add_argument("--watch", action="store_true", help="write the page again as records arrive, until Ctrl-C")
     parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="make or update a dashboard of the study there")
-    asked = parser.parse_args(arguments)
-    if asked.wandb is not None:
-        split_path(asked.wandb)
-    folder = asked.output or _folder(asked.studies)
-    if asked.watch:
-        watch(asked.studies, folder)
-    with console.status("reading records"):
-        write(asked.studies, folder, asked.wandb)
+    table = parser.add_argument_group("a table of scores, one row per run")
+    table.add_argument("--score", metavar="COLUMN", help="the column of scores")
+    table.add_argument("--lower-is-better", action="store_true", help="a lower score is better, as of a loss")
+    table.add_argument("--init", metavar="COLUMN", default="init", help="the column of initializers, or other methods")
+    table.add_argument("--seed", metavar="COLUMN", default="seed", help="the column of seeds, by which runs are paired")
+    table.add_argument(
+        "--workload", metavar="COLUMN", action="append", default=[], help="a column that tells workloads apart; repeatable"
+    )
+    table.add_argument("--unit", default="", help='"share" for scores of 0 to 1 shown as percentages; else written only')
+    table.add_argument("--chance", type=float, help="what a network that knows nothing scores")
+    return parser
 
 
-def write(studies: list[Path], folder: Path, wandb: str | None) -> None:
-    from initbench.analysis.comparison import Comparison
-    from initbench.analysis.verdict import verdict
-    from initbench.report.report import load, write_report
+def write(asked: argparse.Namespace, folder: Path) -> None:
+    from initbench.report.report import write_report
+    from initbench.report.terminal import show
 
-    comparison = Comparison(load(studies))
-    title = " and ".join(study.resolve().name for study in studies)
-    page = write_report(comparison, folder, title)
-    for sentence in verdict(comparison):
-        console.print(sentence, soft_wrap=True, markup=False)
-    for problem in comparison.problems:
+    verdict, title = _verdict(asked), _title(asked.studies)
+    page = write_report(verdict, folder, title)
+    if asked.json:
+        print(json.dumps(verdict.to_dict(), indent=1, allow_nan=False))
+    else:
+        show(verdict, console, rankings=False)
+    said = errors if asked.json else console
+    for problem in verdict.comparison.problems:
         if problem.is_serious:
-            console.print(problem.text, style="yellow", markup=False, soft_wrap=True)
-    console.print(f"Report: {page}", soft_wrap=True)
-    if wandb is not None:
+            said.print(problem.text, style="yellow", markup=False, soft_wrap=True)
+    said.print(f"Report: {page}", soft_wrap=True, markup=False)
+    if asked.wandb is not None:
         from initbench.report.dashboard import publish_comparison
         from initbench.report.workspace import PUBLISHED
 
-        line = publish_comparison(wandb, title, comparison, folder)
-        console.print(line, soft_wrap=True)
+        line = publish_comparison(asked.wandb, title, verdict, folder)
+        said.print(line, soft_wrap=True)
         if not line.startswith(PUBLISHED):
-            sys.exit(1)  # the report is there, and what was asked for beside it is not
+            sys.exit(1)  # the report is there, but not what was asked for beside it
 
 
-def watch(studies: list[Path], folder: Path) -> None:
-    """Write the page whenever a record has changed; it reloads itself."""
+def _verdict(asked: argparse.Namespace) -> "Verdict":
+    """The verdict on studies or on a table; ValueError where these, or what is asked of them, cannot be."""
     from initbench.analysis.comparison import Comparison
-    from initbench.report.report import load, write_page
+    from initbench.analysis.verdict import Verdict, verdict
+    from initbench.report.report import load
 
-    title = " and ".join(study.resolve().name for study in studies)
+    if _is_table(asked.studies[0]):
+        from initbench.analysis.table import read_table
+
+        if len(asked.studies) > 1:
+            raise ValueError("a table is reported on by itself: give one")
+        if asked.score is None:
+            raise ValueError(f"{asked.studies[0]} is a table: --score must name its column of scores")
+        return verdict(
+            read_table(asked.studies[0]),
+            asked.score,
+            not asked.lower_is_better,
+            init=asked.init,
+            workload=asked.workload,
+            seed=asked.seed,
+            unit=asked.unit,
+            chance=asked.chance,
+            margin=asked.margin,
+            reference=asked.reference,
+        )
+    if asked.score is not None:
+        raise ValueError("--score is for a table of scores (.csv, .tsv, .parquet); a study's own is its test metric")
+    plan = Study(asked.studies[0]).plan()  # what its latest sweep asked for
+    margin = asked.margin if asked.margin is not None or plan is None else plan.margin
+    reference = asked.reference if asked.reference is not None or plan is None else plan.reference
+    return Verdict(Comparison(load(asked.studies), margin=margin, reference=reference))
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix in _TABLES and not path.is_dir()
+
+
+def watch(asked: argparse.Namespace, folder: Path) -> None:
+    """Write the page whenever a record has changed; it reloads itself."""
+    from initbench.report.report import write_page
+
     seen: object = None
     try:
         while True:
-            stamps = [Study(study).stamps() for study in studies]
+            stamps = [Study(study).stamps() for study in asked.studies]
             if stamps != seen and all(stamps):  # a study may be watched before its first record
                 seen = stamps
-                page = write_page(Comparison(load(studies)), folder, title, refresh=WATCH_SECONDS)
+                page = write_page(_verdict(asked), folder, _title(asked.studies), refresh=WATCH_SECONDS)
                 number = sum(map(len, stamps))
                 console.print(f"{number} run{'s' if number != 1 else ''}: {page}", soft_wrap=True)
             time.sleep(WATCH_SECONDS)
@@ -77,12 +148,19 @@ def watch(studies: list[Path], folder: Path) -> None:
         pass  # the last page is written once more, one that does not reload
 
 
+def _title(studies: list[Path]) -> str:
+    return " and ".join(study.resolve().stem if _is_table(study) else study.resolve().name for study in studies)
+
+
 def _folder(studies: list[Path]) -> Path:
     from initbench.report.report import FOLDER
 
+    first = studies[0]
+    if _is_table(first):
+        return first.with_name(f"{first.stem}-report")
     if len(studies) == 1:
-        return studies[0] / FOLDER
-    return studies[0].resolve().parent / "-".join(["report", *(study.resolve().name for study in studies)])
+        return first / FOLDER
+    return first.resolve().parent / "-".join(["report", *(study.resolve().name for study in studies)])
 
 
 if __name__ == "__main__":

@@ -6,32 +6,33 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from initbench.analysis.comparison import Comparison
-from initbench.analysis.verdict import verdict
+from initbench.analysis.verdict import Verdict
 from initbench.report.page import looks
 from initbench.report.plot import Plot
 from initbench.report.plots import plots
 from initbench.report.workspace import publish
 
 
-def publish_comparison(path: str, study: str, comparison: Comparison, folder: Path) -> str:
+def publish_comparison(path: str, study: str, verdict: Verdict, folder: Path) -> str:
     """Build or update the dashboard of `study` in `path`, "entity/project"; one line says where it is, or why not.
 
     Raises ValueError where `path` is no "entity/project".
     """
-    tables = {f"ranking {ranking.title}": ranking.table.reset_index(names="init") for ranking in comparison.rankings}
-    tables = {"ranking": comparison.overall, "pairs": comparison.pairs, **tables}
-    titles = {ranking.task: ranking.title for ranking in comparison.rankings}
+    comparison = verdict.comparison
+    names = {ranking.workload_id: ranking.workload for ranking in comparison.rankings}
+    tables = {f"ranking {of.workload}": of.table.reset_index(names="init") for of in comparison.rankings}
+    if comparison.main is not None:
+        tables = {"ranking": comparison.main.overall, "pairs": comparison.main.pairs, **tables}
     styles = looks(comparison)
     figures = {}
-    for task, group in plots(comparison):
+    for place, group in plots(comparison).items():
         for plot in group:
-            name = plot.title if task is None else f"{plot.title}, {titles[task]}"
-            figures[name] = as_plotly(plot, styles)
+            figures[plot.title if place is None else f"{plot.title}, {names[place]}"] = as_plotly(plot, styles)
     return publish(
         path,
         study,
-        verdict=" ".join(verdict(comparison)),
+        verdict=" ".join(sentence.text for sentence in verdict.sentences),
+        metric=comparison.metric,
         tables={name: table for name, table in tables.items() if len(table)},
         figures=figures,
         targets=comparison.targets,

@@ -1,29 +1,46 @@
 """report.md: the verdict, what is wrong, and the tables, for a pull request."""
 
-from initbench.analysis.comparison import Comparison
-from initbench.analysis.verdict import verdict
+from initbench.analysis.verdict import Verdict
+from initbench.analysis.words import Sentence
 from initbench.report import tables
 
 
-def markdown(comparison: Comparison, title: str) -> str:
+def markdown(verdict: Verdict, title: str) -> str:
     """The report as GitHub renders it; names cannot break out of their cells."""
-    parts = [f"# {_text(title)}", *(_text(sentence) for sentence in verdict(comparison))]
+    comparison = verdict.comparison
+    parts = [f"# {_text(title)}", *map(_sentence, verdict.sentences)]
     if comparison.problems:
         parts.append(
             "\n".join(f"- {'**' * p.is_serious}{_text(p.text)}{'**' * p.is_serious}" for p in comparison.problems)
         )
-    if len(comparison.overall):
-        heading = "Over all tasks" if len(comparison.rankings) > 1 else "Ranking"
-        parts += [f"## {heading}", _table(tables.overall(comparison))]
+    for findings in comparison.findings:
+        parts += [f"## {_text(heading(findings.workloads, len(comparison.findings)))}"]
+        parts.append(_table(tables.overall(findings, comparison.metric)))
+        if findings.reference is not None:
+            table = tables.reference(findings, comparison.metric)
+            parts += [f"### {_text(table.title)}", _table(table)]
     for ranking in reversed(comparison.rankings):
-        parts += [f"## {_text(ranking.title)}", _table(tables.of_task(ranking))]
+        parts += [f"## {_text(ranking.workload)}", _table(tables.of_workload(ranking, comparison.metric))]
     return "\n\n".join(parts) + "\n"
 
 
+def _sentence(sentence: Sentence) -> str:
+    commands = "\n".join(sentence.commands)
+    return f"{_text(sentence.text)}\n\n```sh\n{commands}\n```" if commands else _text(sentence.text)
+
+
+def heading(workloads: list[str], comparisons: int) -> str:
+    """What a comparison is over, as a heading."""
+    if comparisons == 1 and len(workloads) == 1:
+        return "Ranking"
+    return f"Over {len(workloads)} workloads" if len(workloads) > 1 else f"Compared on {workloads[0]}"
+
+
 def _table(table: tables.Table) -> str:
-    heading = [["init", *table.columns], ["---", *["---:"] * len(table.columns)]]
-    lines = [*heading, *([f"`{_code(init)}`", *cells] for init, cells in table.rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + (f"\n\n{table.note}" if table.note else "")
+    top = [["init", *table.columns], ["---", *["---:"] * len(table.columns)]]
+    lines = [*top, *([f"`{_code(init)}`", *map(_text, cells)] for init, cells in table.rows)]
+    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{rows}\n\n{_text(table.note)}" if table.note else rows
 
 
 def _text(text: str) -> str:

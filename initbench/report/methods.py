@@ -2,52 +2,78 @@
 
 METHODS = (
     (
-        "Task",
-        "All that is equal but initializer, learning rate and seed: a model, its data, its optimizer, its budget.",
+        "Workload",
+        "Everything that is equal but the initializer, the learning rate and the seed: a model, its data, its optimizer, "
+        "its budget.",
     ),
     (
         "Score",
-        "Accuracy on the test set, which is read once, at the end. A run that diverged scores chance, as its "
-        "network predicts nothing; runs that failed or were refused have no score.",
+        "The metric on the test set, which is read once, at the end. A run that diverged scores chance, as its network "
+        "predicts nothing. Runs that failed or were refused have no score.",
+    ),
+    (
+        "Runs that learned",
+        "Runs that did not diverge and whose score is at least a twentieth of the way from chance to perfect. Where some "
+        "did not, a mean with Student's interval says nothing: tables have the share that did, with its exact interval, "
+        "and the interquartile mean of all.",
     ),
     (
         "Learning rate",
-        "Where there are several, each initializer is scored at the one with its best mean validation "
-        "accuracy: over tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, over all "
-        "seeds but the scored one. Intervals and p values take the rate as given.",
+        "Where there are several, each initializer is scored at the one with its best mean validation score: chosen by "
+        "tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, by all seeds but the scored one. In "
+        "a grid that is complete, p is exact nevertheless: whole rows of rates are swapped between two initializers, seed "
+        "by seed, and the rates are chosen anew. Elsewhere it holds at the rates that were chosen.",
     ),
     (
         "Paired seeds",
         "The same seed gives every initializer the same order of the data and the same random stream for each "
-        "parameter, so that initializers are compared seed by seed.",
+        "parameter, so initializers are compared seed by seed.",
     ),
     (
-        "Difference, p",
-        "Mean over tasks of the mean over seeds of paired differences, with a studentized bootstrap interval; "
-        "p by the sign-flip permutation test (exact up to 18 pairs, beyond them of 99,999 random flips), studentized "
-        "where there are several tasks, corrected after Holm for all pairs of initializers. Both speak of new seeds "
-        "of these tasks, not of other tasks; so do the average ranks.",
+        "The winner",
+        "An initializer is named the best if its p is below 0.05 against every other (rank verification, Hung and "
+        "Fithian, 2019). As all of these tests have to succeed, they need no correction, and six seeds can suffice. "
+        "'Better than these' is corrected after Holm over all pairs; a reference is compared with each other one, "
+        "corrected for these comparisons alone.",
     ),
     (
-        "Probability of being best",
-        "The share of bootstrap resamples of the seeds in which the initializer has the highest mean. It is "
-        "no p value.",
+        "p",
+        "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences, exact up "
+        "to 18 pairs, beyond that of 49,999 random flips; studentized where there are several workloads. It tests whether "
+        "two initializers are alike. If their means are equal but one is more skewed, it finds a difference too often; "
+        "the verdict says where a test that allows for it (bootstrap-t) disagrees. All of this is about new seeds of "
+        "these workloads, not about other workloads; so are average ranks.",
+    ),
+    (
+        "Intervals of differences",
+        "Student's t of paired differences at a level divided by the number of pairs (Bonferroni), so that they hold for "
+        "all pairs at once. One may contain 0 although the winner is verified: that asks a single question.",
+    ),
+    (
+        "Equal",
+        "Two one-sided tests find a difference smaller than report.margin, 0.5 points unless set. That no difference was "
+        "shown is not the same.",
+    ),
+    (
+        "First in resamples",
+        "The share of bootstrap resamples of the seeds in which the initializer has the best mean, from ten seeds on. It "
+        "is not a p value.",
     ),
     (
         "Interquartile mean",
-        "The mean without the lowest and highest quarter of all runs (rounded down: of three runs none is left out), "
-        "with a bootstrap over seeds within tasks (Agarwal et al., 2021).",
+        "The mean without the lowest and highest quarter of all runs (rounded down: three runs keep all), with a "
+        "bootstrap over seeds within workloads (Agarwal et al., 2021).",
     ),
     (
         "Steps to a target",
-        "To the first evaluation at which validation accuracy reaches it. The target shown first is the hardest that "
-        "half of some initializer's runs reached. Runs that never do are censored, not dropped: in a median they "
-        "count as never, in the restricted mean as the whole budget. Where all runs agree, its interval is what so "
-        "few need not have shown.",
+        "The target is the highest in data.targets that at least half the runs of some initializer reached; it is "
+        "checked every data.val_every_n_steps steps, so a time is known as an interval between two evaluations. Runs that "
+        "never reach it are censored, not dropped: in a median they count as never, in the restricted mean as the whole "
+        "budget. The log-rank tests are corrected for all initializers, targets and workloads together.",
     ),
     (
         "Seconds",
-        "Of training, with those of the initialization; evaluation is not counted. Runs that shared a machine with "
-        "other work, or with each other, took longer: steps are the clock to compare by.",
+        "Seconds of training, with those of the initialization; evaluation is not counted. Runs that shared a machine "
+        "with other work, or with each other, took longer: compare by steps.",
     ),
 )

@@ -2,7 +2,6 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from initbench.analysis.comparison import Comparison
-from initbench.analysis.verdict import verdict
+from initbench.analysis.findings import Findings
+from initbench.analysis.verdict import Verdict
 from initbench.figures import look
 from initbench.report import tables
+from initbench.report.markdown import heading
 from initbench.report.methods import METHODS
-from initbench.report.plot import Plot
+from initbench.report.plots import Plots
+from initbench.report.rank_diagram import rank_diagram
 
 _DASHARRAYS = {
     "solid": "",
@@ -29,36 +31,29 @@ _DASHARRAYS = {
 }
 
 
-def render(
-    comparison: Comparison,
-    plots: Mapping[str | None, Sequence[Plot]],
-    *,
-    title: str,
-    folder: Path,
-    refresh: int | None = None,
-) -> str:
+def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh: int | None = None) -> str:
     """The page's HTML. `plots` as from `plots.plots`; links to records are relative to `folder`."""
     environment = Environment(loader=PackageLoader("initbench.report"), autoescape=True, undefined=StrictUndefined)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # best first, first view first
     parts = files("initbench.report") / "templates"
+    comparison, metric = verdict.comparison, verdict.comparison.metric
     return environment.get_template("page.html.j2").render(
         title=title,
         css=Markup((parts / "page.css").read_text()),
         js=Markup((parts / "page.js").read_text()),
         refresh=refresh,
         facts=_facts(comparison.runs),
-        verdict=verdict(comparison),
+        verdict=verdict.sentences,
         problems=comparison.problems,
         looks=looks(comparison),
-        overall=tables.overall(comparison) if len(comparison.overall) else None,
-        pairs=tables.every_two(comparison),
+        comparisons=[_comparison(findings, comparison) for findings in comparison.findings],
         plots=plots[None],
-        tasks=[
+        workloads=[
             {
-                "id": ranking.task,
-                "title": ranking.title,
-                "ranking": tables.of_task(ranking),
-                "plots": plots[ranking.task],
+                "id": ranking.workload_id,
+                "title": ranking.workload,
+                "ranking": tables.of_workload(ranking, metric),
+                "plots": plots[ranking.workload_id],
                 "details": list(tables.details(comparison, ranking)),
             }
             for ranking in reversed(comparison.rankings)
@@ -71,9 +66,22 @@ def render(
     )
 
 
+def _comparison(findings: Findings, comparison: Comparison) -> dict[str, Any]:
+    diagram = rank_diagram(findings.ranks)
+    return {
+        "title": heading(findings.workloads, len(comparison.findings)),
+        "names": findings.workloads if len(findings.workloads) > 1 else [],
+        "overall": tables.overall(findings, comparison.metric),
+        "reference": None if findings.reference is None else tables.reference(findings, comparison.metric),
+        "pairs": tables.every_two(findings, comparison.metric),
+        "ranks": None if diagram is None else Markup(diagram.svg()),
+    }
+
+
 def legend(comparison: Comparison) -> list[str]:
-    """All initializers, best first: those of every task, then the others as tasks have them."""
-    names = [*comparison.overall.index, *(init for ranking in comparison.rankings for init in ranking.table.index)]
+    """All initializers, best first: those that are compared, then the others as workloads have them."""
+    names = [init for findings in comparison.findings for init in findings.overall.index]
+    names += [init for ranking in comparison.rankings for init in ranking.table.index]
     return list(dict.fromkeys(map(str, [*names, *comparison.runs["init"]])))
 
 
@@ -94,7 +102,7 @@ def _facts(runs: pd.DataFrame) -> str:
     when = f"; {days[0]} to {days[-1]}" if days and days[0] != days[-1] else f"; {days[0]}" if days else ""
     kinds = ", ".join(
         f"{number} {noun}{'s' if number != 1 else ''}"
-        for number, noun in ((runs["init"].nunique(), "initializer"), (runs["task"].nunique(), "task"))
+        for number, noun in ((runs["init"].nunique(), "initializer"), (runs["workload"].nunique(), "workload"))
     )
     return f"{len(runs)} run{'s' if len(runs) != 1 else ''} ({outcomes}); {kinds}{when}"
 
@@ -106,12 +114,12 @@ def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
     def values(column: str) -> list[tuple[str, str]]:
         return [(str(value), str(value)) for value in sorted(runs[column].dropna().unique(), key=str)]
 
-    # Of runs that were refused they may be words.
+    # Those of runs that were refused may be words.
     rates = sorted(pd.to_numeric(runs["lr"], errors="coerce").dropna().unique())
-    seeds = sorted(pd.to_numeric(runs["seed"], errors="coerce").dropna().astype(int).unique())
+    seeds = sorted(runs["seed"].dropna().unique(), key=lambda seed: (isinstance(seed, str), seed))
     return [
         ("init", values("init")),
-        ("task", [(ranking.task, ranking.title) for ranking in comparison.rankings]),
+        ("workload", [(ranking.workload_id, ranking.workload) for ranking in comparison.rankings]),
         ("lr", [(f"{rate:g}", f"{rate:g}") for rate in rates]),
         ("seed", [(str(seed), str(seed)) for seed in seeds]),
         ("status", values("status")),
@@ -121,38 +129,38 @@ def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def _runs(comparison: Comparison, folder: Path) -> list[dict[str, Any]]:
     """A row a run: what the filters look at, what is shown, and where its files are."""
-    scored = set(comparison.scored["path"])
-    ranking_of = {ranking.task: ranking for ranking in comparison.rankings}
+    metric, scored = comparison.metric, set(comparison.scored.index)
+    targets = {ranking.workload: ranking.target for ranking in comparison.rankings}
     rows = []
-    for run in comparison.runs.to_dict("records"):
-        path, ranking = Path(run["path"]), ranking_of[run["task"]]
+    for place, run in zip(comparison.runs.index, comparison.runs.to_dict("records"), strict=True):
+        path = None if run["path"] is None else Path(run["path"])
         rate = pd.to_numeric(run["lr"], errors="coerce")
         shown_rate = "" if math.isnan(rate) else f"{rate:g}"
-        steps = run.get(f"steps_to_{ranking.target}", math.nan)
+        score = run["score"] if path is None else metric.sign * run[f"test/{metric.name}"]
         rows.append(
             {
                 "data": {
                     "init": run["init"],
-                    "task": run["task"],
+                    "workload": run["workload_id"],
                     "lr": shown_rate,
                     "seed": run["seed"],
                     "status": run["status"],
-                    "scored": "yes" if run["path"] in scored else "no",
+                    "scored": "yes" if place in scored else "no",
                 },
                 "cells": {
                     "status": run["status"],
                     "initializer": run["init"],
-                    "task": ranking.title,
+                    "workload": run["workload"],
                     "lr": shown_rate,
                     "seed": run["seed"],
-                    "test accuracy": _blank(run["test/accuracy"], ".4f"),
-                    "validation": _blank(run["val/accuracy"], ".4f"),
-                    "steps to target": _blank(steps, ".0f"),
-                    "seconds": _blank(run.get("seconds_train", math.nan), ".1f"),
+                    metric.label: "" if math.isnan(score) else metric.cell(score),
+                    "validation": _blank(run.get(f"val/{metric.name}"), ".4f"),
+                    "steps to target": _blank(run.get(f"steps_to_{targets[run['workload']]}"), ".0f"),
+                    "seconds": _blank(run.get("seconds_train"), ".1f"),
                 },
                 "reason": run["reason"] or "",
-                "record": _relative(path / "record.json", folder),
-                "log": _relative(path / "log.txt", folder) if (path / "log.txt").exists() else "",
+                "record": "" if path is None else _relative(path / "record.json", folder),
+                "log": "" if path is None or not (path / "log.txt").exists() else _relative(path / "log.txt", folder),
                 "command": run.get("run_command") or "",
             }
         )

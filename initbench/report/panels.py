@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from initbench.metric import Metric
+
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2.interface import BarPlot, LinePlot, WeavePanel
     from wandb_workspaces.workspaces.internal import View
@@ -22,6 +24,7 @@ def dashboard(
     study: str,
     *,
     verdict: str,
+    metric: Metric,
     tables: Mapping[str, str],
     targets: Sequence[str],
     run_id: str,
@@ -43,13 +46,13 @@ def dashboard(
         "Learning curves": (
             3,
             [
-                _curve("val/accuracy", "stddev"),
+                _curve(f"val/{metric.name}", "stddev"),
                 _curve("val/loss", "minmax", log=True),
                 _curve("train/loss", "minmax", log=True),
             ],
         ),
         "Steps to a target": (3, [_bars(f"steps_to_{target}") for target in targets]),
-        "Test accuracy": (1, [_bars("test/accuracy")]),
+        metric.label.capitalize(): (1, [_bars(f"test/{metric.name}")]),
     }
     view = ws.Workspace(
         entity=entity,
@@ -69,7 +72,7 @@ def dashboard(
         settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=MOST),
         runset_settings=ws.RunsetSettings(
             groupby=[expr.Config(INIT)],
-            pinned_columns=["summary:test/accuracy", "summary:status", "config:seed.value"],
+            pinned_columns=[f"summary:test/{metric.name}", "summary:status", "config:seed.value"],
         ),
     )._to_model()
     view.name = f"nw-{hashlib.sha256(study.encode()).hexdigest()[:11]}-v"  # the form that the app's URLs take

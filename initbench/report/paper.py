@@ -1,4 +1,4 @@
-"""figures/: every plot of the page as SVG and PDF, and the ranking as a LaTeX table (booktabs)."""
+"""figures/: every plot of the page as SVG and PDF."""
 
 import io
 import math
@@ -14,13 +14,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
 from initbench.analysis.comparison import Comparison
 from initbench.record.store import atomic_write
 from initbench.report.page import looks
 from initbench.report.plot import Plot
-from initbench.report.tables import of_task, overall
+from initbench.report.plots import Plots
+from initbench.report.rank_diagram import rank_diagram
 
 STYLES = {
     "solid": "-",
@@ -30,6 +31,7 @@ STYLES = {
     "longdash": (0, (9, 2)),
     "longdashdot": (0, (9, 2, 1, 2)),
 }
+_STEPS = ((1,), (1, 2, 5), range(1, 10))  # the ticks of a log axis within each power of ten, the fewest first
 # Text stays text, to be edited and searched; the same runs give the same bytes.
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -42,22 +44,28 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
-def write_figures(comparison: Comparison, plots: Mapping[str | None, Sequence[Plot]], folder: Path) -> None:
-    """Write `<plot>-<task>.svg` and `.pdf` for the first view of each plot, and `ranking.tex`."""
+def write_figures(comparison: Comparison, plots: Plots, folder: Path) -> None:
+    """Write `<plot>-<workload>.svg` and `.pdf` for the first view of each plot, and the critical-difference diagrams."""
     styles = looks(comparison)
-    titles = {ranking.task: ranking.title for ranking in comparison.rankings}
+    names = {ranking.workload_id: ranking.workload for ranking in comparison.rankings}
     with mpl.rc_context(_SETTINGS):
-        for task, group in plots.items():
+        for place, group in plots.items():
             for plot in group:
                 figure = draw(plot, styles)
                 figure.draw_without_rendering()
                 figure.set_layout_engine("none")  # the layout is that of now, not made again for each file
-                name = plot.name if task is None else plot.name.replace(task, slug(titles[task]))
-                for kind, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
-                    content = io.BytesIO()
-                    figure.savefig(content, format=kind, metadata=metadata)
-                    atomic_write(folder / f"{name}.{kind}", content.getvalue())
-    atomic_write(folder / "ranking.tex", latex(comparison).encode())
+                name = plot.name if place is None else plot.name.replace(place, slug(names[place]))
+                _save(figure, folder / name)
+        for number, findings in enumerate(comparison.findings):
+            if diagram := rank_diagram(findings.ranks):
+                _save(diagram.figure(), folder / f"ranks{f'-{number + 1}' if number else ''}")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    for kind, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
+        content = io.BytesIO()
+        figure.savefig(content, format=kind, metadata=metadata)
+        atomic_write(path.with_name(f"{path.name}.{kind}"), content.getvalue())
 
 
 def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
@@ -70,30 +78,37 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     shown = {init: views[view] for init, views in plot.series.items() if view in views}
     positive = [value for points in shown.values() for value in points["y"] if not plot.forest and value > 0]
     is_log_y = "y" in log and bool(positive)
+    hidden = plot.hidden(view)
     for init, points in shown.items():
+        name = f"{init} (under {hidden[init]})" if init in hidden else init
         # On a log axis a band that reaches zero ends at the lowest value drawn.
-        _draw_series(axes, plot, points, init, styles[init], floor=min(positive) if is_log_y else -math.inf)
+        _draw_series(axes, plot, points, name, styles[init], floor=min(positive) if is_log_y else -math.inf)
     axes.set(xlabel=plot.x_titles[view], ylabel=textwrap.fill(plot.y_titles[view], 34, break_on_hyphens=False))
     if "x" in log:
         axes.set_xscale("log")
-        _tick(axes.xaxis, [value for points in shown.values() for value in points["x"]])
+        _tick(axes.xaxis)
     if plot.forest:
         axes.invert_yaxis()
         return figure
     if is_log_y:
         axes.set_yscale("log")
-        _tick(axes.yaxis, positive)
+        _tick(axes.yaxis)
     if plot.unit_y:
         axes.set_ylim(-0.03, 1.03)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3)
     return figure
 
 
-def _tick(axis: Axis, values: Sequence[float]) -> None:
-    """Ticks of a log axis in plain digits, as matplotlib's own are formulas: 1, 2, 5 up to two decades, else powers."""
-    decades = math.log10(max(values) / min(values))
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades <= 2 else (1,), numticks=8))
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
+def _tick(axis: Axis) -> None:
+    """Ticks of a log axis in plain digits, as matplotlib's own are formulas; two or more of them, however short it is."""
+    low, high = sorted(axis.get_view_interval())
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    choices = [[step * 10.0**power for power in powers for step in steps] for steps in _STEPS]
+    inside = [[tick for tick in ticks if low <= tick <= high] for ticks in choices]
+    inside.append([tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high])
+    ticks = next((ticks for ticks in inside if len(ticks) >= 3), inside[-1])
+    axis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 8)]))
+    axis.set_major_formatter(lambda value, _: f"{value:.5g}")
     axis.set_minor_formatter(NullFormatter())
 
 
@@ -122,36 +137,6 @@ def _draw_series(
         if plot.step:  # what holds at a point holds until the next, whether or not more is known there
             low, high = (pd.Series(edge).ffill(limit=1).to_numpy() for edge in (low, high))
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, **between)
-
-
-def latex(comparison: Comparison) -> str:
-    """booktabs tables: of all tasks with differences and p values, and of each task; the highest mean in bold."""
-    every = [(_tex(ranking.title), of_task(ranking)) for ranking in reversed(comparison.rankings)]
-    if len(comparison.overall):
-        every.insert(0, ("All tasks; differences in percentage points", overall(comparison)))
-    tables = ["% The highest mean is bold, significant or not; plus and minus is its 95 % interval (Student's t)."]
-    for title, table in every:
-        lines = [
-            f"% {title}",
-            f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
-            "\\toprule",
-            " & ".join(["initializer", *map(_tex, table.columns)]) + " \\\\",
-            "\\midrule",
-        ]
-        score = next(place for place, name in enumerate(table.columns) if "test accuracy" in name)
-        for place, (init, cells) in enumerate(table.rows):
-            shown = [_tex(cell) for cell in cells]
-            if place == 0:
-                shown[score] = f"\\textbf{{{shown[score]}}}"
-            lines.append(" & ".join([_tex(init), *shown]) + " \\\\")
-        tables.append("\n".join([*lines, "\\bottomrule", "\\end{tabular}"]))
-    return "\n\n".join(tables) + "\n"
-
-
-def _tex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-    special |= {character: f"\\{character}" for character in "&%$#_{}"}
-    return "".join(special.get(character, character) for character in text)
 
 
 def slug(title: str) -> str:

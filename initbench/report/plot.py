@@ -1,4 +1,4 @@
-"""A plot as plain data: series of points with bands, one an initializer, in views to choose from.
+"""A plot as plain data: series of points with bands, one per initializer, in views to choose from.
 
 page.js draws it, and writes the table of the view that is shown; paper.py draws the first view.
 """
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+_UNSEEN = 0.006  # of the height of a plot: about a pixel
 
 View = Mapping[str, Sequence[Any]]  # x, y, and where there are any low, high, text
 
@@ -34,6 +36,31 @@ class Plot:
     def first(self) -> str:
         """The view that is shown at first, and drawn for papers."""
         return next(iter(self.x_titles))
+
+    def hidden(self, view: str) -> dict[str, str]:
+        """The lines that cannot be seen, by initializer: each with one that is drawn over it all along."""
+        if self.forest:
+            return {}
+        is_log = self.log.get(view, "")
+        lines = [
+            (init, _scaled(views[view]["x"], "x" in is_log), _scaled(views[view]["y"], "y" in is_log))
+            for init, views in self.series.items()
+            if view in views
+        ]
+        every = np.concatenate([y for _, _, y in lines]) if lines else np.empty(0)
+        known = every[np.isfinite(every)]
+        near = _UNSEEN * (1.0 if self.unit_y or not known.size else float(np.ptp(known)))
+        found = {}
+        for place, (init, x, y) in enumerate(lines):
+            seen = np.isfinite(x) & np.isfinite(y)
+            for other, of_x, of_y in lines[place + 1 :]:
+                drawn = np.isfinite(of_x) & np.isfinite(of_y)
+                if not seen.any() or not drawn.any():
+                    continue
+                there = np.interp(x[seen], of_x[drawn], of_y[drawn], left=np.inf, right=np.inf)
+                if (np.abs(there - y[seen]) <= near).all():
+                    found[init] = other
+        return found
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -62,9 +89,17 @@ class Plot:
             "log": self.log,
             "step": self.step,
             "markers": self.markers,
+            "hidden": {view: self.hidden(view) for view in self.x_titles},
             "unitY": self.unit_y,
             "forest": self.forest,
         }
+
+
+def _scaled(values: Sequence[Any], is_log: bool) -> np.ndarray:
+    numbers = np.asarray(values, dtype=float)
+    if is_log:
+        return np.log10(numbers, where=numbers > 0, out=np.full_like(numbers, np.nan))
+    return numbers
 
 
 def _short(values: Sequence[Any]) -> list[Any]:

@@ -1,72 +1,75 @@
-"""The plots of a report: what is drawn of a comparison as a whole, and of each task."""
+"""The plots of a report: those of a comparison as a whole, and those of each workload."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
 from initbench.analysis.comparison import Comparison
-from initbench.analysis.curves import METRICS, load_curves, mean_curves, thinned
+from initbench.analysis.curves import load_curves, mean_curves, stored_curves, thinned
 from initbench.analysis.depth import QUANTITIES, median_curves
+from initbench.analysis.findings import Findings
 from initbench.analysis.ranking import Ranking, mean_interval, targets_of
 from initbench.analysis.sensitivity import lr_sensitivity
 from initbench.analysis.survival import kaplan_meier
 from initbench.analysis.times import observed
-from initbench.analysis.titles import task_configs, varying
+from initbench.analysis.workloads import varying, workload_configs
+from initbench.metric import Metric
 from initbench.report.plot import Plot, View
 
-_LABELS = {
-    "val/error": "validation error",
-    "val/accuracy": "validation accuracy",
-    "val/loss": "validation loss",
-    "train/loss": "training loss",
-    "step": "steps",
-    "seconds": "seconds of training and initialization",
-}
+_CLOCKS = {"step": "steps", "seconds": "seconds of training and initialization"}
 _SHARES = ("dead", "saturated")
 _GAPS = "On a log axis zeros are gaps, and a band that reaches zero ends at the lowest value drawn."
 
 
-def learning_curves(ranking: Ranking, points: int) -> Plot | None:
+def _label(column: str) -> str:
+    """A column of histories in words."""
+    stage, _, name = column.partition("/")
+    return f"{'validation' if stage == 'val' else 'training'} {name}"
+
+
+def learning_curves(ranking: Ranking, metric: Metric, points: int) -> Plot | None:
     """Mean over seeds, with the range between the lowest and the highest, by steps and by seconds."""
-    curves, broken = load_curves(ranking.scored[ranking.scored["score"].notna()])
+    curves, broken = load_curves(ranking.scored[ranking.scored["score"].notna()], metric)
     means = mean_curves(curves)
     if not means:
         return None
+    stored = stored_curves(metric)
     # The error's log axis tells apart what is good, where nothing is perfect.
-    is_perfect = any((curve["mean"] == 0).any() for (_, metric), curve in means.items() if metric == "val/error")
-    order = METRICS if is_perfect else ("val/error", *(metric for metric in METRICS if metric != "val/error"))
-    present = [metric for metric in order if any(metric == of for _, of in means)]
+    is_perfect = any((curve["mean"] == 0).any() for (_, column), curve in means.items() if column == "val/error")
+    order = [stored[0], "val/error", *stored[1:]] if is_perfect else ["val/error", *stored]
+    present = [column for column in order if any(column == of for _, of in means)]
     series: dict[str, dict[str, View]] = {}
     for init in map(str, ranking.table.index):
-        for metric in (metric for metric in present if (init, metric) in means):
-            curve = thinned(means[init, metric], points)
+        for column in (column for column in present if (init, column) in means):
+            curve = thinned(means[init, column], points)
             values = {"y": curve["mean"], "low": curve["low"], "high": curve["high"]}
             views = series.setdefault(init, {})
-            views[f"{metric}|step"] = {"x": curve.index, **values}
-            views[f"{metric}|seconds"] = {"x": curve["seconds"], **values}
+            views[f"{column}|step"] = {"x": curve.index, **values}
+            views[f"{column}|seconds"] = {"x": curve["seconds"], **values}
     clocks = ["step", *(["seconds"] if curves["seconds"].notna().any() else [])]
-    keys = [f"{metric}|{clock}" for metric in present for clock in clocks]
+    keys = [f"{column}|{clock}" for column in present for clock in clocks]
     longest = max(map(len, means.values()))
     every = f" Of {longest} points every {math.ceil(longest / points)}. is drawn." if longest > points else ""
     return Plot(
-        f"curves-{ranking.task}",
+        f"curves-{ranking.workload_id}",
         "Learning curves",
         "Mean over seeds; the band reaches from the lowest to the highest seed. Runs that diverge end early. "
         f"{_GAPS}{every}{_not_drawn(broken)}",
         series,
-        {key: _LABELS[key.split("|")[1]] for key in keys},
-        {key: _LABELS[key.split("|")[0]] for key in keys},
+        {key: _CLOCKS[key.split("|")[1]] for key in keys},
+        {key: _label(key.split("|")[0]) for key in keys},
         [
-            ("what", [(metric, _LABELS[metric]) for metric in present]),
+            ("what", [(column, _label(column)) for column in present]),
             ("against", [(clock, clock.replace("step", "steps")) for clock in clocks]),
         ],
         _runs(ranking),
-        {key: "y" for key in keys if not key.startswith("val/accuracy")},
+        {key: "y" for key in keys if not key.startswith(f"{stored[0]}|") or not metric.is_share},
     )
 
 
-def survival_curves(ranking: Ranking) -> Plot | None:
+def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:
     """The share of runs still short of each target, Kaplan-Meier; the hardest reached one first."""
     ended = ranking.scored[ranking.scored["score"].notna()]
     targets = [t for t in targets_of(ended) if ended[f"steps_to_{t}"].notna().any()]
@@ -82,44 +85,42 @@ def survival_curves(ranking: Ranking) -> Plot | None:
                 view = {"x": curve.index, "y": curve["survival"], "low": curve["low"], "high": curve["high"]}
                 series.setdefault(init, {})[target] = view
     return Plot(
-        f"survival-{ranking.task}",
+        f"survival-{ranking.workload_id}",
         "Not yet at the target",
-        "The share of runs that have not reached the target validation accuracy (Kaplan-Meier, 95 % band). "
+        f"The share of runs whose validation {metric.name} has not reached the target (Kaplan-Meier, 95 % band). "
         "A run that diverged never will, and counts to the end.",
         series,
         dict.fromkeys(targets, "steps"),
-        {target: f"share of runs below {float(target):.4g}" for target in targets},
-        [("target", [(target, f"{100 * float(target):.4g}%") for target in targets])],
+        {target: f"share of runs not yet at {metric.target(target)}" for target in targets},
+        [("target", [(target, metric.target(target)) for target in targets])],
         _runs(ranking),
         step=True,
         unit_y=True,
     )
 
 
-def sensitivity(runs: pd.DataFrame, ranking: Ranking) -> Plot | None:
-    """Validation error and accuracy against learning rate, where a task was run at several."""
-    table = lr_sensitivity(runs[runs["task"] == ranking.task])
+def sensitivity(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Plot | None:
+    """The score on validation, and how far it is from perfect, against the learning rate, where there were several."""
+    table = lr_sensitivity(runs[runs["workload"] == ranking.workload])
     if table["lr"].nunique() < 2:
         return None
+    value = f"val/{metric.name}"
+    keys = _error_first(table["mean"], metric, value, "val/error")
     series: dict[str, dict[str, View]] = {}
     for init, rows in table.groupby("init"):
-        mean, half = rows["mean"], rows["half_width"]
-        series[str(init)] = {
-            "val/error": {"x": rows["lr"], "y": 1 - mean, "low": 1 - mean - half, "high": 1 - mean + half},
-            "val/accuracy": {"x": rows["lr"], "y": mean, "low": mean - half, "high": mean + half},
-        }
-    keys = _error_first(table["mean"], "val/")
+        views = _views(rows["mean"], rows["mean"] - rows["half_width"], rows["mean"] + rows["half_width"], metric, keys)
+        series[str(init)] = {key: {"x": rows["lr"], "y": y, "low": low, "high": high} for key, (y, low, high) in views}
     return Plot(
-        f"lr-{ranking.task}",
+        f"lr-{ranking.workload_id}",
         "Learning rate",
         "At the end, over all seeds at each learning rate, with the 95 % interval of the mean (Student's t). "
         f"A diverged run scores chance. {_GAPS}",
         {init: series[init] for init in map(str, ranking.table.index) if init in series},
         dict.fromkeys(keys, "learning rate"),
-        {key: _LABELS[key] for key in keys},
-        [("what", [(key, _LABELS[key]) for key in keys])],
-        {"task": ranking.task},
-        {"val/error": "xy", "val/accuracy": "x"},
+        {key: _label(key) for key in keys},
+        [("what", [(key, _label(key)) for key in keys])],
+        {"workload": ranking.workload_id},
+        {key: "xy" if key == "val/error" else "x" for key in keys},
         markers=True,
     )
 
@@ -137,7 +138,7 @@ def through_depth(ranking: Ranking) -> Plot | None:
         return None
     names = [quantity for quantity in QUANTITIES if any(quantity in views for views in series.values())]
     return Plot(
-        f"depth-{ranking.task}",
+        f"depth-{ranking.workload_id}",
         "Through depth, before the first step",
         f"Median over seeds of each layer of the initialized network, on one batch. {_GAPS}{_not_drawn(broken)}",
         series,
@@ -150,53 +151,49 @@ def through_depth(ranking: Ranking) -> Plot | None:
     )
 
 
-def forest(comparison: Comparison) -> Plot | None:
-    """Mean score of every initializer over all tasks, best first."""
-    table = comparison.overall
-    if table.empty:
-        return None
+def forest(findings: Findings, metric: Metric, number: int) -> Plot:
+    """The interquartile mean of every initializer over all workloads of a comparison, best first."""
+    table = findings.overall
+    keys = _error_first(table[["iqm", "high"]].max(), metric, metric.label, "test error")
     series: dict[str, dict[str, View]] = {}
-    for init, (iqm, low, high) in zip(map(str, table.index), table[["iqm", "low", "high"]].to_numpy(), strict=True):
-        series[init] = {
-            "error": {"x": [1 - iqm], "y": [init], "low": [1 - high], "high": [1 - low]},
-            "accuracy": {"x": [iqm], "y": [init], "low": [low], "high": [high]},
-        }
-    keys = _error_first(table[["iqm", "high"]].max())
+    for init, row in table.iterrows():
+        views = _views(row["iqm"], row["low"], row["high"], metric, keys)
+        series[str(init)] = {key: {"x": [x], "y": [init], "low": [low], "high": [high]} for key, (x, low, high) in views}
     return Plot(
-        "ranking",
+        f"ranking{_numbered(number)}",
         "Interquartile mean",
-        "Of test accuracy or its error (1 - accuracy), over all tasks and seeds, without the lowest and highest "
-        "quarter; 95 % interval by stratified bootstrap. An axis of errors is logarithmic.",
+        f"Of {metric.label}, over all workloads and seeds, without the lowest and highest quarter; 95 % interval by "
+        "stratified bootstrap. An axis of errors is logarithmic.",
         series,
-        {key: f"test {key}" for key in keys},
+        {key: key for key in keys},
         dict.fromkeys(keys, ""),
-        [("what", [(key, f"test {key}") for key in keys])],
+        [("what", [(key, key) for key in keys])],
         {"scored": "yes"},
-        {"error": "x"},
+        {"test error": "x"},
         forest=True,
     )
 
 
 def profile(comparison: Comparison) -> Plot | None:
-    """Dolan and Moré's performance profile, where there are several tasks."""
-    if len(comparison.rankings) < 2 or comparison.everywhere.empty:
+    """Dolan and Moré's performance profile, where there are several workloads."""
+    if comparison.main is None or len(comparison.main.workloads) < 2:
         return None
     table = comparison.profile
     if table.empty:
         return None
     table.loc[1.1 * table.index[-1]] = table.iloc[-1]  # what holds at the last ratio holds beyond, and is seen to
     series: dict[str, dict[str, View]] = {
-        str(init): {"tau": {"x": table.index, "y": table[init]}} for init in comparison.overall.index
+        str(init): {"tau": {"x": table.index, "y": table[init]}} for init in comparison.main.overall.index
     }
     return Plot(
         "profile",
         "Performance profile",
-        "The share of tasks in which the median run reaches the task's target within so many times the steps of the "
-        "fastest initializer (Dolan and Moré, 2002). At 1: how often it is the fastest; at the right: how often it "
+        "The share of workloads in which the median run reaches the workload's target within so many times the steps of "
+        "the fastest initializer (Dolan and Moré, 2002). At 1: how often it is the fastest; at the right: how often it "
         "gets there at all.",
         series,
         {"tau": "steps, as a multiple of the fastest"},
-        {"tau": "share of tasks"},
+        {"tau": "share of workloads"},
         runs={"scored": "yes"},
         log={"tau": "x"},
         step=True,
@@ -205,60 +202,87 @@ def profile(comparison: Comparison) -> Plot | None:
 
 
 def against_key(comparison: Comparison) -> Plot | None:
-    """Score against the one number in which the tasks differ (a depth, a width, a batch size), if there is one."""
-    keys = varying(task_configs(comparison.runs))
+    """Score against the one number in which the workloads differ (a depth, a width), if there is one."""
+    main, metric = comparison.main, comparison.metric
+    if main is None or len(main.workloads) < 2:
+        return None
+    runs = comparison.runs[comparison.runs["workload"].isin(main.workloads)]
+    configs = workload_configs(runs) if runs["workload_config"].notna().all() else {}
+    keys = varying(configs)
     numeric = [key for key, values in keys.items() if all(isinstance(v, int | float) for v in values.values())]
-    if len(numeric) != 1 or len(keys) != 1 or len(comparison.rankings) < 2:
+    if len(numeric) != 1 or len(keys) != 1:
         return None
     key = numeric[0]
+    ids = dict(zip(runs["workload"], runs["workload_id"], strict=True))
     series: dict[str, dict[str, View]] = {}
-    for init in map(str, comparison.overall.index):
+    for init in map(str, main.overall.index):
         rows = []
-        for task, values in comparison.scores[init].dropna().groupby(level="task"):
-            mean, half_width = mean_interval(values.tolist())
-            rows.append((keys[key][str(task)], mean, mean - half_width, mean + half_width))
+        for workload, values in main.scores[init].dropna().groupby(level="workload"):
+            mean, half_width = mean_interval((metric.sign * values).tolist())
+            rows.append((keys[key][ids[str(workload)]], mean, mean - half_width, mean + half_width))
         x, y, low, high = zip(*sorted(rows), strict=True)
         series[init] = {key: {"x": x, "y": y, "low": low, "high": high}}
-    if not series:
-        return None
     is_wide = max(keys[key].values()) >= 10 * max(min(keys[key].values()), 1)
     return Plot(
         "against",
-        f"Test accuracy against {key}",
+        f"{metric.label.capitalize()} against {key}",
         "Mean over seeds with its 95 % interval (Student's t).",
         series,
         {key: key},
-        {key: "test accuracy"},
+        {key: metric.label},
         runs={"scored": "yes"},
         log={key: "x" * is_wide},
         markers=True,
     )
 
 
-def plots(comparison: Comparison) -> Iterator[tuple[str | None, list[Plot]]]:
-    """The plots of the study as a whole (under None), then those of each task."""
+Plots = dict[str | None, list[Plot]]  # of the study as a whole (under None), then of each workload by its id
+
+
+def plots(comparison: Comparison) -> Plots:
+    """All plots of a report."""
+    metric = comparison.metric
     curves = sum(len(ranking.table) for ranking in comparison.rankings)
     points = max(30, min(200, 30_000 // max(curves, 1)))
-    overall = [forest(comparison), against_key(comparison), profile(comparison)]
-    yield None, [plot for plot in overall if plot is not None]
+    forests = [forest(findings, metric, number) for number, findings in enumerate(comparison.findings)]
+    found: dict[str | None, list[Plot | None]] = {None: [*forests, against_key(comparison), profile(comparison)]}
     for ranking in reversed(comparison.rankings):
-        own = [
-            learning_curves(ranking, points),
-            survival_curves(ranking),
-            sensitivity(comparison.runs, ranking),
+        found[ranking.workload_id] = [
+            learning_curves(ranking, metric, points),
+            survival_curves(ranking, metric),
+            sensitivity(comparison.runs, ranking, metric),
             through_depth(ranking),
         ]
-        yield ranking.task, [plot for plot in own if plot is not None]
+    return {place: [plot for plot in group if plot is not None] for place, group in found.items()}
+
+
+def _numbered(number: int) -> str:
+    return f"-{number + 1}" if number else ""
+
+
+def _views(
+    middle: Any, low: Any, high: Any, metric: Metric, keys: Sequence[str]
+) -> list[tuple[str, tuple[Any, Any, Any]]]:
+    """Scores as they are plotted: as values of the metric, and as the distance from a perfect one."""
+    found = []
+    for key in keys:
+        if key.endswith("error") and metric.perfect is not None:
+            found.append((key, (metric.perfect - middle, metric.perfect - high, metric.perfect - low)))
+        else:
+            ends = (low, high) if metric.higher_is_better else (-high, -low)
+            found.append((key, (metric.sign * middle, *ends)))
+    return found
 
 
 def _runs(ranking: Ranking) -> dict[str, str]:
-    return {"task": ranking.task, "scored": "yes"}
+    return {"workload": ranking.workload_id, "scored": "yes"}
 
 
-def _error_first(accuracies: pd.Series, prefix: str = "") -> list[str]:
-    """The views of an accuracy: the error before it, unless one is perfect, which has no place on a log axis."""
-    views = [f"{prefix}error", f"{prefix}accuracy"]
-    return views if accuracies.max() < 1 else views[::-1]
+def _error_first(scores: pd.Series, metric: Metric, value: str, error: str) -> list[str]:
+    """The views of a share: how far it is from perfect before it, unless one is perfect, which a log axis cannot show."""
+    if not (metric.is_share and metric.higher_is_better and metric.perfect is not None):
+        return [value]
+    return [error, value] if scores.max() < metric.perfect else [value, error]
 
 
 def _not_drawn(broken: Sequence[str]) -> str:

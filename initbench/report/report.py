@@ -1,27 +1,28 @@
 """The report of a study: one folder with all that its records say."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from initbench.analysis.changes import AT
-from initbench.analysis.comparison import Comparison
+from initbench.analysis.between_studies import AT
+from initbench.analysis.findings import Findings
 from initbench.analysis.frame import load_runs
+from initbench.analysis.verdict import Verdict
+from initbench.analysis.workloads import name_workloads
 from initbench.record.store import atomic_write
 from initbench.report.markdown import markdown
 from initbench.report.page import render
-from initbench.report.plot import Plot
-from initbench.report.plots import plots
+from initbench.report.plots import Plots, plots
 
-Drawn = Mapping[str | None, Sequence[Plot]]  # as from `plots.plots`
 FOLDER = "report"  # in the study's own
 
 
 def load(studies: Sequence[Path]) -> pd.DataFrame:
-    """The runs of one study, or of several. An initializer that several have run on one task becomes one a study:
-    `orthogonal @ new`.
+    """The runs of one study, or of several. An initializer that several have run on one workload becomes one of each
+    study: `orthogonal @ new`.
 
     Raises ValueError for a folder that is missing or holds no record of its own.
     """
@@ -33,27 +34,28 @@ def load(studies: Sequence[Path]) -> pd.DataFrame:
             where = f": each of these is a study, {', '.join(inside[:5])}" if inside else ""
             raise ValueError(f"{study} holds no record of a run{where}")
         frames.append(runs.assign(study=study.resolve().name))
-    runs = pd.concat(frames, ignore_index=True)
-    shared = runs.groupby(["task", "init"])["study"].transform("nunique") > 1
+    runs = name_workloads(pd.concat(frames, ignore_index=True)) if len(frames) > 1 else frames[0]
+    shared = runs.groupby(["workload_id", "init"])["study"].transform("nunique") > 1
     of_both = runs["init"].isin(runs.loc[shared, "init"])
     return runs.assign(init=runs["init"].where(~of_both, runs["init"] + AT + runs["study"]))
 
 
-def write_page(comparison: Comparison, folder: Path, title: str, refresh: int | None = None) -> Path:
+def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:
     """Write `index.html` and the script that draws its plots into `folder`; the path of the page."""
-    return write_drawn(comparison, dict(plots(comparison)), folder, title, refresh)
+    return _write_page(verdict, plots(verdict.comparison), folder, title, refresh)
 
 
-def write_report(comparison: Comparison, folder: Path, title: str) -> Path:
-    """Write the page, report.md, results.csv, and in `figures/` what a paper needs; the path of the page."""
-    drawn = dict(plots(comparison))
-    page = write_drawn(comparison, drawn, folder, title)
-    write_rest(comparison, drawn, folder, title)
+def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
+    """Write the page, report.md, verdict.json, results.csv, pairs.csv, and in `figures/` what a paper needs; the path of
+    the page."""
+    drawn = plots(verdict.comparison)
+    page = _write_page(verdict, drawn, folder, title)
+    write_rest(verdict, drawn, folder, title)
     return page
 
 
-def write_drawn(comparison: Comparison, drawn: Drawn, folder: Path, title: str, refresh: int | None = None) -> Path:
-    page = render(comparison, drawn, title=title, folder=folder, refresh=refresh)
+def _write_page(verdict: Verdict, drawn: Plots, folder: Path, title: str, refresh: int | None = None) -> Path:
+    page = render(verdict, drawn, title=title, folder=folder, refresh=refresh)
     script = folder / "plotly.min.js"
     if not script.exists():
         atomic_write(script, get_plotlyjs().encode())
@@ -61,10 +63,29 @@ def write_drawn(comparison: Comparison, drawn: Drawn, folder: Path, title: str, 
     return folder / "index.html"
 
 
-def write_rest(comparison: Comparison, drawn: Drawn, folder: Path, title: str) -> None:
+def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None:
+    """All but the page."""
+    from initbench.report import latex
     from initbench.report.paper import write_figures  # matplotlib, which a sweep's end does without
 
-    atomic_write(folder / "report.md", markdown(comparison, title).encode())
-    table = comparison.runs.drop(columns="task_config")
-    atomic_write(folder / "results.csv", table.to_csv(index=False).encode())
+    comparison = verdict.comparison
+    sign = comparison.metric.sign
+    results = comparison.runs.drop(columns="workload_config")
+    results = results.assign(**{name: sign * results[name] for name in ("score", "selection_score", "chance")})
+    pairs = pd.concat([pd.DataFrame(), *(_pairs(findings) for findings in comparison.findings)])
+    for name, table in (("results.csv", results), ("pairs.csv", pairs)):
+        atomic_write(folder / name, table.to_csv(index=False).encode())
+    atomic_write(folder / "report.md", markdown(verdict, title).encode())
+    atomic_write(folder / "verdict.json", json.dumps(verdict.to_dict(), indent=1, allow_nan=False).encode())
     write_figures(comparison, drawn, folder / "figures")
+    atomic_write(folder / "figures" / "ranking.tex", latex.rankings(comparison).encode())
+    atomic_write(folder / "figures" / "pairs.tex", latex.pairs(comparison).encode())
+
+
+def _pairs(findings: Findings) -> pd.DataFrame:
+    """Every two initializers; with a reference also those of it, whose p_holm is corrected for them alone."""
+    tables = {"all pairs": findings.pairs}
+    if findings.reference is not None:
+        tables["reference"] = findings.against_reference.reset_index(names="b").assign(a=findings.reference)
+    workloads = "; ".join(findings.workloads)
+    return pd.concat([table.assign(corrected_for=of, workloads=workloads) for of, table in tables.items()])

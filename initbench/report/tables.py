@@ -1,26 +1,18 @@
-"""The tables of a report as text: a row an initializer, and which runs are behind each number."""
+"""The tables of a report as text: a row for each initializer, and which runs are behind each number."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from initbench.analysis.bootstrap import SEEDS_NEEDED
 from initbench.analysis.comparison import Comparison
-from initbench.analysis.paired import SEEDS_NEEDED
-from initbench.analysis.ranking import OUTCOMES, Ranking, number, steps, targets_of
+from initbench.analysis.findings import Findings
+from initbench.analysis.pairs import against, improvement
+from initbench.analysis.ranking import OUTCOMES, Ranking
 from initbench.analysis.sensitivity import good_range, lr_sensitivity
-from initbench.analysis.times import times_to
-from initbench.analysis.verdict import against
-
-_MEANS = {
-    "val/best_accuracy": "best validation",
-    "val/accuracy": "final validation",
-    "val/accuracy_auc": "area under the curve",
-    "val/loss_at_start": "loss at the start",
-    "seconds_init": "seconds to initialize",
-    "seconds_train": "seconds to train",
-}
+from initbench.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -30,104 +22,153 @@ class Table:
     title: str
     columns: list[str]
     rows: list[tuple[str, list[str]]]  # initializer, cells
-    runs: Mapping[str, str]
+    runs: Mapping[str, str] = field(default_factory=dict)
     column_runs: Sequence[Mapping[str, str]] = field(default_factory=tuple)  # more of them, for each column
     note: str = ""
 
     def behind(self, init: str, column: int) -> dict[str, str]:
         return {**self.runs, "init": init, **(self.column_runs[column] if self.column_runs else {})}
 
+    def without_empty(self) -> "Table":
+        """The same without the columns in which no row says anything."""
+        return self._only([at for at, _ in enumerate(self.columns) if any(cells[at] not in ("", "-") for _, cells in self.rows)])
 
-def overall(comparison: Comparison) -> Table:
-    """All tasks together, best first; the differences are to the first row."""
-    table, pairs = comparison.overall, comparison.pairs
-    rivals = against(pairs, str(table.index[0])) if len(pairs) else pd.DataFrame()
+    def without_intervals(self) -> "Table":
+        return self._only([at for at, name in enumerate(self.columns) if not name.startswith("its 95 %")])
+
+    def _only(self, kept: Sequence[int]) -> "Table":
+        rows = [(init, [cells[at] for at in kept]) for init, cells in self.rows]
+        return replace(self, columns=[self.columns[at] for at in kept], rows=rows)
+
+
+def overall(findings: Findings, metric: Metric) -> Table:
+    """All workloads of a comparison together, best first; the differences are to the first row."""
+    table = findings.overall
+    rivals = against(findings.pairs, str(table.index[0]))
     rows = []
     for init, row in table.iterrows():
         cells = [
-            number(row["mean"], ".4f"),
-            number(row["iqm"], ".4f"),
-            interval(row["low"], row["high"], ".4f"),
-            number(row["best"], ".0%"),
+            metric.cell(row["mean"]),
+            metric.cell(row["iqm"]),
+            metric.interval(row["low"], row["high"]),
+            number(row["first"], ".0%"),
             number(row["rank"], ".2f"),
         ]
-        if init in rivals.index:
-            rival = rivals.loc[init]
-            behind = number(100 * rival["difference"], ".2f")
-            cells += [behind, interval(100 * rival["low"], 100 * rival["high"], ".2f"), p_value(rival["p_holm"])]
-        rows.append((str(init), [*cells, *[""] * (8 - len(cells))]))
-    columns = ["mean test accuracy", "interquartile mean", "its 95 %", "probability of being best", "average rank"]
-    behind_best = ["behind the best by", "its 95 %", "p (Holm)"]
-    return Table("", [*columns, *behind_best], rows, {"scored": "yes"}, note=_ranks(comparison))
+        cells += _comparison(rivals.loc[init], metric) if init in rivals.index else [""] * 4
+        rows.append((str(init), cells))
+    columns = [f"mean {metric.label}", "interquartile mean", "its 95 %", "first in resamples", "average rank"]
+    behind_best = ["behind the first by", "its 95 % (all pairs)", "p", "p (Holm)"]
+    return Table("", [*columns, *behind_best], rows, {"scored": "yes"}, note=_note(findings, metric)).without_empty()
 
 
-def _ranks(comparison: Comparison) -> str:
-    ranks, smallest = comparison.ranks, int(comparison.everywhere.groupby(level="task").size().min())
-    note = "Differences are in percentage points."
-    if smallest < SEEDS_NEEDED[len(comparison.rankings) > 1]:
-        note += f" Intervals take {SEEDS_NEEDED[0]} seeds of one task, or {SEEDS_NEEDED[1]} of each of several."
-    if math.isnan(ranks.critical_difference):
-        return note
-    return (
-        f"{note} Average ranks are over {ranks.blocks} blocks (task, seed); two differ "
-        f"if they are further apart than {ranks.critical_difference:.2f} (Nemenyi, 5 %); Friedman's test of all at "
-        f"once: p = {p_value(ranks.friedman_p)}."
-    )
+def reference(findings: Findings, metric: Metric) -> Table:
+    """The reference against each other initializer, its largest lead first."""
+    rows = [(str(init), _comparison(row, metric, "+")) for init, row in findings.against_reference.iterrows()]
+    columns = ["lead", "its 95 % (these pairs)", "p", "p (Holm)"]
+    unit = f" Leads are in {metric.points}." if metric.points else ""
+    note = f"Positive: {findings.reference} is better. Corrected for these {_count(len(rows), 'comparison')}.{unit}"
+    return Table(f"{findings.reference} against each other", columns, rows, {"scored": "yes"}, note=note)
 
 
-def every_two(comparison: Comparison) -> tuple[list[str], list[tuple[str, str, list[str]]]]:
-    """Headings and, for each two initializers, the higher, the lower and cells; in the order of the overall table."""
-    difference, improvement = ["difference, points", "its 95 %"], ["probability of improvement", "its 95 %"]
-    columns = ["pairs of runs", *difference, "p", "p (Holm)", *improvement]
-    place = {init: position for position, init in enumerate(comparison.overall.index)}
-    pairs = comparison.pairs.to_dict("records")
+def _comparison(row: pd.Series, metric: Metric, sign: str = "") -> list[str]:
+    ends = interval(row["low"], row["high"], metric, sign)
+    return [metric.number(row["difference"], sign), ends, p_value(row["p"]), p_value(row["p_holm"])]
+
+
+def _note(findings: Findings, metric: Metric) -> str:
+    ranks, workloads = findings.ranks, len(findings.workloads)
+    notes = [f"Differences are in {metric.points}."] if metric.points else []
+    if findings.seeds[0] < SEEDS_NEEDED[workloads > 1]:
+        needed = f"{SEEDS_NEEDED[0]} seeds of one workload, or {SEEDS_NEEDED[1]} of each of several"
+        notes.append(f"Intervals of the interquartile mean need {needed}.")
+    if not math.isnan(ranks.critical_difference):
+        notes.append(
+            f"Average ranks are over {ranks.blocks} blocks (workload, seed); two differ if they are further apart than "
+            f"{ranks.critical_difference:.2f} (Nemenyi, 5 %). Friedman's test of all at once: "
+            f"p = {p_value(ranks.friedman_p)}."
+        )
+    return " ".join(notes)
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """A row for each two initializers: the higher, the lower, cells."""
+
+    columns: list[str]
+    rows: list[tuple[str, str, list[str]]]
+
+
+def every_two(findings: Findings, metric: Metric) -> PairTable:
+    """Every two initializers of a comparison, in the order of its overall table."""
+    columns = ["pairs of runs", f"difference{f', {metric.points}' if metric.points else ''}"]
+    columns += ["its 95 % (all pairs)", "p", "p (Holm)"]
+    has_margin = findings.margin is not None
+    columns += ["p (equal to within the margin)"] * has_margin
+    columns += ["probability of improvement", "its 95 %"]
+    place = {init: position for position, init in enumerate(findings.overall.index)}
     rows = []
-    for row in sorted(pairs, key=lambda row: [place.get(row[side], len(place)) for side in ("a", "b")]):
-        cells = [
-            str(int(row["pairs"])),
-            number(100 * row["difference"], "+.2f"),
-            interval(100 * row["low"], 100 * row["high"], "+.2f"),
-            p_value(row["p"]),
-            p_value(row["p_holm"]),
-            number(row["improvement"], ".2f"),
-            interval(row["improvement_low"], row["improvement_high"], ".2f"),
-        ]
+    for row in sorted(findings.pairs.to_dict("records"), key=lambda row: (place[row["a"]], place[row["b"]])):
+        share, low, high = improvement(findings.scores, row["a"], row["b"])
+        cells = [str(row["pairs"]), *_comparison(pd.Series(row), metric, "+"), *[p_value(row["p_equal"])] * has_margin]
+        known = not math.isnan(low)
+        cells += [number(share, ".2f"), f"{low:.2f} to {high:.2f}" if known else ""]
         rows.append((str(row["a"]), str(row["b"]), cells))
-    return columns, rows
+    return PairTable(columns, rows)
 
 
-def of_task(ranking: Ranking) -> Table:
-    """A ranking; columns that say nothing are left out."""
+def of_workload(ranking: Ranking, metric: Metric) -> Table:
+    """A ranking; columns that say nothing are left out.
+
+    The mean with Student's interval where every run learned something. Else the share that did, and the interquartile
+    mean of all, to which a run that failed adds chance.
+    """
     outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
     rates = ["learning rate"] * ranking.has_choice
-    columns = [*rates, "test accuracy", f"reach {_share(ranking.target)}", "median steps to it", "runs", *outcomes]
+    if ranking.all_trained:
+        scores = [f"{metric.label}, mean ± 95 %"]
+    else:
+        scores = ["learned", "its 95 %", f"{metric.label}, interquartile mean", "its 95 %"]
+    reached = [] if ranking.target is None else [f"reach {metric.target(ranking.target)}", "median steps to it"]
     rows = []
     for init, row in ranking.table.iterrows():
+        if ranking.all_trained:
+            shown = [metric.cell(row["mean"]) + half_width(row["half_width"], metric)]
+        else:
+            shown = [*_learned(row), metric.cell(row["iqm"]), metric.interval(row["iqm_low"], row["iqm_high"])]
         cells = [
             *(number(row["lr"], "g") for _ in rates),
-            number(row["mean"], ".4f") + _half_width(row["half_width"]),
-            number(row["hit_rate"], ".0%"),
-            steps(row["median_steps"]),
+            *shown,
             str(int(row["runs"])),
+            *([number(row["hit_rate"], ".0%"), steps(row["median_steps"])] if reached else []),
             *(str(int(row[status])) for status in outcomes),
         ]
         rows.append((str(init), cells))
-    return Table("", columns, rows, {"task": ranking.task, "scored": "yes"})
+    columns = [*rates, *scores, "runs", *reached, *outcomes]
+    return Table("", columns, rows, {"workload": ranking.workload_id, "scored": "yes"}).without_empty()
+
+
+def _learned(row: pd.Series) -> list[str]:
+    """How many of the runs learned something, and the interval of their share."""
+    if not row["scored"]:
+        return ["-", ""]
+    return [f"{row['trained']:.0f} of {row['scored']:.0f}", f"{row['trained_low']:.0%} to {row['trained_high']:.0%}"]
 
 
 def details(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
     """What stands behind a ranking: each learning rate, each target, and other means."""
-    yield from _rates(comparison.runs[comparison.runs["task"] == ranking.task], ranking)
-    yield from _times(ranking)
-    yield _means(ranking)
+    runs = comparison.runs[comparison.runs["workload"] == ranking.workload]
+    yield from _rates(runs, ranking, comparison.metric)
+    yield from _times(comparison, ranking)
+    yield _means(ranking, comparison.metric)
 
 
-def _rates(runs: pd.DataFrame, ranking: Ranking) -> Iterator[Table]:
+def _rates(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Iterator[Table]:
     sensitivity = lr_sensitivity(runs)
     rates = sorted(sensitivity["lr"].unique())
     if len(rates) < 2:
         return
-    good = good_range(sensitivity, chance=float(runs["chance"].max()))
+    point = metric.margin(1)
+    good = good_range(sensitivity, point, chance=float(runs["chance"].max()))
     found = {(row.init, row.lr): row for row in sensitivity.itertuples()}
 
     def cell(init: str, rate: float) -> str:
@@ -135,7 +176,7 @@ def _rates(runs: pd.DataFrame, ranking: Ranking) -> Iterator[Table]:
         if row is None:
             return "-"
         diverged = f" ({row.diverged} diverged)" if row.diverged else ""
-        return f"{row.mean:.4f}{_half_width(row.half_width)}{diverged}"
+        return f"{metric.cell(row.mean)}{half_width(row.half_width, metric)}{diverged}"
 
     def within(init: str) -> str:
         return f"{good.at[init, 'low']:g} to {good.at[init, 'high']:g}" if init in good.index else "-"
@@ -144,47 +185,62 @@ def _rates(runs: pd.DataFrame, ranking: Ranking) -> Iterator[Table]:
     columns = [f"{rate:g}" for rate in rates]
     yield Table(
         "At each learning rate",
-        [*columns, "good within a point"],
+        [*columns, f"within {metric.difference(point)} of the best"],
         rows,
-        {"task": ranking.task},
+        {"workload": ranking.workload_id},
         [*({"lr": rate} for rate in columns), {}],
-        "Mean final validation accuracy over all seeds, with its 95 % interval.",
+        f"Mean {metric.name} at the end on validation, over all seeds, with its 95 % interval (Student's t).",
     )
 
 
-def _times(ranking: Ranking) -> Iterator[Table]:
-    """For each target that some run reached, who did, when, and whether that differs."""
-    ended = ranking.scored[ranking.scored["score"].notna()]
-    columns = ["runs that reach it (95 %)", "median steps", "median seconds", "restricted mean steps (95 %)"]
-    for target in targets_of(ended):
-        if not ended[f"steps_to_{target}"].notna().any():
-            continue
+def _times(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
+    """For each target that some run reached: by whom, when, and whether that differs."""
+    for times in (times for times in comparison.times if times.workload == ranking.workload):
         rows = []
-        for init, row in times_to(ended, target).iterrows():
-            mean = f"{row['mean_steps']:.0f} ({interval(row['mean_low'], row['mean_high'], '.0f')})"
-            cells = [
-                f"{number(row['hit_rate'], '.0%')} ({interval(row['hit_low'], row['hit_high'], '.0%')})",
-                steps(row["median_steps"]),
-                "never" if math.isinf(row["median_seconds"]) else number(row["median_seconds"], ".1f"),
-                mean.replace(" ()", ""),
-                p_value(row["p"]),
-            ]
-            rows.append((str(init), cells))
-        title, shown = f"Time to {_share(target)}", [*columns, "p (log-rank, Holm)"]
-        yield Table(title, shown, rows, {"task": ranking.task, "scored": "yes"})
+        for init, row in times.table.iterrows():
+            rate = f"{number(row['hit_rate'], '.0%')} ({row['hit_low']:.0%} to {row['hit_high']:.0%})"
+            known = not math.isnan(row["mean_low"])
+            ends = f" ({row['mean_low']:.0f} to {row['mean_high']:.0f})" if known else ""
+            seconds = "never" if math.isinf(row["median_seconds"]) else number(row["median_seconds"], ".1f")
+            mean = f"{row['mean_steps']:.0f}{ends}"
+            rows.append((str(init), [rate, between(row), seconds, mean, p_value(row["p"])]))
+        columns = ["runs that reach it (95 %)", "median steps", "median seconds", "restricted mean steps (95 %)"]
+        yield Table(
+            f"Time to {comparison.metric.target(times.target)}",
+            [*columns, "p (log-rank, corrected)"],
+            rows,
+            {"workload": ranking.workload_id, "scored": "yes"},
+            note="Against the first row; corrected for all pairs, targets and workloads together.",
+        )
 
 
-def _means(ranking: Ranking) -> Table:
-    columns = [column for column in _MEANS if column in ranking.scored]
+def between(row: pd.Series) -> str:
+    """A median time as the interval between two evaluations that it is known by."""
+    if math.isinf(row["median_steps"]) or math.isnan(row["median_after"]):
+        return steps(row["median_steps"])
+    return f"{row['median_after']:.0f} to {row['median_steps']:.0f}"
+
+
+def _means(ranking: Ranking, metric: Metric) -> Table:
+    names = {
+        f"val/best_{metric.name}": "best validation",
+        f"val/{metric.name}": "final validation",
+        f"val/{metric.name}_auc": "area under the curve",
+        "val/loss_at_start": "loss at the start",
+        "seconds_init": "seconds to initialize",
+        "seconds_train": "seconds to train",
+    }
+    columns = [column for column in names if column in ranking.scored]
     means = ranking.scored.groupby("init")[columns].mean()
     rows = [(init, [number(means.at[init, column], ".4g") for column in columns]) for init in ranking.table.index]
-    names = [_MEANS[column] for column in columns]
-    runs = {"task": ranking.task, "scored": "yes"}
-    return Table("More numbers", names, rows, runs, note="Means over the scored runs.")
+    runs = {"workload": ranking.workload_id, "scored": "yes"}
+    return Table("More numbers", [names[column] for column in columns], rows, runs, note="Means over the scored runs.")
 
 
-def interval(low: float, high: float, form: str) -> str:
-    return "" if math.isnan(low) or math.isnan(high) else f"{low:{form}} to {high:{form}}"
+def interval(low: float, high: float, metric: Metric, sign: str = "") -> str:
+    """An interval of differences."""
+    known = not (math.isnan(low) or math.isnan(high))
+    return f"{metric.number(low, sign)} to {metric.number(high, sign)}" if known else ""
 
 
 def p_value(value: float) -> str:
@@ -194,10 +250,20 @@ def p_value(value: float) -> str:
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
-def _half_width(value: float) -> str:
-    return "" if math.isnan(value) else f" ± {value:.4f}"
+def number(value: float, form: str) -> str:
+    # Rounded once before: two ways to the same mean differ in their last bits, which may be all between two roundings.
+    return "-" if math.isnan(value) else f"{round(value, 10):{form}}"
 
 
-def _share(target: str | None) -> str:
-    """A target as a percentage without trailing zeros: 0.985 is 98.5%."""
-    return "a target" if target is None else f"{100 * float(target):.4g}%"
+def steps(value: float) -> str:
+    return "never" if math.isinf(value) else number(value, ".0f")
+
+
+def half_width(value: float, metric: Metric) -> str:
+    if math.isnan(value):
+        return ""
+    return f" ± {value:.4f}" if metric.is_share else f" ± {value:.2g}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
+from initbench.metric import Metric
 from initbench.record.store import atomic_write
 from initbench.report.panels import dashboard, short_name
 from initbench.wandb_client import PATIENCE, Unavailable, connected, reason, split_path
@@ -33,6 +34,7 @@ def publish(
     study: str,
     *,
     verdict: str,
+    metric: Metric,
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, go.Figure],
     targets: Sequence[str],
@@ -41,7 +43,7 @@ def publish(
     """Build or update the workspace "initbench: <study>" in `path`, "entity/project"; one line says where it is.
 
     It shows the runs whose group is `study`, grouped by `init.name`: learning curves against `trainer/global_step`,
-    steps to each of `targets` ("0.9"), test accuracy, and `verdict` and `tables` of the summary run. That one has
+    steps to each of `targets` ("0.9"), scores, and `verdict` and `tables` of the summary run. That one has
     job_type "summary" and holds `tables` (an index becomes the first column, `init` where it has no name), `figures`
     and, in its summary, `verdict`; publishing again resumes it, and its summary has the latest.
 
@@ -52,7 +54,9 @@ def publish(
     entity, project = split_path(path)
     run_id = _identity(study, folder)
     names = {name: key(name) for name in tables}
-    view = dashboard(entity, project, study, verdict=verdict, tables=names, targets=targets, run_id=run_id)
+    view = dashboard(
+        entity, project, study, verdict=verdict, metric=metric, tables=names, targets=targets, run_id=run_id
+    )
     spec = folder / "workspace.json"
     atomic_write(spec, view.model_dump_json(by_alias=True, exclude_none=True, indent=1).encode())
     contents: dict[str, Any] = {"verdict": verdict, "tables": tables, "figures": figures}

@@ -1,14 +1,16 @@
 """`python -m initbench.status runs/STUDY`: how far a sweep is that runs elsewhere. It reads records only."""
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
 
 from initbench.console import console
 from initbench.errors import nearest
+from initbench.record.store import finite
 from initbench.status.study import Study
-from initbench.status.summary import summarize
+from initbench.status.summary import as_dict, summarize
 from initbench.status.view import overview
 
 
@@ -19,14 +21,21 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("study", type=Path, metavar="runs/STUDY", help="the folder that holds the runs' folders")
     parser.add_argument("--watch", action="store_true", help="keep looking until all planned runs are over, or Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="print it as JSON (docs/comparison.md has its keys)")
     asked = parser.parse_args(arguments)
+    if asked.json and asked.watch:
+        raise ValueError("--json prints once: without --watch")
     study = Study(asked.study)
     if study.plan() is None and not study.stamps():
         raise ValueError(_no_study(asked.study))
     if asked.watch:
         watch(asked.study)
     now = time.time()
-    console.print(overview(summarize(study.read(), now), now, console.width))
+    summary = summarize(study.read(), now)
+    if asked.json:
+        print(json.dumps(finite(as_dict(summary)), indent=1, allow_nan=False))
+    else:
+        console.print(overview(summary, now, console.width))
 
 
 def watch(folder: Path) -> None:

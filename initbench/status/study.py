@@ -22,6 +22,8 @@ class Plan:
     force: bool  # also what is finished already
     written: int  # ns since the epoch; of a plan in rounds the first of them
     abandoned: bool  # the process that made it is known to have ended
+    margin: float | None = None  # what the sweep asked of the report, see conf/config.yaml
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,9 @@ class Study:
             content = json.loads(path.read_bytes())
             written = int(content["since"])
             abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
-            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned)
+            report = content.get("report", {})
+            asked = report.get("margin"), report.get("reference")
+            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned, *asked)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -4,7 +4,8 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from initbench.record.store import COMPLETE
 from initbench.status.run import Run
@@ -85,6 +86,31 @@ def summarize(snapshot: Snapshot, now: float, at_once: int = 0) -> Summary:
         estimate=estimate(runs, running, waiting if plan else None, now, max(at_once, len(running))),
         abandoned=plan is not None and plan.abandoned and bool(waiting) and not running,
     )
+
+
+def as_dict(summary: Summary) -> dict[str, Any]:
+    """Plain values, without the single runs that are over: for `python -m initbench.status --json`."""
+    of_running = ("folder", "init", "since", "host", "step", "total_steps", "best")
+    return {
+        "counts": {status: number for status, number in summary.counts.items() if number},
+        "planned": summary.planned,
+        "over": summary.over,
+        "abandoned": summary.abandoned,
+        "estimate": asdict(summary.estimate),
+        "settings": [
+            {
+                "title": setting.title,
+                "rows": [
+                    {"init": row.init, "median": row.median, "best": row.best, "counts": dict(row.counts)}
+                    for row in setting.rows
+                ],
+            }
+            for setting in summary.settings
+        ],
+        "running": [{key: getattr(run, key) for key in of_running} for run in summary.running],
+        "troubles": [asdict(trouble) for trouble in summary.troubles],
+        "unreadable": summary.unreadable,
+    }
 
 
 def _awaited(run: Run, plan: Plan | None) -> Run:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from initbench.console import duration
 from initbench.status.run import Run
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
 
@@ -151,20 +152,6 @@ def _troubles(troubles: list[Trouble]) -> Group:
         lines.append(Text(f"and {left_out} reasons more", "dim"))
     lines.append(Text("record.json in these folders has all of it", "dim"))
     return Group(*lines)
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
-    if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {whole:02} s" if minutes else f"{whole} s"
 
 
 def clock(time: float, now: float) -> str:

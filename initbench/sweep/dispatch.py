@@ -4,18 +4,20 @@ import json
 import os
 import platform
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from initbench.console import console
+from initbench.console import console, duration
 from initbench.diagnostics.schedule import asked_for
-from initbench.record.store import atomic_write, now
+from initbench.errors import UserMistake, unknown
+from initbench.record.store import atomic_write, now, read_record
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
 
@@ -47,16 +49,19 @@ def dispatch(
     Within a batch those that died come last: in one process, a run that is killed at each try must not bar the others.
     """
     jobs = plan(loader, master, [job for batch in batches for job in batch])
+    study = Path(master.runs_dir) / str(master.study)
+    _check_reference(master.report.reference, jobs, study)
     # A finished run has a table to show, or no diagnostics to say so.
     all_of_them = master.force or master.print_init or asked_for(master.diagnostics)
     todo = [job for job in jobs if all_of_them or not job.is_complete]
     if master.dry_run:
         _print(jobs, force=master.force)
+        _say_what_can_be_shown(jobs, master, study)
     else:
         if len(todo) < len(jobs):
             console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
         planned.runs.update(job.folder.name for job in jobs)
-        _write(Path(master.runs_dir) / str(master.study), planned, force=master.force)
+        _write(study, planned, master)
     died = {id(job.overrides): job.status in ("running", "failed") for job in todo}
     for batch in batches:
         left = [overrides for overrides in batch if id(overrides) in died]
@@ -64,12 +69,37 @@ def dispatch(
             yield sorted(left, key=lambda overrides: died[id(overrides)])
 
 
-def _write(study: Path, planned: Planned, force: bool) -> None:
-    """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting."""
+def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) -> None:
+    """Raise UserMistake for a reference that neither the sweep nor an earlier run of its study has."""
+    inits = {job.init for job in jobs}
+    if reference is None or reference in inits:
+        return
+    earlier = (read_record(path.parent) or {} for path in study.glob("*/record.json"))
+    if reference not in (known := inits | {str(record.get("init")) for record in earlier}):
+        raise UserMistake(str(unknown("report.reference", reference, known)))
+
+
+def _say_what_can_be_shown(jobs: Sequence[Job], master: DictConfig, study: Path) -> None:
+    """The difference that the seeds to be scored can show, where there are initializers to compare."""
+    tuning = set() if master.tuning is None else set(master.tuning.seeds)
+    seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for job in jobs:
+        if job.seed not in tuning:
+            seeds[job.workload, job.init].add(job.seed)
+    if len({init for _, init in seeds}) > 1:
+        from initbench.analysis.planning import what_seeds_show  # pandas
+
+        fewest, workloads = min(map(len, seeds.values())), len({workload for workload, _ in seeds})
+        console.print(what_seeds_show(fewest, workloads, study), soft_wrap=True)
+
+
+def _write(study: Path, planned: Planned, master: DictConfig) -> None:
+    """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting, and what reports are asked for."""
     content = {
         "runs": sorted(planned.runs),
         "since": planned.since,
-        "force": force,
+        "force": master.force,
+        "report": OmegaConf.to_container(master.report),
         "started_at": now(),
         "pid": os.getpid(),
         "host": platform.node(),
@@ -89,11 +119,6 @@ def _print(jobs: Sequence[Job], force: bool) -> None:
     if force or seconds is None:
         estimate = "no finished run of the same kind says how long that takes"
     else:
-        estimate = f"about {_duration(seconds)} one after the other, as long as finished runs of the same kind took"
+        estimate = f"about {duration(seconds)} one after the other, as long as finished runs of the same kind took"
     console.print(f"{len(jobs)} runs, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)
 
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -12,6 +12,7 @@ from rich.markup import escape
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import asked_for
 from initbench.errors import Unwritable, UserMistake, unknown
+from initbench.metric import check_margin
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
 from initbench.record.lock import lock
@@ -52,10 +53,14 @@ def run_job(config: DictConfig) -> float | None:
 
 
 def check_switches(config: Mapping[str, Any] | DictConfig) -> None:
-    """Raise UserMistake for a word where true or false belongs: any would count as true."""
+    """Raise UserMistake for a word where true or false belongs, as any would count as true, and for an odd margin."""
     for key in ("dry_run", "force", "print_init"):
         if not isinstance(config[key], bool):
             raise UserMistake(f"{key} must be true or false, got {config[key]!r}")
+    try:
+        check_margin(config["report"]["margin"], "report.margin")
+    except ValueError as error:
+        raise UserMistake(str(error)) from error
 
 
 def packable(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfig) -> bool:

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 from rich.progress import track
@@ -29,6 +30,9 @@ class Job:
     overrides: Sequence[str]
     folder: Path
     setting: str
+    workload: str  # its digest
+    init: str  # as tables call it
+    seed: int
     status: str | None
     seconds: float | None  # of initializer and training
 
@@ -54,16 +58,22 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
         lines = "\n".join(line for line in job if not line.startswith(_HOW))
         if lines not in known:
             store = Store(loader.resolved(master, job))
-            known[lines] = [store.folder.name, signature.setting(store.config)]
-        name, setting = known[lines]
-        folder = study / name
+            known[lines] = {
+                "folder": store.folder.name,
+                "setting": signature.setting(store.config),
+                "workload": signature.digest(signature.workload(store.config)),
+                "init": signature.init_label(store.config["init"]),
+                "seed": store.config["seed"],
+            }
+        remembered = {**known[lines]}
+        folder = study / remembered.pop("folder")
         if folder not in jobs:
             record = read_record(folder) or {}
             status = record.get("status")
             taken = [record.get("seconds_init"), record.get("seconds_train")]
             known_ones = [number for number in taken if number is not None]  # of a run from wandb there may be none
             seconds = sum(known_ones) if status == "finished" and len(known_ones) == 2 else None
-            jobs[folder] = Job(job, folder, setting, status, seconds)
+            jobs[folder] = Job(job, folder, status=status, seconds=seconds, **remembered)
     if len(known) > before and not master.dry_run:
         atomic_write(memory, json.dumps({"inputs": inputs, "runs": known}).encode())
     return list(jobs.values())
@@ -96,10 +106,10 @@ def _inputs(loader: CachingConfigLoader) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _remembered(memory: Path, inputs: str) -> dict[str, list[str]]:
+def _remembered(memory: Path, inputs: str) -> dict[str, dict[str, Any]]:
     try:
         content = json.loads(memory.read_text())
     except (FileNotFoundError, ValueError):
         return {}
-    runs: dict[str, list[str]] = content["runs"] if content["inputs"] == inputs else {}
+    runs: dict[str, dict[str, Any]] = content["runs"] if content["inputs"] == inputs else {}
     return runs

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,7 @@ class SweepSummary(Callback):
         study = Path(config.runs_dir) / str(config.study)
         try:
             bury(study)
-            runs = summarize(study)
+            runs = summarize(study, config.report)
             unbegun = len(_unbegun(study, self._started_at))
         except Unwritable as error:
             errors.print(f"initbench: {error}", soft_wrap=True)
@@ -112,21 +113,21 @@ def _is_of(folder: Path, since: str, plan: Plan) -> bool:
     return is_done or record.get("finished_at", "") >= since
 
 
-def summarize(study: Path) -> "pd.DataFrame":
-    """Print a table a task and the verdict, write the page, say where it is; return the runs."""
+def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFrame":
+    """Print a table for each workload and the verdict, write the page, say where it is; return the runs."""
     # pandas and plotly are needed here for the first time.
     from initbench.analysis.comparison import Comparison
     from initbench.analysis.frame import load_runs
-    from initbench.analysis.ranking import terminal_table
-    from initbench.analysis.verdict import verdict
+    from initbench.analysis.verdict import Verdict
     from initbench.report.report import FOLDER, write_page
+    from initbench.report.terminal import show
 
-    comparison = Comparison(load_runs(study))
-    for ranking in comparison.rankings:
-        console.print(terminal_table(ranking))
-    for sentence in verdict(comparison):
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    runs = load_runs(study)
+    # One that no run has was refused before the first run, unless all of its own were.
+    reference = report["reference"] if report["reference"] in set(runs["init"]) else None
+    verdict = Verdict(Comparison(runs, margin=report["margin"], reference=reference))
+    show(verdict, console)
     command = f"python -m initbench.report {shlex.quote(str(study))}"
     console.print(f"Tables and figures for a paper: {command}", soft_wrap=True)
-    console.print(f"Report: {write_page(comparison, study / FOLDER, study.name)}", soft_wrap=True)
-    return comparison.runs
+    console.print(f"Report: {write_page(verdict, study / FOLDER, study.name)}", soft_wrap=True)
+    return runs

@@ -92,6 +92,8 @@ class Plot {
     const remove = ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"];
     Plotly.react(this.canvas, traces, layout, { displaylogo: false, responsive: true, typesetMath: false, modeBarButtonsToRemove: remove });
     for (const button of this.figure.querySelectorAll("[data-log]")) button.setAttribute("aria-pressed", this.log[button.dataset.log]);
+    const under = Object.entries(this.data.hidden[this.view] ?? {}).filter(([init]) => !hidden.has(init));
+    this.figure.querySelector("[data-hidden]").textContent = under.map(([init, over]) => `${init} lies under ${over}.`).join(" ");
     this.drawn = true;
     this.tabulate();
   }
@@ -175,6 +177,15 @@ const seen = new IntersectionObserver((entries) => {
 }, { rootMargin: "400px" });
 addEventListener("DOMContentLoaded", () => plots.forEach((plot) => seen.observe(plot.canvas)));
 
+// A printed page has all of its plots, each as wide as the paper, and what is folded on the screen.
+addEventListener("beforeprint", () => {
+  for (const plot of plots) {
+    plot.draw();
+    Plotly.relayout(plot.canvas, { width: 680, height: plot.data.forest ? plot.canvas.clientHeight : 380 });
+  }
+});
+addEventListener("afterprint", () => plots.forEach((plot) => Plotly.relayout(plot.canvas, { autosize: true, width: null, height: null })));
+
 const boxes = [...document.querySelectorAll("#legend input")];
 function show(changed, checked) {
   for (const box of changed) {
@@ -213,7 +224,7 @@ function filter() {
 for (const field of filters) field.addEventListener("input", filter);
 document.querySelector("#runs form").addEventListener("reset", () => setTimeout(filter));
 
-// Every number of the page leads here: #runs?init=...&task=...
+// Every number of the page leads here: #runs?init=...&workload=...
 function follow() {
   const [place, query] = location.hash.slice(1).split("?");
   if (place !== "runs" || query === undefined) return;

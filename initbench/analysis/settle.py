@@ -1,0 +1,128 @@
+"""What would settle an open question: how many seeds, how long they take, and the command to type."""
+
+import itertools
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from initbench.analysis.findings import Findings
+from initbench.analysis.power import least_seeds
+
+_MOST = 1000  # seeds: more are no plan
+
+
+@dataclass(frozen=True)
+class Next:
+    """More seeds for the initializers of which something is open.
+
+    seeds: of each workload, those that are there included; more: how many of them are still to be run; runs: how many
+    runs these are; seconds: how long they keep a machine like the one that made the others busy, None where nothing
+    tells; commands: what to type, empty for runs that were not made here.
+    """
+
+    seeds: int
+    more: int
+    runs: int
+    seconds: float | None
+    commands: tuple[str, ...]
+
+
+def settle(findings: Findings) -> Next | None:
+    """The sweep that would answer what is open; None where nothing is, or nothing says how many seeds that takes."""
+    needed = [seeds_to_tell(findings, init) for init in findings.open]
+    known = [seeds for seeds in needed if seeds is not None and seeds <= _MOST]
+    if findings.open and not findings.can_tell:
+        known.append(least_seeds(len(findings.workloads), findings.level))
+    if not known or max(known) <= findings.seeds[0]:
+        return None
+    return _sweep(findings, max(known), [findings.leader, *findings.open])
+
+
+def seeds_to_tell(findings: Findings, init: str) -> int | None:
+    """Seeds that tell the leader from a rival: for the difference seen or, if that is smaller, for the margin.
+
+    Where seeds for the margin are there already, and neither a difference nor equality is shown, those for the
+    difference seen. None where nothing says how much seeds differ.
+    """
+    seen = abs(float(findings.rivals.at[init, "difference"]))
+    needed = findings.seeds_for(init, max(seen, findings.margin or 0.0))
+    return findings.seeds_for(init, seen) if needed is not None and needed <= findings.seeds[0] else needed
+
+
+def _sweep(findings: Findings, seeds: int, inits: list[str]) -> Next:
+    """What brings `inits` to so many seeds of each workload."""
+    runs = findings.runs[findings.runs["init"].isin(inits) & ~findings.runs["is_tuning"]]
+    more = seeds - findings.seeds[0]
+    number = more * len(runs.drop_duplicates(["workload", "init", "lr"]))  # a grid has all of its rates for every seed
+    each = seconds_per_run(findings.runs)
+    return Next(
+        seeds=seeds,
+        more=more,
+        runs=number,
+        seconds=None if each is None else each * number,
+        commands=tuple(_commands(findings, runs, seeds, inits)),
+    )
+
+
+def seconds_per_run(runs: pd.DataFrame) -> float | None:
+    """How long the machine was busy for each run, whether it did them one by one, several at once or as packs.
+
+    The time during which any run was under way, over their number. Runs that were resumed may have lain for days, and
+    do not count.
+    """
+    done = runs[
+        runs["status"].isin(["finished", "diverged"]) & runs["started_at"].notna() & runs["finished_at"].notna()
+    ]
+    done = done[done["resumed"] == 0]
+    busy, number = 0.0, 0
+    for _, of_host in done.groupby("host", dropna=False):
+        begun, ended = (pd.to_datetime(of_host[column], utc=True) for column in ("started_at", "finished_at"))
+        latest = pd.Timestamp.min.tz_localize("UTC")
+        for start, end in sorted(zip(begun, ended, strict=True)):
+            busy += max((end - max(start, latest)).total_seconds(), 0.0)
+            latest = max(latest, end)
+        number += len(of_host)
+    return busy / number if number else None
+
+
+def _commands(findings: Findings, runs: pd.DataFrame, seeds: int, inits: list[str]) -> list[str]:
+    """The commands that made the runs, with so many seeds and, where they can be named, with `inits` alone."""
+    present, tuning = (_whole(of["seed"]) for of in (runs, findings.runs[findings.runs["is_tuning"]]))
+    fresh = (seed for seed in itertools.count() if seed not in present | tuning)
+    chosen = _choice(present | set(itertools.islice(fresh, max(seeds - len(present), 0))))
+    typed = [shlex.split(command) for command in runs["command"].dropna().unique()]
+    return list(dict.fromkeys(_changed(words, chosen, inits) for words in typed if _program(words) is not None))
+
+
+def _whole(seeds: pd.Series) -> set[int]:
+    numbers = pd.to_numeric(seeds, errors="coerce")
+    return set(numbers[numbers % 1 == 0].astype(int))
+
+
+def _program(words: list[str]) -> int | None:
+    """The place of `initbench` in a command: `python -m initbench ...` or its script."""
+    return next((place for place, word in enumerate(words[:3]) if Path(word).name == "initbench"), None)
+
+
+def _changed(words: list[str], seeds: str, inits: list[str]) -> str:
+    """A command with these seeds, and with these initializers where it chooses among plain options."""
+    typed = [
+        word for word in words[(_program(words) or 0) + 1 :] if not word.startswith(("seed=", "dry_run=", "force="))
+    ]
+    if all(re.fullmatch(r"\w+", init) for init in inits) and not any(word.startswith("init.") for word in typed):
+        typed = [*(word for word in typed if not word.startswith("init=")), f"init={','.join(inits)}"]
+    is_study = any(word.startswith("experiment=") for word in typed)
+    if not (is_study or {"-m", "--multirun"} & set(typed)):
+        typed.insert(0, "-m")
+    return shlex.join(["python", "-m", "initbench", *typed, f"seed={seeds}"])
+
+
+def _choice(seeds: set[int]) -> str:
+    """Seeds as they are typed."""
+    first, last = min(seeds), max(seeds)
+    if last - first + 1 != len(seeds):
+        return ",".join(map(str, sorted(seeds)))
+    return f"range({last + 1})" if first == 0 else f"range({first},{last + 1})"

@@ -1,0 +1,100 @@
+"""What runs are judged by: the name of the score, its direction, its unit, and what knowing nothing scores.
+
+Inside analysis and report a *score* is the metric's value where more is better and its negative where less is, so that
+nothing there asks for the direction. Only what is printed does.
+"""
+
+import math
+from dataclasses import dataclass
+
+_LEAST = 0.05  # of the way from chance to perfect: below it a run has learned nothing (see Metric.trained)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`name` is how histories call it (val/<name>); `label` how tables and sentences do."""
+
+    name: str
+    label: str
+    higher_is_better: bool = True
+    is_share: bool = False  # of 0 to 1: sentences have percentages, and differences are in percentage points
+    unit: str = ""  # of other metrics: "nats", "%"
+    perfect: float | None = None  # the best value there can be, where that is known
+    chance: float | None = None  # what a network that knows nothing scores; None where each run knows its own, or none
+
+    @property
+    def sign(self) -> int:
+        """Times a value it is the score, times a score the value."""
+        return 1 if self.higher_is_better else -1
+
+    @property
+    def points(self) -> str:
+        """The unit of differences."""
+        return "points" if self.is_share else self.unit
+
+    @property
+    def best(self) -> str:
+        return "highest" if self.higher_is_better else "lowest"
+
+    def margin(self, points: float) -> float:
+        """A difference of scores from one as people type it: 0.5 points of a share are 0.005."""
+        return points / 100 if self.is_share else points
+
+    def cell(self, score: float) -> str:
+        """A score as tables have it; "-" for NaN."""
+        if math.isnan(score):
+            return "-"
+        # Rounded once before: two ways to the same mean differ in their last bits, which may be all between two
+        # roundings; adding 0 makes -0 a 0.
+        return f"{round(score, 10) * self.sign + 0.0:.4f}" if self.is_share else f"{score * self.sign + 0.0:.5g}"
+
+    def interval(self, low: float, high: float) -> str:
+        """An interval of scores as tables have it, in the order of the values; empty where it is not known."""
+        if math.isnan(low) or math.isnan(high):
+            return ""
+        ends = (low, high) if self.higher_is_better else (high, low)
+        return " to ".join(map(self.cell, ends))
+
+    def text(self, score: float) -> str:
+        """A score as sentences have it: "89.09%", "2.31 nats"."""
+        if self.is_share:
+            return f"{100 * float(self.cell(score)):.2f}%"
+        return " ".join([self.cell(score), *([self.unit] if self.unit else [])])
+
+    def number(self, difference: float, sign: str = "") -> str:
+        """A difference of scores as a bare number; `sign="+"` shows that of a gain."""
+        if math.isnan(difference):
+            return "-"
+        return f"{100 * difference:{sign}.2f}" if self.is_share else f"{difference:{sign}.3g}"
+
+    def difference(self, difference: float) -> str:
+        """A difference of scores with its unit: "2.85 points"."""
+        return " ".join([self.number(difference), *([self.points] if self.points else [])])
+
+    def target(self, value: float | str) -> str:
+        """A target as it is read: 0.985 of a share is 98.5%."""
+        return f"{100 * float(value):.4g}%" if self.is_share else f"{float(value):g}"
+
+    def trained(self, score: float, chance: float, best: float) -> bool:
+        """Whether a run has learned anything: its score is a twentieth of the way or more from chance to perfect.
+
+        A network that is stuck predicts one class: on MNIST's test set that is right for up to 11.35 %, above 1 / 10.
+        `best` stands in for a perfect score where none is known. Without a chance level every score counts.
+        """
+        if math.isnan(score) or math.isnan(chance):
+            return not math.isnan(score)
+        perfect = best if self.perfect is None else self.perfect * self.sign
+        return score - chance >= _LEAST * (perfect - chance) and score > chance
+
+
+# What initbench's own runs are judged by.
+ACCURACY = Metric("accuracy", "test accuracy", is_share=True, perfect=1.0)
+
+DEFAULT_MARGIN = 0.5  # points: the smallest difference of a share that is worth having, unless somebody says another
+
+
+def check_margin(margin: object, name: str = "margin") -> None:
+    """Raise ValueError unless `margin` is None or a number above 0."""
+    is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
+    if margin is not None and not (is_number and 0 < margin < math.inf):  # type: ignore[operator]  # a number, then
+        raise ValueError(f"{name} must be a number above 0, got {margin!r}")

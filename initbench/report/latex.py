@@ -1,0 +1,102 @@
+r"""LaTeX tables for a paper: the rankings, and every two initializers.
+
+They need \usepackage{array,booktabs,graphicx,longtable}.
+"""
+
+from initbench.analysis.comparison import Comparison
+from initbench.analysis.findings import Findings
+from initbench.report.tables import Table, every_two, of_workload, overall, reference
+
+_PACKAGES = r"% needs \usepackage{array,booktabs,graphicx,longtable}"
+# A table that is wider than the text, or higher than most of a page, is made as wide or as high; no other is changed.
+_FIT = (
+    r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
+    r"\resizebox*{!}{\ifdim\totalheight>.8\textheight .8\textheight\else\totalheight\fi}{%",
+)
+_NAME = r">{\raggedright\arraybackslash}p{.21\textwidth}"
+
+
+def rankings(comparison: Comparison) -> str:
+    """For each comparison a table over all workloads and, with a reference, one of it; then a table for each workload."""
+    metric = comparison.metric
+    found = []
+    for number, findings in enumerate(comparison.findings, start=1):
+        caption = f"{_over(findings)}. The best mean is bold, significant or not."
+        found.append(_table(overall(findings, metric), caption, f"overall-{number}", is_bold=True))
+        if findings.reference is not None:
+            table = reference(findings, metric)
+            found.append(_table(table, f"{table.title}. {_over(findings)}.", f"reference-{number}"))
+    for number, of in enumerate(reversed(comparison.rankings), start=1):
+        found.append(_table(of_workload(of, metric), f"{of.workload}.", f"workload-{number}", is_bold=True))
+    return "\n\n".join([_PACKAGES, *found]) + "\n"
+
+
+def pairs(comparison: Comparison) -> str:
+    """Every two initializers of each comparison; a long table goes on over pages."""
+    unit = f", in {comparison.metric.points}" if comparison.metric.points else ""
+    found = []
+    for number, findings in enumerate(comparison.findings, start=1):
+        heading = _row(["better", "worse", "pairs", "difference", "95 % interval", "p", "p (Holm)"])
+        rows = [_row([a, b, *cells[:5]]) for a, b, cells in every_two(findings, comparison.metric).rows]
+        caption = f"Every two initializers: paired differences{unit}; intervals hold for all pairs at once. "
+        found.append(
+            "\n".join(
+                [
+                    r"{\footnotesize\setlength{\tabcolsep}{3pt}",
+                    rf"\begin{{longtable}}{{{_NAME}{_NAME}rrrrr}}",
+                    rf"\caption{{{_tex(caption + _over(findings))}.}}\label{{tab:initbench-pairs-{number}}}\\",
+                    rf"\toprule {heading} \midrule \endfirsthead",
+                    rf"\toprule {heading} \midrule \endhead",
+                    r"\bottomrule \endfoot",
+                    *rows,
+                    r"\end{longtable}}",
+                ]
+            )
+        )
+    return "\n\n".join([_PACKAGES, *found]) + "\n"
+
+
+def _table(table: Table, caption: str, label: str, is_bold: bool = False) -> str:
+    score = next((at for at, name in enumerate(table.columns) if "mean" in name), 0)
+    rows = [_row([init, *cells], bold=score + 1 if is_bold and not at else None) for at, (init, cells) in enumerate(table.rows)]
+    note = [rf"\par\smallskip{{\footnotesize {_tex(table.note)}\par}}"] if table.note else []
+    return "\n".join(
+        [
+            r"\begin{table}[htbp]",
+            r"\centering",
+            rf"\caption{{{_tex(caption)}}}\label{{tab:initbench-{label}}}",
+            *_FIT,
+            rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+            r"\toprule",
+            _row(["initializer", *table.columns]),
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}}}",
+            *note,
+            r"\end{table}",
+        ]
+    )
+
+
+def _over(findings: Findings) -> str:
+    few, most = findings.seeds
+    seeds = f"{most} seeds" if few == most else f"{few} to {most} seeds"
+    names = findings.workloads
+    return f"{names[0]}, {seeds}" if len(names) == 1 else f"{len(names)} workloads, {seeds} of each"
+
+
+def _row(cells: list[str], bold: int | None = None) -> str:
+    shown = [_tex(cell) for cell in cells]
+    if bold is not None:
+        shown[bold] = rf"\textbf{{{shown[bold]}}}"
+    return " & ".join(shown) + r" \\"
+
+
+def _tex(text: str) -> str:
+    """As LaTeX prints it; long names may be broken after punctuation."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+    special |= {"≤": r"$\le$", "≥": r"$\ge$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+    special |= {character: f"\\{character}" for character in "&%$#{}"}
+    special |= {"_": r"\_\allowbreak{}", ",": r",\allowbreak{}", "=": r"=\allowbreak{}"}
+    return "".join(special.get(character, character) for character in text)
