@@ -28,7 +28,7 @@ def record(
     config: dict[str, Any] = {
         "init": {"name": init},
         "model": {"name": "mlp", **(model or {})},
-        "data": {"name": "mnist"},
+        "data": {"name": "mnist", "val_every_n_steps": 10},
         "optimizer": {"name": "sgd", **({} if lr is None else {"lr": lr})},
         "scheduler": {},
         "trainer": {},

@@ -32,11 +32,12 @@ def interquartile_mean(scores: pd.DataFrame, confidence: float = 0.95) -> pd.Dat
     columns. A quarter of the values, rounded down, is cut at either end. Missing runs are left out, initializer by
     initializer; one without a run is NaN.
 
-    The interval is the stratified bootstrap's, seeds resampled within workloads, by expanded percentiles; NaN with fewer
-    than 5 seeds of a single workload or 3 of each of several. Coverage of 95 %, by 1000 simulations each of normal and
-    exponential scores: 93 to 96 % with 5 seeds of one workload, 91 to 93 % with 3 of three, 93 to 98 % with more, if
-    workloads are alike. If their levels are far apart, the middle half mixes whole workloads with the ends of others:
-    88 to 96 % for normal scores, 82 (3 seeds of three workloads), 86 (5 seeds) and 90 % (10 seeds) for exponential ones.
+    The interval is the stratified bootstrap's, seeds resampled within workloads, by expanded percentiles; NaN with
+    fewer than 5 seeds of a single workload or 3 of each of several. Coverage of 95 %, by 1000 simulations each of
+    normal and exponential scores: 93 to 96 % with 5 seeds of one workload, 91 to 93 % with 3 of three, 93 to 98 % with
+    more, if workloads are alike. If their levels are far apart, the middle half mixes whole workloads with the ends of
+    others: 88 to 96 % for normal scores, 82 (3 seeds of three workloads), 86 (5 seeds) and 90 % (10 seeds) for
+    exponential ones.
 
     Source: Agarwal et al. 2021, section 4.3; `percentiles` for the interval in place of their plain percentile one.
     """
@@ -63,9 +64,10 @@ def share_first(scores: pd.DataFrame) -> pd.Series:
     """Share of bootstrap resamples in which each initializer has the best mean over workloads of means over seeds.
 
     scores: (blocks, initializers). Blocks are resampled within workloads, the same ones for all initializers, so what
-    seeds have in common cancels; those that tie for the best share it. Over complete blocks only; NaN with fewer than 10
-    seeds of some workload: of three seeds of two equal initializers, 38 % of studies have one first in 95 % of resamples.
-    It says how stable the first place is under new seeds of these workloads; it is not the probability of a hypothesis.
+    seeds have in common cancels; those that tie for the best share it. Over complete blocks only; NaN with fewer than
+    10 seeds of some workload: of three seeds of two equal initializers, 38 % of studies have one first in 95 % of
+    resamples. It says how stable the first place is under new seeds of these workloads; it is not the probability of a
+    hypothesis.
 
     Source: Efron & Tibshirani 1998, The problem of regions.
     """
@@ -83,10 +85,11 @@ def average_ranks(scores: pd.DataFrame) -> Ranks:
     """Average rank of each initializer over the complete blocks (1 is the best, ties take their mean rank).
 
     scores: (blocks, initializers). Friedman's test, with its correction for ties, and Nemenyi's critical difference at
-    5 %. Demsar's blocks are data sets; here they are (workload, seed), so the tests assume that blocks are independent and,
-    if initializers are alike, all orders within a block equally probable. What they find then holds of these workloads, not
-    of others: ten seeds of one workload are ten blocks, yet one workload. A workload counts as often as it has complete blocks.
-    The difference and the p value are NaN with one initializer or fewer than two blocks; without a block, all are.
+    5 %. Demsar's blocks are data sets; here they are (workload, seed), so the tests assume that blocks are independent
+    and, if initializers are alike, all orders within a block equally probable. What they find then holds of these
+    workloads, not of others: ten seeds of one workload are ten blocks, yet one workload. A workload counts as often as
+    it has complete blocks. The difference and the p value are NaN with one initializer or fewer than two blocks;
+    without a block, all are.
 
     Source: Demsar 2006, section 3.2; ties as in Conover 1999, Practical Nonparametric Statistics, section 5.8.
     """
@@ -116,9 +119,9 @@ def _friedman(ranks: npt.NDArray[np.float64]) -> float:
 def performance_profile(times: pd.DataFrame) -> pd.DataFrame:
     """Share of the workloads that each initializer solves within tau times the time of the workload's best.
 
-    times: (workloads, initializers), positive, inf or NaN where it failed. Returns a frame with index tau, from 1 through
-    every ratio at which a share rises, and the columns of times; right-continuous, so the value at a tau holds until
-    the next. A workload that nobody solved counts in the denominator, so the last row is the share solved at all.
+    times: (workloads, initializers), positive, inf or NaN where it failed. Returns a frame with index tau, from 1
+    through every ratio at which a share rises, and the columns of times; right-continuous, so the value at a tau holds
+    until the next. A workload that nobody solved counts in the denominator, so the last row is the share solved at all.
 
     Source: Dolan & More 2002, section 2.
     """

@@ -40,7 +40,7 @@ def between_studies(comparison: Comparison) -> pd.DataFrame:
 
 
 def compared(changed: pd.DataFrame, metric: Metric) -> Iterator[tuple[str, bool]]:
-    """For each two studies a sentence: what is better, what is worse, what is the same; and whether it claims anything."""
+    """For each two studies a sentence, and whether it claims anything: what is better, worse, and the same."""
     for (before, after), rows in changed.groupby(["before", "after"], sort=False):
         is_same, is_sure = rows["difference"].abs() < 1e-10, rows["p_holm"] < LEVEL
         parts = []

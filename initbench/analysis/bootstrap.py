@@ -22,8 +22,8 @@ _LEAST_VARIANCE = 0.1
 class Studentized:
     """The bootstrap-t of mean differences: over workloads of the mean over seeds.
 
-    It allows for skewness, which the sign flips of `initbench.analysis.flips` do not. It cannot know what no seed shows:
-    where one run in ten fails outright, ten seeds are deceived as often as by any other test.
+    It allows for skewness, which the sign flips of `initbench.analysis.flips` do not. It cannot know what no seed
+    shows: where one run in ten fails outright, ten seeds are deceived as often as by any other test.
 
     Source: Davison & Hinkley 1997, Bootstrap Methods and their Application, chapter 5.
     """
@@ -92,8 +92,8 @@ def bootstrap_counts(sizes: tuple[int, ...]) -> Array:
 def percentiles(resampled: Array, sizes: Sequence[int], confidence: float) -> tuple[float, float]:
     """Expanded percentile interval from the bootstrap's values, (RESAMPLES,), of a statistic.
 
-    sizes: the blocks of each workload; NaN below 5 of a single workload or 3 of each of several: with 3 of one, all that
-    the resamples say lies between the least and the greatest value, which covers 76 % (nominal 95 %).
+    sizes: the blocks of each workload; NaN below 5 of a single workload or 3 of each of several: with 3 of one, all
+    that the resamples say lies between the least and the greatest value, which covers 76 % (nominal 95 %).
 
     The plain percentile interval is too narrow by sqrt((n - 1) / n) and by the normal in place of Student's t; a
     further quantile makes up for both.

@@ -1,4 +1,4 @@
-"""A study as a whole: what is compared with what, what is found, the ranking of each workload, what is wrong with it."""
+"""A study as a whole: what is compared with what, what is found, the ranking of each workload, what is wrong."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -14,10 +14,11 @@ def crossover(scores: pd.DataFrame) -> float:
     scores: complete blocks, index (workload, seed), a column for each initializer, higher is better. NaN with one
     workload or without seeds enough for a test.
 
-    That one initializer is best everywhere is refuted where another is better on some workload: the smallest one-sided p
-    over workloads and rivals, times their number (Bonferroni). That there is any such initializer is refuted where each
-    of them is: the largest of these (an intersection-union test). This is a test of the interaction in the sense of
-    Gail & Simon 1985: not of whether differences vary between workloads, which they do, but of whether their order does.
+    That one initializer is best everywhere is refuted where another is better on some workload: the smallest one-sided
+    p over workloads and rivals, times their number (Bonferroni). That there is any such initializer is refuted where
+    each of them is: the largest of these (an intersection-union test). This is a test of the interaction in the sense
+    of Gail & Simon 1985: not of whether differences vary between workloads, which they do, but of whether their order
+    does.
     """
     inits = scores.shape[1]
     blocks = [block.to_numpy(dtype=float) for _, block in scores.groupby(level="workload")]

@@ -7,9 +7,10 @@ import pandas as pd
 from initbench.analysis.gather import gather
 from initbench.metric import Metric
 
+
 def stored_curves(metric: Metric) -> list[str]:
     """The columns of histories that are averaged."""
-    return [f"val/{metric.name}", "val/loss", "train/loss"]
+    return list(dict.fromkeys([f"val/{metric.name}", "val/loss", "train/loss"]))
 
 
 def load_curves(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[str]]:

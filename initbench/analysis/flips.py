@@ -1,7 +1,7 @@
 """Exact tests of paired differences: how often flipping the signs of whole blocks would have given as much.
 
-A block is a seed of a workload. `differences` are those of two initializers in each block; where the two are alike, each
-difference might as well have had the other sign.
+A block is a seed of a workload. `differences` are those of two initializers in each block; where the two are alike,
+each difference might as well have had the other sign.
 """
 
 import math
@@ -51,7 +51,7 @@ def sign_flip(differences: npt.ArrayLike, workloads: npt.ArrayLike, alternative:
 
 def _p_values(values: Array, sizes: tuple[int, ...], alternative: Alternative) -> Array:
     sums = np.add.reduceat(values, starts(sizes))
-    squares = np.add.reduceat(values**2, starts(sizes))
+    squares = list(np.add.reduceat(values**2, starts(sizes)))
     mean, error = mean_and_error(list(sums), squares, sizes)
     # Sums that are equal on paper differ in their last bits, and each must count as equal.
     slack = 1e-9 * (weights(sizes) @ np.abs(values)) / error
@@ -76,10 +76,10 @@ def mean_and_error(sums: Sequence[Array], squares: Sequence[Array], sizes: Seque
     sums, squares: of each workload, of the differences and of their squares.
     """
     count = len(sizes)
-    mean = sum(of / n for of, n in zip(sums, sizes, strict=True)) / count
+    mean: Any = sum(of / n for of, n in zip(sums, sizes, strict=True)) / count
     if count == 1 or min(sizes) == 1:
         return mean, 1.0
-    spread = sum((q - of**2 / n) / ((n - 1) * n) for of, q, n in zip(sums, squares, sizes, strict=True))
+    spread: Any = sum((q - of**2 / n) / ((n - 1) * n) for of, q, n in zip(sums, squares, sizes, strict=True))
     # Where no workload has any spread the mean decides; where all differences are 0 there is nothing to divide.
     floor = sum(1e-6 * q / n**2 for q, n in zip(squares, sizes, strict=True))
     return mean, np.sqrt(np.maximum(spread, 0) + np.where(floor > 0, floor, 1.0))

@@ -14,7 +14,18 @@ from initbench.metric import ACCURACY, Metric
 from initbench.record.flat import flat
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "signature", "path"]
-_ALWAYS = [*_TEXT, "workload_id", "started_at", "finished_at", "lr", "seed", "budget", "tuning_seeds", "chance"]
+_ALWAYS = [
+    *_TEXT,
+    "workload_id",
+    "workload_config",
+    "started_at",
+    "finished_at",
+    "lr",
+    "seed",
+    "budget",
+    "tuning_seeds",
+    "chance",
+]
 _NUMBERS = ["budget", "chance", "steps_seen", "seconds_seen", "seconds_init", "seconds_train"]
 
 

@@ -18,6 +18,8 @@ def gather(runs: pd.DataFrame, table: str, columns: Sequence[str]) -> tuple[pd.D
 
     tables, places, broken = [], [], []
     for place, path in enumerate(runs["path"]):
+        if path is None:  # a run that was made elsewhere
+            continue
         file = Path(path) / f"{table}.parquet"
         try:
             with parquet.ParquetFile(file) as opened:

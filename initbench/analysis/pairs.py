@@ -39,8 +39,8 @@ def compare(
 
     - low, high: its 95 % interval, which holds for all pairs at once, by `simultaneous`;
     - p: that the two are alike, by `flips.sign_flip`; p_holm: corrected over all rows;
-    - p_skew: that their means are equal though the one may be more skewed, by `bootstrap.studentized`. Sign flips find a
-      difference too often there (0.16 of the time for a nominal 0.05, with 10 seeds; this one 0.09), but miss less;
+    - p_skew: that their means are equal though the one may be more skewed, by `bootstrap.studentized`. Sign flips find
+      a difference too often there (0.16 of the time for a nominal 0.05, with 10 seeds; this one 0.09), but miss less;
     - p_equal: that they differ by `margin` or more, by two one-sided sign-flip tests (Schuirmann 1987); p_equal_holm.
 
     Pairs without a block in common are NaN; so are p_equal and p_equal_holm without a margin.

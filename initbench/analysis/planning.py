@@ -21,7 +21,9 @@ def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
         deviations = f"{detectable(seeds, 1.0, workloads):.1f} standard deviations between seeds"
         return f"{each} can show a difference of {deviations} (80 % power); no finished runs say how much that is"
     difference = ACCURACY.difference(detectable(seeds, seen, workloads))
-    return f"{each} can show a difference of {difference} (80 % power), from how much finished runs differ between seeds"
+    return (
+        f"{each} can show a difference of {difference} (80 % power), from how much finished runs differ between seeds"
+    )
 
 
 def _spread(study: Path, workloads: int) -> float:

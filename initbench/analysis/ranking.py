@@ -47,8 +47,8 @@ def rank(runs: pd.DataFrame) -> Ranking:
 
     Columns: lr; runs, and how many of them are finished, diverged, refused, failed; scored, how many have a score;
     trained, how many of these learned anything, with the exact 95 % interval of that share, trained_low and
-    trained_high; mean of the scores (a run that diverged scores chance) and half_width, the 95 % interval of the mean by
-    Student's t (missing below two runs); iqm, the interquartile mean, with its 95 % interval iqm_low and iqm_high;
+    trained_high; mean of the scores (a run that diverged scores chance) and half_width, the 95 % interval of the mean
+    by Student's t (missing below two runs); iqm, the interquartile mean, with its 95 % interval iqm_low and iqm_high;
     hit_rate, the share of ended runs that reached the target, and median_steps, the first evaluation by which half of
     them had: infinite where fewer than half ever did.
     """

@@ -31,8 +31,8 @@ def scopes(scores: pd.DataFrame) -> list[Scope]:
         candidates = {*left.values(), *(a & b for a, b in combinations(set(left.values()), 2))}
         seeds = {inits: _seeds(scores, inits, left) for inits in candidates if len(inits) >= 2}
         best = max(seeds, key=lambda inits: (*_worth(inits, seeds[inits]), sorted(inits)))
-        if seeds[best].empty:
-            break
+        if seeds[best].empty or (found and seeds[best].max() == 1):
+            break  # one seed says nothing that would be worth a comparison of its own
         within = tuple(workload for workload in left if workload in seeds[best].index)
         found.append(Scope(tuple(init for init in map(str, scores) if init in best), within))
         left = {workload: inits for workload, inits in left.items() if workload not in within}
@@ -52,7 +52,8 @@ def left_out(scores: pd.DataFrame, found: list[Scope]) -> dict[str, str]:
         elif len(inits) == 1:
             reasons[workload] = f"only {next(iter(inits))} has more than a few runs there"
         else:
-            reasons[workload] = "no seed was run with two initializers there"
+            shared = (scores.loc[[workload]].notna().sum(axis=1) > 1).any()
+            reasons[workload] = f"{'one' if shared else 'no'} seed was run with two initializers there"
     return reasons
 
 

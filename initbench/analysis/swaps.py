@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from initbench.analysis.blocks import Array
@@ -63,8 +64,13 @@ def swap_test(workloads: Sequence[Rows]) -> float:
     return as_extreme / patterns
 
 
-def _differences(of: Rows, keeps: Array) -> Array:
-    """(patterns, seeds): the difference of the two scores of each seed, where `keeps` says which rows keep their side."""
+def chosen_differences(rows: Rows) -> Array:
+    """(seeds,): the differences of the scores at the rates that are chosen."""
+    return _differences(rows, np.ones((1, rows.blocks), dtype=bool))[0]
+
+
+def _differences(of: Rows, keeps: npt.NDArray[np.bool_]) -> Array:
+    """(patterns, seeds): the difference of the two scores of each seed; `keeps` says which rows keep their side."""
     choosers = 0 if of.cross_fitted else of.choosing.shape[1]
     scored = _sides(of.scored, keeps[:, choosers:])
     choosing = _sides(of.choosing, keeps if of.cross_fitted else keeps[:, :choosers])
@@ -80,7 +86,7 @@ def _differences(of: Rows, keeps: Array) -> Array:
     return at_chosen[0] - at_chosen[1]
 
 
-def _sides(rows: Array, keeps: Array) -> Array:
+def _sides(rows: Array, keeps: npt.NDArray[np.bool_]) -> Array:
     """(2, patterns, seeds, rates): each pattern's rows of the first and of the second initializer."""
     kept = keeps[:, :, None]
     return np.stack([np.where(kept, rows[0], rows[1]), np.where(kept, rows[1], rows[0])])
@@ -95,7 +101,7 @@ def swapped(runs: pd.DataFrame, scores: pd.DataFrame) -> tuple[dict[frozenset[st
     found, others = {}, False
     rates = runs[runs["selection_score"].notna()].groupby(["workload", "init"])["lr"].nunique()
     with_choice = {init for (_, init), number in rates.items() if number > 1}
-    grids = {key: group for key, group in runs[runs["lr"].notna()].groupby(["workload", "init"])}
+    grids = dict(iter(runs[runs["lr"].notna()].groupby(["workload", "init"])))
     for pair in combinations(map(str, scores), 2):
         if not with_choice & set(pair):
             continue
@@ -133,5 +139,5 @@ def _rows(grids: Sequence[pd.DataFrame | None], seeds: pd.Index) -> Rows | None:
         return None
     if not is_tuned[0]:
         choosing = [of.reindex(seeds) for of in choosing]
-    arrays = (np.stack([of.to_numpy(float) for of in kind]) for kind in (choosing, scored))
-    return Rows(*arrays, cross_fitted=not is_tuned[0])
+    of_choosing, of_scored = (np.stack([of.to_numpy(float) for of in kind]) for kind in (choosing, scored))
+    return Rows(of_choosing, of_scored, cross_fitted=not is_tuned[0])

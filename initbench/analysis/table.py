@@ -30,8 +30,8 @@ def from_table(
     A score that is NaN, infinite on the bad side, or beyond 1e50 there, is that of a run that failed: it counts as
     chance or, where `metric.chance` is None, as the worst score of its workload.
 
-    Raises ValueError, in one line, for a column that is missing, a score that is not a number or is infinite on the good
-    side, an initializer, workload or seed that is empty, a run that is there twice, and a table without rows.
+    Raises ValueError, in one line, for a column that is missing, a score that is not a number or is infinite on the
+    good side, an initializer, workload or seed that is empty, a run that is there twice, and a table without rows.
     """
     if twice := [str(name) for name in table.columns[table.columns.duplicated()]]:
         raise ValueError(f"there are several columns {twice[0]!r}")
@@ -76,6 +76,8 @@ def read_table(path: Path) -> pd.DataFrame:
         separator = "\t" if path.suffix == ".tsv" else ","
         # As text: a number of 401 digits, say, is for `from_table` to judge.
         table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
+        if not isinstance(table.index, pd.RangeIndex):
+            raise ValueError("a line has more cells than the heading")
     except (ValueError, OSError, pa.ArrowException) as error:  # pandas's own errors are ValueErrors
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read as {path.suffix[1:] or 'CSV'}: {reason}") from error

@@ -112,8 +112,8 @@ def verdict(
     """Which initializer to use, and how sure that is, from one row per run, whoever made it.
 
     frame: as from `initbench.load_runs`, and then nothing else is needed; or any long table whose columns `score`,
-    `init`, `workload` (one name, or several that tell workloads apart together) and `seed` name. Instead of initializers
-    it may hold any methods. Runs with the same seed are compared in pairs.
+    `init`, `workload` (one name, or several that tell workloads apart together) and `seed` name. Instead of
+    initializers it may hold any methods. Runs with the same seed are compared in pairs.
 
     unit: "share" for scores of 0 to 1, which are shown as percentages with differences in points; else it is only
     written beside numbers. chance: what a network that knows nothing scores; that is what a run without a score, or

@@ -17,11 +17,11 @@ _ABSENT = object()
 def wandb_table(
     path: str, filters: Mapping[str, Any] | None, *, score: str, init: str, seed: str, workload: Sequence[str]
 ) -> pd.DataFrame:
-    """A row for each run of "entity/project" that has ended: the columns score, init, seed and workload, and id, state.
+    """A row for each run of "entity/project" that has ended: columns score, init, seed, workload, and id, state.
 
     init, seed and workload are keys of the runs' configs, score one of their summaries; dots lead into nested ones:
-    "model.name", "val_loss.min". A run that crashed, or that never logged the score, has NaN, and counts as failed. Runs
-    without one of the keys, which are of something else, are skipped, with a line that says how many.
+    "model.name", "val_loss.min". A run that crashed, or that never logged the score, has NaN, and counts as failed.
+    Runs without one of the keys, which are of something else, are skipped, with a line that says how many.
 
     Raises ValueError, in one line, where no run has a key or the score, and as `load_wandb` does.
     """
@@ -43,7 +43,9 @@ def wandb_table(
             rows.append({**keys, score: math.nan if value is _ABSENT else value, "id": run_id, "state": state})
     if len(rows) < len(found):
         absent = ", ".join((init, *workload, seed))
-        console.print(f"{len(found) - len(rows)} of {len(found)} runs of {path} lack one of {absent}: skipped", markup=False)
+        console.print(
+            f"{len(found) - len(rows)} of {len(found)} runs of {path} lack one of {absent}: skipped", markup=False
+        )
     return pd.DataFrame(rows)
 
 

@@ -154,7 +154,7 @@ class Words:
         if self.found.doubtful:
             yield Sentence(
                 "skew",
-                f"A test that allows for runs which are skewed differently (bootstrap-t) does not confirm the lead over "
+                "A test that allows for runs which are skewed differently (bootstrap-t) does not confirm the lead over "
                 f"{join(self.found.doubtful)}: more seeds would tell.",
             )
 
@@ -212,8 +212,7 @@ def p_value(value: float) -> str:
 
 def at_most(p: float) -> str:
     """Rounded up, so that it stays true."""
-    digits = 3 if p < 0.1 else 2
-    return f"≤ {max(math.ceil(p * 10**digits) / 10**digits, 10**-digits):g}"
+    return "< 0.001" if p < 0.001 else f"≤ {math.ceil(1000 * p) / 1000:g}"
 
 
 def _many(seeds: int) -> str:

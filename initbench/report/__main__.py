@@ -1,4 +1,4 @@
-"""`python -m initbench.report runs/STUDY`: from a folder of records, or a table of scores, to pages, tables, figures."""
+"""`python -m initbench.report runs/STUDY`: from a folder of records, or a table, to a page, tables and figures."""
 
 import argparse
 import json
@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--margin", type=float, help="the smallest difference worth having, in points (or in the unit of --score)"
     )
-    parser.add_argument("--json", action="store_true", help="print the verdict as JSON (docs/comparison.md has its keys)")
+    parser.add_argument(
+        "--json", action="store_true", help="print the verdict as JSON (docs/comparison.md has its keys)"
+    )
     parser.add_argument("--watch", action="store_true", help="write the page again as records arrive, until Ctrl-C")
     parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="make or update a dashboard of the study there")
     table = parser.add_argument_group("a table of scores, one row per run")
@@ -61,9 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--init", metavar="COLUMN", default="init", help="the column of initializers, or other methods")
     table.add_argument("--seed", metavar="COLUMN", default="seed", help="the column of seeds, by which runs are paired")
     table.add_argument(
-        "--workload", metavar="COLUMN", action="append", default=[], help="a column that tells workloads apart; repeatable"
+        "--workload",
+        metavar="COLUMN",
+        action="append",
+        default=[],
+        help="a column that tells workloads apart; repeatable",
     )
-    table.add_argument("--unit", default="", help='"share" for scores of 0 to 1 shown as percentages; else written only')
+    table.add_argument(
+        "--unit", default="", help='"share" for scores of 0 to 1 shown as percentages; else written only'
+    )
     table.add_argument("--chance", type=float, help="what a network that knows nothing scores")
     return parser
 

@@ -3,6 +3,8 @@ r"""LaTeX tables for a paper: the rankings, and every two initializers.
 They need \usepackage{array,booktabs,graphicx,longtable}.
 """
 
+import re
+
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
 from initbench.report.tables import Table, every_two, of_workload, overall, reference
@@ -17,7 +19,7 @@ _NAME = r">{\raggedright\arraybackslash}p{.21\textwidth}"
 
 
 def rankings(comparison: Comparison) -> str:
-    """For each comparison a table over all workloads and, with a reference, one of it; then a table for each workload."""
+    """For each comparison a table over all workloads and, with a reference, one of it; then one for each workload."""
     metric = comparison.metric
     found = []
     for number, findings in enumerate(comparison.findings, start=1):
@@ -58,7 +60,10 @@ def pairs(comparison: Comparison) -> str:
 
 def _table(table: Table, caption: str, label: str, is_bold: bool = False) -> str:
     score = next((at for at, name in enumerate(table.columns) if "mean" in name), 0)
-    rows = [_row([init, *cells], bold=score + 1 if is_bold and not at else None) for at, (init, cells) in enumerate(table.rows)]
+    rows = [
+        _row([init, *cells], bold=score + 1 if is_bold and not at else None)
+        for at, (init, cells) in enumerate(table.rows)
+    ]
     note = [rf"\par\smallskip{{\footnotesize {_tex(table.note)}\par}}"] if table.note else []
     return "\n".join(
         [
@@ -98,5 +103,6 @@ def _tex(text: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
     special |= {"≤": r"$\le$", "≥": r"$\ge$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
     special |= {character: f"\\{character}" for character in "&%$#{}"}
-    special |= {"_": r"\_\allowbreak{}", ",": r",\allowbreak{}", "=": r"=\allowbreak{}"}
-    return "".join(special.get(character, character) for character in text)
+    special |= {"_": r"\_\allowbreak{}"}
+    escaped = "".join(special.get(character, character) for character in text)
+    return re.sub(r"(?<=[,=])(?=\S)", r"\\allowbreak{}", escaped)

@@ -1,28 +1,38 @@
 """How the numbers of a report are made, in words."""
 
-METHODS = (
+# What is said of runs that were made here alone.
+_OF_RECORDS = ("Score", "Learning rate", "Paired seeds", "Steps to a target", "Seconds")
+
+
+def methods(are_records: bool) -> list[tuple[str, str]]:
+    """Each term and its meaning; `are_records`: the runs were made here, and not elsewhere."""
+    return [(term, meaning) for term, meaning in _METHODS if are_records or term not in _OF_RECORDS]
+
+
+_METHODS = (
     (
         "Workload",
-        "Everything that is equal but the initializer, the learning rate and the seed: a model, its data, its optimizer, "
-        "its budget.",
+        "Everything that is equal but the initializer, the learning rate and the seed: a model, its data, its "
+        "optimizer, its budget.",
     ),
     (
         "Score",
-        "The metric on the test set, which is read once, at the end. A run that diverged scores chance, as its network "
-        "predicts nothing. Runs that failed or were refused have no score.",
+        "The metric on the test set, which is read once, at the end. A run that diverged scores chance, as its "
+        "network predicts nothing. Runs that failed or were refused have no score.",
     ),
     (
         "Runs that learned",
-        "Runs that did not diverge and whose score is at least a twentieth of the way from chance to perfect. Where some "
-        "did not, a mean with Student's interval says nothing: tables have the share that did, with its exact interval, "
-        "and the interquartile mean of all.",
+        "Runs that did not diverge and whose score is at least a twentieth of the way from chance to perfect. "
+        "Where some did not, a mean with Student's interval says nothing: tables have the share that did, with its "
+        "exact interval, and the interquartile mean of all.",
     ),
     (
         "Learning rate",
-        "Where there are several, each initializer is scored at the one with its best mean validation score: chosen by "
-        "tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, by all seeds but the scored one. In "
-        "a grid that is complete, p is exact nevertheless: whole rows of rates are swapped between two initializers, seed "
-        "by seed, and the rates are chosen anew. Elsewhere it holds at the rates that were chosen.",
+        "Where there are several, each initializer is scored at the one with its best mean validation score: "
+        "chosen by tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, by all seeds but "
+        "the scored one. In a grid that is complete, p is exact nevertheless: whole rows of rates are swapped "
+        "between two initializers, seed by seed, and the rates are chosen anew. Elsewhere it holds at the rates "
+        "that were chosen.",
     ),
     (
         "Paired seeds",
@@ -32,32 +42,33 @@ METHODS = (
     (
         "The winner",
         "An initializer is named the best if its p is below 0.05 against every other (rank verification, Hung and "
-        "Fithian, 2019). As all of these tests have to succeed, they need no correction, and six seeds can suffice. "
-        "'Better than these' is corrected after Holm over all pairs; a reference is compared with each other one, "
-        "corrected for these comparisons alone.",
+        "Fithian, 2019). As all of these tests have to succeed, they need no correction, and six seeds can "
+        "suffice. 'Better than these' is corrected after Holm over all pairs; a reference is compared with each "
+        "other one, corrected for these comparisons alone.",
     ),
     (
         "p",
-        "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences, exact up "
-        "to 18 pairs, beyond that of 49,999 random flips; studentized where there are several workloads. It tests whether "
-        "two initializers are alike. If their means are equal but one is more skewed, it finds a difference too often; "
-        "the verdict says where a test that allows for it (bootstrap-t) disagrees. All of this is about new seeds of "
-        "these workloads, not about other workloads; so are average ranks.",
+        "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences, "
+        "exact up to 18 pairs, beyond that of 49,999 random flips; studentized where there are several workloads. "
+        "It tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
+        "difference too often; the verdict says where a test that allows for it (bootstrap-t) disagrees. All of "
+        "this is about new seeds of these workloads, not about other workloads; so are average ranks.",
     ),
     (
         "Intervals of differences",
-        "Student's t of paired differences at a level divided by the number of pairs (Bonferroni), so that they hold for "
-        "all pairs at once. One may contain 0 although the winner is verified: that asks a single question.",
+        "Student's t of paired differences at a level divided by the number of pairs (Bonferroni), so that they "
+        "hold for all pairs at once. One may contain 0 although the winner is verified: that asks a single "
+        "question.",
     ),
     (
         "Equal",
-        "Two one-sided tests find a difference smaller than report.margin, 0.5 points unless set. That no difference was "
-        "shown is not the same.",
+        "Two one-sided tests find a difference smaller than report.margin, 0.5 points unless set. That no "
+        "difference was shown is not the same.",
     ),
     (
         "First in resamples",
-        "The share of bootstrap resamples of the seeds in which the initializer has the best mean, from ten seeds on. It "
-        "is not a p value.",
+        "The share of bootstrap resamples of the seeds in which the initializer has the best mean, from ten seeds "
+        "on. It is not a p value.",
     ),
     (
         "Interquartile mean",
@@ -67,13 +78,14 @@ METHODS = (
     (
         "Steps to a target",
         "The target is the highest in data.targets that at least half the runs of some initializer reached; it is "
-        "checked every data.val_every_n_steps steps, so a time is known as an interval between two evaluations. Runs that "
-        "never reach it are censored, not dropped: in a median they count as never, in the restricted mean as the whole "
-        "budget. The log-rank tests are corrected for all initializers, targets and workloads together.",
+        "checked every data.val_every_n_steps steps, so a time is known as an interval between two evaluations. "
+        "Runs that never reach it are censored, not dropped: in a median they count as never, in the restricted "
+        "mean as the whole budget. The log-rank tests are corrected for all initializers, targets and workloads "
+        "together.",
     ),
     (
         "Seconds",
-        "Seconds of training, with those of the initialization; evaluation is not counted. Runs that shared a machine "
-        "with other work, or with each other, took longer: compare by steps.",
+        "Seconds of training, with those of the initialization; evaluation is not counted. Runs that shared a "
+        "machine with other work, or with each other, took longer: compare by steps.",
     ),
 )

@@ -17,7 +17,7 @@ from initbench.analysis.verdict import Verdict
 from initbench.figures import look
 from initbench.report import tables
 from initbench.report.markdown import heading
-from initbench.report.methods import METHODS
+from initbench.report.methods import methods
 from initbench.report.plots import Plots
 from initbench.report.rank_diagram import rank_diagram
 
@@ -62,7 +62,7 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
         runs=_runs(comparison, folder),
         commands=sorted(comparison.runs["command"].dropna().unique())[:20],
         provenance=_provenance(comparison.runs),
-        methods=METHODS,
+        methods=methods(bool(comparison.runs["path"].notna().any())),
     )
 
 

@@ -45,7 +45,7 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def write_figures(comparison: Comparison, plots: Plots, folder: Path) -> None:
-    """Write `<plot>-<workload>.svg` and `.pdf` for the first view of each plot, and the critical-difference diagrams."""
+    """Write `<plot>-<workload>.svg` and `.pdf` for the first view of each plot, and critical-difference diagrams."""
     styles = looks(comparison)
     names = {ranking.workload_id: ranking.workload for ranking in comparison.rankings}
     with mpl.rc_context(_SETTINGS):
@@ -100,7 +100,7 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
 
 
 def _tick(axis: Axis) -> None:
-    """Ticks of a log axis in plain digits, as matplotlib's own are formulas; two or more of them, however short it is."""
+    """Ticks of a log axis in plain digits, as matplotlib's own are formulas; two or more, however short it is."""
     low, high = sorted(axis.get_view_interval())
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     choices = [[step * 10.0**power for power in powers for step in steps] for steps in _STEPS]

@@ -158,7 +158,9 @@ def forest(findings: Findings, metric: Metric, number: int) -> Plot:
     series: dict[str, dict[str, View]] = {}
     for init, row in table.iterrows():
         views = _views(row["iqm"], row["low"], row["high"], metric, keys)
-        series[str(init)] = {key: {"x": [x], "y": [init], "low": [low], "high": [high]} for key, (x, low, high) in views}
+        series[str(init)] = {
+            key: {"x": [x], "y": [init], "low": [low], "high": [high]} for key, (x, low, high) in views
+        }
     return Plot(
         f"ranking{_numbered(number)}",
         "Interquartile mean",
@@ -188,9 +190,9 @@ def profile(comparison: Comparison) -> Plot | None:
     return Plot(
         "profile",
         "Performance profile",
-        "The share of workloads in which the median run reaches the workload's target within so many times the steps of "
-        "the fastest initializer (Dolan and Moré, 2002). At 1: how often it is the fastest; at the right: how often it "
-        "gets there at all.",
+        "The share of workloads in which the median run reaches the workload's target within so many times the steps "
+        "of the fastest initializer (Dolan and Moré, 2002). At 1: how often it is the fastest; at the right: how "
+        "often it gets there at all.",
         series,
         {"tau": "steps, as a multiple of the fastest"},
         {"tau": "share of workloads"},
@@ -279,7 +281,7 @@ def _runs(ranking: Ranking) -> dict[str, str]:
 
 
 def _error_first(scores: pd.Series, metric: Metric, value: str, error: str) -> list[str]:
-    """The views of a share: how far it is from perfect before it, unless one is perfect, which a log axis cannot show."""
+    """The views of a share: first how far it is from perfect, unless one is perfect, which a log axis cannot show."""
     if not (metric.is_share and metric.higher_is_better and metric.perfect is not None):
         return [value]
     return [error, value] if scores.max() < metric.perfect else [value, error]

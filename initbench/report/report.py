@@ -46,8 +46,8 @@ def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None =
 
 
 def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
-    """Write the page, report.md, verdict.json, results.csv, pairs.csv, and in `figures/` what a paper needs; the path of
-    the page."""
+    """Write the page, report.md, verdict.json, results.csv, pairs.csv, and in `figures/` what a paper needs; the path
+    of the page."""
     drawn = plots(verdict.comparison)
     page = _write_page(verdict, drawn, folder, title)
     write_rest(verdict, drawn, folder, title)

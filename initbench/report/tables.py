@@ -31,7 +31,9 @@ class Table:
 
     def without_empty(self) -> "Table":
         """The same without the columns in which no row says anything."""
-        return self._only([at for at, _ in enumerate(self.columns) if any(cells[at] not in ("", "-") for _, cells in self.rows)])
+        return self._only(
+            [at for at, _ in enumerate(self.columns) if any(cells[at] not in ("", "-") for _, cells in self.rows)]
+        )
 
     def without_intervals(self) -> "Table":
         return self._only([at for at, name in enumerate(self.columns) if not name.startswith("its 95 %")])

@@ -4,7 +4,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from initbench.analysis.comparison import Comparison
 from initbench.analysis.verdict import Verdict
 from initbench.report.tables import Table, of_workload, reference
 

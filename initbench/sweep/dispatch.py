@@ -121,4 +121,3 @@ def _print(jobs: Sequence[Job], force: bool) -> None:
     else:
         estimate = f"about {duration(seconds)} one after the other, as long as finished runs of the same kind took"
     console.print(f"{len(jobs)} runs, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)
-

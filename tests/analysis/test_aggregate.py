@@ -1,4 +1,4 @@
-"""Aggregates over tasks against published examples, SciPy and hand computations."""
+"""Aggregates over workloads against published examples, SciPy and hand computations."""
 
 import math
 
@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from initbench.analysis.aggregate import average_ranks, interquartile_mean, performance_profile, probability_best
-from initbench.analysis.paired import bootstrap_counts, percentiles
+from initbench.analysis.aggregate import average_ranks, interquartile_mean, performance_profile, share_first
+from initbench.analysis.bootstrap import bootstrap_counts, percentiles
 
 # Area under the curve of four versions of C4.5 on 14 data sets: Demsar 2006, table 6. On the last but one, the paper's
 # ranks put the third version ahead of the fourth, though three decimals tie: hence 0.97501.
@@ -30,10 +30,10 @@ DEMSAR = [
 ]
 
 
-def frame(values: object, tasks: int, inits: str) -> pd.DataFrame:
-    """Scores of so many tasks of equally many seeds, (blocks, initializers)."""
+def frame(values: object, workloads: int, inits: str) -> pd.DataFrame:
+    """Scores of so many workloads of equally many seeds, (blocks, initializers)."""
     values = np.asarray(values, dtype=float).reshape(-1, len(inits))
-    index = pd.MultiIndex.from_product([range(tasks), range(len(values) // tasks)], names=["task", "seed"])
+    index = pd.MultiIndex.from_product([range(workloads), range(len(values) // workloads)], names=["workload", "seed"])
     return pd.DataFrame(values, index, columns=list(inits))
 
 
@@ -72,36 +72,38 @@ def test_interquartile_mean_does_not_care_about_the_order_of_blocks() -> None:
     pd.testing.assert_frame_equal(interquartile_mean(scores), interquartile_mean(scores.swaplevel().sort_index()))
 
 
-def test_probability_best_by_hand() -> None:
-    # One task, two seeds: a wins on the first by 0.3, b on the second by 0.1. Of the resamples 1/4 are twice the
-    # second, where b is best; in the other 3/4 it is a.
-    share = probability_best(frame([[0.8, 0.5], [0.5, 0.6]], 1, "ab"))
-    assert share["a"] == pytest.approx(0.75, abs=4 * math.sqrt(0.75 * 0.25 / 9999))
+def test_share_first_by_hand() -> None:
+    """Ten seeds: a leads by 0.9 on one and is behind by 0.1 on nine, so it is first where that one is drawn at all."""
+    share = share_first(frame([[0.9, 0.0]] + [[0.1, 0.2]] * 9, 1, "ab"))
+    drawn_twice = 1 - 0.9**10 - 10 * 0.1 * 0.9**9  # drawn once, 0.9 and nine times 0.1 tie: a half
+    assert share["a"] == pytest.approx(drawn_twice + 10 * 0.1 * 0.9**9 / 2, abs=4 * math.sqrt(0.25 / 9999))
     assert share.sum() == pytest.approx(1)
 
 
-def test_probability_best_pairs_the_seeds() -> None:
+def test_share_first_pairs_the_seeds() -> None:
     # Seeds differ by more than the initializers do, yet b is better on each.
-    generator = np.random.default_rng(0)
-    a = generator.random(10)
-    assert probability_best(frame(np.column_stack([a, a + 0.001]), 2, "ab")).tolist() == [0, 1]
+    a = np.random.default_rng(0).random(20)
+    assert share_first(frame(np.column_stack([a, a + 0.001]), 2, "ab")).tolist() == [0, 1]
 
 
-def test_probability_best_counts_tasks_alike() -> None:
-    # a by 0.2 on the task with one seed, b by 0.1 on each of three: the means of tasks are a's.
-    scores = frame([[0.7, 0.5], [0.5, 0.6], [0.5, 0.6], [0.5, 0.6]], 1, "ab")
-    scores.index = pd.MultiIndex.from_tuples([("s", 0), ("t", 0), ("t", 1), ("t", 2)], names=["task", "seed"])
-    assert probability_best(scores).tolist() == [1, 0]
+def test_share_first_counts_workloads_alike() -> None:
+    # a leads by 0.2 on the workload with ten seeds, b by 0.1 on that with thirty: the mean over workloads is a's.
+    scores = frame([[0.7, 0.5]] * 10 + [[0.5, 0.6]] * 30, 1, "ab")
+    workloads = ["s"] * 10 + ["t"] * 30
+    scores.index = pd.MultiIndex.from_arrays([workloads, range(40)], names=["workload", "seed"])
+    assert share_first(scores).tolist() == [1, 0]
 
 
-def test_probability_best_shares_ties_and_takes_complete_blocks() -> None:
+def test_share_first_shares_ties_and_takes_complete_blocks() -> None:
     # 0.1 + 0.2 and 0.3 differ in their last bit.
-    scores = frame([[0.1, 0.2, 0.0], [0.2, 0.1, 0.0], [math.nan, 1.0, 1.0]], 1, "abc")
-    shares = probability_best(scores)
-    assert shares["a"] == pytest.approx(0.5, abs=0.02)
-    assert shares["c"] == 0
-    assert probability_best(frame([[0.1 + 0.2, 0.3]], 1, "ab")).tolist() == [0.5, 0.5]
-    assert probability_best(frame([[0.1, math.nan]], 1, "ab")).isna().all()
+    shares = share_first(frame([[0.1 + 0.2, 0.3, 0.0]] * 10 + [[math.nan, 1.0, 1.0]], 1, "abc"))
+    assert shares.tolist() == [0.5, 0.5, 0]
+
+
+def test_share_first_takes_ten_seeds_of_every_workload() -> None:
+    assert share_first(frame(np.random.default_rng(0).random((9, 2)), 1, "ab")).isna().all()
+    assert share_first(frame(np.random.default_rng(0).random((18, 2)), 2, "ab")).isna().all()
+    assert share_first(frame([[0.1, math.nan]], 1, "ab")).isna().all()
 
 
 def test_average_ranks_of_demsars_example() -> None:
@@ -154,7 +156,7 @@ def test_average_ranks_where_all_tie() -> None:
 
 
 def test_performance_profile_by_hand() -> None:
-    # Ratios to the task's best: s 1, 2; t 3, 1; u never, 1; v nobody.
+    # Ratios to the workload's best: s 1, 2; t 3, 1; u never, 1; v nobody.
     times = pd.DataFrame(
         {"a": [10, 30, math.inf, math.inf], "b": [20, 10, 50, math.inf]},
         ["s", "t", "u", "v"],
@@ -172,7 +174,7 @@ def test_performance_profile_only_rises_and_ends_at_the_share_solved() -> None:
     profile = performance_profile(times)
     assert (profile.diff().dropna() >= 0).all(axis=None)
     assert profile.iloc[-1].tolist() == pytest.approx(np.isfinite(times).mean().tolist())
-    assert profile.iloc[0].sum() * 20 == pytest.approx(np.isfinite(times).any(axis=1).sum())  # one best a task
+    assert profile.iloc[0].sum() * 20 == pytest.approx(np.isfinite(times).any(axis=1).sum())  # one best per workload
 
 
 def test_performance_profile_where_nothing_was_solved() -> None:

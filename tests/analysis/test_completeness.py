@@ -22,15 +22,22 @@ def test_missing_seeds_and_initializers_are_named() -> None:
     ((kind, serious, text),) = said(*lacking)
     assert (kind, serious) == ("missing", True)
     assert "model.depth=1: b has 2 of 3 seeds (not 1)" in text
-    found = said(*(r for r in full if not (r["init"] == "b" and r["config"]["model"]["depth"] == 1)))
-    assert ["no scored run of b" in text for _, _, text in found] == [True]
+    failed = [r for r in full if (r["init"], r["config"]["model"]["depth"]) != ("b", 1)]
+    failed += [record("b", seed, status="failed", model={"depth": 1}) for seed in range(3)]
+    assert "model.depth=1: no run of b has a score." in " ".join(text for _, _, text in said(*failed))
 
 
-@pytest.mark.parametrize("status", ["failed", "interrupted", "running"])
-def test_runs_that_have_not_ended_are_serious(status: str) -> None:
+@pytest.mark.parametrize(
+    "status, text",
+    [
+        ("failed", "1 run failed and is excluded."),
+        ("interrupted", "1 run was interrupted and is excluded."),
+        ("running", "1 run is not finished yet and is excluded."),
+    ],
+)
+def test_runs_that_have_not_ended_are_serious(status: str, text: str) -> None:
     found = said(record("a", 0), record("a", 1), record("b", 0), record("b", 1, status=status))
-    assert (found[0][0], found[0][1]) == ("unended", True)
-    assert found[0][2].startswith(f"1 run {status}")
+    assert found[0] == ("unended", True, text)
 
 
 def test_one_seed_is_serious() -> None:
@@ -41,7 +48,7 @@ def test_what_was_refused_is_no_gap() -> None:
     rows = [record("a", 0), record("a", 1), record("b", 0, status="refused", reason="no branches")]
     (found,) = said(*rows)
     assert found[:2] == ("refused", False)
-    assert "b refused: no branches" in found[2]
+    assert "b was refused: no branches" in found[2]
 
 
 def test_divergence_is_said_with_its_share() -> None:
@@ -65,16 +72,16 @@ def test_several_machines_commits_or_versions() -> None:
     ]
     texts = [text for kind, serious, text in said(*rows) if kind == "machines" and not serious]
     assert [text.split(" (")[0] for text in texts] == [
-        "2 processors",
-        "2 versions of torch",
-        "2 commits of the working directory",
+        "Runs come from 2 processors",
+        "Runs come from 2 versions of torch",
+        "Runs come from 2 commits of the working directory",
     ]
 
 
 def test_runs_of_packs_beside_runs_alone() -> None:
     rows = [record("a", 0, replicas=64), record("a", 1), record("b", 0, replicas=64), record("b", 1)]
     (text,) = [text for kind, serious, text in said(*rows) if kind == "machines"]
-    assert text.startswith("2 sizes of pack (1, 64): seconds cannot be compared")
+    assert text == "Runs were trained in groups of 1 to 64, so their wall-clock times are not comparable."
 
 
 def test_the_serious_come_first() -> None:

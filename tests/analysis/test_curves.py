@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from frames import record
 
-from initbench.analysis.curves import METRICS, load_curves, mean_curves, thinned
+from initbench.analysis.curves import load_curves, mean_curves, thinned
 from initbench.analysis.frame import load_history, to_frame
+from initbench.metric import ACCURACY
 from initbench.record.store import Store
 
 
@@ -32,7 +33,7 @@ def runs(small: Any) -> pd.DataFrame:
 
 
 def test_rows_of_all_runs_with_the_seconds_of_the_initialization(runs: pd.DataFrame) -> None:
-    curves, broken = load_curves(runs)
+    curves, broken = load_curves(runs, ACCURACY)
     assert broken == []
     assert curves[["seed", "step", "seconds"]].to_numpy().tolist() == [
         [0, 0, 0.5],
@@ -45,8 +46,8 @@ def test_rows_of_all_runs_with_the_seconds_of_the_initialization(runs: pd.DataFr
 
 
 def test_mean_and_range_step_by_step(runs: pd.DataFrame) -> None:
-    curves = mean_curves(load_curves(runs)[0])
-    assert set(curves) == {("a", metric) for metric in METRICS}
+    curves = mean_curves(load_curves(runs, ACCURACY)[0])
+    assert set(curves) == {("a", of) for of in ("val/accuracy", "val/error", "val/loss", "train/loss")}
     curve = curves["a", "val/accuracy"]
     assert curve.index.tolist() == [0, 10]
     assert curve["mean"].tolist() == pytest.approx([0.2, 0.5])
@@ -63,7 +64,7 @@ def test_thinning_keeps_every_kth_and_the_last(length: int, points: int, kept: l
 
 
 def test_no_history_is_no_curve() -> None:
-    curves, broken = load_curves(to_frame([(record("a", 0), Path("nowhere"))]))
+    curves, broken = load_curves(to_frame([(record("a", 0), Path("nowhere"))]), ACCURACY)
     assert curves.empty
     assert broken == []
     assert mean_curves(curves) == {}

@@ -7,7 +7,6 @@ import pytest
 
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.frame import load_history, load_runs
-from initbench.analysis.ranking import terminal_table
 from initbench.record.store import Store
 
 
@@ -29,8 +28,8 @@ def test_a_list_where_one_value_belongs_stops_no_other_run(small: Any, tmp_path:
         Store(small(typed)).write("refused", reason=typed)
     frame = load_runs(tmp_path)
     assert {"[0, 1]", 0} <= set(frame["seed"])
-    (ranking,) = [one for one in Comparison(frame).rankings if one.title.startswith("mlp")]
-    assert terminal_table(ranking).row_count == 1
+    (ranking,) = [one for one in Comparison(frame).rankings if one.workload.startswith("mlp")]
+    assert len(ranking.table) == 1
 
 
 def test_an_empty_folder_is_an_empty_frame_with_columns(tmp_path: Path) -> None:

@@ -1,14 +1,12 @@
 """The ranking against hand computations and SciPy."""
 
 import math
-from io import StringIO
 
 import pytest
 from frames import frame, record
-from rich.console import Console
 from scipy import stats
 
-from initbench.analysis.ranking import Ranking, hardest_reached, mean_interval, rankings, terminal_table
+from initbench.analysis.ranking import hardest_reached, mean_interval, rankings
 
 
 def test_interval_is_students() -> None:
@@ -56,37 +54,15 @@ def test_the_target_is_one_that_half_of_somebodys_runs_reached() -> None:
     assert hardest_reached(frame(record("a", 0, hits=(None, None)))) is None
 
 
-def test_tasks_are_not_mixed_and_the_latest_is_last() -> None:
+def test_workloads_are_not_mixed_and_the_latest_is_last() -> None:
     old = record("a", 0, model={"depth": 1}, started_at="2026-01-01T00:00:00+00:00")
     new = record("a", 0, model={"depth": 2}, started_at="2026-02-01T00:00:00+00:00")
-    assert [ranking.title[-1] for ranking in rankings(frame(new, old))] == ["1", "2"]
-
-
-def printed(ranking: Ranking) -> str:
-    console = Console(record=True, width=120, file=StringIO())
-    console.print(terminal_table(ranking))
-    return console.export_text()
-
-
-def test_the_table_says_never_and_hides_empty_columns() -> None:
-    (ranking,) = rankings(frame(record("[a]", 0, hits=(None, None))))
-    text = printed(ranking)
-    assert "[a]" in text
-    assert "never" in text
-    assert "diverged" not in text
-    assert "│ lr" not in text
-
-
-def test_learning_rates_are_shown_where_there_was_a_choice() -> None:
-    rows = [record("a", seed, 0.5 + lr, lr=lr) for seed in (0, 1) for lr in (0.1, 0.3)]
-    (ranking,) = rankings(frame(*rows))
-    assert "0.3" in printed(ranking)
-    assert ranking.table.loc["a", "runs"] == 2
+    assert [ranking.workload[-1] for ranking in rankings(frame(new, old))] == ["1", "2"]
 
 
 def test_one_odd_record_does_not_spoil_the_table() -> None:
     (ranking,) = rankings(frame(record("a", 0, status="failed", lr="1e-3x")))  # type: ignore[arg-type]  # that is it
-    assert ranking.title == "mlp on mnist, sgd lr 1e-3x, 100 steps"
+    assert ranking.workload == "mlp on mnist, sgd lr 1e-3x, 100 steps"
     assert ranking.table["failed"].tolist() == [1]
 
 
@@ -94,3 +70,22 @@ def test_where_no_target_was_reached_the_rate_is_zero() -> None:
     (ranking,) = rankings(frame(record("a", 0, hits=(None, None))))
     assert ranking.table.loc["a", "hit_rate"] == 0
     assert math.isinf(ranking.table.loc["a", "median_steps"])
+
+
+def test_runs_that_learned_are_counted_with_the_exact_interval_of_their_share() -> None:
+    """Chance is 0.1: a network that predicts one class gets up to 0.1135 on MNIST, and has learned nothing."""
+    scores = [0.9, 0.85, 0.8, 0.88, 0.1135, 0.1]
+    rows = [record("a", seed, score) for seed, score in enumerate(scores)]
+    (ranking,) = rankings(frame(*rows, record("a", 6, None, status="diverged"), record("a", 7, status="failed")))
+    row = ranking.table.loc["a"]
+    assert (row["trained"], row["scored"], row["runs"]) == (4, 7, 8)
+    low, high = stats.binomtest(4, 7).proportion_ci(method="exact")
+    assert (row["trained_low"], row["trained_high"]) == pytest.approx((low, high))
+    assert row["iqm"] == pytest.approx(stats.trim_mean([*scores, 0.1], 0.25))  # what diverged scores chance
+    assert row["iqm_low"] < row["iqm"] < row["iqm_high"]
+    assert not ranking.all_trained
+
+
+def test_where_every_run_learned_the_mean_says_it() -> None:
+    (ranking,) = rankings(frame(*(record("a", seed, 0.9 + seed / 100) for seed in range(3))))
+    assert ranking.all_trained

@@ -73,7 +73,7 @@ def test_what_has_not_ended_stays() -> None:
     assert not choice.at_edge
 
 
-def test_tasks_are_chosen_for_apart() -> None:
+def test_workloads_are_chosen_for_apart() -> None:
     best = {10: 0.1, 20: 1.0}
     rows = [
         record("a", seed, 0.9 if lr == best[depth] else 0.5, lr=lr, model={"depth": depth})

@@ -1,4 +1,4 @@
-"""Accuracy against learning rate."""
+"""The score against the learning rate."""
 
 import math
 

@@ -6,9 +6,9 @@ import pytest
 from frames import frame, record
 
 from initbench.analysis.comparison import Comparison
+from initbench.analysis.sentences import sentences
 from initbench.analysis.survival import log_rank, restricted_mean
 from initbench.analysis.times import observed, times_to
-from initbench.analysis.verdict import verdict
 
 
 def test_reached_missed_and_diverged() -> None:
@@ -33,15 +33,15 @@ def test_where_all_diverged_at_once() -> None:
 def test_a_row_an_initializer_the_soonest_first() -> None:
     hits = {"slow": (40, 60, None, 80), "fast": (10, 20, 10, 20)}
     runs = frame(*(record(init, seed, hits=(hit, None)) for init, of in hits.items() for seed, hit in enumerate(of)))
-    table = times_to(runs, "0.5")
+    table = times_to(runs, "0.5").table
     assert table.index.tolist() == ["fast", "slow"]
     assert table.loc["fast", ["hit_rate", "median_steps", "median_seconds", "mean_steps"]].tolist() == [1, 10, 5, 15]
     # Kaplan-Meier of slow: 1 to 40, 3/4 to 60, 1/2 to 80, 1/4 to 100, the horizon.
     assert table.at["slow", "mean_steps"] == pytest.approx(40 + 0.75 * 20 + 0.5 * 20 + 0.25 * 20)
     assert table.at["slow", "hit_rate"] == 0.75
     fast, slow = observed(runs[runs["init"] == "fast"], "0.5"), observed(runs[runs["init"] == "slow"], "0.5")
-    assert table.at["slow", "p"] == pytest.approx(log_rank(*fast, *slow))
-    assert math.isnan(table.at["fast", "p"])
+    assert table.at["slow", "p_alone"] == pytest.approx(log_rank(*fast, *slow))
+    assert math.isnan(table.at["fast", "p_alone"])
     assert table.loc["slow", ["mean_steps", "mean_low", "mean_high"]].tolist() == pytest.approx(
         restricted_mean(*slow, 100)
     )
@@ -50,17 +50,16 @@ def test_a_row_an_initializer_the_soonest_first() -> None:
 def test_at_the_very_end_is_sooner_than_never() -> None:
     """Both have the horizon as their restricted mean; the verdict names who got there alone."""
     runs = frame(*(record(init, 0, hits=(100 if init == "b" else None, None)) for init in "abc"))
-    table = times_to(runs, "0.5")
+    table = times_to(runs, "0.5").table
     assert table["mean_steps"].tolist() == [100, 100, 100]
     assert table.index[0] == "b"
-    assert "Soonest at 50% validation accuracy: b, half of the runs after 100 steps" in " ".join(
-        verdict(Comparison(runs))
-    )
+    (said,) = (sentence.text for sentence in sentences(Comparison(runs)) if sentence.kind == "first")
+    assert said == "Fastest to 50% accuracy on validation: b (median between 90 and 100 steps), not significantly."
 
 
 def test_never_is_infinite_not_missing() -> None:
     runs = frame(*(record(init, seed, hits=(10 if init == "a" else None, None)) for init in "ab" for seed in range(3)))
-    table = times_to(runs, "0.5")
+    table = times_to(runs, "0.5").table
     assert math.isinf(table.at["b", "median_steps"])
     assert math.isinf(table.at["b", "median_seconds"])
     assert table.at["b", "mean_steps"] == 100

@@ -1,162 +1,133 @@
-"""The verdict says what the numbers say, and claims no more; and a comparison as a whole."""
+"""`initbench.verdict`, from records and from anybody's numbers."""
 
-import re
+import json
+import math
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from frames import frame, record
 
-from initbench.analysis.comparison import Comparison
-from initbench.analysis.verdict import against, verdict
+import initbench
 
 
-def study(means: dict[str, float], seeds: int, tasks: int = 1, noise: float = 0.01, seed: int = 0) -> Comparison:
-    rng = np.random.default_rng(seed)
-    return Comparison(
-        frame(
-            *(
-                record(init, number, mean + noise * rng.standard_normal(), model={"depth": depth})
-                for init, mean in means.items()
-                for depth in range(tasks)
-                for number in range(seeds)
-            )
-        )
-    )
-
-
-def test_a_clear_winner() -> None:
-    comparison = study({"good": 0.9, "fair": 0.8, "bad": 0.5}, seeds=10)
-    first, second, *_ = verdict(comparison)
-    assert first.startswith("good has the highest mean test accuracy, ")
-    assert f"{comparison.overall.at['good', 'mean']:.2%}" in first
-    assert "(10 seeds)" in first
-    assert "the highest in 100% of bootstrap resamples" in first
-    assert second.startswith("It is better than bad and fair by ")
-    assert "Holm-corrected p < 0.05" in second
-
-
-def test_with_too_few_seeds_no_significance_is_claimed() -> None:
-    text = " ".join(verdict(study({"good": 0.9, "fair": 0.8, "bad": 0.5}, seeds=5)))
-    assert "is better than" not in text
-    assert "With 5 pairs of runs no exact test of 3 comparisons can fall below 0.05; it takes 7." in text  # 3 * 2 / 2^7
-    assert "By 95 % intervals, not corrected for the choice of the best, it leads bad and fair" in text
-
-
-def test_a_lead_that_only_the_intervals_show_is_said_to_be_that() -> None:
-    """On one of two tasks all are equal; six seeds of the other alone give no p below 2 / 2^6, and it is one of ten."""
+def scores(seeds: int = 8, datasets: tuple[str, ...] = ("cifar", "mnist"), noise: float = 0.02) -> pd.DataFrame:
+    """A validation loss of three methods."""
     rng = np.random.default_rng(0)
     rows = [
-        record(init, seed, 0.5 + (depth == 1) * (0.4 * (init == "a") + 0.001 * rng.normal()), model={"depth": depth})
-        for init in "abcde"
-        for depth in (1, 2)
-        for seed in range(6)
+        (method, data, seed, loss + noise * rng.standard_normal())
+        for method, loss in (("mine", 0.4), ("theirs", 0.5), ("old", 0.9))
+        for data in datasets
+        for seed in range(seeds)
     ]
-    said = verdict(Comparison(frame(*rows)))
-    assert not any(words in sentence for sentence in said for words in ("is better than", "luck"))
-    (apart,) = (sentence for sentence in said if sentence.startswith("By 95 % intervals"))
-    assert set(re.findall(r"\b[b-e]\b", apart)) == set("bcde")
-    assert apart.endswith("points; the exact tests of 10 comparisons do not confirm it.")
+    return pd.DataFrame(rows, columns=["method", "dataset", "seed", "val_loss"])
 
 
-def test_untested_runs_that_lie_apart_are_said_to() -> None:
-    """Three seeds have neither interval nor test, but that every run of one beats every run of the other is plain."""
-    text = " ".join(verdict(study({"good": 0.9, "near": 0.899, "bad": 0.1}, seeds=3)))
-    assert re.search(r"Each of its runs is above each of bad, on average by (79|80)\.", text)
-    assert "is of too few seeds to say more" in text
-    assert "luck" not in text
+def of(table: pd.DataFrame, **asked: object) -> initbench.verdict:
+    names = {"init": "method", "workload": ["dataset"], "seed": "seed"}
+    return initbench.verdict(table, score="val_loss", higher_is_better=False, **{**names, **asked})  # type: ignore[arg-type]
 
 
-def test_who_wins_over_all_and_on_no_task_is_no_plain_winner() -> None:
-    means = {"a": (0.9, 0.5), "b": (0.5, 0.9), "c": (0.85, 0.85)}
-    rows = [
-        record(init, seed, mean + 0.001 * seed, model={"depth": depth})
-        for init, of_task in means.items()
-        for depth, mean in enumerate(of_task)
-        for seed in range(6)
-    ]
-    first = verdict(Comparison(frame(*rows)))[0]
-    assert first.startswith("It depends on the task. Over all, c has the highest mean test accuracy")
+def test_a_loss_of_three_methods_on_two_workloads() -> None:
+    found = of(scores(), unit="nats")
+    first, second, *_ = str(found).splitlines()
+    assert first.startswith("Use mine: it beat every other initializer; ")
+    assert second.startswith("mine has the lowest mean val_loss, 0.39")
+    assert "nats (8 seeds on each of 2 workloads). It leads the next, theirs, by 0.1" in second
 
 
-def test_equals_are_not_told_apart() -> None:
-    text = " ".join(verdict(study({"a": 0.9, "b": 0.9}, seeds=10)))
-    assert "is better than" not in text
-    assert "cannot be told from luck" in text
+def test_records_need_no_names() -> None:
+    runs = frame(*(record(i, s, m + s / 1000) for i, m in (("a", 0.9), ("b", 0.8)) for s in range(6)))
+    assert str(initbench.verdict(runs)).startswith("Use a: it beat b; ")
+    assert initbench.verdict(runs, reference="b").sentences[0].kind == "worse"
 
 
-def test_ties_are_ties() -> None:
-    first, *others = verdict(study({"a": 0.9, "b": 0.9, "c": 0.1}, seeds=8, noise=0))
-    assert first == "a and b have the same mean test accuracy, 90.00% (8 seeds)."
-    assert others[0] == "a is better than c by 80.00 points (Holm-corrected p < 0.05)."
-    assert not any("lead over b" in sentence for sentence in others)
+def test_it_can_be_written_as_json_with_every_number_known_or_none() -> None:
+    content = of(scores(), reference="old", margin=0.05).to_dict()
+    again = json.loads(json.dumps(content, allow_nan=False))
+    assert again["metric"] == {"name": "val_loss", "higher_is_better": False, "unit": ""}
+    (compared,) = again["comparisons"]
+    assert (compared["winner"], compared["leader"]) == ("mine", "old")
+    assert compared["worse"] == ["theirs", "mine"]
+    assert compared["workloads"] == ["cifar", "mnist"]
+    # Values of the metric, not scores: the lowest loss is first, and an interval has its lower end first.
+    best = compared["overall"][0]
+    assert best["init"] == "mine"
+    assert 0.35 < best["low"] < best["iqm"] < best["high"] < 0.45
+    ranking = again["workloads"][0]["ranking"][0]
+    assert ranking["iqm_low"] < ranking["iqm"] < ranking["iqm_high"]
+    assert {row["a"] for row in compared["pairs"]} == {"mine", "theirs"}
 
 
-def test_the_winner_changes_with_the_task() -> None:
-    rows = [
-        record(init, seed, peak - 0.1 * abs(depth - best) + 0.001 * seed, model={"depth": depth})
-        for init, best, peak in (("shallow", 1, 0.9), ("deep", 2, 0.92))
-        for depth in (1, 2)
-        for seed in range(4)
-    ]
-    text = " ".join(verdict(Comparison(frame(*rows))))
-    assert "deep has the highest" in text
-    assert "It changes with the task: the highest mean is that of shallow on mlp on mnist" in text
+def test_a_report_from_anybodys_numbers(tmp_path: Path) -> None:
+    page = of(scores()).report(tmp_path / "report", "Losses")
+    assert "Use mine" in page.read_text()
+    names = {path.name for path in (tmp_path / "report").rglob("*") if path.is_file()}
+    assert {"report.md", "verdict.json", "results.csv", "pairs.csv", "ranking.tex", "pairs.tex", "ranking.pdf"} <= names
+    results = pd.read_csv(tmp_path / "report" / "results.csv")
+    assert results["score"].mean() == pytest.approx(scores()["val_loss"].mean())
 
 
-def test_nothing_and_one() -> None:
-    assert verdict(Comparison(frame(record("a", 0, status="failed"))))[0].startswith("Nothing can be compared")
-    assert "only initializer" in verdict(Comparison(frame(record("a", 0))))[0]
+@pytest.mark.parametrize(
+    "spoil, asked, message",
+    [
+        (lambda t: t.iloc[:0], {}, "the table has no rows"),
+        (
+            lambda t: t,
+            {"reference": "nine"},
+            "unknown reference 'nine'. Did you mean 'mine'? Allowed: mine, old, theirs",
+        ),
+        (lambda t: t, {"margin": 0}, "margin must be a number above 0, got 0"),
+        (lambda t: t, {"margin": -1.0}, "margin must be a number above 0, got -1.0"),
+        (lambda t: t, {"margin": math.nan}, "margin must be a number above 0, got nan"),
+        (lambda t: t, {"margin": "big"}, "margin must be a number above 0, got 'big'"),
+        (lambda t: t, {"chance": math.inf}, "chance must be a finite number, got inf"),
+        (lambda t: t.rename(columns={"val_loss": "loss"}), {}, "there is no column 'val_loss'."),
+    ],
+)
+def test_what_cannot_be_is_one_line(spoil: object, asked: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
+        of(spoil(scores()), **asked)  # type: ignore[operator]
+    assert str(raised.value).startswith(message)
+    assert "\n" not in str(raised.value)
 
 
-def test_initializers_that_lack_a_task_are_not_compared_over_all() -> None:
-    """b was run on the easy task only, where everything is better: it must not win by that."""
-    rows = [record("a", seed, score, model={"depth": d}) for d, score in ((1, 0.9), (2, 0.5)) for seed in (0, 1)]
-    rows += [record("b", seed, 0.89, model={"depth": 1}) for seed in (0, 1)]
-    comparison = Comparison(frame(*rows))
-    assert comparison.overall.index.tolist() == ["a"]
-    assert any("no scored run of b" in problem.text for problem in comparison.problems)
+def test_a_frame_that_is_none_of_ours_needs_a_score() -> None:
+    with pytest.raises(ValueError, match=r"score= must name the column of scores\. Columns: method, dataset"):
+        initbench.verdict(scores())
+    with pytest.raises(ValueError, match="there are no runs"):
+        initbench.verdict(frame(record("a", 0)).iloc[:0])
 
 
-def test_seeds_that_some_lack_decide_nothing_between_them() -> None:
-    """b lacks the two hard seeds, which a did: over all runs of each b would lead, seed by seed it is behind."""
-    rows = [record("a", seed, 0.5 if seed > 3 else 0.9) for seed in range(6)]
-    rows += [record("b", seed, 0.85) for seed in range(4)]
-    comparison = Comparison(frame(*rows))
-    assert comparison.overall["mean"].tolist() == pytest.approx([0.9, 0.85])
-    assert comparison.overall.index.tolist() == ["a", "b"]
-    assert verdict(comparison)[0].startswith("a has the highest mean test accuracy, 90.00% (4 seeds)")
+@pytest.mark.parametrize(
+    "table, first",
+    [
+        (scores(1).iloc[[0, 2]], "One seed cannot show a difference; at least six are needed."),
+        (scores(1), "One seed cannot show a difference; at least three of each workload are needed."),
+        (scores().assign(val_loss=0.5), "mine, old and theirs have the same score in every run."),
+        (scores().assign(val_loss=math.nan), "Nothing can be compared: no run has a score."),
+        (
+            scores()[lambda t: t["method"] == "old"],
+            "Nothing can be compared: old is the only initializer that has a score.",
+        ),
+        (scores(3, ("cifar",)), "Three seeds cannot show a difference; at least six are needed."),
+    ],
+)
+def test_studies_that_show_nothing_still_have_a_page(table: pd.DataFrame, first: str, tmp_path: Path) -> None:
+    found = of(table)
+    assert found.sentences[0].text == first
+    assert first[:40] in found.report(tmp_path).read_text()
+    json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_runs_without_a_seed_in_common_are_not_compared() -> None:
-    text = verdict(Comparison(frame(record("a", 0, 0.9), record("b", 1, 0.8))))
-    assert text[1] == "It shares no seed with b, so that these cannot be compared with it."
-
-
-def test_an_initializer_with_few_seeds_takes_none_from_the_others() -> None:
-    rows = [record(init, seed, 0.9 + 0.001 * seed) for init in ("a", "b") for seed in range(10)]
-    comparison = Comparison(frame(*rows, record("c", 0, 0.99)))
-    assert sorted(comparison.overall.index) == ["a", "b"]
-    assert len(comparison.everywhere) == 10
-    assert any("c has 1 of 10 seeds" in problem.text for problem in comparison.problems)
-
-
-def test_overall_is_over_task_means() -> None:
-    """Task 1 has four seeds and task 2 two: (0.9 + 0.5) / 2, not the mean of six runs."""
-    rows = [record("a", seed, 0.9, model={"depth": 1}) for seed in range(4)]
-    rows += [record("a", seed, 0.5, model={"depth": 2}) for seed in range(2)]
-    assert Comparison(frame(*rows)).overall.at["a", "mean"] == pytest.approx(0.7)
-
-
-def test_a_lead_is_a_deficit_seen_from_the_other_side() -> None:
-    pairs = study({"a": 0.9, "b": 0.8}, seeds=8).pairs
-    lead, deficit = against(pairs, "a").loc["b"], against(pairs, "b").loc["a"]
-    assert lead["difference"] == -deficit["difference"]
-    assert (lead["low"], lead["high"]) == (-deficit["high"], -deficit["low"])
-
-
-@pytest.mark.slow
-def test_under_the_null_a_claim_is_as_rare_as_it_says() -> None:
-    """Five equal initializers, ten seeds, 400 studies: a winner in at most 5 %, within a binomial 99 % bound."""
-    equal = dict.fromkeys("abcde", 0.8)
-    claims = sum("is better than" in " ".join(verdict(study(equal, seeds=10, seed=n))) for n in range(400))
-    assert claims <= 20 + 2.33 * (400 * 0.05 * 0.95) ** 0.5
+def test_failures_score_chance_and_are_never_dropped() -> None:
+    """Of the runs that ended mine is ahead; half of them did not."""
+    table = scores(10)
+    table.loc[(table["method"] == "mine") & (table["seed"] % 2 == 0), "val_loss"] = math.inf
+    found = of(table, chance=2.3)
+    assert found.comparison.main is not None
+    assert found.comparison.main.overall.index[-1] == "mine"
+    kinds = {sentence.kind: sentence.text for sentence in found.sentences}
+    assert "5 of 10 runs of mine" in kinds["trained"]
+    assert any("runs that diverged or have no score count as chance" in p.text for p in found.comparison.problems)

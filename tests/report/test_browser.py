@@ -15,8 +15,7 @@ from frames import record
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from studies import write_study
 
-from initbench.analysis.comparison import Comparison
-from initbench.analysis.frame import load_runs
+import initbench
 from initbench.report.report import write_page
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -67,7 +66,7 @@ def opened(browser: Browser) -> Iterator[Callable[..., Opened]]:
     all_opened: list[Opened] = []
 
     def open_study(study: Path, **options: Any) -> Opened:
-        path = write_page(Comparison(load_runs(study)), study / "report", study.name)
+        path = write_page(initbench.verdict(initbench.load_runs(study)), study / "report", study.name)
         one = Opened(browser.new_page(**options))
         one.page.on("console", lambda message: one.complaints.append(message.text))
         one.page.on("pageerror", lambda error: one.complaints.append(str(error)))

@@ -4,12 +4,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import parse_qs, unquote
 
+import pandas as pd
 import pytest
 from frames import record
 from studies import write_study
 
-from initbench.analysis.comparison import Comparison
-from initbench.analysis.frame import load_runs
+import initbench
 from initbench.report.report import write_page
 
 NASTY = ["<script>alert(1)</script>", "</script><b>", "ünïcode 初期化", "a|b`c", "$x_1$ & 50%", "__proto__", "x\"y'z"]
@@ -39,7 +39,7 @@ class Parsed(HTMLParser):
 
 
 def page_of(study: Path) -> Path:
-    return write_page(Comparison(load_runs(study)), study / "report", study.name)
+    return write_page(initbench.verdict(initbench.load_runs(study)), study / "report", study.name)
 
 
 def test_names_stay_text(tmp_path: Path) -> None:
@@ -79,14 +79,14 @@ def test_what_is_wrong_stands_on_top(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", record("a", 0), record("a", 1), record("b", 0), record("c", 0, status="failed"))
     words = Parsed(page_of(study)).words
     assert "This is not the whole study" in words
-    for problem in ("1 run failed", "b has 1 of 2 seeds (not 1)", "no scored run of c"):
+    for problem in ("1 run failed", "b has 1 of 2 seeds (not 1)", "no run of c has a score"):
         assert problem in words
         assert words.index(problem) < words.index("Ranking")
 
 
 def test_the_reason_of_a_refusal_is_on_it(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", record("a", 0), record("b", 0, status="refused", reason="no <residual> branch"))
-    assert "b refused: no <residual> branch" in Parsed(page_of(study)).words
+    assert "b was refused: no <residual> branch" in Parsed(page_of(study)).words
 
 
 @pytest.mark.parametrize("status", ["refused", "failed", "running", "interrupted"])
@@ -106,3 +106,30 @@ def test_plotly_lies_beside_it(tmp_path: Path) -> None:
     page = page_of(write_study(tmp_path / "s", record("a", 0)))
     assert 'src="plotly.min.js"' in page.read_text()
     assert (page.parent / "plotly.min.js").stat().st_size > 1_000_000
+
+
+def test_a_page_of_numbers_made_elsewhere_has_neither_links_to_records_nor_words_about_them(tmp_path: Path) -> None:
+    table = pd.DataFrame({"init": list("aabb"), "seed": [0, 1, 0, 1], "loss": [1.0, 1.1, 1.2, 1.4]})
+    page = initbench.verdict(table, "loss", higher_is_better=False).report(tmp_path / "report")
+    parsed = Parsed(page)
+    assert all(link.startswith("#") for link in parsed.links)
+    assert len(parsed.rows) == 4
+    assert "mean loss" in parsed.words
+    for words in ("accuracy", "To repeat it", "test set", "tuning"):
+        assert words not in parsed.words
+
+
+def test_a_reference_has_a_table_of_its_own(tmp_path: Path) -> None:
+    runs = initbench.load_runs(write_study(tmp_path / "s", *(record(i, n, 0.8) for i in "abc" for n in (0, 1))))
+    words = Parsed(initbench.verdict(runs, reference="b").report(tmp_path / "report")).words
+    assert "b against each other" in words
+    assert "Corrected for these 2 comparisons." in words
+
+
+def test_every_comparison_has_a_section(tmp_path: Path) -> None:
+    runs = [
+        record(init, n, 0.8, model={"depth": d}) for d, of in enumerate(("ab", "cd")) for init in of for n in (0, 1)
+    ]
+    words = Parsed(page_of(write_study(tmp_path / "s", *runs))).words
+    for depth in (0, 1):
+        assert f"Compared on mlp on mnist, sgd lr 0.1, 100 steps, model.depth={depth}" in words

@@ -1,17 +1,19 @@
-"""figures/: well-formed files whose lines are the plot's, and a LaTeX table in which names stay text."""
+"""figures/: well-formed files whose lines are the plot's, with ticks to read them by."""
 
-import re
+import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
-from frames import frame, record
+from frames import record
+from matplotlib.figure import Figure
 from studies import write_study
 
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.frame import load_runs
 from initbench.report.page import looks
-from initbench.report.paper import draw, latex, write_figures
+from initbench.report.paper import draw, write_figures
+from initbench.report.plot import Plot
 from initbench.report.plots import plots
 
 
@@ -23,12 +25,11 @@ def comparison(tmp_path: Path) -> Comparison:
 
 
 def test_each_plot_is_an_svg_and_a_pdf(comparison: Comparison, tmp_path: Path) -> None:
-    drawn = dict(plots(comparison))
-    write_figures(comparison, drawn, tmp_path / "figures")
+    write_figures(comparison, plots(comparison), tmp_path / "figures")
     names = {path.name for path in (tmp_path / "figures").iterdir()}
-    task = "mlp-on-mnist-sgd-lr-0.1-100-steps"
-    parts = ["ranking", f"curves-{task}", f"survival-{task}", f"depth-{task}"]
-    assert names == {f"{part}.{kind}" for part in parts for kind in ("svg", "pdf")} | {"ranking.tex"}
+    workload = "mlp-on-mnist-sgd-lr-0.1-100-steps"
+    parts = ["ranking", "ranks", f"curves-{workload}", f"survival-{workload}", f"depth-{workload}"]
+    assert names == {f"{part}.{kind}" for part in parts for kind in ("svg", "pdf")}
     for svg in (tmp_path / "figures").glob("*.svg"):
         words = "".join(ElementTree.parse(svg).getroot().itertext())  # as text, to be searched and edited
         for init in ("orthogonal", "_hidden <b>", "$x_1$"):
@@ -39,7 +40,7 @@ def test_each_plot_is_an_svg_and_a_pdf(comparison: Comparison, tmp_path: Path) -
 
 
 def test_the_same_runs_give_the_same_bytes(comparison: Comparison, tmp_path: Path) -> None:
-    drawn = dict(plots(comparison))
+    drawn = plots(comparison)
     for folder in ("one", "two"):
         write_figures(comparison, drawn, tmp_path / folder)
     for file in (tmp_path / "one").iterdir():
@@ -47,7 +48,7 @@ def test_the_same_runs_give_the_same_bytes(comparison: Comparison, tmp_path: Pat
 
 
 def test_the_lines_are_those_of_the_first_view(comparison: Comparison) -> None:
-    for plot in (plot for group in dict(plots(comparison)).values() for plot in group if not plot.forest):
+    for plot in (plot for group in plots(comparison).values() for plot in group if not plot.forest):
         (axes,) = draw(plot, looks(comparison)).axes
         assert len(axes.lines) == len(plot.series)
         for line, views in zip(axes.lines, plot.series.values(), strict=True):
@@ -56,11 +57,30 @@ def test_the_lines_are_those_of_the_first_view(comparison: Comparison) -> None:
         assert axes.get_ylabel().replace("\n", " ") == plot.y_titles[plot.first]
 
 
-def test_the_table_escapes_names_and_sets_the_best_in_bold() -> None:
-    text = latex(Comparison(frame(record("a_b & 50% $x$ {~^\\#}", 0, 0.9), record("other", 0, 0.8))))
-    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert rows[1].startswith(
-        r"a\_b \& 50\% \$x\$ \{\textasciitilde{}\textasciicircum{}\textbackslash{}\#\} & \textbf{0.9000} &"
-    )
-    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [8] * 3 + [4] * 3  # all tasks, then the only one
-    assert r"\begin{tabular}{lrrrr}" in text
+def labels(figure: Figure, which: str) -> list[str]:
+    """What the ticks of an axis say, of those that are within it."""
+    figure.draw_without_rendering()
+    axis = getattr(figure.axes[0], which)
+    low, high = sorted(axis.get_view_interval())
+    return [tick.label1.get_text() for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+
+
+@pytest.mark.parametrize("log", ["", "x", "y", "xy"])
+@pytest.mark.parametrize(
+    "low, high", [(1e-6, 1.0), (0.03, 0.4), (0.0321, 0.0334), (0.9, 1.1), (97.31, 97.32), (5.0, 5.0)]
+)
+def test_every_axis_has_two_ticks_or_more_that_differ(low: float, high: float, log: str) -> None:
+    values = {"x": [low, math.sqrt(low * high), high], "y": [low, math.sqrt(low * high), high]}
+    plot = Plot("name", "title", "caption", {"a": {"v": values}}, {"v": "x"}, {"v": "y"}, log={"v": log})
+    figure = draw(plot, {"a": {"colour": "#000000", "dash": "solid"}})
+    for which in ("xaxis", "yaxis"):
+        found = labels(figure, which)
+        assert 2 <= len(found) == len(set(found)) <= 9, (which, found)
+
+
+def test_lines_under_others_are_named_in_the_legend() -> None:
+    series = {init: {"v": {"x": [0, 1], "y": [0.1, y]}} for init, y in (("a", 0.1), ("b", 0.1), ("c", 0.9))}
+    plot = Plot("name", "title", "caption", series, {"v": "x"}, {"v": "y"})
+    figure = draw(plot, {init: {"colour": "#000000", "dash": "solid"} for init in "abc"})
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a (under b)", "b", "c"]

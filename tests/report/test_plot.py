@@ -29,6 +29,26 @@ def test_the_first_view_is_the_first_title() -> None:
     assert plot(one={"x": [1], "y": [1]}, two={"x": [2], "y": [2]}).first == "one"
 
 
+def test_a_line_under_another_is_told() -> None:
+    """To a pixel; on a log axis by its logarithm. One that is seen for a while is not hidden."""
+    x = [0, 1, 2]
+    series = {
+        "under": {"v": {"x": x, "y": [0.1, 0.1, 0.1]}},
+        "seen": {"v": {"x": x, "y": [0.1, 0.1, 0.9]}},
+        "near": {"v": {"x": x, "y": [0.102, 0.1, 0.101]}},
+        "longer": {"v": {"x": [0, 1, 2, 3], "y": [0.1, 0.1, 0.1, 0.1]}},
+    }
+    titles = ("name", "title", "caption")
+    drawn = Plot(*titles, series, {"v": "x"}, {"v": "y"})
+    assert drawn.hidden("v") == {"under": "longer", "near": "longer"}
+    assert drawn.payload["hidden"] == {"v": {"under": "longer", "near": "longer"}}
+    small = {"v": {"x": x, "y": [1e-9] * 3}}
+    is_log = Plot(*titles, {**series, "small": small}, {"v": "x"}, {"v": "y"}, log={"v": "y"})
+    assert is_log.hidden("v") == {"under": "longer", "near": "longer"}
+    few = Plot(*titles, {init: series[init] for init in ("under", "near")}, {"v": "x"}, {"v": "y"}, log={"v": "y"})
+    assert few.hidden("v") == {}  # where that is all there is, the axis shows it
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1e-30, 1e-7, 1.0, 1e4, 1e5, 1e12, 1e300])
 def test_five_digits_are_kept(scale: float) -> None:
     values = scale * np.random.default_rng(0).uniform(-1, 1, 500)

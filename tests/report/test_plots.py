@@ -16,7 +16,7 @@ from initbench.report.plots import plots
 
 def drawn(study: Path) -> dict[str, Plot]:
     """All plots of a study by the first part of their names."""
-    found = dict(plots(Comparison(load_runs(study))))
+    found = plots(Comparison(load_runs(study)))
     return {plot.name.split("-")[0]: plot for group in found.values() for plot in group}
 
 
@@ -41,7 +41,7 @@ def test_where_an_initializer_is_perfect_the_accuracy_comes_first(tmp_path: Path
     """Its error, 0, has no logarithm."""
     study = write_study(tmp_path / "s", record("a", 0, 1.0), record("b", 0, 0.9))
     assert drawn(study)["curves"].first == "val/accuracy|step"
-    assert drawn(study)["ranking"].first == "accuracy"
+    assert drawn(study)["ranking"].first == "test accuracy"
 
 
 def test_long_histories_are_thinned_and_the_caption_says_so(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def deep(init: str, depth: int, accuracy: float, hits: tuple[int | None, int | N
     return record(init, 0, accuracy, model={"depth": depth}, hits=hits)
 
 
-def test_tasks_that_differ_in_a_number_are_drawn_against_it_and_in_a_profile(tmp_path: Path) -> None:
+def test_workloads_that_differ_in_a_number_are_drawn_against_it_and_in_a_profile(tmp_path: Path) -> None:
     a = [deep("a", 2, 0.8, (10, None)), deep("a", 30, 0.7, (10, None))]
     b = [deep("b", 2, 0.9, (20, None)), deep("b", 30, 0.2, (None, None))]
     found = drawn(write_study(tmp_path / "s", *a, *b))
@@ -119,7 +119,7 @@ def test_a_history_that_is_no_parquet_file_is_named(tmp_path: Path) -> None:
 
 def test_every_plot_leads_to_its_runs(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", record("a", 0), record("b", 0), layers=[1.0])
-    (task,) = load_runs(study)["task"].unique()
-    of_task = {"task": task, "scored": "yes"}
-    wanted = {"ranking": {"scored": "yes"}, "curves": of_task, "survival": of_task, "depth": of_task}
+    (workload,) = load_runs(study)["workload_id"].unique()
+    of_workload = {"workload": workload, "scored": "yes"}
+    wanted = {"ranking": {"scored": "yes"}, "curves": of_workload, "survival": of_workload, "depth": of_workload}
     assert {name: plot.runs for name, plot in drawn(study).items()} == wanted

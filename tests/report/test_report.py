@@ -1,5 +1,6 @@
 """`python -m initbench.report`, as it is typed."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,12 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from frames import record
+from records import write_plan
 from studies import write_study
 
 from initbench.report.__main__ import main
+
+WRITTEN = {"index.html", "plotly.min.js", "report.md", "verdict.json", "results.csv", "pairs.csv", "figures"}
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -24,17 +29,25 @@ def test_a_study_becomes_one_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     study = write_study(tmp_path / "s", *(record(init, n, 0.8) for init in "ab" for n in (0, 1)))
     main([str(study)])
     said = capsys.readouterr().out
-    assert said.startswith("a and b have the same mean test accuracy")
+    assert said.startswith("a and b have the same score in every run.")
     assert said.strip().endswith(f"Report: {study / 'report' / 'index.html'}")
     written = {path.name for path in (study / "report").iterdir()}
-    assert written == {"index.html", "plotly.min.js", "report.md", "results.csv", "figures"}
+    assert written == {
+        "index.html",
+        "plotly.min.js",
+        "report.md",
+        "verdict.json",
+        "results.csv",
+        "pairs.csv",
+        "figures",
+    }
     results = pd.read_csv(study / "report" / "results.csv")
     assert results.groupby("init")["score"].mean().tolist() == [0.8, 0.8]
 
 
 def test_what_is_missing_is_said_in_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(write_study(tmp_path / "s", record("a", 0), record("b", 0, status="failed")))])
-    assert "1 run failed, and not part of any number here." in capsys.readouterr().out
+    assert "1 run failed and is excluded." in capsys.readouterr().out
 
 
 def test_two_studies_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +55,7 @@ def test_two_studies_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[
     after = [record(init, seed, mean) for init, mean in (("a", 0.9), ("b", 0.7)) for seed in range(8)]
     main([str(write_study(tmp_path / name, *runs)) for name, runs in (("before", before), ("after", after))])
     said = capsys.readouterr().out
-    assert said.startswith("From before to after: better: a (+20.00 points in 8 pairs")  # p = 2 / 2^8, of two
+    assert said.startswith("From before to after, better: a (+20.00 points in 8 pairs")  # p = 2 / 2^8, of two
     page = (tmp_path / "report-before-after" / "index.html").read_text()
     assert "the same: b." in said
     for init in ("a @ before", "a @ after", "only_here"):
@@ -64,10 +77,23 @@ def test_into_a_folder_of_ones_choice(tmp_path: Path) -> None:
         (["runs/empty"], "runs/empty holds no record of a run"),
         (["runs/torn"], "runs/torn/0000/record.json is no record of a run (Expecting value"),
         (["runs/demo", "--wandb", "project"], "'project' is no project of wandb: entity/project is needed"),
+        (["runs/demo", "--reference", "b"], "unknown reference 'b'. Allowed: a"),
+        (["runs/demo", "--margin", "0"], "margin must be a number above 0, got 0.0"),
+        (["runs/demo", "--margin", "nan"], "margin must be a number above 0, got nan"),
+        (["runs/demo", "--score", "loss"], "--score is for a table of scores"),
+        (["scores.csv"], "scores.csv is a table: --score must name its column of scores"),
+        (["scores.csv", "--score", "los"], "there is no column 'los'. Did you mean 'loss'? Columns: init, seed, loss"),
+        (["scors.csv", "--score", "loss"], "there is no file 'scors.csv'. Did you mean 'scores.csv'?"),
+        (["scores.csv", "scores.csv", "--score", "loss"], "a table is reported on by itself: give one"),
+        (["scores.csv", "--score", "loss", "--watch"], "--watch is for studies"),
+        (["scores.csv", "--score", "loss", "--chance", "inf"], "chance must be a finite number, got inf"),
+        (["empty.csv", "--score", "loss"], "the table has no rows"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:
     write_study(tmp_path / "runs" / "demo", record("a", 0))
+    (tmp_path / "scores.csv").write_text("init,seed,loss\na,0,1.5\n")
+    (tmp_path / "empty.csv").write_text("init,seed,loss\n")
     (tmp_path / "runs" / "empty").mkdir()
     (tmp_path / "runs" / "torn" / "0000").mkdir(parents=True)
     (tmp_path / "runs" / "torn" / "0000" / "record.json").touch()
@@ -76,6 +102,73 @@ def test_a_mistake_is_one_line(arguments: list[str], words: str, tmp_path: Path)
     assert done.stderr.startswith(f"initbench: {words}")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "runs" / "demo" / "report").exists()
+
+
+def write_table(path: Path) -> None:
+    """Three methods on two data sets, eight seeds: a validation loss."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (method, data, seed, loss + 0.02 * rng.standard_normal())
+        for method, loss in (("mine", 0.4), ("theirs", 0.5), ("old", 0.9))
+        for data in ("cifar", "mnist")
+        for seed in range(8)
+    ]
+    pd.DataFrame(rows, columns=["method", "dataset", "seed", "val_loss"]).to_csv(path, index=False)
+
+
+def test_a_table_of_scores_has_all_that_a_study_has(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(tmp_path / "scores.csv")
+    named = ["--score", "val_loss", "--lower-is-better", "--init", "method", "--workload", "dataset"]
+    main([str(tmp_path / "scores.csv"), *named])
+    said = capsys.readouterr().out
+    assert said.startswith("Use mine: it beat every other initializer; ")
+    report = tmp_path / "scores-report"
+    assert said.strip().endswith(f"Report: {report / 'index.html'}")
+    written = {path.name for path in report.iterdir()}
+    assert written == {
+        "index.html",
+        "plotly.min.js",
+        "report.md",
+        "verdict.json",
+        "results.csv",
+        "pairs.csv",
+        "figures",
+    }
+    figures = {path.name for path in (report / "figures").iterdir()}
+    assert {"ranking.tex", "pairs.tex", "ranking.svg", "ranking.pdf", "ranks.svg", "ranks.pdf"} <= figures
+
+
+def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
+    study = write_study(tmp_path / "s", *(record(init, n, 0.8) for init in "ab" for n in (0, 1)))
+    done = subprocess.run(command(study, "--json", "--reference", "a"), capture_output=True, text=True, timeout=60)
+    content = json.loads(done.stdout)
+    assert content == json.loads((study / "report" / "verdict.json").read_text())
+    assert content["reference"] == "a"
+    assert "Report: " in done.stderr
+
+
+def test_what_the_latest_sweep_asked_for_is_what_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(tmp_path / "s", *(record(init, n, 0.8 + n / 100) for init in "ab" for n in range(6)))
+    write_plan(study, report={"margin": 2.0, "reference": "b"})
+    main([str(study), "--json"])
+    content = json.loads(capsys.readouterr().out)
+    assert (content["margin"], content["reference"]) == (2.0, "b")
+    main([str(study), "--json", "--margin", "3"])
+    assert json.loads(capsys.readouterr().out)["margin"] == 3.0
+
+
+def test_pairs_are_a_table_with_those_of_the_reference_corrected_apart(tmp_path: Path) -> None:
+    rows = [record(init, n, mean + n / 1000) for init, mean in (("a", 0.9), ("b", 0.8), ("c", 0.7)) for n in range(8)]
+    study = write_study(tmp_path / "s", *rows)
+    main([str(study), "--reference", "b"])
+    pairs = pd.read_csv(study / "report" / "pairs.csv")
+    assert pairs["corrected_for"].value_counts().to_dict() == {"all pairs": 3, "reference": 2}
+    assert pairs["workloads"].unique().tolist() == ["mlp on mnist, sgd lr 0.1, 100 steps"]
+    of_reference = pairs[pairs["corrected_for"] == "reference"].set_index("b")
+    assert of_reference["difference"].to_dict() == pytest.approx({"a": -0.1, "c": 0.1})
+    assert of_reference["p_holm"].tolist() == pytest.approx([2 * 2 / 2**8] * 2)
 
 
 def until(condition: Callable[[], bool], seconds: float = 60) -> None:

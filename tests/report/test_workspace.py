@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 import pytest
 from wandb_server import KEY, Server
 
+from initbench.metric import ACCURACY
 from initbench.report import workspace
 from initbench.report.workspace import publish
 
@@ -22,7 +23,12 @@ CURVES = go.Figure(go.Scatter(y=[0.1, 0.9], name="he"))
 
 
 def published(folder: Path, study: str = "depth", **changes: Any) -> str:
-    given = {"verdict": "he wins", "tables": {"ranking 0.9": RANKING}, "figures": {"curves": CURVES}}
+    given = {
+        "verdict": "he wins",
+        "metric": ACCURACY,
+        "tables": {"ranking 0.9": RANKING},
+        "figures": {"curves": CURVES},
+    }
     return publish(PATH, study, targets=["0.8", "0.9"], folder=folder, **(given | changes))
 
 
@@ -223,9 +229,10 @@ def test_the_process_of_a_server_that_died_ends(
     server.dies_at = ("CreateRunFiles", 0)
     script = f"""
 from pathlib import Path
+from initbench.metric import ACCURACY
 from initbench.report import workspace
 workspace.FINISH_TIMEOUT_S = 2.0
-given = dict(verdict="", tables={{}}, figures={{}}, targets=[], folder=Path({str(tmp_path)!r}))
+given = dict(verdict="", metric=ACCURACY, tables={{}}, figures={{}}, targets=[], folder=Path({str(tmp_path)!r}))
 print(workspace.publish({PATH!r}, "depth", **given))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
@@ -237,5 +244,5 @@ print(workspace.publish({PATH!r}, "depth", **given))
 @pytest.mark.parametrize("path", ["initbench", "a/b/c", "", "a b/c"])
 def test_a_path_is_entity_and_project(path: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="entity/project is needed"):
-        publish(path, "s", verdict="", tables={}, figures={}, targets=[], folder=tmp_path)
+        publish(path, "s", verdict="", metric=ACCURACY, tables={}, figures={}, targets=[], folder=tmp_path)
     assert list(tmp_path.glob("workspace.json")) == []

@@ -6,9 +6,9 @@ import pytest
 from frames import record
 from studies import write_study
 
-from initbench.analysis.changes import changes
+from initbench.analysis.between_studies import between_studies
 from initbench.analysis.comparison import Comparison
-from initbench.analysis.verdict import verdict
+from initbench.analysis.sentences import sentences
 from initbench.report.report import load
 
 
@@ -21,32 +21,36 @@ def compared(folder: Path, before: dict[str, float], after: dict[str, float], se
 
 def test_differences_are_from_the_first_study_to_the_second(tmp_path: Path) -> None:
     """In the order that they were named in, not that of the alphabet."""
-    table = changes(compared(tmp_path, {"up": 0.7, "down": 0.9, "same": 0.8}, {"up": 0.8, "down": 0.6, "same": 0.8}))
+    table = between_studies(
+        compared(tmp_path, {"up": 0.7, "down": 0.9, "same": 0.8}, {"up": 0.8, "down": 0.6, "same": 0.8})
+    )
     table = table.set_index("init")
     assert set(zip(table["before"], table["after"], strict=True)) == {("zzz", "aaa")}
     assert table["difference"].to_dict() == pytest.approx({"up": 0.1, "down": -0.3, "same": 0.0})
-    assert (table["low"] <= table["difference"] + 1e-12).all()
     # Three questions were asked, not the fifteen pairs of six.
     assert table.loc["up", "p_holm"] == pytest.approx(3 * 2 / 2**8)
 
 
 def test_the_verdict_says_what_changed(tmp_path: Path) -> None:
     before, after = {"up": 0.7, "down": 0.9, "same": 0.8}, {"up": 0.8, "down": 0.6, "same": 0.8}
-    (sentence,) = verdict(compared(tmp_path, before, after))
-    assert sentence.startswith("From zzz to aaa: better: up (+10.00 points in 8 pairs")
-    assert "; worse: down (-30.00 points in 8 pairs" in sentence
-    assert sentence.endswith("; the same: same.")
+    (sentence,) = sentences(compared(tmp_path, before, after))
+    assert sentence.kind == "change"
+    assert sentence.text.startswith("From zzz to aaa, better: up (+10.00 points in 8 pairs of runs")
+    assert "; worse: down (-30.00 points in 8 pairs" in sentence.text
+    assert sentence.text.endswith("; the same: same.")
 
 
 def test_few_pairs_confirm_nothing(tmp_path: Path) -> None:
-    (sentence,) = verdict(compared(tmp_path, {"up": 0.7}, {"up": 0.8}, seeds=3))
-    assert "no exact test, corrected after Holm, confirms up (+10.00 points in 3 pairs" in sentence
+    (sentence,) = sentences(compared(tmp_path, {"up": 0.7}, {"up": 0.8}, seeds=3))
+    assert sentence.kind == "same"
+    assert "no difference was shown for up (+10.00 points in 3 pairs" in sentence.text
 
 
-def test_studies_of_different_tasks_are_one_comparison(tmp_path: Path) -> None:
+def test_studies_of_different_workloads_are_one_comparison(tmp_path: Path) -> None:
     one = [record(init, seed, 0.8, model={"depth": 1}) for init in "ab" for seed in range(3)]
     two = [record(init, seed, 0.9, model={"depth": 2}) for init in "ab" for seed in range(3)]
     comparison = Comparison(load([write_study(tmp_path / "one", *one), write_study(tmp_path / "two", *two)]))
-    assert sorted(comparison.overall.index) == ["a", "b"]
+    assert comparison.main is not None
+    assert sorted(comparison.main.overall.index) == ["a", "b"]
     assert len(comparison.rankings) == 2
-    assert changes(comparison).empty
+    assert between_studies(comparison).empty

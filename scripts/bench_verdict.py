@@ -1,0 +1,288 @@
+"""How often the verdict is wrong, how often it finds what is there, and what its intervals cover: by simulation.
+
+    python scripts/bench_verdict.py                 # all of it, about an hour on two cores; writes docs/comparison.md
+    python scripts/bench_verdict.py --studies 20    # a quick look, printed only
+
+Each table is a block of docs/comparison.md. The studies are those of scripts/simulated_studies.py.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy import stats
+from simulated_studies import (
+    ABOUT_SCORES,
+    ABOUT_TIMES,
+    DISTRIBUTIONS,
+    MARGIN,
+    Array,
+    said,
+    scores,
+    times_to_targets,
+    verdict_on,
+)
+
+from initbench.analysis.aggregate import average_ranks, interquartile_mean
+from initbench.analysis.bootstrap import studentized
+from initbench.analysis.flips import lower_bound, sign_flip
+from initbench.analysis.pairs import compare, holm, simultaneous
+from initbench.analysis.ranking import mean_interval
+from initbench.analysis.swaps import Rows, chosen_differences, swap_test
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "comparison.md"
+INITS, SEEDS, WORKLOADS = (2, 4, 8), (3, 5, 10, 20), (1, 4)
+Cells = list[list[str]]
+
+
+def level(cell: tuple[int, int, int], studies: int) -> list[str]:
+    """Shares of studies of equal initializers in which something is claimed: mean over distributions, and the worst."""
+    workloads, inits, seeds = cell
+    rng = np.random.default_rng(cell)
+    about_scores, about_times, with_reference, nemenyi = [], [], [], []
+    for distribution in DISTRIBUTIONS:
+        drawn = [scores(rng, distribution, inits, seeds, workloads) for _ in range(studies)]
+        verdicts = [verdict_on(table, times=times_to_targets(rng, table)) for table in drawn]
+        about_scores.append(np.mean([said(verdict, ABOUT_SCORES) for verdict in verdicts]))
+        about_times.append(np.mean([said(verdict, ABOUT_TIMES) for verdict in verdicts]))
+        with_reference.append(np.mean([said(verdict_on(table, "init0"), ABOUT_SCORES) for table in drawn]))
+        nemenyi.append(np.mean([_nemenyi(table) for table in drawn]))
+    found = [_mean_and_worst(shares) for shares in (about_scores, with_reference, about_times, nemenyi)]
+    return [str(workloads), str(inits), str(seeds), *found]
+
+
+def _nemenyi(table: pd.DataFrame) -> bool:
+    ranks = average_ranks(table)
+    return bool(ranks.friedman_p < 0.05 and np.ptp(ranks.ranks) > ranks.critical_difference)
+
+
+def power(cell: tuple[int, int], studies: int) -> list[str]:
+    """The best leads every other by 1 point; standard deviation 0.5, correlation 0.3."""
+    inits, seeds = cell
+    rng = np.random.default_rng(cell)
+    found = {"verified": 0, "holm": 0, "lead covered": 0}
+    for _ in range(studies):
+        table = 0.5 * scores(rng, "normal", inits, seeds, leads=[2.0])
+        pairs = compare(table).query("a == 'init0'")
+        found["verified"] += len(pairs) == inits - 1 and bool((pairs["p"] < 0.05).all())
+        found["holm"] += len(pairs) == inits - 1 and bool((pairs["p_holm"] < 0.05).all())
+        values = table.to_numpy()
+        least = lower_bound(values[:, :1] - values[:, 1:], [0] * seeds).min()
+        found["lead covered"] += bool(least <= 1.0)
+    return [str(inits), str(seeds), *(f"{number / studies:.2f}" for number in found.values())]
+
+
+# Two initializers of equal means and standard deviations of some 1 and 0.5; differences of one seed are drawn.
+SKEWED: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
+    "alike, exponential": lambda rng, shape: rng.exponential(size=shape) - rng.exponential(size=shape),
+    "exponential against normal": lambda rng, shape: 1 - rng.exponential(size=shape) - 0.5 * rng.normal(size=shape),
+    "squared exponential against normal": lambda rng, shape: (
+        (2 - rng.exponential(size=shape) ** 2) / 4.47 - 0.5 * rng.normal(size=shape)
+    ),
+    "lognormal against its mirror image": lambda rng, shape: (
+        2 * np.exp(0.5) - rng.lognormal(size=shape) - rng.lognormal(size=shape)
+    ),
+    "lognormal against a constant": lambda rng, shape: np.exp(0.5) - rng.lognormal(size=shape),
+    "1 of 5 runs fails against normal": lambda rng, shape: (
+        1.6 - 8 * (rng.random(shape) < 0.2) + 0.7 * rng.normal(size=shape)
+    ),
+    "1 of 10 runs fails against normal": lambda rng, shape: (
+        0.8 - 8 * (rng.random(shape) < 0.1) + 0.7 * rng.normal(size=shape)
+    ),
+}
+
+
+def skewness(seeds: int, studies: int) -> Cells:
+    """How often tests find a difference between equal means of which one is more skewed, and their power."""
+    rng = np.random.default_rng(seeds)
+    rows = []
+    for name, draw in SKEWED.items():
+        rows.append([str(seeds), name, *(f"{share:.3f}" for share in _found(draw(rng, (seeds, 10 * studies))))])
+    verified = np.ones((4, studies), bool)
+    tables = [0.5 * scores(rng, "normal", 8, seeds, leads=[2.0]).to_numpy() for _ in range(studies)]
+    for rival in range(1, 8):
+        differences = np.stack([values[:, 0] - values[:, rival] for values in tables], axis=1)
+        verified &= _rejected(differences)
+    rows.append([str(seeds), "*power:* 8 initializers, the best leads by 1", *(f"{of.mean():.3f}" for of in verified)])
+    return rows
+
+
+def _found(differences: Array) -> Array:
+    return _rejected(differences).mean(axis=1)
+
+
+def _rejected(differences: Array) -> Array:
+    """(tests, studies): sign flips, Student's t, bootstrap-t, both sign flips and bootstrap-t."""
+    alike = np.zeros(len(differences))
+    flips = sign_flip(differences, alike) < 0.05
+    students = stats.ttest_1samp(differences, 0).pvalue < 0.05
+    chunks = [differences[:, at : at + 200] for at in range(0, differences.shape[1], 200)]
+    bootstrap = np.concatenate([studentized(chunk, alike).p() for chunk in chunks]) < 0.05
+    return np.stack([flips, students, bootstrap, flips & bootstrap])
+
+
+def coverage(seeds: int, studies: int) -> Cells:
+    """What nominal 95 % intervals cover, of a population of a million."""
+    rng = np.random.default_rng(seeds)
+    rows = []
+    for name in ("normal", "skewed", "bimodal"):
+        population = DISTRIBUTIONS[name](rng, (1_000_000, 1))[:, 0]
+        truth, middle = population.mean(), stats.trim_mean(population, 0.25)
+        found: dict[str, list[bool]] = {"mean": [], "iqm": [], "leads": []}
+        for _ in range(studies):
+            drawn = DISTRIBUTIONS[name](rng, (seeds, 8))
+            mean, half = mean_interval(drawn[:, 0].tolist())
+            found["mean"].append(abs(mean - truth) <= half)
+            low, high = interquartile_mean(_as_scores(drawn[:, :1])).iloc[0][["low", "high"]]
+            found["iqm"].append(bool(low <= middle <= high))
+            best = drawn.mean(axis=0).argmax()
+            rivals = np.delete(drawn, best, axis=1)
+            low_ends, high_ends = simultaneous(drawn[:, [best]] - rivals, [0] * seeds, comparisons=28)
+            found["leads"].append(bool(((low_ends <= 0) & (high_ends >= 0)).all()))
+        few = seeds < 5
+        shares = [f"{np.mean(of):.2f}" for of in found.values()]
+        rows.append([name, str(seeds), shares[0], "-" if few else shares[1], shares[2]])
+    return rows
+
+
+def _as_scores(values: Array) -> pd.DataFrame:
+    index = pd.MultiIndex.from_product([["w"], range(len(values))], names=["workload", "seed"])
+    return pd.DataFrame(values, index)
+
+
+def tuned(cell: tuple[str, int, int], studies: int) -> list[str]:
+    """Equal initializers, five learning rates whose true means differ by 0.3; how often a difference is found."""
+    protocol, tuning, seeds = cell
+    rng = np.random.default_rng((tuning, seeds))
+    swaps, flips = [], []
+    for _ in range(studies):
+        means = 0.3 * rng.normal(size=5)
+        scored = means + rng.normal(size=(2, seeds, 5))
+        if protocol == "grid":  # validation and test scores of a run correlate
+            rows = Rows(0.7 * scored + 0.7 * rng.normal(size=scored.shape), scored, cross_fitted=True)
+        else:
+            rows = Rows(means + rng.normal(size=(2, tuning, 5)), scored, cross_fitted=False)
+        swaps.append(swap_test([rows]) < 0.05)
+        flips.append(sign_flip(chosen_differences(rows), [0] * seeds) < 0.05)
+    how = "a grid, each seed at what the others choose" if protocol == "grid" else f"{tuning} tuning seeds"
+    return [how, str(seeds), f"{np.mean(swaps):.3f}", f"{np.mean(flips):.3f}"]
+
+
+def equality(cell: tuple[int, int], studies: int) -> list[str]:
+    """How often two initializers are called equal: where they differ by just the margin, and where they are."""
+    inits, seeds = cell
+    rng = np.random.default_rng(cell)
+    shares = []
+    for lead in (MARGIN, 0.0):
+        drawn = [0.3 * scores(rng, "normal", inits, seeds) for _ in range(studies)]
+        if lead:  # the spread is smaller than the margin, or nobody could tell
+            for table in drawn:
+                table["init0"] += lead
+        shares.append(np.mean([_called_equal(table, is_false=lead > 0) for table in drawn]))
+    return [str(inits), str(seeds), *(f"{share:.2f}" for share in shares)]
+
+
+def _called_equal(table: pd.DataFrame, is_false: bool) -> bool:
+    """Whether an equality is claimed: a false one, of init0 and another, or any."""
+    (found,) = verdict_on(table).comparison.findings
+    return bool(found.equal) and (not is_false or "init0" in {found.leader, *found.equal})
+
+
+def smallest(inits: int) -> list[str]:
+    """The fewest seeds with which the best of so many can be named, if it wins every seed."""
+    pairs = inits * (inits - 1) // 2
+    alone = next(n for n in range(1, 30) if sign_flip(np.ones(n), [0] * n) < 0.05)
+    corrected = next(n for n in range(1, 30) if holm([sign_flip(np.ones(n), [0] * n), *[1.0] * (pairs - 1)])[0] < 0.05)
+    return [str(inits), str(alone), str(corrected)]
+
+
+def _mean_and_worst(shares: Sequence[float]) -> str:
+    return f"{np.mean(shares):.3f} ({max(shares):.2f})"
+
+
+def blocks(studies: int) -> Iterable[tuple[str, list[str], Cells]]:
+    """The name of each block, its headings and its rows."""
+    with ProcessPoolExecutor() as pool:
+
+        def rows(function: Callable[..., Any], cells: Sequence[Any], each: int, title: str) -> list[Any]:
+            return list(track(pool.map(partial(function, studies=each), cells), title, total=len(cells)))
+
+        yield (
+            "level",
+            ["workloads", "initializers", "seeds", "about scores", "with a reference", "about times", "Nemenyi"],
+            rows(level, list(product(WORKLOADS, INITS, SEEDS)), studies, "levels"),
+        )
+        yield (
+            "power",
+            ["initializers", "seeds", "best verified", "better than all, by Holm", "least lead covers"],
+            rows(power, list(product(INITS, (6, 8, 10, 20))), 10 * studies, "power"),
+        )
+        yield (
+            "seeds",
+            ["initializers", "to verify the best", "by Holm over all pairs"],
+            [smallest(n) for n in (2, 4, 6, 8)],
+        )
+        yield (
+            "skew",
+            ["seeds", "equal means", "sign flips", "Student's t", "bootstrap-t", "both"],
+            [row for group in rows(skewness, (6, 8, 10, 20), 10 * studies, "skewness") for row in group],
+        )
+        yield (
+            "coverage",
+            ["runs", "seeds", "mean ± (Student's t)", "interquartile mean", "leads of the best of 8, all at once"],
+            [row for group in rows(coverage, SEEDS, 10 * studies, "coverage") for row in group],
+        )
+        protocols = [
+            ("tuned", 3, 10),
+            ("tuned", 10, 10),
+            ("tuned", 10, 20),
+            ("grid", 0, 6),
+            ("grid", 0, 10),
+            ("grid", 0, 20),
+        ]
+        yield (
+            "tuned",
+            ["learning rates chosen by", "scored seeds", "rows swapped", "signs flipped"],
+            rows(tuned, protocols, 10 * studies, "tuned rates"),
+        )
+        yield (
+            "equality",
+            ["initializers", "seeds", "called equal, but differ by the margin", "called equal, and are"],
+            rows(equality, list(product(INITS, (6, 10, 20))), 2 * studies, "equality"),
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=100, help="of each distribution in each cell of the first table")
+    parser.add_argument("--only", help="one block, printed only: level, power, seeds, skew, coverage, tuned, equality")
+    asked = parser.parse_args()
+    console, page = Console(), PAGE.read_text()
+    for name, headings, rows in blocks(asked.studies):
+        if asked.only not in (None, name):
+            continue
+        table = Table(*headings, title=name, box=SIMPLE_HEAD)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        lines = [headings, ["---"] * len(headings), *rows]
+        text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        page = re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{text}\n{end}", page, flags=re.DOTALL)  # noqa: B023
+    if asked.studies >= 100 and asked.only is None:
+        PAGE.write_text(page)
+
+
+if __name__ == "__main__":
+    main()

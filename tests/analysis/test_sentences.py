@@ -1,0 +1,237 @@
+"""The verdict says what the numbers say, and claims no more."""
+
+import re
+
+import numpy as np
+import pytest
+from frames import frame, record
+
+from initbench.analysis.comparison import Comparison
+from initbench.analysis.sentences import sentences
+from initbench.analysis.words import CLAIMS, Sentence
+
+
+def study(
+    means: dict[str, float], seeds: int, workloads: int = 1, noise: float = 0.01, seed: int = 0, **asked: object
+) -> Comparison:
+    rng = np.random.default_rng(seed)
+    rows = [
+        record(init, number, mean + noise * rng.standard_normal(), model={"depth": depth}, hits=(None, None))
+        for init, mean in means.items()
+        for depth in range(workloads)
+        for number in range(seeds)
+    ]
+    return Comparison(frame(*rows), **asked)  # type: ignore[arg-type]  # margin and reference
+
+
+def said(comparison: Comparison) -> dict[str, Sentence]:
+    found = sentences(comparison)
+    assert all(re.match(r"\S.*[.:]$", sentence.text) for sentence in found)
+    return {sentence.kind: sentence for sentence in found}
+
+
+def test_a_winner_is_named_first() -> None:
+    comparison = study({"good": 0.9, "fair": 0.8, "bad": 0.5}, seeds=10)
+    first, second, *rest = sentences(comparison)
+    assert first.text == (
+        "Use good: it beat every other initializer; chance alone would do that in fewer than 1 of 20 such studies."
+    )
+    assert comparison.main is not None
+    mean = f"{comparison.main.overall.at['good', 'mean']:.2%} (10 seeds)"
+    assert second.text.startswith(f"good has the highest mean test accuracy, {mean}. It leads the next, fair, by")
+    assert "points with 95 % confidence (p ≤ 0.002)." in second.text
+    assert rest == []
+
+
+def test_of_two_the_other_is_named() -> None:
+    first, second = sentences(study({"a": 0.9, "b": 0.8}, seeds=8))
+    assert first.text.startswith("Use a: it beat b; ")
+    assert " It leads b by " in second.text
+
+
+def test_a_small_lead_is_said_to_be_small() -> None:
+    text = said(study({"a": 0.9, "b": 0.897}, seeds=12, noise=0.0005))["small"].text
+    assert text == "Its lead over b is smaller than 0.5 points."
+
+
+def test_what_is_open_comes_with_what_would_settle_it() -> None:
+    found = said(study({"a": 0.9, "b": 0.895, "c": 0.5}, seeds=8, seed=1))
+    assert re.fullmatch(
+        r"No difference was shown between a and b; \d+ more seeds would settle it\.", found["open"].text
+    )
+    assert next(iter(found)) == "open"
+    assert re.search(
+        r"It leads b by \d\.\d\d points \(95 % interval [+-]\d\.\d\d to \+\d\.\d\d\)\.", found["standing"].text
+    )
+    assert re.fullmatch(
+        r"a is better than c by 4\d\.\d\d points \(p < 0\.05 for each, corrected after Holm over 3 comparisons\)\.",
+        found["better"].text,
+    )
+    assert "seeds to show a difference like that from b" in found["power"].text
+    assert "one of 0.5 points, the smallest worth having (report.margin), with a power of 80 %." in found["power"].text
+    assert re.fullmatch(r"\d+ seeds of a and b are \d+ runs more, about \d.*\.", found["settle"].text)
+
+
+def test_too_few_seeds_show_nothing_and_say_what_it_takes() -> None:
+    found = said(study({"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}, seeds=3))
+    assert found["few"].text == "Three seeds cannot show a difference; at least six are needed."
+    assert not set(CLAIMS) & set(found)
+
+
+def test_runs_far_apart_are_said_to_be() -> None:
+    found = said(study({"a": 0.9, "b": 0.8, "c": 0.5}, seeds=5))
+    assert found["apart"].text == (
+        "Every run of a is better than every run of every other initializer; chance alone would do that in fewer than "
+        "1 of 20 such studies."
+    )
+
+
+def test_equality_is_a_verdict() -> None:
+    found = said(study({"a": 0.9, "b": 0.9}, seeds=12, noise=0.001))
+    assert re.fullmatch(r"[ab] and [ab] are equal to within 0\.5 points: either will do\.", found["equal"].text)
+    assert "open" not in found
+    wide = said(study({"a": 0.9, "b": 0.9, "c": 0.9}, seeds=12, margin=3.0))
+    assert wide["equal"].text.endswith("are equal to within 3 points: any of them will do.")
+
+
+def test_ties_are_ties() -> None:
+    found = said(study({"a": 0.9, "b": 0.9, "c": 0.1}, seeds=8, noise=0))
+    assert found["tie"].text == "a and b have the same score in every run."
+    assert found["better"].text.startswith("a is better than c by 80.00 points (p < 0.05")
+    assert not {"open", "settle", "power"} & set(found)
+
+
+def test_equals_are_not_told_apart() -> None:
+    found = said(study({"a": 0.9, "b": 0.9}, seeds=10))
+    assert not set(CLAIMS) & set(found)
+    assert found["open"].text.startswith("No difference was shown between ")
+
+
+def test_a_reference_is_what_it_is_about() -> None:
+    means = {"best": 0.95, "mine": 0.9, "near": 0.8999, "bad": 0.5}
+    comparison = study(means, seeds=9, seed=2, reference="mine")
+    first = sentences(comparison)[0].text
+    assert first.startswith("mine is better than bad by ")
+    assert first.endswith("(p < 0.05 for each, corrected after Holm over 3 comparisons).")
+    found = said(comparison)
+    assert found["worse"].text.startswith("mine is worse than best by ")
+    assert found["open"].text == "No difference was shown between mine and near."
+    assert found["winner"].text.startswith("best beat every other initializer; ")
+    alone = said(study({"mine": 0.9, "near": 0.8999}, seeds=9, seed=2, reference="mine"))
+    assert alone["open"].text.startswith("No difference was shown between mine and near; ")
+
+
+def test_a_reference_that_won_is_the_winner() -> None:
+    assert sentences(study({"a": 0.9, "b": 0.8, "c": 0.7}, seeds=6, reference="a"))[0].text.startswith("Use a: it beat")
+
+
+def by_depth(means: dict[str, tuple[float, float]], seeds: int, noise: float = 0.005) -> Comparison:
+    rng = np.random.default_rng(0)
+    rows = [
+        record(init, seed, mean + noise * rng.standard_normal(), model={"depth": depth}, hits=(None, None))
+        for init, of in means.items()
+        for depth, mean in enumerate(of)
+        for seed in range(seeds)
+    ]
+    return Comparison(frame(*rows))
+
+
+def test_where_the_best_differs_that_is_said_first() -> None:
+    first, *rest = sentences(by_depth({"shallow": (0.9, 0.8), "deep": (0.8, 0.92)}, seeds=8))
+    assert (first.kind, first.text[:60]) == ("differs", "It depends on the workload which initializer is best (p = 0.")
+    assert "shallow on mlp on mnist, sgd lr 0.1, 100 steps, model.depth=0; deep on " in first.text
+    assert rest[0].kind in ("open", "winner")
+
+
+def test_where_only_the_order_differs_chance_does_that() -> None:
+    found = said(by_depth({"a": (0.9, 0.899), "b": (0.899, 0.9)}, seeds=6, noise=0.01))
+    assert "differs" not in found
+    assert found["order"].text.startswith("Which one is first differs between workloads, as chance alone would do: ")
+
+
+def test_every_comparison_that_can_be_made_is_and_shares_the_level() -> None:
+    """Two sets of initializers that have no workload in common: seven seeds are needed for each, not six."""
+
+    def rows(seeds: int) -> list[dict[str, object]]:
+        return [
+            record(init, seed, mean + seed / 1000, model={"depth": depth}, hits=(None, None))
+            for depth, of in enumerate(({"a": 0.9, "b": 0.8}, {"c": 0.9, "d": 0.8, "e": 0.7}))
+            for init, mean in of.items()
+            for seed in range(seeds)
+        ]
+
+    first, second = [s for s in sentences(Comparison(frame(*rows(7)))) if s.kind == "winner"]
+    assert first.text.startswith("On mlp on mnist, sgd lr 0.1, 100 steps, model.depth=1: Use c: it beat every other")
+    assert second.text.endswith("chance alone would do that in fewer than 1 of 40 such studies.")
+    assert not [s for s in sentences(Comparison(frame(*rows(6)))) if s.kind == "winner"]
+
+
+def test_what_is_left_out_is_named_with_the_reason() -> None:
+    never = (None, None)
+    rows = [record(init, seed, 0.9 - 0.1 * (init == "b"), hits=never) for init in "ab" for seed in range(6)]
+    rows += [record("a", 0, 0.5, model={"depth": 50}, hits=never), record("c", 0, 0.9, hits=never)]
+    found = said(Comparison(frame(*rows)))
+    assert found["winner"].text.startswith("Use a: it beat b")
+    assert found["left_out"].text == (
+        "Not compared: mlp on mnist, sgd lr 0.1, 100 steps, model.depth=50 (only a has runs there) and c (it has runs "
+        "of too few seeds)."
+    )
+
+
+def test_nothing_and_one() -> None:
+    def first(*records: dict[str, object]) -> str:
+        return sentences(Comparison(frame(*records)))[0].text
+
+    assert first(record("a", 0, status="failed")) == "Nothing can be compared: no run has a score."
+    assert first(record("a", 0)) == "Nothing can be compared: a is the only initializer that has a score."
+    assert first(record("a", 0, 0.9), record("b", 1, 0.8)) == (
+        "Nothing can be compared: no two initializers have runs with the same seed on the same workload."
+    )
+    assert (
+        first(record("a", 0, 0.9), record("b", 0, 0.8)) == "One seed cannot show a difference; at least six are needed."
+    )
+
+
+def test_runs_that_learned_nothing_are_counted() -> None:
+    rows = [record("a", seed, 0.9, hits=(None, None)) for seed in range(6)]
+    rows += [record("b", seed, 0.8 if seed else 0.1, hits=(None, None)) for seed in range(6)]
+    assert said(Comparison(frame(*rows)))["trained"].text == "Not every run learned something: 5 of 6 runs of b did."
+
+
+def timed(hits: dict[str, list[int | None]]) -> Comparison:
+    return Comparison(
+        frame(*(record(init, seed, 0.8, hits=(hit, None)) for init, of in hits.items() for seed, hit in enumerate(of)))
+    )
+
+
+def test_who_is_the_fastest_is_between_two_evaluations() -> None:
+    seeds = range(8)
+    found = said(timed({"fast": [20 + 10 * (s % 2) for s in seeds], "slow": [60 + 10 * (s % 3) for s in seeds]}))
+    assert found["fastest"].text == (
+        "Fastest to 50% accuracy on validation: fast (median between 10 and 20 steps), faster than slow (log-rank, "
+        "corrected p < 0.05)."
+    )
+    alike = said(timed({"fast": [20, 30, 40, 50], "slow": [20, 40, 40, 50]}))
+    assert alike["first"].text.endswith("fast (median between 20 and 30 steps), not significantly.")
+
+
+def test_a_target_that_few_reach() -> None:
+    found = said(timed({"lucky": [20, None, None, None], "none": [None] * 4}))
+    assert "lucky (fewer than half of its runs reached it), not significantly." in found["first"].text
+
+
+@pytest.mark.parametrize("score", ["higher", "lower"])
+def test_directions_are_only_words(score: str) -> None:
+    from initbench.analysis.verdict import verdict
+
+    rng = np.random.default_rng(0)
+    rows = frame(
+        *(record(i, s, m + 0.01 * rng.standard_normal()) for i, m in (("a", 0.9), ("b", 0.8)) for s in range(8))
+    )
+    sign = 1 if score == "higher" else -1
+    table = rows[["init", "seed", "workload"]].assign(loss=sign * rows["score"])
+    found = verdict(table, "loss", score == "higher", workload="workload", unit="nats").sentences
+    assert found[0].text.startswith("Use a: it beat b; ")
+    best = "highest" if sign > 0 else "lowest"
+    assert found[1].text.startswith(f"a has the {best} mean loss, {'' if sign > 0 else '-'}0.9")
+    assert "nats (8 seeds). It leads b by 0.1" in found[1].text

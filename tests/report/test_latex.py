@@ -1,0 +1,81 @@
+"""LaTeX tables: names stay text, and where LaTeX is there they are printed and fit the page."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from frames import frame, record
+
+from initbench.analysis.comparison import Comparison
+from initbench.report import latex
+
+NASTY = 'a_b & 50% $x$ {~^\\#} <|> "q"'
+
+
+def study(names: list[str], seeds: int = 8, workloads: int = 2, **asked: str) -> Comparison:
+    rows = [
+        record(init, seed, 0.9 - 0.01 * place + seed / 1000, model={"depth": depth})
+        for place, init in enumerate(names)
+        for seed in range(seeds)
+        for depth in range(workloads)
+    ]
+    return Comparison(frame(*rows), **asked)  # type: ignore[arg-type]
+
+
+def rows(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.endswith(r"\\") and not line.startswith("\\")]
+
+
+def test_names_are_escaped_and_the_best_is_bold() -> None:
+    text = latex.rankings(study([NASTY, "other"], workloads=1))
+    heading, best, second, *_ = rows(text)
+    assert heading.startswith(r"initializer & mean test accuracy & ")
+    escaped = r"a\_\allowbreak{}b \& 50\% \$x\$ \{\textasciitilde{}\textasciicircum{}\textbackslash{}\#\} "
+    assert best.startswith(escaped + r"\textless{}\textbar{}\textgreater{}")
+    assert r"& \textbf{0.9035} &" in best
+    assert "textbf" not in second
+    cells = [len(re.findall(r"(?<!\\)&", row)) for row in (heading, best, second)]
+    assert len(set(cells)) == 1
+
+
+def test_there_is_a_table_of_all_workloads_of_each_and_of_the_reference() -> None:
+    text = latex.rankings(study(["a", "b", "c"], reference="b"))
+    captions = re.findall(r"\\caption\{(.*)\}\\label", text)
+    assert captions == [
+        "2 workloads, 8 seeds of each. The best mean is bold, significant or not.",
+        "b against each other. 2 workloads, 8 seeds of each.",
+        "mlp on mnist, sgd lr 0.1, 100 steps, model.depth=\\allowbreak{}1.",
+        "mlp on mnist, sgd lr 0.1, 100 steps, model.depth=\\allowbreak{}0.",
+    ]
+    assert "Corrected for these 2 comparisons." in text
+
+
+def test_every_two_have_a_row() -> None:
+    text = latex.pairs(study(["a", "b", "c"]))
+    assert [row.split(" & ")[:3] for row in rows(text)] == [["a", "b", "16"], ["a", "c", "16"], ["b", "c", "16"]]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX on this machine")
+@pytest.mark.parametrize(
+    "names, asked",
+    [
+        (["orthogonal", NASTY, "mine"], {"reference": "mine"}),
+        ([f"orthogonal(gain={n},bias=0.12345,rules=[{{match: conv1}}])" for n in range(4)], {}),
+        ([f"init{n}" for n in range(50)], {}),
+    ],
+    ids=["nasty names", "long names", "fifty of them"],
+)
+def test_it_compiles_and_no_line_is_wider_than_the_text(
+    names: list[str], asked: dict[str, str], tmp_path: Path
+) -> None:
+    comparison = study(names, seeds=6, **asked)
+    body = latex.rankings(comparison) + latex.pairs(comparison)
+    packages = r"\usepackage{array,booktabs,graphicx,longtable}"
+    document = rf"\documentclass{{article}}{packages}\begin{{document}}{body}\end{{document}}"
+    (tmp_path / "paper.tex").write_text(document)
+    typed = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(typed, cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert not re.findall(r"^(?:Overfull .*|LaTeX Warning: Float too large.*)$", done.stdout, flags=re.MULTILINE)

@@ -1,0 +1,50 @@
+"""How scores, differences and targets are read, in either direction."""
+
+import math
+
+import pytest
+
+from initbench.metric import ACCURACY, Metric
+
+LOSS = Metric("val_loss", "val_loss", higher_is_better=False, unit="nats")
+
+
+def test_shares_are_percentages_and_their_differences_points() -> None:
+    assert ACCURACY.cell(0.89094) == "0.8909"
+    assert ACCURACY.text(0.89094) == "89.09%"
+    assert ACCURACY.difference(0.0285) == "2.85 points"
+    assert ACCURACY.number(-0.0285, "+") == "-2.85"
+    assert ACCURACY.margin(0.5) == 0.005
+    assert ACCURACY.target("0.985") == "98.5%"
+    assert ACCURACY.interval(0.1, 0.2) == "0.1000 to 0.2000"
+
+
+def test_what_is_better_lower_is_shown_as_it_was() -> None:
+    assert LOSS.cell(-2.34567) == "2.3457"
+    assert LOSS.text(-2.34567) == "2.3457 nats"
+    assert LOSS.interval(-2.5, -2.25) == "2.25 to 2.5"
+    assert LOSS.difference(0.0123) == "0.0123 nats"
+    assert LOSS.margin(0.5) == 0.5
+    assert LOSS.best == "lowest"
+    assert LOSS.cell(0.0) == "0"  # not -0
+
+
+def test_what_is_not_known_is_a_dash() -> None:
+    assert (ACCURACY.cell(math.nan), ACCURACY.number(math.nan), ACCURACY.interval(0.1, math.nan)) == ("-", "-", "")
+
+
+def test_means_that_are_equal_on_paper_read_alike() -> None:
+    assert ACCURACY.cell(0.83355) == ACCURACY.cell(math.fsum([0.83355] * 3) / 3) == ACCURACY.cell(0.83355 - 1e-13)
+
+
+@pytest.mark.parametrize("score, learned", [(0.1, False), (0.1135, False), (0.05, False), (0.16, True), (0.98, True)])
+def test_a_network_that_predicts_one_class_has_learned_nothing(score: float, learned: bool) -> None:
+    assert ACCURACY.trained(score, 0.1, 0.98) is learned
+
+
+def test_without_a_perfect_score_the_best_one_stands_in() -> None:
+    assert LOSS.trained(-1.2, chance=-2.3, best=-1.0)
+    assert not LOSS.trained(-2.29, chance=-2.3, best=-1.0)
+    assert not LOSS.trained(-2.3, chance=-2.3, best=-2.3)
+    assert LOSS.trained(-99.0, chance=math.nan, best=-1.0)
+    assert not LOSS.trained(math.nan, chance=math.nan, best=-1.0)
