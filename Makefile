@@ -17,7 +17,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 demo: setup  ## which initializers train a 20-layer ReLU network? ends with a table and a page
 	$(BIN)/python -m initbench -m study=demo model=mlp model.depth=20 model.width=128 \
-		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed=0,1,2
+		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed='range(10)'
 
 gallery: setup  ## the studies of docs/gallery.md, an hour on two cores, and the page
 	for study in quickstart mnist_core depth lr_sensitivity batchnorm_or_not; do \

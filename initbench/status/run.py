@@ -26,6 +26,7 @@ class Run:
     total_steps: float | None
     best: float | None  # validation accuracy
     test: float | None  # accuracy
+    lr: float | None  # where it was chosen for this run, as the name does not tell it
     reason: str | None  # the first line
     written: int  # when the record was, in ns
 
@@ -57,9 +58,16 @@ def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
         total_steps=_number(record.get("total_steps")),
         best=_number(results.get("val/best_accuracy")),
         test=_number(results.get("test/accuracy")),
+        lr=chosen_lr(config),
         reason=str(record["reason"]).partition("\n")[0] if record.get("reason") else None,
         written=written,
     )
+
+
+def chosen_lr(config: Mapping[str, Any]) -> float | None:
+    """The learning rate of a run whose command sets it, as in a grid or in tuning; None of one that leaves it as it is."""
+    rate = config["optimizer"].get("lr")
+    return rate if "optimizer.lr=" in config.get("command", "") and isinstance(rate, int | float) else None
 
 
 def _epoch(time: str | None) -> float | None:

@@ -30,6 +30,8 @@ _TABLE_LINES = 5  # title, head and rules
 def line(run: Run) -> str:
     """`lenet-mnist-orthogonal-seed0  finished  test accuracy 0.9876  3.2 s`, with rich's markup."""
     facts = [f"[{STYLES.get(run.status, 'none')}]{escape(run.status)}[/]"]
+    if run.lr is not None:
+        facts.append(f"lr {run.lr:g}")
     if run.test is not None:
         facts.append(f"test accuracy {run.test:.4f}")
     if run.seconds_train is not None:

@@ -17,6 +17,7 @@ from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
 from initbench.record.lock import lock
 from initbench.record.store import COMPLETE, Store, now
+from initbench.status.run import chosen_lr
 from initbench.stopping import stoppable
 from initbench.sweep.resolve import resolve
 
@@ -174,6 +175,8 @@ def say(record: dict[str, Any], already: str = "") -> None:
     to = errors if status in ("failed", "refused") else console
     results = record.get("results", {})
     facts = [f"[{STYLES.get(status, 'none')}]{already}{status}[/]"]
+    if (rate := chosen_lr(record["config"])) is not None:
+        facts.append(f"lr {rate:g}")
     if results.get("test/accuracy") is not None:
         facts.append(f"test accuracy {results['test/accuracy']:.4f}")
     if record.get("seconds_train") is not None:

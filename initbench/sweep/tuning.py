@@ -14,6 +14,7 @@ from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import plan
 
 _RATE, _SEED = "optimizer.lr=", "seed="
+_ENOUGH = 10  # tuning seeds: docs/comparison.md, "The learning rate"
 
 Overrides = Sequence[str]
 
@@ -30,6 +31,13 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
     console.print(
         f"tuning: {len(candidates)} configs at {len(tuning['lr_factors'])} learning rates, {len(seeds)} seeds each"
     )
+    scored_seeds = len({override for job in jobs for override in job if override.startswith(_SEED)})
+    if len(seeds) < min(scored_seeds, _ENOUGH):
+        console.print(
+            f"tuning: only {len(seeds)} seeds choose the learning rates, and {scored_seeds} are scored: by luck, equal "
+            "initializers get different rates; let as many choose (tuning.seeds)",
+            soft_wrap=True,
+        )
     yield [_job(base, rate, seed) for base, rates in candidates.items() for rate in rates for seed in seeds]
     for _ in range(tuning["extensions"]):
         chosen = _choose(loader, master, candidates, seeds)

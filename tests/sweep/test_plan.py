@@ -62,8 +62,12 @@ def test_what_is_remembered_is_forgotten_when_a_file_of_the_config_changes(
     (before,) = planned(job)
     memory = tmp_path / "runs" / "main" / ".sweep" / "signatures.json"
     content = json.loads(memory.read_text())
-    assert list(content["runs"].values()) == [[before.folder.name, before.setting]]
-    content["runs"] = {key: ["elsewhere", "x"] for key in content["runs"]}
+    (remembered,) = content["runs"].values()
+    assert remembered == {
+        "folder": before.folder.name,
+        **{key: getattr(before, key) for key in ("setting", "workload", "init", "seed")},
+    }
+    content["runs"] = {key: {**remembered, "folder": "elsewhere"} for key in content["runs"]}
     memory.write_text(json.dumps(content))
     assert planned(job)[0].folder.name == "elsewhere"  # it is used
     memory.write_text(json.dumps({**content, "inputs": "other"}))

@@ -90,6 +90,16 @@ def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureF
     assert "then 1 runs to score" in capsys.readouterr().out.replace("\n", " ")
 
 
+@pytest.mark.parametrize("scored, is_warned", [(2, False), (3, True)])
+def test_fewer_seeds_that_choose_than_are_scored_are_told(
+    scored: int, is_warned: bool, start: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loader, master = start()
+    next(rounds(loader, master, [["init=zeros", f"seed={seed}"] for seed in range(scored)]))
+    said = capsys.readouterr().out
+    assert ("only 2 seeds choose the learning rates, and 3 are scored" in said) == is_warned
+
+
 @pytest.mark.parametrize(
     "typed, job, said",
     [
@@ -115,6 +125,8 @@ def test_a_real_one_and_the_commands_of_its_runs(tmp_path: Path) -> None:
     command += ["trainer.accelerator=cpu", "trainer.threads=1", "study=tuned", "tuning.extensions=1"]
     first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert first.returncode == 0, first.stdout + first.stderr
+    lines = [line for line in first.stdout.splitlines() if "-seed100" in line]
+    assert {word for line in lines for word in line.split("  ") if word.startswith("lr ")} >= {"lr 0.0006", "lr 0.006"}
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/tuned/*/record.json")]
     scored = [record for record in records if record["seed"] in (0, 1)]
     assert len(scored) == 4
