@@ -10,8 +10,7 @@ import shutil
 from itertools import takewhile
 from pathlib import Path
 
-from initbench.analysis.comparison import Comparison
-from initbench.analysis.frame import load_runs
+import initbench
 from initbench.report.markdown import markdown
 from initbench.report.report import FOLDER, write_report
 
@@ -43,14 +42,15 @@ def main() -> None:
 
 def section(name: str, typed: str, figures: tuple[str, ...]) -> str:
     study = ROOT / "runs" / name
-    comparison = Comparison(load_runs(study))
-    write_report(comparison, study / FOLDER, name)
+    verdict = initbench.verdict(initbench.load_runs(study))
+    comparison = verdict.comparison
+    write_report(verdict, study / FOLDER, name)
     pictures = []
     for beginning in figures:
         for path in sorted((study / FOLDER / "figures").glob(f"{beginning}*.svg")):
             shutil.copy(path, PICTURES / f"{name}-{path.name}")
             pictures.append(f"![{beginning} of {name}](gallery/{name}-{path.name})")
-    heading, _, report = markdown(comparison, name).partition("\n\n")
+    heading, _, report = markdown(verdict, name).partition("\n\n")
     seconds = comparison.runs[["seconds_init", "seconds_train"]].sum().sum()
     machine = ", ".join(map(str, comparison.runs["processor"].dropna().unique()))
     parts = [

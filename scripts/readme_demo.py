@@ -14,6 +14,7 @@ from matplotlib import pyplot as plt
 from initbench.analysis.curves import load_curves, mean_curves
 from initbench.analysis.frame import load_runs
 from initbench.analysis.ranking import rankings
+from initbench.metric import ACCURACY
 from initbench.figures import look
 from initbench.report.paper import STYLES
 
@@ -26,7 +27,7 @@ def main() -> None:
     # The same bytes for the same runs: no date, no random ids; text stays text.
     mpl.rcParams.update({"svg.hashsalt": "initbench", "svg.fonttype": "none", "font.family": "sans-serif"})
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
-    curves = mean_curves(load_curves(ranking.scored)[0])
+    curves = mean_curves(load_curves(ranking.scored, ACCURACY)[0])
     for index, init in enumerate(ranking.table.index):
         curve = curves[str(init), "val/accuracy"]
         colour, dash = look(index)

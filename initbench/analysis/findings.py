@@ -16,7 +16,7 @@ import pandas as pd
 from initbench.analysis.aggregate import Ranks, average_ranks, interquartile_mean, share_first
 from initbench.analysis.crossover import crossover
 from initbench.analysis.flips import blocks_needed, lower_bound
-from initbench.analysis.pairs import against, compare, holm
+from initbench.analysis.pairs import against, compare, holm, improvement
 from initbench.analysis.power import seeds_needed, spread
 from initbench.analysis.swaps import swapped
 
@@ -81,6 +81,11 @@ class Findings:
     def pairs(self) -> pd.DataFrame:
         """Every two initializers, see `initbench.analysis.pairs.compare`."""
         return compare(self.scores, self.margin, swapped=self._swaps[0])
+
+    @cached_property
+    def improvements(self) -> dict[tuple[str, str], tuple[float, float, float]]:
+        """For each row of `pairs`, by its a and b: see `initbench.analysis.pairs.improvement`."""
+        return {(a, b): improvement(self.scores, a, b) for a, b in zip(self.pairs["a"], self.pairs["b"], strict=True)}
 
     @cached_property
     def against_reference(self) -> pd.DataFrame:

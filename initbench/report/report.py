@@ -42,19 +42,20 @@ def load(studies: Sequence[Path]) -> pd.DataFrame:
 
 def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:
     """Write `index.html` and the script that draws its plots into `folder`; the path of the page."""
-    return _write_page(verdict, plots(verdict.comparison), folder, title, refresh)
+    return draw_page(verdict, plots(verdict.comparison), folder, title, refresh)
 
 
 def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
     """Write the page, report.md, verdict.json, results.csv, pairs.csv, and in `figures/` what a paper needs; the path
     of the page."""
     drawn = plots(verdict.comparison)
-    page = _write_page(verdict, drawn, folder, title)
+    page = draw_page(verdict, drawn, folder, title)
     write_rest(verdict, drawn, folder, title)
     return page
 
 
-def _write_page(verdict: Verdict, drawn: Plots, folder: Path, title: str, refresh: int | None = None) -> Path:
+def draw_page(verdict: Verdict, drawn: Plots, folder: Path, title: str, refresh: int | None = None) -> Path:
+    """`write_page`, with the plots that are made already."""
     page = render(verdict, drawn, title=title, folder=folder, refresh=refresh)
     script = folder / "plotly.min.js"
     if not script.exists():

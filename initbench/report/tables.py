@@ -9,7 +9,7 @@ import pandas as pd
 from initbench.analysis.bootstrap import SEEDS_NEEDED
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
-from initbench.analysis.pairs import against, improvement
+from initbench.analysis.pairs import against
 from initbench.analysis.ranking import OUTCOMES, Ranking
 from initbench.analysis.sensitivity import good_range, lr_sensitivity
 from initbench.metric import Metric
@@ -110,7 +110,7 @@ def every_two(findings: Findings, metric: Metric) -> PairTable:
     place = {init: position for position, init in enumerate(findings.overall.index)}
     rows = []
     for row in sorted(findings.pairs.to_dict("records"), key=lambda row: (place[row["a"]], place[row["b"]])):
-        share, low, high = improvement(findings.scores, row["a"], row["b"])
+        share, low, high = findings.improvements[row["a"], row["b"]]
         cells = [str(row["pairs"]), *_comparison(pd.Series(row), metric, "+"), *[p_value(row["p_equal"])] * has_margin]
         known = not math.isnan(low)
         cells += [number(share, ".2f"), f"{low:.2f} to {high:.2f}" if known else ""]
