@@ -2,8 +2,8 @@
 
     python scripts/bench_report.py [--runs 2000]
 
-The records are made up: 20 initializers on workloads with 10 seeds each, histories of 200 evaluations, diagnostics of 50
-layers. The report is then timed part by part, from a process that has imported nothing of it.
+The records are made up: 20 initializers on workloads with 10 seeds each, histories of 200 evaluations, diagnostics of
+50 layers. The report is then timed part by part, from a process that has imported nothing of it.
 """
 
 import argparse

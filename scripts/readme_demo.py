@@ -14,8 +14,8 @@ from matplotlib import pyplot as plt
 from initbench.analysis.curves import load_curves, mean_curves
 from initbench.analysis.frame import load_runs
 from initbench.analysis.ranking import rankings
-from initbench.metric import ACCURACY
 from initbench.figures import look
+from initbench.metric import ACCURACY
 from initbench.report.paper import STYLES
 
 ROOT = Path(__file__).resolve().parent.parent

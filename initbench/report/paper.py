@@ -32,6 +32,7 @@ STYLES = {
     "longdashdot": (0, (9, 2, 1, 2)),
 }
 _STEPS = ((1,), (1, 2, 5), range(1, 10))  # the ticks of a log axis within each power of ten, the fewest first
+_LEGEND_CHARACTERS, _HANDLE_CHARACTERS = 82, 8  # what fits into a line of the legend, and the length of a line's sample
 # Text stays text, to be edited and searched; the same runs give the same bytes.
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -71,18 +72,23 @@ def _save(figure: Figure, path: Path) -> None:
 def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     """The first view of a plot, 5.5 inches wide."""
     view, log = plot.first, plot.log.get(plot.first, "")
-    rows = math.ceil(len(plot.series) / 3)
+    hidden = plot.hidden(view)
+    labels = {init: f"{init} (under {hidden[init]})" if init in hidden else init for init in plot.series}
+    columns = max(1, min(3, int(_LEGEND_CHARACTERS / (_HANDLE_CHARACTERS + max(map(len, labels.values()))))))
+    if columns == 1 and not plot.forest:
+        labels = {
+            init: textwrap.fill(label, _LEGEND_CHARACTERS - 2 * _HANDLE_CHARACTERS) for init, label in labels.items()
+        }
+    rows = math.ceil(sum(label.count("\n") + 1 for label in labels.values()) / columns)
     height = 0.6 + 0.22 * len(plot.series) if plot.forest else 2.6 + 0.17 * rows
     figure = Figure(figsize=(5.5, height), layout="constrained")
     axes = figure.subplots()
     shown = {init: views[view] for init, views in plot.series.items() if view in views}
     positive = [value for points in shown.values() for value in points["y"] if not plot.forest and value > 0]
     is_log_y = "y" in log and bool(positive)
-    hidden = plot.hidden(view)
     for init, points in shown.items():
-        name = f"{init} (under {hidden[init]})" if init in hidden else init
         # On a log axis a band that reaches zero ends at the lowest value drawn.
-        _draw_series(axes, plot, points, name, styles[init], floor=min(positive) if is_log_y else -math.inf)
+        _draw_series(axes, plot, points, labels[init], styles[init], floor=min(positive) if is_log_y else -math.inf)
     axes.set(xlabel=plot.x_titles[view], ylabel=textwrap.fill(plot.y_titles[view], 34, break_on_hyphens=False))
     if "x" in log:
         axes.set_xscale("log")
@@ -95,7 +101,7 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
         _tick(axes.yaxis)
     if plot.unit_y:
         axes.set_ylim(-0.03, 1.03)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8, handlelength=3)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=3)
     return figure
 
 
@@ -116,7 +122,7 @@ def _draw_series(
     axes: Axes,
     plot: Plot,
     view: Mapping[str, Sequence[float]],
-    init: str,
+    label: str,
     style: Mapping[str, str],
     floor: float,
 ) -> None:
@@ -124,13 +130,20 @@ def _draw_series(
     if plot.forest:
         arms = [[x[0] - view["low"][0]], [view["high"][0] - x[0]]]
         known = not math.isnan(arms[0][0])
-        axes.errorbar(x, [init], xerr=arms if known else None, fmt="o", color=colour, capsize=2, markersize=4)
+        axes.errorbar(x, [label], xerr=arms if known else None, fmt="o", color=colour, capsize=2, markersize=4)
         return
     line: dict[str, Any] = {"color": colour, "linestyle": STYLES[style["dash"]], "linewidth": 1.3}
     step: dict[str, Any] = {"drawstyle": "steps-post"} if plot.step else {}
     # A label that begins with an underscore would hide the line from the legend.
-    label = init if not init.startswith("_") else f" {init}"
-    axes.plot(x, y, label=label, marker="o" if plot.markers else None, markersize=3, **line, **step)
+    axes.plot(
+        x,
+        y,
+        label=label if not label.startswith("_") else f" {label}",
+        marker="o" if plot.markers else None,
+        markersize=3,
+        **line,
+        **step,
+    )
     if "low" in view:
         between: dict[str, Any] = {"step": "post"} if plot.step else {}
         low, high = np.maximum(view["low"], floor), np.asarray(view["high"], dtype=float)

@@ -127,25 +127,24 @@ def of_workload(ranking: Ranking, metric: Metric) -> Table:
     outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
     rates = ["learning rate"] * ranking.has_choice
     if ranking.all_trained:
-        scores = [f"{metric.label}, mean ± 95 %"]
+        scores = [f"{metric.label}, mean ± 95 %", "runs"]
     else:
         scores = ["learned", "its 95 %", f"{metric.label}, interquartile mean", "its 95 %"]
     reached = [] if ranking.target is None else [f"reach {metric.target(ranking.target)}", "median steps to it"]
     rows = []
     for init, row in ranking.table.iterrows():
         if ranking.all_trained:
-            shown = [metric.cell(row["mean"]) + half_width(row["half_width"], metric)]
+            shown = [metric.cell(row["mean"]) + half_width(row["half_width"], metric), str(int(row["runs"]))]
         else:
             shown = [*_learned(row), metric.cell(row["iqm"]), metric.interval(row["iqm_low"], row["iqm_high"])]
         cells = [
             *(number(row["lr"], "g") for _ in rates),
             *shown,
-            str(int(row["runs"])),
             *([number(row["hit_rate"], ".0%"), steps(row["median_steps"])] if reached else []),
             *(str(int(row[status])) for status in outcomes),
         ]
         rows.append((str(init), cells))
-    columns = [*rates, *scores, "runs", *reached, *outcomes]
+    columns = [*rates, *scores, *reached, *outcomes]
     return Table("", columns, rows, {"workload": ranking.workload_id, "scored": "yes"}).without_empty()
 
 

@@ -65,7 +65,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
 
 
 def chosen_lr(config: Mapping[str, Any]) -> float | None:
-    """The learning rate of a run whose command sets it, as in a grid or in tuning; None of one that leaves it as it is."""
+    """The learning rate of a run whose command sets it, as in a grid or in tuning; None of other runs."""
     rate = config["optimizer"].get("lr")
     return rate if "optimizer.lr=" in config.get("command", "") and isinstance(rate, int | float) else None
 

@@ -22,7 +22,18 @@ from initbench.wandb_client import split_path
 pytestmark = pytest.mark.usefixtures("wandb_alone")
 PATH = "someone/initbench"
 # What wandb has not: when and where, and what the run did not send.
-_ELSEWHERE = ["path", "host", "started_at", "finished_at", "command", "commit", "device", "processor", "torch", "seconds_seen"]
+_ELSEWHERE = [
+    "path",
+    "host",
+    "started_at",
+    "finished_at",
+    "command",
+    "commit",
+    "device",
+    "processor",
+    "torch",
+    "seconds_seen",
+]
 
 
 @pytest.fixture

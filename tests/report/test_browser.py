@@ -4,6 +4,7 @@ Chromium is the machine's own: `chromium` or `google-chrome` on the path, or wha
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -248,3 +249,29 @@ def test_names_are_names_in_plots(opened: Callable[..., Opened], tmp_path: Path)
     one.drawn("ranking")
     ticks = shown.locator(".ytick text").all_text_contents()
     assert {tick.strip() for tick in ticks} == set(NASTY)
+
+
+def test_a_printed_page_has_all_of_its_plots(opened: Callable[..., Opened], study: Path, tmp_path: Path) -> None:
+    """Nobody has scrolled to them; they are as wide as the paper, and afterwards as wide as the screen again."""
+    one = opened(study, viewport={"width": 1000, "height": 600})
+    plots = one.page.locator("figure.plot .canvas")
+    before = [canvas.locator(".main-svg").count() for canvas in plots.all()]
+    assert 0 in before
+    one.page.evaluate(
+        """() => addEventListener("beforeprint", () => {
+             globalThis.printed = [...document.querySelectorAll(".canvas")].map((canvas) => canvas._fullLayout?.width);
+           })"""
+    )
+    one.page.pdf(path=tmp_path / "page.pdf", format="A4")
+    assert one.page.evaluate("globalThis.printed") == [680] * len(before)
+    assert (tmp_path / "page.pdf").stat().st_size > 20_000
+    expect(plots.first.locator(".main-svg").first).to_have_attribute("width", re.compile(r"9\d\d(\.\d+)?"))
+
+
+def test_a_line_under_another_is_told_below_the_plot(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    rows = [record(init, n, 0.8) for init in ("first", "second") for n in range(2)]
+    one = opened(write_study(tmp_path / "s", *rows))
+    one.drawn("curves")
+    expect(one.plot("curves").locator("[data-hidden]")).to_have_text("first lies under second.")
+    one.page.get_by_role("checkbox", name="first").uncheck()
+    expect(one.plot("curves").locator("[data-hidden]")).to_have_text("")

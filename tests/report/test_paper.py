@@ -84,3 +84,15 @@ def test_lines_under_others_are_named_in_the_legend() -> None:
     figure = draw(plot, {init: {"colour": "#000000", "dash": "solid"} for init in "abc"})
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a (under b)", "b", "c"]
+
+
+@pytest.mark.parametrize("length", [5, 30, 75])
+def test_the_legend_is_within_the_figure(length: int) -> None:
+    series = {f"{n}{'x' * length}": {"v": {"x": [0, 1], "y": [n, n + 1]}} for n in range(7)}
+    plot = Plot("name", "title", "caption", series, {"v": "x"}, {"v": "y"})
+    figure = draw(plot, {init: {"colour": "#000000", "dash": "solid"} for init in series})
+    figure.draw_without_rendering()
+    box, whole = figure.legends[0].get_window_extent(), figure.bbox
+    assert box.x0 >= 0
+    assert box.x1 <= whole.x1
+    assert figure.axes[0].get_window_extent().height > 0.4 * whole.height - 60
