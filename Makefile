@@ -38,9 +38,9 @@ test-cluster: setup  ## sweeps on a real SLURM and a real Ray; installs what bot
 	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,slurm,ray]'
 	.ci/cluster $(BIN)/python -m pytest tests/cluster -m cluster
 
-test-oracles: setup  ## draws against JAX's and Keras's own; installs both
+test-oracles: setup  ## draws and statistics against those of other libraries; installs them
 	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,oracles]'
-	$(BIN)/python -m pytest tests/init/test_oracles.py
+	$(BIN)/python -m pytest tests/init/test_oracles.py tests/analysis/test_oracles.py
 
 check: setup  ## lint, format, types
 	$(BIN)/python -m ruff check .
