@@ -279,7 +279,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=100, help="of each distribution in each cell of the first table")
     parser.add_argument("--only", help="one block, printed only: level, power, seeds, skew, coverage, tuned, equality")
     asked = parser.parse_args()
-    console, page = Console(), PAGE.read_text()
+    console, found = Console(), {}
     for name, headings, rows in blocks(asked.studies):
         if asked.only not in (None, name):
             continue
@@ -289,9 +289,11 @@ def main() -> None:
         console.print(table)
         lines = [headings, ["---"] * len(headings), *rows]
         text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-        page = re.sub(f"{begin}.*?{end}", lambda _: f"{begin}\n{text}\n{end}", page, flags=re.DOTALL)  # noqa: B023
+        found[name] = f"<!-- {name}:begin -->\n{text}\n<!-- {name}:end -->"
     if asked.studies >= 100 and asked.only is None:
+        page = PAGE.read_text()
+        for name, block in found.items():
+            page = re.sub(f"<!-- {name}:begin -->.*?<!-- {name}:end -->", lambda _: block, page, flags=re.DOTALL)  # noqa: B023
         PAGE.write_text(page)
 
 

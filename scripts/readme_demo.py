@@ -1,4 +1,4 @@
-"""The README's figure and table, from the runs that `make demo` left in runs/demo.
+"""The README's figure, verdict and table, from the runs that `make demo` left in runs/demo.
 
     make demo && python scripts/readme_demo.py
 
@@ -11,19 +11,20 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
+import initbench
 from initbench.analysis.curves import load_curves, mean_curves
-from initbench.analysis.frame import load_runs
-from initbench.analysis.ranking import rankings
 from initbench.figures import look
 from initbench.metric import ACCURACY
+from initbench.report.markdown import table
 from initbench.report.paper import STYLES
+from initbench.report.tables import of_workload
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    runs = load_runs(ROOT / "runs" / "demo")
-    (ranking,) = rankings(runs)
+    verdict = initbench.verdict(initbench.load_runs(ROOT / "runs" / "demo"))
+    (ranking,) = verdict.comparison.rankings
     # The same bytes for the same runs: no date, no random ids; text stays text.
     mpl.rcParams.update({"svg.hashsalt": "initbench", "svg.fonttype": "none", "font.family": "sans-serif"})
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
@@ -33,19 +34,15 @@ def main() -> None:
         colour, dash = look(index)
         axes.plot(curve.index, curve["mean"], label=str(init), linewidth=1.8, color=colour, linestyle=STYLES[dash])
         axes.fill_between(curve.index, curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
-    axes.set(xlabel="step", ylabel="validation accuracy", title=ranking.title, ylim=(0, 1))
+    axes.set(xlabel="step", ylabel="validation accuracy", title=ranking.workload, ylim=(0, 1))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     (ROOT / "docs").mkdir(exist_ok=True)
     figure.savefig(ROOT / "docs" / "demo.svg", metadata={"Date": None})
 
-    lines = [f"| init | test accuracy | reach {float(ranking.target or 0):.0%} | median steps |", "|---|---|---|---|"]
-    for init, row in ranking.table.iterrows():
-        steps = "never" if row["median_steps"] == float("inf") else f"{row['median_steps']:.0f}"
-        accuracy = f"{row['mean']:.4f} ± {row['half_width']:.4f}"
-        lines.append(f"| `{init}` | {accuracy} | {row['hit_rate']:.0%} | {steps} |")
+    quoted = "\n>\n".join(f"> {sentence.text}" for sentence in verdict.sentences)
+    block = f"<!-- demo:begin -->\n{quoted}\n\n{table(of_workload(ranking, ACCURACY))}\n<!-- demo:end -->"
     readme = ROOT / "README.md"
-    block = "<!-- demo:begin -->\n" + "\n".join(lines) + "\n<!-- demo:end -->"
     text = re.sub("<!-- demo:begin -->.*<!-- demo:end -->", lambda _: block, readme.read_text(), flags=re.DOTALL)
     readme.write_text(text)
 

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from configs import compose_config, options
+from frames import frame, record
 from hydra.core.override_parser.overrides_parser import OverridesParser
+
+import initbench
+from initbench.analysis.words import CLAIMS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))]
@@ -52,3 +56,25 @@ def test_the_readme_lists_every_initializer_and_dataset() -> None:
 @pytest.mark.parametrize("target", re.findall(r"\]\(((?!http)[^)#]+)\)", TEXTS["README.md"]))
 def test_every_link_leads_somewhere(target: str) -> None:
     assert (ROOT / target).exists()
+
+
+def keys(content: object) -> set[str]:
+    """All keys of nested mappings and lists, but not the names of workloads."""
+    if isinstance(content, dict):
+        return {*content, *(name for key, of in content.items() if key != "first_by_workload" for name in keys(of))}
+    return {key for item in content for key in keys(item)} if isinstance(content, list) else set()
+
+
+def test_every_key_of_the_verdict_as_json_is_documented() -> None:
+    places = [(init, seed, depth) for init in "ab" for seed in range(3) for depth in (1, 2)]
+    rows = [record(init, seed, 0.8 + seed / 100, model={"depth": depth}) for init, seed, depth in places]
+    verdict = initbench.verdict(frame(*rows, record("c", 0, status="failed")), reference="a")
+    documented = set(re.findall(r"`([a-z_]+)`", TEXTS["docs/comparison.md"]))
+    assert keys(verdict.to_dict()) <= documented
+
+
+def test_every_kind_of_sentence_is_documented() -> None:
+    code = "".join((ROOT / "initbench" / "analysis" / f"{name}.py").read_text() for name in ("words", "sentences"))
+    kinds = set(re.findall(r'Sentence\(\s*(?:kind, .*|"([a-z_]+)")', code)) | set(CLAIMS)
+    table = TEXTS["docs/comparison.md"].partition("| kind of sentence |")[2].partition("\n\n")[0]
+    assert kinds - {""} <= set(re.findall(r"`([a-z_]+)`", table))

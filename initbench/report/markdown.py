@@ -15,12 +15,12 @@ def markdown(verdict: Verdict, title: str) -> str:
         )
     for findings in comparison.findings:
         parts += [f"## {_text(heading(findings.workloads, len(comparison.findings)))}"]
-        parts.append(_table(tables.overall(findings, comparison.metric)))
+        parts.append(table(tables.overall(findings, comparison.metric)))
         if findings.reference is not None:
-            table = tables.reference(findings, comparison.metric)
-            parts += [f"### {_text(table.title)}", _table(table)]
+            compared = tables.reference(findings, comparison.metric)
+            parts += [f"### {_text(compared.title)}", table(compared)]
     for ranking in reversed(comparison.rankings):
-        parts += [f"## {_text(ranking.workload)}", _table(tables.of_workload(ranking, comparison.metric))]
+        parts += [f"## {_text(ranking.workload)}", table(tables.of_workload(ranking, comparison.metric))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -36,11 +36,12 @@ def heading(workloads: list[str], comparisons: int) -> str:
     return f"Over {len(workloads)} workloads" if len(workloads) > 1 else f"Compared on {workloads[0]}"
 
 
-def _table(table: tables.Table) -> str:
-    top = [["init", *table.columns], ["---", *["---:"] * len(table.columns)]]
-    lines = [*top, *([f"`{_code(init)}`", *map(_text, cells)] for init, cells in table.rows)]
+def table(given: tables.Table) -> str:
+    """A table as GitHub renders it, with its note below."""
+    top = [["init", *given.columns], ["---", *["---:"] * len(given.columns)]]
+    lines = [*top, *([f"`{_code(init)}`", *map(_text, cells)] for init, cells in given.rows)]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{rows}\n\n{_text(table.note)}" if table.note else rows
+    return f"{rows}\n\n{_text(given.note)}" if given.note else rows
 
 
 def _text(text: str) -> str:
