@@ -31,7 +31,7 @@ def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: P
     first = command(tmp_path, *arguments)
     assert first.returncode == 0, first.stderr
     assert first.stdout.count(" finished ") == 4
-    assert "orthogonal has the highest mean test accuracy" in first.stdout
+    assert "Two seeds cannot show a difference; at least six are needed." in first.stdout
     page = tmp_path / "runs" / "main" / "report" / "index.html"
     assert f"Report: {page.relative_to(tmp_path)}" in first.stdout
     assert page.exists()
@@ -42,6 +42,24 @@ def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: P
     assert second.stdout.split("test accuracy")[-1] == first.stdout.split("test accuracy")[-1]
     assert time.monotonic() - began < 60
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]
+
+
+def test_what_a_report_is_asked_for_is_checked_before_training_and_kept_for_later(tmp_path: Path) -> None:
+    for typed, said in (
+        ("report.margin=0", "report.margin must be a number above 0, got 0"),
+        ("report.margin=wide", "report.margin must be a number above 0, got 'wide'"),
+        ("report.reference=orthogonl", "unknown report.reference 'orthogonl'. Did you mean 'orthogonal'?"),
+        ("report.refrence=zeros", "unknown key report.refrence. Did you mean 'reference'?"),
+    ):
+        refused = command(tmp_path, *FAST, "init=orthogonal,zeros", "seed=0,1", "-m", typed)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
+        assert refused.stderr.startswith(f"initbench: {said}")
+    assert not list(tmp_path.rglob("record.json"))
+    asked = ["report.margin=2", "report.reference=zeros"]
+    done = command(tmp_path, *FAST, "init=orthogonal,zeros", "seed=range(6)", "-m", *asked)
+    assert "zeros against each other" in done.stdout, done.stderr
+    verdict = initbench.verdict(initbench.load_runs(tmp_path / "runs"), margin=2, reference="zeros")
+    assert str(verdict.sentences[0]) in done.stdout
 
 
 def test_one_run_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ class PlanningSweeper(BasicSweeper):
         super().setup(hydra_context=context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> Any:
-        from initbench.sweep.dispatch import Planned, dispatch
+        from initbench.sweep.dispatch import Planned, dispatch, say_what_can_be_shown
         from initbench.sweep.tuning import rounds
 
         assert self.config is not None
@@ -49,6 +49,8 @@ class PlanningSweeper(BasicSweeper):
                     returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
                 elif isinstance(self.launcher, PackedLauncher):
                     self.launcher.say_how(todo)
+        if self.config.dry_run:
+            say_what_can_be_shown(self.loader, self.config, grid)
         return returns
 
     def _has_records(self) -> bool:

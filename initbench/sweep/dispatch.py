@@ -56,7 +56,6 @@ def dispatch(
     todo = [job for job in jobs if all_of_them or not job.is_complete]
     if master.dry_run:
         _print(jobs, force=master.force)
-        _say_what_can_be_shown(jobs, master, study)
     else:
         if len(todo) < len(jobs):
             console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
@@ -79,17 +78,16 @@ def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) ->
         raise UserMistake(str(unknown("report.reference", reference, known)))
 
 
-def _say_what_can_be_shown(jobs: Sequence[Job], master: DictConfig, study: Path) -> None:
-    """The difference that the seeds to be scored can show, where there are initializers to compare."""
-    tuning = set() if master.tuning is None else set(master.tuning.seeds)
+def say_what_can_be_shown(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[list[str]]) -> None:
+    """The difference that the seeds of a sweep can show, where it has initializers to compare."""
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for job in jobs:
-        if job.seed not in tuning:
-            seeds[job.workload, job.init].add(job.seed)
+    for job in plan(loader, master, grid):
+        seeds[job.workload, job.init].add(job.seed)
     if len({init for _, init in seeds}) > 1:
         from initbench.analysis.planning import what_seeds_show  # pandas
 
         fewest, workloads = min(map(len, seeds.values())), len({workload for workload, _ in seeds})
+        study = Path(master.runs_dir) / str(master.study)
         console.print(what_seeds_show(fewest, workloads, study), soft_wrap=True)
 
 

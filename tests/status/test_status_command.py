@@ -102,3 +102,20 @@ def test_five_thousand_records_take_less_than_three_seconds(tmp_path: Path) -> N
     assert "5000 runs: 5000 finished" in found.stdout
     # Of the processor: others may be using it too.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
+
+
+def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
+    study = tmp_path / "runs" / "mine"
+    write(study, "zeros", best=0.25)
+    write(study, "ones", status="failed", reason="why")
+    write_plan(study, folder_name("zeros"), "one-that-waits")
+    done = command(tmp_path, "runs/mine", "--json")
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert content["counts"] == {"finished": 1, "failed": 1, "waiting": 1}
+    assert content["planned"] == 2
+    rows = {row["init"]: row for setting in content["settings"] for row in setting["rows"]}
+    assert rows["zeros"] == {"init": "zeros", "median": 0.25, "best": 0.25, "counts": {"finished": 1}}
+    assert content["troubles"][0]["reason"] == "why"
+    refused = command(tmp_path, "runs/mine", "--json", "--watch")
+    assert (refused.returncode, refused.stderr) == (2, "initbench: --json prints once: without --watch\n")

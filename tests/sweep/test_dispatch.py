@@ -12,9 +12,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from initbench import CONF
+from initbench.errors import UserMistake
 from initbench.record.store import write_record
 from initbench.sweep.compose import CachingConfigLoader
-from initbench.sweep.dispatch import Planned, dispatch
+from initbench.sweep.dispatch import Planned, dispatch, say_what_can_be_shown
 from initbench.sweep.plan import plan
 
 
@@ -69,3 +70,44 @@ def test_the_plan_of_a_sweep_in_rounds_is_of_all_of_them(hydra: Hydra, tmp_path:
     another = planned(2, Planned())
     assert len(another["runs"]) == 1
     assert another["since"] > second["since"]
+
+
+@pytest.mark.parametrize(
+    "reference, is_known", [("orthogonal", True), ("zeros", True), ("normal", True), ("zero", False)]
+)
+def test_a_reference_that_neither_the_sweep_nor_the_study_has_is_refused(
+    reference: str, is_known: bool, hydra: Hydra, tmp_path: Path
+) -> None:
+    where = f"runs_dir={tmp_path}/runs"
+    master = hydra.compose_config("config", [where, f"report.reference={reference}"], RunMode.MULTIRUN)
+    write_record(tmp_path / "runs" / "main" / "earlier", {"status": "finished", "init": "normal"})
+    jobs = [[where, "init=orthogonal"], [where, "init=zeros"]]
+    started = dispatch(CachingConfigLoader(hydra.config_loader), master, [jobs], Planned())
+    if is_known:
+        assert [len(todo) for todo in started] == [2]
+        written = json.loads((tmp_path / "runs" / "main" / ".sweep" / "plan.json").read_text())
+        assert written["report"] == {"margin": 0.5, "reference": reference}
+    else:
+        message = r"^unknown report\.reference 'zero'\. Did you mean 'zeros'\? Allowed: normal, orthogonal, zeros$"
+        with pytest.raises(UserMistake, match=message):
+            next(started)
+
+
+@pytest.mark.parametrize(
+    "seeds, inits, said",
+    [
+        (3, ["orthogonal", "zeros"], "3 seeds cannot show a difference; at least 6 are needed"),
+        (10, ["orthogonal", "zeros"], "10 seeds can show a difference of 1.0 standard deviations between seeds"),
+        (10, ["orthogonal"], ""),
+    ],
+)
+def test_a_plan_says_what_it_can_show(
+    seeds: int, inits: list[str], said: str, hydra: Hydra, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = f"runs_dir={tmp_path}/runs"
+    master = hydra.compose_config("config", [where, "dry_run=true"], RunMode.MULTIRUN)
+    grid = [[where, f"init={init}", f"seed={seed}"] for init in inits for seed in range(seeds)]
+    say_what_can_be_shown(CachingConfigLoader(hydra.config_loader), master, grid)
+    found = capsys.readouterr().out
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
