@@ -1,13 +1,13 @@
-"""What runs are judged by: the name of the score, its direction, its unit, and what knowing nothing scores.
+"""What runs are judged by: the name of the score, its direction, its unit, and its chance level.
 
 Inside analysis and report a *score* is the metric's value where more is better and its negative where less is, so that
-nothing there asks for the direction. Only what is printed does.
+only printing depends on the direction.
 """
 
 import math
 from dataclasses import dataclass
 
-_LEAST = 0.05  # of the way from chance to perfect: below it a run has learned nothing (see Metric.trained)
+_LEAST = 0.05  # of the way from chance to perfect: below it a run has learned nothing (see Metric.learned)
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,13 @@ class Metric:
     is_share: bool = False  # of 0 to 1: sentences have percentages, and differences are in percentage points
     unit: str = ""  # of other metrics: "nats", "%"
     perfect: float | None = None  # the best value there can be, where that is known
-    chance: float | None = None  # what a network that knows nothing scores; None where each run knows its own, or none
+    chance: float | None = (
+        None  # the score of a network that has learned nothing; None where runs have their own, or none
+    )
 
     @property
     def sign(self) -> int:
-        """Times a value it is the score, times a score the value."""
+        """The factor (1 or -1) between value and score."""
         return 1 if self.higher_is_better else -1
 
     @property
@@ -72,10 +74,10 @@ class Metric:
         return " ".join([self.number(difference), *([self.points] if self.points else [])])
 
     def target(self, value: float | str) -> str:
-        """A target as it is read: 0.985 of a share is 98.5%."""
+        """A target as it is shown: 0.985 of a share is 98.5%."""
         return f"{100 * float(value):.4g}%" if self.is_share else f"{float(value):g}"
 
-    def trained(self, score: float, chance: float, best: float) -> bool:
+    def learned(self, score: float, chance: float, best: float) -> bool:
         """Whether a run has learned anything: its score is a twentieth of the way or more from chance to perfect.
 
         A network that is stuck predicts one class: on MNIST's test set that is right for up to 11.35 %, above 1 / 10.

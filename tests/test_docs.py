@@ -61,7 +61,7 @@ def test_every_link_leads_somewhere(target: str) -> None:
 def keys(content: object) -> set[str]:
     """All keys of nested mappings and lists, but not the names of workloads."""
     if isinstance(content, dict):
-        return {*content, *(name for key, of in content.items() if key != "first_by_workload" for name in keys(of))}
+        return {*content, *(name for key, of in content.items() if key != "best_by_workload" for name in keys(of))}
     return {key for item in content for key in keys(item)} if isinstance(content, list) else set()
 
 

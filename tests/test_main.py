@@ -31,7 +31,7 @@ def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: P
     first = command(tmp_path, *arguments)
     assert first.returncode == 0, first.stderr
     assert first.stdout.count(" finished ") == 4
-    assert "Two seeds cannot show a difference; at least six are needed." in first.stdout
+    assert "Two seeds cannot show a significant difference; at least six are needed." in first.stdout
     page = tmp_path / "runs" / "main" / "report" / "index.html"
     assert f"Report: {page.relative_to(tmp_path)}" in first.stdout
     assert page.exists()
@@ -57,7 +57,7 @@ def test_what_a_report_is_asked_for_is_checked_before_training_and_kept_for_late
     assert not list(tmp_path.rglob("record.json"))
     asked = ["report.margin=2", "report.reference=zeros"]
     done = command(tmp_path, *FAST, "init=orthogonal,zeros", "seed=range(6)", "-m", *asked)
-    assert "zeros against each other" in done.stdout, done.stderr
+    assert "zeros against each of the others" in done.stdout, done.stderr
     verdict = initbench.verdict(initbench.load_runs(tmp_path / "runs"), margin=2, reference="zeros")
     assert str(verdict.sentences[0]) in done.stdout
 

@@ -39,12 +39,12 @@ def test_means_that_are_equal_on_paper_read_alike() -> None:
 
 @pytest.mark.parametrize("score, learned", [(0.1, False), (0.1135, False), (0.05, False), (0.16, True), (0.98, True)])
 def test_a_network_that_predicts_one_class_has_learned_nothing(score: float, learned: bool) -> None:
-    assert ACCURACY.trained(score, 0.1, 0.98) is learned
+    assert ACCURACY.learned(score, 0.1, 0.98) is learned
 
 
 def test_without_a_perfect_score_the_best_one_stands_in() -> None:
-    assert LOSS.trained(-1.2, chance=-2.3, best=-1.0)
-    assert not LOSS.trained(-2.29, chance=-2.3, best=-1.0)
-    assert not LOSS.trained(-2.3, chance=-2.3, best=-2.3)
-    assert LOSS.trained(-99.0, chance=math.nan, best=-1.0)
-    assert not LOSS.trained(math.nan, chance=math.nan, best=-1.0)
+    assert LOSS.learned(-1.2, chance=-2.3, best=-1.0)
+    assert not LOSS.learned(-2.29, chance=-2.3, best=-1.0)
+    assert not LOSS.learned(-2.3, chance=-2.3, best=-2.3)
+    assert LOSS.learned(-99.0, chance=math.nan, best=-1.0)
+    assert not LOSS.learned(math.nan, chance=math.nan, best=-1.0)

@@ -60,12 +60,12 @@ def _interquartile_mean(values: pd.Series, confidence: float) -> tuple[float, fl
     return float(ascending[cut : values.size - cut].mean()), *percentiles(resampled, sizes, confidence)
 
 
-def share_first(scores: pd.DataFrame) -> pd.Series:
+def share_best(scores: pd.DataFrame) -> pd.Series:
     """Share of bootstrap resamples in which each initializer has the best mean over workloads of means over seeds.
 
     scores: (blocks, initializers). Blocks are resampled within workloads, the same ones for all initializers, so what
-    seeds have in common cancels; those that tie for the best share it. Over complete blocks only; NaN with fewer than
-    10 seeds of some workload: of three seeds of two equal initializers, 38 % of studies have one first in 95 % of
+    seeds have in common cancels; initializers that tie share the resample. Over complete blocks only; NaN with fewer
+    than 10 seeds of some workload: of three seeds of two equal initializers, 38 % of studies have one first in 95 % of
     resamples. It says how stable the first place is under new seeds of these workloads; it is not the probability of a
     hypothesis.
 

@@ -1,4 +1,4 @@
-"""What became of each initializer from one study to another, where two hold the same workloads."""
+"""How each initializer changed between studies that share workloads."""
 
 import math
 from collections import defaultdict
@@ -16,7 +16,7 @@ AT = " @ "  # between an initializer and its study, where several have it
 
 
 def between_studies(comparison: Comparison) -> pd.DataFrame:
-    """A row for each initializer and two studies that have it, in their order: see `pairs.compare`.
+    """One row per initializer and pair of studies that have it, in their order: see `pairs.compare`.
 
     Columns: init, before, after, pairs, difference (after - before) with low and high, p, p_holm over these rows alone:
     the question was not which of all is the best. Empty for a single study.
@@ -48,10 +48,10 @@ def compared(changed: pd.DataFrame, metric: Metric) -> Iterator[tuple[str, bool]
             if of.any():
                 parts.append(f"{word}: {_list(rows[of], metric)}")
         if len(unsure := rows[~is_same & ~is_sure]):
-            parts.append(f"no difference was shown for {_list(unsure, metric)}")
+            parts.append(f"no difference shown: {_list(unsure, metric)}")
         if is_same.any():
-            parts.append(f"the same: {', '.join(map(str, rows.loc[is_same, 'init']))}")
-        yield f"From {before} to {after}, {'; '.join(parts)}.", bool((is_sure & ~is_same).any())
+            parts.append(f"identical: {', '.join(map(str, rows.loc[is_same, 'init']))}")
+        yield f"From {before} to {after}: {'; '.join(parts)}.", bool((is_sure & ~is_same).any())
 
 
 def _list(rows: pd.DataFrame, metric: Metric, most: int = 8) -> str:
@@ -66,7 +66,7 @@ def _change(row: pd.Series, metric: Metric) -> str:
     interval = f"; 95 % interval {metric.number(row['low'], '+')} to {metric.number(row['high'], '+')}" if known else ""
     unit = f" {metric.points}".rstrip()
     seeds = f"{row['pairs']} pair{'s' if row['pairs'] != 1 else ''} of runs"
-    return f"{row['init']} ({metric.number(row['difference'], '+')}{unit} in {seeds}{interval})"
+    return f"{row['init']} ({metric.number(row['difference'], '+')}{unit} over {seeds}{interval})"
 
 
 def _place(init: str, studies: Sequence[str]) -> int:

@@ -15,10 +15,10 @@ def by_workload(values: npt.ArrayLike, workloads: npt.ArrayLike) -> tuple[Array,
 
 
 def starts(sizes: Sequence[int]) -> npt.NDArray[np.int64]:
-    """The place of each workload's first block."""
+    """Index of each workload's first block."""
     return np.cumsum((0, *sizes[:-1]))
 
 
 def weights(sizes: Sequence[int]) -> Array:
-    """Of each block in the mean over workloads of the mean over seeds."""
+    """The weight of each block in the mean over workloads of the means over seeds."""
     return np.repeat(1 / (len(sizes) * np.array(sizes, dtype=float)), sizes)

@@ -12,7 +12,7 @@ from scipy.special import ndtr, stdtrit
 from initbench.analysis.blocks import Array, by_workload, starts, weights
 
 RESAMPLES = 9_999  # with it 2.5 % and 97.5 % are whole order statistics: Davison & Hinkley 1997, chapter 5
-SEEDS_NEEDED = (5, 3)  # for an interval: of the workload where there is one, of each of several
+SEEDS_NEEDED = (5, 3)  # for an interval: seeds of a single workload, of each of several
 # A resample that happens to miss the only unusual seed has next to no variance, and its t would be infinite. It counts
 # with at least this share of the observed variance, which changes no level by more than 0.01.
 _LEAST_VARIANCE = 0.1
@@ -23,7 +23,7 @@ class Studentized:
     """The bootstrap-t of mean differences: over workloads of the mean over seeds.
 
     It allows for skewness, which the sign flips of `initbench.analysis.flips` do not. It cannot know what no seed
-    shows: where one run in ten fails outright, ten seeds are deceived as often as by any other test.
+    shows: where one run in ten fails outright, ten seeds mislead it as often as any other test.
 
     Source: Davison & Hinkley 1997, Bootstrap Methods and their Application, chapter 5.
     """
@@ -96,7 +96,7 @@ def percentiles(resampled: Array, sizes: Sequence[int], confidence: float) -> tu
     that the resamples say lies between the least and the greatest value, which covers 76 % (nominal 95 %).
 
     The plain percentile interval is too narrow by sqrt((n - 1) / n) and by the normal in place of Student's t; a
-    further quantile makes up for both.
+    more extreme quantile makes up for both.
 
     Source: Hesterberg 2015, What Teachers Should Know About the Bootstrap: expanded percentile interval.
     """

@@ -43,7 +43,7 @@ class Comparison:
 
     @cached_property
     def rankings(self) -> list[Ranking]:
-        """A ranking for each workload, the one that ran last at the end."""
+        """One ranking per workload, the latest last."""
         return rankings(self.runs)
 
     @cached_property
@@ -63,7 +63,7 @@ class Comparison:
 
     @cached_property
     def findings(self) -> list[Findings]:
-        """What is found, for each set of initializers that can be compared; errors are shared out among them."""
+        """Findings for each set of comparable initializers; they share the error rate."""
         parts = [self._scores_of(scope) for scope in self.scopes]
         testable = [part for part in parts if len(part.dropna()) >= blocks_needed(alpha=LEVEL)]
         margin = None if self.points is None else self.metric.margin(self.points)
@@ -84,7 +84,7 @@ class Comparison:
 
     @cached_property
     def main(self) -> Findings | None:
-        """What is found of the initializers and workloads that most runs are of."""
+        """The findings of the comparison with the most runs."""
         return self.findings[0] if self.findings else None
 
     @cached_property
@@ -93,8 +93,8 @@ class Comparison:
         found = list(left_out(self.scores, self.scopes).items())
         for init, has, scope in partial(self.scores, self.scopes):
             everywhere = len(has) == len(scope.workloads)
-            where = f"on {len(has)} of {len(scope.workloads)} workloads" if not everywhere else "of too few seeds"
-            found.append((init, f"it has runs {where}"))
+            few = f"runs on only {len(has)} of {len(scope.workloads)} workloads"
+            found.append((init, "too few seeds" if everywhere else few))
         return found
 
     @cached_property

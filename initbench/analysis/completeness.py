@@ -52,7 +52,7 @@ def _missing(rankings: Sequence[Ranking]) -> Iterator[Problem]:
         union = set(asked["seed"])
         for init, has in ((init, set(group["seed"])) for init, group in ended.groupby("init")):
             if lacking := sorted(union - has):
-                text = f"{ranking.workload}: {init} has {len(has)} of {len(union)} seeds (not {_list(lacking)})."
+                text = f"{ranking.workload}: {init} has {len(has)} of {len(union)} seeds (missing: {_list(lacking)})."
                 yield Problem("missing", text, True)
 
 
@@ -60,7 +60,9 @@ def _seeds(rankings: Sequence[Ranking]) -> Iterator[Problem]:
     for ranking in rankings:
         ended = ranking.scored[ranking.scored["score"].notna()]
         if ended["init"].nunique() > 1 and ended.groupby("init")["seed"].nunique().max() == 1:
-            yield Problem("seeds", f"{ranking.workload}: with one seed nothing says how sure any of it is.", True)
+            yield Problem(
+                "seeds", f"{ranking.workload}: with a single seed, nothing can be said about uncertainty.", True
+            )
 
 
 def _refused(runs: pd.DataFrame) -> Iterator[Problem]:
@@ -76,16 +78,18 @@ def _diverged(rankings: Sequence[Ranking]) -> Iterator[Problem]:
         rows = ranking.table[ranking.table["diverged"] > 0]
         if len(rows):
             each = [f"{init} {row['diverged']:.0f} of {row['runs']:.0f}" for init, row in rows.iterrows()]
-            counts_as = "chance" if ranking.scored["chance"].notna().any() else "the worst score of the workload"
-            text = f"{ranking.workload}: runs that diverged or have no score count as {counts_as}: {_list(each)}."
+            level = "the chance level" if ranking.scored["chance"].notna().any() else "the worst score of the workload"
+            is_record = ranking.scored["path"].notna().any()
+            what = "runs that diverged" if is_record else "runs without a finite score"
+            text = f"{ranking.workload}: {what} count as {level}: {_list(each)}."
             yield Problem("diverged", text, False)
 
 
 def _edges(rankings: Sequence[Ranking]) -> Iterator[Problem]:
     for ranking in rankings:
         if edges := [f"{choice.init} ({choice.lr:g})" for choice in ranking.choices if choice.at_edge]:
-            text = f"the best learning rate is the largest or the smallest that was tried, for {_list(edges)}"
-            yield Problem("edge", f"{ranking.workload}: {text}; a wider grid may improve these.", False)
+            text = f"the best learning rate is at the edge of the grid for {_list(edges)}"
+            yield Problem("edge", f"{ranking.workload}: {text}; a wider grid may improve the score.", False)
 
 
 def _machines(runs: pd.DataFrame) -> Iterator[Problem]:
@@ -101,7 +105,7 @@ def _machines(runs: pd.DataFrame) -> Iterator[Problem]:
         (
             "commit",
             "commits of the working directory",
-            "if model or initializer changed between them, use another study",
+            "if a model or an initializer changed between them, put the runs into separate studies",
         ),
     ):
         values = sorted(map(str, ended[column].dropna().unique()))
@@ -112,8 +116,8 @@ def _machines(runs: pd.DataFrame) -> Iterator[Problem]:
 
 def _twice(runs: pd.DataFrame) -> Iterator[Problem]:
     if number := int(runs.duplicated(["workload", "init", "seed", "lr"]).sum()):
-        text = f"{_count(number, 'run')} {'is' if number == 1 else 'are'} there twice, with the same config and seed: "
-        yield Problem("twice", f"{text}one of each counts.", False)
+        what = "run is a duplicate" if number == 1 else "runs are duplicates"
+        yield Problem("twice", f"{number} {what} (same config and seed); only one of each counts.", False)
 
 
 def _count(number: int, noun: str) -> str:

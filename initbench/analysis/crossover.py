@@ -9,16 +9,15 @@ from initbench.analysis.flips import sign_flip
 
 
 def crossover(scores: pd.DataFrame) -> float:
-    """p value that some one initializer is best in every workload, alone or with others.
+    """p value of the hypothesis that one initializer is best, or tied for best, in every workload.
 
     scores: complete blocks, index (workload, seed), a column for each initializer, higher is better. NaN with one
-    workload or without seeds enough for a test.
+    workload or one initializer; 1 with too few seeds.
 
-    That one initializer is best everywhere is refuted where another is better on some workload: the smallest one-sided
-    p over workloads and rivals, times their number (Bonferroni). That there is any such initializer is refuted where
-    each of them is: the largest of these (an intersection-union test). This is a test of the interaction in the sense
-    of Gail & Simon 1985: not of whether differences vary between workloads, which they do, but of whether their order
-    does.
+    For one initializer the hypothesis is rejected if a rival beats it on some workload: the smallest one-sided p over
+    workloads and rivals, times their number (Bonferroni). The whole is rejected if it is for every initializer, so p is
+    the largest of these (an intersection-union test). It tests whether the order varies between workloads, not whether
+    differences vary, which they do (Gail & Simon 1985).
     """
     inits = scores.shape[1]
     blocks = [block.to_numpy(dtype=float) for _, block in scores.groupby(level="workload")]

@@ -4,7 +4,7 @@ import pandas as pd
 
 from initbench.analysis.gather import gather
 
-# Those that are one number a layer, and their names.
+# The quantities with one number per layer, and their labels.
 QUANTITIES = {
     "pre_second_moment": "second moment of the pre-activations",
     "gradient_second_moment": "second moment of their gradient",

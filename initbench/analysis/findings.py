@@ -1,7 +1,7 @@
-"""What a comparison shows, decided: nothing here is words, and nothing in `sentences` decides.
+"""What a comparison shows. All decisions are made here; `words` and `sentences` only word them.
 
 The winner is named by rank verification: an initializer is best where its p value, not corrected, is below the level
-against every rival. That there are many rivals needs no correction, as all of the tests have to succeed (Hung & Fithian
+against every rival. The number of rivals needs no correction, as all of the tests have to succeed (Hung & Fithian
 2019, Rank verification for exponential families); by simulation with these tests it holds its level for 2 to 8
 initializers (docs/comparison.md). "Better than these, but not than those" is another question, and is corrected after
 Holm over all pairs.
@@ -13,7 +13,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from initbench.analysis.aggregate import Ranks, average_ranks, interquartile_mean, share_first
+from initbench.analysis.aggregate import Ranks, average_ranks, interquartile_mean, share_best
 from initbench.analysis.crossover import crossover
 from initbench.analysis.flips import blocks_needed, lower_bound
 from initbench.analysis.pairs import against, compare, holm, improvement
@@ -31,7 +31,7 @@ class Findings:
     scores: index (workload, seed), a column for each initializer, higher is better, NaN where a run is missing; runs:
     all runs of these workloads, also those that chose a learning rate; margin: the smallest difference that matters, in
     the unit of the scores, None where that is not known; reference: the initializer that the others are compared with,
-    None for the best; level: the error rate of what is said of these initializers.
+    None for the best; level: the error rate of all claims about these initializers.
     """
 
     scores: pd.DataFrame
@@ -57,10 +57,10 @@ class Findings:
 
     @cached_property
     def overall(self) -> pd.DataFrame:
-        """Over all workloads, best first. Columns: mean (of workload means), iqm, low, high, first (share), rank."""
+        """Over all workloads, best first. Columns: mean (of workload means), iqm, low, high, best (share), rank."""
         table = interquartile_mean(self.complete)
         table.insert(0, "mean", self.complete.groupby(level="workload").mean().mean())
-        table["first"] = share_first(self.complete)
+        table["best"] = share_best(self.complete)
         table["rank"] = self.ranks.ranks
         return table.sort_values("mean", ascending=False, kind="stable")
 
@@ -114,7 +114,7 @@ class Findings:
 
     @cached_property
     def least_lead(self) -> float:
-        """With 95 % confidence the winner is ahead of every other by at least this much: the test of it, inverted."""
+        """Lower bound, with confidence 1 - level, of the winner's smallest lead: its test inverted."""
         found = []
         for init in self.rivals.index:
             differences = (self.scores[self.leader] - self.scores[init]).dropna()
@@ -124,7 +124,7 @@ class Findings:
 
     @cached_property
     def doubtful(self) -> list[str]:
-        """Those over which the leader's lead may be a matter of skewness: see `p_skew` of `pairs.compare`."""
+        """Those over which the leader's lead may be due to skewness: see `p_skew` of `pairs.compare`."""
         return [str(init) for init in self.rivals.index[self.rivals["p_skew"] >= self.level]]
 
     @cached_property
@@ -136,7 +136,7 @@ class Findings:
 
     @cached_property
     def can_tell(self) -> bool:
-        """Whether there are seeds enough for any difference to be shown."""
+        """Whether there are enough seeds for any difference to be shown."""
         return int(self.rivals["pairs"].max()) >= blocks_needed(alpha=self.level)
 
     @cached_property
@@ -146,7 +146,7 @@ class Findings:
 
     @cached_property
     def worse(self) -> list[str]:
-        """Those that are better than the leader: a reference, or one that leads on the seeds that all have alone."""
+        """Those that are better than the leader, then a reference or ahead only on the seeds that all share."""
         return self._below("p_holm", self.rivals["difference"] < -_SAME)
 
     @cached_property
@@ -168,17 +168,17 @@ class Findings:
 
     @cached_property
     def open(self) -> list[str]:
-        """Those of which it is not known whether the leader is better, worse or equal: the nearest first."""
+        """Those for which neither better, worse nor equal is shown, nearest first."""
         known = {*self.better, *self.worse, *self.equal, *self.ties}
         nearest = self.rivals["difference"].abs().sort_values(kind="stable").index
         return [] if self.winner == self.leader else [str(init) for init in nearest if init not in known]
 
     @cached_property
     def apart(self) -> list[str]:
-        """Those of which every run is worse than every run of the leader, where chance rarely does that to any two.
+        """Those whose every run is worse than every run of the leader, if chance rarely does that for any pair.
 
-        Of n runs each of two initializers that are alike, all of the one are above all of the other with probability
-        2 / C(2n, n); with several workloads in each of them. For studies that are too small for the other tests.
+        If two initializers with n runs each are alike, all runs of one are above all of the other with probability
+        2 / C(2n, n); over several workloads the chances multiply. For studies too small for the other tests.
         """
         initializers = self.scores.shape[1]
         sizes = self.complete.groupby(level="workload").size()
@@ -190,7 +190,7 @@ class Findings:
         return [str(init) for init in self.rivals.index if (least > most[init]).all()]
 
     @cached_property
-    def first_by_workload(self) -> dict[str, str]:
+    def best_by_workload(self) -> dict[str, str]:
         """The initializer with the best mean of each workload."""
         means = self.complete.groupby(level="workload", sort=False).mean()
         return {str(workload): str(row.idxmax()) for workload, row in means.iterrows()}

@@ -1,4 +1,4 @@
-"""Exact tests of paired differences: how often flipping the signs of whole blocks would have given as much.
+"""Exact tests of paired differences: how often flipped signs would have given a difference as large.
 
 A block is a seed of a workload. `differences` are those of two initializers in each block; where the two are alike,
 each difference might as well have had the other sign.
@@ -106,10 +106,10 @@ def _signs(blocks: int, flips: int) -> npt.NDArray[np.int8]:
 
 
 def lower_bound(differences: Array, workloads: npt.ArrayLike, alpha: float = 0.025) -> Array:
-    """The mean differences, (comparisons,), that are exceeded with confidence 1 - alpha: the one-sided test inverted.
+    """Lower confidence bounds (1 - alpha) of the mean differences, (comparisons,): the one-sided test inverted.
 
-    differences: (blocks, comparisons). Above 0 where `sign_flip` with alternative="greater" is below alpha; -inf where
-    the blocks are too few for any p to be.
+    differences: (blocks, comparisons). Above 0 where `sign_flip` with alternative="greater" is below alpha; -inf with
+    too few blocks for any p below alpha.
 
     Source: Pitman 1937; Ernst 2004, Permutation Methods: A Basis for Exact Inference, section 3.4.
     """

@@ -33,7 +33,7 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     """Every run whose record is in a folder below `folder`, at any depth.
 
     Columns: study, init, model, data, optimizer, lr, seed, budget (in steps), status (finished, diverged, refused,
-    failed, interrupted, running), reason, setting (equal for runs that differ in init and seed alone), workload (in
+    failed, interrupted, running), reason, setting (equal for runs that differ only in init and seed), workload (in
     words, equal for runs that differ in learning rate, too), workload_id and workload_config (what they share),
     signature, path, started_at, finished_at; train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>,
     seconds_to_<target>, missing where the target was not reached, and steps_seen, seconds_seen, until when that was
@@ -52,16 +52,18 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{path} is no record of a run ({error}): delete it, and the run begins again") from error
+        raise ValueError(
+            f"{path} is not a valid record of a run ({error}): delete it, and the run starts again"
+        ) from error
     return record
 
 
 def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric = ACCURACY) -> pd.DataFrame:
     """A row for each record and its folder, with what follows from all of them together.
 
-    score: the metric on the test set, see `initbench.metric`; of a run that diverged that of chance, as its network
+    score: the metric on the test set, see `initbench.metric`; that of chance for a run that diverged, as its network
     predicts nothing. selection_score: the same on validation. Missing for runs that did not end. is_tuning: its seed
-    serves to choose the learning rate, and so it has no score. trained: see `add_trained`.
+    is used to choose the learning rate, and so it has no score. learned: see `add_learned`.
     """
     runs = pd.DataFrame([flat(record, path) for record, path in records])
     runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
@@ -69,7 +71,7 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric =
     measured = [f"{stage}/{metric.name}" for stage in ("test", "val")]
     for column in (*_NUMBERS, *measured, *times):
         runs[column] = pd.to_numeric(runs[column], errors="coerce") if column in runs else math.nan
-    # A run that diverged before its first evaluation knows as much by chance as the others on the same data.
+    # A run that diverged before its first evaluation has the chance level of the other runs on the same data.
     runs["chance"] = metric.sign * runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
     ended = runs["status"].map({"finished": False, "diverged": True})
     for name, column in zip(("score", "selection_score"), measured, strict=True):
@@ -77,14 +79,14 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric =
     tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
     runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
     runs.loc[runs["is_tuning"], "score"] = math.nan
-    return add_trained(name_workloads(runs.drop(columns="tuning_seeds")), metric)
+    return add_learned(name_workloads(runs.drop(columns="tuning_seeds")), metric)
 
 
-def add_trained(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """The same runs with a column `trained`: whether a run with a score has learned anything, by `Metric.trained`."""
+def add_learned(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
+    """The same runs with a column `learned`: whether a run with a score has learned anything, by `Metric.learned`."""
     best = runs.groupby("workload")["score"].transform("max") if len(runs) else runs["score"]
     places = zip(runs["score"], runs["chance"], best, runs["status"], strict=True)
-    return runs.assign(trained=[status != "diverged" and metric.trained(*of) for *of, status in places])
+    return runs.assign(learned=[status != "diverged" and metric.learned(*of) for *of, status in places])
 
 
 def load_history(path: str | Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The tables of many runs as one frame: thousands of small parquet files, so with as little a file as can be."""
+"""The tables of many runs as one frame, with little overhead per file: there are thousands of small ones."""
 
 from collections.abc import Sequence
 from pathlib import Path

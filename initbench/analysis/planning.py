@@ -1,4 +1,4 @@
-"""What a plan can show before anything of it has run: the smallest difference that its seeds can detect."""
+"""What a plan can show before it runs: the smallest difference that its seeds can detect."""
 
 import math
 import statistics
@@ -15,15 +15,14 @@ def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
     """In one sentence, for so many seeds of each workload; from the runs of the study, if any are finished."""
     each = f"{seeds} seed{'s' if seeds != 1 else ''}" + (f" on each of {workloads} workloads" if workloads > 1 else "")
     if seeds < least_seeds(workloads):
-        return f"{each} cannot show a difference; at least {least_seeds(workloads)} are needed"
+        needed = f"at least {least_seeds(workloads)} are needed{' on each workload' if workloads > 1 else ''}"
+        return f"{each} cannot show a significant difference; {needed}"
     seen = _spread(study, workloads)
     if math.isnan(seen):
-        deviations = f"{detectable(seeds, 1.0, workloads):.1f} standard deviations between seeds"
-        return f"{each} can show a difference of {deviations} (80 % power); no finished runs say how much that is"
+        deviations = f"{detectable(seeds, 1.0, workloads):.1f} standard deviations of the paired difference"
+        return f"{each} can show a difference of {deviations} (80 % power); its size is unknown until runs finish"
     difference = ACCURACY.difference(detectable(seeds, seen, workloads))
-    return (
-        f"{each} can show a difference of {difference} (80 % power), from how much finished runs differ between seeds"
-    )
+    return f"{each} can show a difference of {difference} (80 % power), judging by the spread of the finished runs"
 
 
 def _spread(study: Path, workloads: int) -> float:

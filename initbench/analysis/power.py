@@ -6,7 +6,7 @@ import pandas as pd
 
 from initbench.analysis.flips import blocks_needed
 
-POWER = 0.8  # of the studies of a difference, the share that shows it
+POWER = 0.8  # share of studies in which a true difference is shown
 # Sum of the normal quantiles of two-sided 5 % and of 80 % power; two seeds more make up for the normal in place of
 # Student's t: Guenther 1981, Sample size formulas for normal theory t tests.
 _QUANTILES = 2.8
@@ -15,7 +15,7 @@ _MOST = 10_000  # more than anybody runs
 
 
 def spread(differences: pd.Series) -> float:
-    """Standard deviation, of one seed, of the mean difference over workloads; NaN with fewer than two seeds of each.
+    """Standard deviation of the mean difference over workloads for one seed; NaN with fewer than two seeds of each.
 
     differences: of two initializers, index (workload, seed).
     """
@@ -40,7 +40,7 @@ def detectable(seeds: int, spread: float, workloads: int = 1) -> float:
 
 
 def least_seeds(workloads: int = 1, level: float = 0.05) -> int:
-    """Seeds of each workload without which nothing can be shown: of six sign flips the smallest p is 2 / 64.
+    """The fewest seeds of each workload that can show anything: with six sign flips the smallest p is 2 / 64.
 
     At least three, or the spread of a workload is not known.
     """

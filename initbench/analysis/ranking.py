@@ -12,7 +12,7 @@ from initbench.analysis.survival import hit_rate, median_time
 from initbench.analysis.times import observed
 
 OUTCOMES = ("finished", "diverged", "refused", "failed")
-_MEASURES = ("trained", "trained_low", "trained_high", "mean", "half_width", "iqm", "iqm_low", "iqm_high")
+_MEASURES = ("learned", "learned_low", "learned_high", "mean", "half_width", "iqm", "iqm_low", "iqm_high")
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Ranking:
         return any(len(choice.rates) > 1 for choice in self.choices)
 
     @property
-    def all_trained(self) -> bool:
+    def all_learned(self) -> bool:
         """Whether every run learned something: if not, a mean with Student's interval says nothing."""
-        return bool((self.table["trained"].fillna(self.table["runs"]) >= self.table["scored"]).all())
+        return bool((self.table["learned"].fillna(self.table["runs"]) >= self.table["scored"]).all())
 
 
 def rankings(runs: pd.DataFrame) -> list[Ranking]:
@@ -46,8 +46,8 @@ def rank(runs: pd.DataFrame) -> Ranking:
     """Initializers of one workload by mean score, each at the learning rate chosen for it (see `selection.scored`).
 
     Columns: lr; runs, and how many of them are finished, diverged, refused, failed; scored, how many have a score;
-    trained, how many of these learned anything, with the exact 95 % interval of that share, trained_low and
-    trained_high; mean of the scores (a run that diverged scores chance) and half_width, the 95 % interval of the mean
+    learned, how many of these learned anything, with the exact 95 % interval of that share, learned_low and
+    learned_high; mean of the scores (a run that diverged scores chance) and half_width, the 95 % interval of the mean
     by Student's t (missing below two runs); iqm, the interquartile mean, with its 95 % interval iqm_low and iqm_high;
     hit_rate, the share of ended runs that reached the target, and median_steps, the first evaluation by which half of
     them had: infinite where fewer than half ever did.
@@ -77,10 +77,10 @@ def rank(runs: pd.DataFrame) -> Ranking:
 
 
 def _measures(ended: pd.DataFrame) -> dict[str, float]:
-    _, low, high = hit_rate(ended["trained"])
+    _, low, high = hit_rate(ended["learned"])
     blocks = ended.set_index(["workload", "seed"])["score"]
     middle = interquartile_mean(blocks.to_frame("init")).iloc[0]
-    values = (int(ended["trained"].sum()), low, high, *mean_interval(ended["score"].tolist()), *middle)
+    values = (int(ended["learned"].sum()), low, high, *mean_interval(ended["score"].tolist()), *middle)
     return dict(zip(_MEASURES, values, strict=True))
 
 

@@ -26,7 +26,7 @@ def scopes(scores: pd.DataFrame) -> list[Scope]:
     """
     members = _members(scores)
     left = {workload: inits for workload, inits in members.items() if len(inits) >= 2}
-    found = []
+    found: list[Scope] = []
     while left:
         candidates = {*left.values(), *(a & b for a, b in combinations(set(left.values()), 2))}
         seeds = {inits: _seeds(scores, inits, left) for inits in candidates if len(inits) >= 2}
@@ -48,17 +48,17 @@ def left_out(scores: pd.DataFrame, found: list[Scope]) -> dict[str, str]:
         if workload in inside or not present:
             continue
         if len(present) == 1:
-            reasons[workload] = f"only {present[0]} has runs there"
+            reasons[workload] = f"only {present[0]} has runs on it"
         elif len(inits) == 1:
-            reasons[workload] = f"only {next(iter(inits))} has more than a few runs there"
+            reasons[workload] = f"only {next(iter(inits))} has enough seeds on it"
         else:
             shared = (scores.loc[[workload]].notna().sum(axis=1) > 1).any()
-            reasons[workload] = f"{'one' if shared else 'no'} seed was run with two initializers there"
+            reasons[workload] = f"{'only one' if shared else 'no'} seed is shared by two initializers"
     return reasons
 
 
 def partial(scores: pd.DataFrame, found: list[Scope]) -> Iterator[tuple[str, list[str], Scope]]:
-    """The initializers that have runs on workloads of a comparison, and are not part of it; and on which."""
+    """The initializers that have runs on workloads of a comparison but are not part of it, with these workloads."""
     for scope in found:
         rows = scores[scores.index.get_level_values("workload").isin(scope.workloads)]
         for init in (str(init) for init in scores if init not in scope.inits):
@@ -80,9 +80,9 @@ def _worth(inits: frozenset[str], seeds: pd.Series) -> tuple[int, int, int]:
 
 
 def _seeds(scores: pd.DataFrame, inits: frozenset[str], left: dict[str, frozenset[str]]) -> pd.Series:
-    """How many seeds all of `inits` share on each workload that a comparison of them is made over.
+    """The number of seeds that all of `inits` share on each workload.
 
-    A workload with one seed, where others have more, is none of them: it would take their intervals from them.
+    A workload with one seed is left out where others have more: with it there would be no intervals.
     """
     complete = scores[list(inits)].dropna()
     sizes = complete.groupby(level="workload", sort=False).size()

@@ -1,4 +1,4 @@
-"""Which runs speak for an initializer where it was run at several learning rates.
+"""Which runs represent an initializer where it was run at several learning rates.
 
 The rate is a nuisance parameter: chosen on validation, by seeds that are not the scored one, so that neither the test
 set nor the luck of the scored seed takes part.
@@ -17,21 +17,21 @@ class Choice:
 
     workload: str
     init: str
-    lr: float  # the one of most scored seeds
+    lr: float  # the rate at which most seeds are scored
     rates: tuple[float, ...]
     cross_fitted: bool  # there were no tuning seeds, so that each seed is scored at what the others choose
 
     @property
     def at_edge(self) -> bool:
-        """Whether a better one may lie beyond what was tried."""
+        """Whether a better rate may be outside the grid."""
         return len(self.rates) > 1 and self.lr in (self.rates[0], self.rates[-1])
 
 
 def choose_lr(runs: pd.DataFrame) -> float:
     """The learning rate with the highest mean `selection_score` over runs of one workload and initializer.
 
-    Only seeds that were run at every rate count, or all while there are none; of equal rates the one in the middle
-    wins. NaN where no run has ended.
+    Only seeds that were run at every rate count, or all while there are none; of equally good rates the middle one
+    is taken. NaN where no run has ended.
     """
     table = runs.pivot_table(index="seed", columns="lr", values="selection_score", dropna=False)
     means = (table.dropna() if len(table.dropna()) else table).mean().dropna()

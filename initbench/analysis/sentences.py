@@ -1,4 +1,4 @@
-"""The verdict in words: of each set of initializers that can be compared, of times to targets, of what is left out."""
+"""The verdict in words: for each set of comparable initializers, for times to targets, for what is left out."""
 
 import math
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ def sentences(comparison: Comparison) -> list[Sentence]:
             Sentence("change" if is_claim else "same", text) for text, is_claim in compared(changed, comparison.metric)
         ]
     if not comparison.findings:
-        return [_nothing(comparison), *_left_out(comparison)]
+        return [_nothing(comparison)]
     found: list[Sentence] = []
     for findings in comparison.findings[:_MOST_COMPARISONS]:
         own = list(Words(findings, comparison).all())
         if len(comparison.findings) > 1:
-            own[0] = replace(own[0], text=f"On {_workloads(findings)}: {own[0].text}")
+            own[0] = replace(own[0], text=f"Compared on {_workloads(findings)}. {own[0].text}")
         found += own
-    return [*found, *_times(comparison), *_trained(comparison), *_left_out(comparison)]
+    return [*found, *_times(comparison), *_learned(comparison), *_left_out(comparison)]
 
 
 def _nothing(comparison: Comparison) -> Sentence:
@@ -57,10 +57,10 @@ def _fastest(times: Times, comparison: Comparison, where: str) -> Sentence:
     table = times.table
     first, rest = table.iloc[0], table.iloc[1:]
     ties = table.index[(table[["mean_steps", "median_steps"]] == first[["mean_steps", "median_steps"]]).all(axis=1)]
-    goal = f"{comparison.metric.target(times.target)} {comparison.metric.name} on validation"
+    goal = f"{comparison.metric.target(times.target)} validation {comparison.metric.name}"
     median, after = first["median_steps"], first["median_after"]
     if math.isinf(median):
-        when = "fewer than half of its runs reached it"
+        when = f"fewer than half of {'its' if len(ties) == 1 else 'their'} runs reached it"
     else:
         when = f"median {'' if math.isnan(after) else f'between {after:.0f} and '}{median:.0f} steps"
     head = f"Fastest to {goal}{where}: {join(ties, most=4)} ({when})"
@@ -69,19 +69,20 @@ def _fastest(times: Times, comparison: Comparison, where: str) -> Sentence:
         return Sentence("fastest", f"{head}, faster than {which} (log-rank, corrected p < {LEVEL:g}).")
     if len(beaten := rest.index[rest["p"] < LEVEL]):
         return Sentence("fastest", f"{head}, faster than {join(beaten)} (log-rank, corrected p < {LEVEL:g}).")
-    return Sentence("first", f"{head}{'' if len(ties) == len(table) else ', not significantly'}.")
+    unsure = "" if len(ties) == len(table) else ", but not significantly faster than the others"
+    return Sentence("times", f"{head}{unsure}.")
 
 
-def _trained(comparison: Comparison) -> Iterator[Sentence]:
+def _learned(comparison: Comparison) -> Iterator[Sentence]:
     """Where some runs of an initializer learned something, and others did not."""
     compared = {workload for scope in comparison.scopes for workload in scope.workloads}
     for ranking in comparison.rankings:
         table = ranking.table
-        mixed = table[(table["trained"] > 0) & (table["trained"] < table["scored"])]
+        mixed = table[(table["learned"] > 0) & (table["learned"] < table["scored"])]
         if len(mixed) and ranking.workload in compared:
-            each = [f"{row['trained']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in mixed.iterrows()]
+            each = [f"{row['learned']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in mixed.iterrows()]
             where = f" ({ranking.workload})" if len(compared) > 1 else ""
-            yield Sentence("trained", f"Not every run learned something: {join(each)} did{where}.")
+            yield Sentence("learned", f"Whether a run learned anything depended on the seed: {join(each)} did{where}.")
 
 
 def _left_out(comparison: Comparison) -> Iterator[Sentence]:

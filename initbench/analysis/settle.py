@@ -16,11 +16,11 @@ _MOST = 1000  # seeds: more are no plan
 
 @dataclass(frozen=True)
 class Next:
-    """More seeds for the initializers of which something is open.
+    """More seeds for the initializers with an open question.
 
     seeds: of each workload, those that are there included; more: how many of them are still to be run; runs: how many
-    runs these are; seconds: how long they keep a machine like the one that made the others busy, None where nothing
-    tells; commands: what to type, empty for runs that were not made here.
+    runs these are; seconds: their time on a machine like the one that ran the others, None where that is not
+    known; commands: what to type, empty for runs that were not made here.
     """
 
     seeds: int
@@ -53,7 +53,7 @@ def seeds_to_tell(findings: Findings, init: str) -> int | None:
 
 
 def _sweep(findings: Findings, seeds: int, inits: list[str]) -> Next:
-    """What brings `inits` to so many seeds of each workload."""
+    """The sweep that gives `inits` this many seeds of each workload."""
     runs = findings.runs[findings.runs["init"].isin(inits) & ~findings.runs["is_tuning"]]
     more = seeds - findings.seeds[0]
     number = more * len(runs.drop_duplicates(["workload", "init", "lr"]))  # a grid has all of its rates for every seed
@@ -70,8 +70,8 @@ def _sweep(findings: Findings, seeds: int, inits: list[str]) -> Next:
 def seconds_per_run(runs: pd.DataFrame) -> float | None:
     """How long the machine was busy for each run, whether it did them one by one, several at once or as packs.
 
-    The time during which any run was under way, over their number. Runs that were resumed may have lain for days, and
-    do not count.
+    The time during which any run was under way, over their number. Resumed runs may have been paused for days, and do
+    not count.
     """
     done = runs[
         runs["status"].isin(["finished", "diverged"]) & runs["started_at"].notna() & runs["finished_at"].notna()
@@ -121,7 +121,7 @@ def _changed(words: list[str], seeds: str, inits: list[str]) -> str:
 
 
 def _choice(seeds: set[int]) -> str:
-    """Seeds as they are typed."""
+    """Seeds as a command-line choice."""
     first, last = min(seeds), max(seeds)
     if last - first + 1 != len(seeds):
         return ",".join(map(str, sorted(seeds)))

@@ -107,7 +107,7 @@ def restricted_mean(
 
 
 def unseen(runs: int, confidence: float = 0.95) -> float:
-    """The most probability that an outcome can have which none of so many runs shows.
+    """Upper confidence bound for the probability of an outcome that none of the runs showed.
 
     More of it would have shown, with probability `confidence`: (1 - p) ** runs = 1 - confidence. About 3 / runs.
 
@@ -137,8 +137,8 @@ def log_rank(
     splits where there are at most 9999 (7 against 7 runs), else 9999 random ones from a fixed generator. So it is
     exact for any number of runs if both sides are censored alike (the same horizon), where the usual normal
     approximation (`scipy.stats.logrank`) rejects too often: at 5 % and 40 % censored, 8 % of the time with 3 runs a
-    side, 7 % with 5. It takes the sides to be independent, which wastes the pairing of seeds but claims nothing
-    false. 1.0 where no run reached the target.
+    side, 7 % with 5. It ignores the pairing of seeds, which costs power but keeps the error rate. 1.0 where no run
+    reached the target.
 
     Source: Peto & Peto 1972: permuted log-rank scores.
     """

@@ -1,12 +1,12 @@
 """The exact test of two initializers whose learning rates were chosen: swap, seed by seed, a whole row of rates.
 
 Where a rate is chosen by looking at results, flipping the sign of the difference between the two chosen runs is no
-longer exact: equal initializers differ in 7 to 24 % of studies with rates chosen by three to ten tuning seeds, for a
-nominal 5 %. Where two initializers are alike, so are their rows, all that was run with a seed at all of the rates. To
-swap two rows and choose anew gives a study that was as probable as the one that was made.
+longer exact: alike initializers differ significantly in 7 to 24 % of studies with rates chosen by three to ten tuning
+seeds, for a nominal 5 %. Where two initializers are alike, so are their rows, all that was run with a seed at all of
+the rates. To swap two rows and choose anew gives a study that was as probable as the one that was made.
 
-This takes runs at every rate for the seeds that are scored, too. Where only the chosen rates were run for them, what is
-said holds at these rates.
+This takes runs at every rate for the seeds that are scored, too. Where only the chosen rates were run for them, p
+holds at these rates.
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Rows:
 def swap_test(workloads: Sequence[Rows]) -> float:
     """Two-sided p value that two initializers are alike; the statistic is that of `initbench.analysis.flips`.
 
-    Exact up to 14 blocks (the seeds of all workloads, those that choose among them); beyond, 9,999 random swaps.
+    Exact up to 14 blocks (the seeds of all workloads, including those that choose); beyond, 9,999 random swaps.
     """
     sizes = [of.scored.shape[1] for of in workloads]
     ends = np.cumsum([of.blocks for of in workloads])
@@ -93,7 +93,7 @@ def _sides(rows: Array, keeps: npt.NDArray[np.bool_]) -> Array:
 
 
 def swapped(runs: pd.DataFrame, scores: pd.DataFrame) -> tuple[dict[frozenset[str], float], bool]:
-    """The p values of the pairs of initializers for which they are exact, and whether others have chosen rates too.
+    """The p values of the pairs of initializers for which the test is exact, and whether others have chosen rates too.
 
     runs: all runs of the workloads of `scores`, those that choose among them; scores: (workload, seed) by initializer,
     as they are compared. Pairs without a choice of rates are not part of it.

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from initbench.analysis.frame import add_trained
+from initbench.analysis.frame import add_learned
 from initbench.errors import nearest
 from initbench.metric import Metric
 
-_LARGEST = 1e50  # beyond it the square of a sum of squares, which a variance needs, is no number any more
+_LARGEST = 1e50  # beyond it a variance overflows
 # What only runs that were made here have.
 _TEXT = ("study", "model", "data", "optimizer", "reason", "setting", "signature", "path", "started_at", "finished_at")
 _ABOUT = ("host", "processor", "device", "torch", "commit", "command", "run_command", "workload_config")
@@ -25,7 +25,7 @@ def from_table(
     """The runs of a long table: one row per run, with the columns that `initbench.analysis.frame.to_frame` makes.
 
     metric.name, init, workload and seed are names of columns. Runs that agree in all `workload` columns are compared
-    with each other; a seed is what two runs have in common that are paired.
+    with each other; runs with the same seed are paired.
 
     A score that is NaN, infinite on the bad side, or beyond 1e50 there, is that of a run that failed: it counts as
     chance or, where `metric.chance` is None, as the worst score of its workload.
@@ -34,7 +34,7 @@ def from_table(
     good side, an initializer, workload or seed that is empty, a run that is there twice, and a table without rows.
     """
     if twice := [str(name) for name in table.columns[table.columns.duplicated()]]:
-        raise ValueError(f"there are several columns {twice[0]!r}")
+        raise ValueError(f"the table has several columns named {twice[0]!r}")
     if not table.index.is_unique:
         table = table.reset_index(drop=True)
     for name in (metric.name, init, *workload, seed):
@@ -60,11 +60,11 @@ def from_table(
     runs["status"] = ["diverged" if of else "finished" for of in failed]
     runs = runs.assign(chance=chance, workload_id=runs["workload"], is_tuning=False).reset_index(drop=True)
     runs = runs.assign(**dict.fromkeys((*_TEXT, *_ABOUT)), **dict.fromkeys((*_NUMBERS, *_COUNTS), math.nan))
-    return add_trained(runs, metric)
+    return add_learned(runs, metric)
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV, TSV or parquet file; the index of text is the line in the file. Raises ValueError, in one line."""
+    """A CSV, TSV or parquet file; of CSV and TSV the index is the line number. Raises ValueError, in one line."""
     import pyarrow as pa
 
     if not path.is_file():
@@ -77,7 +77,7 @@ def read_table(path: Path) -> pd.DataFrame:
         # As text: a number of 401 digits, say, is for `from_table` to judge.
         table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
         if not isinstance(table.index, pd.RangeIndex):
-            raise ValueError("a line has more cells than the heading")
+            raise ValueError("a line has more cells than the header")
     except (ValueError, OSError, pa.ArrowException) as error:  # pandas's own errors are ValueErrors
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read as {path.suffix[1:] or 'CSV'}: {reason}") from error
@@ -99,7 +99,7 @@ def _number(value: Any, metric: Metric, place: str) -> float:
     score = metric.sign * number
     if score > _LARGEST:
         direction = "higher" if metric.higher_is_better else "lower"
-        raise ValueError(f"{place} is {number}: no score is as good as that, if {direction} is better")
+        raise ValueError(f"{place} is {number}, which cannot be a score if {direction} is better")
     return math.nan if score < -_LARGEST else score
 
 
@@ -118,7 +118,7 @@ def _refuse_twice(runs: pd.DataFrame, table: pd.DataFrame, keys: Sequence[str]) 
     same = table.index[(table[list(keys)] == first).all(axis=1)]
     what = " ".join(f"{column}={first[column]}" for column in keys)
     places = _names([_row(table, at) for at in same])
-    raise ValueError(f"{what} is there {len(same)} times ({places}); if the runs differ, name by what: workload=")
+    raise ValueError(f"{what} occurs {len(same)} times ({places}); if the runs differ in a column, name it as workload")
 
 
 def _row(table: pd.DataFrame, at: Hashable) -> str:

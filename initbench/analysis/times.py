@@ -30,7 +30,7 @@ class Times:
 
 
 def observed(ended: pd.DataFrame, target: str, clock: str = "steps") -> tuple[Array, npt.NDArray[np.bool_]]:
-    """Time until each run reached the target, or until when it was not seen to, and which of the two it is.
+    """When each run reached the target, or until when it was watched without reaching it, and which of the two it is.
 
     A run that diverged never will: it counts as seen to the end of the longest run, the horizon.
     """
@@ -64,7 +64,7 @@ def times_to(ended: pd.DataFrame, target: str) -> Times:
             "mean_low": low,
             "mean_high": high,
         }
-    # Whoever got there at the very end has the restricted mean of who never did.
+    # A run that gets there at the horizon has the same restricted mean as one that never does.
     table = pd.DataFrame.from_dict(rows, orient="index").sort_values(["mean_steps", "median_steps"], kind="stable")
     first = curves[str(table.index[0])]
     table["p_alone"] = [math.nan, *(log_rank(*first, *curves[str(init)]) for init in table.index[1:])]

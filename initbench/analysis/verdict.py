@@ -28,14 +28,14 @@ class Verdict:
 
     @cached_property
     def sentences(self) -> list[Sentence]:
-        """What is said, each with its kind; the first answers the question."""
+        """The sentences, each with its kind; the first answers the question."""
         return sentences(self.comparison)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.sentences))
 
     def report(self, folder: str | Path, title: str = "Comparison") -> Path:
-        """Write the page, Markdown, JSON, CSV and LaTeX tables and figures into `folder`; the path of the page."""
+        """Write the page, Markdown, JSON, CSV and LaTeX tables and figures into `folder`; return the page's path."""
         from initbench.report.report import write_report
 
         return write_report(self, Path(folder), title)
@@ -80,7 +80,7 @@ class Verdict:
             "leader": found.leader,
             "least_lead": found.least_lead if found.winner == found.leader else None,
             **{key: getattr(found, key) for key in ("better", "worse", "equal", "ties", "open", "apart")},
-            "first_by_workload": found.first_by_workload,
+            "best_by_workload": found.best_by_workload,
             "p_differs_between_workloads": found.differs_between_workloads,
             "overall": _rows(self._values(found.overall, ["mean"], ["low", "iqm", "high"])),
             "pairs": found.pairs.to_dict("records"),
@@ -89,7 +89,7 @@ class Verdict:
         }
 
     def _values(self, table: pd.DataFrame, *columns: list[str]) -> pd.DataFrame:
-        """Scores as values of the metric; the ends of an interval trade places where less is better."""
+        """Scores as values of the metric; the ends of an interval swap where less is better."""
         sign = self.comparison.metric.sign
         return table.assign(
             **{name: sign * table[of] for group in columns for name, of in zip(group, group[::sign], strict=True)}
@@ -111,22 +111,22 @@ def verdict(
 ) -> Verdict:
     """Which initializer to use, and how sure that is, from one row per run, whoever made it.
 
-    frame: as from `initbench.load_runs`, and then nothing else is needed; or any long table whose columns `score`,
-    `init`, `workload` (one name, or several that tell workloads apart together) and `seed` name. Instead of
-    initializers it may hold any methods. Runs with the same seed are compared in pairs.
+    frame: from `initbench.load_runs` (no other argument is needed), or any table with one row per run, whose columns
+    `score`, `init`, `workload` (one, or several that distinguish workloads together) and `seed` name. Any methods can
+    take the place of initializers. Runs with the same seed are compared in pairs.
 
-    unit: "share" for scores of 0 to 1, which are shown as percentages with differences in points; else it is only
-    written beside numbers. chance: what a network that knows nothing scores; that is what a run without a score, or
-    with an infinite one, counts as. margin: the smallest difference worth having, in points of a share (default 0.5),
-    else in the unit of the score. reference: compare this one with each of the others, instead of all with each other.
+    unit: "share" shows scores of 0 to 1 as percentages, and their differences in points; anything else is a label.
+    chance: the score of a network that has learned nothing, given to runs without a finite score. margin: the smallest
+    difference that matters, in points of a share (default 0.5), else in the unit of the score. reference: the
+    initializer to compare with each of the others, instead of all pairs.
 
-    Raises ValueError, in one line, for whatever of this cannot be: see `initbench.analysis.table.from_table`.
+    Raises ValueError, in one line, for invalid arguments or data: see `initbench.analysis.table.from_table`.
     """
     if score is None:
         if not {"workload", "init", "seed", "score", "status"} <= set(frame):
             raise ValueError(f"score= must name the column of scores. Columns: {', '.join(map(str, frame.columns))}")
         if frame.empty:
-            raise ValueError("there are no runs")
+            raise ValueError("the frame has no rows")
         return Verdict(Comparison(frame, ACCURACY, margin, reference))
     metric = metric_of(score, higher_is_better, unit, chance)
     workloads = [workload] if isinstance(workload, str) else list(workload)

@@ -37,14 +37,14 @@ def load_wandb(
 ) -> pd.DataFrame:
     """The runs of "entity/project" on Weights & Biases as a frame; `filters` as wandb has them.
 
-    Of runs that initbench did not make: name the summary metric by `score`, and keys of their configs by `init`, `seed`
-    and `workload`. The frame has these columns, for `initbench.verdict(frame, score=...)`; nothing is written. See
-    `initbench.analysis.wandb_table`.
+    For runs that initbench did not make: name the summary metric by `score`, and keys of their configs by `init`,
+    `seed` and `workload`. The frame has these columns, for `initbench.verdict(frame, score=...)`; nothing is written.
+    See `initbench.analysis.wandb_table`.
 
-    Of runs that initbench sent there: the frame of `load_runs`.
+    For runs that initbench logged there: the frame of `load_runs`.
 
     Each is written as a record, `<folder>/<name>-<signature>/` with record.json and history.parquet; `folder` is
-    `runs/wandb-<project>` unless given. Asked again, only what is new or had not ended is downloaded. Of several
+    `runs/wandb-<project>` unless given. A second call downloads only what is new or had not ended. Of several
     attempts at one config the latest that ended counts; a record that was made on this machine is left as it is.
 
     Histories are complete, not sampled. They have no `seconds` and no `epoch`: wandb has only the time since a run
@@ -66,7 +66,7 @@ def load_wandb(
         try:
             runs = [run for run in api.runs(path, dict(filters or {})) if run.job_type != "summary"]
         except ValueError as error:
-            raise Unavailable(f"there is no project {path!r}, or this key may not read it") from error
+            raise Unavailable(f"there is no project {path!r}, or your API key may not read it") from error
         wanted = [run for run in runs if not held.has(run)]
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, console=console, transient=True) as progress:

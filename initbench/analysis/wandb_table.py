@@ -31,7 +31,7 @@ def wandb_table(
             runs = [run for run in api.runs(path, dict(filters or {})) if run.state in _ENDED]
             found = [(run.id, run.state, dict(run.config), dict(run.summary_metrics)) for run in runs]
         except ValueError as error:
-            raise Unavailable(f"there is no project {path!r}, or this key may not read it") from error
+            raise Unavailable(f"there is no project {path!r}, or your API key may not read it") from error
     for key in (init, seed, *workload):
         _check(key, [config for _, _, config, _ in found], "config", path)
     _check(score, [summary for _, _, _, summary in found], "summary", path)
@@ -44,7 +44,7 @@ def wandb_table(
     if len(rows) < len(found):
         absent = ", ".join((init, *workload, seed))
         console.print(
-            f"{len(found) - len(rows)} of {len(found)} runs of {path} lack one of {absent}: skipped", markup=False
+            f"skipped {len(found) - len(rows)} of {len(found)} runs of {path}, which lack one of {absent}", markup=False
         )
     return pd.DataFrame(rows)
 
@@ -64,9 +64,9 @@ def _check(key: str, contents: Sequence[Mapping[str, Any]], what: str, path: str
     if contents and all(_look_up(content, key) is _ABSENT for content in contents):
         known = sorted({name for content in contents for name in _names(content)})
         shown = ", ".join(known[:30])
-        raise ValueError(f"no run of {path} has {key!r} in its {what}.{nearest(key, known)} There are: {shown}")
+        raise ValueError(f"no run of {path} has {key!r} in its {what}.{nearest(key, known)} Keys: {shown}")
     if not contents:
-        raise ValueError(f"{path} has no run that has ended, with these filters")
+        raise ValueError(f"no run of {path} that matches the filters has ended")
 
 
 def _names(content: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -13,7 +13,7 @@ _ABSENT = object()
 
 
 def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
-    """The same runs with a column `workload`, in words; of workloads that would share a name each has the keys of the
+    """The same runs with a column `workload`, in words; workloads with the same name also get the keys of the
     config in which they differ.
 
     The learning rate is part of the name where a workload was run at one only.
@@ -29,7 +29,7 @@ def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
         for key in keys:
             parts = [f"{place}={differing[place][key]}" for place in differing if key in differing[place]]
             named[key] = ", ".join([name, *parts])
-    # 1 and "1" are two configs, and one word.
+    # 1 and "1" are different configs that print alike.
     shared = {name for name, number in Counter(named.values()).items() if number > 1}
     named = {key: f"{name} ({key})" if name in shared else name for key, name in named.items()}
     return runs.assign(workload=runs["workload_id"].map(named))

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> None:
     if asked.wandb is not None:
         split_path(asked.wandb)
     if asked.watch and _is_table(asked.studies[0]):
-        raise ValueError("--watch is for studies, to which runs are added; a table is read once")
+        raise ValueError("--watch needs a study: a table is read only once")
     folder = asked.output or _folder(asked.studies)
     if asked.watch:
         watch(asked, folder)
@@ -34,32 +34,37 @@ def main(arguments: list[str]) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m initbench.report",
-        description="Which initializer, by how much, how sure: a page, tables, and figures for a paper.",
+        description="Report which initializer is best, by how much, and how sure that is: a page, tables, figures.",
     )
     parser.add_argument(
         "studies",
         type=Path,
         nargs="+",
         metavar="runs/STUDY",
-        help="one study, or several to compare; or a table of scores made elsewhere: .csv, .tsv, .parquet",
+        help="one study, or several to compare; or a table of scores from elsewhere: .csv, .tsv, .parquet",
     )
     parser.add_argument(
         "--output",
         type=Path,
-        help="the report's folder; <study>/report, for several runs/report-A-B, for a table <table>-report beside it",
+        help="where to write (default: <study>/report; for several studies runs/report-A-B; for a table <table>-report "
+        "next to it)",
     )
     parser.add_argument("--reference", metavar="INIT", help="compare this initializer with each of the others")
     parser.add_argument(
-        "--margin", type=float, help="the smallest difference worth having, in points (or in the unit of --score)"
+        "--margin",
+        type=float,
+        help="the smallest difference that matters, in percentage points (or in the unit of --score)",
     )
     parser.add_argument(
         "--json", action="store_true", help="print the verdict as JSON (docs/comparison.md has its keys)"
     )
-    parser.add_argument("--watch", action="store_true", help="write the page again as records arrive, until Ctrl-C")
-    parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="make or update a dashboard of the study there")
+    parser.add_argument("--watch", action="store_true", help="rewrite the page whenever a record changes, until Ctrl-C")
+    parser.add_argument(
+        "--wandb", metavar="ENTITY/PROJECT", help="create or update a dashboard of the study in this project"
+    )
     table = parser.add_argument_group("a table of scores, one row per run")
     table.add_argument("--score", metavar="COLUMN", help="the column of scores")
-    table.add_argument("--lower-is-better", action="store_true", help="a lower score is better, as of a loss")
+    table.add_argument("--lower-is-better", action="store_true", help="a lower score is better, as for a loss")
     table.add_argument("--init", metavar="COLUMN", default="init", help="the column of initializers, or other methods")
     table.add_argument("--seed", metavar="COLUMN", default="seed", help="the column of seeds, by which runs are paired")
     table.add_argument(
@@ -67,12 +72,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="COLUMN",
         action="append",
         default=[],
-        help="a column that tells workloads apart; repeatable",
+        help="a column that distinguishes workloads; may be given several times",
     )
     table.add_argument(
-        "--unit", default="", help='"share" for scores of 0 to 1 shown as percentages; else written only'
+        "--unit", default="", help='"share" shows scores of 0 to 1 as percentages; anything else is a label'
     )
-    table.add_argument("--chance", type=float, help="what a network that knows nothing scores")
+    table.add_argument("--chance", type=float, help="the score of a network that has learned nothing")
     return parser
 
 
@@ -111,7 +116,7 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
         from initbench.analysis.table import read_table
 
         if len(asked.studies) > 1:
-            raise ValueError("a table is reported on by itself: give one")
+            raise ValueError("only one table can be reported on at a time")
         if asked.score is None:
             raise ValueError(f"{asked.studies[0]} is a table: --score must name its column of scores")
         return verdict(
@@ -127,7 +132,9 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
             reference=asked.reference,
         )
     if asked.score is not None:
-        raise ValueError("--score is for a table of scores (.csv, .tsv, .parquet); a study's own is its test metric")
+        raise ValueError(
+            "--score is for a table of scores (.csv, .tsv, .parquet); a study is scored by its test metric"
+        )
     plan = Study(asked.studies[0]).plan()  # what its latest sweep asked for
     margin = asked.margin if asked.margin is not None or plan is None else plan.margin
     reference = asked.reference if asked.reference is not None or plan is None else plan.reference

@@ -1,4 +1,4 @@
-r"""LaTeX tables for a paper: the rankings, and every two initializers.
+r"""LaTeX tables for a paper: the rankings, and all pairs of initializers.
 
 They need \usepackage{array,booktabs,graphicx,longtable}.
 """
@@ -7,6 +7,7 @@ import re
 
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
+from initbench.analysis.words import count
 from initbench.report.tables import Table, every_two, of_workload, overall, reference
 
 _PACKAGES = r"% needs \usepackage{array,booktabs,graphicx,longtable}"
@@ -23,7 +24,7 @@ def rankings(comparison: Comparison) -> str:
     metric = comparison.metric
     found = []
     for number, findings in enumerate(comparison.findings, start=1):
-        caption = f"{_over(findings)}. The best mean is bold, significant or not."
+        caption = f"{_over(findings)}. The best mean is bold, whether or not it is significant."
         found.append(_table(overall(findings, metric), caption, f"overall-{number}", is_bold=True))
         if findings.reference is not None:
             table = reference(findings, metric)
@@ -34,13 +35,13 @@ def rankings(comparison: Comparison) -> str:
 
 
 def pairs(comparison: Comparison) -> str:
-    """Every two initializers of each comparison; a long table goes on over pages."""
+    """All pairs of initializers of each comparison; a long table continues over pages."""
     unit = f", in {comparison.metric.points}" if comparison.metric.points else ""
     found = []
     for number, findings in enumerate(comparison.findings, start=1):
         heading = _row(["better", "worse", "pairs", "difference", "95 % interval", "p", "p (Holm)"])
         rows = [_row([a, b, *cells[:5]]) for a, b, cells in every_two(findings, comparison.metric).rows]
-        caption = f"Every two initializers: paired differences{unit}; intervals hold for all pairs at once. "
+        caption = f"All pairs of initializers: paired differences{unit}; intervals hold for all pairs at once. "
         found.append(
             "\n".join(
                 [
@@ -86,9 +87,9 @@ def _table(table: Table, caption: str, label: str, is_bold: bool = False) -> str
 
 def _over(findings: Findings) -> str:
     few, most = findings.seeds
-    seeds = f"{most} seeds" if few == most else f"{few} to {most} seeds"
+    seeds = count(most, "seed") if few == most else f"{few} to {most} seeds"
     names = findings.workloads
-    return f"{names[0]}, {seeds}" if len(names) == 1 else f"{len(names)} workloads, {seeds} of each"
+    return f"{names[0]}, {seeds}" if len(names) == 1 else f"{len(names)} workloads, {seeds} each"
 
 
 def _row(cells: list[str], bold: int | None = None) -> str:

@@ -12,27 +12,26 @@ def methods(are_records: bool) -> list[tuple[str, str]]:
 _METHODS = (
     (
         "Workload",
-        "Everything that is equal but the initializer, the learning rate and the seed: a model, its data, its "
-        "optimizer, its budget.",
+        "All runs that differ only in initializer, learning rate and seed: one model, its data, its optimizer, its "
+        "budget.",
     ),
     (
         "Score",
-        "The metric on the test set, which is read once, at the end. A run that diverged scores chance, as its "
-        "network predicts nothing. Runs that failed or were refused have no score.",
+        "The metric on the test set, evaluated once, at the end. A run that diverged gets the chance level, because "
+        "its network no longer predicts anything. Runs that failed or were refused have no score.",
     ),
     (
         "Runs that learned",
-        "Runs that did not diverge and whose score is at least a twentieth of the way from chance to perfect. "
-        "Where some did not, a mean with Student's interval says nothing: tables have the share that did, with its "
-        "exact interval, and the interquartile mean of all.",
+        "Runs that did not diverge and whose score is at least a twentieth of the way from the chance level to a "
+        "perfect score. Where some did not, a mean with Student's interval is misleading: tables give the share "
+        "that did, with its exact interval, and the interquartile mean of all.",
     ),
     (
         "Learning rate",
-        "Where there are several, each initializer is scored at the one with its best mean validation score: "
-        "chosen by tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, by all seeds but "
-        "the scored one. In a grid that is complete, p is exact nevertheless: whole rows of rates are swapped "
-        "between two initializers, seed by seed, and the rates are chosen anew. Elsewhere it holds at the rates "
-        "that were chosen.",
+        "Where there are several, each initializer is scored at the one with its best mean validation score: chosen "
+        "by tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, by all seeds except the "
+        "scored one. In a complete grid p is still exact: for each seed, all runs of two initializers are swapped "
+        "at once, and the rates are chosen again. Otherwise p holds at the chosen rates.",
     ),
     (
         "Paired seeds",
@@ -42,14 +41,14 @@ _METHODS = (
     (
         "The winner",
         "An initializer is named the best if its p is below 0.05 against every other (rank verification, Hung and "
-        "Fithian, 2019). As all of these tests have to succeed, they need no correction, and six seeds can "
-        "suffice. 'Better than these' is corrected after Holm over all pairs; a reference is compared with each "
-        "other one, corrected for these comparisons alone.",
+        "Fithian, 2019). As all of these tests have to succeed, they need no correction, and six seeds can suffice. "
+        "'Better than these' is Holm-corrected over all pairs. A reference is compared with each of the others and "
+        "corrected for these comparisons only.",
     ),
     (
         "p",
         "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences, "
-        "exact up to 18 pairs, beyond that of 49,999 random flips; studentized where there are several workloads. "
+        "exact up to 18 pairs, from 49,999 random flips beyond that; studentized where there are several workloads. "
         "It tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
         "difference too often; the verdict says where a test that allows for it (bootstrap-t) disagrees. All of "
         "this is about new seeds of these workloads, not about other workloads; so are average ranks.",
@@ -57,16 +56,16 @@ _METHODS = (
     (
         "Intervals of differences",
         "Student's t of paired differences at a level divided by the number of pairs (Bonferroni), so that they "
-        "hold for all pairs at once. One may contain 0 although the winner is verified: that asks a single "
-        "question.",
+        "hold for all pairs at once. An interval may contain 0 although the winner is verified, because verifying "
+        "the winner needs no such correction.",
     ),
     (
         "Equal",
-        "Two one-sided tests find a difference smaller than report.margin, 0.5 points unless set. That no "
-        "difference was shown is not the same.",
+        "Two one-sided tests show that the difference is smaller than the margin (report.margin, 0.5 points unless "
+        "set). 'No difference was shown' does not mean this.",
     ),
     (
-        "First in resamples",
+        "Best in resamples",
         "The share of bootstrap resamples of the seeds in which the initializer has the best mean, from ten seeds "
         "on. It is not a p value.",
     ),
@@ -77,15 +76,15 @@ _METHODS = (
     ),
     (
         "Steps to a target",
-        "The target is the highest in data.targets that at least half the runs of some initializer reached; it is "
-        "checked every data.val_every_n_steps steps, so a time is known as an interval between two evaluations. "
-        "Runs that never reach it are censored, not dropped: in a median they count as never, in the restricted "
-        "mean as the whole budget. The log-rank tests are corrected for all initializers, targets and workloads "
-        "together.",
+        "The target is the highest in data.targets that at least half the runs of some initializer reached; if "
+        "there is none, the highest that any run reached. It is checked every data.val_every_n_steps steps, so a "
+        "time is known as an interval between two evaluations. Runs that never reach it are censored, not dropped: "
+        "in a median they count as never, in the restricted mean as the last evaluation. The log-rank tests are "
+        "corrected for all initializers, targets and workloads together.",
     ),
     (
         "Seconds",
-        "Seconds of training, with those of the initialization; evaluation is not counted. Runs that shared a "
-        "machine with other work, or with each other, took longer: compare by steps.",
+        "Training time plus initialization time; evaluation is not counted. Runs that shared a machine with other "
+        "work, or with each other, took longer: compare by steps.",
     ),
 )

@@ -109,7 +109,9 @@ def _bars(metric: str) -> "BarPlot":
     import wandb_workspaces.reports.v2.interface as wr
 
     return wr.BarPlot(
-        title=f"{metric}: mean and range over the runs that have it",
+        title=f"{metric}: mean and range over the runs that reached it"
+        if "_to_" in metric
+        else f"{metric}: mean and range",
         metrics=[wr.SummaryMetric(metric)],
         groupby=INIT,
         groupby_aggfunc="mean",

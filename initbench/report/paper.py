@@ -73,7 +73,7 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     """The first view of a plot, 5.5 inches wide."""
     view, log = plot.first, plot.log.get(plot.first, "")
     hidden = plot.hidden(view)
-    labels = {init: f"{init} (under {hidden[init]})" if init in hidden else init for init in plot.series}
+    labels = {init: f"{init} (hidden by {hidden[init]})" if init in hidden else init for init in plot.series}
     columns = max(1, min(3, int(_LEGEND_CHARACTERS / (_HANDLE_CHARACTERS + max(map(len, labels.values()))))))
     if columns == 1 and not plot.forest:
         labels = {

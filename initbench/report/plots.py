@@ -20,7 +20,7 @@ from initbench.report.plot import Plot, View
 
 _CLOCKS = {"step": "steps", "seconds": "seconds of training and initialization"}
 _SHARES = ("dead", "saturated")
-_GAPS = "On a log axis zeros are gaps, and a band that reaches zero ends at the lowest value drawn."
+_GAPS = "On a log axis, zeros leave gaps, and a band that reaches zero is cut off at the lowest value drawn."
 
 
 def _label(column: str) -> str:
@@ -51,11 +51,13 @@ def learning_curves(ranking: Ranking, metric: Metric, points: int) -> Plot | Non
     clocks = ["step", *(["seconds"] if curves["seconds"].notna().any() else [])]
     keys = [f"{column}|{clock}" for column in present for clock in clocks]
     longest = max(map(len, means.values()))
-    every = f" Of {longest} points every {math.ceil(longest / points)}. is drawn." if longest > points else ""
+    every = (
+        f" One of every {math.ceil(longest / points)} points is drawn ({longest} in all)." if longest > points else ""
+    )
     return Plot(
         f"curves-{ranking.workload_id}",
         "Learning curves",
-        "Mean over seeds; the band reaches from the lowest to the highest seed. Runs that diverge end early. "
+        "Mean over seeds; the band spans the lowest to the highest seed. Curves of diverged runs end early. "
         f"{_GAPS}{every}{_not_drawn(broken)}",
         series,
         {key: _CLOCKS[key.split("|")[1]] for key in keys},
@@ -88,7 +90,7 @@ def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:
         f"survival-{ranking.workload_id}",
         "Not yet at the target",
         f"The share of runs whose validation {metric.name} has not reached the target (Kaplan-Meier, 95 % band). "
-        "A run that diverged never will, and counts to the end.",
+        "A diverged run counts as never reaching it.",
         series,
         dict.fromkeys(targets, "steps"),
         {target: f"share of runs not yet at {metric.target(target)}" for target in targets},
@@ -113,7 +115,7 @@ def sensitivity(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Plot | 
     return Plot(
         f"lr-{ranking.workload_id}",
         "Learning rate",
-        "At the end, over all seeds at each learning rate, with the 95 % interval of the mean (Student's t). "
+        "Mean final validation score over all seeds at each learning rate, with its 95 % interval (Student's t). "
         f"A diverged run scores chance. {_GAPS}",
         {init: series[init] for init in map(str, ranking.table.index) if init in series},
         dict.fromkeys(keys, "learning rate"),
@@ -164,8 +166,8 @@ def forest(findings: Findings, metric: Metric, number: int) -> Plot:
     return Plot(
         f"ranking{_numbered(number)}",
         "Interquartile mean",
-        f"Of {metric.label}, over all workloads and seeds, without the lowest and highest quarter; 95 % interval by "
-        "stratified bootstrap. An axis of errors is logarithmic.",
+        f"Interquartile mean of {metric.label} over all workloads and seeds; 95 % interval by stratified bootstrap. "
+        "Errors are shown on a log axis.",
         series,
         {key: key for key in keys},
         dict.fromkeys(keys, ""),
@@ -190,9 +192,9 @@ def profile(comparison: Comparison) -> Plot | None:
     return Plot(
         "profile",
         "Performance profile",
-        "The share of workloads in which the median run reaches the workload's target within so many times the steps "
-        "of the fastest initializer (Dolan and Moré, 2002). At 1: how often it is the fastest; at the right: how "
-        "often it gets there at all.",
+        "The share of workloads in which the median run reaches the target within a given multiple of the fastest "
+        "initializer's steps (Dolan and Moré, 2002). The value at 1 says how often an initializer is the fastest, the "
+        "value at the right how often it reaches the target at all.",
         series,
         {"tau": "steps, as a multiple of the fastest"},
         {"tau": "share of workloads"},
@@ -291,4 +293,5 @@ def _not_drawn(broken: Sequence[str]) -> str:
     """A sentence about the runs whose file cannot be read."""
     if not broken:
         return ""
-    return f" Not drawn, as their file cannot be read: {', '.join(broken[:5])}{' and more' if len(broken) > 5 else ''}."
+    more = " and more" if len(broken) > 5 else ""
+    return f" Not drawn because their files cannot be read: {', '.join(broken[:5])}{more}."

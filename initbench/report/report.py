@@ -21,18 +21,22 @@ FOLDER = "report"  # in the study's own
 
 
 def load(studies: Sequence[Path]) -> pd.DataFrame:
-    """The runs of one study, or of several. An initializer that several have run on one workload becomes one of each
+    """The runs of one study, or of several. An initializer that several have run on one workload becomes one per
     study: `orthogonal @ new`.
 
-    Raises ValueError for a folder that is missing or holds no record of its own.
+    Raises ValueError for a folder that is missing or has no records of its own.
     """
     frames = []
     for study in studies:
         runs = load_runs(study)
         inside = sorted({str(Path(path).parent) for path in runs["path"]} - {str(study)})
         if runs.empty or inside:
-            where = f": each of these is a study, {', '.join(inside[:5])}" if inside else ""
-            raise ValueError(f"{study} holds no record of a run{where}")
+            what = (
+                f"is not a study; these folders in it are: {', '.join(inside[:5])}"
+                if inside
+                else "has no records of runs"
+            )
+            raise ValueError(f"{study} {what}")
         frames.append(runs.assign(study=study.resolve().name))
     runs = name_workloads(pd.concat(frames, ignore_index=True)) if len(frames) > 1 else frames[0]
     shared = runs.groupby(["workload_id", "init"])["study"].transform("nunique") > 1

@@ -36,7 +36,7 @@ class Table:
         )
 
     def without_intervals(self) -> "Table":
-        return self._only([at for at, name in enumerate(self.columns) if not name.startswith("its 95 %")])
+        return self._only([at for at, name in enumerate(self.columns) if not name.startswith("95 % interval")])
 
     def _only(self, kept: Sequence[int]) -> "Table":
         rows = [(init, [cells[at] for at in kept]) for init, cells in self.rows]
@@ -53,23 +53,23 @@ def overall(findings: Findings, metric: Metric) -> Table:
             metric.cell(row["mean"]),
             metric.cell(row["iqm"]),
             metric.interval(row["low"], row["high"]),
-            number(row["first"], ".0%"),
+            number(row["best"], ".0%"),
             number(row["rank"], ".2f"),
         ]
         cells += _comparison(rivals.loc[init], metric) if init in rivals.index else [""] * 4
         rows.append((str(init), cells))
-    columns = [f"mean {metric.label}", "interquartile mean", "its 95 %", "first in resamples", "average rank"]
-    behind_best = ["behind the first by", "its 95 % (all pairs)", "p", "p (Holm)"]
+    columns = [f"mean {metric.label}", "interquartile mean", "95 % interval", "best in resamples", "average rank"]
+    behind_best = ["behind the best by", "95 % interval (all pairs)", "p", "p (Holm)"]
     return Table("", [*columns, *behind_best], rows, {"scored": "yes"}, note=_note(findings, metric)).without_empty()
 
 
 def reference(findings: Findings, metric: Metric) -> Table:
     """The reference against each other initializer, its largest lead first."""
     rows = [(str(init), _comparison(row, metric, "+")) for init, row in findings.against_reference.iterrows()]
-    columns = ["lead", "its 95 % (these pairs)", "p", "p (Holm)"]
+    columns = ["lead", "95 % interval (these pairs)", "p", "p (Holm)"]
     unit = f" Leads are in {metric.points}." if metric.points else ""
-    note = f"Positive: {findings.reference} is better. Corrected for these {_count(len(rows), 'comparison')}.{unit}"
-    return Table(f"{findings.reference} against each other", columns, rows, {"scored": "yes"}, note=note)
+    note = f"Positive: {findings.reference} is better. Holm's correction covers {_count(len(rows), 'pair')}.{unit}"
+    return Table(f"{findings.reference} against each of the others", columns, rows, {"scored": "yes"}, note=note)
 
 
 def _comparison(row: pd.Series, metric: Metric, sign: str = "") -> list[str]:
@@ -81,12 +81,12 @@ def _note(findings: Findings, metric: Metric) -> str:
     ranks, workloads = findings.ranks, len(findings.workloads)
     notes = [f"Differences are in {metric.points}."] if metric.points else []
     if findings.seeds[0] < SEEDS_NEEDED[workloads > 1]:
-        needed = f"{SEEDS_NEEDED[0]} seeds of one workload, or {SEEDS_NEEDED[1]} of each of several"
-        notes.append(f"Intervals of the interquartile mean need {needed}.")
+        needed = f"{SEEDS_NEEDED[0]} seeds of a single workload, or {SEEDS_NEEDED[1]} of each of several"
+        notes.append(f"Intervals of the interquartile mean need at least {needed}.")
     if not math.isnan(ranks.critical_difference):
         notes.append(
-            f"Average ranks are over {ranks.blocks} blocks (workload, seed); two differ if they are further apart than "
-            f"{ranks.critical_difference:.2f} (Nemenyi, 5 %). Friedman's test of all at once: "
+            f"Average ranks are over {ranks.blocks} (workload, seed) blocks; two differ significantly if they are more "
+            f"than {ranks.critical_difference:.2f} apart (Nemenyi, 5 %). Friedman's test that all are alike: "
             f"p = {p_value(ranks.friedman_p)}."
         )
     return " ".join(notes)
@@ -103,10 +103,10 @@ class PairTable:
 def every_two(findings: Findings, metric: Metric) -> PairTable:
     """Every two initializers of a comparison, in the order of its overall table."""
     columns = ["pairs of runs", f"difference{f', {metric.points}' if metric.points else ''}"]
-    columns += ["its 95 % (all pairs)", "p", "p (Holm)"]
+    columns += ["95 % interval (all pairs)", "p", "p (Holm)"]
     has_margin = findings.margin is not None
     columns += ["p (equal to within the margin)"] * has_margin
-    columns += ["probability of improvement", "its 95 %"]
+    columns += ["probability of improvement", "95 % interval"]
     place = {init: position for position, init in enumerate(findings.overall.index)}
     rows = []
     for row in sorted(findings.pairs.to_dict("records"), key=lambda row: (place[row["a"]], place[row["b"]])):
@@ -126,14 +126,18 @@ def of_workload(ranking: Ranking, metric: Metric) -> Table:
     """
     outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
     rates = ["learning rate"] * ranking.has_choice
-    if ranking.all_trained:
+    if ranking.all_learned:
         scores = [f"{metric.label}, mean ± 95 %", "runs"]
     else:
-        scores = ["learned", "its 95 %", f"{metric.label}, interquartile mean", "its 95 %"]
-    reached = [] if ranking.target is None else [f"reach {metric.target(ranking.target)}", "median steps to it"]
+        scores = ["learned", "95 % interval", f"{metric.label}, interquartile mean", "95 % interval"]
+    reached = (
+        []
+        if ranking.target is None
+        else [f"reach {metric.target(ranking.target)}", f"median steps to {metric.target(ranking.target)}"]
+    )
     rows = []
     for init, row in ranking.table.iterrows():
-        if ranking.all_trained:
+        if ranking.all_learned:
             shown = [metric.cell(row["mean"]) + half_width(row["half_width"], metric), str(int(row["runs"]))]
         else:
             shown = [*_learned(row), metric.cell(row["iqm"]), metric.interval(row["iqm_low"], row["iqm_high"])]
@@ -152,7 +156,7 @@ def _learned(row: pd.Series) -> list[str]:
     """How many of the runs learned something, and the interval of their share."""
     if not row["scored"]:
         return ["-", ""]
-    return [f"{row['trained']:.0f} of {row['scored']:.0f}", f"{row['trained_low']:.0%} to {row['trained_high']:.0%}"]
+    return [f"{row['learned']:.0f} of {row['scored']:.0f}", f"{row['learned_low']:.0%} to {row['learned_high']:.0%}"]
 
 
 def details(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
@@ -190,7 +194,7 @@ def _rates(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Iterator[Tab
         rows,
         {"workload": ranking.workload_id},
         [*({"lr": rate} for rate in columns), {}],
-        f"Mean {metric.name} at the end on validation, over all seeds, with its 95 % interval (Student's t).",
+        f"Mean final validation {metric.name} over all seeds, with its 95 % interval (Student's t).",
     )
 
 
@@ -211,7 +215,7 @@ def _times(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
             [*columns, "p (log-rank, corrected)"],
             rows,
             {"workload": ranking.workload_id, "scored": "yes"},
-            note="Against the first row; corrected for all pairs, targets and workloads together.",
+            note="p compares with the first row and is corrected for all pairs, targets and workloads together.",
         )
 
 
@@ -235,7 +239,7 @@ def _means(ranking: Ranking, metric: Metric) -> Table:
     means = ranking.scored.groupby("init")[columns].mean()
     rows = [(init, [number(means.at[init, column], ".4g") for column in columns]) for init in ranking.table.index]
     runs = {"workload": ranking.workload_id, "scored": "yes"}
-    return Table("More numbers", [names[column] for column in columns], rows, runs, note="Means over the scored runs.")
+    return Table("Other means", [names[column] for column in columns], rows, runs, note="Means over the scored runs.")
 
 
 def interval(low: float, high: float, metric: Metric, sign: str = "") -> str:

@@ -17,14 +17,16 @@ from initbench.status.view import overview
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m initbench.status",
-        description="How far a study is: a table a setting, what is running, why runs failed, how long it may take.",
+        description="Show how far a study is: one table per setting, what is running, why runs failed, the time left.",
     )
     parser.add_argument("study", type=Path, metavar="runs/STUDY", help="the folder that holds the runs' folders")
-    parser.add_argument("--watch", action="store_true", help="keep looking until all planned runs are over, or Ctrl-C")
-    parser.add_argument("--json", action="store_true", help="print it as JSON (docs/comparison.md has its keys)")
+    parser.add_argument("--watch", action="store_true", help="refresh until all planned runs have ended, or Ctrl-C")
+    parser.add_argument(
+        "--json", action="store_true", help="print the summary as JSON (for its keys see docs/comparison.md)"
+    )
     asked = parser.parse_args(arguments)
     if asked.json and asked.watch:
-        raise ValueError("--json prints once: without --watch")
+        raise ValueError("--json and --watch cannot be combined")
     study = Study(asked.study)
     if study.plan() is None and not study.stamps():
         raise ValueError(_no_study(asked.study))

@@ -42,7 +42,7 @@ def line(run: Run) -> str:
 
 
 def overview(summary: Summary, now: float, width: int) -> Group:
-    """A table a setting, why runs failed, what is running, and the totals."""
+    """One table per setting, why runs failed, what is running, and the totals."""
     parts: list[RenderableType] = [_table(setting, setting.rows, width) for setting in summary.settings]
     if summary.troubles:
         parts.append(_troubles(summary.troubles))
@@ -82,11 +82,11 @@ def totals(summary: Summary) -> list[Text]:
     each = [Text(f"{counts[status]} {status}", STYLES.get(status, "")) for status in known if counts[status]]
     lines = [Text(f"{counts.total()} runs: ") + Text(", ").join(each) if each else Text("no run has begun")]
     if summary.planned not in (None, counts.total()):
-        lines[0] += Text(f"; of the latest sweep {summary.over} of {summary.planned} are over")
+        lines[0] += Text(f"; in the latest sweep, {summary.over} of {summary.planned} have ended")
     if counts["running"] or counts[WAITING]:
         lines.append(_time_left(summary))
     if summary.abandoned:
-        lines.append(Text("the sweep that was to run what is waiting has ended; the same command goes on"))
+        lines.append(Text("the sweep ended while runs were waiting; type the same command to continue"))
     if summary.unreadable:
         count, first = len(summary.unreadable), summary.unreadable[0]
         lines.append(Text(f"{count} record.json could not be read: {first}" + (", ..." if count > 1 else ""), "yellow"))
@@ -96,13 +96,13 @@ def totals(summary: Summary) -> list[Text]:
 def _time_left(summary: Summary) -> Text:
     estimate = summary.estimate
     if estimate.seconds_each is None:
-        return Text("time left: - (no run of this kind is complete, or far enough to tell)")
+        return Text("time left: unknown until a run finishes")
     each = duration(estimate.seconds_each)
     if not estimate.at_once:
-        return Text(f"time left: - (nothing is running; a run takes about {each})")
+        return Text(f"time left: unknown (nothing is running; a run takes about {each})")
     a_minute = 60 * estimate.at_once / max(estimate.seconds_each, 0.1)
     rate = f"{a_minute:.0f}" if a_minute >= 10 else f"{a_minute:.2g}"
-    unplanned = "how many are to come is not known"
+    unplanned = "the number of runs to come is unknown"
     left = unplanned if estimate.seconds_left is None else f"about {duration(estimate.seconds_left)} left"
     return Text(f"{estimate.at_once} at once, about {each} each, {rate} a minute: {left}")
 
@@ -152,7 +152,7 @@ def _troubles(troubles: list[Trouble]) -> Group:
     left_out = len(troubles) - _MOST_TROUBLES
     if left_out > 0:
         lines.append(Text(f"and {left_out} reasons more", "dim"))
-    lines.append(Text("record.json in these folders has all of it", "dim"))
+    lines.append(Text("see record.json in these folders for the full reasons", "dim"))
     return Group(*lines)
 
 

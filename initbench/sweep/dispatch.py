@@ -26,10 +26,10 @@ _NEXT = {
     None: "new",
     "finished": "done",
     "diverged": "done: diverged",
-    "interrupted": "goes on from its checkpoint",
-    "running": "goes on, or is being run by another process",
-    "failed": "failed: once more",
-    "refused": "refused: once more",
+    "interrupted": "continues from its checkpoint",
+    "running": "continues, or is running in another process",
+    "failed": "failed: runs again",
+    "refused": "refused: is tried again",
 }
 
 
@@ -58,7 +58,7 @@ def dispatch(
         _print(jobs, force=master.force)
     else:
         if len(todo) < len(jobs):
-            console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them done already")
+            console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them already done")
         planned.runs.update(job.folder.name for job in jobs)
         _write(study, planned, master)
     died = {id(job.overrides): job.status in ("running", "failed") for job in todo}
@@ -110,12 +110,12 @@ def _print(jobs: Sequence[Job], force: bool) -> None:
     table.add_column("run", no_wrap=True)
     table.add_column("state")
     for job in jobs:
-        table.add_row(escape(job.folder.name), "once more" if force and job.status else _NEXT[job.status])
+        table.add_row(escape(job.folder.name), "runs again" if force and job.status else _NEXT[job.status])
     console.print(table)
     todo = [job for job in jobs if force or not job.is_complete]
     seconds = seconds_left(jobs)
     if force or seconds is None:
-        estimate = "no finished run of the same kind says how long that takes"
+        estimate = "duration unknown: no finished run of the same kind"
     else:
-        estimate = f"about {duration(seconds)} one after the other, as long as finished runs of the same kind took"
+        estimate = f"about {duration(seconds)} one after the other, judging by finished runs of the same kind"
     console.print(f"{len(jobs)} runs, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)

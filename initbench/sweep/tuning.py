@@ -1,5 +1,5 @@
-"""experiment=tuned: a sweep in rounds. First a learning rate for each initializer, from a grid that goes on where the
-best is at its edge; then the runs that were asked for, each at the rate chosen for it."""
+"""experiment=tuned: a sweep in rounds. The first rounds choose a learning rate for each initializer, extending the grid
+where the best is at its edge; the last runs the requested seeds at the chosen rates."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -34,8 +34,8 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
     scored_seeds = len({override for job in jobs for override in job if override.startswith(_SEED)})
     if len(seeds) < min(scored_seeds, _ENOUGH):
         console.print(
-            f"tuning: only {len(seeds)} seeds choose the learning rates, and {scored_seeds} are scored: by luck, equal "
-            "initializers get different rates; let as many choose (tuning.seeds)",
+            f"tuning: only {len(seeds)} seeds choose the learning rates, but {scored_seeds} are scored; add "
+            "tuning.seeds, or equal initializers may get different rates by luck",
             soft_wrap=True,
         )
     yield [_job(base, rate, seed) for base, rates in candidates.items() for rate in rates for seed in seeds]
@@ -45,7 +45,7 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
         at_edge = {base: rate for base, rate in further.items() if rate is not None}
         if not at_edge:
             break
-        console.print(f"tuning: {len(at_edge)} of them do best at an edge of the grid, which goes on there")
+        console.print(f"tuning: {len(at_edge)} configs do best at an edge of the grid; the grid is extended there")
         for base, rate in at_edge.items():
             candidates[base] = sorted([*candidates[base], rate])
         yield [_job(base, rate, seed) for base, rate in at_edge.items() for seed in seeds]
@@ -53,9 +53,9 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
     scored = [[*job, f"{_RATE}{chosen[_base(job)]:g}"] for job in jobs if _base(job) in chosen]
     if len(scored) < len(jobs):
         left = len(jobs) - len(scored)
-        console.print(f"tuning: then {left} runs to score, at learning rates that tuning runs are still to choose")
+        console.print(f"tuning: {left} runs to score wait for their tuning runs to finish")
     if scored:
-        console.print(f"tuning: {len(scored)} runs to score, at the learning rates chosen")
+        console.print(f"tuning: {len(scored)} runs to score, at the chosen learning rates")
         yield scored
 
 
@@ -63,16 +63,20 @@ def _check(tuning: dict[str, Any], jobs: Sequence[Overrides]) -> None:
     factors, seeds = tuning["lr_factors"], tuning["seeds"]
     for key in ("lr_factors", "seeds"):
         if not isinstance(tuning[key], list):
-            raise UserMistake(f"tuning.{key}={tuning[key]}: a list is needed, as in tuning.{key}=[{tuning[key]}]")
+            raise UserMistake(f"tuning.{key}={tuning[key]} must be a list, as in tuning.{key}=[{tuning[key]}]")
     if len(set(factors)) < 2 or not all(isinstance(factor, int | float) and factor > 0 for factor in factors):
-        raise UserMistake(f"tuning.lr_factors={factors}: two positive numbers are needed, or more")
+        raise UserMistake(f"tuning.lr_factors={factors} must have at least two different positive numbers")
     if not seeds:
-        raise UserMistake("tuning.seeds is empty: the learning rate is chosen by these")
+        raise UserMistake("tuning.seeds is empty: at least one seed must choose the learning rate")
     if any(override.startswith(_RATE) for job in jobs for override in job):
-        raise UserMistake("optimizer.lr cannot be given: experiment=tuned chooses it, among tuning.lr_factors times it")
+        raise UserMistake(
+            "optimizer.lr cannot be set with experiment=tuned, which multiplies the config's rate by tuning.lr_factors"
+        )
     scored = {override.removeprefix(_SEED) for job in jobs for override in job if override.startswith(_SEED)}
     if both := sorted(scored & set(map(str, seeds))):
-        raise UserMistake(f"seed={','.join(both)} cannot be scored: tuning.seeds={seeds} choose the learning rate")
+        raise UserMistake(
+            f"seed={','.join(both)} cannot be scored, because tuning.seeds={seeds} choose the learning rate"
+        )
 
 
 def _base(job: Overrides) -> tuple[str, ...]:

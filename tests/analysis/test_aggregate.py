@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from initbench.analysis.aggregate import average_ranks, interquartile_mean, performance_profile, share_first
+from initbench.analysis.aggregate import average_ranks, interquartile_mean, performance_profile, share_best
 from initbench.analysis.bootstrap import bootstrap_counts, percentiles
 
 # Area under the curve of four versions of C4.5 on 14 data sets: Demsar 2006, table 6. On the last but one, the paper's
@@ -72,38 +72,38 @@ def test_interquartile_mean_does_not_care_about_the_order_of_blocks() -> None:
     pd.testing.assert_frame_equal(interquartile_mean(scores), interquartile_mean(scores.swaplevel().sort_index()))
 
 
-def test_share_first_by_hand() -> None:
+def test_share_best_by_hand() -> None:
     """Ten seeds: a leads by 0.9 on one and is behind by 0.1 on nine, so it is first where that one is drawn at all."""
-    share = share_first(frame([[0.9, 0.0]] + [[0.1, 0.2]] * 9, 1, "ab"))
+    share = share_best(frame([[0.9, 0.0]] + [[0.1, 0.2]] * 9, 1, "ab"))
     drawn_twice = 1 - 0.9**10 - 10 * 0.1 * 0.9**9  # drawn once, 0.9 and nine times 0.1 tie: a half
     assert share["a"] == pytest.approx(drawn_twice + 10 * 0.1 * 0.9**9 / 2, abs=4 * math.sqrt(0.25 / 9999))
     assert share.sum() == pytest.approx(1)
 
 
-def test_share_first_pairs_the_seeds() -> None:
+def test_share_best_pairs_the_seeds() -> None:
     # Seeds differ by more than the initializers do, yet b is better on each.
     a = np.random.default_rng(0).random(20)
-    assert share_first(frame(np.column_stack([a, a + 0.001]), 2, "ab")).tolist() == [0, 1]
+    assert share_best(frame(np.column_stack([a, a + 0.001]), 2, "ab")).tolist() == [0, 1]
 
 
-def test_share_first_counts_workloads_alike() -> None:
+def test_share_best_counts_workloads_alike() -> None:
     # a leads by 0.2 on the workload with ten seeds, b by 0.1 on that with thirty: the mean over workloads is a's.
     scores = frame([[0.7, 0.5]] * 10 + [[0.5, 0.6]] * 30, 1, "ab")
     workloads = ["s"] * 10 + ["t"] * 30
     scores.index = pd.MultiIndex.from_arrays([workloads, range(40)], names=["workload", "seed"])
-    assert share_first(scores).tolist() == [1, 0]
+    assert share_best(scores).tolist() == [1, 0]
 
 
-def test_share_first_shares_ties_and_takes_complete_blocks() -> None:
+def test_share_best_shares_ties_and_takes_complete_blocks() -> None:
     # 0.1 + 0.2 and 0.3 differ in their last bit.
-    shares = share_first(frame([[0.1 + 0.2, 0.3, 0.0]] * 10 + [[math.nan, 1.0, 1.0]], 1, "abc"))
+    shares = share_best(frame([[0.1 + 0.2, 0.3, 0.0]] * 10 + [[math.nan, 1.0, 1.0]], 1, "abc"))
     assert shares.tolist() == [0.5, 0.5, 0]
 
 
-def test_share_first_takes_ten_seeds_of_every_workload() -> None:
-    assert share_first(frame(np.random.default_rng(0).random((9, 2)), 1, "ab")).isna().all()
-    assert share_first(frame(np.random.default_rng(0).random((18, 2)), 2, "ab")).isna().all()
-    assert share_first(frame([[0.1, math.nan]], 1, "ab")).isna().all()
+def test_share_best_takes_ten_seeds_of_every_workload() -> None:
+    assert share_best(frame(np.random.default_rng(0).random((9, 2)), 1, "ab")).isna().all()
+    assert share_best(frame(np.random.default_rng(0).random((18, 2)), 2, "ab")).isna().all()
+    assert share_best(frame([[0.1, math.nan]], 1, "ab")).isna().all()
 
 
 def test_average_ranks_of_demsars_example() -> None:

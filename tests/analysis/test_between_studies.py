@@ -35,15 +35,15 @@ def test_the_verdict_says_what_changed(tmp_path: Path) -> None:
     before, after = {"up": 0.7, "down": 0.9, "same": 0.8}, {"up": 0.8, "down": 0.6, "same": 0.8}
     (sentence,) = sentences(compared(tmp_path, before, after))
     assert sentence.kind == "change"
-    assert sentence.text.startswith("From zzz to aaa, better: up (+10.00 points in 8 pairs of runs")
-    assert "; worse: down (-30.00 points in 8 pairs" in sentence.text
-    assert sentence.text.endswith("; the same: same.")
+    assert sentence.text.startswith("From zzz to aaa: better: up (+10.00 points over 8 pairs of runs")
+    assert "; worse: down (-30.00 points over 8 pairs" in sentence.text
+    assert sentence.text.endswith("; identical: same.")
 
 
 def test_few_pairs_confirm_nothing(tmp_path: Path) -> None:
     (sentence,) = sentences(compared(tmp_path, {"up": 0.7}, {"up": 0.8}, seeds=3))
-    assert sentence.kind == "same"
-    assert "no difference was shown for up (+10.00 points in 3 pairs" in sentence.text
+    assert sentence.kind == "unchanged"
+    assert "no difference shown: up (+10.00 points over 3 pairs" in sentence.text
 
 
 def test_studies_of_different_workloads_are_one_comparison(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_missing_seeds_and_initializers_are_named() -> None:
     lacking = [r for r in full if (r["init"], r["seed"], r["config"]["model"]["depth"]) != ("b", 1, 1)]
     ((kind, serious, text),) = said(*lacking)
     assert (kind, serious) == ("missing", True)
-    assert "model.depth=1: b has 2 of 3 seeds (not 1)" in text
+    assert "model.depth=1: b has 2 of 3 seeds (missing: 1)" in text
     failed = [r for r in full if (r["init"], r["config"]["model"]["depth"]) != ("b", 1)]
     failed += [record("b", seed, status="failed", model={"depth": 1}) for seed in range(3)]
     assert "model.depth=1: no run of b has a score." in " ".join(text for _, _, text in said(*failed))

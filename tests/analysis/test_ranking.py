@@ -78,14 +78,14 @@ def test_runs_that_learned_are_counted_with_the_exact_interval_of_their_share() 
     rows = [record("a", seed, score) for seed, score in enumerate(scores)]
     (ranking,) = rankings(frame(*rows, record("a", 6, None, status="diverged"), record("a", 7, status="failed")))
     row = ranking.table.loc["a"]
-    assert (row["trained"], row["scored"], row["runs"]) == (4, 7, 8)
+    assert (row["learned"], row["scored"], row["runs"]) == (4, 7, 8)
     low, high = stats.binomtest(4, 7).proportion_ci(method="exact")
-    assert (row["trained_low"], row["trained_high"]) == pytest.approx((low, high))
+    assert (row["learned_low"], row["learned_high"]) == pytest.approx((low, high))
     assert row["iqm"] == pytest.approx(stats.trim_mean([*scores, 0.1], 0.25))  # what diverged scores chance
     assert row["iqm_low"] < row["iqm"] < row["iqm_high"]
-    assert not ranking.all_trained
+    assert not ranking.all_learned
 
 
 def test_where_every_run_learned_the_mean_says_it() -> None:
     (ranking,) = rankings(frame(*(record("a", seed, 0.9 + seed / 100) for seed in range(3))))
-    assert ranking.all_trained
+    assert ranking.all_learned

@@ -25,7 +25,7 @@ def test_a_full_grid_is_one_comparison() -> None:
 def test_a_stray_run_of_another_model_takes_nothing_away() -> None:
     table = scores(lenet={"a": 5, "b": 5, "c": 5}, resnet={"a": 1})
     assert scopes(table) == [Scope(("a", "b", "c"), ("lenet",))]
-    assert left_out(table, scopes(table)) == {"resnet": "only a has runs there"}
+    assert left_out(table, scopes(table)) == {"resnet": "only a has runs on it"}
 
 
 def test_initializers_that_most_runs_have_are_compared_everywhere() -> None:
@@ -47,7 +47,7 @@ def test_one_seed_of_many_does_not_outweigh_many_seeds_of_few() -> None:
     )
     (found,) = scopes(table)
     assert found == Scope(("a", "b", "c"), ("lenet", "mlp"))
-    assert left_out(table, [found]) == {"resnet": "one seed was run with two initializers there"}
+    assert left_out(table, [found]) == {"resnet": "only one seed is shared by two initializers"}
 
 
 def test_one_seed_is_better_than_nothing() -> None:
@@ -68,12 +68,12 @@ def test_half_of_the_seeds_are_enough() -> None:
 def test_without_a_common_seed_nothing_is_compared() -> None:
     table = scores(w={"a": [0], "b": [1]})
     assert scopes(table) == []
-    assert left_out(table, []) == {"w": "no seed was run with two initializers there"}
+    assert left_out(table, []) == {"w": "no seed is shared by two initializers"}
 
 
 def test_few_runs_of_others_are_named() -> None:
     table = scores(v={"a": 10, "b": 1}, w={"a": 3, "b": 3})
-    assert left_out(table, scopes(table)) == {"v": "only a has more than a few runs there"}
+    assert left_out(table, scopes(table)) == {"v": "only a has enough seeds on it"}
 
 
 def test_nothing_is_nothing() -> None:

@@ -41,14 +41,14 @@ def test_a_run_without_a_finite_score_failed(bad: object) -> None:
     found = runs(table(2.0, 1.5, bad))
     assert found["score"].tolist() == [-2.0, -1.5, -2.0]  # the worst there is
     assert found["status"].tolist() == ["finished", "finished", "diverged"]
-    assert found["trained"].tolist() == [True, True, False]
+    assert found["learned"].tolist() == [True, True, False]
     known = Metric("loss", "loss", higher_is_better=False, chance=2.3)
     assert runs(table(2.0, 1.5, bad), known)["score"].tolist() == [-2.0, -1.5, -2.3]
 
 
 @pytest.mark.parametrize("bad", [-math.inf, "-inf", -1e308, -(10**400)])
 def test_a_score_that_is_too_good_is_refused(bad: object) -> None:
-    with pytest.raises(ValueError, match=r"^row 1: loss is -.*: no score is as good as that, if lower is better$"):
+    with pytest.raises(ValueError, match=r"^row 1: loss is -.*, which cannot be a score if lower is better$"):
         runs(table(2.0, bad))
 
 
@@ -74,7 +74,7 @@ def test_a_missing_column_is_named_with_the_nearest() -> None:
 
 def test_a_run_that_is_there_twice_is_refused() -> None:
     given = pd.concat([table(2.0, 1.5), table(1.0)], ignore_index=True)
-    message = r"^method=m seed=0 is there 2 times \(row 0, row 2\); if the runs differ, name by what: workload=$"
+    message = r"^method=m seed=0 occurs 2 times \(row 0, row 2\); if the runs differ in a column, name it as workload$"
     with pytest.raises(ValueError, match=message):
         runs(given)
     assert len(runs(given.assign(data=["x", "x", "y"]), workload=["data"])) == 3
@@ -92,7 +92,7 @@ def test_a_run_without_a_name_is_refused(column: str, empty: object) -> None:
 def test_a_table_without_rows_or_with_two_columns_of_a_name() -> None:
     with pytest.raises(ValueError, match=r"^the table has no rows$"):
         runs(table())
-    with pytest.raises(ValueError, match=r"^there are several columns 'loss'$"):
+    with pytest.raises(ValueError, match=r"^the table has several columns named 'loss'$"):
         runs(pd.concat([table(1.0), table(1.0)[["loss"]]], axis=1))
 
 

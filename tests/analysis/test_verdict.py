@@ -34,13 +34,13 @@ def test_a_loss_of_three_methods_on_two_workloads() -> None:
     first, second, *_ = str(found).splitlines()
     assert first.startswith("Use mine: it beat every other initializer; ")
     assert second.startswith("mine has the lowest mean val_loss, 0.39")
-    assert "nats (8 seeds on each of 2 workloads). It leads the next, theirs, by 0.1" in second
+    assert "nats (8 seeds on each of 2 workloads). Its smallest lead is 0.105 nats, over theirs" in second
 
 
 def test_records_need_no_names() -> None:
     runs = frame(*(record(i, s, m + s / 1000) for i, m in (("a", 0.9), ("b", 0.8)) for s in range(6)))
     assert str(initbench.verdict(runs)).startswith("Use a: it beat b; ")
-    assert initbench.verdict(runs, reference="b").sentences[0].kind == "worse"
+    assert initbench.verdict(runs, reference="b").sentences[0].kind == "reference"
 
 
 def test_it_can_be_written_as_json_with_every_number_known_or_none() -> None:
@@ -96,22 +96,22 @@ def test_what_cannot_be_is_one_line(spoil: object, asked: dict[str, object], mes
 def test_a_frame_that_is_none_of_ours_needs_a_score() -> None:
     with pytest.raises(ValueError, match=r"score= must name the column of scores\. Columns: method, dataset"):
         initbench.verdict(scores())
-    with pytest.raises(ValueError, match="there are no runs"):
+    with pytest.raises(ValueError, match="the frame has no rows"):
         initbench.verdict(frame(record("a", 0)).iloc[:0])
 
 
 @pytest.mark.parametrize(
     "table, first",
     [
-        (scores(1).iloc[[0, 2]], "One seed cannot show a difference; at least six are needed."),
-        (scores(1), "One seed cannot show a difference; at least three of each workload are needed."),
+        (scores(1).iloc[[0, 2]], "One seed cannot show a significant difference; at least six are needed."),
+        (scores(1), "One seed cannot show a significant difference; at least three are needed on each workload."),
         (scores().assign(val_loss=0.5), "mine, old and theirs have the same score in every run."),
         (scores().assign(val_loss=math.nan), "Nothing can be compared: no run has a score."),
         (
             scores()[lambda t: t["method"] == "old"],
             "Nothing can be compared: old is the only initializer that has a score.",
         ),
-        (scores(3, ("cifar",)), "Three seeds cannot show a difference; at least six are needed."),
+        (scores(3, ("cifar",)), "Three seeds cannot show a significant difference; at least six are needed."),
     ],
 )
 def test_studies_that_show_nothing_still_have_a_page(table: pd.DataFrame, first: str, tmp_path: Path) -> None:
@@ -129,5 +129,5 @@ def test_failures_score_chance_and_are_never_dropped() -> None:
     assert found.comparison.main is not None
     assert found.comparison.main.overall.index[-1] == "mine"
     kinds = {sentence.kind: sentence.text for sentence in found.sentences}
-    assert "5 of 10 runs of mine" in kinds["trained"]
-    assert any("runs that diverged or have no score count as chance" in p.text for p in found.comparison.problems)
+    assert "5 of 10 runs of mine" in kinds["learned"]
+    assert any("runs without a finite score count as the chance level" in p.text for p in found.comparison.problems)

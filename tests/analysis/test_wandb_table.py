@@ -36,9 +36,12 @@ def test_configs_and_summaries_make_a_table(project: Server, capsys: pytest.Capt
     ]
     assert found["val/loss"].tolist()[:5] == pytest.approx([2.0, 2.1, 2.2, 3.0, 3.1])
     assert found["val/loss"].isna().tolist() == [False] * 5 + [True]
-    assert "1 of 7 runs of someone/elsewhere lack one of method, model.name, seed: skipped" in capsys.readouterr().out
+    assert (
+        "skipped 1 of 7 runs of someone/elsewhere, which lack one of method, model.name, seed"
+        in capsys.readouterr().out
+    )
     verdict = initbench.verdict(found, "val/loss", higher_is_better=False, init="method", workload="model.name")
-    assert verdict.sentences[0].text.startswith("Three seeds cannot show a difference")
+    assert verdict.sentences[0].text.startswith("Three seeds cannot show a significant difference")
 
 
 def test_dots_lead_into_nested_values(project: Server) -> None:
@@ -48,10 +51,10 @@ def test_dots_lead_into_nested_values(project: Server) -> None:
 @pytest.mark.parametrize(
     "asked, message",
     [
-        ({"init": "methods"}, r"has 'methods' in its config\. Did you mean 'method'\? There are: "),
-        ({"score": "val/los"}, r"has 'val/los' in its summary\. Did you mean 'val/loss'\? There are: "),
-        ({"workload": ["model.depth"]}, r"has 'model.depth' in its config\.(?: Did you mean .*)? There are: "),
-        ({"filters": {"group": "another"}}, r"has no run that has ended, with these filters"),
+        ({"init": "methods"}, r"has 'methods' in its config\. Did you mean 'method'\? Keys: "),
+        ({"score": "val/los"}, r"has 'val/los' in its summary\. Did you mean 'val/loss'\? Keys: "),
+        ({"workload": ["model.depth"]}, r"has 'model.depth' in its config\.(?: Did you mean .*)? Keys: "),
+        ({"filters": {"group": "another"}}, r"that matches the filters has ended"),
     ],
 )
 def test_what_no_run_has_is_one_line(asked: dict[str, object], message: str, project: Server) -> None:

@@ -138,7 +138,7 @@ def test_a_plot_is_a_table_too_whose_numbers_lead_to_runs(opened: Callable[..., 
     one = opened(study)
     figure = one.plot("curves")
     one.drawn("curves")
-    figure.get_by_text("The same as a table").click()
+    figure.get_by_text("Show as a table").click()
     expect(figure.locator("tbody tr")).to_have_count(10)
     assert figure.locator("th").all_text_contents() == ["steps", "orthogonal", "xavier", "he"]
     figure.locator("tbody tr").last.locator("a").first.click()
@@ -239,7 +239,7 @@ def test_an_adversarial_study_has_a_page(case: str, opened: Callable[..., Opened
     for figure in one.page.locator("figure.plot").all():
         figure.scroll_into_view_if_needed()
         figure.locator(".main-svg").first.wait_for()
-        figure.get_by_text("The same as a table").click()
+        figure.get_by_text("Show as a table").click()
         expect(figure.locator("tbody td")).not_to_have_count(0)
 
 
@@ -272,6 +272,6 @@ def test_a_line_under_another_is_told_below_the_plot(opened: Callable[..., Opene
     rows = [record(init, n, 0.8) for init in ("first", "second") for n in range(2)]
     one = opened(write_study(tmp_path / "s", *rows))
     one.drawn("curves")
-    expect(one.plot("curves").locator("[data-hidden]")).to_have_text("first lies under second.")
+    expect(one.plot("curves").locator("[data-hidden]")).to_have_text("first is hidden by second.")
     one.page.get_by_role("checkbox", name="first").uncheck()
     expect(one.plot("curves").locator("[data-hidden]")).to_have_text("")

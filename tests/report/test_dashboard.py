@@ -34,7 +34,9 @@ def test_the_report_becomes_a_workspace_and_a_summary_run(
     (view,) = server.views
     assert view["displayName"] == "initbench: depth"
     ((run_id, summary),) = server.summaries.items()
-    assert summary["verdict"].startswith("Two seeds cannot show a difference; at least six are needed. a|b <i> has the")
+    assert summary["verdict"].startswith(
+        "Two seeds cannot show a significant difference; at least six are needed. a|b <i> has the"
+    )
 
     def held(name: str) -> Any:
         return json.loads(server.files[f"{run_id}/{summary[name]['path']}"])

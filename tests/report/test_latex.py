@@ -44,12 +44,12 @@ def test_there_is_a_table_of_all_workloads_of_each_and_of_the_reference() -> Non
     text = latex.rankings(study(["a", "b", "c"], reference="b"))
     captions = re.findall(r"\\caption\{(.*)\}\\label", text)
     assert captions == [
-        "2 workloads, 8 seeds of each. The best mean is bold, significant or not.",
-        "b against each other. 2 workloads, 8 seeds of each.",
+        "2 workloads, 8 seeds each. The best mean is bold, whether or not it is significant.",
+        "b against each of the others. 2 workloads, 8 seeds each.",
         "mlp on mnist, sgd lr 0.1, 100 steps, model.depth=\\allowbreak{}1.",
         "mlp on mnist, sgd lr 0.1, 100 steps, model.depth=\\allowbreak{}0.",
     ]
-    assert "Corrected for these 2 comparisons." in text
+    assert "Holm's correction covers 2 pairs." in text
 
 
 def test_every_two_have_a_row() -> None:

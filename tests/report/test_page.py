@@ -78,8 +78,8 @@ def test_every_number_leads_to_runs(tmp_path: Path) -> None:
 def test_what_is_wrong_stands_on_top(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", record("a", 0), record("a", 1), record("b", 0), record("c", 0, status="failed"))
     words = Parsed(page_of(study)).words
-    assert "This is not the whole study" in words
-    for problem in ("1 run failed", "b has 1 of 2 seeds (not 1)", "no run of c has a score"):
+    assert "The study is incomplete" in words
+    for problem in ("1 run failed", "b has 1 of 2 seeds (missing: 1)", "no run of c has a score"):
         assert problem in words
         assert words.index(problem) < words.index("Ranking")
 
@@ -122,8 +122,8 @@ def test_a_page_of_numbers_made_elsewhere_has_neither_links_to_records_nor_words
 def test_a_reference_has_a_table_of_its_own(tmp_path: Path) -> None:
     runs = initbench.load_runs(write_study(tmp_path / "s", *(record(i, n, 0.8) for i in "abc" for n in (0, 1))))
     words = Parsed(initbench.verdict(runs, reference="b").report(tmp_path / "report")).words
-    assert "b against each other" in words
-    assert "Corrected for these 2 comparisons." in words
+    assert "b against each of the others" in words
+    assert "Holm's correction covers 2 pairs." in words
 
 
 def test_every_comparison_has_a_section(tmp_path: Path) -> None:

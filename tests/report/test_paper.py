@@ -83,7 +83,7 @@ def test_lines_under_others_are_named_in_the_legend() -> None:
     plot = Plot("name", "title", "caption", series, {"v": "x"}, {"v": "y"})
     figure = draw(plot, {init: {"colour": "#000000", "dash": "solid"} for init in "abc"})
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["a (under b)", "b", "c"]
+    assert [text.get_text() for text in legend.get_texts()] == ["a (hidden by b)", "b", "c"]
 
 
 @pytest.mark.parametrize("length", [5, 30, 75])

@@ -55,7 +55,7 @@ def test_long_histories_are_thinned_and_the_caption_says_so(tmp_path: Path) -> N
     assert len(steps) <= 202
     assert steps[0] == 0
     assert steps[-1] == 9999
-    assert f"every {steps[1]}. is drawn" in plot.caption
+    assert f"One of every {steps[1]} points is drawn" in plot.caption
 
 
 def test_survival_is_kaplan_meier_by_target(tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def test_two_studies_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[
     after = [record(init, seed, mean) for init, mean in (("a", 0.9), ("b", 0.7)) for seed in range(8)]
     main([str(write_study(tmp_path / name, *runs)) for name, runs in (("before", before), ("after", after))])
     said = capsys.readouterr().out
-    assert said.startswith("From before to after, better: a (+20.00 points in 8 pairs")  # p = 2 / 2^8, of two
+    assert said.startswith("From before to after: better: a (+20.00 points over 8 pairs")  # p = 2 / 2^8, of two
     page = (tmp_path / "report-before-after" / "index.html").read_text()
-    assert "the same: b." in said
+    assert "identical: b." in said
     for init in ("a @ before", "a @ after", "only_here"):
         assert f'data-init="{init}"' in page
     assert "only_here @" not in page
@@ -74,8 +74,8 @@ def test_into_a_folder_of_ones_choice(tmp_path: Path) -> None:
     [
         (["runs/dmo"], "there is no folder 'runs/dmo'. Did you mean 'runs/demo'?"),
         (["nowhere/x"], "there is no folder 'nowhere/x'."),
-        (["runs/empty"], "runs/empty holds no record of a run"),
-        (["runs/torn"], "runs/torn/0000/record.json is no record of a run (Expecting value"),
+        (["runs/empty"], "runs/empty has no records of runs"),
+        (["runs/torn"], "runs/torn/0000/record.json is not a valid record of a run (Expecting value"),
         (["runs/demo", "--wandb", "project"], "'project' is no project of wandb: entity/project is needed"),
         (["runs/demo", "--reference", "b"], "unknown reference 'b'. Allowed: a"),
         (["runs/demo", "--margin", "0"], "margin must be a number above 0, got 0.0"),
@@ -84,8 +84,8 @@ def test_into_a_folder_of_ones_choice(tmp_path: Path) -> None:
         (["scores.csv"], "scores.csv is a table: --score must name its column of scores"),
         (["scores.csv", "--score", "los"], "there is no column 'los'. Did you mean 'loss'? Columns: init, seed, loss"),
         (["scors.csv", "--score", "loss"], "there is no file 'scors.csv'. Did you mean 'scores.csv'?"),
-        (["scores.csv", "scores.csv", "--score", "loss"], "a table is reported on by itself: give one"),
-        (["scores.csv", "--score", "loss", "--watch"], "--watch is for studies"),
+        (["scores.csv", "scores.csv", "--score", "loss"], "only one table can be reported on at a time"),
+        (["scores.csv", "--score", "loss", "--watch"], "--watch needs a study"),
         (["scores.csv", "--score", "loss", "--chance", "inf"], "chance must be a finite number, got inf"),
         (["empty.csv", "--score", "loss"], "the table has no rows"),
     ],

@@ -35,10 +35,10 @@ def test_a_ranking() -> None:
         "test accuracy, mean ± 95 %": "0.8500 ± 0.6353",  # t(1) = 12.706 standard errors of .05
         "runs": "2",
         "reach 50%": "100%",
-        "median steps to it": "10",
+        "median steps to 50%": "10",
     }
     assert table.loc["b", "test accuracy, mean ± 95 %"] == "0.5000"  # one run has no interval
-    assert table.loc["b", "median steps to it"] == "never"
+    assert table.loc["b", "median steps to 50%"] == "never"
 
 
 def test_where_runs_learned_nothing_no_mean_is_given() -> None:
@@ -64,7 +64,7 @@ def test_outcomes_and_rates_are_columns_where_there_are_any() -> None:
         "test accuracy, mean ± 95 %",
         "runs",
         "reach 50%",
-        "median steps to it",
+        "median steps to 50%",
     ]
     found = comparison(record("b", 0, 0.8), record("a", 0, None, status="diverged", hits=(None, None)))
     assert by_column(tables.of_workload(found.rankings[0], ACCURACY)).loc["a", "diverged"] == "1"
@@ -77,12 +77,12 @@ def test_over_all_workloads_differences_are_to_the_best() -> None:
     first, second = table.rows
     found = dict(zip(table.columns, second[1], strict=True))
     assert first[1][-4:] == [""] * 4
-    assert found["behind the first by"] == "20.00"
+    assert found["behind the best by"] == "20.00"
     assert found["p"] == found["p (Holm)"] == "0.008"  # 2 / 2^8, of one comparison
     reach = stats.t.ppf(0.975, 7) * stats.sem(leads)
-    assert found["its 95 % (all pairs)"] == f"{20 - 100 * reach:.2f} to {20 + 100 * reach:.2f}"
+    assert found["95 % interval (all pairs)"] == f"{20 - 100 * reach:.2f} to {20 + 100 * reach:.2f}"
     assert "8 blocks" in table.note
-    assert "first in resamples" not in table.columns  # from ten seeds on
+    assert "best in resamples" not in table.columns  # from ten seeds on
 
 
 def test_a_reference_against_each_other() -> None:
@@ -92,7 +92,7 @@ def test_a_reference_against_each_other() -> None:
         ("c", "+10.00", "0.016"),
         ("a", "-10.00", "0.016"),
     ]
-    assert table.title == "b against each other"
+    assert table.title == "b against each of the others"
 
 
 def test_every_two() -> None:
@@ -109,12 +109,12 @@ def test_what_stands_behind_a_ranking() -> None:
     runs = [record("a", n, 0.8 + 0.01 * n, lr=lr, seconds_init=2.0) for n in (0, 1) for lr in (0.1, 1.0)]
     found = comparison(*runs)
     details = {table.title: table for table in tables.details(found, found.rankings[0])}
-    assert list(details) == ["At each learning rate", "Time to 50%", "More numbers"]
+    assert list(details) == ["At each learning rate", "Time to 50%", "Other means"]
     rates = details["At each learning rate"]
     assert by_column(rates).loc["a", "within 1.00 points of the best"] == "0.1 to 1"
     assert rates.behind("a", 1) == {"workload": found.rankings[0].workload_id, "lr": "1", "init": "a"}
     assert "lr" not in rates.behind("a", 2)
-    assert by_column(details["More numbers"]).loc["a", "seconds to initialize"] == "2"
+    assert by_column(details["Other means"]).loc["a", "seconds to initialize"] == "2"
     times = by_column(details["Time to 50%"]).loc["a"]
     assert times["runs that reach it (95 %)"] == "100% (16% to 100%)"  # Clopper-Pearson: .025 ** (1 / 2)
     assert times["median steps"] == "0 to 10"  # evaluations are ten steps apart

@@ -39,7 +39,7 @@ def test_learning_rates_are_shown_where_there_was_a_choice() -> None:
 
 def test_a_reference_has_its_table() -> None:
     text = printed(*(record(init, n, 0.8 + n / 100) for init in "abc" for n in range(6)), reference="b")
-    assert "b against each other" in text
+    assert "b against each of the others" in text
 
 
 @pytest.mark.parametrize("width", [80, 200])

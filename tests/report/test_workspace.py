@@ -164,7 +164,7 @@ def test_what_cannot_be_published_is_kept(
     start = time.perf_counter()
     line = published(tmp_path)
     assert time.perf_counter() - start < 15
-    assert line.startswith("not on wandb: ")
+    assert line.startswith("not published to wandb: ")
     assert "\n" not in line
     assert words in line
     assert str(tmp_path / "workspace.json") in line
@@ -198,7 +198,7 @@ def test_a_server_that_dies_in_the_middle_costs_the_timeout(
     line = published(tmp_path)
     assert time.perf_counter() - start < 15
     (kept,) = (tmp_path / "wandb").glob("run-*")
-    assert line.startswith("not on wandb: not all was uploaded")
+    assert line.startswith("not published to wandb: not all was uploaded")
     assert line.endswith(f"wandb sync {kept}")
 
 
@@ -208,7 +208,7 @@ def test_a_server_that_dies_before_the_summary_run_begins_leaves_it_offline(serv
     line = published(tmp_path)
     assert time.perf_counter() - start < 20
     (kept,) = (tmp_path / "wandb").glob("offline-run-*")
-    assert line.startswith("not on wandb: ")
+    assert line.startswith("not published to wandb: ")
     assert line.endswith(f"wandb sync {kept}")
 
 
@@ -237,7 +237,7 @@ print(workspace.publish({PATH!r}, "depth", **given))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     (line,) = done.stdout.splitlines()
-    assert line.startswith("not on wandb: not all was uploaded")
+    assert line.startswith("not published to wandb: not all was uploaded")
     assert done.stderr == ""
 
 

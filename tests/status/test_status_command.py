@@ -52,7 +52,7 @@ def test_a_study_that_is_none_is_one_line_and_exit_code_two(tmp_path: Path) -> N
     write(tmp_path / "runs" / "depth")
     write_plan(tmp_path / "runs" / "width", folder_name())
     (tmp_path / "runs" / "empty").mkdir()
-    there = "There are: runs/depth, runs/width"
+    there = "Keys: runs/depth, runs/width"
     for asked, message in (
         ("runs/dept", f"there is no study 'runs/dept'. Did you mean 'runs/depth'? {there}"),
         ("width", f"there is no study 'width'. Did you mean 'runs/width'? {there}"),
@@ -118,4 +118,4 @@ def test_json_is_all_that_is_printed(tmp_path: Path) -> None:
     assert rows["zeros"] == {"init": "zeros", "median": 0.25, "best": 0.25, "counts": {"finished": 1}}
     assert content["troubles"][0]["reason"] == "why"
     refused = command(tmp_path, "runs/mine", "--json", "--watch")
-    assert (refused.returncode, refused.stderr) == (2, "initbench: --json prints once: without --watch\n")
+    assert (refused.returncode, refused.stderr) == (2, "initbench: --json and --watch cannot be combined\n")

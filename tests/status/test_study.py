@@ -91,7 +91,7 @@ def test_a_sweep_that_has_ended_leaves_its_runs_to_the_next(tmp_path: Path) -> N
     assert not look(tmp_path).abandoned  # not waited for: it exists, if only as a zombie
     child.wait()
     assert look(tmp_path).abandoned
-    assert "the same command goes on" in text(look(tmp_path))
+    assert "type the same command to continue" in text(look(tmp_path))
     write_plan(tmp_path, folder_name(), pid=child.pid, host="elsewhere")
     assert not look(tmp_path).abandoned
 

@@ -49,7 +49,7 @@ def test_what_all_ends_at_once_is_judged_by_how_far_it_is(tmp_path: Path) -> Non
 def test_time_left_is_not_guessed(tmp_path: Path) -> None:
     assert "no run has begun" in text(look(tmp_path))
     write_plan(tmp_path, folder_name("orthogonal", 0), folder_name("orthogonal", 1))
-    assert "no run of this kind is complete" in text(look(tmp_path))
+    assert "unknown until a run finishes" in text(look(tmp_path))
     write(tmp_path, "orthogonal", 0, took=12)
     assert "nothing is running; a run takes about 12 s" in text(look(tmp_path))
     assert "1 at once, about 12 s each, 5 a minute: about 12 s left" in text(look(tmp_path, 1))

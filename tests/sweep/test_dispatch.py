@@ -96,8 +96,12 @@ def test_a_reference_that_neither_the_sweep_nor_the_study_has_is_refused(
 @pytest.mark.parametrize(
     "seeds, inits, said",
     [
-        (3, ["orthogonal", "zeros"], "3 seeds cannot show a difference; at least 6 are needed"),
-        (10, ["orthogonal", "zeros"], "10 seeds can show a difference of 1.0 standard deviations between seeds"),
+        (3, ["orthogonal", "zeros"], "3 seeds cannot show a significant difference; at least 6 are needed"),
+        (
+            10,
+            ["orthogonal", "zeros"],
+            "10 seeds can show a difference of 1.0 standard deviations of the paired difference",
+        ),
         (10, ["orthogonal"], ""),
     ],
 )

@@ -87,7 +87,7 @@ def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureF
     loader, master = start()
     job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
     assert len(list(rounds(loader, master, [job]))) == 1  # nobody runs it
-    assert "then 1 runs to score" in capsys.readouterr().out.replace("\n", " ")
+    assert "1 runs to score wait for their tuning runs" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize("scored, is_warned", [(2, False), (3, True)])
@@ -97,18 +97,18 @@ def test_fewer_seeds_that_choose_than_are_scored_are_told(
     loader, master = start()
     next(rounds(loader, master, [["init=zeros", f"seed={seed}"] for seed in range(scored)]))
     said = capsys.readouterr().out
-    assert ("only 2 seeds choose the learning rates, and 3 are scored" in said) == is_warned
+    assert ("only 2 seeds choose the learning rates, but 3 are scored" in said) == is_warned
 
 
 @pytest.mark.parametrize(
     "typed, job, said",
     [
-        ([], ["optimizer.lr=0.1", "seed=0"], "optimizer.lr cannot be given"),
+        ([], ["optimizer.lr=0.1", "seed=0"], "optimizer.lr cannot be set with experiment=tuned"),
         ([], ["seed=101"], "seed=101 cannot be scored"),
-        (["tuning.lr_factors=[1]"], ["seed=0"], "two positive numbers are needed"),
-        (["tuning.lr_factors=[1,-1]"], ["seed=0"], "two positive numbers are needed"),
-        (["tuning.lr_factors=3"], ["seed=0"], "a list is needed, as in tuning.lr_factors="),
-        (["tuning.seeds=5"], ["seed=0"], "a list is needed, as in tuning.seeds="),
+        (["tuning.lr_factors=[1]"], ["seed=0"], "must have at least two different positive numbers"),
+        (["tuning.lr_factors=[1,-1]"], ["seed=0"], "must have at least two different positive numbers"),
+        (["tuning.lr_factors=3"], ["seed=0"], "must be a list, as in tuning.lr_factors="),
+        (["tuning.seeds=5"], ["seed=0"], "must be a list, as in tuning.seeds="),
         (["tuning.seeds=[]"], ["seed=0"], "tuning.seeds is empty"),
         ([], ["~optimizer.lr", "seed=0"], "no learning rate to tune"),
     ],

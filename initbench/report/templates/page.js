@@ -93,7 +93,7 @@ class Plot {
     Plotly.react(this.canvas, traces, layout, { displaylogo: false, responsive: true, typesetMath: false, modeBarButtonsToRemove: remove });
     for (const button of this.figure.querySelectorAll("[data-log]")) button.setAttribute("aria-pressed", this.log[button.dataset.log]);
     const under = Object.entries(this.data.hidden[this.view] ?? {}).filter(([init]) => !hidden.has(init));
-    this.figure.querySelector("[data-hidden]").textContent = under.map(([init, over]) => `${init} lies under ${over}.`).join(" ");
+    this.figure.querySelector("[data-hidden]").textContent = under.map(([init, over]) => `${init} is hidden by ${over}.`).join(" ");
     this.drawn = true;
     this.tabulate();
   }
