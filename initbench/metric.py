@@ -71,7 +71,15 @@ class Metric:
 
     def difference(self, difference: float) -> str:
         """A difference of scores with its unit: "2.85 points"."""
-        return " ".join([self.number(difference), *([self.points] if self.points else [])])
+        if self.is_share and 0 < abs(difference) < 0.00005:
+            return "less than 0.01 points"
+        return f"{self.number(difference)} {self.points}".rstrip()
+
+    def bound(self, least: float) -> str:
+        """A lower bound of a lead, above 0, with its unit, rounded down so that it stays true: "at least 1.2 points"."""
+        step = 1e-4 if self.is_share else 10.0 ** (math.floor(math.log10(least)) - 2)
+        rounded = math.floor(least / step * (1 + 1e-9)) * step  # 0.3 is 2999.99... steps
+        return f"at least {self.difference(rounded)}" if rounded else f"more than 0 {self.points}".rstrip()
 
     def target(self, value: float | str) -> str:
         """A target as it is shown: 0.985 of a share is 98.5%."""
@@ -95,8 +103,29 @@ ACCURACY = Metric("accuracy", "test accuracy", is_share=True, perfect=1.0)
 DEFAULT_MARGIN = 0.5  # points: the smallest difference of a share that is worth having, unless somebody says another
 
 
-def check_margin(margin: object, name: str = "margin") -> None:
-    """Raise ValueError unless `margin` is None or a number above 0."""
-    is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
-    if margin is not None and not (is_number and 0 < margin < math.inf):  # type: ignore[operator]  # a number, then
+LARGEST = 1e50  # of anything that is computed with: beyond it a variance overflows
+
+
+def check_number(value: object, name: str) -> float | None:
+    """None, or a number of any type as a float. Raises ValueError for anything else, and from 1e50 on."""
+    if value is None:
+        return None
+    try:
+        number = math.nan if isinstance(value, bool | str | bytes) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    except OverflowError:
+        number = math.inf
+    if math.isnan(number):
+        raise ValueError(f"{name} must be a number, got {value!r}")
+    if abs(number) >= LARGEST:
+        raise ValueError(f"{name} must be a number below {LARGEST:g}, got {number:g}")
+    return number
+
+
+def check_margin(margin: object, name: str = "margin") -> float | None:
+    """The margin as a float. Raises ValueError unless it is None or a number above 0."""
+    number = check_number(margin, name)
+    if number is not None and not number > 0:
         raise ValueError(f"{name} must be a number above 0, got {margin!r}")
+    return number

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from initbench.analysis.blocks import rounding
 from initbench.analysis.bootstrap import bootstrap_counts, percentiles
 
 _SEEDS_OF_SHARES = 10
@@ -77,7 +78,7 @@ def share_best(scores: pd.DataFrame) -> pd.Series:
         return pd.Series(math.nan, scores.columns)
     weights = np.repeat(1 / (len(sizes) * np.array(sizes, dtype=float)), sizes)
     means = bootstrap_counts(sizes) @ (complete.to_numpy(dtype=float) * weights[:, None])
-    best = means >= means.max(axis=1, keepdims=True) - 1e-12  # rounding; one image in a million is 1e-6
+    best = means >= means.max(axis=1, keepdims=True) - rounding(complete)
     return pd.Series((best / best.sum(axis=1, keepdims=True)).mean(axis=0), scores.columns)
 
 

@@ -2,14 +2,16 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import combinations
 
 import pandas as pd
 
+from initbench.analysis.blocks import rounding
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import LEVEL
 from initbench.analysis.pairs import compare, holm
+from initbench.analysis.swaps import swaps
 from initbench.metric import Metric
 
 AT = " @ "  # between an initializer and its study, where several have it
@@ -18,31 +20,36 @@ AT = " @ "  # between an initializer and its study, where several have it
 def between_studies(comparison: Comparison) -> pd.DataFrame:
     """One row per initializer and pair of studies that have it, in their order: see `pairs.compare`.
 
-    Columns: init, before, after, pairs, difference (after - before) with low and high, p, p_holm over these rows alone:
-    the question was not which of all is the best. Empty for a single study.
+    Columns: init, before, after, pairs, difference (after - before) with low and high, p, is_same (in every run), p_holm
+    over these rows alone: the question was not which of all is the best. Empty for a single study.
     """
-    order = list(dict.fromkeys(comparison.runs["study"]))
-    versions: dict[str, list[str]] = defaultdict(list)
-    for init in sorted(map(str, comparison.scores.columns), key=lambda init: _place(init, order)):
-        base, at, _ = init.rpartition(AT)
-        if at:
-            versions[base].append(init)
-    questions = [(base, *pair) for base, inits in versions.items() for pair in combinations(inits, 2)]
+    order = list(dict.fromkeys(map(str, comparison.runs["study"])))
+    versions: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    named = set(map(str, comparison.scores.columns))
+    for study in order:
+        inits = comparison.runs.loc[comparison.runs["study"] == study, "init"].drop_duplicates()
+        for init in sorted(of for of in map(str, inits) if of in named and of.endswith(AT + study)):
+            versions[init.removesuffix(AT + study)].append((study, init))
+    questions = [(base, *pair) for base, of in sorted(versions.items()) for pair in combinations(of, 2)]
     rows = []
-    for base, before, after in questions:
-        (row,) = compare(comparison.scores[[before, after]], comparisons=len(questions)).to_dict("records")
+    for base, (study_before, before), (study_after, after) in questions:
+        scores = comparison.scores[[before, after]]
+        swapped = swaps(comparison.runs, scores).p
+        (row,) = compare(scores, comparisons=len(questions), swapped=swapped).to_dict("records")
         sign = 1 if row["a"] == after else -1
         low, high = sorted((sign * row["low"], sign * row["high"]))
-        studies = (name.rpartition(AT)[2] for name in (before, after))
-        rows.append((base, *studies, int(row["pairs"]), sign * row["difference"], low, high, row["p"]))
-    table = pd.DataFrame(rows, columns=["init", "before", "after", "pairs", "difference", "low", "high", "p"])
+        is_same = bool((scores[after] - scores[before]).abs().max() <= rounding(scores))
+        numbers = (int(row["pairs"]), sign * row["difference"], low, high, row["p"], is_same)
+        rows.append((base, study_before, study_after, *numbers))
+    columns = ["init", "before", "after", "pairs", "difference", "low", "high", "p", "is_same"]
+    table = pd.DataFrame(rows, columns=columns)
     return table.assign(p_holm=holm(table["p"]))
 
 
 def compared(changed: pd.DataFrame, metric: Metric) -> Iterator[tuple[str, bool]]:
     """For each two studies a sentence, and whether it claims anything: what is better, worse, and the same."""
     for (before, after), rows in changed.groupby(["before", "after"], sort=False):
-        is_same, is_sure = rows["difference"].abs() < 1e-10, rows["p_holm"] < LEVEL
+        is_same, is_sure = rows["is_same"], rows["p_holm"] < LEVEL
         parts = []
         for word, of in (("better", is_sure & (rows["difference"] > 0)), ("worse", is_sure & (rows["difference"] < 0))):
             if of.any():
@@ -68,7 +75,3 @@ def _change(row: pd.Series, metric: Metric) -> str:
     seeds = f"{row['pairs']} pair{'s' if row['pairs'] != 1 else ''} of runs"
     return f"{row['init']} ({metric.number(row['difference'], '+')}{unit} over {seeds}{interval})"
 
-
-def _place(init: str, studies: Sequence[str]) -> int:
-    study = init.rpartition(AT)[2]
-    return studies.index(study) if study in studies else len(studies)

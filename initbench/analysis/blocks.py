@@ -1,4 +1,4 @@
-"""Blocks, that is (workload, seed), in the order of their workloads; every workload counts the same."""
+"""Blocks, that is (workload, seed), and their means; every workload counts the same."""
 
 from collections.abc import Sequence
 
@@ -19,6 +19,21 @@ def starts(sizes: Sequence[int]) -> npt.NDArray[np.int64]:
     return np.cumsum((0, *sizes[:-1]))
 
 
-def weights(sizes: Sequence[int]) -> Array:
-    """The weight of each block in the mean over workloads of the means over seeds."""
-    return np.repeat(1 / (len(sizes) * np.array(sizes, dtype=float)), sizes)
+def seed_weights(workloads: npt.ArrayLike, seeds: npt.ArrayLike) -> Array:
+    """(seeds, blocks): the matrix that turns values of blocks into one value per seed.
+
+    workloads, seeds: (blocks,) labels. The mean of the values is the mean over workloads of the means over seeds. Where
+    every workload has the same seeds, the value of a seed is its mean over workloads. Runs of one seed on two workloads
+    may share initial weights and batches; they are not independent, so that a seed is one observation however many
+    workloads there are.
+    """
+    _, workload, sizes = np.unique(np.asarray(workloads), return_inverse=True, return_counts=True)
+    labels, seed = np.unique(np.asarray(seeds), return_inverse=True)
+    matrix = np.zeros((labels.size, workload.size))
+    matrix[seed, np.arange(workload.size)] = labels.size / (sizes.size * sizes[workload])
+    return matrix
+
+
+def rounding(scores: npt.ArrayLike) -> float:
+    """Means of scores that are equal on paper differ by less: they may differ in their last bits."""
+    return 1e-12 * float(np.nanmax(np.abs(np.asarray(scores, dtype=float)), initial=0.0))

@@ -1,4 +1,4 @@
-"""Resampling seeds within workloads: the studentized bootstrap of differences, and intervals of other statistics."""
+"""Resampling seeds: the studentized bootstrap of differences, and intervals of other statistics."""
 
 import math
 from collections.abc import Sequence
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
-from initbench.analysis.blocks import Array, by_workload, starts, weights
+from initbench.analysis.blocks import Array
 
 RESAMPLES = 9_999  # with it 2.5 % and 97.5 % are whole order statistics: Davison & Hinkley 1997, chapter 5
 SEEDS_NEEDED = (5, 3)  # for an interval: seeds of a single workload, of each of several
@@ -20,7 +19,7 @@ _LEAST_VARIANCE = 0.1
 
 @dataclass(frozen=True)
 class Studentized:
-    """The bootstrap-t of mean differences: over workloads of the mean over seeds.
+    """The bootstrap-t of mean differences.
 
     It allows for skewness, which the sign flips of `initbench.analysis.flips` do not. It cannot know what no seed
     shows: where one run in ten fails outright, ten seeds mislead it as often as any other test.
@@ -29,7 +28,7 @@ class Studentized:
     """
 
     mean: Array  # (comparisons,)
-    error: Array  # (comparisons,), the standard error; 0 where all differences of each workload are the same
+    error: Array  # (comparisons,), the standard error; 0 where all differences are the same
     resampled: Array  # (RESAMPLES, comparisons), of t; NaN with too few seeds
 
     def p(self) -> Array:
@@ -46,36 +45,21 @@ class Studentized:
         return np.where(np.isnan(self.resampled[0]), math.nan, p)
 
 
-def studentized(differences: npt.ArrayLike, workloads: npt.ArrayLike) -> Studentized:
-    """The bootstrap-t of differences, (blocks, comparisons) without NaN; workloads: (blocks,) labels."""
-    values, sizes = by_workload(differences, workloads)
-    comparisons = values.shape[1]
-    mean = weights(sizes) @ values if sizes else np.full(comparisons, math.nan)
-    if not sizes or min(sizes) < SEEDS_NEEDED[len(sizes) > 1]:
-        nothing = np.full(comparisons, math.nan)
-        return Studentized(mean, nothing, np.full((1, comparisons), math.nan))
-    errors = values - np.repeat(np.add.reduceat(values, starts(sizes)), sizes, axis=0) / _sizes(sizes)
-    variance = _variance_of_mean(np.ones((1, len(values))), errors, sizes)[0]
+def studentized(values: Array) -> Studentized:
+    """The bootstrap-t of differences, (seeds, comparisons) without NaN."""
+    seeds, comparisons = values.shape
+    if seeds < SEEDS_NEEDED[0]:
+        mean = values.mean(axis=0) if seeds else np.full(comparisons, math.nan)
+        return Studentized(mean, np.full(comparisons, math.nan), np.full((1, comparisons), math.nan))
+    mean = values.mean(axis=0)
+    errors = values - mean
+    variance = (errors**2).mean(axis=0) / (seeds - 1)
     variance[variance <= 1e-24 * np.abs(values).max(axis=0) ** 2] = 0.0  # rounding
-    counts = bootstrap_counts(sizes)
-    shifts = counts @ (errors * weights(sizes)[:, None])
+    counts = bootstrap_counts((seeds,))
+    shifts = counts @ errors / seeds
+    variances = (counts @ errors**2 / seeds - shifts**2) / (seeds - 1)
     least = np.where(variance > 0, _LEAST_VARIANCE * variance, 1.0)
-    resampled = shifts / np.sqrt(np.maximum(_variance_of_mean(counts, errors, sizes), least))
-    return Studentized(mean, np.sqrt(variance), resampled)
-
-
-def _sizes(sizes: Sequence[int]) -> Array:
-    return np.repeat(np.array(sizes, dtype=float), sizes)[:, None]
-
-
-def _variance_of_mean(counts: Array, errors: Array, sizes: Sequence[int]) -> Array:
-    """Squared standard error of the mean over workloads, (resamples, comparisons): s^2 / n of each, over their number
-    squared."""
-    total = np.zeros((len(counts), errors.shape[1]))
-    for start, n in zip(starts(sizes), sizes, strict=True):
-        drawn, of = counts[:, start : start + n], errors[start : start + n]
-        total += (drawn @ of**2 / n - (drawn @ of / n) ** 2) / (n - 1)
-    return total / len(sizes) ** 2
+    return Studentized(mean, np.sqrt(variance), shifts / np.sqrt(np.maximum(variances, least)))
 
 
 @lru_cache(maxsize=8)

@@ -7,12 +7,10 @@ import pandas as pd
 
 from initbench.analysis.aggregate import performance_profile
 from initbench.analysis.completeness import Problem, problems
-from initbench.analysis.findings import LEVEL, Findings
-from initbench.analysis.flips import blocks_needed
+from initbench.analysis.findings import LEAST_SEEDS, LEVEL, Findings
 from initbench.analysis.ranking import Ranking, rankings, targets_of
 from initbench.analysis.scope import Scope, left_out, partial, scopes
 from initbench.analysis.times import Times, correct, times_to
-from initbench.errors import unknown
 from initbench.metric import ACCURACY, DEFAULT_MARGIN, Metric, check_margin
 
 
@@ -23,7 +21,7 @@ class Comparison:
     runs: as from `load_runs` or `from_table`; margin: the smallest difference worth having, in points of a share and in
     the unit of other metrics; reference: the initializer that the others are compared with.
 
-    Raises ValueError for a margin that is not above 0, and for a reference that no run has.
+    Raises ValueError for a margin that is not above 0.
     """
 
     runs: pd.DataFrame
@@ -33,8 +31,6 @@ class Comparison:
 
     def __post_init__(self) -> None:
         check_margin(self.margin)
-        if self.reference is not None and self.reference not in set(self.runs["init"]):
-            raise unknown("reference", self.reference, set(map(str, self.runs["init"])))
 
     @property
     def points(self) -> float | None:
@@ -59,13 +55,13 @@ class Comparison:
 
     @cached_property
     def scopes(self) -> list[Scope]:
-        return scopes(self.scores)
+        return scopes(self.scores, self.reference)
 
     @cached_property
     def findings(self) -> list[Findings]:
         """Findings for each set of comparable initializers; they share the error rate."""
         parts = [self._scores_of(scope) for scope in self.scopes]
-        testable = [part for part in parts if len(part.dropna()) >= blocks_needed(alpha=LEVEL)]
+        testable = [part for part in parts if _shared_seeds(part) >= LEAST_SEEDS]
         margin = None if self.points is None else self.metric.margin(self.points)
         return [
             Findings(
@@ -91,10 +87,15 @@ class Comparison:
     def left_out(self) -> list[tuple[str, str]]:
         """The workloads and initializers that are not compared, or not everywhere, and why."""
         found = list(left_out(self.scores, self.scopes).items())
+        with_scores = set(self.scores.index.get_level_values("workload"))
+        unscored = [ranking.workload for ranking in self.rankings if ranking.workload not in with_scores]
+        found += [(workload, "no run on it has a score") for workload in unscored]
+        if self.reference is not None and self.reference not in self.scores:
+            found.append((self.reference, "the reference; no run of it has a score"))
         for init, has, scope in partial(self.scores, self.scopes):
             everywhere = len(has) == len(scope.workloads)
             few = f"runs on only {len(has)} of {len(scope.workloads)} workloads"
-            found.append((init, "too few seeds" if everywhere else few))
+            found.append((init, "too few seeds in common with the others" if everywhere else few))
         return found
 
     @cached_property
@@ -123,3 +124,9 @@ class Comparison:
     @cached_property
     def targets(self) -> list[str]:
         return targets_of(self.runs)
+
+
+def _shared_seeds(scores: pd.DataFrame) -> int:
+    """How many seeds two initializers or more have."""
+    shared = scores[scores.notna().sum(axis=1) > 1]
+    return int(shared.index.get_level_values("seed").nunique())

@@ -1,18 +1,22 @@
 """Whether the best initializer differs between workloads, or only seems to."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
+from initbench.analysis.blocks import Array, rounding
 from initbench.analysis.flips import sign_flip
+from initbench.analysis.swaps import Rows, swap_test
 
 
-def crossover(scores: pd.DataFrame) -> float:
+def crossover(scores: pd.DataFrame, chosen: Mapping[tuple[str, str], Mapping[str, Rows]] | None = None) -> float:
     """p value of the hypothesis that one initializer is best, or tied for best, in every workload.
 
-    scores: complete blocks, index (workload, seed), a column for each initializer, higher is better. NaN with one
-    workload or one initializer; 1 with too few seeds.
+    scores: complete blocks, index (workload, seed), a column for each initializer, higher is better; chosen: the pairs
+    whose learning rates were chosen, as in `initbench.analysis.swaps.Swaps`. NaN with one workload or one initializer;
+    1 with too few seeds.
 
     For one initializer the hypothesis is rejected if a rival beats it on some workload: the smallest one-sided p over
     workloads and rivals, times their number (Bonferroni). The whole is rejected if it is for every initializer, so p is
@@ -20,15 +24,27 @@ def crossover(scores: pd.DataFrame) -> float:
     differences vary, which they do (Gail & Simon 1985).
     """
     inits = scores.shape[1]
-    blocks = [block.to_numpy(dtype=float) for _, block in scores.groupby(level="workload")]
-    if len(blocks) < 2 or inits < 2:
+    workloads = dict(iter(scores.groupby(level="workload")))
+    if len(workloads) < 2 or inits < 2:
         return math.nan
     smallest = np.ones(inits)
-    for block in blocks:
-        first, second = np.triu_indices(inits, 1)
-        differences, alike = block[:, first] - block[:, second], np.zeros(len(block))
-        behind = sign_flip(differences, alike, "less"), sign_flip(differences, alike, "greater")
-        for init in range(inits):
-            rivals = np.r_[behind[0][first == init], behind[1][second == init]]
-            smallest[init] = min(smallest[init], rivals.min())
-    return float(min(smallest.max() * len(blocks) * (inits - 1), 1.0))
+    for workload, block in workloads.items():
+        rows = {pair: of[str(workload)] for pair, of in (chosen or {}).items()}
+        for init, behind in enumerate(_behind(block, rows)):
+            smallest[init] = min(smallest[init], behind.min())
+    return float(min(smallest.max() * len(workloads) * (inits - 1), 1.0))
+
+
+def _behind(block: pd.DataFrame, chosen: Mapping[tuple[str, str], Rows]) -> Array:
+    """One-sided p values, (initializers, rivals), that each is not behind a rival on one workload."""
+    names, values = list(map(str, block)), block.to_numpy(dtype=float)
+    first, second = np.triu_indices(len(names), 1)
+    differences = values[:, first] - values[:, second]
+    differences[np.abs(differences) <= rounding(values)] = 0.0
+    p = np.ones((len(names), len(names)))
+    p[first, second] = sign_flip(differences, "less")
+    p[second, first] = sign_flip(differences, "greater")
+    for (a, b), rows in chosen.items():
+        at = names.index(a), names.index(b)
+        p[at], p[at[::-1]] = swap_test([rows], "less"), swap_test([rows], "greater")
+    return p

@@ -14,14 +14,15 @@ from functools import cached_property
 import pandas as pd
 
 from initbench.analysis.aggregate import Ranks, average_ranks, interquartile_mean, share_best
+from initbench.analysis.blocks import rounding, seed_weights
 from initbench.analysis.crossover import crossover
-from initbench.analysis.flips import blocks_needed, lower_bound
+from initbench.analysis.flips import lower_bound, seeds_for_flips
 from initbench.analysis.pairs import against, compare, holm, improvement
-from initbench.analysis.power import seeds_needed, spread
-from initbench.analysis.swaps import swapped
+from initbench.analysis.power import POWER, seeds_needed, spread
+from initbench.analysis.swaps import Swaps, swaps
 
 LEVEL = 0.05
-_SAME = 1e-10  # means that are equal on paper may differ in their last bits
+LEAST_SEEDS = 4  # with which anything can be claimed: see Findings.apart
 
 
 @dataclass(frozen=True)
@@ -69,18 +70,23 @@ class Findings:
         return average_ranks(self.complete)
 
     @cached_property
-    def _swaps(self) -> tuple[dict[frozenset[str], float], bool]:
-        return swapped(self.runs, self.scores)
+    def _swaps(self) -> Swaps:
+        return swaps(self.runs, self.scores)
+
+    @property
+    def rates_are_swapped(self) -> bool:
+        """Whether learning rates were chosen, and p allows for that: see `initbench.analysis.swaps`."""
+        return bool(self._swaps.rows)
 
     @property
     def at_chosen_rates(self) -> bool:
         """Whether learning rates were chosen, and only the chosen ones run for the seeds that are scored."""
-        return self._swaps[1]
+        return self._swaps.are_others
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
         """Every two initializers, see `initbench.analysis.pairs.compare`."""
-        return compare(self.scores, self.margin, swapped=self._swaps[0])
+        return compare(self.scores, self.margin, swapped=self._swaps.p)
 
     @cached_property
     def improvements(self) -> dict[tuple[str, str], tuple[float, float, float]]:
@@ -91,16 +97,22 @@ class Findings:
     def against_reference(self) -> pd.DataFrame:
         """The reference against each other one; intervals and p_holm hold for these comparisons together."""
         assert self.reference is not None
-        pairs = compare(self.scores, self.margin, self.scores.shape[1] - 1, self._swaps[0])
+        pairs = compare(self.scores, self.margin, self.scores.shape[1] - 1, self._swaps.p)
         table = against(pairs, self.reference)
         return table.assign(p_holm=holm(table["p"]), p_equal_holm=holm(table["p_equal"]))
 
     @cached_property
     def winner(self) -> str | None:
-        """The initializer that is verified to be the best; None where none is."""
-        pairs = self.pairs[(self.pairs["p"] < self.level) & (self.pairs["difference"] > _SAME)]
-        wins = pairs["a"].value_counts()
-        return next((str(init) for init, number in wins.items() if number == self.scores.shape[1] - 1), None)
+        """The initializer that is verified to be the best; None where none is, or where it is not the reference.
+
+        Another one may have the same score in every run; then it is the first of these.
+        """
+        beaten = self.pairs[(self.pairs["p"] < self.level) & (self.pairs["difference"] > 0)]
+        wins = beaten["a"].value_counts()
+        for init in map(str, self.overall.index):
+            if init in wins and wins[init] + len(self._same_as(init)) == self.scores.shape[1] - 1:
+                return init if self.reference in (None, init) else None
+        return None
 
     @cached_property
     def leader(self) -> str:
@@ -108,18 +120,35 @@ class Findings:
         return self.reference or self.winner or str(self.overall.index[0])
 
     @cached_property
-    def rivals(self) -> pd.DataFrame:
+    def all_rivals(self) -> pd.DataFrame:
         """The leader against each other initializer, its largest lead first."""
         return against(self.pairs, self.leader) if self.reference is None else self.against_reference
+
+    @cached_property
+    def ties(self) -> list[str]:
+        """The others that have the same score as the leader in every block."""
+        return self._same_as(self.leader)
+
+    @cached_property
+    def rivals(self) -> pd.DataFrame:
+        """`all_rivals` without the ties."""
+        return self.all_rivals.drop(self.ties)
+
+    def _same_as(self, init: str) -> list[str]:
+        others = self.scores.drop(columns=init)
+        difference = others.sub(self.scores[init], axis=0).abs()
+        is_same = (difference.max() <= rounding(self.scores)) & difference.notna().any()
+        return list(map(str, others.columns[is_same]))
 
     @cached_property
     def least_lead(self) -> float:
         """Lower bound, with confidence 1 - level, of the winner's smallest lead: its test inverted."""
         found = []
         for init in self.rivals.index:
-            differences = (self.scores[self.leader] - self.scores[init]).dropna()
-            workloads = differences.index.get_level_values("workload").factorize()[0]
-            found.append(float(lower_bound(differences.to_numpy()[:, None], workloads, self.level / 2)[0]))
+            known = (self.scores[self.leader] - self.scores[init]).dropna()
+            matrix = seed_weights(*(known.index.get_level_values(level) for level in ("workload", "seed")))
+            values = (matrix @ known.to_numpy())[:, None]
+            found.append(float(lower_bound(values, matrix.sum(axis=1), self.level / 2)[0]))
         return min(found)
 
     @cached_property
@@ -127,27 +156,36 @@ class Findings:
         """Those over which the leader's lead may be due to skewness: see `p_skew` of `pairs.compare`."""
         return [str(init) for init in self.rivals.index[self.rivals["p_skew"] >= self.level]]
 
-    @cached_property
-    def ties(self) -> list[str]:
-        """The others that have the same score as the leader in every block."""
-        same = self.rivals[self.rivals["difference"].abs() < _SAME].index
-        blocks = self.complete
-        return [str(init) for init in same if (blocks[init] - blocks[self.leader]).abs().max() < _SAME]
+    @property
+    def comparisons(self) -> int:
+        """How many comparisons have to be allowed for, before one of the leader's can be shown by itself."""
+        return 1 if self.reference is None else max(len(self.rivals), 1)
+
+    @property
+    def least_seeds(self) -> int:
+        """The fewest seeds that can show any difference."""
+        return seeds_for_flips(self.comparisons, self.level)
 
     @cached_property
     def can_tell(self) -> bool:
         """Whether there are enough seeds for any difference to be shown."""
-        return int(self.rivals["pairs"].max()) >= blocks_needed(alpha=self.level)
+        return int(self.rivals["seeds"].to_numpy().max(initial=0)) >= self.least_seeds
 
     @cached_property
     def better(self) -> list[str]:
         """Those that the leader is better than."""
-        return self._below("p_holm", self.rivals["difference"] > _SAME)
+        return self._below("p_holm", self.rivals["difference"] > 0)
 
     @cached_property
     def worse(self) -> list[str]:
-        """Those that are better than the leader, then a reference or ahead only on the seeds that all share."""
-        return self._below("p_holm", self.rivals["difference"] < -_SAME)
+        """Those that are better than the leader, then a reference or ahead only on the seeds that all share.
+
+        Every other one without a correction, as all of the tests have to succeed; else corrected after Holm.
+        """
+        is_behind = self.rivals["difference"] < 0
+        if self.reference is not None and (is_behind & (self.rivals["p"] < self.level)).all():
+            return list(map(str, self.rivals.index))
+        return self._below("p_holm", is_behind)
 
     @cached_property
     def equal(self) -> list[str]:
@@ -155,21 +193,27 @@ class Findings:
 
         All together without a correction, as all tests have to succeed; else corrected after Holm.
         """
-        left = [init for init in map(str, self.rivals.index) if init not in self.ties]
-        if self.margin is None or not left:
+        if self.margin is None:
             return []
         of_all = self.pairs["p_equal"] if self.reference is None else self.rivals["p_equal"]
         is_all = bool((of_all.fillna(1.0) < self.level).all())
-        return left if is_all else [init for init in self._below("p_equal_holm") if init in left]
+        return list(map(str, self.rivals.index)) if is_all else self._below("p_equal_holm")
 
-    @property
-    def all_equal(self) -> bool:
-        return len(self.equal) + len(self.ties) == len(self.rivals) and bool(self.equal)
+    @cached_property
+    def interchangeable(self) -> bool:
+        """Whether the leader and those equal to it are equal to each other, too, and that on every workload."""
+        every = [self.leader, *self.equal, *self.ties]
+        among = self.pairs[self.pairs["a"].isin(every) & self.pairs["b"].isin(every)]
+        column = "p_equal" if len(every) == self.scores.shape[1] else "p_equal_holm"
+        on_each = [
+            compare(block[every], self.margin)["p_equal"] for _, block in self.scores.groupby(level="workload")
+        ]
+        return all(bool((p.fillna(1.0) < self.level).all()) for p in (among[column], *on_each))
 
     @cached_property
     def open(self) -> list[str]:
         """Those for which neither better, worse nor equal is shown, nearest first."""
-        known = {*self.better, *self.worse, *self.equal, *self.ties}
+        known = {*self.better, *self.worse, *self.equal}
         nearest = self.rivals["difference"].abs().sort_values(kind="stable").index
         return [] if self.winner == self.leader else [str(init) for init in nearest if init not in known]
 
@@ -178,11 +222,11 @@ class Findings:
         """Those whose every run is worse than every run of the leader, if chance rarely does that for any pair.
 
         If two initializers with n runs each are alike, all runs of one are above all of the other with probability
-        2 / C(2n, n); over several workloads the chances multiply. For studies too small for the other tests.
+        2 / C(2n, n); as the runs of one seed may be alike on all workloads, only one of these counts. For studies too
+        small for the other tests.
         """
         initializers = self.scores.shape[1]
-        sizes = self.complete.groupby(level="workload").size()
-        chance = math.prod(1 / math.comb(2 * n, n) for n in sizes) * initializers * (initializers - 1)
+        chance = initializers * (initializers - 1) / math.comb(2 * self.seeds[1], self.seeds[1])
         if self.can_tell or chance >= self.level:
             return []
         least = self.complete[self.leader].groupby(level="workload").min()
@@ -191,22 +235,33 @@ class Findings:
 
     @cached_property
     def best_by_workload(self) -> dict[str, str]:
-        """The initializer with the best mean of each workload."""
-        means = self.complete.groupby(level="workload", sort=False).mean()
-        return {str(workload): str(row.idxmax()) for workload, row in means.iterrows()}
+        """The initializer with the best mean of each workload; of several, the one that is better over all."""
+        means = self.complete.groupby(level="workload", sort=False).mean()[list(self.overall.index)]
+        is_best = means.ge(means.max(axis=1) - rounding(self.scores), axis=0)
+        return {str(workload): str(row.idxmax()) for workload, row in is_best.iterrows()}
 
     @cached_property
     def differs_between_workloads(self) -> float:
         """p value that some one initializer is best in every workload, see `initbench.analysis.crossover`."""
-        return crossover(self.complete)
+        return crossover(self.complete, self._swaps.rows)
+
+    @property
+    def can_tell_workloads_apart(self) -> bool:
+        """Whether there are enough seeds for the test of `differs_between_workloads` to show anything."""
+        tests = len(self.workloads) * (self.scores.shape[1] - 1)
+        return tests * 0.5 ** self.seeds[0] < self.level
 
     def spread(self, rival: str) -> float:
         """Standard deviation of one seed's difference between the leader and a rival."""
         return spread(self.scores[self.leader] - self.scores[rival])
 
-    def seeds_for(self, rival: str, difference: float) -> int | None:
-        """Seeds of each workload with which such a difference from a rival is shown in four of five studies."""
-        return seeds_needed(difference, self.spread(rival), len(self.workloads), self.level)
+    def seeds_for(self, rival: str, difference: float, power: float = POWER) -> int | None:
+        """Seeds with which such a difference from a rival is shown, with this power."""
+        # What is below the level by itself, but not shown, is for the correction to show.
+        tests = self.comparisons
+        if self.reference is None and self.rivals.at[rival, "p"] < self.level:
+            tests = int(self.pairs["p"].notna().sum())
+        return seeds_needed(difference, self.spread(rival), self.level / tests, power)
 
     def _below(self, column: str, where: pd.Series | None = None) -> list[str]:
         is_found = self.rivals[column] < self.level

@@ -26,6 +26,7 @@ _ALWAYS = [
     "tuning_seeds",
     "chance",
 ]
+COLUMNS = {*_ALWAYS, "workload", "score", "selection_score", "is_tuning", "learned"} - {"tuning_seeds"}  # of every frame
 _NUMBERS = ["budget", "chance", "steps_seen", "seconds_seen", "seconds_init", "seconds_train"]
 
 

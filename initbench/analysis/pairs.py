@@ -2,7 +2,8 @@
 
 `scores` is a frame with index (workload, seed) and a column for each initializer, higher is better, NaN where a run is
 missing. The statistic is always the mean over workloads of the mean over seeds, so that every workload counts the same
-however many seeds it has. What is found holds for these workloads; they are not a sample of anything.
+however many seeds it has; a seed is one observation, whatever the number of workloads. What is found holds for these
+workloads; they are not a sample of anything.
 """
 
 import math
@@ -14,12 +15,12 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
-from initbench.analysis.blocks import Array, by_workload, starts
+from initbench.analysis.blocks import Array, by_workload, rounding, seed_weights, starts
 from initbench.analysis.bootstrap import bootstrap_counts, percentiles, studentized
 from initbench.analysis.flips import sign_flip
 from initbench.analysis.survival import unseen
 
-_COLUMNS = ("pairs", "difference", "low", "high", "p", "p_skew", "p_equal")
+_COLUMNS = ("pairs", "seeds", "difference", "low", "high", "p", "p_skew", "p_equal")
 
 
 def compare(
@@ -35,12 +36,12 @@ def compare(
     values of pairs whose learning rates were chosen, see `initbench.analysis.swaps`, in place of those of sign flips.
 
     Returns a row for each unordered pair, in the order of the columns: a, b (a has the higher mean), pairs (blocks in
-    common), difference (mean of a - b, at least 0) and
+    common), seeds (distinct ones among them), difference (mean of a - b, at least 0) and
 
     - low, high: its 95 % interval, which holds for all pairs at once, by `simultaneous`;
     - p: that the two are alike, by `flips.sign_flip`; p_holm: corrected over all rows;
     - p_skew: that their means are equal though the one may be more skewed, by `bootstrap.studentized`. Sign flips find
-      a difference too often there (0.16 of the time for a nominal 0.05, with 10 seeds; this one 0.09), but miss less;
+      a difference too often there (see docs/comparison.md), but miss less;
     - p_equal: that they differ by `margin` or more, by two one-sided sign-flip tests (Schuirmann 1987); p_equal_holm.
 
     Pairs without a block in common are NaN; so are p_equal and p_equal_holm without a margin.
@@ -48,15 +49,18 @@ def compare(
     columns = [str(column) for column in scores]
     places = list(combinations(range(len(columns)), 2))
     found = np.full((len(places), len(_COLUMNS)), math.nan)
-    found[:, 0] = 0
+    found[:, :2] = 0
     values = scores.to_numpy(dtype=float)
-    workloads = scores.index.get_level_values("workload").factorize()[0]
+    slack = rounding(values)
+    workloads, seeds = (scores.index.get_level_values(level).factorize()[0] for level in ("workload", "seed"))
     for members, common in _alike(values, places):
         pairs = np.array([places[at] for at in members])
         differences = values[common][:, pairs[:, 0]] - values[common][:, pairs[:, 1]]
         exact = [(swapped or {}).get(frozenset((columns[i], columns[j])), math.nan) for i, j in pairs]
-        found[members] = _compare(differences, workloads[common], margin, comparisons or len(places), np.array(exact))
-    table = pd.DataFrame(found, columns=list(_COLUMNS)).astype({"pairs": int})
+        matrix = seed_weights(workloads[common], seeds[common])
+        compared = _compare(differences, matrix, slack, margin, comparisons or len(places), np.array(exact))
+        found[members] = np.column_stack([np.full(len(members), len(differences)), compared])
+    table = pd.DataFrame(found, columns=list(_COLUMNS)).astype({"pairs": int, "seeds": int})
     is_turned = (table["difference"] < 0).to_numpy()
     table["difference"] = table["difference"].abs()
     ends = table[["low", "high"]].to_numpy()
@@ -82,46 +86,44 @@ def _alike(values: Array, places: list[tuple[int, int]]) -> Iterator[tuple[list[
 
 
 def _compare(
-    differences: Array, workloads: npt.NDArray[np.int64], margin: float | None, comparisons: int, exact: Array
+    differences: Array, matrix: Array, slack: float, margin: float | None, comparisons: int, exact: Array
 ) -> Array:
-    """(comparisons, _COLUMNS) from differences (blocks, comparisons); exact: (comparisons,), NaN for sign flips."""
-    resampled = studentized(differences, workloads)
-    p = np.where(np.isnan(exact), sign_flip(differences, workloads), exact)
+    """(comparisons, columns but pairs) from differences (blocks, comparisons), by `matrix` as from `seed_weights`.
+
+    slack: what counts as 0, see `rounding`; exact: p values (comparisons,), NaN for sign flips.
+    """
+    values, share = matrix @ differences, matrix.sum(axis=1, keepdims=True)
+    values[np.abs(values) <= slack] = 0.0
+    mean = values.mean(axis=0)
+    mean[np.abs(mean) <= slack] = 0.0
+    p = np.where(np.isnan(exact), sign_flip(values), exact)
     equal = np.full_like(p, math.nan)
     if margin is not None:
-        above = sign_flip(differences + margin, workloads, "greater")
-        equal = np.maximum(above, sign_flip(differences - margin, workloads, "less"))
-    count = np.full_like(p, len(differences))
-    ends = simultaneous(differences, workloads, comparisons)
-    return np.column_stack([count, resampled.mean, *ends, p, resampled.p(), equal])
+        above = sign_flip(values + margin * share, "greater")
+        equal = np.maximum(above, sign_flip(values - margin * share, "less"))
+    ends = simultaneous(values, comparisons)
+    return np.column_stack([np.full_like(p, len(values)), mean, *ends, p, studentized(values).p(), equal])
 
 
-def simultaneous(
-    differences: Array, workloads: npt.ArrayLike, comparisons: int, confidence: float = 0.95
-) -> tuple[Array, Array]:
+def simultaneous(values: Array, comparisons: int, confidence: float = 0.95) -> tuple[Array, Array]:
     """Ends, (comparisons,) each, of intervals of the mean differences that all hold at once with this confidence.
 
-    differences: (blocks, comparisons). Student's t of paired differences at a level divided by the number of
-    comparisons (Bonferroni). NaN where a workload has one seed, or without any spread.
+    values: (seeds, comparisons), differences of one seed. Student's t of paired differences at a level divided by the
+    number of comparisons (Bonferroni). NaN with one seed, or without any spread.
 
-    Coverage of all leads of the best of 2, 4 and 8 initializers, with 5 to 20 seeds: 94 to 99 % in six distributions.
-    The bootstrap of the largest t needs wider ones (5.3 standard errors for 4.4, with 8 initializers and 10 seeds).
+    Coverage of all leads of the best of 2, 4 and 8 initializers of the same distribution, with 5 to 20 seeds: 94 to
+    99 % in six distributions. The bootstrap of the largest t needs wider ones (5.3 standard errors for 4.4, with 8
+    initializers and 10 seeds).
 
-    Source: Student 1908; Satterthwaite 1946 for the degrees of freedom over several workloads.
+    Source: Student 1908.
     """
-    values, sizes = by_workload(differences, workloads)
-    if min(sizes) < 2:
-        return np.full(values.shape[1], math.nan), np.full(values.shape[1], math.nan)
-    n = np.array(sizes, dtype=float)[:, None]
-    means = np.add.reduceat(values, starts(sizes)) / n
-    squares = np.add.reduceat((values - np.repeat(means, sizes, axis=0)) ** 2, starts(sizes))
-    variances = squares / ((n - 1) * n * len(sizes) ** 2)  # of each workload's part in the mean
-    variance, mean = variances.sum(axis=0), means.mean(axis=0)
-    flat = variance <= 1e-24 * np.abs(values).max(axis=0) ** 2
-    freedom = variance**2 / np.where(flat, 1.0, (variances**2 / (n - 1)).sum(axis=0))
-    with np.errstate(invalid="ignore"):
-        reach = stdtrit(freedom, 1 - (1 - confidence) / (2 * comparisons)) * np.sqrt(variance)
-    reach[flat] = math.nan
+    n = len(values)
+    mean = values.mean(axis=0)
+    if n < 2:
+        return np.full_like(mean, math.nan), np.full_like(mean, math.nan)
+    variance = ((values - mean) ** 2).sum(axis=0) / ((n - 1) * n)
+    reach = stdtrit(n - 1, 1 - (1 - confidence) / (2 * comparisons)) * np.sqrt(variance)
+    reach[variance <= 1e-24 * np.abs(values).max(axis=0) ** 2] = math.nan
     return mean - reach, mean + reach
 
 

@@ -6,23 +6,23 @@ from itertools import combinations
 from pathlib import Path
 
 from initbench.analysis.comparison import Comparison
+from initbench.analysis.flips import seeds_for_flips
 from initbench.analysis.frame import load_runs
-from initbench.analysis.power import detectable, least_seeds, spread
+from initbench.analysis.power import detectable, spread
 from initbench.metric import ACCURACY
 
 
 def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
     """In one sentence, for so many seeds of each workload; from the runs of the study, if any are finished."""
     each = f"{seeds} seed{'s' if seeds != 1 else ''}" + (f" on each of {workloads} workloads" if workloads > 1 else "")
-    if seeds < least_seeds(workloads):
-        needed = f"at least {least_seeds(workloads)} are needed{' on each workload' if workloads > 1 else ''}"
-        return f"{each} cannot show a significant difference; {needed}"
+    if seeds < seeds_for_flips():
+        return f"{each} cannot show a significant difference; at least {seeds_for_flips()} are needed"
     seen = _spread(study, workloads)
     if math.isnan(seen):
-        deviations = f"{detectable(seeds, 1.0, workloads):.1f} standard deviations of the paired difference"
-        return f"{each} can show a difference of {deviations} (80 % power); its size is unknown until runs finish"
-    difference = ACCURACY.difference(detectable(seeds, seen, workloads))
-    return f"{each} can show a difference of {difference} (80 % power), judging by the spread of the finished runs"
+        deviations = f"{detectable(seeds, 1.0):.1f} standard deviations of the paired difference"
+        return f"{each} can show a difference of {deviations} (80 % power against one rival); its size is unknown until runs finish"
+    difference = ACCURACY.difference(detectable(seeds, seen))
+    return f"{each} can show a difference of {difference} (80 % power against one rival), judging by the spread of the finished runs"
 
 
 def _spread(study: Path, workloads: int) -> float:

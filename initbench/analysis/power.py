@@ -3,45 +3,53 @@
 import math
 
 import pandas as pd
+from scipy.special import ndtr, ndtri
 
-from initbench.analysis.flips import blocks_needed
+from initbench.analysis.blocks import seed_weights
+from initbench.analysis.flips import seeds_for_flips
 
 POWER = 0.8  # share of studies in which a true difference is shown
-# Sum of the normal quantiles of two-sided 5 % and of 80 % power; two seeds more make up for the normal in place of
-# Student's t: Guenther 1981, Sample size formulas for normal theory t tests.
-_QUANTILES = 2.8
-_MORE = 2
 _MOST = 10_000  # more than anybody runs
 
 
 def spread(differences: pd.Series) -> float:
-    """Standard deviation of the mean difference over workloads for one seed; NaN with fewer than two seeds of each.
+    """Standard deviation between seeds of the mean difference over workloads; NaN with fewer than two seeds.
 
     differences: of two initializers, index (workload, seed).
     """
-    variances = differences.dropna().groupby(level="workload").var()
-    return math.sqrt(variances.sum(skipna=False)) / len(variances) if len(variances) else math.nan
+    known = differences.dropna()
+    workloads, seeds = (known.index.get_level_values(level) for level in ("workload", "seed"))
+    return float(pd.Series(seed_weights(workloads, seeds) @ known.to_numpy()).std())
 
 
-def seeds_needed(difference: float, spread: float, workloads: int = 1, level: float = 0.05) -> int | None:
-    """Seeds of each workload with which a true difference is shown in four of five studies; None beyond 10,000.
+def seeds_needed(difference: float, spread: float, level: float = 0.05, power: float = POWER) -> int | None:
+    """Seeds with which a true difference is shown with this power by a two-sided test; None beyond 10,000.
 
-    difference and `spread`, that of one seed, in the same unit.
+    difference and `spread`, that of one seed, in the same unit. For normal differences ((z + z') spread / difference)^2
+    + z^2 / 2 with the quantiles z of the level and z' of the power: (2.8 spread / difference)^2 + 2 unless given.
+
+    Source: Guenther 1981, Sample size formulas for normal theory t tests, for the last term.
     """
     if not difference > 0 or math.isnan(spread):
         return None
-    needed = (_QUANTILES * spread / difference) ** 2 + _MORE
-    return None if needed > _MOST else max(math.ceil(needed - 1e-9), least_seeds(workloads, level))
+    z, z_power = _quantiles(level, power)
+    needed = ((z + z_power) * spread / difference) ** 2 + z**2 / 2
+    if needed > _MOST:
+        return None
+    least = seeds_for_flips(alpha=level)
+    # With the fewest seeds that can show anything, each of them has to win.
+    is_enough = spread == 0 or ndtr(difference / spread) ** least >= power
+    return max(math.ceil(needed - 1e-9), least if is_enough else least + 1)
 
 
-def detectable(seeds: int, spread: float, workloads: int = 1) -> float:
-    """The smallest difference that so many seeds of each workload show in four of five studies; inf below the least."""
-    return math.inf if seeds < least_seeds(workloads) else _QUANTILES * spread / math.sqrt(seeds - _MORE)
+def detectable(seeds: int, spread: float, level: float = 0.05, power: float = POWER) -> float:
+    """The smallest difference that so many seeds show with this power; inf below the fewest that can show anything."""
+    least = seeds_for_flips(alpha=level)
+    if seeds <= least:
+        return math.inf if seeds < least else float(ndtri(power ** (1 / least))) * spread
+    z, z_power = _quantiles(level, power)
+    return (z + z_power) * spread / math.sqrt(seeds - z**2 / 2)
 
 
-def least_seeds(workloads: int = 1, level: float = 0.05) -> int:
-    """The fewest seeds of each workload that can show anything: with six sign flips the smallest p is 2 / 64.
-
-    At least three, or the spread of a workload is not known.
-    """
-    return max(math.ceil(blocks_needed(alpha=level) / workloads), _MORE + 1)
+def _quantiles(level: float, power: float) -> tuple[float, float]:
+    return float(ndtri(1 - level / 2)), float(ndtri(power))

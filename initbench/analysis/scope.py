@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 
@@ -15,45 +17,116 @@ class Scope:
     workloads: tuple[str, ...]
 
 
-def scopes(scores: pd.DataFrame) -> list[Scope]:
+def scopes(scores: pd.DataFrame, reference: str | None = None) -> list[Scope]:
     """The comparisons that a set of runs allows, the one of most runs first; no workload is in two of them.
 
-    scores: index (workload, seed), a column for each initializer, NaN where a run is missing. An initializer takes part
-    in a workload where it has at least half as many seeds as any other, and a workload in a comparison where all of the
-    comparison's initializers take part and share a seed. Of all sets of two or more initializers, the one is taken that
-    uses the most runs beyond the first seed, which by itself says nothing; then that of the remaining workloads, and so
-    on. With the same initializers in every workload that is one comparison of all of them.
+    scores: index (workload, seed), a column for each initializer, NaN where a run is missing. Initializers can be
+    compared on a workload if every two share at least half as many seeds as the two that share most, and all of them
+    share two seeds (one, if no two share more). Of the sets that can be, the one is taken that uses the most runs
+    beyond the first seed, which by itself says nothing, and of equal ones that with the reference; then that of the
+    remaining workloads, and so on. With the same initializers in every workload that is one comparison of all of them.
+
+    Not every subset is tried, of which there are too many: each initializer's set with those that share most seeds with
+    it, and what two such sets have in common.
     """
-    members = _members(scores)
-    left = {workload: inits for workload, inits in members.items() if len(inits) >= 2}
+    grids = {str(workload): _Grid.of(block) for workload, block in scores.groupby(level="workload", sort=False)}
     found: list[Scope] = []
-    while left:
-        candidates = {*left.values(), *(a & b for a, b in combinations(set(left.values()), 2))}
-        seeds = {inits: _seeds(scores, inits, left) for inits in candidates if len(inits) >= 2}
-        best = max(seeds, key=lambda inits: (*_worth(inits, seeds[inits]), sorted(inits)))
-        if seeds[best].empty or (found and seeds[best].max() == 1):
+    while grids:
+        sets = dict.fromkeys(group for grid in grids.values() for group in grid.groups())
+        sets |= dict.fromkeys(a & b for a, b in combinations(sets, 2) if len(a & b) >= 2)
+        worth = {inits: _worth(inits, grids) for inits in sets}
+        worth = {inits: of for inits, of in worth.items() if of}
+        if not worth:
+            break
+        best = max(
+            worth,
+            key=lambda inits: (
+                sum(beyond for beyond, _ in worth[inits].values()),
+                reference in inits,
+                sum(runs for _, runs in worth[inits].values()),
+                sorted(inits),
+            ),
+        )
+        if found and not any(beyond for beyond, _ in worth[best].values()):
             break  # one seed says nothing that would be worth a comparison of its own
-        within = tuple(workload for workload in left if workload in seeds[best].index)
-        found.append(Scope(tuple(init for init in map(str, scores) if init in best), within))
-        left = {workload: inits for workload, inits in left.items() if workload not in within}
+        found.append(Scope(tuple(init for init in map(str, scores) if init in best), tuple(worth[best])))
+        grids = {workload: grid for workload, grid in grids.items() if workload not in worth[best]}
     return found
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Which runs of a workload there are: (seeds, initializers)."""
+
+    inits: list[str]
+    present: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, block: pd.DataFrame) -> "_Grid":
+        present = block.notna().to_numpy()
+        has = present.any(axis=0)
+        return cls([str(init) for init, some in zip(block, has, strict=True) if some], present[:, has])
+
+    def shared(self, places: list[int]) -> npt.NDArray[np.int64]:
+        """(initializers, initializers): the number of seeds that two share; of one with itself 0."""
+        runs = self.present[:, places].astype(int)
+        counts = runs.T @ runs
+        np.fill_diagonal(counts, 0)
+        return counts
+
+    def complete(self, places: list[int]) -> int:
+        return int(self.present[:, places].all(axis=1).sum())
+
+    def is_comparable(self, places: list[int]) -> bool:
+        pairs = self.shared(places)[np.triu_indices(len(places), 1)]
+        most = int(pairs.max(initial=0))
+        return most > 0 and 2 * pairs.min() >= most and self.complete(places) >= min(most, 2)
+
+    def groups(self) -> Iterator[frozenset[str]]:
+        """Sets of initializers that can be compared: all, or for each one those that share most seeds with it."""
+        every = list(range(len(self.inits)))
+        if len(every) > 1 and self.is_comparable(every):
+            yield frozenset(self.inits)
+            return
+        shared = self.shared(every)
+        for place in every:
+            group = [place]
+            for other in np.argsort(-shared[place], kind="stable").tolist():
+                if other != place and self.is_comparable([*group, other]):
+                    group.append(other)
+            if len(group) > 1:
+                yield frozenset(self.inits[at] for at in group)
+
+
+def _worth(inits: frozenset[str], grids: dict[str, _Grid]) -> dict[str, tuple[int, int]]:
+    """For each workload on which these can be compared: the runs beyond the first seed of each initializer; all runs.
+
+    A workload with one seed is left out where others have more: it would have no spread.
+    """
+    found, seeds = {}, {}
+    for workload, grid in grids.items():
+        places = [at for at, init in enumerate(grid.inits) if init in inits]
+        if len(places) == len(inits) and grid.is_comparable(places):
+            here = grid.present[:, places]
+            runs = int(here[here.sum(axis=1) > 1].sum())
+            found[workload], seeds[workload] = (runs - len(places), runs), grid.complete(places)
+    most = max(seeds.values(), default=0)
+    return {workload: of for workload, of in found.items() if seeds[workload] > 1 or most == 1}
 
 
 def left_out(scores: pd.DataFrame, found: list[Scope]) -> dict[str, str]:
     """Why a workload is in no comparison, by its name, for those that have runs with a score."""
-    members, inside = _members(scores), {workload for scope in found for workload in scope.workloads}
+    inside = {workload for scope in found for workload in scope.workloads}
     reasons = {}
-    for workload, inits in members.items():
-        present = [str(init) for init in scores if scores.loc[[workload], init].notna().any()]
-        if workload in inside or not present:
+    for name, block in scores.groupby(level="workload", sort=False):
+        grid = _Grid.of(block)
+        if str(name) in inside or not grid.inits:
             continue
-        if len(present) == 1:
-            reasons[workload] = f"only {present[0]} has runs on it"
-        elif len(inits) == 1:
-            reasons[workload] = f"only {next(iter(inits))} has enough seeds on it"
+        if len(grid.inits) == 1:
+            reasons[str(name)] = f"only {grid.inits[0]} has runs on it"
         else:
-            shared = (scores.loc[[workload]].notna().sum(axis=1) > 1).any()
-            reasons[workload] = f"{'only one' if shared else 'no'} seed is shared by two initializers"
+            some = bool(grid.shared(list(range(len(grid.inits)))).any())
+            reasons[str(name)] = f"{'only one' if some else 'no'} seed is shared by two initializers"
     return reasons
 
 
@@ -65,26 +138,3 @@ def partial(scores: pd.DataFrame, found: list[Scope]) -> Iterator[tuple[str, lis
             has = rows[init].dropna().index.get_level_values("workload").unique()
             if len(has):
                 yield init, [workload for workload in scope.workloads if workload in has], scope
-
-
-def _members(scores: pd.DataFrame) -> dict[str, frozenset[str]]:
-    """The initializers that take part in each workload."""
-    counts = scores.groupby(level="workload", sort=False).count()
-    enough = counts.gt(0) & (2 * counts).ge(counts.max(axis=1), axis=0)
-    return {str(workload): frozenset(map(str, row.index[row])) for workload, row in enough.iterrows()}
-
-
-def _worth(inits: frozenset[str], seeds: pd.Series) -> tuple[int, int, int]:
-    """Runs beyond the first seed of each workload; runs; initializers."""
-    return len(inits) * int((seeds - 1).sum()), len(inits) * int(seeds.sum()), len(inits)
-
-
-def _seeds(scores: pd.DataFrame, inits: frozenset[str], left: dict[str, frozenset[str]]) -> pd.Series:
-    """The number of seeds that all of `inits` share on each workload.
-
-    A workload with one seed is left out where others have more: with it there would be no intervals.
-    """
-    complete = scores[list(inits)].dropna()
-    sizes = complete.groupby(level="workload", sort=False).size()
-    sizes = sizes[[inits <= left.get(str(workload), frozenset()) for workload in sizes.index]]
-    return sizes[sizes > 1] if (sizes > 1).any() else sizes

@@ -7,8 +7,9 @@ from dataclasses import replace
 from initbench.analysis.between_studies import between_studies, compared
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import LEVEL, Findings
+from initbench.analysis.sentence import Sentence, join
 from initbench.analysis.times import Times
-from initbench.analysis.words import Sentence, Words, join
+from initbench.analysis.words import Words
 
 _MOST_COMPARISONS = 3  # that are told in words; a page has all
 _MOST_WORKLOADS = 3  # whose times are
@@ -19,7 +20,7 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     changed = between_studies(comparison)
     if len(changed):
         return [
-            Sentence("change" if is_claim else "same", text) for text, is_claim in compared(changed, comparison.metric)
+            Sentence("change" if is_claim else "unchanged", text) for text, is_claim in compared(changed, comparison.metric)
         ]
     if not comparison.findings:
         return [_nothing(comparison)]
@@ -64,10 +65,10 @@ def _fastest(times: Times, comparison: Comparison, where: str) -> Sentence:
     else:
         when = f"median {'' if math.isnan(after) else f'between {after:.0f} and '}{median:.0f} steps"
     head = f"Fastest to {goal}{where}: {join(ties, most=4)} ({when})"
-    if (rest["p_first"] < LEVEL).all():
+    if (rest["is_slower"] & (rest["p_first"] < LEVEL)).all():
         which = str(rest.index[0]) if len(rest) == 1 else "every other initializer"
         return Sentence("fastest", f"{head}, faster than {which} (log-rank, corrected p < {LEVEL:g}).")
-    if len(beaten := rest.index[rest["p"] < LEVEL]):
+    if len(beaten := rest.index[rest["is_slower"] & (rest["p"] < LEVEL)]):
         return Sentence("fastest", f"{head}, faster than {join(beaten)} (log-rank, corrected p < {LEVEL:g}).")
     unsure = "" if len(ties) == len(table) else ", but not significantly faster than the others"
     return Sentence("times", f"{head}{unsure}.")

@@ -9,20 +9,22 @@ from pathlib import Path
 import pandas as pd
 
 from initbench.analysis.findings import Findings
-from initbench.analysis.power import least_seeds
+from initbench.analysis.power import POWER
 
 _MOST = 1000  # seeds: more are no plan
+_LEAST_SECONDS = 5  # of work: records are dated in whole seconds
 
 
 @dataclass(frozen=True)
 class Next:
-    """More seeds for the initializers with an open question.
+    """More seeds for initializers with an open question.
 
-    seeds: of each workload, those that are there included; more: how many of them are still to be run; runs: how many
-    runs these are; seconds: their time on a machine like the one that ran the others, None where that is not
-    known; commands: what to type, empty for runs that were not made here.
+    inits: whose question they would settle; seeds: of each workload, those that are there included; more: how many of
+    them are still to be run; runs: how many runs these are; seconds: their time on a machine like the one that ran the
+    others, None where that is not known; commands: what to type, empty for runs that were not made here.
     """
 
+    inits: tuple[str, ...]
     seeds: int
     more: int
     runs: int
@@ -32,46 +34,50 @@ class Next:
 
 def settle(findings: Findings) -> Next | None:
     """The sweep that would answer what is open; None where nothing is, or nothing says how many seeds that takes."""
-    needed = [seeds_to_tell(findings, init) for init in findings.open]
-    known = [seeds for seeds in needed if seeds is not None and seeds <= _MOST]
-    if findings.open and not findings.can_tell:
-        known.append(least_seeds(len(findings.workloads), findings.level))
-    if not known or max(known) <= findings.seeds[0]:
+    needed = {init: seeds_to_tell(findings, init) for init in findings.open}
+    known = {init: seeds for init, seeds in needed.items() if seeds is not None and seeds <= _MOST}
+    if findings.open and not findings.can_tell and not known:
+        known = dict.fromkeys(findings.open, findings.least_seeds)
+    if not known or max(known.values()) <= findings.seeds[0]:
         return None
-    return _sweep(findings, max(known), [findings.leader, *findings.open])
+    return _sweep(findings, max(known.values()), list(known))
 
 
 def seeds_to_tell(findings: Findings, init: str) -> int | None:
     """Seeds that tell the leader from a rival: for the difference seen or, if that is smaller, for the margin.
 
     Where seeds for the margin are there already, and neither a difference nor equality is shown, those for the
-    difference seen. None where nothing says how much seeds differ.
+    difference seen. With several open questions each has the power that gives all of them 80 % together. None where
+    nothing says how much seeds differ.
     """
     seen = abs(float(findings.rivals.at[init, "difference"]))
-    needed = findings.seeds_for(init, max(seen, findings.margin or 0.0))
-    return findings.seeds_for(init, seen) if needed is not None and needed <= findings.seeds[0] else needed
+    power = 1 - (1 - POWER) / len(findings.open)
+    needed = findings.seeds_for(init, max(seen, findings.margin or 0.0), power)
+    return findings.seeds_for(init, seen, power) if needed is not None and needed <= findings.seeds[0] else needed
 
 
 def _sweep(findings: Findings, seeds: int, inits: list[str]) -> Next:
-    """The sweep that gives `inits` this many seeds of each workload."""
-    runs = findings.runs[findings.runs["init"].isin(inits) & ~findings.runs["is_tuning"]]
-    more = seeds - findings.seeds[0]
-    number = more * len(runs.drop_duplicates(["workload", "init", "lr"]))  # a grid has all of its rates for every seed
+    """The sweep that gives the leader and `inits` this many seeds of each workload."""
+    swept = [findings.leader, *inits]
+    runs = findings.runs[findings.runs["init"].isin(swept) & ~findings.runs["is_tuning"]]
+    present = runs.groupby(["workload", "init", "lr"], dropna=False)["seed"].nunique()  # a grid has all of its rates
+    number = int((seeds - present).clip(lower=0).sum())
     each = seconds_per_run(findings.runs)
     return Next(
+        inits=tuple(inits),
         seeds=seeds,
-        more=more,
+        more=seeds - findings.seeds[0],
         runs=number,
         seconds=None if each is None else each * number,
-        commands=tuple(_commands(findings, runs, seeds, inits)),
+        commands=tuple(_commands(findings, runs, seeds, swept)),
     )
 
 
 def seconds_per_run(runs: pd.DataFrame) -> float | None:
     """How long the machine was busy for each run, whether it did them one by one, several at once or as packs.
 
-    The time during which any run was under way, over their number. Resumed runs may have been paused for days, and do
-    not count.
+    The time during which any run was under way, over their number; None below five seconds of it. Resumed runs may have
+    been paused for days, and do not count.
     """
     done = runs[
         runs["status"].isin(["finished", "diverged"]) & runs["started_at"].notna() & runs["finished_at"].notna()
@@ -85,7 +91,7 @@ def seconds_per_run(runs: pd.DataFrame) -> float | None:
             busy += max((end - max(start, latest)).total_seconds(), 0.0)
             latest = max(latest, end)
         number += len(of_host)
-    return busy / number if number else None
+    return busy / number if busy >= _LEAST_SECONDS else None
 
 
 def _commands(findings: Findings, runs: pd.DataFrame, seeds: int, inits: list[str]) -> list[str]:

@@ -9,8 +9,9 @@ This takes runs at every rate for the seeds that are scored, too. Where only the
 holds at these rates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -18,10 +19,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from initbench.analysis.blocks import Array
-from initbench.analysis.flips import mean_and_error, sign_patterns
+from initbench.analysis.flips import Alternative, sign_patterns
 from initbench.analysis.selection import TIE
 
-EXACT_UP_TO = 14  # blocks: 2^13 patterns, in each of which the rates are chosen anew
+EXACT_UP_TO = 14  # seeds: 2^13 patterns, in each of which the rates are chosen anew
 SWAPS = 9_999
 
 
@@ -29,44 +30,43 @@ SWAPS = 9_999
 class Rows:
     """Two initializers' runs on a workload: (2, seeds, rates), the rates in rising order.
 
-    choosing: their scores on validation, by which a rate is chosen; scored: their scores. With `cross_fitted` the two
-    are of the same seeds, and each seed is scored at the rate that the others choose.
+    choosing: their scores on validation, by which a rate is chosen; scored: their scores. `seeds` are the labels of
+    those that choose, then of those that are scored. With `cross_fitted` the two are the same, labels are there once,
+    and each seed is scored at the rate that the others choose.
     """
 
     choosing: Array
     scored: Array
+    seeds: tuple[Hashable, ...]
     cross_fitted: bool
 
-    @property
-    def blocks(self) -> int:
-        return self.scored.shape[1] + (0 if self.cross_fitted else self.choosing.shape[1])
 
+def swap_test(workloads: Sequence[Rows], alternative: Alternative = "two-sided") -> float:
+    """p value that two initializers are alike; the statistic is the mean over workloads of the mean over seeds.
 
-def swap_test(workloads: Sequence[Rows]) -> float:
-    """Two-sided p value that two initializers are alike; the statistic is that of `initbench.analysis.flips`.
-
-    Exact up to 14 blocks (the seeds of all workloads, including those that choose); beyond, 9,999 random swaps.
+    A seed is swapped on all workloads at once. Exact up to 14 seeds, those that choose among them; beyond, 9,999 random
+    swaps. With alternative="greater" the test is one-sided: whether the first initializer is better.
     """
-    sizes = [of.scored.shape[1] for of in workloads]
-    ends = np.cumsum([of.blocks for of in workloads])
-    observed, as_extreme, patterns = 0.0, 0, 0
-    for signs in sign_patterns(int(ends[-1]), EXACT_UP_TO, SWAPS):
-        parts = zip(workloads, np.split(signs > 0, ends[:-1], axis=1), strict=True)
-        differences = [_differences(of, keeps) for of, keeps in parts]
-        sums = [of.sum(axis=1) for of in differences]
-        squares = [(of**2).sum(axis=1) for of in differences]
-        mean, error = mean_and_error(sums, squares, sizes)
-        statistic = np.abs(mean / error)
+    labels = {label: at for at, label in enumerate(dict.fromkeys(seed for of in workloads for seed in of.seeds))}
+    places = [[labels[seed] for seed in of.seeds] for of in workloads]
+    observed, slack, as_extreme, patterns = 0.0, 0.0, 0, 0
+    for signs in sign_patterns(len(labels), EXACT_UP_TO, SWAPS):
+        keeps = [signs[:, at] > 0 for at in places]
+        means = np.mean([_differences(of, kept).mean(axis=1) for of, kept in zip(workloads, keeps, strict=True)], 0)
         if not patterns:
-            observed = statistic[0] - 1e-9 * max(statistic[0], np.abs(mean).max())
-        as_extreme += int((statistic >= observed).sum())
+            observed, slack = means[0], 1e-9 * np.abs(means).max()
         patterns += len(signs)
-    return as_extreme / patterns
+        if alternative == "two-sided":
+            as_extreme += 2 * int((np.abs(means) >= abs(observed) - slack).sum())
+        else:
+            least = (observed if alternative == "greater" else -observed) - slack
+            as_extreme += int((means >= least).sum()) + int((-means >= least).sum())
+    return as_extreme / (2 * patterns)  # each pattern stands for its mirror image too
 
 
 def chosen_differences(rows: Rows) -> Array:
     """(seeds,): the differences of the scores at the rates that are chosen."""
-    return _differences(rows, np.ones((1, rows.blocks), dtype=bool))[0]
+    return _differences(rows, np.ones((1, len(rows.seeds)), dtype=bool))[0]
 
 
 def _differences(of: Rows, keeps: npt.NDArray[np.bool_]) -> Array:
@@ -92,13 +92,28 @@ def _sides(rows: Array, keeps: npt.NDArray[np.bool_]) -> Array:
     return np.stack([np.where(kept, rows[0], rows[1]), np.where(kept, rows[1], rows[0])])
 
 
-def swapped(runs: pd.DataFrame, scores: pd.DataFrame) -> tuple[dict[frozenset[str], float], bool]:
-    """The p values of the pairs of initializers for which the test is exact, and whether others have chosen rates too.
+@dataclass(frozen=True)
+class Swaps:
+    """The pairs of initializers whose rates were chosen, and for which the test is exact.
+
+    rows: the first and the second initializer; by workload. `are_others`: whether rates were chosen in other pairs too.
+    """
+
+    rows: Mapping[tuple[str, str], Mapping[str, Rows]]
+    are_others: bool
+
+    @cached_property
+    def p(self) -> dict[frozenset[str], float]:
+        return {frozenset(pair): swap_test(list(rows.values())) for pair, rows in self.rows.items()}
+
+
+def swaps(runs: pd.DataFrame, scores: pd.DataFrame) -> Swaps:
+    """Which pairs of initializers have chosen rates.
 
     runs: all runs of the workloads of `scores`, those that choose among them; scores: (workload, seed) by initializer,
-    as they are compared. Pairs without a choice of rates are not part of it.
+    as they are compared.
     """
-    found, others = {}, False
+    found, are_others = {}, False
     rates = runs[runs["selection_score"].notna()].groupby(["workload", "init"])["lr"].nunique()
     with_choice = {init for (_, init), number in rates.items() if number > 1}
     grids = dict(iter(runs[runs["lr"].notna()].groupby(["workload", "init"])))
@@ -106,16 +121,16 @@ def swapped(runs: pd.DataFrame, scores: pd.DataFrame) -> tuple[dict[frozenset[st
         if not with_choice & set(pair):
             continue
         common = scores[list(pair)].dropna()
-        rows = [
-            _rows([grids.get((workload, init)) for init in pair], block.index.get_level_values("seed"))
+        rows = {
+            str(workload): _rows([grids.get((workload, init)) for init in pair], block.index.get_level_values("seed"))
             for workload, block in common.groupby(level="workload", sort=False)
-        ]
-        whole = [of for of in rows if of is not None]
+        }
+        whole = {workload: of for workload, of in rows.items() if of is not None}
         if rows and len(whole) == len(rows):
-            found[frozenset(pair)] = swap_test(whole)
+            found[pair] = whole
         else:
-            others = True
-    return found, others
+            are_others = True
+    return Swaps(found, are_others)
 
 
 def _rows(grids: Sequence[pd.DataFrame | None], seeds: pd.Index) -> Rows | None:
@@ -139,5 +154,6 @@ def _rows(grids: Sequence[pd.DataFrame | None], seeds: pd.Index) -> Rows | None:
         return None
     if not is_tuned[0]:
         choosing = [of.reindex(seeds) for of in choosing]
+    labels = (*(choosing[0].index if is_tuned[0] else ()), *seeds)
     of_choosing, of_scored = (np.stack([of.to_numpy(float) for of in kind]) for kind in (choosing, scored))
-    return Rows(of_choosing, of_scored, cross_fitted=not is_tuned[0])
+    return Rows(of_choosing, of_scored, labels, cross_fitted=not is_tuned[0])

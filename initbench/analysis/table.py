@@ -2,16 +2,16 @@
 
 import math
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from initbench.analysis.frame import add_learned
 from initbench.errors import nearest
-from initbench.metric import Metric
+from initbench.metric import LARGEST, Metric
 
-_LARGEST = 1e50  # beyond it a variance overflows
+_FAILED = ("", "nan", "na", "n/a", "null", "none")  # what files have in place of the score of a run that failed
 # What only runs that were made here have.
 _TEXT = ("study", "model", "data", "optimizer", "reason", "setting", "signature", "path", "started_at", "finished_at")
 _ABOUT = ("host", "processor", "device", "torch", "commit", "command", "run_command", "workload_config")
@@ -20,115 +20,141 @@ _COUNTS = ("resumed", "replicas", "val_every_n_steps")
 
 
 def from_table(
-    table: pd.DataFrame, metric: Metric, *, init: str, workload: Sequence[str] = (), seed: str = "seed"
+    table: pd.DataFrame,
+    metric: Metric,
+    *,
+    score: Hashable = None,
+    init: Hashable = "init",
+    workload: Sequence[Hashable] = (),
+    seed: Hashable = "seed",
 ) -> pd.DataFrame:
     """The runs of a long table: one row per run, with the columns that `initbench.analysis.frame.to_frame` makes.
 
-    metric.name, init, workload and seed are names of columns. Runs that agree in all `workload` columns are compared
-    with each other; runs with the same seed are paired.
+    score (metric.name unless given), init, workload and seed are names of columns. Runs that agree in all `workload`
+    columns are compared with each other; runs with the same seed are paired. White space and control characters in
+    names count as single spaces.
 
-    A score that is NaN, infinite on the bad side, or beyond 1e50 there, is that of a run that failed: it counts as
-    chance or, where `metric.chance` is None, as the worst score of its workload.
+    A score that is missing, NaN, infinite on the bad side, or beyond 1e50 there, is that of a run that failed: it
+    counts as `metric.chance` or, where that is None or better, as the worst score of its workload.
 
-    Raises ValueError, in one line, for a column that is missing, a score that is not a number or is infinite on the
-    good side, an initializer, workload or seed that is empty, a run that is there twice, and a table without rows.
+    Raises ValueError, in one line, for a column that is missing or named twice, a score that is not a number, is
+    infinite on the good side or, if a share, not within 0 to 1; an initializer, workload or seed that is empty; a run
+    that is there twice; and a table without rows.
     """
     if twice := [str(name) for name in table.columns[table.columns.duplicated()]]:
         raise ValueError(f"the table has several columns named {twice[0]!r}")
     if not table.index.is_unique:
         table = table.reset_index(drop=True)
-    for name in (metric.name, init, *workload, seed):
-        if name not in table:
-            raise ValueError(f"there is no column {name!r}.{_nearest(name, table)} Columns: {_names(table.columns)}")
+    of_score, *keys = (_column(table, name) for name in (metric.name if score is None else score, init, *workload, seed))
+    if twice := [name for at, name in enumerate(keys) if name in (of_score, *keys[:at])]:
+        raise ValueError(f"column {twice[0]!r} is named for two purposes")
     if table.empty:
         raise ValueError("the table has no rows")
-    keys = [init, *workload, seed]
-    for column in keys:
-        empty = table[column].isna() | table[column].astype(str).str.strip().eq("")
-        if empty.any():
-            raise ValueError(f"{_row(table, empty.idxmax())}: {column} is empty")
-    values = [_number(value, metric, f"{_row(table, at)}: {metric.name}") for at, value in table[metric.name].items()]
-    names = table[list(workload)].astype(str).agg(", ".join, axis=1) if workload else "all runs"
+    values = [_number(value, metric, f"{_row(table, at)}: {metric.name}") for at, value in table[of_score].items()]
+    names = pd.DataFrame({column: _names_in(table, column) for column in keys})
     runs = pd.DataFrame(
-        {"init": table[init].astype(str), "workload": names, "seed": _seeds(table[seed]), "score": values}
+        {
+            "init": names[keys[0]],
+            "workload": _workloads(names[keys[1:-1]]),
+            "seed": _seeds(names[keys[-1]]),
+            "score": values,
+        }
     )
     _refuse_twice(runs, table, keys)
     failed = runs["score"].isna()
     chance = math.nan if metric.chance is None else metric.sign * metric.chance
     worst = runs.groupby("workload")["score"].transform("min")
-    runs["score"] = runs["score"].fillna(worst if math.isnan(chance) else chance)
+    runs["score"] = runs["score"].fillna(worst.clip(upper=None if math.isnan(chance) else chance).fillna(chance))
     runs["status"] = ["diverged" if of else "finished" for of in failed]
     runs = runs.assign(chance=chance, workload_id=runs["workload"], is_tuning=False).reset_index(drop=True)
     runs = runs.assign(**dict.fromkeys((*_TEXT, *_ABOUT)), **dict.fromkeys((*_NUMBERS, *_COUNTS), math.nan))
     return add_learned(runs, metric)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV, TSV or parquet file; of CSV and TSV the index is the line number. Raises ValueError, in one line."""
-    import pyarrow as pa
-
-    if not path.is_file():
-        there = [str(file) for file in path.parent.glob("*") if file.is_file()] if path.parent.is_dir() else []
-        raise ValueError(f"there is no file {str(path)!r}.{nearest(str(path), there)}")
+def _column(table: pd.DataFrame, name: Hashable) -> Hashable:
+    """The column that a name stands for; "2" may be the number 2."""
     try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        separator = "\t" if path.suffix == ".tsv" else ","
-        # As text: a number of 401 digits, say, is for `from_table` to judge.
-        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True)
-        if not isinstance(table.index, pd.RangeIndex):
-            raise ValueError("a line has more cells than the header")
-    except (ValueError, OSError, pa.ArrowException) as error:  # pandas's own errors are ValueErrors
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} cannot be read as {path.suffix[1:] or 'CSV'}: {reason}") from error
-    return table.set_axis(pd.RangeIndex(2, len(table) + 2, name="line"))
+        if name in table.columns:
+            return name
+    except TypeError:
+        raise ValueError(f"{name!r} cannot be the name of a column") from None
+    by_text = {str(column): column for column in table.columns}
+    if name is not None and str(name) in by_text:
+        return by_text[str(name)]
+    near = nearest(str(name), by_text)
+    raise ValueError(f"there is no column {name!r}.{near} Columns: {_list([_plain(column) for column in by_text])}")
 
 
 def _number(value: Any, metric: Metric, place: str) -> float:
     """A cell as a score; NaN for that of a run that failed."""
-    if isinstance(value, str) and not value.strip():
+    if value is None or value is pd.NA or (isinstance(value, str) and value.strip().lower() in _FAILED):
         return math.nan
     try:
-        if isinstance(value, bool | complex):
+        if isinstance(value, bool | np.bool_ | complex) or (isinstance(value, str) and "_" in value):
             raise TypeError
-        number = math.nan if value is None or value is pd.NA else float(value)
+        number = float(value)
     except OverflowError:
         number = math.inf if value > 0 else -math.inf
     except (TypeError, ValueError):
-        raise ValueError(f"{place} is {value!r}, which is not a number") from None
+        raise ValueError(f"{place} is {_plain(repr(value))}, which is not a number") from None
     score = metric.sign * number
-    if score > _LARGEST:
+    if score > LARGEST:
         direction = "higher" if metric.higher_is_better else "lower"
         raise ValueError(f"{place} is {number}, which cannot be a score if {direction} is better")
-    return math.nan if score < -_LARGEST else score
+    if score < -LARGEST or math.isnan(score):
+        return math.nan
+    if metric.is_share and not 0 <= number <= 1:
+        raise ValueError(f"{place} is {number:g}, which is not a share of 0 to 1; for percentages the unit is '%'")
+    return score
+
+
+def _names_in(table: pd.DataFrame, column: Hashable) -> pd.Series:
+    """A column of names as text on one line."""
+    is_missing = table[column].isna()
+    names = table[column].astype(object).map(_plain)
+    if (empty := is_missing | names.eq("")).any():
+        raise ValueError(f"{_row(table, empty.idxmax())}: {column} is empty")
+    return names
+
+
+def _plain(value: object) -> str:
+    """As text on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() or ord(c) > 0x9F else " " for c in str(value)).split())
+
+
+def _workloads(names: pd.DataFrame) -> pd.Series:
+    """Names of workloads; with those of their columns where they would be the same otherwise."""
+    if names.empty:
+        return pd.Series("all runs", names.index)
+    joined = names.agg(", ".join, axis=1)
+    if joined.nunique() == len(names.drop_duplicates()):
+        return joined
+    return pd.Series([", ".join(f"{key}={value!r}" for key, value in row.items()) for _, row in names.iterrows()], names.index)
 
 
 def _seeds(seeds: pd.Series) -> pd.Series:
     """Whole numbers where all of them are, so that they are in order; else as they are written."""
     numbers = pd.to_numeric(seeds, errors="coerce")
     is_whole = (numbers % 1 == 0) & (numbers.abs() < 2**53)
-    return numbers.astype(int) if is_whole.all() else seeds.astype(str)
+    return numbers.astype(int) if is_whole.all() else seeds
 
 
-def _refuse_twice(runs: pd.DataFrame, table: pd.DataFrame, keys: Sequence[str]) -> None:
-    twice = runs.duplicated(["init", "workload", "seed"], keep=False)
+def _refuse_twice(runs: pd.DataFrame, table: pd.DataFrame, keys: Sequence[Hashable]) -> None:
+    parts = ["init", "workload", "seed"]
+    twice = runs.duplicated(parts, keep=False)
     if not twice.any():
         return
-    first = table[keys].loc[twice.idxmax()]
-    same = table.index[(table[list(keys)] == first).all(axis=1)]
-    what = " ".join(f"{column}={first[column]}" for column in keys)
-    places = _names([_row(table, at) for at in same])
+    first = twice.idxmax()
+    same = table.index[(runs[parts] == runs.loc[first, parts]).all(axis=1)]
+    what = " ".join(f"{column}={_plain(table.at[first, column])}" for column in keys)
+    places = _list([_row(table, at) for at in same])
     raise ValueError(f"{what} occurs {len(same)} times ({places}); if the runs differ in a column, name it as workload")
 
 
 def _row(table: pd.DataFrame, at: Hashable) -> str:
-    return f"{table.index.name or 'row'} {at}"
+    return f"{_plain(table.index.name or 'row')} {_plain(at)}"
 
 
-def _nearest(name: str, table: pd.DataFrame) -> str:
-    return nearest(name, map(str, table.columns))
-
-
-def _names(items: Sequence[object] | pd.Index, most: int = 20) -> str:
+def _list(items: Sequence[object], most: int = 20) -> str:
     shown = ", ".join(map(str, items[:most]))
     return f"{shown} and {len(items) - most} more" if len(items) > most else shown

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from initbench.analysis.survival import hit_rate, log_rank, median_time, restricted_mean
+from initbench.analysis.survival import hit_rate, is_faster, log_rank, median_time, restricted_mean
 
 Array = npt.NDArray[np.float64]
 
@@ -20,8 +20,8 @@ class Times:
     table: index init, the fastest first (by restricted mean). Columns: runs, diverged; hit_rate with hit_low, hit_high
     (95 %); median_steps, median_seconds (infinite where fewer than half got there), the seconds with those of the init;
     median_after, the evaluation before median_steps, NaN where that is not known; mean_steps, mean_low, mean_high,
-    restricted to the horizon (the last evaluation of the longest run); p_alone, log-rank against the first row; p and
-    p_first, the same corrected by `correct`.
+    restricted to the horizon (the last evaluation of the longest run); is_slower, whether the log-rank test has the
+    first row on the faster side; p_alone, its p value; p and p_first, the same corrected by `correct`.
     """
 
     workload: str
@@ -67,6 +67,7 @@ def times_to(ended: pd.DataFrame, target: str) -> Times:
     # A run that gets there at the horizon has the same restricted mean as one that never does.
     table = pd.DataFrame.from_dict(rows, orient="index").sort_values(["mean_steps", "median_steps"], kind="stable")
     first = curves[str(table.index[0])]
+    table["is_slower"] = [False, *(is_faster(*first, *curves[str(init)]) for init in table.index[1:])]
     table["p_alone"] = [math.nan, *(log_rank(*first, *curves[str(init)]) for init in table.index[1:])]
     return Times(str(ended["workload"].iloc[0]), target, table.assign(p=math.nan, p_first=math.nan))
 

@@ -1,20 +1,23 @@
 """The verdict on a set of runs, whoever made them: `initbench.verdict(frame, score="val_loss", ...)`."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
+from initbench.analysis.frame import COLUMNS
+from initbench.analysis.sentence import Sentence
 from initbench.analysis.sentences import sentences
 from initbench.analysis.settle import settle
 from initbench.analysis.table import from_table
-from initbench.analysis.words import Sentence
-from initbench.metric import ACCURACY, Metric
+from initbench.errors import unknown
+from initbench.metric import ACCURACY, Metric, check_margin, check_number
 from initbench.record.store import finite
 
 SCHEMA = 1
@@ -36,6 +39,10 @@ class Verdict:
 
     def report(self, folder: str | Path, title: str = "Comparison") -> Path:
         """Write the page, Markdown, JSON, CSV and LaTeX tables and figures into `folder`; return the page's path."""
+        if not isinstance(folder, str | Path) or not str(folder):
+            raise ValueError(f"folder must be a path, got {folder!r}")
+        if not isinstance(title, str):
+            raise ValueError(f"title must be text, got {title!r}")
         from initbench.report.report import write_report
 
         return write_report(self, Path(folder), title)
@@ -76,10 +83,11 @@ class Verdict:
             "seeds": list(found.seeds),
             "level": found.level,
             "at_chosen_rates": found.at_chosen_rates,
+            "rates_are_swapped": found.rates_are_swapped,
             "winner": found.winner,
             "leader": found.leader,
             "least_lead": found.least_lead if found.winner == found.leader else None,
-            **{key: getattr(found, key) for key in ("better", "worse", "equal", "ties", "open", "apart")},
+            **{key: getattr(found, key) for key in ("better", "worse", "equal", "interchangeable", "ties", "open", "apart")},
             "best_by_workload": found.best_by_workload,
             "p_differs_between_workloads": found.differs_between_workloads,
             "overall": _rows(self._values(found.overall, ["mean"], ["low", "iqm", "high"])),
@@ -92,18 +100,18 @@ class Verdict:
         """Scores as values of the metric; the ends of an interval swap where less is better."""
         sign = self.comparison.metric.sign
         return table.assign(
-            **{name: sign * table[of] for group in columns for name, of in zip(group, group[::sign], strict=True)}
+            **{name: sign * table[of] + 0.0 for group in columns for name, of in zip(group, group[::sign], strict=True)}
         )
 
 
 def verdict(
     frame: pd.DataFrame,
-    score: str | None = None,
+    score: Hashable = None,
     higher_is_better: bool = True,
     *,
-    init: str = "init",
-    workload: str | Sequence[str] = (),
-    seed: str = "seed",
+    init: Hashable = "init",
+    workload: Hashable | Sequence[Hashable] = (),
+    seed: Hashable = "seed",
     unit: str = "",
     chance: float | None = None,
     margin: float | None = None,
@@ -111,9 +119,9 @@ def verdict(
 ) -> Verdict:
     """Which initializer to use, and how sure that is, from one row per run, whoever made it.
 
-    frame: from `initbench.load_runs` (no other argument is needed), or any table with one row per run, whose columns
-    `score`, `init`, `workload` (one, or several that distinguish workloads together) and `seed` name. Any methods can
-    take the place of initializers. Runs with the same seed are compared in pairs.
+    frame: from `initbench.load_runs` (of the other arguments only `margin` and `reference` apply), or any table with
+    one row per run, whose columns `score`, `init`, `workload` (one, or a list that distinguishes workloads together)
+    and `seed` name. Any methods can take the place of initializers. Runs with the same seed are compared in pairs.
 
     unit: "share" shows scores of 0 to 1 as percentages, and their differences in points; anything else is a label.
     chance: the score of a network that has learned nothing, given to runs without a finite score. margin: the smallest
@@ -122,25 +130,37 @@ def verdict(
 
     Raises ValueError, in one line, for invalid arguments or data: see `initbench.analysis.table.from_table`.
     """
+    if not isinstance(frame, pd.DataFrame):
+        raise ValueError(f"frame must be a pandas DataFrame, got {type(frame).__name__}")
+    smallest, compared_with = check_margin(margin), None if reference is None else str(reference)
     if score is None:
-        if not {"workload", "init", "seed", "score", "status"} <= set(frame):
+        of_table = (higher_is_better, init, workload, seed, unit, chance) != (True, "init", (), "seed", "", None)
+        if of_table or not COLUMNS <= set(frame):
             raise ValueError(f"score= must name the column of scores. Columns: {', '.join(map(str, frame.columns))}")
         if frame.empty:
             raise ValueError("the frame has no rows")
-        return Verdict(Comparison(frame, ACCURACY, margin, reference))
-    metric = metric_of(score, higher_is_better, unit, chance)
-    workloads = [workload] if isinstance(workload, str) else list(workload)
-    runs = from_table(frame, metric, init=init, workload=workloads, seed=seed)
-    return Verdict(Comparison(runs, metric, margin, reference))
+        runs, metric = frame, ACCURACY
+    else:
+        metric = metric_of(str(score), higher_is_better, unit, chance)
+        workloads = list(workload) if isinstance(workload, list | tuple) else [workload]
+        runs = from_table(frame, metric, score=score, init=init, workload=workloads, seed=seed)
+    if compared_with is not None and compared_with not in set(runs["init"]):
+        raise unknown("reference", compared_with, set(map(str, runs["init"])))
+    return Verdict(Comparison(runs, metric, smallest, compared_with))
 
 
 def metric_of(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
-    """The metric that a user describes; ValueError for a chance level that is no number."""
-    if chance is not None and not abs(chance) < 1e50:
-        raise ValueError(f"chance must be a finite number, got {chance!r}")
+    """The metric that a user describes; ValueError for a description that makes no sense."""
+    if not isinstance(higher_is_better, bool | np.bool_):
+        raise ValueError(f"higher_is_better must be True or False, got {higher_is_better!r}")
+    if not isinstance(unit, str):
+        raise ValueError(f"unit must be text, got {unit!r}")
     is_share = unit == "share"
+    level = check_number(chance, "chance")
+    if is_share and level is not None and not 0 <= level <= 1:
+        raise ValueError(f"chance must be a share of 0 to 1, got {level:g}")
     perfect = float(higher_is_better) if is_share else None
-    return Metric(score, score, higher_is_better, is_share, "" if is_share else unit, perfect, chance)
+    return Metric(score, score, bool(higher_is_better), is_share, "" if is_share else unit, perfect, level)
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -3,35 +3,17 @@ first, then for one who reviews it."""
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-import pandas as pd
-
+from initbench.analysis.blocks import rounding
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
-from initbench.analysis.power import least_seeds
+from initbench.analysis.sentence import Sentence, at_most, count, join, p_value, spelled
 from initbench.analysis.settle import settle
+from initbench.analysis.survival import unseen
 from initbench.console import duration
 
 _MOST_SEEDS = 1000  # that are told exactly
 _MOST_PLACES = 6  # workloads that are named
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """`kind` says what it is about, see docs/comparison.md. The error rate of those in CLAIMS is controlled."""
-
-    kind: str
-    text: str
-    commands: tuple[str, ...] = ()  # to type, after the text
-
-    def __str__(self) -> str:
-        return "\n    ".join([self.text, *self.commands])
-
-
-# In at most one study of twenty, those about scores make any false claim, and so do those about times.
-CLAIMS = ("winner", "better", "worse", "reference", "equal", "small", "apart", "differs", "fastest", "change")
 
 
 class Words:
@@ -52,18 +34,11 @@ class Words:
         yield self._standing()
         if self.is_winner:
             yield from self._reservations()
-        elif self.found.winner:
-            yield Sentence("winner", f"{self.found.winner} beat every other initializer; {self._by_chance()}.")
         yield from (sentence for sentence in self._compared() if sentence != first)
         if self.open:
             yield from self._settle()
         yield from self._order()
-        if self.found.at_chosen_rates:
-            yield Sentence(
-                "rates",
-                "The learning rates were tuned first, and the scored seeds were run only at the chosen rates: the "
-                "verdict holds at these rates.",
-            )
+        yield from self._rates()
 
     @property
     def _depends_on_workload(self) -> bool:
@@ -72,13 +47,15 @@ class Words:
     def _depends(self) -> Iterator[Sentence]:
         if self._depends_on_workload:
             p = p_value(self.found.differs_between_workloads)
-            text = f"Which initializer is best depends on the workload (p = {p}): {self._best_by_workload()}."
+            text = f"Which initializer is best depends on the workload (p = {p}). Best mean: {self._best_by_workload()}."
             yield Sentence("differs", text)
 
     def _order(self) -> Iterator[Sentence]:
         if len(set(self.found.best_by_workload.values())) > 1 and not self._depends_on_workload:
-            each = self._best_by_workload()
-            yield Sentence("order", f"Which one is first differs between workloads, as chance alone would do: {each}.")
+            enough = self.found.can_tell_workloads_apart
+            why = "as chance alone could do" if enough else "but there are too few seeds to tell that from chance"
+            text = f"Which one has the best mean differs between workloads, {why}: {self._best_by_workload()}."
+            yield Sentence("order", text)
 
     def _best_by_workload(self) -> str:
         places = list(self.found.best_by_workload.items())
@@ -88,30 +65,45 @@ class Words:
     def _first(self) -> Sentence:
         found, leader = self.found, self.leader
         if self.is_winner:
+            which = [leader, *found.ties]
             rival = str(self.rivals.index[0]) if len(self.rivals) == 1 else "every other initializer"
-            return Sentence("winner", f"Use {leader}: it beat {rival}; {self._by_chance()}.")
+            they = "it" if len(which) == 1 else "they"
+            return Sentence("winner", f"Use {join(which, 'or')}: {they} beat {rival}; {self._by_chance()}.")
         if self.open and not found.can_tell:
             return self._apart() if found.apart else self._too_few()
         if self.open and not self._is_against_reference:
-            more = settle(found)
-            settles = f"; {count(more.more, 'more seed')} would settle it" if more else ""
-            return Sentence("open", f"No difference was shown between {leader} and {join(self.open, 'or')}{settles}.")
+            text = f"No difference was shown between {leader} and {join(self.open, 'or')}"
+            return Sentence("open", f"{text}{self._would_settle()}.")
         return next(self._compared())
 
+    def _would_settle(self) -> str:
+        more = settle(self.found)
+        if more is None:
+            return ""
+        seeds = count(more.more, "more seed")
+        if set(more.inits) == set(self.open):
+            return f"; {seeds} would settle it"
+        return f"; {seeds} would tell it from {join(more.inits, 'or')}"
+
     def _by_chance(self) -> str:
-        return f"chance alone would do that in fewer than 1 of {round(1 / self.found.level)} such studies"
+        return f"chance alone would do that in fewer than 1 of {self._studies} such studies"
+
+    @property
+    def _studies(self) -> int:
+        return round(1 / self.found.level)
 
     def _apart(self) -> Sentence:
         apart = self.found.apart
         which = join(apart) if len(apart) < len(self.rivals) or len(apart) == 1 else "any other initializer"
-        text = f"Every run of {self.leader} is better than every run of {which}; {self._by_chance()}."
-        return Sentence("apart", text)
+        text = f"Every run of {self.leader} is better than every run of {which}"
+        alike = f"between initializers that are alike, chance would do that in fewer than 1 of {self._studies} studies"
+        return Sentence("apart", f"{text}; {alike}.")
 
     def _too_few(self) -> Sentence:
-        least = least_seeds(len(self.found.workloads), self.found.level)
         what = count(self.found.seeds[1], "seed", words=True).capitalize()
-        each = " on each workload" if len(self.found.workloads) > 1 else ""
-        text = f"{what} cannot show a significant difference; at least {spelled(least)} are needed{each}."
+        least, tests = spelled(self.found.least_seeds), self.found.comparisons
+        from_each = f" from any of {tests} others" if tests > 1 else ""
+        text = f"{what} cannot show a significant difference{from_each}; at least {least} are needed."
         return Sentence("few", text)
 
     def _standing(self) -> Sentence:
@@ -121,7 +113,7 @@ class Words:
         seeds = count(most, "seed") if few == most else f"{few} to {most} seeds"
         where = f"{seeds} on each of {len(found.workloads)} workloads" if len(found.workloads) > 1 else seeds
         means = found.overall["mean"]
-        is_best = means.max() - means[self.leader] < 1e-10
+        is_best = means.max() - means[self.leader] <= rounding(found.scores)
         what = f"the {metric.best} mean {metric.label}," if is_best else f"a mean {metric.label} of"
         text = f"{self.leader} has {what} {metric.text(float(means[self.leader]))} ({where})."
         if self.is_winner:
@@ -140,11 +132,9 @@ class Words:
             p_each, whom = p, ""
         else:
             text = f"Its smallest lead is {metric.difference(nearest['difference'])}, over {nearest.name}"
-            p_each, whom = f"{p} for each", "it leads every other initializer "
+            p_each, whom = f"{p} for each", "it leads each of these initializers "
         if math.isfinite(least):
-            shown = metric.difference(least)
-            bound = f"at least {shown}" if float(metric.number(least)) else f"more than {metric.difference(0.0)}"
-            text += f"; with {100 * (1 - self.found.level):g} % confidence {whom}by {bound}"
+            text += f"; with {100 * (1 - self.found.level):g} % confidence {whom}by {metric.bound(least)}"
         return f"{text} ({p_each})."
 
     def _reservations(self) -> Iterator[Sentence]:
@@ -164,9 +154,10 @@ class Words:
         is_ahead = row["difference"] >= 0
         low, high = (row["low"], row["high"]) if is_ahead else (-row["high"], -row["low"])
         interval = "" if math.isnan(low) else f" (95 % interval {number(low, '+')} to {number(high, '+')})"
-        return (
-            f"{self.metric.difference(abs(row['difference']))} {'ahead of' if is_ahead else 'behind'} {init}{interval}"
-        )
+        if row["difference"] == 0:
+            return f"level with {init}{interval}"
+        ahead = f"{self.metric.difference(abs(row['difference']))} {'ahead of' if is_ahead else 'behind'}"
+        return f"{ahead} {init}{interval}"
 
     @property
     def _is_against_reference(self) -> bool:
@@ -183,7 +174,7 @@ class Words:
                     text = f"{self.leader} is {kind} than {join(inits)} by {self._span(inits)} ({self._corrected()})."
                     yield Sentence(kind, text)
         if found.equal and not self.is_winner:
-            yield self._equal()
+            yield from self._equal()
         if found.ties:
             yield Sentence("tie", f"{join([self.leader, *found.ties])} have the same score in every run.")
 
@@ -195,23 +186,32 @@ class Words:
             if inits
         ]
         shown = f"; no difference was shown from {join(self.open, 'or')}" if self.open else ""
-        return Sentence(
-            "reference", f"{self.leader} is {' and '.join(parts)}{shown}. {self._corrected().capitalize()}."
-        )
+        text = f"{self.leader} is {' and '.join(parts)}{shown} ({self._corrected()})."
+        return Sentence("reference", text)
 
     def _corrected(self) -> str:
         tests = len(self.rivals) if self.found.reference else int(self.found.pairs["p"].notna().sum())
-        return f"p < {self.found.level:g} for each, after Holm's correction for {count(tests, 'pair')}"
+        holm = f", after Holm's correction for {count(tests, 'pair')}" if tests > 1 else ""
+        if self.found.reference and len(self.found.worse) == tests:
+            holm = ""  # all of the tests had to succeed
+        return f"p < {self.found.level:g}{' for each' if tests > 1 else ''}{holm}"
 
-    def _equal(self) -> Sentence:
-        every = [self.leader, *self.found.equal, *self.found.ties]
-        will = "either will do" if len(every) == 2 else "any of them will do"
-        where = "on average over the workloads, " if len(self.found.workloads) > 1 else ""
-        text = f"{where}{join(every)} are equal to within {self._margin()}"
-        return Sentence(
-            "equal",
-            f"{text[0].upper() if where else text[0]}{text[1:]}{'' if self._depends_on_workload else f': {will}'}.",
-        )
+    def _equal(self) -> Iterator[Sentence]:
+        """Equality, and what it cannot know."""
+        equal, few = self.found.equal, self.found.seeds[0]
+        every = [self.leader, *equal, *self.found.ties]
+        several = len(self.found.workloads) > 1
+        if self.found.interchangeable:
+            will = "either will do" if len(every) == 2 else "any of them will do"
+            where = "on each workload, " if several else ""
+            text = f"{where}{join(every)} are equal to within {self._margin()}: {will}"
+        else:
+            where = "on average over the workloads, " if several else ""
+            one = len(equal) == 1
+            text = f"{where}{join(equal)} {'is' if one else 'are each'} equal to {self.leader} to within {self._margin()}"
+        yield Sentence("equal", f"{text[0].upper() if where else text[0]}{text[1:]}.")
+        share = math.ceil(100 * unseen(few))
+        yield Sentence("unseen", f"Failures in fewer than {share} % of an initializer's runs may not show in {few} seeds.")
 
     def _margin(self) -> str:
         assert self.points is not None
@@ -236,37 +236,29 @@ class Words:
             yield Sentence("power", f"With a power of 80 %, it takes {' and '.join(parts)}.")
         if more := settle(self.found):
             took = "" if more.seconds is None else f", about {duration(more.seconds)} on this machine"
+            at_once = ", enough for all of these questions at once," if len(more.inits) > 1 else ""
+            what = f"To reach {more.seeds} seeds of {join([self.leader, *more.inits])}{at_once}"
             runs = f"{count(more.runs, 'more run')}{took}"
+            looks = "The error rate of 5 % is that of one look at a number of seeds fixed beforehand."
             if more.commands:
-                yield Sentence("settle", f"To reach {more.seeds} seeds ({runs}), type:", more.commands)
+                yield Sentence("settle", f"{what} ({runs}), type the following. {looks}", more.commands)
             else:
-                inits = join([self.leader, *self.open])
-                yield Sentence("settle", f"To reach {more.seeds} seeds of {inits} takes {runs}.")
+                yield Sentence("settle", f"{what} takes {runs}. {looks}")
 
-
-def p_value(value: float) -> str:
-    return f"{value:.2g}"
-
-
-def at_most(p: float) -> str:
-    """Rounded up, so that it stays true."""
-    return "< 0.001" if p < 0.001 else f"≤ {math.ceil(1000 * p) / 1000:g}"
+    def _rates(self) -> Iterator[Sentence]:
+        if self.found.rates_are_swapped:
+            yield Sentence(
+                "rates",
+                "The learning rates were chosen from these runs. The p values allow for that; the intervals, the "
+                "smallest lead and equality do not.",
+            )
+        if self.found.at_chosen_rates:
+            yield Sentence(
+                "rates",
+                "The learning rates were tuned first, and the scored seeds were run only at the chosen rates: the "
+                "verdict holds at these rates.",
+            )
 
 
 def _many(seeds: int) -> str:
     return str(seeds) if seeds <= _MOST_SEEDS else f"more than {_MOST_SEEDS:,}"
-
-
-def spelled(number: int) -> str:
-    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
-
-
-def join(items: Sequence[object] | pd.Index, word: str = "and", most: int = 8) -> str:
-    names = [str(item) for item in items]
-    if len(names) > most:
-        names = [*names[:most], f"{len(names) - most} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def count(number: int, noun: str, words: bool = False) -> str:
-    return f"{spelled(number) if words else number} {noun}{'s' if number != 1 else ''}"

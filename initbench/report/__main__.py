@@ -113,7 +113,7 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
     from initbench.report.report import load
 
     if _is_table(asked.studies[0]):
-        from initbench.analysis.table import read_table
+        from initbench.analysis.table_file import read_table
 
         if len(asked.studies) > 1:
             raise ValueError("only one table can be reported on at a time")

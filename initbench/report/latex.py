@@ -7,7 +7,7 @@ import re
 
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
-from initbench.analysis.words import count
+from initbench.analysis.sentence import count
 from initbench.report.tables import Table, every_two, of_workload, overall, reference
 
 _PACKAGES = r"% needs \usepackage{array,booktabs,graphicx,longtable}"

@@ -1,7 +1,7 @@
 """report.md: the verdict, what is wrong, and the tables, for a pull request."""
 
 from initbench.analysis.verdict import Verdict
-from initbench.analysis.words import Sentence
+from initbench.analysis.sentence import Sentence
 from initbench.report import tables
 
 

@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from initbench.metric import check_margin
 from initbench.record.lock import is_held
 from initbench.status.run import Run, from_record
 
@@ -69,6 +70,9 @@ class Study:
             abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
             report = content.get("report", {})
             asked = report.get("margin"), report.get("reference")
+            check_margin(asked[0])
+            if not isinstance(asked[1], str | None):
+                return None
             return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned, *asked)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

@@ -123,9 +123,7 @@ def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFr
     from initbench.report.terminal import show
 
     runs = load_runs(study)
-    # One that no run has was refused before the first run, unless all of its own were.
-    reference = report["reference"] if report["reference"] in set(runs["init"]) else None
-    verdict = Verdict(Comparison(runs, margin=report["margin"], reference=reference))
+    verdict = Verdict(Comparison(runs, margin=report["margin"], reference=report["reference"]))
     show(verdict, console)
     command = f"python -m initbench.report {shlex.quote(str(study))}"
     console.print(f"Tables and figures for a paper: {command}", soft_wrap=True)

@@ -8,7 +8,7 @@ from frames import frame, record
 
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.sentences import sentences
-from initbench.analysis.words import CLAIMS, Sentence
+from initbench.analysis.sentence import CLAIMS, Sentence
 
 
 def study(
