@@ -1,14 +1,21 @@
 """The terminal: one console for everything that people read, and how they read a time."""
 
 import os
+import sys
+from io import TextIOWrapper
 
 from rich.console import Console
 
 # Several workers on one terminal would write over each other: their parent speaks for them.
 _QUIET = "LOCAL_LAUNCHER_SLOT" in os.environ
 
-console = Console(highlight=False, quiet=_QUIET)
-errors = Console(stderr=True, highlight=False, quiet=_QUIET)
+for stream in (sys.stdout, sys.stderr):
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")  # of names that a terminal's encoding lacks
+
+# Names like a:100:b are no emoji.
+console = Console(highlight=False, emoji=False, quiet=_QUIET)
+errors = Console(stderr=True, highlight=False, emoji=False, quiet=_QUIET)
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,15 @@ def look(index: int) -> tuple[str, str]:
     return COLOURS[colour], DASHES[(colour + turn) % len(DASHES)]
 
 
+def shortened(names: Iterable[str], most: int = 40) -> dict[str, str]:
+    """Names that fit beside a plot: of longer ones the beginning and the end, numbered where these are the same."""
+    found: dict[str, str] = {}
+    for name in names:
+        short = name if len(name) <= most else f"{name[: most // 2]}…{name[1 - most // 2 :]}"
+        found[name] = short if short not in found.values() else f"{short[:-4]} ({len(found) + 1})"
+    return found
+
+
 def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
     """plotly's settings of a logarithmic axis for these values: its own ticks overlap between one and ten decades."""
     logs = [math.log10(value) for value in values if value is not None and 0 < value < math.inf]

@@ -76,7 +76,7 @@ class Metric:
         return f"{self.number(difference)} {self.points}".rstrip()
 
     def bound(self, least: float) -> str:
-        """A lower bound of a lead, above 0, with its unit, rounded down so that it stays true: "at least 1.2 points"."""
+        """A lower bound of a lead, above 0, rounded down so that it stays true: "at least 1.2 points"."""
         step = 1e-4 if self.is_share else 10.0 ** (math.floor(math.log10(least)) - 2)
         rounded = math.floor(least / step * (1 + 1e-9)) * step  # 0.3 is 2999.99... steps
         return f"at least {self.difference(rounded)}" if rounded else f"more than 0 {self.points}".rstrip()

@@ -10,7 +10,7 @@ from frames import frame, record
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import initbench
-from initbench.analysis.sentence import CLAIMS
+from initbench.analysis.prose import CLAIMS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))]

@@ -20,8 +20,8 @@ AT = " @ "  # between an initializer and its study, where several have it
 def between_studies(comparison: Comparison) -> pd.DataFrame:
     """One row per initializer and pair of studies that have it, in their order: see `pairs.compare`.
 
-    Columns: init, before, after, pairs, difference (after - before) with low and high, p, is_same (in every run), p_holm
-    over these rows alone: the question was not which of all is the best. Empty for a single study.
+    Columns: init, before, after, pairs, difference (after - before) with low and high, p, is_same (in every run) and
+    p_holm, over these rows alone: the question was not which of all is the best. Empty for a single study.
     """
     order = list(dict.fromkeys(map(str, comparison.runs["study"])))
     versions: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -74,4 +74,3 @@ def _change(row: pd.Series, metric: Metric) -> str:
     unit = f" {metric.points}".rstrip()
     seeds = f"{row['pairs']} pair{'s' if row['pairs'] != 1 else ''} of runs"
     return f"{row['init']} ({metric.number(row['difference'], '+')}{unit} over {seeds}{interval})"
-

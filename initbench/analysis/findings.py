@@ -205,9 +205,7 @@ class Findings:
         every = [self.leader, *self.equal, *self.ties]
         among = self.pairs[self.pairs["a"].isin(every) & self.pairs["b"].isin(every)]
         column = "p_equal" if len(every) == self.scores.shape[1] else "p_equal_holm"
-        on_each = [
-            compare(block[every], self.margin)["p_equal"] for _, block in self.scores.groupby(level="workload")
-        ]
+        on_each = [compare(block[every], self.margin)["p_equal"] for _, block in self.scores.groupby(level="workload")]
         return all(bool((p.fillna(1.0) < self.level).all()) for p in (among[column], *on_each))
 
     @cached_property

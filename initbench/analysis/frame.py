@@ -26,7 +26,9 @@ _ALWAYS = [
     "tuning_seeds",
     "chance",
 ]
-COLUMNS = {*_ALWAYS, "workload", "score", "selection_score", "is_tuning", "learned"} - {"tuning_seeds"}  # of every frame
+COLUMNS = {*_ALWAYS, "workload", "score", "selection_score", "is_tuning", "learned"} - {
+    "tuning_seeds"
+}  # of every frame
 _NUMBERS = ["budget", "chance", "steps_seen", "seconds_seen", "seconds_init", "seconds_train"]
 
 
@@ -52,9 +54,11 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
 def _read(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_bytes())
-    except ValueError as error:
+        flat(record, path.parent)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
         raise ValueError(
-            f"{path} is not a valid record of a run ({error}): delete it, and the run starts again"
+            f"{path} is not a valid record of a run ({reason}): delete it, and the run starts again"
         ) from error
     return record
 

@@ -52,7 +52,7 @@ def compare(
     found[:, :2] = 0
     values = scores.to_numpy(dtype=float)
     slack = rounding(values)
-    workloads, seeds = (scores.index.get_level_values(level).factorize()[0] for level in ("workload", "seed"))
+    workloads, seeds = (scores.index.get_level_values(level).factorize(sort=True)[0] for level in ("workload", "seed"))
     for members, common in _alike(values, places):
         pairs = np.array([places[at] for at in members])
         differences = values[common][:, pairs[:, 0]] - values[common][:, pairs[:, 1]]

@@ -11,6 +11,8 @@ from initbench.analysis.frame import load_runs
 from initbench.analysis.power import detectable, spread
 from initbench.metric import ACCURACY
 
+_POWER = "80 % power against one rival"
+
 
 def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
     """In one sentence, for so many seeds of each workload; from the runs of the study, if any are finished."""
@@ -20,9 +22,9 @@ def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
     seen = _spread(study, workloads)
     if math.isnan(seen):
         deviations = f"{detectable(seeds, 1.0):.1f} standard deviations of the paired difference"
-        return f"{each} can show a difference of {deviations} (80 % power against one rival); its size is unknown until runs finish"
+        return f"{each} can show a difference of {deviations} ({_POWER}); its size is unknown until runs finish"
     difference = ACCURACY.difference(detectable(seeds, seen))
-    return f"{each} can show a difference of {difference} (80 % power against one rival), judging by the spread of the finished runs"
+    return f"{each} can show a difference of {difference} ({_POWER}), judging by the spread of the finished runs"
 
 
 def _spread(study: Path, workloads: int) -> float:

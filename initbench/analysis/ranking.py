@@ -50,10 +50,10 @@ def rank(runs: pd.DataFrame) -> Ranking:
     learned_high; mean of the scores (a run that diverged scores chance) and half_width, the 95 % interval of the mean
     by Student's t (missing below two runs); iqm, the interquartile mean, with its 95 % interval iqm_low and iqm_high;
     hit_rate, the share of ended runs that reached the target, and median_steps, the first evaluation by which half of
-    them had: infinite where fewer than half ever did.
+    them had: infinite where fewer than half ever did, both missing where no run was watched for any target.
     """
     spoken, choices = scored(runs)
-    target = hardest_reached(spoken)
+    target, is_watched = hardest_reached(spoken), bool(targets_of(spoken))
     rates = {choice.init: choice.lr for choice in choices}
     rows = {}
     for init, group in spoken.groupby("init"):
@@ -66,8 +66,8 @@ def rank(runs: pd.DataFrame) -> Ranking:
             **{status: int((group["status"] == status).sum()) for status in OUTCOMES},
             "scored": len(ended),
             **(_measures(ended) if len(ended) else {}),
-            "hit_rate": float(reached.mean()) if len(ended) else math.nan,
-            "median_steps": median if len(ended) else math.nan,
+            "hit_rate": float(reached.mean()) if len(ended) and is_watched else math.nan,
+            "median_steps": median if len(ended) and is_watched else math.nan,
         }
     columns = ["lr", "runs", *OUTCOMES, "scored", *_MEASURES, "hit_rate", "median_steps"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from initbench.analysis.between_studies import between_studies, compared
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import LEVEL, Findings
-from initbench.analysis.sentence import Sentence, join
+from initbench.analysis.prose import Sentence, join
 from initbench.analysis.times import Times
 from initbench.analysis.words import Words
 
@@ -20,7 +20,8 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     changed = between_studies(comparison)
     if len(changed):
         return [
-            Sentence("change" if is_claim else "unchanged", text) for text, is_claim in compared(changed, comparison.metric)
+            Sentence("change" if is_claim else "unchanged", text)
+            for text, is_claim in compared(changed, comparison.metric)
         ]
     if not comparison.findings:
         return [_nothing(comparison)]

@@ -45,9 +45,12 @@ def from_table(
         raise ValueError(f"the table has several columns named {twice[0]!r}")
     if not table.index.is_unique:
         table = table.reset_index(drop=True)
-    of_score, *keys = (_column(table, name) for name in (metric.name if score is None else score, init, *workload, seed))
-    if twice := [name for at, name in enumerate(keys) if name in (of_score, *keys[:at])]:
-        raise ValueError(f"column {twice[0]!r} is named for two purposes")
+    of_score, *keys = (
+        _column(table, name) for name in (metric.name if score is None else score, init, *workload, seed)
+    )
+    for at, name in enumerate(keys):
+        if name in (of_score, *keys[:at]):
+            raise ValueError(f"column {name!r} is named for two purposes")
     if table.empty:
         raise ValueError("the table has no rows")
     values = [_number(value, metric, f"{_row(table, at)}: {metric.name}") for at, value in table[of_score].items()]
@@ -129,7 +132,9 @@ def _workloads(names: pd.DataFrame) -> pd.Series:
     joined = names.agg(", ".join, axis=1)
     if joined.nunique() == len(names.drop_duplicates()):
         return joined
-    return pd.Series([", ".join(f"{key}={value!r}" for key, value in row.items()) for _, row in names.iterrows()], names.index)
+    return pd.Series(
+        [", ".join(f"{key}={value!r}" for key, value in row.items()) for _, row in names.iterrows()], names.index
+    )
 
 
 def _seeds(seeds: pd.Series) -> pd.Series:

@@ -2,17 +2,20 @@
 
 import csv
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from initbench.errors import nearest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KINDS = (".csv", ".tsv", ".parquet")
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """A CSV, TSV or parquet file; of CSV and TSV all cells are text, and the index is the number of the line on which a
     row begins. Raises ValueError, in one line."""
+    import pandas as pd
     import pyarrow as pa
 
     if not path.is_file():
@@ -26,8 +29,10 @@ def read_table(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} cannot be read as {kind[1:]}: {reason}") from error
 
 
-def _read_text(path: Path, separator: str) -> pd.DataFrame:
-    csv.field_size_limit(2**24)
+def _read_text(path: Path, separator: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    csv.field_size_limit(2**24)  # Python's own limit is 128 kB
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=separator, skipinitialspace=True, strict=True)
         rows, lines, header, line = [], [], None, 1

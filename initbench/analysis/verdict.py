@@ -12,7 +12,7 @@ import pandas as pd
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
 from initbench.analysis.frame import COLUMNS
-from initbench.analysis.sentence import Sentence
+from initbench.analysis.prose import Sentence
 from initbench.analysis.sentences import sentences
 from initbench.analysis.settle import settle
 from initbench.analysis.table import from_table
@@ -87,7 +87,10 @@ class Verdict:
             "winner": found.winner,
             "leader": found.leader,
             "least_lead": found.least_lead if found.winner == found.leader else None,
-            **{key: getattr(found, key) for key in ("better", "worse", "equal", "interchangeable", "ties", "open", "apart")},
+            **{
+                key: getattr(found, key)
+                for key in ("better", "worse", "equal", "interchangeable", "ties", "open", "apart")
+            },
             "best_by_workload": found.best_by_workload,
             "p_differs_between_workloads": found.differs_between_workloads,
             "overall": _rows(self._values(found.overall, ["mean"], ["low", "iqm", "high"])),
@@ -135,7 +138,7 @@ def verdict(
     smallest, compared_with = check_margin(margin), None if reference is None else str(reference)
     if score is None:
         of_table = (higher_is_better, init, workload, seed, unit, chance) != (True, "init", (), "seed", "", None)
-        if of_table or not COLUMNS <= set(frame):
+        if of_table or not COLUMNS.issubset(frame):
             raise ValueError(f"score= must name the column of scores. Columns: {', '.join(map(str, frame.columns))}")
         if frame.empty:
             raise ValueError("the frame has no rows")

@@ -43,9 +43,8 @@ def wandb_table(
             rows.append({**keys, score: math.nan if value is _ABSENT else value, "id": run_id, "state": state})
     if len(rows) < len(found):
         absent = ", ".join((init, *workload, seed))
-        console.print(
-            f"skipped {len(found) - len(rows)} of {len(found)} runs of {path}, which lack one of {absent}", markup=False
-        )
+        skipped = f"skipped {len(found) - len(rows)} of {len(found)} runs of {path}, which lack one of {absent}"
+        console.print(skipped, markup=False, soft_wrap=True)
     return pd.DataFrame(rows)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from initbench.analysis.blocks import rounding
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
-from initbench.analysis.sentence import Sentence, at_most, count, join, p_value, spelled
+from initbench.analysis.prose import Sentence, at_most, count, join, p_value, spelled
 from initbench.analysis.settle import settle
 from initbench.analysis.survival import unseen
 from initbench.console import duration
@@ -47,7 +47,9 @@ class Words:
     def _depends(self) -> Iterator[Sentence]:
         if self._depends_on_workload:
             p = p_value(self.found.differs_between_workloads)
-            text = f"Which initializer is best depends on the workload (p = {p}). Best mean: {self._best_by_workload()}."
+            text = (
+                f"Which initializer is best depends on the workload (p = {p}). Best mean: {self._best_by_workload()}."
+            )
             yield Sentence("differs", text)
 
     def _order(self) -> Iterator[Sentence]:
@@ -208,10 +210,14 @@ class Words:
         else:
             where = "on average over the workloads, " if several else ""
             one = len(equal) == 1
-            text = f"{where}{join(equal)} {'is' if one else 'are each'} equal to {self.leader} to within {self._margin()}"
+            text = (
+                f"{where}{join(equal)} {'is' if one else 'are each'} equal to {self.leader} to within {self._margin()}"
+            )
         yield Sentence("equal", f"{text[0].upper() if where else text[0]}{text[1:]}.")
         share = math.ceil(100 * unseen(few))
-        yield Sentence("unseen", f"Failures in fewer than {share} % of an initializer's runs may not show in {few} seeds.")
+        yield Sentence(
+            "unseen", f"Failures in fewer than {share} % of an initializer's runs may not show in {few} seeds."
+        )
 
     def _margin(self) -> str:
         assert self.points is not None

@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from initbench.analysis.table_file import KINDS
+from initbench.command_line import Parser, run
 from initbench.console import console, errors
+from initbench.errors import unknown
 from initbench.status.study import Study
 from initbench.wandb_client import split_path
 
@@ -15,15 +18,12 @@ if TYPE_CHECKING:
     from initbench.analysis.verdict import Verdict
 
 WATCH_SECONDS = 5
-_TABLES = (".csv", ".tsv", ".parquet")
+_OF_TABLES = {"lower_is_better": False, "init": "init", "seed": "seed", "workload": [], "unit": "", "chance": None}
 
 
 def main(arguments: list[str]) -> None:
     asked = _parser().parse_args(arguments)
-    if asked.wandb is not None:
-        split_path(asked.wandb)
-    if asked.watch and _is_table(asked.studies[0]):
-        raise ValueError("--watch needs a study: a table is read only once")
+    _check(asked)
     folder = asked.output or _folder(asked.studies)
     if asked.watch:
         watch(asked, folder)
@@ -31,21 +31,21 @@ def main(arguments: list[str]) -> None:
         write(asked, folder)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m initbench.report",
         description="Report which initializer is best, by how much, and how sure that is: a page, tables, figures.",
     )
     parser.add_argument(
         "studies",
-        type=Path,
+        type=_path,
         nargs="+",
         metavar="runs/STUDY",
         help="one study, or several to compare; or a table of scores from elsewhere: .csv, .tsv, .parquet",
     )
     parser.add_argument(
         "--output",
-        type=Path,
+        type=_path,
         help="where to write (default: <study>/report; for several studies runs/report-A-B; for a table <table>-report "
         "next to it)",
     )
@@ -79,6 +79,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     table.add_argument("--chance", type=float, help="the score of a network that has learned nothing")
     return parser
+
+
+def _check(asked: argparse.Namespace) -> None:
+    """Raise ValueError for what cannot be asked together."""
+    if asked.wandb is not None:
+        split_path(asked.wandb)
+    if not any(map(_is_table, asked.studies)):
+        of_tables = [name for name, usual in _OF_TABLES.items() if getattr(asked, name) != usual]
+        for name in (*["score"] * (asked.score is not None), *of_tables):
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option} is for a table of scores ({', '.join(KINDS)}); a study has its own")
+        return
+    if len(asked.studies) > 1:
+        raise ValueError("only one table can be reported on at a time, and no study beside it")
+    if asked.watch:
+        raise ValueError("--watch needs a study: a table is read only once")
+    if asked.score is None:
+        raise ValueError(f"{asked.studies[0]} is a table: --score must name its column of scores")
 
 
 def write(asked: argparse.Namespace, folder: Path) -> None:
@@ -115,10 +133,6 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
     if _is_table(asked.studies[0]):
         from initbench.analysis.table_file import read_table
 
-        if len(asked.studies) > 1:
-            raise ValueError("only one table can be reported on at a time")
-        if asked.score is None:
-            raise ValueError(f"{asked.studies[0]} is a table: --score must name its column of scores")
         return verdict(
             read_table(asked.studies[0]),
             asked.score,
@@ -131,18 +145,23 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
             margin=asked.margin,
             reference=asked.reference,
         )
-    if asked.score is not None:
-        raise ValueError(
-            "--score is for a table of scores (.csv, .tsv, .parquet); a study is scored by its test metric"
-        )
+    runs = load(asked.studies)
+    if asked.reference is not None and asked.reference not in set(runs["init"]):
+        raise unknown("reference", asked.reference, set(map(str, runs["init"])))
     plan = Study(asked.studies[0]).plan()  # what its latest sweep asked for
     margin = asked.margin if asked.margin is not None or plan is None else plan.margin
     reference = asked.reference if asked.reference is not None or plan is None else plan.reference
-    return Verdict(Comparison(load(asked.studies), margin=margin, reference=reference))
+    return Verdict(Comparison(runs, margin=margin, reference=reference))
 
 
 def _is_table(path: Path) -> bool:
-    return path.suffix in _TABLES and not path.is_dir()
+    return path.suffix.lower() in KINDS and not path.is_dir()
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a path is empty")
+    return Path(text).expanduser()
 
 
 def watch(asked: argparse.Namespace, folder: Path) -> None:
@@ -164,23 +183,21 @@ def watch(asked: argparse.Namespace, folder: Path) -> None:
 
 
 def _title(studies: list[Path]) -> str:
-    return " and ".join(study.resolve().stem if _is_table(study) else study.resolve().name for study in studies)
+    from initbench.report.report import names_of
+
+    return studies[0].resolve().stem if _is_table(studies[0]) else " and ".join(names_of(studies))
 
 
 def _folder(studies: list[Path]) -> Path:
-    from initbench.report.report import FOLDER
+    from initbench.report.report import FOLDER, names_of
 
     first = studies[0]
     if _is_table(first):
         return first.with_name(f"{first.stem}-report")
     if len(studies) == 1:
         return first / FOLDER
-    return first.resolve().parent / "-".join(["report", *(study.resolve().name for study in studies)])
+    return first.resolve().parent / "-".join(["report", *(name.replace("/", "-") for name in names_of(studies))])
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except ValueError as error:
-        print(f"initbench: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -3,11 +3,10 @@ r"""LaTeX tables for a paper: the rankings, and all pairs of initializers.
 They need \usepackage{array,booktabs,graphicx,longtable}.
 """
 
-import re
-
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
-from initbench.analysis.sentence import count
+from initbench.analysis.prose import count
+from initbench.report.latex_escape import escape
 from initbench.report.tables import Table, every_two, of_workload, overall, reference
 
 _PACKAGES = r"% needs \usepackage{array,booktabs,graphicx,longtable}"
@@ -16,6 +15,7 @@ _FIT = (
     r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
     r"\resizebox*{!}{\ifdim\totalheight>.8\textheight .8\textheight\else\totalheight\fi}{%",
 )
+_FLOATS = 12
 _NAME = r">{\raggedright\arraybackslash}p{.21\textwidth}"
 
 
@@ -31,7 +31,9 @@ def rankings(comparison: Comparison) -> str:
             found.append(_table(table, f"{table.title}. {_over(findings)}.", f"reference-{number}"))
     for number, of in enumerate(reversed(comparison.rankings), start=1):
         found.append(_table(of_workload(of, metric), f"{of.workload}.", f"workload-{number}", is_bold=True))
-    return "\n\n".join([_PACKAGES, *found]) + "\n"
+    # LaTeX keeps so many tables in mind before it gives up.
+    batches = [found[at : at + _FLOATS] for at in range(0, len(found), _FLOATS)]
+    return "\n\n".join([_PACKAGES, "\n\\clearpage\n".join("\n\n".join(batch) for batch in batches)]) + "\n"
 
 
 def pairs(comparison: Comparison) -> str:
@@ -47,7 +49,7 @@ def pairs(comparison: Comparison) -> str:
                 [
                     r"{\footnotesize\setlength{\tabcolsep}{3pt}",
                     rf"\begin{{longtable}}{{{_NAME}{_NAME}rrrrr}}",
-                    rf"\caption{{{_tex(caption + _over(findings))}.}}\label{{tab:initbench-pairs-{number}}}\\",
+                    rf"\caption{{{escape(caption + _over(findings))}.}}\label{{tab:initbench-pairs-{number}}}\\",
                     rf"\toprule {heading} \midrule \endfirsthead",
                     rf"\toprule {heading} \midrule \endhead",
                     r"\bottomrule \endfoot",
@@ -65,12 +67,12 @@ def _table(table: Table, caption: str, label: str, is_bold: bool = False) -> str
         _row([init, *cells], bold=score + 1 if is_bold and not at else None)
         for at, (init, cells) in enumerate(table.rows)
     ]
-    note = [rf"\par\smallskip{{\footnotesize {_tex(table.note)}\par}}"] if table.note else []
+    note = [rf"\par\smallskip{{\footnotesize {escape(table.note)}\par}}"] if table.note else []
     return "\n".join(
         [
             r"\begin{table}[htbp]",
             r"\centering",
-            rf"\caption{{{_tex(caption)}}}\label{{tab:initbench-{label}}}",
+            rf"\caption{{{escape(caption)}}}\label{{tab:initbench-{label}}}",
             *_FIT,
             rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
             r"\toprule",
@@ -93,17 +95,8 @@ def _over(findings: Findings) -> str:
 
 
 def _row(cells: list[str], bold: int | None = None) -> str:
-    shown = [_tex(cell) for cell in cells]
+    shown = [escape(cell) for cell in cells]
     if bold is not None:
         shown[bold] = rf"\textbf{{{shown[bold]}}}"
-    return " & ".join(shown) + r" \\"
-
-
-def _tex(text: str) -> str:
-    """As LaTeX prints it; long names may be broken after punctuation."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-    special |= {"≤": r"$\le$", "≥": r"$\ge$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-    special |= {character: f"\\{character}" for character in "&%$#{}"}
-    special |= {"_": r"\_\allowbreak{}"}
-    escaped = "".join(special.get(character, character) for character in text)
-    return re.sub(r"(?<=[,=])(?=\S)", r"\\allowbreak{}", escaped)
+    # The end of a row takes a bracket after it for an option.
+    return f"{{}}{' & '.join(shown)} \\\\"

@@ -1,7 +1,7 @@
 """report.md: the verdict, what is wrong, and the tables, for a pull request."""
 
+from initbench.analysis.prose import Sentence
 from initbench.analysis.verdict import Verdict
-from initbench.analysis.sentence import Sentence
 from initbench.report import tables
 
 
@@ -39,7 +39,7 @@ def heading(workloads: list[str], comparisons: int) -> str:
 def table(given: tables.Table) -> str:
     """A table as GitHub renders it, with its note below."""
     top = [["init", *given.columns], ["---", *["---:"] * len(given.columns)]]
-    lines = [*top, *([f"`{_code(init)}`", *map(_text, cells)] for init, cells in given.rows)]
+    lines = [*top, *([_code(init), *map(_text, cells)] for init, cells in given.rows)]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{rows}\n\n{_text(given.note)}" if given.note else rows
 
@@ -51,4 +51,8 @@ def _text(text: str) -> str:
 
 
 def _code(name: str) -> str:
-    return name.replace("`", "'").replace("|", "\\|").replace("\n", " ")
+    """A name as code; one with a backslash as text, since a pipe after it would end its cell."""
+    if "\\" in name:
+        return _text(name)
+    escaped = name.replace("`", "'").replace("|", "\\|").replace("\n", " ")
+    return f"`{escaped}`"

@@ -1,12 +1,20 @@
 """How the numbers of a report are made, in words."""
 
+from initbench.analysis.comparison import Comparison
+
 # What is said of runs that were made here alone.
 _OF_RECORDS = ("Score", "Learning rate", "Paired seeds", "Steps to a target", "Seconds")
 
 
-def methods(are_records: bool) -> list[tuple[str, str]]:
-    """Each term and its meaning; `are_records`: the runs were made here, and not elsewhere."""
-    return [(term, meaning) for term, meaning in _METHODS if are_records or term not in _OF_RECORDS]
+def methods(comparison: Comparison) -> list[tuple[str, str]]:
+    """Each term and its meaning."""
+    are_records = bool(comparison.runs["path"].notna().any())
+    margin = "" if comparison.points is None else f"{comparison.points:g} {comparison.metric.points}".rstrip()
+    return [
+        (term, meaning.format(margin=margin))
+        for term, meaning in _METHODS
+        if (are_records or term not in _OF_RECORDS) and (margin or term != "Equal")
+    ]
 
 
 _METHODS = (
@@ -31,7 +39,8 @@ _METHODS = (
         "Where there are several, each initializer is scored at the one with its best mean validation score: chosen "
         "by tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, by all seeds except the "
         "scored one. In a complete grid p is still exact: for each seed, all runs of two initializers are swapped "
-        "at once, and the rates are chosen again. Otherwise p holds at the chosen rates.",
+        "at once, and the rates are chosen again; intervals and equality hold at the chosen rates. Where only the "
+        "chosen rates were run, so does p.",
     ),
     (
         "Paired seeds",
@@ -47,11 +56,17 @@ _METHODS = (
     ),
     (
         "p",
-        "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences, "
-        "exact up to 18 pairs, from 49,999 random flips beyond that; studentized where there are several workloads. "
-        "It tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
-        "difference too often; the verdict says where a test that allows for it (bootstrap-t) disagrees. All of "
-        "this is about new seeds of these workloads, not about other workloads; so are average ranks.",
+        "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences. The "
+        "runs of one seed change sign together on all workloads, as they may share initial weights and batches, so "
+        "that it is the number of seeds that counts. Exact up to 18 seeds, from 49,999 random flips beyond that. It "
+        "tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
+        "difference too often; the verdict says where a test that allows for it (bootstrap-t) disagrees.",
+    ),
+    (
+        "What p is about",
+        "New seeds on these workloads and this test set. It says nothing about other workloads, nor about another "
+        "sample of test data, whose own noise is often larger than that of the seeds. The error rate of 5 % is that "
+        "of one look at a number of seeds fixed beforehand; each further look, with more seeds, adds to it.",
     ),
     (
         "Intervals of differences",
@@ -61,8 +76,8 @@ _METHODS = (
     ),
     (
         "Equal",
-        "Two one-sided tests show that the difference is smaller than the margin (report.margin, 0.5 points unless "
-        "set). 'No difference was shown' does not mean this.",
+        "Two one-sided tests show that the difference is smaller than the margin ({margin}). 'No difference was shown' "
+        "does not mean this. Claims of equality have an error rate of 5 % of their own.",
     ),
     (
         "Best in resamples",

@@ -62,7 +62,7 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
         runs=_runs(comparison, folder),
         commands=sorted(comparison.runs["command"].dropna().unique())[:20],
         provenance=_provenance(comparison.runs),
-        methods=methods(bool(comparison.runs["path"].notna().any())),
+        methods=methods(comparison),
     )
 
 

@@ -4,6 +4,7 @@ import io
 import math
 import re
 import textwrap
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
 from initbench.analysis.comparison import Comparison
+from initbench.figures import shortened
 from initbench.record.store import atomic_write
 from initbench.report.page import looks
 from initbench.report.plot import Plot
@@ -32,6 +34,7 @@ STYLES = {
     "longdashdot": (0, (9, 2, 1, 2)),
 }
 _STEPS = ((1,), (1, 2, 5), range(1, 10))  # the ticks of a log axis within each power of ten, the fewest first
+_OURS = re.compile(r"(against|curves|depth|lr|profile|ranking|ranks|survival)(-.*)?\.(svg|pdf)")
 _LEGEND_CHARACTERS, _HANDLE_CHARACTERS = 82, 8  # what fits into a line of the legend, and the length of a line's sample
 # Text stays text, to be edited and searched; the same runs give the same bytes.
 _SETTINGS: dict[Any, Any] = {
@@ -46,34 +49,49 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def write_figures(comparison: Comparison, plots: Plots, folder: Path) -> None:
-    """Write `<plot>-<workload>.svg` and `.pdf` for the first view of each plot, and critical-difference diagrams."""
+    """Write `<plot>-<workload>.svg` and `.pdf` for the first view of each plot, and critical-difference diagrams.
+
+    Those of an earlier report that are not written again are removed.
+    """
     styles = looks(comparison)
+    written: set[Path] = set()
     names = {ranking.workload_id: ranking.workload for ranking in comparison.rankings}
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        # A name in letters that the font lacks: an SVG has them all the same, a PDF has boxes.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         for place, group in plots.items():
             for plot in group:
                 figure = draw(plot, styles)
                 figure.draw_without_rendering()
                 figure.set_layout_engine("none")  # the layout is that of now, not made again for each file
                 name = plot.name if place is None else plot.name.replace(place, slug(names[place]))
-                _save(figure, folder / name)
+                written |= _save(figure, folder / name)
         for number, findings in enumerate(comparison.findings):
             if diagram := rank_diagram(findings.ranks):
-                _save(diagram.figure(), folder / f"ranks{f'-{number + 1}' if number else ''}")
+                written |= _save(diagram.figure(), folder / f"ranks{f'-{number + 1}' if number else ''}")
+    for stale in (path for path in folder.glob("*") if _OURS.fullmatch(path.name) and path not in written):
+        stale.unlink()
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> set[Path]:
+    """The files that are written."""
+    paths = set()
     for kind, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
         content = io.BytesIO()
         figure.savefig(content, format=kind, metadata=metadata)
+        paths.add(path.with_name(f"{path.name}.{kind}"))
         atomic_write(path.with_name(f"{path.name}.{kind}"), content.getvalue())
+    return paths
 
 
 def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     """The first view of a plot, 5.5 inches wide."""
     view, log = plot.first, plot.log.get(plot.first, "")
     hidden = plot.hidden(view)
-    labels = {init: f"{init} (hidden by {hidden[init]})" if init in hidden else init for init in plot.series}
+    names = shortened(plot.series)
+    labels = {
+        init: f"{short} (hidden by {names[hidden[init]]})" if init in hidden else short for init, short in names.items()
+    }
     columns = max(1, min(3, int(_LEGEND_CHARACTERS / (_HANDLE_CHARACTERS + max(map(len, labels.values()))))))
     if columns == 1 and not plot.forest:
         labels = {

@@ -183,7 +183,7 @@ def profile(comparison: Comparison) -> Plot | None:
     if comparison.main is None or len(comparison.main.workloads) < 2:
         return None
     table = comparison.profile
-    if table.empty:
+    if not (table.to_numpy() > 0).any():  # nobody reached any target, or there is none
         return None
     table.loc[1.1 * table.index[-1]] = table.iloc[-1]  # what holds at the last ratio holds beyond, and is seen to
     series: dict[str, dict[str, View]] = {

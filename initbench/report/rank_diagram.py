@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from markupsafe import escape
 
 from initbench.analysis.aggregate import Ranks
+from initbench.figures import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ class RankDiagram:
 
 def rank_diagram(ranks: Ranks, level: float = 0.05) -> RankDiagram | None:
     """None with fewer than three initializers, or where there are too few blocks for a critical difference."""
-    names, values = [str(name) for name in ranks.ranks.index], ranks.ranks.tolist()
+    names, values = list(shortened(map(str, ranks.ranks.index)).values()), ranks.ranks.tolist()
     if len(names) < 3 or math.isnan(ranks.critical_difference):
         return None
     groups = alike(values, ranks.critical_difference if ranks.friedman_p < level else math.inf)

@@ -27,7 +27,7 @@ def load(studies: Sequence[Path]) -> pd.DataFrame:
     Raises ValueError for a folder that is missing or has no records of its own.
     """
     frames = []
-    for study in studies:
+    for study, name in zip(studies, names_of(studies), strict=True):
         runs = load_runs(study)
         inside = sorted({str(Path(path).parent) for path in runs["path"]} - {str(study)})
         if runs.empty or inside:
@@ -37,11 +37,24 @@ def load(studies: Sequence[Path]) -> pd.DataFrame:
                 else "has no records of runs"
             )
             raise ValueError(f"{study} {what}")
-        frames.append(runs.assign(study=study.resolve().name))
+        frames.append(runs.assign(study=name))
     runs = name_workloads(pd.concat(frames, ignore_index=True)) if len(frames) > 1 else frames[0]
     shared = runs.groupby(["workload_id", "init"])["study"].transform("nunique") > 1
     of_both = runs["init"].isin(runs.loc[shared, "init"])
     return runs.assign(init=runs["init"].where(~of_both, runs["init"] + AT + runs["study"]))
+
+
+def names_of(studies: Sequence[Path]) -> list[str]:
+    """What studies are called: by their folders, with as many of the folders above as tell them apart.
+
+    Raises ValueError for a study that is there twice.
+    """
+    paths = [study.resolve() for study in studies]
+    if twice := [path for at, path in enumerate(paths) if path in paths[:at]]:
+        raise ValueError(f"{twice[0]} is named twice")
+    longest = max(len(path.parts) for path in paths)
+    names = (["/".join(path.parts[-depth:]) for path in paths] for depth in range(1, longest + 1))
+    return next(of for of in names if len(set(of)) == len(of))
 
 
 def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:

@@ -164,7 +164,7 @@ def details(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
     runs = comparison.runs[comparison.runs["workload"] == ranking.workload]
     yield from _rates(runs, ranking, comparison.metric)
     yield from _times(comparison, ranking)
-    yield _means(ranking, comparison.metric)
+    yield from _means(ranking, comparison.metric)
 
 
 def _rates(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Iterator[Table]:
@@ -226,7 +226,7 @@ def between(row: pd.Series) -> str:
     return f"{row['median_after']:.0f} to {row['median_steps']:.0f}"
 
 
-def _means(ranking: Ranking, metric: Metric) -> Table:
+def _means(ranking: Ranking, metric: Metric) -> Iterator[Table]:
     names = {
         f"val/best_{metric.name}": "best validation",
         f"val/{metric.name}": "final validation",
@@ -235,11 +235,13 @@ def _means(ranking: Ranking, metric: Metric) -> Table:
         "seconds_init": "seconds to initialize",
         "seconds_train": "seconds to train",
     }
-    columns = [column for column in names if column in ranking.scored]
+    columns = [column for column in names if column in ranking.scored and ranking.scored[column].notna().any()]
+    if not columns:
+        return
     means = ranking.scored.groupby("init")[columns].mean()
     rows = [(init, [number(means.at[init, column], ".4g") for column in columns]) for init in ranking.table.index]
     runs = {"workload": ranking.workload_id, "scored": "yes"}
-    return Table("Other means", [names[column] for column in columns], rows, runs, note="Means over the scored runs.")
+    yield Table("Other means", [names[column] for column in columns], rows, runs, note="Means over the scored runs.")
 
 
 def interval(low: float, high: float, metric: Metric, sign: str = "") -> str:

@@ -1,11 +1,10 @@
 """`python -m initbench.status runs/STUDY`: how far a sweep is that runs elsewhere. It reads records only."""
 
-import argparse
 import json
-import sys
 import time
 from pathlib import Path
 
+from initbench.command_line import Parser, run
 from initbench.console import console
 from initbench.errors import nearest
 from initbench.record.store import finite
@@ -15,7 +14,7 @@ from initbench.status.view import overview
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m initbench.status",
         description="Show how far a study is: one table per setting, what is running, why runs failed, the time left.",
     )
@@ -73,10 +72,4 @@ def studies(runs_dir: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except ValueError as error:
-        print(f"initbench: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run(main)

@@ -58,8 +58,11 @@ def check_switches(config: Mapping[str, Any] | DictConfig) -> None:
     for key in ("dry_run", "force", "print_init"):
         if not isinstance(config[key], bool):
             raise UserMistake(f"{key} must be true or false, got {config[key]!r}")
+    report = config.get("report")
+    if not isinstance(report, Mapping | DictConfig) or not {"margin", "reference"} <= set(report):
+        raise UserMistake(f"report must have a margin and a reference (either may be null), got {report!r}")
     try:
-        check_margin(config["report"]["margin"], "report.margin")
+        check_margin(report["margin"], "report.margin")
     except ValueError as error:
         raise UserMistake(str(error)) from error
 

@@ -73,8 +73,12 @@ class SweepSummary(Callback):
 def _refuse_several_studies(overrides: list[str]) -> None:
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.get_key_element()
-        if key in ("study", "runs_dir") and override.is_sweep_override():
+        if not override.is_sweep_override():
+            continue
+        if key in ("study", "runs_dir"):
             raise ValueError(f"{key} cannot be swept over: the runs of a sweep are compared, so they share a study")
+        if key.partition(".")[0] == "report":
+            raise ValueError(f"{key} cannot be swept over: a study has one report")
 
 
 def _refuse_dots(hydra: DictConfig) -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from initbench.analysis.crossover import crossover
+from initbench.analysis.swaps import Rows
 
 
 def scores(means: np.ndarray, seeds: int, noise: float = 0.0, seed: int = 0) -> pd.DataFrame:
@@ -49,3 +50,15 @@ def test_it_holds_its_level(inits: int, workloads: int, seeds: int) -> None:
 def test_it_finds_one() -> None:
     means = np.array([[0.01, 0.0, 0.0], [0.0, 0.01, 0.0]])
     assert np.mean([crossover(scores(means, 10, 0.005, seed)) < 0.05 for seed in range(50)]) > 0.8
+
+
+def test_where_rates_were_chosen_rows_are_swapped() -> None:
+    """The p value of a pair on a workload is that of its rows, in place of its differences."""
+    table = scores(np.array([[0.9, 0.8], [0.7, 0.8]]), 6)
+    one_rate = {
+        str(workload): Rows(*(block.to_numpy().T[:, :, None],) * 2, tuple(range(6)), cross_fitted=True)
+        for workload, block in table.groupby(level="workload")
+    }
+    assert crossover(table, {("a", "b"): one_rate}) == crossover(table)
+    alike = {key: Rows(rows.choosing * 0, rows.scored * 0, rows.seeds, True) for key, rows in one_rate.items()}
+    assert crossover(table, {("a", "b"): alike}) == 1

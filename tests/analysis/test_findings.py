@@ -61,19 +61,35 @@ def test_a_share_of_the_level_takes_more_seeds() -> None:
     assert found(means, 7, level=0.025).winner == "a"
 
 
-def test_several_workloads_add_up_to_six_blocks() -> None:
-    assert found({"a": 0.9, "b": 0.8}, 3, workloads=2).winner == "a"
-    assert found({"a": 0.9, "b": 0.8}, 2, workloads=2).winner is None
+def test_six_seeds_are_needed_on_any_number_of_workloads() -> None:
+    assert found({"a": 0.9, "b": 0.8}, 6, workloads=2).winner == "a"
+    assert found({"a": 0.9, "b": 0.8}, 5, workloads=4).winner is None
 
 
 def test_equality_within_the_margin() -> None:
     of = found({"a": 0.9, "b": 0.9, "c": 0.5}, 12, margin=0.02)
     assert (of.equal, of.better, of.open) == ([next(iter({"a", "b"} - {of.leader}))], ["c"], [])
-    assert not of.all_equal
     everyone = found({"a": 0.9, "b": 0.9, "c": 0.9}, 12, margin=0.02)
-    assert everyone.all_equal
+    assert len(everyone.equal) == 2
+    assert everyone.interchangeable
     assert everyone.open == []
     assert found({"a": 0.9, "b": 0.9}, 12).equal == []  # nobody said what matters
+
+
+def test_two_that_are_equal_to_a_third_need_not_be_equal_to_each_other() -> None:
+    of = found({"low": 0.886, "middle": 0.9, "high": 0.914}, 12, noise=0.004, margin=0.02, reference="middle")
+    assert of.equal == ["low", "high"]
+    assert not of.interchangeable
+
+
+def test_equal_on_average_is_not_equal_on_each_workload() -> None:
+    of = found({"a": 0.9, "b": 0.9}, 12, noise=0.001, workloads=2, margin=0.02)
+    assert of.interchangeable
+    of.scores.loc[["w0"], "a"] += 0.1
+    of.scores.loc[["w1"], "a"] -= 0.1
+    again = Findings(of.scores, NO_RUNS, 0.02)
+    assert again.equal
+    assert not again.interchangeable
 
 
 def test_no_difference_shown_is_not_equality() -> None:
@@ -84,7 +100,9 @@ def test_no_difference_shown_is_not_equality() -> None:
 
 def test_ties_are_the_same_score_in_every_block() -> None:
     of = found({"a": 0.9, "b": 0.9, "c": 0.1}, 8, noise=0.0)
-    assert (of.leader, of.ties, of.better, of.open) == ("a", ["b"], ["c"], [])
+    assert (of.winner, of.ties, of.better, of.open) == ("a", ["b"], ["c"], [])
+    assert list(of.rivals.index) == ["c"]
+    assert found({"a": 0.9, "b": 0.9}, 8, noise=0.0).winner is None
     same_mean = pd.DataFrame({"a": [0.1, 0.3], "b": [0.3, 0.1]}, of.scores.index[:2])
     assert Findings(same_mean, NO_RUNS).ties == []
 
@@ -97,7 +115,30 @@ def test_a_reference_is_compared_with_each_of_the_others() -> None:
     # Corrected for three comparisons, and not for six.
     assert of.rivals.at["bad", "p_holm"] == pytest.approx(3 * 2 / 2**9)
     assert of.rivals["low"].min() > found(means, 9).pairs.pipe(lambda pairs: -pairs["high"].max())
-    assert of.winner == "best"
+    assert of.winner is None  # it is not what was asked
+    assert found(means, 9).winner == "best"
+
+
+def test_a_reference_behind_all_others_needs_no_correction() -> None:
+    of = found({"mine": 0.5, "a": 0.9, "b": 0.8, "c": 0.7}, 6, reference="mine")
+    assert (of.rivals["p_holm"] > 0.05).all()
+    assert of.worse == ["c", "b", "a"]
+    assert of.open == []
+
+
+def test_a_reference_in_the_middle_needs_seeds_for_the_correction() -> None:
+    means = {"best": 0.95, "mine": 0.9, "bad": 0.5, "worst": 0.3}
+    six, seven = found(means, 6, reference="mine"), found(means, 7, reference="mine")
+    assert (six.can_tell, six.least_seeds, six.better) == (False, 7, [])
+    assert (seven.can_tell, seven.better, seven.worse) == (True, ["worst", "bad"], ["best"])
+
+
+def test_what_only_the_correction_leaves_open_takes_the_seeds_of_the_correction() -> None:
+    """Eight initializers have 28 pairs: ten wins in ten seeds have p = 0.002, times 28 is above 0.05."""
+    of = found({"a": 0.9, "b": 0.9, **{f"c{n}": 0.5 for n in range(6)}}, 10)
+    assert of.winner is None
+    assert of.better == []
+    assert of.seeds_for("c0", 0.4) == 11
 
 
 def test_few_runs_far_apart() -> None:
@@ -109,6 +150,9 @@ def test_few_runs_far_apart() -> None:
     assert found({"a": 0.9, "b": 0.7}, 4).apart == ["b"]  # 2 in 70
     assert found({"a": 0.9, "b": 0.7}, 3).apart == []  # 2 in 20
     assert found(means, 6).apart == []  # the tests can tell
+    # A seed may be lucky on every workload: more of them make nothing rarer.
+    assert found({"a": 0.9, "b": 0.7}, 3, workloads=4).apart == []
+    assert found({"a": 0.9, "b": 0.7}, 4, workloads=4).apart == ["b"]
 
 
 def test_runs_that_overlap_are_not_apart() -> None:
@@ -124,6 +168,12 @@ def test_means_are_of_the_blocks_that_all_have() -> None:
     assert of.overall["mean"].tolist() == pytest.approx([0.9, 0.85])
     assert of.overall.index.tolist() == ["a", "b"]
     assert of.seeds == (4, 4)
+
+
+def test_of_several_that_are_best_on_a_workload_it_is_the_one_that_is_best_over_all() -> None:
+    of = found({"a": 0.5, "b": 0.6}, 6, noise=0.0, workloads=2)
+    of.scores.loc["w0"] = 0.5
+    assert of.best_by_workload == {"w0": "b", "w1": "b"}
 
 
 def test_overall_is_over_workload_means() -> None:

@@ -34,7 +34,7 @@ def test_a_pair_by_hand() -> None:
     assert (row["low"], row["high"]) == pytest.approx(
         stats.t.interval(0.95, 5, loc=differences.mean(), scale=stats.sem(differences))
     )
-    assert row["p_skew"] == studentized(differences[:, None], [0] * 6).p()[0]
+    assert row["p_skew"] == studentized(differences[:, None]).p()[0]
     assert math.isnan(row["p_equal"])
 
 
@@ -42,7 +42,7 @@ def test_equality_within_a_margin_is_two_one_sided_tests() -> None:
     scores = random("w", 9, "ab")
     (row,) = compare(scores, margin=0.4).to_dict("records")
     differences = (scores["a"] - scores["b"]).to_numpy()
-    one_sided = sign_flip(differences + 0.4, [0] * 9, "greater"), sign_flip(differences - 0.4, [0] * 9, "less")
+    one_sided = sign_flip(differences + 0.4, "greater"), sign_flip(differences - 0.4, "less")
     assert row["p_equal"] == row["p_equal_holm"] == max(one_sided)
     close = frame(a=[0.5, 0.51, 0.52, 0.5, 0.49, 0.5], b=[0.51, 0.5, 0.52, 0.49, 0.5, 0.5])
     assert compare(close, margin=0.05)["p_equal"].tolist() == [1 / 64]
@@ -61,19 +61,47 @@ def test_intervals_hold_for_all_pairs_at_once() -> None:
     assert fewer["high"] == pytest.approx(differences.mean() + reach)
 
 
-def test_the_interval_over_several_workloads_is_welchs() -> None:
-    """Of the mean of two means it is half of Welch's interval of the difference of two, one of them turned around."""
-    generator = np.random.default_rng(0)
-    x, y = generator.normal(0.3, 0.1, 6), generator.normal(0.1, 0.4, 9)
-    low, high = simultaneous(np.r_[x, y][:, None], [0] * 6 + [1] * 9, comparisons=1)
-    welch = stats.ttest_ind(x, -y, equal_var=False).confidence_interval(0.95)
-    assert (2 * low[0], 2 * high[0]) == pytest.approx((welch.low, welch.high))
+def test_over_several_workloads_a_seed_is_one_observation() -> None:
+    """Everything is that of the seeds' means over workloads."""
+    scores = random("vwx", 8, "ab")
+    (row,) = compare(scores, margin=0.3).to_dict("records")
+    (same,) = compare(
+        random("w", 8, "ab").assign(**{i: scores[i].groupby("seed").mean().to_numpy() for i in "ab"}), 0.3
+    ).to_dict("records")
+    assert (row.pop("pairs"), row["seeds"], same.pop("pairs")) == (24, 8, 8)
+    assert {key: value for key, value in row.items() if key not in "ab"} == pytest.approx(
+        {key: value for key, value in same.items() if key not in "ab"}
+    )
+
+
+def test_seeds_that_no_two_workloads_share_are_each_an_observation() -> None:
+    scores = random("vw", 12, "ab")
+    seeds = scores.index.get_level_values("seed")
+    apart = scores[(scores.index.get_level_values("workload") == "v") == (seeds < 4)]  # 4 of v, 8 of w
+    (row,) = compare(apart).to_dict("records")
+    assert (row["pairs"], row["seeds"]) == (12, 12)
+    d = (apart[row["a"]] - apart[row["b"]]).to_numpy()
+    assert row["difference"] == pytest.approx((d[:4].mean() + d[4:].mean()) / 2)
+    assert row["p"] == sign_flip(np.r_[d[:4] / 8, d[4:] / 16])
+
+
+def test_differences_that_cancel_on_paper_are_none() -> None:
+    """0.3 - 0.1 and 0.2 - 0.4 add up to 5e-17, the same in every seed, which would be significant."""
+    scores = random("vw", 8, "ab").assign(a=np.repeat([0.3, 0.2], 8), b=np.repeat([0.1, 0.4], 8))
+    (row,) = compare(scores).to_dict("records")
+    assert (row["difference"], row["p"], row["p_skew"]) == (0, 1, 1)
+
+
+def test_small_scores_differ_as_large_ones_do() -> None:
+    scores = random("w", 8, "abc")
+    for factor in (1e-14, 1e14):
+        p = compare(factor * scores)[["p", "p_skew"]]
+        pd.testing.assert_frame_equal(p, compare(scores)[["p", "p_skew"]])
 
 
 def test_intervals_need_two_seeds_and_some_spread() -> None:
-    assert np.isnan(simultaneous(np.array([[0.1]]), [0], 1)).all()
-    assert np.isnan(simultaneous(np.array([[0.1], [0.2], [0.3]]), [0, 0, 1], 1)).all()
-    assert np.isnan(simultaneous(np.full((5, 1), 0.1), [0] * 5, 1)).all()
+    assert np.isnan(simultaneous(np.array([[0.1]]), 1)).all()
+    assert np.isnan(simultaneous(np.full((5, 1), 0.1), 1)).all()
 
 
 def test_holm_by_hand() -> None:
@@ -105,7 +133,7 @@ def test_blocks_that_both_have_are_compared() -> None:
     assert table["pairs"].tolist() == [1, 0, 0]
     assert table.loc[("a", "b"), "difference"] == pytest.approx(0.1)
     assert table.loc[("a", "b"), "p_holm"] == 1  # the only test: Holm multiplies by 1
-    assert table.loc[("a", "c")].drop("pairs").isna().all()
+    assert table.loc[("a", "c")].drop(["pairs", "seeds"]).isna().all()
     assert table[["low", "high", "p_skew"]].isna().all(axis=None)
 
 

@@ -15,14 +15,15 @@ def test_too_few_seeds_cannot_show_anything(tmp_path: Path) -> None:
     assert what_seeds_show(1, 1, tmp_path).startswith("1 seed cannot show")
     assert (
         what_seeds_show(2, 3, tmp_path)
-        == "2 seeds on each of 3 workloads cannot show a significant difference; at least 3 are needed"
+        == "2 seeds on each of 3 workloads cannot show a significant difference; at least 6 are needed"
     )
 
 
 def test_without_runs_it_is_in_standard_deviations(tmp_path: Path) -> None:
     said = what_seeds_show(10, 1, tmp_path / "none")
     assert said.startswith(
-        "10 seeds can show a difference of 1.0 standard deviations of the paired difference (80 % power)"
+        "10 seeds can show a difference of 1.0 standard deviations of the paired difference (80 % power against one "
+        "rival)"
     )  # 2.8 / sqrt(8)
 
 

@@ -1,5 +1,6 @@
 """What can be compared with what, and what is left out."""
 
+import numpy as np
 import pandas as pd
 
 from initbench.analysis.scope import Scope, left_out, partial, scopes
@@ -62,7 +63,41 @@ def test_an_initializer_with_few_seeds_takes_none_from_the_others() -> None:
 
 
 def test_half_of_the_seeds_are_enough() -> None:
-    assert scopes(scores(w={"a": 10, "b": 5}))[0].inits == ("a", "b")
+    assert scopes(scores(w={"a": 10, "b": 10, "c": 5}))[0].inits == ("a", "b", "c")
+    assert scopes(scores(w={"a": 10, "b": 10, "c": 4}))[0].inits == ("a", "b")
+
+
+def test_seeds_of_a_third_initializer_take_nothing_from_two() -> None:
+    """Whatever seeds it has, and however many of them: what counts is what two share."""
+    shared = {"a": [*range(6)], "b": [*range(6)]}
+    for others in ([*range(10, 16)], [5, 10, 11, 12], [0]):
+        assert scopes(scores(w={**shared, "c": others}))[0].inits == ("a", "b")
+    assert scopes(scores(w={"a": 100, "b": [*range(6)]}))[0].inits == ("a", "b")
+
+
+def test_each_may_lack_a_seed() -> None:
+    """Every two share eight of ten seeds, all of them two: all are compared."""
+    table = scores(w={init: [seed for seed in range(10) if seed != lacking] for lacking, init in enumerate("abcdefgh")})
+    (scope,) = scopes(table)
+    assert scope.inits == tuple("abcdefgh")
+
+
+def test_of_two_that_share_with_a_third_the_reference_is_taken() -> None:
+    table = scores(w={"a": [*range(6)], "b": [*range(12)], "c": [*range(6, 12)]})
+    assert scopes(table, "a")[0].inits == ("a", "b")
+    assert scopes(table, "c")[0].inits == ("b", "c")
+    assert len(scopes(table)) == 1  # no workload is compared twice
+
+
+def test_many_initializers_with_gaps_take_no_time() -> None:
+    gaps = np.random.default_rng(0).random((5, 60, 10)) < 0.9
+    table = scores(
+        **{
+            f"w{place}": {f"i{init:02}": np.flatnonzero(of).tolist() for init, of in enumerate(workload)}
+            for place, workload in enumerate(gaps)
+        }
+    )
+    assert sum(len(scope.inits) * len(scope.workloads) for scope in scopes(table)) > 20
 
 
 def test_without_a_common_seed_nothing_is_compared() -> None:
@@ -73,7 +108,7 @@ def test_without_a_common_seed_nothing_is_compared() -> None:
 
 def test_few_runs_of_others_are_named() -> None:
     table = scores(v={"a": 10, "b": 1}, w={"a": 3, "b": 3})
-    assert left_out(table, scopes(table)) == {"v": "only a has enough seeds on it"}
+    assert left_out(table, scopes(table)) == {"v": "only one seed is shared by two initializers"}
 
 
 def test_nothing_is_nothing() -> None:

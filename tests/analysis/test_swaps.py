@@ -1,5 +1,6 @@
 """Rows of learning rates swapped and chosen anew, spelled out swap by swap; and its level."""
 
+from collections.abc import Hashable, Sequence
 from itertools import product
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 from frames import frame, record
 from scipy import stats
 
+from initbench.analysis.blocks import seed_weights
 from initbench.analysis.comparison import Comparison
-from initbench.analysis.flips import sign_flip
+from initbench.analysis.flips import Alternative, sign_flip
 from initbench.analysis.selection import scored
-from initbench.analysis.swaps import Rows, chosen_differences, swap_test, swapped
+from initbench.analysis.swaps import Rows, Swaps, chosen_differences, swap_test, swaps
 
 
 def drawn(seeds: int, rates: int, tuning: int | None, seed: int = 0, lead: float = 0.0) -> Rows:
@@ -21,42 +23,54 @@ def drawn(seeds: int, rates: int, tuning: int | None, seed: int = 0, lead: float
     scores = means + generator.normal(size=(2, seeds, rates))
     scores[0] += lead
     if tuning is None:
-        return Rows(0.7 * scores + 0.7 * generator.normal(size=scores.shape), scores, cross_fitted=True)
-    return Rows(means + generator.normal(size=(2, tuning, rates)), scores, cross_fitted=False)
+        choosing = 0.7 * scores + 0.7 * generator.normal(size=scores.shape)
+        return Rows(choosing, scores, tuple(range(seeds)), cross_fitted=True)
+    choosing = means + generator.normal(size=(2, tuning, rates))
+    return Rows(choosing, scores, tuple(range(-tuning, seeds)), cross_fitted=False)
+
+
+def spelled_out(rows: Rows, keeps: dict[int, bool]) -> float:
+    """The difference of the mean scores with some seeds' rows swapped, and the rates chosen anew."""
+    choosers = [] if rows.cross_fitted else [*rows.seeds[: rows.choosing.shape[1]]]
+    scored = rows.seeds[len(choosers) :]
+
+    def side(values: np.ndarray, init: int, seeds: Sequence[Hashable]) -> np.ndarray:
+        return np.array([values[init if keeps[seed] else 1 - init, at] for at, seed in enumerate(seeds)])  # type: ignore[index]
+
+    means = []
+    for init in (0, 1):
+        choosing = side(rows.choosing, init, choosers or scored)
+        scores = side(rows.scored, init, scored)
+        if choosers:
+            means.append(scores[:, choosing.mean(axis=0).argmax()].mean())
+        else:
+            others = [np.delete(choosing, at, axis=0).mean(axis=0).argmax() for at in range(len(scored))]
+            means.append(np.mean([scores[at, rate] for at, rate in enumerate(others)]))
+    return float(means[0] - means[1])
 
 
 @pytest.mark.parametrize("tuning", [None, 2])
-def test_every_swap_spelled_out(tuning: int | None) -> None:
-    rows = drawn(5, 3, tuning, seed=1)
-
-    def statistic(keeps: tuple[bool, ...]) -> float:
-        choosers = rows.choosing.shape[1] if tuning else 0
-
-        def side(values: np.ndarray, init: int, kept: tuple[bool, ...]) -> np.ndarray:
-            return np.array([values[init if keep else 1 - init, at] for at, keep in enumerate(kept)])
-
-        means = []
-        for init in (0, 1):
-            choosing = side(rows.choosing, init, keeps[: choosers or None])
-            scores = side(rows.scored, init, keeps[choosers:])
-            if tuning:
-                means.append(scores[:, choosing.mean(axis=0).argmax()].mean())
-            else:
-                others = [np.delete(choosing, seed, axis=0).mean(axis=0).argmax() for seed in range(5)]
-                means.append(np.mean([scores[seed, rate] for seed, rate in enumerate(others)]))
-        return abs(means[0] - means[1])
-
-    every = list(product((True, False), repeat=rows.blocks))
-    observed = statistic((True,) * rows.blocks)
-    assert swap_test([rows]) == pytest.approx(np.mean([statistic(keeps) >= observed - 1e-12 for keeps in every]))
+@pytest.mark.parametrize("workloads", [1, 2])
+def test_every_swap_spelled_out(tuning: int | None, workloads: int) -> None:
+    """A seed is swapped on all workloads at once."""
+    rows = [drawn(5, 3, tuning, seed=1 + workload, lead=0.5) for workload in range(workloads)]
+    labels = rows[0].seeds
+    every = [dict(zip(labels, keeps, strict=True)) for keeps in product((True, False), repeat=len(labels))]
+    values = np.array([np.mean([spelled_out(of, keeps) for of in rows]) for keeps in every])
+    assert swap_test(rows) == pytest.approx((np.abs(values) >= abs(values[0]) - 1e-12).mean())
+    assert swap_test(rows, "greater") == pytest.approx((values >= values[0] - 1e-12).mean())
+    assert swap_test(rows, "less") == pytest.approx((values <= values[0] + 1e-12).mean())
 
 
-def test_without_a_choice_it_is_the_sign_flip_test() -> None:
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_without_a_choice_it_is_the_sign_flip_test(alternative: Alternative) -> None:
     rows = drawn(9, 1, None, seed=2, lead=0.8)
     differences = rows.scored[0, :, 0] - rows.scored[1, :, 0]
-    assert swap_test([rows]) == pytest.approx(sign_flip(differences, [0] * 9))
-    halves = [Rows(of.choosing[:, at], of.scored[:, at], True) for of, at in ((rows, slice(0, 4)), (rows, slice(4, 9)))]
-    assert swap_test(halves) == pytest.approx(sign_flip(differences, [0] * 4 + [1] * 5))
+    assert swap_test([rows], alternative) == pytest.approx(sign_flip(differences, alternative))
+    parts = slice(0, 4), slice(4, 9)
+    halves = [Rows(rows.choosing[:, at], rows.scored[:, at], rows.seeds[at], True) for at in parts]
+    values = seed_weights([0] * 4 + [1] * 5, range(9)) @ differences
+    assert swap_test(halves, alternative) == pytest.approx(sign_flip(values, alternative))
 
 
 @pytest.mark.parametrize("tuning, seeds", [(None, 8), (3, 8), (10, 10)])
@@ -67,7 +81,7 @@ def test_equal_initializers_differ_as_rarely_as_it_claims(tuning: int | None, se
 
 def test_sign_flips_of_chosen_rates_find_too_much() -> None:
     """Why there is this test at all."""
-    found = [sign_flip(chosen_differences(drawn(10, 5, 3, seed)), [0] * 10) < 0.05 for seed in range(600)]
+    found = [sign_flip(chosen_differences(drawn(10, 5, 3, seed))) < 0.05 for seed in range(600)]
     assert sum(found) > stats.binom.ppf(0.999, 600, 0.06)
 
 
@@ -90,15 +104,18 @@ def test_the_chosen_runs_are_those_that_are_scored() -> None:
         np.stack([runs[runs["init"] == init].pivot(index="seed", columns="lr", values=column) for init in ("a", "b")])
         for column in ("selection_score", "score")
     ]
-    assert chosen_differences(Rows(*arrays, cross_fitted=True)) == pytest.approx((of["a"] - of["b"]).to_numpy())
-    (p,) = swapped(runs, comparison.scores)[0].values()
-    assert p == swap_test([Rows(*arrays, cross_fitted=True)])
+    assert chosen_differences(Rows(*arrays, tuple(range(7)), cross_fitted=True)) == pytest.approx(
+        (of["a"] - of["b"]).to_numpy()
+    )
+    (p,) = swaps(runs, comparison.scores).p.values()
+    assert p == swap_test([Rows(*arrays, tuple(range(7)), cross_fitted=True)])
 
 
 def test_a_whole_grid_is_exact_and_its_p_is_that_of_the_verdict() -> None:
     (found,) = Comparison(frame(*grid())).findings
+    assert found.rates_are_swapped
     assert not found.at_chosen_rates
-    assert found.pairs["p"].tolist() == list(swapped(found.runs, found.scores)[0].values())
+    assert found.pairs["p"].tolist() == list(swaps(found.runs, found.scores).p.values())
 
 
 def test_where_only_the_chosen_rates_were_run_nothing_is_exact() -> None:
@@ -106,16 +123,17 @@ def test_where_only_the_chosen_rates_were_run_nothing_is_exact() -> None:
     fresh = [record(init, seed, 0.8 + seed / 100, lr=1.0, tuning=(90, 91)) for init in "ab" for seed in range(6)]
     (found,) = Comparison(frame(*tuning, *fresh)).findings
     assert found.at_chosen_rates
-    assert swapped(found.runs, found.scores) == ({}, True)
+    assert not found.rates_are_swapped
+    assert swaps(found.runs, found.scores) == Swaps({}, are_others=True)
 
 
 def test_a_gap_in_the_grid_or_another_grid_is_not_exact() -> None:
     rows = grid()
     for runs in (frame(*rows[1:]), frame(*rows, record("b", 0, 0.5, lr=10.0))):
-        assert swapped(runs, Comparison(runs).scores) == ({}, True)
+        assert swaps(runs, Comparison(runs).scores) == Swaps({}, are_others=True)
 
 
 def test_one_rate_is_no_choice() -> None:
     runs = frame(*(record(init, seed, 0.7 + seed / 100) for init in "ab" for seed in range(6)))
-    assert swapped(runs, Comparison(runs).scores) == ({}, False)
+    assert swaps(runs, Comparison(runs).scores) == Swaps({}, are_others=False)
     assert isinstance(Comparison(runs).findings[0].pairs, pd.DataFrame)

@@ -2,13 +2,12 @@
 
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from initbench.analysis.table import from_table, read_table
+from initbench.analysis.table import from_table
 from initbench.metric import Metric
 
 LOSS = Metric("loss", "loss", higher_is_better=False)
@@ -36,7 +35,25 @@ def test_workloads_are_named_by_their_columns() -> None:
     assert runs(given)["workload"].tolist() == ["all runs"] * 2
 
 
-@pytest.mark.parametrize("bad", [math.nan, None, "", "nan", math.inf, "inf", 1e308, 10**400, np.float32("nan"), pd.NA])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        math.nan,
+        None,
+        "",
+        "nan",
+        "NA",
+        " n/a ",
+        "None",
+        "null",
+        math.inf,
+        "inf",
+        1e308,
+        10**400,
+        np.float32("nan"),
+        pd.NA,
+    ],
+)
 def test_a_run_without_a_finite_score_failed(bad: object) -> None:
     found = runs(table(2.0, 1.5, bad))
     assert found["score"].tolist() == [-2.0, -1.5, -2.0]  # the worst there is
@@ -46,13 +63,29 @@ def test_a_run_without_a_finite_score_failed(bad: object) -> None:
     assert runs(table(2.0, 1.5, bad), known)["score"].tolist() == [-2.0, -1.5, -2.3]
 
 
+def test_a_chance_level_better_than_all_scores_is_not_theirs_that_failed() -> None:
+    odd = Metric("loss", "loss", higher_is_better=False, chance=0.1)
+    assert runs(table(2.0, 1.5, None), odd)["score"].tolist() == [-2.0, -1.5, -2.0]
+    assert runs(table(None, None), odd)["score"].tolist() == [-0.1, -0.1]
+
+
+def test_workloads_that_only_print_alike_are_apart() -> None:
+    given = table(2.0, 1.5, p=["x, y", "x"], q=["z", "y, z"])
+    assert runs(given, workload=["p", "q"])["workload"].tolist() == ["p='x, y', q='z'", "p='x', q='y, z'"]
+
+
+def test_names_are_on_one_line() -> None:
+    given = table(2.0, 1.5, 1.0).assign(method=["a\n b", " a\tb\x07 ", "c\r"], seed=[0, 1, 0])
+    assert runs(given)["init"].tolist() == ["a b", "a b", "c"]
+
+
 @pytest.mark.parametrize("bad", [-math.inf, "-inf", -1e308, -(10**400)])
 def test_a_score_that_is_too_good_is_refused(bad: object) -> None:
     with pytest.raises(ValueError, match=r"^row 1: loss is -.*, which cannot be a score if lower is better$"):
         runs(table(2.0, bad))
 
 
-@pytest.mark.parametrize("bad", ["n/a", "1,5", "0.9.1", True, [1.0], {}])
+@pytest.mark.parametrize("bad", ["oops", "1,5", "0.9.1", "1_0", True, np.True_, [1.0], {}])
 def test_what_is_not_a_number_is_refused_with_its_row(bad: object) -> None:
     with pytest.raises(ValueError, match=rf"^row 2: loss is {re.escape(repr(bad))}, which is not a number$"):
         runs(table(2.0, 1.5, bad))
@@ -72,12 +105,16 @@ def test_a_missing_column_is_named_with_the_nearest() -> None:
         runs(given, seed="seeds")
 
 
-def test_a_run_that_is_there_twice_is_refused() -> None:
-    given = pd.concat([table(2.0, 1.5), table(1.0)], ignore_index=True)
+@pytest.mark.parametrize("seeds", [[0, 1, 0], ["0", "1", "0.0"], ["0", "1", "00"], [0, 1, 0.0]])
+def test_a_run_that_is_there_twice_is_refused(seeds: list[object]) -> None:
+    """Also where only what is written differs."""
+    given = table(2.0, 1.5, 1.0).assign(seed=pd.Series(seeds, dtype=object))
     message = r"^method=m seed=0 occurs 2 times \(row 0, row 2\); if the runs differ in a column, name it as workload$"
     with pytest.raises(ValueError, match=message):
         runs(given)
     assert len(runs(given.assign(data=["x", "x", "y"]), workload=["data"])) == 3
+    with pytest.raises(ValueError, match=r"^method=1 seed=5 occurs 2 times"):
+        runs(table(1.0, 2.0).assign(method=pd.Series([1, "1"], dtype=object), seed=5))
 
 
 @pytest.mark.parametrize("column", ["method", "seed", "data"])
@@ -100,57 +137,11 @@ def test_whole_seeds_are_in_order_and_others_are_words() -> None:
     assert runs(table(*range(11)).astype({"seed": str}))["seed"].tolist() == list(range(11))
     assert runs(table(1.0, 2.0).assign(seed=["a", "1"]))["seed"].tolist() == ["a", "1"]
     assert runs(table(1.0).assign(seed=[10**30]))["seed"].tolist() == ["1" + "0" * 30]
+    assert runs(table(1.0).assign(seed=[10**400]))["seed"].tolist() == ["1" + "0" * 400]
+    assert runs(table(1.0, 2.0).astype({"seed": "int64[pyarrow]"}))["seed"].tolist() == [0, 1]
+    assert runs(table(1.0, 2.0).assign(seed=[1j, 2j]))["seed"].tolist() == ["1j", "2j"]
 
 
 def test_an_index_of_any_kind() -> None:
     assert len(runs(table(1.0, 2.0).set_axis([5, 5]))) == 2
     assert runs(table(1.0, 2.0).set_axis(["p", "q"])).index.tolist() == [0, 1]
-
-
-def write(path: Path, text: str) -> Path:
-    path.write_text(text)
-    return path
-
-
-def test_files_are_read_as_they_are_written(tmp_path: Path) -> None:
-    given = table(2.0, 1.5)
-    given.to_csv(tmp_path / "t.csv", index=False)
-    given.to_csv(tmp_path / "t.tsv", index=False, sep="\t")
-    given.to_parquet(tmp_path / "t.parquet")
-    for kind in ("csv", "tsv", "parquet"):
-        assert runs(read_table(tmp_path / f"t.{kind}"))["score"].tolist() == [-2.0, -1.5]
-
-
-def test_rows_of_a_file_are_its_lines(tmp_path: Path) -> None:
-    given = read_table(write(tmp_path / "t.csv", "method,seed,loss\na,0,1.5\nb,0,oops\n"))
-    with pytest.raises(ValueError, match=r"^line 3: loss is 'oops', which is not a number$"):
-        runs(given)
-    with pytest.raises(ValueError, match=r"^line 2: loss is 'NA', which is not a number$"):
-        runs(read_table(write(tmp_path / "t.csv", "method,seed,loss\na,0,NA\n")))
-    long = "9" * 401
-    assert (
-        runs(read_table(write(tmp_path / "t.csv", f"method,seed,loss\na,0,1\nb,0,{long}\n")))["status"][1] == "diverged"
-    )
-
-
-@pytest.mark.parametrize(
-    "name, content",
-    [
-        ("t.csv", b""),
-        ("t.csv", b"\xff\xfe\x00broken"),
-        ("t.csv", b'a,b\n1,"2\n'),
-        ("t.csv", b"a,b\n1,2,3\n"),
-        ("t.parquet", b"PAR1"),
-    ],
-)
-def test_what_is_no_table_is_one_line(name: str, content: bytes, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=r"^\S+ cannot be read as (csv|parquet): .+$") as raised:
-        read_table(tmp_path / name)
-    assert "\n" not in str(raised.value)
-
-
-def test_a_missing_file_is_named_with_the_nearest(tmp_path: Path) -> None:
-    (tmp_path / "scores.csv").write_text("a\n")
-    with pytest.raises(ValueError, match=r"there is no file '.*score\.csv'\. Did you mean '.*scores\.csv'\?"):
-        read_table(tmp_path / "score.csv")

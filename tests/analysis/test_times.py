@@ -54,9 +54,9 @@ def test_at_the_very_end_is_sooner_than_never() -> None:
     assert table["mean_steps"].tolist() == [100, 100, 100]
     assert table.index[0] == "b"
     (said,) = (sentence.text for sentence in sentences(Comparison(runs)) if sentence.kind == "times")
-    assert (
-        said
-        == "Fastest to 50% validation accuracy: b (median between 90 and 100 steps), but not significantly faster than the others."
+    assert said == (
+        "Fastest to 50% validation accuracy: b (median between 90 and 100 steps), but not significantly faster than "
+        "the others."
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +50,7 @@ def test_it_can_be_written_as_json_with_every_number_known_or_none() -> None:
     again = json.loads(json.dumps(content, allow_nan=False))
     assert again["metric"] == {"name": "val_loss", "higher_is_better": False, "unit": ""}
     (compared,) = again["comparisons"]
-    assert (compared["winner"], compared["leader"]) == ("mine", "old")
+    assert (compared["winner"], compared["leader"]) == (None, "old")
     assert compared["worse"] == ["theirs", "mine"]
     assert compared["workloads"] == ["cifar", "mnist"]
     # Values of the metric, not scores: the lowest loss is first, and an interval has its lower end first.
@@ -80,9 +82,27 @@ def test_a_report_from_anybodys_numbers(tmp_path: Path) -> None:
         ),
         (lambda t: t, {"margin": 0}, "margin must be a number above 0, got 0"),
         (lambda t: t, {"margin": -1.0}, "margin must be a number above 0, got -1.0"),
-        (lambda t: t, {"margin": math.nan}, "margin must be a number above 0, got nan"),
-        (lambda t: t, {"margin": "big"}, "margin must be a number above 0, got 'big'"),
-        (lambda t: t, {"chance": math.inf}, "chance must be a finite number, got inf"),
+        (lambda t: t, {"margin": math.nan}, "margin must be a number, got nan"),
+        (lambda t: t, {"margin": "big"}, "margin must be a number, got 'big'"),
+        (lambda t: t, {"margin": True}, "margin must be a number, got True"),
+        (lambda t: t, {"margin": 10**400}, "margin must be a number below 1e+50, got inf"),
+        (lambda t: t, {"chance": math.inf}, "chance must be a number below 1e+50, got inf"),
+        (lambda t: t, {"chance": pd.NA}, "chance must be a number, got <NA>"),
+        (lambda t: t, {"chance": "0.1"}, "chance must be a number, got '0.1'"),
+        (lambda t: t, {"chance": 10, "unit": "share"}, "chance must be a share of 0 to 1, got 10"),
+        (lambda t: t, {"unit": 1}, "unit must be text, got 1"),
+        (lambda t: t, {"init": None}, "there is no column None."),
+        (lambda t: t, {"init": ["method"]}, "['method'] cannot be the name of a column"),
+        (lambda t: t, {"init": "seed"}, "column 'seed' is named for two purposes"),
+        (lambda t: t, {"workload": None}, "there is no column None."),
+        (lambda t: t, {"seed": True}, "there is no column True."),
+        (
+            lambda t: t.assign(val_loss=60.0),
+            {"unit": "share"},
+            "row 0: val_loss is 60, which is not a share of 0 to 1;",
+        ),
+        (lambda t: t.to_dict(), {}, "frame must be a pandas DataFrame, got dict"),
+        (lambda t: t["val_loss"], {}, "frame must be a pandas DataFrame, got Series"),
         (lambda t: t.rename(columns={"val_loss": "loss"}), {}, "there is no column 'val_loss'."),
     ],
 )
@@ -91,6 +111,62 @@ def test_what_cannot_be_is_one_line(spoil: object, asked: dict[str, object], mes
         of(spoil(scores()), **asked)  # type: ignore[operator]
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("better", ["no", None, 1, pd.NA])
+def test_a_direction_is_true_or_false(better: object) -> None:
+    with pytest.raises(ValueError, match=r"^higher_is_better must be True or False, got "):
+        initbench.verdict(scores(), "val_loss", better, init="method")  # type: ignore[arg-type]
+
+
+def test_numbers_and_names_of_any_type_are_taken() -> None:
+    table = scores().assign(method=lambda t: t["method"].map({"mine": 1, "theirs": 2, "old": 3}))
+    table = table.rename(columns={"val_loss": 7})
+    for number in (np.int64(1), np.float32(1), Decimal(1), Fraction(1), 1):
+        found = initbench.verdict(
+            table, 7, np.False_, init="method", workload="dataset", margin=number, chance=number, reference=2
+        )
+        assert found.comparison.points == 1.0
+        assert found.comparison.reference == "2"
+        json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("to", [None, 5, ""])
+def test_a_report_needs_a_folder_and_a_title(to: object, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^folder must be a path, got "):
+        of(scores()).report(to)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^title must be text, got None"):
+        of(scores()).report(tmp_path, None)  # type: ignore[arg-type]
+
+
+def test_what_is_about_tables_is_not_ignored_with_records() -> None:
+    runs = frame(*(record(i, s, 0.9) for i in "ab" for s in range(6)))
+    for asked in ({"higher_is_better": False}, {"chance": 5}, {"init": "nope"}, {"workload": "model"}, {"unit": "%"}):
+        with pytest.raises(ValueError, match=r"^score= must name the column of scores"):
+            initbench.verdict(runs, **asked)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^score= must name the column of scores"):
+        initbench.verdict(runs[["workload", "init", "seed", "score", "status"]])
+
+
+def test_small_scores_are_no_ties() -> None:
+    for factor in (1e-9, 1e-12, 1e12):
+        table = scores().assign(val_loss=lambda t, factor=factor: factor * t["val_loss"])
+        assert str(of(table)).startswith("Use mine: it beat every other initializer; ")
+
+
+def test_a_failure_never_beats_a_run_that_ended() -> None:
+    """Whatever somebody thinks chance is."""
+    table = scores()
+    table.loc[table["method"] == "old", "val_loss"] = None
+    found = of(table, chance=0.001)
+    assert str(found).startswith("Use mine: ")
+    assert found.comparison.main is not None
+    assert found.comparison.main.overall.index[-1] == "old"
+
+
+def test_names_of_tables_are_no_studies() -> None:
+    table = scores().assign(method=lambda t: t["method"].replace({"mine": "adam @ 1", "theirs": "adam @ 2"}))
+    assert str(of(table)).startswith("Use adam @ 1: it beat every other initializer; ")
 
 
 def test_a_frame_that_is_none_of_ours_needs_a_score() -> None:
@@ -104,7 +180,7 @@ def test_a_frame_that_is_none_of_ours_needs_a_score() -> None:
     "table, first",
     [
         (scores(1).iloc[[0, 2]], "One seed cannot show a significant difference; at least six are needed."),
-        (scores(1), "One seed cannot show a significant difference; at least three are needed on each workload."),
+        (scores(1), "One seed cannot show a significant difference; at least six are needed."),
         (scores().assign(val_loss=0.5), "mine, old and theirs have the same score in every run."),
         (scores().assign(val_loss=math.nan), "Nothing can be compared: no run has a score."),
         (
