@@ -1,6 +1,7 @@
 """How often the verdict is wrong, how often it finds what is there, and what its intervals cover: by simulation.
 
-    python scripts/bench_verdict.py                 # all of it, about an hour on two cores; writes docs/comparison.md
+    python scripts/bench_verdict.py                 # all, about two hours on two cores; writes docs/comparison.md
+    python scripts/bench_verdict.py power skew      # two of its tables
     python scripts/bench_verdict.py --studies 20    # a quick look, printed only
 
 Each table is a block of docs/comparison.md. The studies are those of scripts/simulated_studies.py.
@@ -8,12 +9,12 @@ Each table is a block of docs/comparison.md. The studies are those of scripts/si
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,9 +35,9 @@ from simulated_studies import (
     times_to_targets,
     verdict_on,
 )
+from skewed_studies import skewness
 
 from initbench.analysis.aggregate import average_ranks, interquartile_mean
-from initbench.analysis.bootstrap import studentized
 from initbench.analysis.flips import lower_bound, sign_flip
 from initbench.analysis.pairs import compare, holm, simultaneous
 from initbench.analysis.ranking import mean_interval
@@ -45,10 +46,9 @@ from initbench.analysis.swaps import Rows, chosen_differences, swap_test
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "comparison.md"
 INITS, SEEDS, WORKLOADS = (2, 4, 8), (3, 5, 10, 20), (1, 4)
 Cells = list[list[str]]
-_BOTH = ["flips and Johnson", "flips and bootstrap"]
 
 
-def level(cell: tuple[int, int, int], studies: int) -> list[str]:
+def level(cell: tuple[int, int, int], studies: int) -> Cells:
     """Shares of studies of equal initializers in which something is claimed: mean over distributions, and the worst."""
     workloads, inits, seeds = cell
     rng = np.random.default_rng(cell)
@@ -61,7 +61,7 @@ def level(cell: tuple[int, int, int], studies: int) -> list[str]:
         with_reference.append(np.mean([said(verdict_on(table, "init0"), ABOUT_SCORES) for table in drawn]))
         nemenyi.append(np.mean([_nemenyi(table) for table in drawn]))
     found = [_mean_and_worst(shares) for shares in (about_scores, with_reference, about_times, nemenyi)]
-    return [str(workloads), str(inits), str(seeds), *found]
+    return [[str(workloads), str(inits), str(seeds), *found]]
 
 
 def _nemenyi(table: pd.DataFrame) -> bool:
@@ -79,7 +79,7 @@ PARTIAL: dict[str, tuple[list[float], str | None]] = {
 }
 
 
-def partly(cell: tuple[str, int, int], studies: int) -> list[str]:
+def partly(cell: tuple[str, int, int], studies: int) -> Cells:
     """Shares of studies with a false claim: mean over distributions, and the worst."""
     name, workloads, seeds = cell
     means, reference = PARTIAL[name]
@@ -95,10 +95,10 @@ def partly(cell: tuple[str, int, int], studies: int) -> list[str]:
         for of in DISTRIBUTIONS
         if of != "unequal spread"  # those that are tied are alike
     ]
-    return [name, str(workloads), str(seeds), _mean_and_worst(shares)]
+    return [[name, str(workloads), str(seeds), _mean_and_worst(shares)]]
 
 
-def power(cell: tuple[int, int], studies: int) -> list[str]:
+def power(cell: tuple[int, int], studies: int) -> Cells:
     """The best leads every other by 1 point; standard deviation 0.5, correlation 0.3."""
     inits, seeds = cell
     rng = np.random.default_rng(cell)
@@ -111,65 +111,7 @@ def power(cell: tuple[int, int], studies: int) -> list[str]:
         values = table.to_numpy()
         least = lower_bound(values[:, :1] - values[:, 1:], np.ones(seeds)).min()
         found["lead covered"] += bool(least <= 1.0)
-    return [str(inits), str(seeds), *(f"{number / studies:.2f}" for number in found.values())]
-
-
-# Two initializers of equal means and standard deviations of some 1 and 0.5; differences of one seed are drawn.
-SKEWED: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
-    "alike, exponential": lambda rng, shape: rng.exponential(size=shape) - rng.exponential(size=shape),
-    "exponential against normal": lambda rng, shape: 1 - rng.exponential(size=shape) - 0.5 * rng.normal(size=shape),
-    "squared exponential against normal": lambda rng, shape: (
-        (2 - rng.exponential(size=shape) ** 2) / 4.47 - 0.5 * rng.normal(size=shape)
-    ),
-    "lognormal against its mirror image": lambda rng, shape: (
-        2 * np.exp(0.5) - rng.lognormal(size=shape) - rng.lognormal(size=shape)
-    ),
-    "lognormal against a constant": lambda rng, shape: np.exp(0.5) - rng.lognormal(size=shape),
-    "1 of 5 runs fails against normal": lambda rng, shape: (
-        1.6 - 8 * (rng.random(shape) < 0.2) + 0.7 * rng.normal(size=shape)
-    ),
-    "1 of 10 runs fails against normal": lambda rng, shape: (
-        0.8 - 8 * (rng.random(shape) < 0.1) + 0.7 * rng.normal(size=shape)
-    ),
-}
-
-
-def skewness(seeds: int, studies: int) -> Cells:
-    """How often tests find a difference between equal means of which one is more skewed, and their power."""
-    rng = np.random.default_rng(seeds)
-    rows = []
-    for name, draw in SKEWED.items():
-        rows.append([str(seeds), name, *(f"{share:.3f}" for share in _found(draw(rng, (seeds, 10 * studies))))])
-    verified = np.ones((6, studies), bool)
-    tables = [0.5 * scores(rng, "normal", 8, seeds, leads=[2.0]).to_numpy() for _ in range(studies)]
-    for rival in range(1, 8):
-        differences = np.stack([values[:, 0] - values[:, rival] for values in tables], axis=1)
-        verified &= _rejected(differences)
-    rows.append([str(seeds), "*power:* 8 initializers, the best leads by 1", *(f"{of.mean():.3f}" for of in verified)])
-    return rows
-
-
-def _found(differences: Array) -> Array:
-    return _rejected(differences).mean(axis=1)
-
-
-def _rejected(differences: Array) -> Array:
-    """(tests, studies): sign flips, Student's t, Johnson's t, bootstrap-t; sign flips with each of the last two."""
-    flips = sign_flip(differences) < 0.05
-    students = stats.ttest_1samp(differences, 0).pvalue < 0.05
-    chunks = [differences[:, at : at + 200] for at in range(0, differences.shape[1], 200)]
-    bootstrap = np.concatenate([studentized(chunk).p() for chunk in chunks]) < 0.05
-    johnson = _johnson(differences) < 0.05
-    return np.stack([flips, students, johnson, bootstrap, flips & johnson, flips & bootstrap])
-
-
-def _johnson(differences: Array) -> Array:
-    """p values of the t that is corrected for skewness: Johnson 1978, Modified t tests, eq. 2.5."""
-    n = len(differences)
-    mean, variance = differences.mean(axis=0), differences.var(axis=0, ddof=1)
-    third = ((differences - mean) ** 3).mean(axis=0)
-    t = (mean + third / (6 * variance * n) + third / (3 * variance**2) * mean**2) / np.sqrt(variance / n)
-    return np.asarray(2 * stats.t.sf(np.abs(t), n - 1))
+    return [[str(inits), str(seeds), *(f"{number / studies:.2f}" for number in found.values())]]
 
 
 def coverage(seeds: int, studies: int) -> Cells:
@@ -201,7 +143,7 @@ def _as_scores(values: Array) -> pd.DataFrame:
     return pd.DataFrame(values, index)
 
 
-def tuned(cell: tuple[str, int, int], studies: int) -> list[str]:
+def tuned(cell: tuple[str, int, int], studies: int) -> Cells:
     """Equal initializers, five learning rates whose true means differ by 0.3; how often a difference is found."""
     protocol, tuning, seeds = cell
     rng = np.random.default_rng((tuning, seeds))
@@ -218,10 +160,10 @@ def tuned(cell: tuple[str, int, int], studies: int) -> list[str]:
         swaps.append(swap_test([rows]) < 0.05)
         flips.append(sign_flip(chosen_differences(rows)) < 0.05)
     how = "a grid, each seed at what the others choose" if protocol == "grid" else f"{tuning} tuning seeds"
-    return [how, str(seeds), f"{np.mean(swaps):.3f}", f"{np.mean(flips):.3f}"]
+    return [[how, str(seeds), f"{np.mean(swaps):.3f}", f"{np.mean(flips):.3f}"]]
 
 
-def equality(cell: tuple[int, int], studies: int) -> list[str]:
+def equality(cell: tuple[int, int], studies: int) -> Cells:
     """How often two initializers are called equal: where they differ by just the margin, and where they are."""
     inits, seeds = cell
     rng = np.random.default_rng(cell)
@@ -232,7 +174,7 @@ def equality(cell: tuple[int, int], studies: int) -> list[str]:
             for table in drawn:
                 table["init0"] += lead
         shares.append(np.mean([_called_equal(table, is_false=lead > 0) for table in drawn]))
-    return [str(inits), str(seeds), *(f"{share:.2f}" for share in shares)]
+    return [[str(inits), str(seeds), *(f"{share:.2f}" for share in shares)]]
 
 
 def _called_equal(table: pd.DataFrame, is_false: bool) -> bool:
@@ -241,98 +183,92 @@ def _called_equal(table: pd.DataFrame, is_false: bool) -> bool:
     return bool(found.equal) and (not is_false or "init0" in {found.leader, *found.equal})
 
 
-def smallest(inits: int) -> list[str]:
-    """The fewest seeds with which the best of so many can be named, if it wins every seed."""
+def smallest(inits: int, studies: int) -> Cells:
+    """The fewest seeds with which the best of so many can be named, if it wins every seed; nothing is drawn."""
     pairs = inits * (inits - 1) // 2
     alone = next(n for n in range(1, 30) if sign_flip(np.ones(n)) < 0.05)
     corrected = next(n for n in range(1, 30) if holm([sign_flip(np.ones(n)), *[1.0] * (pairs - 1)])[0] < 0.05)
-    return [str(inits), str(alone), str(corrected)]
+    return [[str(inits), str(alone), str(corrected)]]
 
 
 def _mean_and_worst(shares: Sequence[float]) -> str:
     return f"{np.mean(shares):.3f} ({max(shares):.2f})"
 
 
-def blocks(studies: int) -> Iterable[tuple[str, list[str], Cells]]:
-    """The name of each block, its headings and its rows."""
-    with ProcessPoolExecutor() as pool:
+class Simulation(NamedTuple):
+    """A table of the page: its function makes the rows of one cell of the design."""
 
-        def rows(function: Callable[..., Any], cells: Sequence[Any], each: int, title: str) -> list[Any]:
-            return list(track(pool.map(partial(function, studies=each), cells), title, total=len(cells)))
+    function: Callable[..., Cells]
+    cells: Sequence[Any]
+    times: int  # so many times the studies asked for
+    headings: list[str]
 
-        yield (
-            "level",
-            ["workloads", "initializers", "seeds", "about scores", "with a reference", "about times", "Nemenyi"],
-            rows(level, list(product(WORKLOADS, INITS, SEEDS)), studies, "levels"),
-        )
-        yield (
-            "partial",
-            ["studies in which some differ", "workloads", "seeds", "a false claim about scores"],
-            rows(partly, list(product(PARTIAL, WORKLOADS, (6, 10))), studies, "partly equal"),
-        )
-        yield (
-            "power",
-            ["initializers", "seeds", "best verified", "better than all, by Holm", "least lead covers"],
-            rows(power, list(product(INITS, (6, 8, 10, 20))), 10 * studies, "power"),
-        )
-        yield (
-            "seeds",
-            ["initializers", "to verify the best", "by Holm over all pairs"],
-            [smallest(n) for n in (2, 4, 6, 8)],
-        )
-        yield (
-            "skew",
-            ["seeds", "equal means", "sign flips", "Student's t", "Johnson's t", "bootstrap-t", *_BOTH],
-            [row for group in rows(skewness, (6, 8, 10, 20), 10 * studies, "skewness") for row in group],
-        )
-        yield (
-            "coverage",
-            ["runs", "seeds", "mean ± (Student's t)", "interquartile mean", "leads of the best of 8, all at once"],
-            [row for group in rows(coverage, SEEDS, 10 * studies, "coverage") for row in group],
-        )
-        protocols = [
-            ("tuned", 3, 10),
-            ("tuned", 10, 10),
-            ("tuned", 10, 20),
-            ("grid", 0, 6),
-            ("grid", 0, 10),
-            ("grid", 0, 20),
-        ]
-        yield (
-            "tuned",
-            ["learning rates chosen by", "scored seeds", "rows swapped", "signs flipped"],
-            rows(tuned, protocols, 10 * studies, "tuned rates"),
-        )
-        yield (
-            "equality",
-            ["initializers", "seeds", "called equal, but differ by the margin", "called equal, and are"],
-            rows(equality, list(product(INITS, (6, 10, 20))), 2 * studies, "equality"),
-        )
+
+_PROTOCOLS = [("tuned", 3, 10), ("tuned", 10, 10), ("tuned", 10, 20), ("grid", 0, 6), ("grid", 0, 10), ("grid", 0, 20)]
+_TESTS = ["sign flips", "Student's t", "Johnson's t", "bootstrap-t", "flips and Johnson", "flips and bootstrap"]
+TABLES = {
+    "level": Simulation(
+        level,
+        list(product(WORKLOADS, INITS, SEEDS)),
+        1,
+        ["workloads", "initializers", "seeds", "about scores", "with a reference", "about times", "Nemenyi"],
+    ),
+    "partial": Simulation(
+        partly,
+        list(product(PARTIAL, WORKLOADS, (6, 10))),
+        1,
+        ["studies in which some differ", "workloads", "seeds", "a false claim about scores"],
+    ),
+    "power": Simulation(
+        power,
+        list(product(INITS, (6, 8, 10, 20))),
+        10,
+        ["initializers", "seeds", "best verified", "better than all, by Holm", "least lead covers"],
+    ),
+    "seeds": Simulation(smallest, (2, 4, 6, 8), 1, ["initializers", "to verify the best", "by Holm over all pairs"]),
+    "skew": Simulation(skewness, (6, 8, 10, 20), 10, ["seeds", "equal means", *_TESTS]),
+    "coverage": Simulation(
+        coverage,
+        SEEDS,
+        10,
+        ["runs", "seeds", "mean ± (Student's t)", "interquartile mean", "leads of the best of 8, all at once"],
+    ),
+    "tuned": Simulation(
+        tuned, _PROTOCOLS, 10, ["learning rates chosen by", "scored seeds", "rows swapped", "signs flipped"]
+    ),
+    "equality": Simulation(
+        equality,
+        list(product(INITS, (6, 10, 20))),
+        2,
+        ["initializers", "seeds", "called equal, but differ by the margin", "called equal, and are"],
+    ),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", choices=[*TABLES, []], metavar="TABLE", help=f"{', '.join(TABLES)}")
     parser.add_argument("--studies", type=int, default=100, help="of each distribution in each cell of the first table")
-    parser.add_argument(
-        "--only", help="one block, printed only: level, partial, power, seeds, skew, coverage, tuned, equality"
-    )
     asked = parser.parse_args()
-    console, found = Console(), {}
-    for name, headings, rows in blocks(asked.studies):
-        if asked.only not in (None, name):
-            continue
-        table = Table(*headings, title=name, box=SIMPLE_HEAD)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-        lines = [headings, ["---"] * len(headings), *rows]
-        text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-        found[name] = f"<!-- {name}:begin -->\n{text}\n<!-- {name}:end -->"
-    if asked.studies >= 100 and asked.only is None:
-        page = PAGE.read_text()
-        for name, block in found.items():
-            page = re.sub(f"<!-- {name}:begin -->.*?<!-- {name}:end -->", lambda _: block, page, flags=re.DOTALL)  # noqa: B023
-        PAGE.write_text(page)
+    with ProcessPoolExecutor() as pool:
+        for name in asked.tables or TABLES:
+            table = TABLES[name]
+            work = partial(table.function, studies=table.times * asked.studies)
+            cells = track(pool.map(work, table.cells), name, total=len(table.cells))
+            show(name, table.headings, [row for rows in cells for row in rows], write=asked.studies >= 100)
+
+
+def show(name: str, headings: list[str], rows: Cells, write: bool) -> None:
+    """Prints a table, and writes it to the page."""
+    printed = Table(*headings, title=name, box=SIMPLE_HEAD)
+    for row in rows:
+        printed.add_row(*row)
+    Console().print(printed)
+    if write:
+        lines = [f"| {' | '.join(line)} |" for line in [headings, ["---"] * len(headings), *rows]]
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        block = "\n".join([begin, *lines, end])
+        PAGE.write_text(re.sub(f"{begin}.*?{end}", lambda _: block, PAGE.read_text(), flags=re.DOTALL))
 
 
 if __name__ == "__main__":
