@@ -47,7 +47,10 @@ def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: P
 def test_what_a_report_is_asked_for_is_checked_before_training_and_kept_for_later(tmp_path: Path) -> None:
     for typed, said in (
         ("report.margin=0", "report.margin must be a number above 0, got 0"),
-        ("report.margin=wide", "report.margin must be a number above 0, got 'wide'"),
+        ("report.margin=wide", "report.margin must be a number, got 'wide'"),
+        ("report.margin=1,2", "report.margin cannot be swept over: a study has one report"),
+        ("report=null", "report must have a margin and a reference (either may be null), got None"),
+        ("~report", "report must have a margin and a reference (either may be null), got None"),
         ("report.reference=orthogonl", "unknown report.reference 'orthogonl'. Did you mean 'orthogonal'?"),
         ("report.refrence=zeros", "unknown key report.refrence. Did you mean 'reference'?"),
     ):

@@ -1,10 +1,12 @@
 """How scores, differences and targets are read, in either direction."""
 
 import math
+from decimal import Decimal
 
+import numpy as np
 import pytest
 
-from initbench.metric import ACCURACY, Metric
+from initbench.metric import ACCURACY, Metric, check_margin
 
 LOSS = Metric("val_loss", "val_loss", higher_is_better=False, unit="nats")
 
@@ -31,6 +33,30 @@ def test_what_is_better_lower_is_shown_as_it_was() -> None:
 
 def test_what_is_not_known_is_a_dash() -> None:
     assert (ACCURACY.cell(math.nan), ACCURACY.number(math.nan), ACCURACY.interval(0.1, math.nan)) == ("-", "-", "")
+
+
+def test_a_bound_is_rounded_so_that_it_stays_true() -> None:
+    assert ACCURACY.bound(0.011999) == "at least 1.19 points"
+    assert ACCURACY.bound(0.003) == "at least 0.30 points"  # not 0.29, though 0.003 / 0.0001 is 29.999...
+    assert ACCURACY.bound(0.00001) == "more than 0 points"
+    assert LOSS.bound(0.01239) == "at least 0.0123 nats"
+    assert LOSS.bound(1e-9) == "at least 1e-09 nats"
+
+
+def test_a_difference_that_rounds_to_nothing_is_not_nothing() -> None:
+    assert ACCURACY.difference(0.00004) == "less than 0.01 points"
+    assert ACCURACY.difference(0.0) == "0.00 points"
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, 10**400, True, "wide", [1], 1e50])
+def test_a_margin_is_a_number_above_0(value: object) -> None:
+    with pytest.raises(ValueError, match=r"report\.margin must be a number"):
+        check_margin(value, "report.margin")
+
+
+def test_a_margin_may_be_of_any_type_of_number() -> None:
+    assert check_margin(None) is None
+    assert check_margin(Decimal("0.5")) == check_margin(np.float32(0.5)) == 0.5
 
 
 def test_means_that_are_equal_on_paper_read_alike() -> None:

@@ -64,9 +64,10 @@ _METHODS = (
     ),
     (
         "What p is about",
-        "New seeds on these workloads and this test set. It says nothing about other workloads, nor about another "
-        "sample of test data, whose own noise is often larger than that of the seeds. The error rate of 5 % is that "
-        "of one look at a number of seeds fixed beforehand; each further look, with more seeds, adds to it.",
+        "New seeds on these workloads and the same evaluation data. It says nothing about other workloads, nor about "
+        "another sample of the data, whose own noise is often larger than that of a mean over seeds. The error rate "
+        "of 5 % is that of one look at a number of seeds fixed beforehand; each further look, with more seeds, adds "
+        "to it.",
     ),
     (
         "Intervals of differences",

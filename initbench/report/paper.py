@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
+from rich.cells import cell_len
 
 from initbench.analysis.comparison import Comparison
 from initbench.figures import shortened
@@ -92,7 +93,7 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     labels = {
         init: f"{short} (hidden by {names[hidden[init]]})" if init in hidden else short for init, short in names.items()
     }
-    columns = max(1, min(3, int(_LEGEND_CHARACTERS / (_HANDLE_CHARACTERS + max(map(len, labels.values()))))))
+    columns = max(1, min(3, int(_LEGEND_CHARACTERS / (_HANDLE_CHARACTERS + max(map(cell_len, labels.values()))))))
     if columns == 1 and not plot.forest:
         labels = {
             init: textwrap.fill(label, _LEGEND_CHARACTERS - 2 * _HANDLE_CHARACTERS) for init, label in labels.items()

@@ -89,6 +89,25 @@ def test_seeds_that_do_not_begin_at_0() -> None:
     assert [*map(int, typed.removeprefix("seed=").split(","))] == [*range(found.more), *range(50, 58)]
 
 
+def test_runs_that_are_there_are_not_counted_again() -> None:
+    """b has two seeds more than a: these are not to be run."""
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, seed, mean + 0.01 * rng.standard_normal(), provenance={"command": TYPED})
+        for init, mean, seeds in (("a", 0.9, 8), ("b", 0.895, 10), ("c", 0.5, 8))
+        for seed in range(seeds)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert found.inits == ("b",)
+    assert found.runs == 2 * found.seeds - 8 - 10
+    assert found.more == found.seeds - 8
+
+
+def test_records_that_are_dated_in_seconds_do_not_time_runs_of_milliseconds() -> None:
+    rows = [record("a", seed, **times("00:00:00", "00:00:01")) for seed in range(100)]  # type: ignore[arg-type]
+    assert seconds_per_run(frame(*rows)) is None
+
+
 def times(started: str, finished: str, **parts: object) -> dict[str, object]:
     return {"started_at": f"2026-01-01T{started}+00:00", "finished_at": f"2026-01-01T{finished}+00:00", **parts}
 

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from initbench.analysis.survival import hit_rate, kaplan_meier, log_rank, median_time, restricted_mean, unseen
+from initbench.analysis.survival import (
+    hit_rate,
+    is_faster,
+    kaplan_meier,
+    log_rank,
+    median_time,
+    restricted_mean,
+    unseen,
+)
 
 # Weeks of remission under 6-mercaptopurine and placebo: Freireich et al. 1963, the example of Gehan 1965 and of most
 # textbooks since. 9 of 21 relapsed under the drug; all did under placebo.
@@ -179,6 +187,13 @@ def test_log_rank_is_a_permutation_test_of_its_statistic() -> None:
         extreme = [abs(numerator(split)) >= abs(numerator(side)) - 1e-12 for split in splits]
         is_a = np.isin(np.arange(8), side)
         assert log_rank(times[is_a], reached[is_a], times[~is_a], reached[~is_a]) == pytest.approx(np.mean(extreme))
+
+
+def test_the_faster_side_is_that_of_more_hits_than_expected() -> None:
+    assert is_faster(DRUG, RELAPSED, PLACEBO, ALL) is False  # to relapse
+    assert is_faster(PLACEBO, ALL, DRUG, RELAPSED) is True
+    # by hand: of 2 + 2 runs, hits at 1 (a), 2 (b), 3 (b), 4 (a); expected of a are 1/2 + 1/3 + 1/2 + 1 > 2
+    assert is_faster([1, 4], [True, True], [2, 3], [True, True]) is False
 
 
 def test_log_rank_has_no_side() -> None:

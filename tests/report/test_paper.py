@@ -39,6 +39,16 @@ def test_each_plot_is_an_svg_and_a_pdf(comparison: Comparison, tmp_path: Path) -
         assert pdf.read_bytes().startswith(b"%PDF-")
 
 
+def test_figures_of_an_earlier_report_do_not_stay(comparison: Comparison, tmp_path: Path) -> None:
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    (folder / "curves-of-another-workload.svg").touch()
+    (folder / "mine.svg").touch()
+    write_figures(comparison, plots(comparison), folder)
+    assert not (folder / "curves-of-another-workload.svg").exists()
+    assert (folder / "mine.svg").exists()
+
+
 def test_the_same_runs_give_the_same_bytes(comparison: Comparison, tmp_path: Path) -> None:
     drawn = plots(comparison)
     for folder in ("one", "two"):
@@ -86,9 +96,10 @@ def test_lines_under_others_are_named_in_the_legend() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["a (hidden by b)", "b", "c"]
 
 
-@pytest.mark.parametrize("length", [5, 30, 75])
-def test_the_legend_is_within_the_figure(length: int) -> None:
-    series = {f"{n}{'x' * length}": {"v": {"x": [0, 1], "y": [n, n + 1]}} for n in range(7)}
+@pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
+@pytest.mark.parametrize("name", ["x" * 5, "x" * 30, "x" * 75, "x" * 200, "word " * 40, "中" * 15])
+def test_the_legend_is_within_the_figure(name: str) -> None:
+    series = {f"{n}{name}": {"v": {"x": [0, 1], "y": [n, n + 1]}} for n in range(7)}
     plot = Plot("name", "title", "caption", series, {"v": "x"}, {"v": "y"})
     figure = draw(plot, {init: {"colour": "#000000", "dash": "solid"} for init in series})
     figure.draw_without_rendering()

@@ -63,6 +63,26 @@ def test_two_studies_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "only_here @" not in page
 
 
+def test_studies_of_the_same_name_are_told_apart_by_their_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studies = []
+    for name, mean in (("old", 0.7), ("new", 0.9)):
+        runs = [record("a", seed, mean + seed / 1000) for seed in range(8)]
+        studies.append(str(write_study(tmp_path / name / "main", *runs)))
+    main([*studies, "--output", str(tmp_path / "report")])
+    assert capsys.readouterr().out.startswith("From old/main to new/main: better: a")
+    with pytest.raises(ValueError, match="main is named twice"):
+        main([studies[0], studies[0]])
+
+
+def test_the_reference_of_the_plan_may_not_have_run_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = write_study(tmp_path / "s", *(record(init, n, 0.8 + n / 100) for init in "ab" for n in range(6)))
+    write_plan(study, report={"margin": None, "reference": "mine"})
+    main([str(study)])
+    assert "Not compared: mine (the reference; no run of it has a score)." in capsys.readouterr().out
+
+
 def test_into_a_folder_of_ones_choice(tmp_path: Path) -> None:
     main([str(write_study(tmp_path / "s", record("a", 0))), "--output", str(tmp_path / "elsewhere")])
     assert (tmp_path / "elsewhere" / "index.html").is_file()
@@ -76,17 +96,23 @@ def test_into_a_folder_of_ones_choice(tmp_path: Path) -> None:
         (["nowhere/x"], "there is no folder 'nowhere/x'."),
         (["runs/empty"], "runs/empty has no records of runs"),
         (["runs/torn"], "runs/torn/0000/record.json is not a valid record of a run (Expecting value"),
+        (["runs/list"], "runs/list/0000/record.json is not a valid record of a run ("),
+        (["runs/bare"], "runs/bare/0000/record.json is not a valid record of a run (KeyError: "),
+        (["runs/folder"], "runs/folder/0000/record.json is not a valid record of a run ([Errno 21]"),
+        (["runs/demo", "runs/demo"], "{folder}/runs/demo is named twice"),
+        (["scores.csv", "runs/demo", "--score", "loss"], "only one table can be reported on at a time, and no study"),
+        (["runs/demo", "--unit", "%"], "--unit is for a table of scores"),
         (["runs/demo", "--wandb", "project"], "'project' is no project of wandb: entity/project is needed"),
         (["runs/demo", "--reference", "b"], "unknown reference 'b'. Allowed: a"),
         (["runs/demo", "--margin", "0"], "margin must be a number above 0, got 0.0"),
-        (["runs/demo", "--margin", "nan"], "margin must be a number above 0, got nan"),
+        (["runs/demo", "--margin", "nan"], "margin must be a number, got nan"),
         (["runs/demo", "--score", "loss"], "--score is for a table of scores"),
         (["scores.csv"], "scores.csv is a table: --score must name its column of scores"),
         (["scores.csv", "--score", "los"], "there is no column 'los'. Did you mean 'loss'? Columns: init, seed, loss"),
         (["scors.csv", "--score", "loss"], "there is no file 'scors.csv'. Did you mean 'scores.csv'?"),
         (["scores.csv", "scores.csv", "--score", "loss"], "only one table can be reported on at a time"),
         (["scores.csv", "--score", "loss", "--watch"], "--watch needs a study"),
-        (["scores.csv", "--score", "loss", "--chance", "inf"], "chance must be a finite number, got inf"),
+        (["scores.csv", "--score", "loss", "--chance", "inf"], "chance must be a number below 1e+50, got inf"),
         (["empty.csv", "--score", "loss"], "the table has no rows"),
     ],
 )
@@ -97,9 +123,13 @@ def test_a_mistake_is_one_line(arguments: list[str], words: str, tmp_path: Path)
     (tmp_path / "runs" / "empty").mkdir()
     (tmp_path / "runs" / "torn" / "0000").mkdir(parents=True)
     (tmp_path / "runs" / "torn" / "0000" / "record.json").touch()
+    for name, content in (("list", "[]"), ("bare", "{}")):
+        (tmp_path / "runs" / name / "0000").mkdir(parents=True)
+        (tmp_path / "runs" / name / "0000" / "record.json").write_text(content)
+    (tmp_path / "runs" / "folder" / "0000" / "record.json").mkdir(parents=True)
     done = subprocess.run(command(*arguments), cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"initbench: {words}")
+    assert done.stderr.startswith(f"initbench: {words.replace('{folder}', str(tmp_path))}")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "runs" / "demo" / "report").exists()
 

@@ -216,7 +216,7 @@ def test_a_server_that_dies_before_the_view_is_saved_has_the_summary_run(server:
     server.dies_at = ("UpsertView2", 0)
     line = published(tmp_path)
     assert "does not answer" in line
-    assert line.endswith("the summary run: uploaded")
+    assert line.endswith("; summary run: uploaded")
     assert list((tmp_path / "wandb").glob("offline-run-*")) == []  # it would be there twice
     server.dies_at, server.dead = None, False
     assert published(tmp_path).startswith("wandb: ")

@@ -52,7 +52,7 @@ def test_a_study_that_is_none_is_one_line_and_exit_code_two(tmp_path: Path) -> N
     write(tmp_path / "runs" / "depth")
     write_plan(tmp_path / "runs" / "width", folder_name())
     (tmp_path / "runs" / "empty").mkdir()
-    there = "Keys: runs/depth, runs/width"
+    there = "There are: runs/depth, runs/width"
     for asked, message in (
         ("runs/dept", f"there is no study 'runs/dept'. Did you mean 'runs/depth'? {there}"),
         ("width", f"there is no study 'width'. Did you mean 'runs/width'? {there}"),

@@ -55,4 +55,4 @@ def test_time_left_is_not_guessed(tmp_path: Path) -> None:
     assert "1 at once, about 12 s each, 5 a minute: about 12 s left" in text(look(tmp_path, 1))
     with lock(write(tmp_path, "orthogonal", 2, "running")):
         (tmp_path / ".sweep" / "plan.json").unlink()
-        assert "how many are to come is not known" in text(look(tmp_path), 120)
+        assert "the number of runs to come is unknown" in text(look(tmp_path), 120)
