@@ -21,8 +21,8 @@ demo: setup  ## which initializers train a 20-layer ReLU network? ends with a ta
 
 gallery: setup  ## the studies of docs/gallery.md, an hour on two cores, and the page
 	for study in quickstart mnist_core depth lr_sensitivity batchnorm_or_not; do \
-		$(BIN)/python -m initbench experiment=$$study hydra/launcher=local logger=none || exit; done
-	$(BIN)/python -m initbench 'experiment=[quickstart,tuned]' study=quickstart_tuned hydra/launcher=local logger=none
+		$(BIN)/python -m initbench experiment=$$study logger=none || exit; done
+	$(BIN)/python -m initbench 'experiment=[quickstart,tuned]' study=quickstart_tuned logger=none
 	$(BIN)/python scripts/gallery.py
 
 test: setup  ## everything but the slow tests

@@ -56,7 +56,7 @@ def section(name: str, typed: str, figures: tuple[str, ...]) -> str:
     parts = [
         f"#{heading}",
         comment(name.removesuffix("_tuned")),
-        f"```sh\npython -m initbench {typed} hydra/launcher=local\n```",
+        f"```sh\npython -m initbench {typed}\n```",
         report.replace("\n## ", "\n### ").strip(),
         *pictures,
         f"{len(comparison.runs)} runs, {seconds / 60:.0f} minutes of training in all; {machine}.",

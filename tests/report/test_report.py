@@ -32,15 +32,7 @@ def test_a_study_becomes_one_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert said.startswith("a and b have the same score in every run.")
     assert said.strip().endswith(f"Report: {study / 'report' / 'index.html'}")
     written = {path.name for path in (study / "report").iterdir()}
-    assert written == {
-        "index.html",
-        "plotly.min.js",
-        "report.md",
-        "verdict.json",
-        "results.csv",
-        "pairs.csv",
-        "figures",
-    }
+    assert written == WRITTEN
     results = pd.read_csv(study / "report" / "results.csv")
     assert results.groupby("init")["score"].mean().tolist() == [0.8, 0.8]
 
@@ -155,15 +147,7 @@ def test_a_table_of_scores_has_all_that_a_study_has(tmp_path: Path, capsys: pyte
     report = tmp_path / "scores-report"
     assert said.strip().endswith(f"Report: {report / 'index.html'}")
     written = {path.name for path in report.iterdir()}
-    assert written == {
-        "index.html",
-        "plotly.min.js",
-        "report.md",
-        "verdict.json",
-        "results.csv",
-        "pairs.csv",
-        "figures",
-    }
+    assert written == WRITTEN
     figures = {path.name for path in (report / "figures").iterdir()}
     assert {"ranking.tex", "pairs.tex", "ranking.svg", "ranking.pdf", "ranks.svg", "ranks.pdf"} <= figures
 
