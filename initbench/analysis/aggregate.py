@@ -78,7 +78,8 @@ def share_best(scores: pd.DataFrame) -> pd.Series:
         return pd.Series(math.nan, scores.columns)
     weights = np.repeat(1 / (len(sizes) * np.array(sizes, dtype=float)), sizes)
     means = bootstrap_counts(sizes) @ (complete.to_numpy(dtype=float) * weights[:, None])
-    best = means >= means.max(axis=1, keepdims=True) - rounding(complete)
+    top = means.max(axis=1, keepdims=True)
+    best = means >= top - rounding(top)
     return pd.Series((best / best.sum(axis=1, keepdims=True)).mean(axis=0), scores.columns)
 
 

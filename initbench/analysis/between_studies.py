@@ -7,10 +7,10 @@ from itertools import combinations
 
 import pandas as pd
 
-from initbench.analysis.blocks import rounding
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import LEVEL
-from initbench.analysis.pairs import compare, holm
+from initbench.analysis.pairs import compare, holm, same_as
+from initbench.analysis.prose import join
 from initbench.analysis.swaps import swaps
 from initbench.metric import Metric
 
@@ -38,7 +38,7 @@ def between_studies(comparison: Comparison) -> pd.DataFrame:
         (row,) = compare(scores, comparisons=len(questions), swapped=swapped).to_dict("records")
         sign = 1 if row["a"] == after else -1
         low, high = sorted((sign * row["low"], sign * row["high"]))
-        is_same = bool((scores[after] - scores[before]).abs().max() <= rounding(scores))
+        is_same = same_as(scores, after) == [before]
         numbers = (int(row["pairs"]), sign * row["difference"], low, high, row["p"], is_same)
         rows.append((base, study_before, study_after, *numbers))
     columns = ["init", "before", "after", "pairs", "difference", "low", "high", "p", "is_same"]
@@ -53,17 +53,27 @@ def compared(changed: pd.DataFrame, metric: Metric) -> Iterator[tuple[str, bool]
         parts = []
         for word, of in (("better", is_sure & (rows["difference"] > 0)), ("worse", is_sure & (rows["difference"] < 0))):
             if of.any():
-                parts.append(f"{word}: {_list(rows[of], metric)}")
+                parts.append(f"{_list(rows[of], metric)} {'is' if of.sum() == 1 else 'are'} {word}")
         if len(unsure := rows[~is_same & ~is_sure]):
-            parts.append(f"no difference shown: {_list(unsure, metric)}")
+            parts.append(f"no difference was shown for {_list(unsure, metric)}")
         if is_same.any():
-            parts.append(f"identical: {', '.join(map(str, rows.loc[is_same, 'init']))}")
-        yield f"From {before} to {after}: {'; '.join(parts)}.", bool((is_sure & ~is_same).any())
+            has = "has" if is_same.sum() == 1 else "have"
+            parts.append(f"{join(rows.loc[is_same, 'init'])} {has} the same score in every run")
+        yield f"From {before} to {after}, {'; '.join(parts)}.", bool((is_sure & ~is_same).any())
+
+
+def only_in_one(comparison: Comparison, changed: pd.DataFrame) -> list[tuple[str, str]]:
+    """The initializers that are not compared between studies, and why."""
+    found = []
+    for init, runs in comparison.runs.groupby("init", sort=False):
+        if str(init).partition(AT)[0] not in set(changed["init"]):
+            studies = list(map(str, runs["study"].unique()))
+            found.append((str(init), f"only in {studies[0]}" if len(studies) == 1 else "on different workloads"))
+    return found
 
 
 def _list(rows: pd.DataFrame, metric: Metric, most: int = 8) -> str:
-    shown = [_change(row, metric) for _, row in rows.iloc[:most].iterrows()]
-    return ", ".join([*shown, *([f"{len(rows) - most} more"] if len(rows) > most else [])])
+    return join([_change(row, metric) for _, row in rows.iterrows()], most=most)
 
 
 def _change(row: pd.Series, metric: Metric) -> str:

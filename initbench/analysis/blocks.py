@@ -34,6 +34,6 @@ def seed_weights(workloads: npt.ArrayLike, seeds: npt.ArrayLike) -> Array:
     return matrix
 
 
-def rounding(scores: npt.ArrayLike) -> float:
-    """Means of scores that are equal on paper differ by less: they may differ in their last bits."""
-    return 1e-12 * float(np.nanmax(np.abs(np.asarray(scores, dtype=float)), initial=0.0))
+def rounding(a: npt.ArrayLike, b: npt.ArrayLike = 0.0) -> Array:
+    """What scores or means, equal on paper, may differ by in their last bits; elementwise."""
+    return np.asarray(1e-12 * np.maximum(np.abs(a), np.abs(b)), dtype=float)

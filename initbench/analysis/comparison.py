@@ -37,6 +37,11 @@ class Comparison:
         """The margin as it is typed; that of a share has a default."""
         return DEFAULT_MARGIN if self.margin is None and self.metric.is_share else self.margin
 
+    @property
+    def margin_text(self) -> str:
+        """The margin with its unit; empty where there is none."""
+        return "" if self.points is None else f"{self.points:g} {self.metric.points}".rstrip()
+
     @cached_property
     def rankings(self) -> list[Ranking]:
         """One ranking per workload, the latest last."""
@@ -92,6 +97,8 @@ class Comparison:
         found += [(workload, "no run on it has a score") for workload in unscored]
         if self.reference is not None and self.reference not in self.scores:
             found.append((self.reference, "the reference; no run of it has a score"))
+        elif self.reference is not None and not any(self.reference in scope.inits for scope in self.scopes):
+            found.append((self.reference, "the reference; it shares no workload and seeds with another"))
         for init, has, scope in partial(self.scores, self.scopes):
             everywhere = len(has) == len(scope.workloads)
             few = f"runs on only {len(has)} of {len(scope.workloads)} workloads"

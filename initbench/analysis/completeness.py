@@ -53,7 +53,7 @@ def _missing(rankings: Sequence[Ranking]) -> Iterator[Problem]:
         for init, has in ((init, set(group["seed"])) for init, group in ended.groupby("init")):
             if lacking := sorted(union - has):
                 text = f"{ranking.workload}: {init} has {len(has)} of {len(union)} seeds (missing: {_list(lacking)})."
-                yield Problem("missing", text, True)
+                yield Problem("missing", text, False)  # what failed or was interrupted is serious by itself
 
 
 def _seeds(rankings: Sequence[Ranking]) -> Iterator[Problem]:
@@ -79,8 +79,7 @@ def _diverged(rankings: Sequence[Ranking]) -> Iterator[Problem]:
         if len(rows):
             each = [f"{init} {row['diverged']:.0f} of {row['runs']:.0f}" for init, row in rows.iterrows()]
             level = "the chance level" if ranking.scored["chance"].notna().any() else "the worst score of the workload"
-            is_record = ranking.scored["path"].notna().any()
-            what = "runs that diverged" if is_record else "runs without a finite score"
+            what = "runs that diverged" if ranking.of_records else "runs without a finite score"
             text = f"{ranking.workload}: {what} count as {level}: {_list(each)}."
             yield Problem("diverged", text, False)
 

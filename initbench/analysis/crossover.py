@@ -40,7 +40,7 @@ def _behind(block: pd.DataFrame, chosen: Mapping[tuple[str, str], Rows]) -> Arra
     names, values = list(map(str, block)), block.to_numpy(dtype=float)
     first, second = np.triu_indices(len(names), 1)
     differences = values[:, first] - values[:, second]
-    differences[np.abs(differences) <= rounding(values)] = 0.0
+    differences[np.abs(differences) <= rounding(values[:, first], values[:, second])] = 0.0
     p = np.ones((len(names), len(names)))
     p[first, second] = sign_flip(differences, "less")
     p[second, first] = sign_flip(differences, "greater")

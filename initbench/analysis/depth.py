@@ -19,7 +19,7 @@ def median_curves(runs: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str
 
     The quantities are QUANTITIES. Beside it the names of the runs whose diagnostics cannot be read.
     """
-    rows, broken = gather(runs, "layers", ["step", "layer", "quantity", "value"])
+    rows, broken = gather(runs, "layers", ["step", "layer", "quantity", "value"], text=["layer", "quantity"])
     rows = rows[(rows["step"] == 0) & rows["quantity"].isin(QUANTITIES)]
     rows = rows.assign(init=runs["init"].to_numpy()[rows["run"].to_numpy(int)])
     found = {}

@@ -17,7 +17,7 @@ from initbench.analysis.aggregate import Ranks, average_ranks, interquartile_mea
 from initbench.analysis.blocks import rounding, seed_weights
 from initbench.analysis.crossover import crossover
 from initbench.analysis.flips import lower_bound, seeds_for_flips
-from initbench.analysis.pairs import against, compare, holm, improvement
+from initbench.analysis.pairs import against, compare, holm, improvement, same_as
 from initbench.analysis.power import POWER, seeds_needed, spread
 from initbench.analysis.swaps import Swaps, swaps
 
@@ -79,9 +79,14 @@ class Findings:
         return bool(self._swaps.rows)
 
     @property
-    def at_chosen_rates(self) -> bool:
-        """Whether learning rates were chosen, and only the chosen ones run for the seeds that are scored."""
-        return self._swaps.are_others
+    def at_chosen_rates(self) -> list[str]:
+        """Those whose rates were tuned, and that were run only at the chosen ones with the seeds that are scored."""
+        return list(self._swaps.tuned)
+
+    @property
+    def unmatched_rates(self) -> list[str]:
+        """Those whose rates were chosen from these runs, for which p does not allow: others had other rates."""
+        return list(self._swaps.unmatched)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
@@ -110,8 +115,11 @@ class Findings:
         beaten = self.pairs[(self.pairs["p"] < self.level) & (self.pairs["difference"] > 0)]
         wins = beaten["a"].value_counts()
         for init in map(str, self.overall.index):
-            if init in wins and wins[init] + len(self._same_as(init)) == self.scores.shape[1] - 1:
-                return init if self.reference in (None, init) else None
+            best = [init, *same_as(self.scores, init)]
+            if init in wins and wins[init] + len(best) == self.scores.shape[1]:
+                if self.reference is None:
+                    return init
+                return self.reference if self.reference in best else None
         return None
 
     @cached_property
@@ -126,19 +134,13 @@ class Findings:
 
     @cached_property
     def ties(self) -> list[str]:
-        """The others that have the same score as the leader in every block."""
-        return self._same_as(self.leader)
+        """The others that have the same score as the leader in every run."""
+        return same_as(self.scores, self.leader)
 
     @cached_property
     def rivals(self) -> pd.DataFrame:
         """`all_rivals` without the ties."""
         return self.all_rivals.drop(self.ties)
-
-    def _same_as(self, init: str) -> list[str]:
-        others = self.scores.drop(columns=init)
-        difference = others.sub(self.scores[init], axis=0).abs()
-        is_same = (difference.max() <= rounding(self.scores)) & difference.notna().any()
-        return list(map(str, others.columns[is_same]))
 
     @cached_property
     def least_lead(self) -> float:
@@ -223,19 +225,28 @@ class Findings:
         2 / C(2n, n); as the runs of one seed may be alike on all workloads, only one of these counts. For studies too
         small for the other tests.
         """
+        return self._apart(1)
+
+    @cached_property
+    def apart_above(self) -> list[str]:
+        """Those whose every run is better than every run of the leader, likewise."""
+        return self._apart(-1)
+
+    def _apart(self, sign: int) -> list[str]:
         initializers = self.scores.shape[1]
         chance = initializers * (initializers - 1) / math.comb(2 * self.seeds[1], self.seeds[1])
         if self.can_tell or chance >= self.level:
             return []
-        least = self.complete[self.leader].groupby(level="workload").min()
-        most = self.complete.groupby(level="workload").max()
+        by_workload = (sign * self.scores).groupby(level="workload")
+        least, most = by_workload.min()[self.leader], by_workload.max()
         return [str(init) for init in self.rivals.index if (least > most[init]).all()]
 
     @cached_property
     def best_by_workload(self) -> dict[str, str]:
         """The initializer with the best mean of each workload; of several, the one that is better over all."""
         means = self.complete.groupby(level="workload", sort=False).mean()[list(self.overall.index)]
-        is_best = means.ge(means.max(axis=1) - rounding(self.scores), axis=0)
+        top = means.max(axis=1)
+        is_best = means.ge(top - rounding(top), axis=0)
         return {str(workload): str(row.idxmax()) for workload, row in is_best.iterrows()}
 
     @cached_property
@@ -248,6 +259,11 @@ class Findings:
         """Whether there are enough seeds for the test of `differs_between_workloads` to show anything."""
         tests = len(self.workloads) * (self.scores.shape[1] - 1)
         return tests * 0.5 ** self.seeds[0] < self.level
+
+    def seeds_with(self, rival: str) -> int:
+        """Seeds that the leader and a rival share on the workload where these are the fewest."""
+        is_shared = self.scores[[self.leader, rival]].notna().all(axis=1)
+        return int(is_shared.groupby(level="workload").sum().min())
 
     def spread(self, rival: str) -> float:
         """Standard deviation of one seed's difference between the leader and a rival."""

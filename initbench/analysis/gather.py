@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 
 
-def gather(runs: pd.DataFrame, table: str, columns: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+def gather(
+    runs: pd.DataFrame, table: str, columns: Sequence[str], text: Sequence[str] = ()
+) -> tuple[pd.DataFrame, list[str]]:
     """`<table>.parquet` of all `runs` in one frame, and the names of the folders whose file is no such file.
 
-    Columns: run, its place in `runs`, then `columns`, NaN where a file lacks one. A run without the file has no row.
+    Columns: run, its place in `runs`, then `columns`, NaN where a file lacks one; those in `text` hold text, the others
+    numbers. A run without the file has no row.
     """
     # pandas's reader takes three times as long as pyarrow's own, and a frame a run as long again.
     import pyarrow as pa
@@ -24,10 +27,13 @@ def gather(runs: pd.DataFrame, table: str, columns: Sequence[str]) -> tuple[pd.D
         try:
             with parquet.ParquetFile(file) as opened:
                 present = [column for column in columns if column in opened.schema_arrow.names]
-                tables.append(opened.read(present, use_threads=False))
+                found = opened.read(present, use_threads=False)
+            kinds = {"step": pa.int64(), **dict.fromkeys(text, pa.string())}
+            kinds = {column: kinds.get(column, pa.float64()) for column in present}
+            tables.append(found.cast(pa.schema(kinds.items())))
         except FileNotFoundError:
             continue
-        except (OSError, pa.ArrowException):
+        except (OSError, pa.ArrowException):  # or text where numbers belong
             broken.append(Path(path).name)
             continue
         places.append(place)

@@ -51,13 +51,14 @@ def compare(
     found = np.full((len(places), len(_COLUMNS)), math.nan)
     found[:, :2] = 0
     values = scores.to_numpy(dtype=float)
-    slack = rounding(values)
+    largest = np.nanmax(np.abs(values), axis=0, initial=0.0)
     workloads, seeds = (scores.index.get_level_values(level).factorize(sort=True)[0] for level in ("workload", "seed"))
     for members, common in _alike(values, places):
         pairs = np.array([places[at] for at in members])
         differences = values[common][:, pairs[:, 0]] - values[common][:, pairs[:, 1]]
         exact = [(swapped or {}).get(frozenset((columns[i], columns[j])), math.nan) for i, j in pairs]
         matrix = seed_weights(workloads[common], seeds[common])
+        slack = rounding(largest[pairs[:, 0]], largest[pairs[:, 1]])
         compared = _compare(differences, matrix, slack, margin, comparisons or len(places), np.array(exact))
         found[members] = np.column_stack([np.full(len(members), len(differences)), compared])
     table = pd.DataFrame(found, columns=list(_COLUMNS)).astype({"pairs": int, "seeds": int})
@@ -86,11 +87,11 @@ def _alike(values: Array, places: list[tuple[int, int]]) -> Iterator[tuple[list[
 
 
 def _compare(
-    differences: Array, matrix: Array, slack: float, margin: float | None, comparisons: int, exact: Array
+    differences: Array, matrix: Array, slack: Array, margin: float | None, comparisons: int, exact: Array
 ) -> Array:
     """(comparisons, columns but pairs) from differences (blocks, comparisons), by `matrix` as from `seed_weights`.
 
-    slack: what counts as 0, see `rounding`; exact: p values (comparisons,), NaN for sign flips.
+    slack: (comparisons,) what counts as 0, see `rounding`; exact: p values (comparisons,), NaN for sign flips.
     """
     values, share = matrix @ differences, matrix.sum(axis=1, keepdims=True)
     values[np.abs(values) <= slack] = 0.0
@@ -125,6 +126,14 @@ def simultaneous(values: Array, comparisons: int, confidence: float = 0.95) -> t
     reach = stdtrit(n - 1, 1 - (1 - confidence) / (2 * comparisons)) * np.sqrt(variance)
     reach[variance <= 1e-24 * np.abs(values).max(axis=0) ** 2] = math.nan
     return mean - reach, mean + reach
+
+
+def same_as(scores: pd.DataFrame, init: str) -> list[str]:
+    """The others that were run with the same seeds on the same workloads, and have the same score in every run."""
+    others, own = scores.drop(columns=init), scores[[init]].to_numpy()
+    values = others.to_numpy()
+    is_same = (np.isnan(values) & np.isnan(own)) | (np.abs(values - own) <= rounding(values, own))
+    return list(map(str, others.columns[is_same.all(axis=0)]))
 
 
 def holm(p_values: npt.ArrayLike) -> Array:

@@ -32,6 +32,8 @@ def seeds_needed(difference: float, spread: float, level: float = 0.05, power: f
     """
     if not difference > 0 or math.isnan(spread):
         return None
+    if spread > _MOST * difference:
+        return None
     z, z_power = _quantiles(level, power)
     needed = ((z + z_power) * spread / difference) ** 2 + z**2 / 2
     if needed > _MOST:

@@ -30,6 +30,11 @@ class Ranking:
         return any(len(choice.rates) > 1 for choice in self.choices)
 
     @property
+    def of_records(self) -> bool:
+        """Whether its runs were made here, and their chance level is known."""
+        return bool(self.scored["path"].notna().any())
+
+    @property
     def all_learned(self) -> bool:
         """Whether every run learned something: if not, a mean with Student's interval says nothing."""
         return bool((self.table["learned"].fillna(self.table["runs"]) >= self.table["scored"]).all())

@@ -1,17 +1,18 @@
 """The verdict in words: for each set of comparable initializers, for times to targets, for what is left out."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from initbench.analysis.between_studies import between_studies, compared
+from initbench.analysis.between_studies import between_studies, compared, only_in_one
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import LEVEL, Findings
-from initbench.analysis.prose import Sentence, join
+from initbench.analysis.prose import Sentence, at_most, join
 from initbench.analysis.times import Times
 from initbench.analysis.words import Words
 
-_MOST_COMPARISONS = 3  # that are told in words; a page has all
+_MOST_COMPARISONS = 3  # that are told in full; of others the first sentence
+_MOST_LEFT_OUT = 6  # that are named
 _MOST_WORKLOADS = 3  # whose times are
 
 
@@ -19,19 +20,20 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     """The verdict; the first sentence answers the question."""
     changed = between_studies(comparison)
     if len(changed):
-        return [
+        found = [
             Sentence("change" if is_claim else "unchanged", text)
             for text, is_claim in compared(changed, comparison.metric)
         ]
+        return [*found, *_named(only_in_one(comparison, changed))]
     if not comparison.findings:
         return [_nothing(comparison)]
-    found: list[Sentence] = []
-    for findings in comparison.findings[:_MOST_COMPARISONS]:
-        own = list(Words(findings, comparison).all())
+    found = []
+    for place, findings in enumerate(comparison.findings):
+        own = [*_no_choice(comparison, findings)] or list(Words(findings, comparison).all())
         if len(comparison.findings) > 1:
             own[0] = replace(own[0], text=f"Compared on {_workloads(findings)}. {own[0].text}")
-        found += own
-    return [*found, *_times(comparison), *_learned(comparison), *_left_out(comparison)]
+        found += own if place < _MOST_COMPARISONS else own[:1]
+    return [*found, *_times(comparison), *_learned(comparison), *_named(comparison.left_out)]
 
 
 def _nothing(comparison: Comparison) -> Sentence:
@@ -42,6 +44,23 @@ def _nothing(comparison: Comparison) -> Sentence:
         return Sentence("nothing", f"Nothing can be compared: {inits[0]} is the only initializer that has a score.")
     reason = "no two initializers have runs with the same seed on the same workload"
     return Sentence("nothing", f"Nothing can be compared: {reason}.")
+
+
+def _no_choice(comparison: Comparison, findings: Findings) -> Iterator[Sentence]:
+    if _all_failed(comparison, findings):
+        inits = join(list(findings.overall.index), "or")
+        yield Sentence("nothing", f"No run of {inits} learned anything: there is nothing to choose between them.")
+
+
+def _all_failed(comparison: Comparison, findings: Findings) -> bool:
+    """Whether no run learned anything; of a table from elsewhere, whether no run has a finite score."""
+    of_scope = [ranking for ranking in comparison.rankings if ranking.workload in findings.workloads]
+    tables = [ranking.table.loc[list(findings.scores.columns)] for ranking in of_scope]
+    failed = [
+        table["learned"] == 0 if ranking.of_records else table["diverged"] == table["scored"]
+        for ranking, table in zip(of_scope, tables, strict=True)
+    ]
+    return all(bool(of.all()) for of in failed)
 
 
 def _times(comparison: Comparison) -> Iterator[Sentence]:
@@ -68,29 +87,48 @@ def _fastest(times: Times, comparison: Comparison, where: str) -> Sentence:
     head = f"Fastest to {goal}{where}: {join(ties, most=4)} ({when})"
     if (rest["is_slower"] & (rest["p_first"] < LEVEL)).all():
         which = str(rest.index[0]) if len(rest) == 1 else "every other initializer"
-        return Sentence("fastest", f"{head}, faster than {which} (log-rank, corrected p < {LEVEL:g}).")
+        p = f"log-rank p {at_most(rest['p_first'].max())}{' for each' if len(rest) > 1 else ''}"
+        return Sentence("fastest", f"{head}, faster than {which} ({p}, corrected for targets and workloads).")
     if len(beaten := rest.index[rest["is_slower"] & (rest["p"] < LEVEL)]):
-        return Sentence("fastest", f"{head}, faster than {join(beaten)} (log-rank, corrected p < {LEVEL:g}).")
-    unsure = "" if len(ties) == len(table) else ", but not significantly faster than the others"
+        p = f"log-rank p {at_most(rest.loc[beaten, 'p'].max())}{' for each' if len(beaten) > 1 else ''}"
+        corrected = "corrected for all pairs, targets and workloads"
+        return Sentence("fastest", f"{head}, faster than {join(beaten)} ({p}, {corrected}).")
+    others = [str(init) for init in table.index if init not in ties]
+    than = others[0] if len(others) == 1 else "the others"
+    unsure = f", but not significantly faster than {than}" if others else ""
     return Sentence("times", f"{head}{unsure}.")
 
 
 def _learned(comparison: Comparison) -> Iterator[Sentence]:
-    """Where some runs of an initializer learned something, and others did not."""
+    """Which initializers' runs learned nothing, and where it depended on the seed."""
     compared = {workload for scope in comparison.scopes for workload in scope.workloads}
+    failed_altogether = [of.workloads for of in comparison.findings if _all_failed(comparison, of)]
+    said = {workload for workloads in failed_altogether for workload in workloads}
     for ranking in comparison.rankings:
-        table = ranking.table
+        if ranking.workload not in compared - said:
+            continue
+        where = f" ({ranking.workload})" if len(compared) > 1 else ""
+        table = ranking.table[ranking.table["scored"] > 0]
         mixed = table[(table["learned"] > 0) & (table["learned"] < table["scored"])]
-        if len(mixed) and ranking.workload in compared:
-            each = [f"{row['learned']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in mixed.iterrows()]
-            where = f" ({ranking.workload})" if len(compared) > 1 else ""
-            yield Sentence("learned", f"Whether a run learned anything depended on the seed: {join(each)} did{where}.")
+        each = [f"{row['learned']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in mixed.iterrows()]
+        if ranking.of_records:
+            if len(mixed):
+                text = f"Whether a run learned anything depended on the seed: {join(each)} did{where}."
+                yield Sentence("learned", text)
+            if len(none := table.index[table["learned"] == 0]):
+                which = "any initializer" if len(none) == len(table) else join(none, "or")
+                yield Sentence("learned", f"No run of {which} learned anything{where}.")
+        elif len(failed := table[table["diverged"] > 0]):
+            each = [f"{row['diverged']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in failed.iterrows()]
+            level = "chance" if ranking.scored["chance"].notna().any() else "the worst score of the workload"
+            yield Sentence("learned", f"Runs without a finite score count as {level}: {join(each)}{where}.")
 
 
-def _left_out(comparison: Comparison) -> Iterator[Sentence]:
-    if left_out := comparison.left_out:
-        each = [f"{name} ({reason})" for name, reason in left_out]
-        yield Sentence("left_out", f"Not compared: {join(each, most=6)}.")
+def _named(left_out: Sequence[tuple[str, str]]) -> Iterator[Sentence]:
+    if left_out:
+        more = [f"{len(left_out) - _MOST_LEFT_OUT} more"] if len(left_out) > _MOST_LEFT_OUT else []
+        each = [*(f"{name} ({reason})" for name, reason in left_out[:_MOST_LEFT_OUT]), *more]
+        yield Sentence("left_out", f"Not compared: {'; '.join(each)}.")
 
 
 def _workloads(findings: Findings) -> str:

@@ -33,14 +33,13 @@ class Next:
 
 
 def settle(findings: Findings) -> Next | None:
-    """The sweep that would answer what is open; None where nothing is, or nothing says how many seeds that takes."""
+    """The sweep that would probably answer what is open; None where nothing is, or nothing says how many seeds that
+    takes."""
     needed = {init: seeds_to_tell(findings, init) for init in findings.open}
     known = {init: seeds for init, seeds in needed.items() if seeds is not None and seeds <= _MOST}
     if findings.open and not findings.can_tell and not known:
         known = dict.fromkeys(findings.open, findings.least_seeds)
-    if not known or max(known.values()) <= findings.seeds[0]:
-        return None
-    return _sweep(findings, max(known.values()), list(known))
+    return _sweep(findings, max(known.values()), list(known)) if known else None
 
 
 def seeds_to_tell(findings: Findings, init: str) -> int | None:
@@ -48,28 +47,34 @@ def seeds_to_tell(findings: Findings, init: str) -> int | None:
 
     Where seeds for the margin are there already, and neither a difference nor equality is shown, those for the
     difference seen. With several open questions each has the power that gives all of them 80 % together. None where
-    nothing says how much seeds differ.
+    nothing says how much seeds differ, or where all of these are there.
     """
     seen = abs(float(findings.rivals.at[init, "difference"]))
     power = 1 - (1 - POWER) / len(findings.open)
-    needed = findings.seeds_for(init, max(seen, findings.margin or 0.0), power)
-    return findings.seeds_for(init, seen, power) if needed is not None and needed <= findings.seeds[0] else needed
+    needed = [findings.seeds_for(init, of, power) for of in (max(seen, findings.margin or 0.0), seen)]
+    present = findings.seeds_with(init)
+    return next((seeds for seeds in needed if seeds is not None and seeds > present), None)
 
 
-def _sweep(findings: Findings, seeds: int, inits: list[str]) -> Next:
-    """The sweep that gives the leader and `inits` this many seeds of each workload."""
+def _sweep(findings: Findings, needed: int, inits: list[str]) -> Next:
+    """The sweep that gives the leader and `inits` at least as many seeds of each workload as are needed."""
     swept = [findings.leader, *inits]
     runs = findings.runs[findings.runs["init"].isin(swept) & ~findings.runs["is_tuning"]]
-    present = runs.groupby(["workload", "init", "lr"], dropna=False)["seed"].nunique()  # a grid has all of its rates
-    number = int((seeds - present).clip(lower=0).sum())
+    present, tuning = (_whole(of["seed"]) for of in (runs, findings.runs[findings.runs["is_tuning"]]))
+    fresh = (seed for seed in itertools.count() if seed not in present | tuning)
+    number = max(needed, runs["seed"].nunique())
+    seeds = present | set(itertools.islice(fresh, number - runs["seed"].nunique()))
+    ended = runs[runs["score"].notna()]
+    there = ended.groupby(["workload", "init", "lr"], dropna=False)["seed"].nunique()  # a grid has all of its rates
+    more = int((number - there).clip(lower=0).sum())
     each = seconds_per_run(findings.runs)
     return Next(
         inits=tuple(inits),
-        seeds=seeds,
-        more=seeds - findings.seeds[0],
-        runs=number,
-        seconds=None if each is None else each * number,
-        commands=tuple(_commands(findings, runs, seeds, swept)),
+        seeds=number,
+        more=number - min(map(findings.seeds_with, inits)),
+        runs=more,
+        seconds=None if each is None else each * more,
+        commands=tuple(_commands(runs, seeds, swept)),
     )
 
 
@@ -94,13 +99,18 @@ def seconds_per_run(runs: pd.DataFrame) -> float | None:
     return busy / number if busy >= _LEAST_SECONDS else None
 
 
-def _commands(findings: Findings, runs: pd.DataFrame, seeds: int, inits: list[str]) -> list[str]:
-    """The commands that made the runs, with so many seeds and, where they can be named, with `inits` alone."""
-    present, tuning = (_whole(of["seed"]) for of in (runs, findings.runs[findings.runs["is_tuning"]]))
-    fresh = (seed for seed in itertools.count() if seed not in present | tuning)
-    chosen = _choice(present | set(itertools.islice(fresh, max(seeds - len(present), 0))))
-    typed = [shlex.split(command) for command in runs["command"].dropna().unique()]
-    return list(dict.fromkeys(_changed(words, chosen, inits) for words in typed if _program(words) is not None))
+def _commands(runs: pd.DataFrame, seeds: set[int], inits: list[str]) -> list[str]:
+    """The commands that made the runs, with these seeds and, where they can be named, with `inits` alone."""
+    made = {
+        str(command): set(zip(of["workload"], of["lr"], strict=True))
+        for command, of in runs.groupby("command", sort=False)
+        if _program(shlex.split(str(command))) is not None
+    }
+    kept: list[str] = []
+    for command in sorted(made, key=lambda command: -len(made[command])):
+        if not made[command] <= set().union(*(made[of] for of in kept)):
+            kept.append(command)
+    return list(dict.fromkeys(_changed(shlex.split(of), _choice(seeds), inits) for of in made if of in kept))
 
 
 def _whole(seeds: pd.Series) -> set[int]:

@@ -159,7 +159,7 @@ def is_faster(
 
     Where survival curves cross, the restricted mean may be on the other.
     """
-    return bool(_log_rank_scores(times_a, reached_a, times_b, reached_b)[: np.size(times_a)].sum() > 0)
+    return bool(_log_rank_scores(times_a, reached_a, times_b, reached_b)[: np.size(times_a)].sum() > 1e-9)
 
 
 def _log_rank_scores(

@@ -5,13 +5,13 @@ longer exact: alike initializers differ significantly in 7 to 24 % of studies wi
 seeds, for a nominal 5 %. Where two initializers are alike, so are their rows, all that was run with a seed at all of
 the rates. To swap two rows and choose anew gives a study that was as probable as the one that was made.
 
-This takes runs at every rate for the seeds that are scored, too. Where only the chosen rates were run for them, p
-holds at these rates.
+This takes runs at every rate for the seeds that are scored, too; a seed that lacks one is left out. Where only the
+chosen rates were run for them, p holds at these rates.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import combinations
 
 import numpy as np
@@ -96,11 +96,14 @@ def _sides(rows: Array, keeps: npt.NDArray[np.bool_]) -> Array:
 class Swaps:
     """The pairs of initializers whose rates were chosen, and for which the test is exact.
 
-    rows: the first and the second initializer; by workload. `are_others`: whether rates were chosen in other pairs too.
+    rows: the first and the second initializer; by workload. Of other pairs: `tuned`, the initializers whose rates were
+    chosen by seeds that are not scored; `unmatched`, those whose rates were chosen by seeds that are, while the other
+    of the pair was not run at the same rates.
     """
 
     rows: Mapping[tuple[str, str], Mapping[str, Rows]]
-    are_others: bool
+    tuned: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
 
     @cached_property
     def p(self) -> dict[frozenset[str], float]:
@@ -113,10 +116,12 @@ def swaps(runs: pd.DataFrame, scores: pd.DataFrame) -> Swaps:
     runs: all runs of the workloads of `scores`, those that choose among them; scores: (workload, seed) by initializer,
     as they are compared.
     """
-    found, are_others = {}, False
     rates = runs[runs["selection_score"].notna()].groupby(["workload", "init"])["lr"].nunique()
     with_choice = {init for (_, init), number in rates.items() if number > 1}
+    with_tuning = set(runs.loc[runs["is_tuning"], "init"])
     grids = dict(iter(runs[runs["lr"].notna()].groupby(["workload", "init"])))
+    found: dict[tuple[str, str], dict[str, Rows]] = {}
+    others: set[str] = set()
     for pair in combinations(map(str, scores), 2):
         if not with_choice & set(pair):
             continue
@@ -129,12 +134,17 @@ def swaps(runs: pd.DataFrame, scores: pd.DataFrame) -> Swaps:
         if rows and len(whole) == len(rows):
             found[pair] = whole
         else:
-            are_others = True
-    return Swaps(found, are_others)
+            others |= with_choice & set(pair)
+    named = [init for init in map(str, scores) if init in others]
+    return Swaps(
+        found,
+        tuned=tuple(init for init in named if init in with_tuning),
+        unmatched=tuple(init for init in named if init not in with_tuning),
+    )
 
 
 def _rows(grids: Sequence[pd.DataFrame | None], seeds: pd.Index) -> Rows | None:
-    """None where the two were not run at the same rates for every seed that chooses or is scored."""
+    """The seeds for which both were run at every rate; None where there are none, or the rates differ."""
     if any(grid is None for grid in grids):
         return None
     choosing, scored = [], []
@@ -143,17 +153,20 @@ def _rows(grids: Sequence[pd.DataFrame | None], seeds: pd.Index) -> Rows | None:
         choosing.append((tuning if len(tuning) else fresh).pivot(index="seed", columns="lr", values="selection_score"))
         scored.append(fresh.pivot(index="seed", columns="lr", values="score").reindex(seeds))
     is_tuned = [bool(grid["is_tuning"].any()) for grid in grids if grid is not None]
-    if not is_tuned[0]:  # all seeds choose, and these are all
-        choosing = [of.reindex(of.index.union(seeds)) for of in choosing]
-    tables = [*choosing, *scored]
-    is_whole = not any(of.isna().any(axis=None) for of in tables)
-    is_alike = all(of.columns.equals(tables[0].columns) for of in tables) and choosing[0].index.equals(
-        choosing[1].index
-    )
-    if not (is_whole and is_alike and is_tuned[0] == is_tuned[1] and (is_tuned[0] or len(choosing[0]) == len(seeds))):
+    if is_tuned[0] != is_tuned[1] or not all(of.columns.equals(scored[0].columns) for of in (*choosing, *scored)):
         return None
-    if not is_tuned[0]:
-        choosing = [of.reindex(seeds) for of in choosing]
-    labels = (*(choosing[0].index if is_tuned[0] else ()), *seeds)
-    of_choosing, of_scored = (np.stack([of.to_numpy(float) for of in kind]) for kind in (choosing, scored))
+    if is_tuned[0]:
+        choosers, scorers = _whole(choosing), _whole(scored)
+    else:
+        choosers = scorers = _whole([*choosing, *scored])
+    if choosers.empty or scorers.empty:
+        return None
+    of_choosing = np.stack([of.loc[choosers].to_numpy(float) for of in choosing])
+    of_scored = np.stack([of.loc[scorers].to_numpy(float) for of in scored])
+    labels = (*choosers, *scorers) if is_tuned[0] else tuple(scorers)
     return Rows(of_choosing, of_scored, labels, cross_fitted=not is_tuned[0])
+
+
+def _whole(tables: Sequence[pd.DataFrame]) -> pd.Index:
+    """The seeds for which no table misses a rate."""
+    return reduce(lambda seeds, of: seeds.intersection(of.dropna().index, sort=False), tables, tables[0].index)

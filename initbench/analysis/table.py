@@ -12,6 +12,7 @@ from initbench.errors import nearest
 from initbench.metric import LARGEST, Metric
 
 _FAILED = ("", "nan", "na", "n/a", "null", "none")  # what files have in place of the score of a run that failed
+_ROUNDED = 1e-9  # shares that were computed may be beyond 0 and 1 by this much
 # What only runs that were made here have.
 _TEXT = ("study", "model", "data", "optimizer", "reason", "setting", "signature", "path", "started_at", "finished_at")
 _ABOUT = ("host", "processor", "device", "torch", "commit", "command", "run_command", "workload_config")
@@ -35,7 +36,8 @@ def from_table(
     names count as single spaces.
 
     A score that is missing, NaN, infinite on the bad side, or beyond 1e50 there, is that of a run that failed: it
-    counts as `metric.chance` or, where that is None or better, as the worst score of its workload.
+    counts as `metric.chance` or, where that is None or better, as the worst score of its workload. With no chance level
+    given, an initializer without any score on a workload has none there.
 
     Raises ValueError, in one line, for a column that is missing or named twice, a score that is not a number, is
     infinite on the good side or, if a share, not within 0 to 1; an initializer, workload or seed that is empty; a run
@@ -67,6 +69,8 @@ def from_table(
     failed = runs["score"].isna()
     chance = math.nan if metric.chance is None else metric.sign * metric.chance
     worst = runs.groupby("workload")["score"].transform("min")
+    if math.isnan(chance):  # of an initializer that has no score at all on a workload, nothing is known there
+        worst = worst.where(runs.groupby(["workload", "init"])["score"].transform("count") > 0)
     runs["score"] = runs["score"].fillna(worst.clip(upper=None if math.isnan(chance) else chance).fillna(chance))
     runs["status"] = ["diverged" if of else "finished" for of in failed]
     runs = runs.assign(chance=chance, workload_id=runs["workload"], is_tuning=False).reset_index(drop=True)
@@ -85,7 +89,9 @@ def _column(table: pd.DataFrame, name: Hashable) -> Hashable:
     if name is not None and str(name) in by_text:
         return by_text[str(name)]
     near = nearest(str(name), by_text)
-    raise ValueError(f"there is no column {name!r}.{near} Columns: {_list([_plain(column) for column in by_text])}")
+    hint = " (are they separated by ';'?)" if len(by_text) == 1 and ";" in next(iter(by_text)) else ""
+    columns = _list([_short(column) for column in by_text])
+    raise ValueError(f"there is no column {name!r}.{near} Columns: {columns}{hint}")
 
 
 def _number(value: Any, metric: Metric, place: str) -> float:
@@ -93,36 +99,43 @@ def _number(value: Any, metric: Metric, place: str) -> float:
     if value is None or value is pd.NA or (isinstance(value, str) and value.strip().lower() in _FAILED):
         return math.nan
     try:
-        if isinstance(value, bool | np.bool_ | complex) or (isinstance(value, str) and "_" in value):
+        if isinstance(value, bool | np.bool_ | complex | np.complexfloating) or (
+            isinstance(value, str) and "_" in value
+        ):
             raise TypeError
         number = float(value)
     except OverflowError:
         number = math.inf if value > 0 else -math.inf
     except (TypeError, ValueError):
-        raise ValueError(f"{place} is {_plain(repr(value))}, which is not a number") from None
+        raise ValueError(f"{place} is {_short(repr(value))}, which is not a number") from None
     score = metric.sign * number
     if score > LARGEST:
         direction = "higher" if metric.higher_is_better else "lower"
         raise ValueError(f"{place} is {number}, which cannot be a score if {direction} is better")
     if score < -LARGEST or math.isnan(score):
         return math.nan
-    if metric.is_share and not 0 <= number <= 1:
+    if metric.is_share and not -_ROUNDED <= number <= 1 + _ROUNDED:
         raise ValueError(f"{place} is {number:g}, which is not a share of 0 to 1; for percentages the unit is '%'")
-    return score
+    return metric.sign * min(max(number, 0.0), 1.0) if metric.is_share else score
 
 
 def _names_in(table: pd.DataFrame, column: Hashable) -> pd.Series:
     """A column of names as text on one line."""
     is_missing = table[column].isna()
-    names = table[column].astype(object).map(_plain)
+    names = table[column].astype(object).map(one_line)
     if (empty := is_missing | names.eq("")).any():
         raise ValueError(f"{_row(table, empty.idxmax())}: {column} is empty")
     return names
 
 
-def _plain(value: object) -> str:
+def one_line(value: object) -> str:
     """As text on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() or ord(c) > 0x9F else " " for c in str(value)).split())
+
+
+def _short(text: str, most: int = 80) -> str:
+    plain = one_line(text)
+    return plain if len(plain) <= most else f"{plain[:most]}..."
 
 
 def _workloads(names: pd.DataFrame) -> pd.Series:
@@ -151,13 +164,13 @@ def _refuse_twice(runs: pd.DataFrame, table: pd.DataFrame, keys: Sequence[Hashab
         return
     first = twice.idxmax()
     same = table.index[(runs[parts] == runs.loc[first, parts]).all(axis=1)]
-    what = " ".join(f"{column}={_plain(table.at[first, column])}" for column in keys)
+    what = " ".join(f"{column}={_short(str(table.at[first, column]))}" for column in keys)
     places = _list([_row(table, at) for at in same])
     raise ValueError(f"{what} occurs {len(same)} times ({places}); if the runs differ in a column, name it as workload")
 
 
 def _row(table: pd.DataFrame, at: Hashable) -> str:
-    return f"{_plain(table.index.name or 'row')} {_plain(at)}"
+    return f"{one_line(table.index.name or 'row')} {one_line(at)}"
 
 
 def _list(items: Sequence[object], most: int = 20) -> str:

@@ -15,7 +15,7 @@ from initbench.analysis.frame import COLUMNS
 from initbench.analysis.prose import Sentence
 from initbench.analysis.sentences import sentences
 from initbench.analysis.settle import settle
-from initbench.analysis.table import from_table
+from initbench.analysis.table import from_table, one_line
 from initbench.errors import unknown
 from initbench.metric import ACCURACY, Metric, check_margin, check_number
 from initbench.record.store import finite
@@ -82,14 +82,15 @@ class Verdict:
             "initializers": list(map(str, found.overall.index)),
             "seeds": list(found.seeds),
             "level": found.level,
-            "at_chosen_rates": found.at_chosen_rates,
             "rates_are_swapped": found.rates_are_swapped,
+            "at_chosen_rates": found.at_chosen_rates,
+            "unmatched_rates": found.unmatched_rates,
             "winner": found.winner,
             "leader": found.leader,
             "least_lead": found.least_lead if found.winner == found.leader else None,
             **{
                 key: getattr(found, key)
-                for key in ("better", "worse", "equal", "interchangeable", "ties", "open", "apart")
+                for key in ("better", "worse", "equal", "interchangeable", "ties", "open", "apart", "apart_above")
             },
             "best_by_workload": found.best_by_workload,
             "p_differs_between_workloads": found.differs_between_workloads,
@@ -144,7 +145,7 @@ def verdict(
             raise ValueError("the frame has no rows")
         runs, metric = frame, ACCURACY
     else:
-        metric = metric_of(str(score), higher_is_better, unit, chance)
+        metric = metric_of(one_line(str(score)), higher_is_better, unit, chance)
         workloads = list(workload) if isinstance(workload, list | tuple) else [workload]
         runs = from_table(frame, metric, score=score, init=init, workload=workloads, seed=seed)
     if compared_with is not None and compared_with not in set(runs["init"]):

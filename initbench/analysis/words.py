@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from initbench.analysis.blocks import rounding
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
+from initbench.analysis.next_steps import what_would_settle, would_settle
 from initbench.analysis.prose import Sentence, at_most, count, join, p_value, spelled
-from initbench.analysis.settle import settle
 from initbench.analysis.survival import unseen
-from initbench.console import duration
 
-_MOST_SEEDS = 1000  # that are told exactly
 _MOST_PLACES = 6  # workloads that are named
+_MOST_LEADS = 3  # differences that are
 
 
 class Words:
@@ -21,7 +20,7 @@ class Words:
 
     def __init__(self, findings: Findings, comparison: Comparison) -> None:
         self.found, self.metric = findings, comparison.metric
-        self.points = comparison.points
+        self.margin = comparison.margin_text
         self.leader = findings.leader
         self.is_winner = findings.winner == findings.leader
         self.open = findings.open
@@ -36,7 +35,7 @@ class Words:
             yield from self._reservations()
         yield from (sentence for sentence in self._compared() if sentence != first)
         if self.open:
-            yield from self._settle()
+            yield from what_would_settle(self.found, self.metric, self.margin)
         yield from self._order()
         yield from self._rates()
 
@@ -62,7 +61,7 @@ class Words:
     def _best_by_workload(self) -> str:
         places = list(self.found.best_by_workload.items())
         more = [f"and {len(places) - _MOST_PLACES} more"] if len(places) > _MOST_PLACES else []
-        return "; ".join([*(f"{init} on {name}" for name, init in places[:_MOST_PLACES]), *more])
+        return "; ".join([*(f"{init} ({name})" for name, init in places[:_MOST_PLACES]), *more])
 
     def _first(self) -> Sentence:
         found, leader = self.found, self.leader
@@ -70,22 +69,14 @@ class Words:
             which = [leader, *found.ties]
             rival = str(self.rivals.index[0]) if len(self.rivals) == 1 else "every other initializer"
             they = "it" if len(which) == 1 else "they"
-            return Sentence("winner", f"Use {join(which, 'or')}: {they} beat {rival}; {self._by_chance()}.")
+            use = "On average over the workloads, use" if self._depends_on_workload else "Use"
+            return Sentence("winner", f"{use} {join(which, 'or')}: {they} beat {rival}; {self._by_chance()}.")
         if self.open and not found.can_tell:
-            return self._apart() if found.apart else self._too_few()
+            return self._apart() if found.apart or found.apart_above else self._too_few()
         if self.open and not self._is_against_reference:
             text = f"No difference was shown between {leader} and {join(self.open, 'or')}"
-            return Sentence("open", f"{text}{self._would_settle()}.")
+            return Sentence("open", f"{text}{would_settle(self.found)}.")
         return next(self._compared())
-
-    def _would_settle(self) -> str:
-        more = settle(self.found)
-        if more is None:
-            return ""
-        seeds = count(more.more, "more seed")
-        if set(more.inits) == set(self.open):
-            return f"; {seeds} would settle it"
-        return f"; {seeds} would tell it from {join(more.inits, 'or')}"
 
     def _by_chance(self) -> str:
         return f"chance alone would do that in fewer than 1 of {self._studies} such studies"
@@ -95,11 +86,17 @@ class Words:
         return round(1 / self.found.level)
 
     def _apart(self) -> Sentence:
-        apart = self.found.apart
-        which = join(apart) if len(apart) < len(self.rivals) or len(apart) == 1 else "any other initializer"
-        text = f"Every run of {self.leader} is better than every run of {which}"
+        parts = [
+            f"{word} than every run of {join(inits, 'or') if len(inits) < len(self.rivals) else self._any_other()}"
+            for word, inits in (("better", self.found.apart), ("worse", self.found.apart_above))
+            if inits
+        ]
+        text = f"Every run of {self.leader} is {' and '.join(parts)}"
         alike = f"between initializers that are alike, chance would do that in fewer than 1 of {self._studies} studies"
         return Sentence("apart", f"{text}; {alike}.")
+
+    def _any_other(self) -> str:
+        return str(self.rivals.index[0]) if len(self.rivals) == 1 else "any other initializer"
 
     def _too_few(self) -> Sentence:
         what = count(self.found.seeds[1], "seed", words=True).capitalize()
@@ -113,17 +110,20 @@ class Words:
         found, metric = self.found, self.metric
         few, most = found.seeds
         seeds = count(most, "seed") if few == most else f"{few} to {most} seeds"
+        is_whole = bool(found.scores.notna().all(axis=None))
+        seeds += "" if is_whole else " that all share"
         where = f"{seeds} on each of {len(found.workloads)} workloads" if len(found.workloads) > 1 else seeds
         means = found.overall["mean"]
-        is_best = means.max() - means[self.leader] <= rounding(found.scores)
+        is_best = means.max() - means[self.leader] <= rounding(means.max())
         what = f"the {metric.best} mean {metric.label}," if is_best else f"a mean {metric.label} of"
         text = f"{self.leader} has {what} {metric.text(float(means[self.leader]))} ({where})."
         if self.is_winner:
             text += f" {self._victory()}"
         elif self.open:
-            leads = [self._lead(init) for init in self.open[:3]]
-            more = f" and {len(self.open) - 3} more" if len(self.open) > 3 else ""
-            text += f" It is {', '.join(leads)}{more}."
+            leads = join([self._lead(init) for init in self.open[:_MOST_LEADS]])
+            more = f" ({len(self.open) - _MOST_LEADS} more in the tables)" if len(self.open) > _MOST_LEADS else ""
+            over = "" if is_whole else ", over the seeds that the two share"
+            text += f" It is {leads}{over}{more}."
         return Sentence("standing", text)
 
     def _victory(self) -> str:
@@ -134,7 +134,8 @@ class Words:
             p_each, whom = p, ""
         else:
             text = f"Its smallest lead is {metric.difference(nearest['difference'])}, over {nearest.name}"
-            p_each, whom = f"{p} for each", "it leads each of these initializers "
+            p_each = f"{p} for each"
+            whom = "it leads all the others " if self.found.ties else "it leads every other initializer "
         if math.isfinite(least):
             text += f"; with {100 * (1 - self.found.level):g} % confidence {whom}by {metric.bound(least)}"
         return f"{text} ({p_each})."
@@ -143,7 +144,7 @@ class Words:
         """What weakens a victory."""
         if self.found.equal:
             lead = f"Its lead over {join(self.found.equal)} is shown to be smaller than the margin"
-            yield Sentence("small", f"{lead}, {self._margin()}.")
+            yield Sentence("small", f"{lead}, {self.margin}.")
         if self.found.doubtful:
             yield Sentence(
                 "skew",
@@ -153,13 +154,15 @@ class Words:
 
     def _lead(self, init: str) -> str:
         row, number = self.rivals.loc[init], self.metric.number
-        is_ahead = row["difference"] >= 0
-        low, high = (row["low"], row["high"]) if is_ahead else (-row["high"], -row["low"])
-        interval = "" if math.isnan(low) else f" (95 % interval {number(low, '+')} to {number(high, '+')})"
+        interval = ""
+        if self.found.can_tell and not math.isnan(row["low"]):
+            # Student's interval may leave out 0 where the sign flips, which assume less, find nothing.
+            normal = ", if differences are normal" if row["low"] > 0 or row["high"] < 0 else ""
+            interval = f" (95 % interval of the lead {number(row['low'], '+')} to {number(row['high'], '+')}{normal})"
         if row["difference"] == 0:
             return f"level with {init}{interval}"
-        ahead = f"{self.metric.difference(abs(row['difference']))} {'ahead of' if is_ahead else 'behind'}"
-        return f"{ahead} {init}{interval}"
+        ahead = "ahead of" if row["difference"] > 0 else "behind"
+        return f"{self.metric.difference(abs(row['difference']))} {ahead} {init}{interval}"
 
     @property
     def _is_against_reference(self) -> bool:
@@ -173,7 +176,9 @@ class Words:
         elif not self.is_winner:
             for kind, inits in (("better", found.better), ("worse", found.worse)):
                 if inits:
-                    text = f"{self.leader} is {kind} than {join(inits)} by {self._span(inits)} ({self._corrected()})."
+                    text = (
+                        f"{self.leader} is {kind} than {join(inits)} by {self._span(inits)} ({self._corrected(inits)})."
+                    )
                     yield Sentence(kind, text)
         if found.equal and not self.is_winner:
             yield from self._equal()
@@ -187,69 +192,42 @@ class Words:
             for word, inits in (("better", found.better), ("worse", found.worse))
             if inits
         ]
-        shown = f"; no difference was shown from {join(self.open, 'or')}" if self.open else ""
-        text = f"{self.leader} is {' and '.join(parts)}{shown} ({self._corrected()})."
+        shown = f" No difference was shown between {found.leader} and {join(self.open, 'or')}." if self.open else ""
+        text = f"{self.leader} is {' and '.join(parts)}: {self._corrected([*found.better, *found.worse])}.{shown}"
         return Sentence("reference", text)
 
-    def _corrected(self) -> str:
+    def _corrected(self, inits: Sequence[str]) -> str:
+        """How the claims about these are corrected."""
         tests = len(self.rivals) if self.found.reference else int(self.found.pairs["p"].notna().sum())
-        holm = f", after Holm's correction for {count(tests, 'pair')}" if tests > 1 else ""
+        holm = f" after Holm's correction for {count(tests, 'pair')}" if tests > 1 else ""
         if self.found.reference and len(self.found.worse) == tests:
             holm = ""  # all of the tests had to succeed
-        return f"p < {self.found.level:g}{' for each' if tests > 1 else ''}{holm}"
+        return f"p < {self.found.level:g}{' for each' if len(inits) > 1 else ''}{holm}"
 
     def _equal(self) -> Iterator[Sentence]:
         """Equality, and what it cannot know."""
-        equal, few = self.found.equal, self.found.seeds[0]
+        equal, few = self.found.equal, int(self.rivals.loc[self.found.equal, "seeds"].min())
         every = [self.leader, *equal, *self.found.ties]
         several = len(self.found.workloads) > 1
         if self.found.interchangeable:
             will = "either will do" if len(every) == 2 else "any of them will do"
             where = "on each workload, " if several else ""
-            text = f"{where}{join(every)} are equal to within {self._margin()}: {will}"
+            text = f"{where}{join(every)} are equal to within {self.margin}: {will}"
         else:
             where = "on average over the workloads, " if several else ""
             one = len(equal) == 1
-            text = (
-                f"{where}{join(equal)} {'is' if one else 'are each'} equal to {self.leader} to within {self._margin()}"
-            )
+            text = f"{where}{join(equal)} {'is' if one else 'are each'} equal to {self.leader} to within {self.margin}"
         yield Sentence("equal", f"{text[0].upper() if where else text[0]}{text[1:]}.")
         share = math.ceil(100 * unseen(few))
         yield Sentence(
-            "unseen", f"Failures in fewer than {share} % of an initializer's runs may not show in {few} seeds."
+            "unseen",
+            f"Failures in fewer than {share} % of an initializer's runs could have gone unseen in {few} seeds.",
         )
-
-    def _margin(self) -> str:
-        assert self.points is not None
-        return f"{self.points:g} {self.metric.points}".rstrip()
 
     def _span(self, inits: Sequence[str]) -> str:
         leads = self.rivals.loc[list(inits), "difference"].abs()
         low, high = self.metric.number(leads.min()), self.metric.difference(leads.max())
         return high if low == self.metric.number(leads.max()) else f"{low} to {high}"
-
-    def _settle(self) -> Iterator[Sentence]:
-        nearest = self.open[0]
-        seen = abs(float(self.rivals.at[nearest, "difference"]))
-        parts = []
-        if (seeds := self.found.seeds_for(nearest, seen)) is not None:
-            like = f"that from {nearest} ({self.metric.difference(seen)})"
-            parts.append(f"{_many(seeds)} seeds to show a difference as large as {like}")
-        if self.found.margin is not None and (seeds := self.found.seeds_for(nearest, self.found.margin)) is not None:
-            what = "one as large" if parts else "a difference as large"
-            parts.append(f"{_many(seeds)} seeds to show {what} as the margin ({self._margin()})")
-        if parts:
-            yield Sentence("power", f"With a power of 80 %, it takes {' and '.join(parts)}.")
-        if more := settle(self.found):
-            took = "" if more.seconds is None else f", about {duration(more.seconds)} on this machine"
-            at_once = ", enough for all of these questions at once," if len(more.inits) > 1 else ""
-            what = f"To reach {more.seeds} seeds of {join([self.leader, *more.inits])}{at_once}"
-            runs = f"{count(more.runs, 'more run')}{took}"
-            looks = "The error rate of 5 % is that of one look at a number of seeds fixed beforehand."
-            if more.commands:
-                yield Sentence("settle", f"{what} ({runs}), type the following. {looks}", more.commands)
-            else:
-                yield Sentence("settle", f"{what} takes {runs}. {looks}")
 
     def _rates(self) -> Iterator[Sentence]:
         if self.found.rates_are_swapped:
@@ -258,13 +236,20 @@ class Words:
                 "The learning rates were chosen from these runs. The p values allow for that; the intervals, the "
                 "smallest lead and equality do not.",
             )
-        if self.found.at_chosen_rates:
+        if tuned := self.found.at_chosen_rates:
+            others = [init for init in map(str, self.found.scores) if init not in tuned]
+            which = f" of {join(tuned)}" if others else ""
+            unfair = (
+                f" {join(others)} did not have theirs tuned, so the comparison favours the tuned." if others else ""
+            )
             yield Sentence(
                 "rates",
-                "The learning rates were tuned first, and the scored seeds were run only at the chosen rates: the "
-                "verdict holds at these rates.",
+                f"The learning rates{which} were tuned first, and the scored seeds were run only at the chosen rates: "
+                f"the verdict holds at these rates.{unfair}",
             )
-
-
-def _many(seeds: int) -> str:
-    return str(seeds) if seeds <= _MOST_SEEDS else f"more than {_MOST_SEEDS:,}"
+        if unmatched := self.found.unmatched_rates:
+            yield Sentence(
+                "rates",
+                f"The learning rates of {join(unmatched)} were chosen from these runs. The p values do not allow for "
+                "that, because the others were not run at the same rates.",
+            )

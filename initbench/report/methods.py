@@ -9,7 +9,7 @@ _OF_RECORDS = ("Score", "Learning rate", "Paired seeds", "Steps to a target", "S
 def methods(comparison: Comparison) -> list[tuple[str, str]]:
     """Each term and its meaning."""
     are_records = bool(comparison.runs["path"].notna().any())
-    margin = "" if comparison.points is None else f"{comparison.points:g} {comparison.metric.points}".rstrip()
+    margin = comparison.margin_text
     return [
         (term, meaning.format(margin=margin))
         for term, meaning in _METHODS
@@ -73,7 +73,8 @@ _METHODS = (
         "Intervals of differences",
         "Student's t of paired differences at a level divided by the number of pairs (Bonferroni), so that they "
         "hold for all pairs at once. An interval may contain 0 although the winner is verified, because verifying "
-        "the winner needs no such correction.",
+        "the winner needs no such correction; and it may exclude 0 although no difference is shown, because it "
+        "assumes normal differences and p does not. What is said follows p.",
     ),
     (
         "Equal",

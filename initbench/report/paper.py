@@ -61,7 +61,7 @@ def write_figures(comparison: Comparison, plots: Plots, folder: Path) -> None:
         # A name in letters that the font lacks: an SVG has them all the same, a PDF has boxes.
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         for place, group in plots.items():
-            for plot in group:
+            for plot in (plot for plot in group if plot.series):
                 figure = draw(plot, styles)
                 figure.draw_without_rendering()
                 figure.set_layout_engine("none")  # the layout is that of now, not made again for each file
@@ -132,6 +132,7 @@ def _tick(axis: Axis) -> None:
     inside = [[tick for tick in ticks if low <= tick <= high] for ticks in choices]
     inside.append([tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high])
     ticks = next((ticks for ticks in inside if len(ticks) >= 3), inside[-1])
+    ticks = ticks or [math.sqrt(low * high)]  # a range that is as narrow as rounding
     axis.set_major_locator(FixedLocator(ticks[:: math.ceil(len(ticks) / 8)]))
     axis.set_major_formatter(lambda value, _: f"{value:.5g}")
     axis.set_minor_formatter(NullFormatter())

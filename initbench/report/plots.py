@@ -14,8 +14,9 @@ from initbench.analysis.ranking import Ranking, mean_interval, targets_of
 from initbench.analysis.sensitivity import lr_sensitivity
 from initbench.analysis.survival import kaplan_meier
 from initbench.analysis.times import observed
-from initbench.analysis.workloads import varying, workload_configs
+from initbench.analysis.workloads import workload_configs
 from initbench.metric import Metric
+from initbench.record.naming import varying
 from initbench.report.plot import Plot, View
 
 _CLOCKS = {"step": "steps", "seconds": "seconds of training and initialization"}

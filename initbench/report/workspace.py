@@ -77,9 +77,8 @@ def publish(
             logged = _sync(_log(start, folder, mode="offline", **contents))
         except Exception as error:  # a wandb that does not work at all must not end the report
             logged = f"not kept ({reason(error)})"
-    return (
-        f"not published to wandb: {problem}. Mend this and publish again. Workspace spec: {spec}; summary run: {logged}"
-    )
+    advice = "Fix this and run the command again."
+    return f"not published to wandb: {problem}. {advice} Workspace spec: {spec}; summary run: {logged}"
 
 
 def key(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 
 from initbench.console import console, errors
@@ -59,8 +59,13 @@ def check_switches(config: Mapping[str, Any] | DictConfig) -> None:
         if not isinstance(config[key], bool):
             raise UserMistake(f"{key} must be true or false, got {config[key]!r}")
     report = config.get("report")
-    if not isinstance(report, Mapping | DictConfig) or not {"margin", "reference"} <= set(report):
+    if not isinstance(report, Mapping | DictConfig) or set(report) != {"margin", "reference"}:
         raise UserMistake(f"report must have a margin and a reference (either may be null), got {report!r}")
+    for key in report:
+        if isinstance(report, DictConfig) and OmegaConf.is_missing(report, key):
+            raise UserMistake(f"report.{key} has no value")
+    if not isinstance(report["reference"], str | None):
+        raise UserMistake(f"report.reference must be the name of an initializer, got {report['reference']!r}")
     try:
         check_margin(report["margin"], "report.margin")
     except ValueError as error:

@@ -2,14 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from initbench.console import console, errors
 from initbench.errors import Unwritable
@@ -30,7 +30,7 @@ class SweepSummary(Callback):
         self._started_at = now()
         try:
             # As typed: there is no job yet that ${hydra:...} could be of.
-            _refuse_several_studies(OmegaConf.to_container(config.hydra.overrides.task))  # type: ignore[arg-type]  # of a list
+            _refuse_several_studies([*config.hydra.overrides.task, *_swept(config.hydra.sweeper)])
             check_writable(config.runs_dir)
             check_switches(config)
             _refuse_dots(config.hydra)
@@ -68,6 +68,12 @@ class SweepSummary(Callback):
             sys.exit(1)
         if "refused" in ended:
             sys.exit(2)
+
+
+def _swept(sweeper: DictConfig) -> Iterator[str]:
+    """What a config, such as a study's, sweeps over, as it would be typed."""
+    for key, value in (sweeper.get("params") or {}).items():
+        yield f"{key}={value}"
 
 
 def _refuse_several_studies(overrides: list[str]) -> None:

@@ -35,15 +35,20 @@ def test_the_verdict_says_what_changed(tmp_path: Path) -> None:
     before, after = {"up": 0.7, "down": 0.9, "same": 0.8}, {"up": 0.8, "down": 0.6, "same": 0.8}
     (sentence,) = sentences(compared(tmp_path, before, after))
     assert sentence.kind == "change"
-    assert sentence.text.startswith("From zzz to aaa: better: up (+10.00 points over 8 pairs of runs")
-    assert "; worse: down (-30.00 points over 8 pairs" in sentence.text
-    assert sentence.text.endswith("; identical: same.")
+    assert sentence.text.startswith("From zzz to aaa, up (+10.00 points over 8 pairs of runs")
+    assert "is better; down (-30.00 points over 8 pairs" in sentence.text
+    assert sentence.text.endswith("is worse; same has the same score in every run.")
+
+
+def test_what_only_one_has_is_named(tmp_path: Path) -> None:
+    _, left_out = sentences(compared(tmp_path, {"a": 0.7, "old": 0.9}, {"a": 0.8}))
+    assert left_out.text == "Not compared: old (only in zzz)."
 
 
 def test_few_pairs_confirm_nothing(tmp_path: Path) -> None:
     (sentence,) = sentences(compared(tmp_path, {"up": 0.7}, {"up": 0.8}, seeds=3))
     assert sentence.kind == "unchanged"
-    assert "no difference shown: up (+10.00 points over 3 pairs" in sentence.text
+    assert "From zzz to aaa, no difference was shown for up (+10.00 points over 3 pairs" in sentence.text
 
 
 def test_studies_of_different_workloads_are_one_comparison(tmp_path: Path) -> None:

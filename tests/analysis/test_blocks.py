@@ -28,7 +28,6 @@ def test_blocks_in_the_order_of_their_workloads() -> None:
     assert starts((2, 3, 1)).tolist() == [0, 2, 5]
 
 
-def test_rounding_is_relative() -> None:
-    assert rounding([[1e-9, np.nan]]) == pytest.approx(1e-21)
-    assert rounding([-200.0, 100.0]) == pytest.approx(2e-10)
-    assert rounding(np.empty(0)) == 0
+def test_rounding_is_relative_to_the_larger_of_two() -> None:
+    assert rounding([1e-9, -200.0], [0.0, 100.0]) == pytest.approx([1e-21, 2e-10])
+    assert rounding(-3.0) == pytest.approx(3e-12)

@@ -155,6 +155,45 @@ def test_few_runs_far_apart() -> None:
     assert found({"a": 0.9, "b": 0.7}, 4, workloads=4).apart == ["b"]
 
 
+def test_a_reference_may_be_apart_on_either_side() -> None:
+    means = {"a": 0.9, "b": 0.7, "c": 0.5}
+    middle = found(means, 5, reference="b")
+    assert (middle.apart, middle.apart_above) == (["c"], ["a"])
+    assert found(means, 5, reference="c").apart_above == ["b", "a"]
+
+
+def test_every_run_is_every_run_also_of_seeds_that_not_all_have() -> None:
+    of = found({"a": 0.9, "b": 0.5, "c": 0.4}, 6, reference="a")
+    scores = of.scores.copy()
+    scores.loc[("w0", 5), "a"] = 0.1
+    scores.loc[("w0", 5), "c"] = math.nan
+    assert Findings(scores, NO_RUNS, reference="a").apart == []
+
+
+def test_those_with_other_seeds_are_no_ties() -> None:
+    """b agrees with a where both were run; c beats it where a was not."""
+    of = found({"a": 0.9, "b": 0.9, "c": 0.5}, 8, noise=0.0)
+    scores = of.scores.copy()
+    scores.loc[("w0", 7), "a"] = math.nan
+    assert of.ties == ["b"]
+    assert Findings(scores, NO_RUNS).ties == []
+    assert Findings(scores, NO_RUNS).winner is None
+
+
+def test_a_reference_that_is_tied_at_the_top_won() -> None:
+    means = {"a": 0.9, "b": 0.9, "c": 0.5}
+    assert [found(means, 8, noise=0.0, reference=init).winner for init in means] == ["a", "b", None]
+
+
+def test_an_exploded_score_does_not_make_others_alike() -> None:
+    scores = found({"a": 0.9, "b": 0.5, "c": 0.3}, 8).scores.copy()
+    scores.loc[("w0", 3), "c"] = -1e20
+    of = Findings(scores, NO_RUNS)
+    assert of.ties == []
+    (p,) = of.pairs[(of.pairs["a"] == "a") & (of.pairs["b"] == "b")]["p"]
+    assert p == 2 / 2**8
+
+
 def test_runs_that_overlap_are_not_apart() -> None:
     of = found({"a": 0.9, "b": 0.9}, 5)
     assert of.apart == []

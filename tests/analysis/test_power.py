@@ -39,6 +39,11 @@ def test_nothing_says_how_many() -> None:
     assert seeds_needed(1e-9, 1.0) is None
 
 
+def test_no_number_of_seeds_shows_next_to_nothing() -> None:
+    assert seeds_needed(1e-300, 1.0) is None
+    assert seeds_needed(1e-200, 1e-3) is None
+
+
 def test_with_the_fewest_seeds_each_has_to_win() -> None:
     assert seeds_needed(100.0, 1.0) == 6
     assert seeds_needed(100.0, 1.0, level=0.025) == 7

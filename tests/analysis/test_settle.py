@@ -103,6 +103,48 @@ def test_runs_that_are_there_are_not_counted_again() -> None:
     assert found.more == found.seeds - 8
 
 
+def test_runs_that_failed_are_to_be_run_again() -> None:
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, n, mean + 0.01 * rng.standard_normal(), status="failed" if init == "b" and n > 2 else "finished")
+        for init, mean in (("a", 0.9), ("b", 0.895))
+        for n in range(8)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert found.runs == 2 * found.seeds - 8 - 3
+
+
+def test_seeds_are_those_that_the_two_share() -> None:
+    """c lacks seeds, which is not for a and b to make up for."""
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, n, mean + 0.01 * rng.standard_normal())
+        for init, mean, seeds in (("a", 0.9, 12), ("b", 0.899, 12), ("c", 0.5, 8))
+        for n in range(seeds)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert (found.inits, found.more, found.runs) == (("b",), found.seeds - 12, 2 * (found.seeds - 12))
+
+
+def test_a_command_that_another_covers_is_not_to_be_typed() -> None:
+    rng = np.random.default_rng(1)
+    rows = [
+        record(
+            init,
+            n,
+            mean + 0.01 * rng.standard_normal(),
+            model={"depth": depth},
+            provenance={"command": f"python -m initbench -m init=a,b seed=range(8) model.depth={depths}"},
+        )
+        for init, mean in (("a", 0.9), ("b", 0.895))
+        for n in range(8)
+        for depth in (1, 2)
+        for depths in (["1"] if depth == 1 and n < 3 else ["1,2"])
+    ]
+    (command,) = following(Comparison(frame(*rows))).commands
+    assert "model.depth=1,2" in command
+
+
 def test_records_that_are_dated_in_seconds_do_not_time_runs_of_milliseconds() -> None:
     rows = [record("a", seed, **times("00:00:00", "00:00:01")) for seed in range(100)]  # type: ignore[arg-type]
     assert seconds_per_run(frame(*rows)) is None

@@ -13,6 +13,7 @@ from initbench.analysis.blocks import seed_weights
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.flips import Alternative, sign_flip
 from initbench.analysis.selection import scored
+from initbench.analysis.sentences import sentences
 from initbench.analysis.swaps import Rows, Swaps, chosen_differences, swap_test, swaps
 
 
@@ -124,16 +125,42 @@ def test_where_only_the_chosen_rates_were_run_nothing_is_exact() -> None:
     (found,) = Comparison(frame(*tuning, *fresh)).findings
     assert found.at_chosen_rates
     assert not found.rates_are_swapped
-    assert swaps(found.runs, found.scores) == Swaps({}, are_others=True)
+    assert swaps(found.runs, found.scores) == Swaps({}, tuned=("a", "b"))
 
 
-def test_a_gap_in_the_grid_or_another_grid_is_not_exact() -> None:
+def test_a_seed_that_lacks_a_rate_is_left_out_of_the_swaps() -> None:
     rows = grid()
-    for runs in (frame(*rows[1:]), frame(*rows, record("b", 0, 0.5, lr=10.0))):
-        assert swaps(runs, Comparison(runs).scores) == Swaps({}, are_others=True)
+    (gap, *rest) = rows
+    runs = frame({**gap, "status": "failed", "results": {}}, *rest)
+    (of,) = swaps(runs, Comparison(runs).scores).rows.values()
+    (swapped,) = of.values()
+    whole = frame(*(row for row in rest if row["seed"] != gap["seed"]))
+    (of,) = swaps(whole, Comparison(whole).scores).rows.values()
+    (expected,) = of.values()
+    assert swapped.seeds == expected.seeds
+    assert swapped.choosing == pytest.approx(expected.choosing)
+
+
+def test_with_another_grid_p_does_not_allow_for_the_choice_and_the_verdict_says_so() -> None:
+    one_rate = [row for row in grid() if row["init"] == "a" or row["config"]["optimizer"]["lr"] == 0.1]
+    for rows, unmatched in (([*grid(), record("b", 0, 0.5, lr=10.0)], ("a", "b")), (one_rate, ("a",))):
+        runs = frame(*rows)
+        comparison = Comparison(runs)
+        assert swaps(runs, comparison.scores) == Swaps({}, unmatched=unmatched)
+        (text,) = [sentence.text for sentence in sentences(comparison) if sentence.kind == "rates"]
+        assert f"of {' and '.join(unmatched)} were chosen from these runs. The p values do not allow for that" in text
+
+
+def test_those_that_were_not_tuned_are_named() -> None:
+    tuning = [record("a", s, 0.7 + lr / 10, lr=lr, tuning=(90, 91)) for s in (90, 91) for lr in (0.1, 1.0)]
+    fresh = [record("a", seed, 0.8 + seed / 100, lr=1.0, tuning=(90, 91)) for seed in range(6)]
+    comparison = Comparison(frame(*tuning, *fresh, *(record("b", seed, 0.7 + seed / 100) for seed in range(6))))
+    (text,) = [sentence.text for sentence in sentences(comparison) if sentence.kind == "rates"]
+    assert text.startswith("The learning rates of a were tuned first")
+    assert text.endswith("b did not have theirs tuned, so the comparison favours the tuned.")
 
 
 def test_one_rate_is_no_choice() -> None:
     runs = frame(*(record(init, seed, 0.7 + seed / 100) for init in "ab" for seed in range(6)))
-    assert swaps(runs, Comparison(runs).scores) == Swaps({}, are_others=False)
+    assert swaps(runs, Comparison(runs).scores) == Swaps({})
     assert isinstance(Comparison(runs).findings[0].pairs, pd.DataFrame)

@@ -91,6 +91,18 @@ def test_what_is_not_a_number_is_refused_with_its_row(bad: object) -> None:
         runs(table(2.0, 1.5, bad))
 
 
+def test_what_is_refused_is_not_echoed_at_length() -> None:
+    with pytest.raises(ValueError, match="is not a number") as error:
+        runs(table("x" * 200_000))
+    assert len(str(error.value)) < 200
+
+
+def test_shares_that_rounding_takes_beyond_the_ends_are_at_the_ends() -> None:
+    share = Metric("score", "score", is_share=True)
+    table = pd.DataFrame({"init": ["a", "b"], "seed": 0, "score": [1 + 1e-15, -1e-15]})
+    assert from_table(table, share)["score"].tolist() == [1.0, 0.0]
+
+
 def test_numbers_in_words_are_numbers() -> None:
     assert runs(table("2.0", " 1.5", 1))["score"].tolist() == [-2.0, -1.5, -1.0]
 

@@ -164,6 +164,22 @@ def test_a_failure_never_beats_a_run_that_ended() -> None:
     assert found.comparison.main.overall.index[-1] == "old"
 
 
+def test_a_method_without_any_score_is_neither_tied_nor_beaten() -> None:
+    table = scores()
+    table.loc[table["method"] == "old", "val_loss"] = None
+    found = of(table)
+    assert str(found).startswith("Use mine: it beat theirs; ")
+    assert "no run of old has a score" in str(found.to_dict()["problems"])
+
+
+def test_runs_without_a_score_are_told() -> None:
+    table = scores()
+    table.loc[(table["method"] == "old") & (table["seed"] == 3), "val_loss"] = None
+    text = str(of(table))
+    assert "Runs without a finite score count as the worst score of the workload: 1 of 8 runs of old (" in text
+    assert "learned" not in text
+
+
 def test_names_of_tables_are_no_studies() -> None:
     table = scores().assign(method=lambda t: t["method"].replace({"mine": "adam @ 1", "theirs": "adam @ 2"}))
     assert str(of(table)).startswith("Use adam @ 1: it beat every other initializer; ")

@@ -2,7 +2,8 @@
 
 from frames import frame, record
 
-from initbench.analysis.workloads import varying, workload_configs
+from initbench.analysis.workloads import workload_configs
+from initbench.record.naming import varying
 
 
 def test_one_rate_is_part_of_the_name_several_are_not() -> None:
@@ -17,6 +18,15 @@ def test_workloads_alike_are_told_apart_by_what_differs() -> None:
     assert sorted(runs["workload"]) == [
         "mlp on mnist, sgd lr 0.1, 100 steps, model.depth=4",
         "mlp on mnist, sgd lr 0.1, 100 steps, model.depth=8",
+    ]
+
+
+def test_that_only_one_was_tuned_does_not_tell_them_apart() -> None:
+    rows = [record("a", 0, model={"depth": 1}), record("a", 0, lr=1.0, model={"depth": 1})]
+    runs = frame(*rows, record("a", 0, model={"depth": 2}))
+    assert sorted(runs["workload"].unique()) == [
+        "mlp on mnist, sgd lr 0.1, 100 steps, model.depth=2",
+        "mlp on mnist, sgd, 100 steps, model.depth=1",
     ]
 
 

@@ -1,0 +1,51 @@
+"""What would settle an open question, in sentences."""
+
+from collections.abc import Iterator
+
+from initbench.analysis.findings import Findings
+from initbench.analysis.prose import Sentence, count, join
+from initbench.analysis.settle import settle
+from initbench.console import duration
+from initbench.metric import Metric
+
+_MOST_SEEDS = 1000  # that are told exactly
+
+
+def would_settle(found: Findings) -> str:
+    """The end of the sentence that says what is open."""
+    more = settle(found)
+    if more is None:
+        return ""
+    seeds = count(more.more, "more seed")
+    if set(more.inits) == set(found.open):
+        return f"; {seeds} would probably settle it"
+    return f"; {seeds} would probably tell it from {join(more.inits, 'or')}"
+
+
+def what_would_settle(found: Findings, metric: Metric, margin: str) -> Iterator[Sentence]:
+    """How many seeds it takes, for the difference seen and for the margin; then the runs and the commands."""
+    nearest = found.open[0]
+    seen = abs(float(found.rivals.at[nearest, "difference"]))
+    parts = []
+    if (seeds := found.seeds_for(nearest, seen)) is not None:
+        like = f"that from {nearest} ({metric.difference(seen)})"
+        parts.append(f"{_many(seeds)} seeds to show a difference as large as {like}")
+    if found.margin is not None and (seeds := found.seeds_for(nearest, found.margin)) is not None:
+        what = "one as large" if parts else "a difference as large"
+        parts.append(f"{_many(seeds)} seeds to show {what} as the margin ({margin})")
+    if parts:
+        yield Sentence("power", f"With a power of 80 %, it takes {' and '.join(parts)}.")
+    if more := settle(found):
+        took = "" if more.seconds is None else f", about {duration(more.seconds)} on this machine"
+        at_once = ", enough for all of these questions at once," if len(more.inits) > 1 else ""
+        what = f"To reach {more.seeds} seeds of {join([found.leader, *more.inits])}{at_once}"
+        runs = f"{count(more.runs, 'more run')}{took}"
+        looks = "The error rate of 5 % is that of one look at a number of seeds fixed beforehand."
+        if more.commands:
+            yield Sentence("settle", f"{what} ({runs}), type the following. {looks}", more.commands)
+        else:
+            yield Sentence("settle", f"{what} takes {runs}. {looks}")
+
+
+def _many(seeds: int) -> str:
+    return str(seeds) if seeds <= _MOST_SEEDS else f"more than {_MOST_SEEDS:,}"
