@@ -48,7 +48,7 @@ class Metric:
             return "-"
         # Rounded once before: two ways to the same mean differ in their last bits, which may be all between two
         # roundings; adding 0 makes -0 a 0.
-        return f"{round(score, 10) * self.sign + 0.0:.4f}" if self.is_share else f"{score * self.sign + 0.0:.5g}"
+        return f"{round(score, 10) * self.sign + 0.0:.4f}" if self.is_share else _digits(score * self.sign + 0.0, 5)
 
     def interval(self, low: float, high: float) -> str:
         """An interval of scores as tables have it, in the order of the values; empty where it is not known."""
@@ -67,7 +67,7 @@ class Metric:
         """A difference of scores as a bare number; `sign="+"` shows that of a gain."""
         if math.isnan(difference):
             return "-"
-        return f"{100 * difference:{sign}.2f}" if self.is_share else f"{difference:{sign}.3g}"
+        return f"{100 * difference:{sign}.2f}" if self.is_share else _digits(difference, 3, sign)
 
     def difference(self, difference: float) -> str:
         """A difference of scores with its unit: "2.85 points"."""
@@ -95,6 +95,11 @@ class Metric:
             return not math.isnan(score)
         perfect = best if self.perfect is None else self.perfect * self.sign
         return score - chance >= _LEAST * (perfect - chance) and score > chance
+
+
+def _digits(value: float, digits: int, sign: str = "") -> str:
+    """So many significant digits, zeros at the end too, that numbers below each other may be compared."""
+    return f"{value:{sign}#.{digits}g}".rstrip(".")
 
 
 # What initbench's own runs are judged by.

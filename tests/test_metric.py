@@ -24,11 +24,17 @@ def test_shares_are_percentages_and_their_differences_points() -> None:
 def test_what_is_better_lower_is_shown_as_it_was() -> None:
     assert LOSS.cell(-2.34567) == "2.3457"
     assert LOSS.text(-2.34567) == "2.3457 nats"
-    assert LOSS.interval(-2.5, -2.25) == "2.25 to 2.5"
+    assert LOSS.interval(-2.5, -2.25) == "2.2500 to 2.5000"
     assert LOSS.difference(0.0123) == "0.0123 nats"
     assert LOSS.margin(0.5) == 0.5
     assert LOSS.best == "lowest"
-    assert LOSS.cell(0.0) == "0"  # not -0
+    assert LOSS.cell(0.0) == "0.0000"  # not -0
+    assert [LOSS.cell(-value) for value in (12.5, 12345.0, 2.5e-7, 1e7)] == [
+        "12.500",
+        "12345",
+        "2.5000e-07",
+        "1.0000e+07",
+    ]
 
 
 def test_what_is_not_known_is_a_dash() -> None:
@@ -40,7 +46,7 @@ def test_a_bound_is_rounded_so_that_it_stays_true() -> None:
     assert ACCURACY.bound(0.003) == "at least 0.30 points"  # not 0.29, though 0.003 / 0.0001 is 29.999...
     assert ACCURACY.bound(0.00001) == "more than 0 points"
     assert LOSS.bound(0.01239) == "at least 0.0123 nats"
-    assert LOSS.bound(1e-9) == "at least 1e-09 nats"
+    assert LOSS.bound(1e-9) == "at least 1.00e-09 nats"
 
 
 def test_a_difference_that_rounds_to_nothing_is_not_nothing() -> None:

@@ -91,7 +91,8 @@ def _column(table: pd.DataFrame, name: Hashable) -> Hashable:
     near = nearest(str(name), by_text)
     hint = " (are they separated by ';'?)" if len(by_text) == 1 and ";" in next(iter(by_text)) else ""
     columns = _list([_short(column) for column in by_text])
-    raise ValueError(f"there is no column {name!r}.{near} Columns: {columns}{hint}")
+    other = f" Another column is chosen by {name}= or --{name}." if name in ("init", "seed") else ""
+    raise ValueError(f"there is no column {name!r}.{near}{other} Columns: {columns}{hint}")
 
 
 def _number(value: Any, metric: Metric, place: str) -> float:

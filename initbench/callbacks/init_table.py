@@ -35,9 +35,10 @@ def as_table(rows: Sequence[dict[str, Any]]) -> Table:
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     for index, column in enumerate(columns):
         # A cut-off name is worth nothing: in a narrow terminal the lines wrap instead.
-        width = max(len(line[index]) for line in cells)
+        heading = column.replace("std_wanted", "std wanted")
+        width = max(len(heading), *(len(line[index]) for line in cells))
         table.add_column(
-            column.replace("std_wanted", "std wanted"),
+            heading,
             justify="left" if index < 4 else "right",
             min_width=width,
             no_wrap=True,

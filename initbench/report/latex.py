@@ -25,12 +25,16 @@ def rankings(comparison: Comparison) -> str:
     found = []
     for number, findings in enumerate(comparison.findings, start=1):
         caption = f"{_over(findings)}. The best mean is bold, whether or not it is significant."
-        found.append(_table(overall(findings, metric), caption, f"overall-{number}", is_bold=True))
+        best = str(findings.overall.index[0])
+        found.append(_table(overall(findings, metric), caption, f"overall-{number}", best))
         if findings.reference is not None:
             table = reference(findings, metric)
             found.append(_table(table, f"{table.title}. {_over(findings)}.", f"reference-{number}"))
     for number, of in enumerate(reversed(comparison.rankings), start=1):
-        found.append(_table(of_workload(of, metric), f"{of.workload}.", f"workload-{number}", is_bold=True))
+        of_workloads = of_workload(of, metric)
+        inits = next((scope.inits for scope in comparison.scopes if of.workload in scope.workloads), ())
+        best = next((init for init, _ in of_workloads.rows if init in inits), "")
+        found.append(_table(of_workloads, f"{of.workload}.", f"workload-{number}", best))
     # LaTeX keeps so many tables in mind before it gives up.
     batches = [found[at : at + _FLOATS] for at in range(0, len(found), _FLOATS)]
     return "\n\n".join([_PACKAGES, "\n\\clearpage\n".join("\n\n".join(batch) for batch in batches)]) + "\n"
@@ -41,7 +45,7 @@ def pairs(comparison: Comparison) -> str:
     unit = f", in {comparison.metric.points}" if comparison.metric.points else ""
     found = []
     for number, findings in enumerate(comparison.findings, start=1):
-        heading = _row(["better", "worse", "pairs", "difference", "95 % interval", "p", "p (Holm)"])
+        heading = _row(["better mean", "worse mean", "pairs", "difference", "95 % interval", "p", "p (Holm)"])
         rows = [_row([a, b, *cells[:5]]) for a, b, cells in every_two(findings, comparison.metric).rows]
         caption = f"All pairs of initializers: paired differences{unit}; intervals hold for all pairs at once. "
         found.append(
@@ -61,12 +65,10 @@ def pairs(comparison: Comparison) -> str:
     return "\n\n".join([_PACKAGES, *found]) + "\n"
 
 
-def _table(table: Table, caption: str, label: str, is_bold: bool = False) -> str:
-    score = next((at for at, name in enumerate(table.columns) if "mean" in name), 0)
-    rows = [
-        _row([init, *cells], bold=score + 1 if is_bold and not at else None)
-        for at, (init, cells) in enumerate(table.rows)
-    ]
+def _table(table: Table, caption: str, label: str, best: str = "") -> str:
+    """`best` is the initializer whose mean is bold."""
+    score = next((at + 1 for at, name in enumerate(table.columns) if "mean" in name), None)
+    rows = [_row([init, *cells], bold=score if init == best else None) for init, cells in table.rows]
     note = [rf"\par\smallskip{{\footnotesize {escape(table.note)}\par}}"] if table.note else []
     return "\n".join(
         [

@@ -15,7 +15,7 @@ from initbench.analysis.sensitivity import lr_sensitivity
 from initbench.analysis.survival import kaplan_meier
 from initbench.analysis.times import observed
 from initbench.analysis.workloads import workload_configs
-from initbench.metric import Metric
+from initbench.metric import ACCURACY, Metric
 from initbench.record.naming import varying
 from initbench.report.plot import Plot, View
 
@@ -157,7 +157,8 @@ def through_depth(ranking: Ranking) -> Plot | None:
 def forest(findings: Findings, metric: Metric, number: int) -> Plot:
     """The interquartile mean of every initializer over all workloads of a comparison, best first."""
     table = findings.overall
-    keys = _error_first(table[["iqm", "high"]].max(), metric, metric.label, "test error")
+    error = "test error" if metric == ACCURACY else f"1 - {metric.label}"
+    keys = _error_first(table[["iqm", "high"]].max(), metric, metric.label, error)
     series: dict[str, dict[str, View]] = {}
     for init, row in table.iterrows():
         views = _views(row["iqm"], row["low"], row["high"], metric, keys)
@@ -167,8 +168,8 @@ def forest(findings: Findings, metric: Metric, number: int) -> Plot:
     return Plot(
         f"ranking{_numbered(number)}",
         "Interquartile mean",
-        f"Interquartile mean of {metric.label} over all workloads and seeds; 95 % interval by stratified bootstrap. "
-        "Errors are shown on a log axis.",
+        f"Interquartile mean of {metric.label} over all workloads and seeds; 95 % interval by stratified bootstrap."
+        f"{' Errors are shown on a log axis.' * (len(keys) > 1)}",
         series,
         {key: key for key in keys},
         dict.fromkeys(keys, ""),

@@ -1,11 +1,17 @@
 """Rankings and a verdict in the terminal."""
 
-from rich.console import Console
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table as RichTable
 
 from initbench.analysis.verdict import Verdict
 from initbench.report.tables import Table, of_workload, reference
+
+_BORDER = 3  # of a column: two spaces and a line
+_LEAST_NAME, _LEAST_HEADING = 12 + _BORDER, 6  # neither is broken into shorter lines
 
 
 def show(verdict: Verdict, console: Console, rankings: bool = True) -> None:
@@ -20,17 +26,34 @@ def show(verdict: Verdict, console: Console, rankings: bool = True) -> None:
 
 
 def as_rich(table: Table, title: str, width: int) -> RichTable:
-    """The table for a terminal of this width: without its intervals, which the page has too, where they do not fit."""
-    if sum(map(_width, _columns(table))) > width:
+    """The table for a terminal of this width. No number is cut off: where it does not fit, intervals are left out,
+    which the page has too, then the words of headings are broken, then names."""
+    if sum(_natural(table)) + 1 > width:
         table = table.without_intervals()
     drawn = RichTable(title=escape(title), title_justify="left")
-    for place, (name, *cells) in enumerate(_columns(table)):
-        # A cut-off number is worth nothing: in a narrow terminal headings wrap, and lines if they must.
-        widest = max(map(len, cells), default=0)
-        drawn.add_column(escape(name), justify="right" if place else "left", min_width=widest)
+    for place, ((name, *_), wide) in enumerate(zip(_columns(table), _fitted(table, width), strict=True)):
+        justify: JustifyMethod = "right" if place else "left"
+        drawn.add_column(escape(name), justify=justify, width=wide - _BORDER, overflow="fold")
     for init, cells in table.rows:
         drawn.add_row(escape(init), *map(escape, cells))
     return drawn
+
+
+def _fitted(table: Table, width: int) -> list[int]:
+    """The widths of the columns: broken where that must be, and as little as it must."""
+    widths = _natural(table)
+    least = [_LEAST_NAME, *(max(_widest(cells), _LEAST_HEADING) + _BORDER for _, *cells in _columns(table)[1:])]
+    for _ in range(sum(widths) + 1 - width):
+        spare = [wide - low for wide, low in zip(widths, least, strict=True)]
+        spare[0] = min(spare[0], 0) if max(spare[1:]) > 0 else spare[0]  # headings first
+        at = max(range(len(spare)), key=spare.__getitem__)
+        widths[at] -= spare[at] > 0
+    return widths
+
+
+def _natural(table: Table) -> list[int]:
+    """The widths of columns, with borders: as wide as their cells, and as the longest word of their headings."""
+    return [max(_widest(cells), _widest(name.split())) + _BORDER for name, *cells in _columns(table)]
 
 
 def _columns(table: Table) -> list[list[str]]:
@@ -38,6 +61,5 @@ def _columns(table: Table) -> list[list[str]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _width(column: list[str]) -> int:
-    """With its borders: as wide as its cells, and as the longest word of its heading."""
-    return max(*map(len, column[1:]), *map(len, column[0].split())) + 3
+def _widest(texts: Sequence[str]) -> int:
+    return max(map(cell_len, texts), default=0)

@@ -18,7 +18,7 @@ def test_verdict_problems_and_a_a_table_for_each_workload() -> None:
     runs = [record(init, n, mean, model={"depth": d}) for init, mean in means.items() for n in (0, 1) for d in (1, 2)]
     text = markdown(initbench.verdict(frame(*runs[:-1])), "my_study")
     assert text.startswith("# my\\_study\n\nTwo seeds cannot show a significant difference")
-    assert "- **mlp on mnist, sgd lr 0.1, 100 steps, model.depth=2: b has 1 of 2 seeds (missing: 1).**" in text
+    assert "- mlp on mnist, sgd lr 0.1, 100 steps, model.depth=2: b has 1 of 2 seeds (missing: 1)." in text
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert headings[0] == "## Ranking"  # of depth 1: on the other they share one seed
     assert len(headings) == 3

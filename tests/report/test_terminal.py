@@ -4,6 +4,7 @@ from io import StringIO
 
 import pytest
 from frames import frame, record
+from rich.cells import cell_len
 from rich.console import Console
 
 import initbench
@@ -40,6 +41,24 @@ def test_learning_rates_are_shown_where_there_was_a_choice() -> None:
 def test_a_reference_has_its_table() -> None:
     text = printed(*(record(init, n, 0.8 + n / 100) for init in "abc" for n in range(6)), reference="b")
     assert "b against each of the others" in text
+
+
+@pytest.mark.parametrize("width", [50, 60, 80])
+def test_no_line_is_wider_than_the_terminal_and_no_cell_is_cut(width: int) -> None:
+    names = ("kaiming_normal", "orthogonal(gain=1.5,bias=0)", "名前" * 8)
+    rows = [
+        record(init, seed, 0.9 if seed else 0.1, lr=lr, hits=(10, 20))
+        for init in names
+        for seed in range(3)
+        for lr in (0.006, 0.002)
+    ]
+    lines = printed(*rows, record("a", 9, status="failed"), width=width).splitlines()
+    drawn = [line for line in lines if line.startswith(tuple("┏┃┡│└"))]
+    assert {cell_len(line) for line in drawn} == {cell_len(drawn[0])} <= set(range(width + 1))
+    text = "\n".join(drawn)
+    for cells in ("2 of 3", "0.6333", "100%", " 20 "):
+        assert text.count(cells) == 3
+    assert "…" not in text
 
 
 @pytest.mark.parametrize("width", [80, 200])
