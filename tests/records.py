@@ -29,6 +29,7 @@ def record(
     took: float | None = 10.0,
     best: float | None = 0.9,
     lr: float | None = 0.1,
+    model: dict[str, Any] | None = None,
     **parts: Any,
 ) -> dict[str, Any]:
     """Of a run that started `ago` seconds before NOW and, unless it is running, ended after `took`."""
@@ -50,9 +51,13 @@ def record(
         **ended,
         **parts,
         "config": {
-            "model": {"name": "lenet"},
+            "init": {"name": init},
+            "model": {"name": "lenet", **(model or {})},
             "data": {"name": "mnist"},
             "optimizer": {"name": "sgd", **({} if lr is None else {"lr": lr})},
+            "scheduler": {},
+            "trainer": {},
+            "seed": seed,
         },
     }
 

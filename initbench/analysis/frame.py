@@ -11,6 +11,7 @@ import pandas as pd
 from initbench.analysis.workloads import name_workloads
 from initbench.errors import nearest
 from initbench.metric import ACCURACY, Metric
+from initbench.record.check import check
 from initbench.record.flat import flat
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "signature", "path"]
@@ -53,7 +54,11 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        record: dict[str, Any] = json.loads(content)
+        if b"\\ud" in content.lower():  # half of a pair of surrogates is no text
+            json.dumps(record, ensure_ascii=False).encode()
+        check(record)
         flat(record, path.parent)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error

@@ -37,15 +37,19 @@ def signature(config: Mapping[str, Any]) -> str:
 
 def setting(config: Mapping[str, Any]) -> str:
     """Ten hex digits for all but initializer and seed: runs with equal settings may be compared."""
+    return digest(shared(config))
+
+
+def shared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the runs of a setting share."""
     part = counted(config)
     del part["init"], part["seed"]
-    return digest(part)
+    return part
 
 
 def workload(config: Mapping[str, Any]) -> dict[str, Any]:
     """A setting at any learning rate: runs of equal workloads may be compared, if the rate is tuned."""
-    part = counted(config)
-    del part["init"], part["seed"]
+    part = shared(config)
     part["optimizer"] = {key: value for key, value in part["optimizer"].items() if key != "lr"}
     return part
 

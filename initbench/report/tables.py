@@ -215,8 +215,8 @@ def _times(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
             [*columns, "p (log-rank, all pairs)", "p (to be the fastest)"],
             rows,
             {"workload": ranking.workload_id, "scored": "yes"},
-            note="Both p compare with the first row. The one is corrected for all pairs, targets and workloads; the other, "
-            "which has to be small in every row for the first to be the fastest, for targets and workloads.",
+            note="Both p compare with the first row. The one is corrected for all pairs, targets and workloads; the "
+            "other, which has to be small in every row for the first to be the fastest, for targets and workloads.",
         )
 
 

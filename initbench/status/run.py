@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from initbench.record.check import check
+from initbench.record.signature import shared
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -15,6 +18,7 @@ class Run:
     init: str
     setting: str
     title: str  # the setting, for people
+    shared: Mapping[str, Any]  # the config of the setting
     kind: str  # model and data as folders begin with them: how long a run takes depends mostly on these
     status: str
     begun: tuple[Any, ...]  # differs for each time that somebody started or continued this run
@@ -33,6 +37,7 @@ class Run:
 
 def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
     """Raises KeyError, TypeError, ValueError or AttributeError for what is no record of ours."""
+    check(record)
     config, results = record["config"], record.get("results", {})
     model, data, optimizer = (config[group]["name"] for group in ("model", "data", "optimizer"))
     rate = config["optimizer"].get("lr")
@@ -47,6 +52,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
         init=str(record["init"]),
         setting=str(record["setting"]),
         title=f"{model} on {data}, {optimizer}" + ("" if rate is None else f" lr {rate}"),
+        shared=shared(config),
         kind=f"{model}-{data}-",
         status=str(record["status"]),
         begun=(record.get("attempt"), record.get("started_at"), len(resumed)),

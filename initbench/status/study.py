@@ -74,7 +74,7 @@ class Study:
             if not isinstance(asked[1], str | None):
                 return None
             return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned, *asked)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
 
     def _stamp(self, name: str) -> _Stamp | None:
@@ -91,7 +91,7 @@ class Study:
         try:
             content = (self.folder / name / "record.json").read_bytes()
             return from_record(json.loads(content), name, written=stamp[0])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def _watched(self, run: Run) -> Run:

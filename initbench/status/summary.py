@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from initbench.record.naming import differences, flatten
 from initbench.record.store import COMPLETE
 from initbench.status.run import Run
 from initbench.status.study import Plan, Snapshot
@@ -178,16 +179,23 @@ def _settings(runs: Iterable[Run]) -> list[Setting]:
     grouped: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         grouped[run.setting].append(run)
+    titles = {key: _title(members) for key, members in grouped.items()}
+    more = differences(titles, {key: flatten(members[0].shared) for key, members in grouped.items()})
     settings = []
-    for members in grouped.values():
-        steps = max((run.total_steps for run in members if run.total_steps), default=None)
-        title = members[0].title + (f", {steps:.0f} steps" if steps else "")
+    for key, members in grouped.items():
         rows: dict[str, list[Run]] = defaultdict(list)
         for run in members:
             rows[run.init].append(run)
         latest = max(run.written for run in members)
-        settings.append(Setting(title, sorted((_row(*row) for row in rows.items()), key=_merit), latest))
+        settings.append(
+            Setting(titles[key] + more[key], sorted((_row(*row) for row in rows.items()), key=_merit), latest)
+        )
     return sorted(settings, key=lambda setting: setting.latest)
+
+
+def _title(runs: Sequence[Run]) -> str:
+    steps = max((run.total_steps for run in runs if run.total_steps), default=None)
+    return runs[0].title + (f", {steps:.0f} steps" if steps else "")
 
 
 def _row(init: str, runs: list[Run]) -> Row:

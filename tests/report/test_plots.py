@@ -117,6 +117,18 @@ def test_a_history_that_is_no_parquet_file_is_named(tmp_path: Path) -> None:
     assert broken.parent.name in plot.caption
 
 
+@pytest.mark.parametrize("column, values", [("step", ["x", "y"]), ("val/accuracy", [[1], [2]]), (None, [])])
+def test_a_history_of_other_types_is_named(column: str | None, values: list[object], tmp_path: Path) -> None:
+    study = write_study(tmp_path / "s", *(record("a", n) for n in range(2)))
+    (broken, *_) = sorted(study.iterdir())
+    table = pd.DataFrame({"step": [1, 2], "val/accuracy": [0.1, 0.2]})
+    table = pd.DataFrame(index=range(2)) if column is None else table.assign(**{column: pd.Series(values)})
+    table.to_parquet(broken / "history.parquet")
+    (group, *_) = [of for place, of in plots(Comparison(load_runs(study))).items() if place is not None]
+    (curves,) = [plot for plot in group if plot.name.startswith("curves")]
+    assert (broken.name in curves.caption) == (column is not None)
+
+
 def test_every_plot_leads_to_its_runs(tmp_path: Path) -> None:
     study = write_study(tmp_path / "s", record("a", 0), record("b", 0), layers=[1.0])
     (workload,) = load_runs(study)["workload_id"].unique()

@@ -98,7 +98,18 @@ def test_a_sweep_that_has_ended_leaves_its_runs_to_the_next(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "null", '"running"', "{}", '{"status": "running"}', "\x00\xff", '{"config": {"model": 3}}'],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '"running"',
+        "{}",
+        '{"status": "running"}',
+        "\x00\xff",
+        '{"config": {"model": 3}}',
+        "[" * 200_000,
+    ],
 )
 def test_what_is_no_record_is_counted_and_harms_nothing(tmp_path: Path, content: str) -> None:
     write(tmp_path)
@@ -123,7 +134,9 @@ def test_numbers_that_are_none_make_a_record_unreadable(tmp_path: Path) -> None:
     assert "1 finished, 1 exploded" in text(summary)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"runs": 3}', '{"runs": [1, [2]]}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"runs": 3}', '{"runs": [1, [2]]}', '{"runs": [], "since": Infinity}']
+)
 def test_a_torn_plan_is_none(tmp_path: Path, content: str) -> None:
     write(tmp_path)
     write_plan(tmp_path)

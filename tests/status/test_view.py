@@ -32,6 +32,13 @@ def test_runs_are_counted_by_setting_and_initializer(tmp_path: Path) -> None:
     assert summary.planned is None
 
 
+def test_settings_that_read_alike_are_told_apart(tmp_path: Path) -> None:
+    for depth in (2, 20):
+        write(tmp_path, "zeros", depth, setting=f"{depth:010d}", model={"depth": depth})
+    titles = [setting.title for setting in look(tmp_path).settings]
+    assert sorted(titles) == [f"lenet on mnist, sgd lr 0.1, 100 steps, model.depth={depth}" for depth in (2, 20)]
+
+
 def test_reasons_are_told_once_each(tmp_path: Path) -> None:
     for seed in range(5):
         write(tmp_path, "zeros", seed, "failed", reason="MemoryError: no [room]\nsecond line")
