@@ -100,7 +100,7 @@ def known_pace(launcher: "PackedLauncher", configs: list[Config]) -> dict[str, A
     if not launcher.measure:
         return {"replicas": launcher.replicas, "why": ""}
     if len(configs) <= slots and not roster.under_way(configs, launcher.replicas, slots):
-        return {"replicas": 0, "why": "no more than there are slots"}
+        return {"replicas": 0, "why": "no more than this machine runs at once"}
     return paces.remembered().get(family(launcher, configs))
 
 

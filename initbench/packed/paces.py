@@ -44,7 +44,7 @@ def choose(measured: Sequence[Steps]) -> dict[str, Any]:
     packed = {size: fmean(steps.packed[size] for steps in measured) for size in sizes}
     best = min(packed, key=lambda size: packed[size], default=0)
     if not best or alone / packed[best] < WORTH_IT:
-        return {"replicas": 0, "why": f"a step of {1e3 * alone:.2g} ms is no faster in a pack"}
+        return {"replicas": 0, "why": f"a step of {1e3 * alone:.3g} ms is no faster in a pack"}
     return {"replicas": best, "why": f"{1e3 * alone:.2g} ms a step alone, {1e3 * packed[best]:.2g} ms as one of {best}"}
 
 

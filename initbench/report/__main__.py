@@ -196,7 +196,8 @@ def _folder(studies: list[Path]) -> Path:
         return first.with_name(f"{first.stem}-report")
     if len(studies) == 1:
         return first / FOLDER
-    return first.resolve().parent / "-".join(["report", *(name.replace("/", "-") for name in names_of(studies))])
+    parent = first.parent if first.name else first.resolve().parent
+    return parent / "-".join(["report", *(name.replace("/", "-") for name in names_of(studies))])
 
 
 if __name__ == "__main__":

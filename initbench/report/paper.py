@@ -112,6 +112,8 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     if "x" in log:
         axes.set_xscale("log")
         _tick(axes.xaxis)
+    elif all(float(x).is_integer() for points in shown.values() for x in points["x"]):
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # of layers and steps there are no halves
     if plot.forest:
         axes.invert_yaxis()
         return figure

@@ -142,7 +142,7 @@ def test_a_dry_run_of_auto_goes_by_what_was_measured(tmp_path: Path) -> None:
         paces.write_text(json.dumps({measured: {"replicas": replicas, "why": "it was so"}}))
         assert how in sweep(tmp_path, *words, "dry_run=true", **environment).stdout
     assert (
-        "1 run by itself: no more than there are slots"
+        "1 run by itself: no more than this machine runs at once"
         in sweep(tmp_path, *words[:2], "seed=0", "dry_run=true", **environment).stdout
     )
     assert not (tmp_path / "runs/main").exists()

@@ -20,7 +20,7 @@ from initbench.packed.work import Steps
         ([Steps(0.002, {4: 0.001, 16: 0.0012}), Steps(0.002, {4: 0.001, 16: 0.0006})], 16, "0.9 ms as one of 16"),
         ([Steps(0.002, {4: 0.001, 16: 0.0005}), Steps(0.002, {4: 0.001})], 4, "1 ms as one of 4"),
         ([Steps(0.002, {4: 0.0019})], 0, "a step of 2 ms is no faster in a pack"),
-        ([Steps(0.4)], 0, "a step of 4e+02 ms is no faster in a pack"),
+        ([Steps(0.4)], 0, "a step of 400 ms is no faster in a pack"),
         ([Steps(obstacle="dropout")], 0, "dropout"),
     ],
 )
