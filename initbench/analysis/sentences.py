@@ -53,13 +53,11 @@ def _no_choice(comparison: Comparison, findings: Findings) -> Iterator[Sentence]
 
 
 def _all_failed(comparison: Comparison, findings: Findings) -> bool:
-    """Whether no run learned anything; of a table from elsewhere, whether no run has a finite score."""
-    of_scope = [ranking for ranking in comparison.rankings if ranking.workload in findings.workloads]
-    tables = [ranking.table.loc[list(findings.scores.columns)] for ranking in of_scope]
-    failed = [
-        table["learned"] == 0 if ranking.of_records else table["diverged"] == table["scored"]
-        for ranking, table in zip(of_scope, tables, strict=True)
-    ]
+    """Whether no run learned anything; where that is not known, whether no run has a finite score."""
+    is_known = comparison.metric.perfect is not None
+    rankings = [ranking for ranking in comparison.rankings if ranking.workload in findings.workloads]
+    tables = [ranking.table.loc[list(findings.scores.columns)] for ranking in rankings]
+    failed = [table["learned"] == 0 if is_known else table["diverged"] == table["scored"] for table in tables]
     return all(bool(of.all()) for of in failed)
 
 

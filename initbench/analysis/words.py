@@ -122,7 +122,8 @@ class Words:
         elif self.open:
             leads = join([self._lead(init) for init in self.open[:_MOST_LEADS]])
             more = f" ({len(self.open) - _MOST_LEADS} more in the tables)" if len(self.open) > _MOST_LEADS else ""
-            over = "" if is_whole else ", over the seeds that the two share"
+            two = "the two" if len(self.open) == 1 else "each two"
+            over = "" if is_whole else f", over the seeds that {two} share"
             text += f" It is {leads}{over}{more}."
         return Sentence("standing", text)
 

@@ -172,6 +172,12 @@ def test_a_method_without_any_score_is_neither_tied_nor_beaten() -> None:
     assert "no run of old has a score" in str(found.to_dict()["problems"])
 
 
+def test_where_all_are_at_chance_none_is_recommended() -> None:
+    table = scores().assign(val_loss=lambda t: 0.9 - t["seed"] / 1000)
+    found = of(table, unit="share", chance=0.9)
+    assert str(found).endswith("learned anything: there is nothing to choose between them.")
+
+
 def test_runs_without_a_score_are_told() -> None:
     table = scores()
     table.loc[(table["method"] == "old") & (table["seed"] == 3), "val_loss"] = None
