@@ -85,6 +85,9 @@ def _check(asked: argparse.Namespace) -> None:
     """Raise ValueError for what cannot be asked together."""
     if asked.wandb is not None:
         split_path(asked.wandb)
+    for path in asked.studies:
+        if path.is_file() and not _is_table(path):
+            raise ValueError(f"{path} is neither the folder of a study nor a table ({', '.join(KINDS)})")
     if not any(map(_is_table, asked.studies)):
         of_tables = [name for name, usual in _OF_TABLES.items() if getattr(asked, name) != usual]
         for name in (*["score"] * (asked.score is not None), *of_tables):

@@ -105,12 +105,17 @@ def test_into_a_folder_of_ones_choice(tmp_path: Path) -> None:
         (["scores.csv", "scores.csv", "--score", "loss"], "only one table can be reported on at a time"),
         (["scores.csv", "--score", "loss", "--watch"], "--watch needs a study"),
         (["scores.csv", "--score", "loss", "--chance", "inf"], "chance must be a number below 1e+50, got inf"),
+        (
+            ["notes.txt", "--score", "loss"],
+            "notes.txt is neither the folder of a study nor a table (.csv, .tsv, .parquet)",
+        ),
         (["empty.csv", "--score", "loss"], "the table has no rows"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], words: str, tmp_path: Path) -> None:
     write_study(tmp_path / "runs" / "demo", record("a", 0))
     (tmp_path / "scores.csv").write_text("init,seed,loss\na,0,1.5\n")
+    (tmp_path / "notes.txt").touch()
     (tmp_path / "empty.csv").write_text("init,seed,loss\n")
     (tmp_path / "runs" / "empty").mkdir()
     (tmp_path / "runs" / "torn" / "0000").mkdir(parents=True)
