@@ -11,6 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import initbench
+from initbench.console import duration
 from initbench.report.markdown import markdown
 from initbench.report.report import FOLDER, write_report
 
@@ -59,7 +60,7 @@ def section(name: str, typed: str, figures: tuple[str, ...]) -> str:
         f"```sh\npython -m initbench {typed}\n```",
         report.replace("\n## ", "\n### ").strip(),
         *pictures,
-        f"{len(comparison.runs)} runs, {seconds / 60:.0f} minutes of training in all; {machine}.",
+        f"{len(comparison.runs)} runs, {duration(seconds)} of training in all; {machine}.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
+from scipy.special import ndtri
 
 from initbench.analysis.aggregate import Ranks, average_ranks, interquartile_mean, share_best
 from initbench.analysis.blocks import rounding, seed_weights
@@ -266,8 +267,17 @@ class Findings:
         return int(is_shared.groupby(level="workload").sum().min())
 
     def spread(self, rival: str) -> float:
-        """Standard deviation of one seed's difference between the leader and a rival."""
-        return spread(self.scores[self.leader] - self.scores[rival])
+        """Standard deviation of one seed's difference between the leader and a rival.
+
+        Where learning rates were chosen, at least as large as a normal test with the p value of the swaps would have
+        it: the luck of the choice is not in the differences at the chosen rates.
+        """
+        known = spread(self.scores[self.leader] - self.scores[rival])
+        exact = self._swaps.p.get(frozenset((self.leader, rival)), 1.0)
+        if exact >= 0.5:  # it says next to nothing
+            return known
+        row = self.rivals.loc[rival]
+        return max(known, abs(row["difference"]) * math.sqrt(row["seeds"]) / float(ndtri(1 - exact / 2)))
 
     def seeds_for(self, rival: str, difference: float, power: float = POWER) -> int | None:
         """Seeds with which such a difference from a rival is shown, with this power."""

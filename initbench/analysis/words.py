@@ -59,9 +59,14 @@ class Words:
             yield Sentence("order", text)
 
     def _best_by_workload(self) -> str:
-        places = list(self.found.best_by_workload.items())
-        more = [f"and {len(places) - _MOST_PLACES} more"] if len(places) > _MOST_PLACES else []
-        return "; ".join([*(f"{init} ({name})" for name, init in places[:_MOST_PLACES]), *more])
+        places: dict[str, list[str]] = {}
+        for workload, init in self.found.best_by_workload.items():
+            places.setdefault(init, []).append(workload)
+        return join([f"{init} ({self._named(workloads)})" for init, workloads in places.items()], most=_MOST_PLACES)
+
+    def _named(self, workloads: Sequence[str]) -> str:
+        more = [f"{len(workloads) - _MOST_PLACES} more"] if len(workloads) > _MOST_PLACES else []
+        return "; ".join([*workloads[:_MOST_PLACES], *more])
 
     def _first(self) -> Sentence:
         found, leader = self.found, self.leader

@@ -119,6 +119,26 @@ def test_a_whole_grid_is_exact_and_its_p_is_that_of_the_verdict() -> None:
     assert found.pairs["p"].tolist() == list(swaps(found.runs, found.scores).p.values())
 
 
+def test_what_swaps_leave_open_takes_more_seeds_than_there_are() -> None:
+    """The differences at the chosen rates do not have the luck of the choice in them."""
+    generator, opened = np.random.default_rng(0), 0
+    for _ in range(20):
+        rows = [
+            record(init, n, 0.7 + 0.01 * (init == "a") + 0.05 * generator.random(), lr=lr, hits=(None, None))
+            for init in "ab"
+            for n in range(8)
+            for lr in (0.1, 0.2, 0.4)
+        ]
+        (found,) = Comparison(frame(*rows), margin=30.0).findings
+        (rival,) = found.rivals.index
+        if 0.05 <= found.rivals.at[rival, "p"] < 0.5:
+            opened += 1
+            needed = found.seeds_for(rival, abs(found.rivals.at[rival, "difference"]))
+            assert needed is not None
+            assert needed > 8
+    assert opened > 3
+
+
 def test_where_only_the_chosen_rates_were_run_nothing_is_exact() -> None:
     tuning = [record(i, s, 0.7 + lr / 10, lr=lr, tuning=(90, 91)) for i in "ab" for s in (90, 91) for lr in (0.1, 1.0)]
     fresh = [record(init, seed, 0.8 + seed / 100, lr=1.0, tuning=(90, 91)) for init in "ab" for seed in range(6)]
