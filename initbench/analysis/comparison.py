@@ -84,6 +84,13 @@ class Comparison:
         return self.scores.loc[rows, list(scope.inits)]
 
     @cached_property
+    def short_names(self) -> dict[str, str]:
+        """Of the workloads that are compared what tells their names apart, for sentences about several."""
+        parts = {name: name.split(", ") for scope in self.scopes for name in scope.workloads}
+        shared = set.intersection(*map(set, parts.values())) if parts else set()
+        return {name: ", ".join(part for part in of if part not in shared) or name for name, of in parts.items()}
+
+    @cached_property
     def main(self) -> Findings | None:
         """The findings of the comparison with the most runs."""
         return self.findings[0] if self.findings else None

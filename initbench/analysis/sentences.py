@@ -69,7 +69,7 @@ def _times(comparison: Comparison) -> Iterator[Sentence]:
     shown = [of for of in shown if of.workload in compared]
     if len(shown) <= _MOST_WORKLOADS:
         for of in shown:
-            yield _fastest(of, comparison, f" ({of.workload})" if len(compared) > 1 else "")
+            yield _fastest(of, comparison, f" ({comparison.short_names[of.workload]})" if len(compared) > 1 else "")
 
 
 def _fastest(times: Times, comparison: Comparison, where: str) -> Sentence:
@@ -105,7 +105,7 @@ def _learned(comparison: Comparison) -> Iterator[Sentence]:
     for ranking in comparison.rankings:
         if ranking.workload not in compared - said:
             continue
-        where = f" ({ranking.workload})" if len(compared) > 1 else ""
+        where = f" ({comparison.short_names[ranking.workload]})" if len(compared) > 1 else ""
         table = ranking.table[ranking.table["scored"] > 0]
         mixed = table[(table["learned"] > 0) & (table["learned"] < table["scored"])]
         each = [f"{row['learned']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in mixed.iterrows()]

@@ -20,7 +20,7 @@ class Words:
 
     def __init__(self, findings: Findings, comparison: Comparison) -> None:
         self.found, self.metric = findings, comparison.metric
-        self.margin = comparison.margin_text
+        self.margin, self.short_names = comparison.margin_text, comparison.short_names
         self.leader = findings.leader
         self.is_winner = findings.winner == findings.leader
         self.open = findings.open
@@ -61,7 +61,7 @@ class Words:
     def _best_by_workload(self) -> str:
         places: dict[str, list[str]] = {}
         for workload, init in self.found.best_by_workload.items():
-            places.setdefault(init, []).append(workload)
+            places.setdefault(init, []).append(self.short_names[workload])
         return join([f"{init} ({self._named(workloads)})" for init, workloads in places.items()], most=_MOST_PLACES)
 
     def _named(self, workloads: Sequence[str]) -> str:
