@@ -40,7 +40,7 @@ test-cluster: setup  ## sweeps on a real SLURM and a real Ray; installs what bot
 
 test-oracles: setup  ## draws and statistics against those of other libraries; installs them
 	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,oracles]'
-	$(BIN)/python -m pytest tests/init/test_oracles.py tests/analysis/test_oracles.py
+	$(BIN)/python -m pytest tests/init/test_oracles.py tests/analysis/test_other_libraries.py
 
 check: setup  ## lint, format, types
 	$(BIN)/python -m ruff check .

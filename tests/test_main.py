@@ -38,7 +38,7 @@ def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: P
     assert len(initbench.load_runs(tmp_path / "runs")) == 4
     began = time.monotonic()
     second = command(tmp_path, *arguments)
-    assert "4 runs, 4 of them done already" in second.stdout
+    assert "4 runs, 4 of them already done" in second.stdout
     assert second.stdout.split("test accuracy")[-1] == first.stdout.split("test accuracy")[-1]
     assert time.monotonic() - began < 60
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs"]

@@ -2,14 +2,14 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from initbench.console import console, errors
 from initbench.errors import Unwritable
@@ -30,7 +30,7 @@ class SweepSummary(Callback):
         self._started_at = now()
         try:
             # As typed: there is no job yet that ${hydra:...} could be of.
-            _refuse_several_studies([*config.hydra.overrides.task, *_swept(config.hydra.sweeper)])
+            _refuse_several_studies(_overrides(config.hydra))
             check_writable(config.runs_dir)
             check_switches(config)
             _refuse_dots(config.hydra)
@@ -70,10 +70,11 @@ class SweepSummary(Callback):
             sys.exit(2)
 
 
-def _swept(sweeper: DictConfig) -> Iterator[str]:
-    """What a config, such as a study's, sweeps over, as it would be typed."""
-    for key, value in (sweeper.get("params") or {}).items():
-        yield f"{key}={value}"
+def _overrides(hydra: DictConfig) -> list[str]:
+    """What was typed, and what a config, such as a study's, sweeps over, as it would be."""
+    typed: Any = OmegaConf.to_container(hydra.overrides.task)
+    swept: Any = OmegaConf.to_container(hydra.sweeper).get("params")  # type: ignore[union-attr]
+    return [*typed, *(f"{key}={value}" for key, value in (swept or {}).items())]
 
 
 def _refuse_several_studies(overrides: list[str]) -> None:

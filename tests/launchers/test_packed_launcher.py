@@ -45,7 +45,7 @@ def test_what_packs_and_what_does_not_end_in_one_table(tmp_path: Path) -> None:
     assert first.stdout.count(" finished ") == 12
     assert "has the highest mean test accuracy" in first.stdout
     second = sweep(tmp_path, *arguments)
-    assert "12 runs, 12 of them done already" in second.stdout
+    assert "12 runs, 12 of them already done" in second.stdout
 
 
 def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
