@@ -202,10 +202,15 @@ class Findings:
         is_all = bool((of_all.fillna(1.0) < self.level).all())
         return list(map(str, self.rivals.index)) if is_all else self._below("p_equal_holm")
 
+    @property
+    def as_good(self) -> list[str]:
+        """Those that are equal to the leader, and neither better nor worse by less than the margin."""
+        return [init for init in self.equal if init not in {*self.better, *self.worse}]
+
     @cached_property
     def interchangeable(self) -> bool:
-        """Whether the leader and those equal to it are equal to each other, too, and that on every workload."""
-        every = [self.leader, *self.equal, *self.ties]
+        """Whether the leader and those as good are equal to each other, too, and that on every workload."""
+        every = [self.leader, *self.as_good, *self.ties]
         among = self.pairs[self.pairs["a"].isin(every) & self.pairs["b"].isin(every)]
         column = "p_equal" if len(every) == self.scores.shape[1] else "p_equal_holm"
         on_each = [compare(block[every], self.margin)["p_equal"] for _, block in self.scores.groupby(level="workload")]

@@ -212,9 +212,14 @@ class Words:
 
     def _equal(self) -> Iterator[Sentence]:
         """Equality, and what it cannot know."""
-        equal, few = self.found.equal, int(self.rivals.loc[self.found.equal, "seeds"].min())
+        equal, few = self.found.as_good, int(self.rivals.loc[self.found.equal, "seeds"].min())
         every = [self.leader, *equal, *self.found.ties]
         several = len(self.found.workloads) > 1
+        if slight := [init for init in self.found.equal if init not in equal]:
+            text = f"The difference from {join(slight)} is shown to be smaller than the margin, {self.margin}."
+            yield Sentence("small", text)
+        if not equal:
+            return
         if self.found.interchangeable:
             will = "either will do" if len(every) == 2 else "any of them will do"
             where = "on each workload, " if several else ""

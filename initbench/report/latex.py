@@ -16,7 +16,7 @@ _FIT = (
     r"\resizebox*{!}{\ifdim\totalheight>.8\textheight .8\textheight\else\totalheight\fi}{%",
 )
 _FLOATS = 12
-_NAME = r">{\raggedright\arraybackslash}p{.21\textwidth}"
+_NAME = r">{\raggedright\arraybackslash}p{.19\textwidth}"
 
 
 def rankings(comparison: Comparison) -> str:
@@ -51,7 +51,7 @@ def pairs(comparison: Comparison) -> str:
         found.append(
             "\n".join(
                 [
-                    r"{\footnotesize\setlength{\tabcolsep}{3pt}",
+                    r"{\footnotesize\setlength{\tabcolsep}{2pt}",
                     rf"\begin{{longtable}}{{{_NAME}{_NAME}rrrrr}}",
                     rf"\caption{{{escape(caption + _over(findings))}.}}\label{{tab:initbench-pairs-{number}}}\\",
                     rf"\toprule {heading} \midrule \endfirsthead",

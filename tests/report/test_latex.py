@@ -5,9 +5,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from frames import frame, record
 
+import initbench
 from initbench.analysis.comparison import Comparison
 from initbench.report import latex
 
@@ -77,6 +79,19 @@ def test_it_compiles_and_no_line_is_wider_than_the_text(
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX on this machine")
 def test_many_workloads_are_no_too_many_tables(tmp_path: Path) -> None:
     check_compiles(study(["a", "b"], seeds=3, workloads=60), tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no LaTeX on this machine")
+@pytest.mark.parametrize("scale", [1.0, 1e-7, 1e9])
+def test_numbers_of_any_size_fit(scale: float, tmp_path: Path) -> None:
+    rows = [
+        (method, seed, scale * (loss + 0.0217 * (seed % 3)))
+        for method, loss in (("xavier_uniform", 2.19), ("kaiming_uniform", 2.2466), ("orthogonal", 2.2))
+        for seed in range(8)
+    ]
+    table = pd.DataFrame(rows, columns=["init", "seed", "loss"])
+    verdict = initbench.verdict(table, "loss", higher_is_better=False, reference="orthogonal", unit="nats")
+    check_compiles(verdict.comparison, tmp_path)
 
 
 def check_compiles(comparison: Comparison, tmp_path: Path) -> None:
