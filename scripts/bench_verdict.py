@@ -37,7 +37,7 @@ from simulated_studies import (
 )
 from skewed_studies import skewness
 
-from initbench.analysis.aggregate import average_ranks, interquartile_mean
+from initbench.analysis.aggregate import interquartile_mean
 from initbench.analysis.flips import lower_bound, sign_flip
 from initbench.analysis.pairs import compare, holm, simultaneous
 from initbench.analysis.ranking import mean_interval
@@ -52,21 +52,15 @@ def level(cell: tuple[int, int, int], studies: int) -> Cells:
     """Shares of studies of equal initializers in which something is claimed: mean over distributions, and the worst."""
     workloads, inits, seeds = cell
     rng = np.random.default_rng(cell)
-    about_scores, about_times, with_reference, nemenyi = [], [], [], []
+    about_scores, about_times, with_reference = [], [], []
     for distribution in DISTRIBUTIONS:
         drawn = [scores(rng, distribution, inits, seeds, workloads) for _ in range(studies)]
         verdicts = [verdict_on(table, times=times_to_targets(rng, table)) for table in drawn]
         about_scores.append(np.mean([said(verdict, ABOUT_SCORES) for verdict in verdicts]))
         about_times.append(np.mean([said(verdict, ABOUT_TIMES) for verdict in verdicts]))
         with_reference.append(np.mean([said(verdict_on(table, "init0"), ABOUT_SCORES) for table in drawn]))
-        nemenyi.append(np.mean([_nemenyi(table) for table in drawn]))
-    found = [_mean_and_worst(shares) for shares in (about_scores, with_reference, about_times, nemenyi)]
+    found = [_mean_and_worst(shares) for shares in (about_scores, with_reference, about_times)]
     return [[str(workloads), str(inits), str(seeds), *found]]
-
-
-def _nemenyi(table: pd.DataFrame) -> bool:
-    ranks = average_ranks(table)
-    return bool(ranks.friedman_p < 0.05 and np.ptp(ranks.ranks) > ranks.critical_difference)
 
 
 # Studies in which some claims are true: the true means, how many of the first are one workload's, and the reference.
@@ -211,7 +205,7 @@ TABLES = {
         level,
         list(product(WORKLOADS, INITS, SEEDS)),
         1,
-        ["workloads", "initializers", "seeds", "about scores", "with a reference", "about times", "Nemenyi"],
+        ["workloads", "initializers", "seeds", "about scores", "with a reference", "about times"],
     ),
     "partial": Simulation(
         partly,

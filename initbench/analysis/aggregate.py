@@ -23,7 +23,7 @@ class Ranks:
     ranks: pd.Series  # index: init, best (lowest average rank) first
     critical_difference: float  # average ranks further apart than this differ, at 5 % over all pairs together
     friedman_p: float  # that no initializer differs from another
-    blocks: int  # complete ones, over which the ranks are averaged
+    blocks: int  # seeds, over which the ranks are averaged
 
 
 def interquartile_mean(scores: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
@@ -84,22 +84,22 @@ def share_best(scores: pd.DataFrame) -> pd.Series:
 
 
 def average_ranks(scores: pd.DataFrame) -> Ranks:
-    """Average rank of each initializer over the complete blocks (1 is the best, ties take their mean rank).
+    """Average rank of each initializer (1 is the best, ties take their mean rank).
 
-    scores: (blocks, initializers). Friedman's test, with its correction for ties, and Nemenyi's critical difference at
-    5 %. Demsar's blocks are data sets; here they are (workload, seed), so the tests assume that blocks are independent
-    and, if initializers are alike, all orders within a block equally probable. What they find then holds of these
-    workloads, not of others: ten seeds of one workload are ten blocks, yet one workload. A workload counts as often as
-    it has complete blocks. The difference and the p value are NaN with one initializer or fewer than two blocks;
-    without a block, all are.
+    scores: index (workload, seed), a column for each initializer; only complete rows count. Friedman's test, with its
+    correction for ties, and Nemenyi's critical difference at 5 %. Demsar's blocks are data sets; here they are seeds,
+    whose ranks are averaged over workloads first: runs of one seed may be alike on all of them. That makes the critical
+    difference too large rather than too small. What is found holds of these workloads, not of others. The difference
+    and the p value are NaN with one initializer or fewer than two seeds; without a complete row, all are.
 
     Source: Demsar 2006, section 3.2; ties as in Conover 1999, Practical Nonparametric Statistics, section 5.8.
     """
-    values = scores.dropna().to_numpy(dtype=float)
-    blocks, inits = values.shape
-    if values.size == 0:
+    complete = scores.dropna()
+    if complete.size == 0:
         return Ranks(pd.Series(math.nan, scores.columns), math.nan, math.nan, 0)
-    ranks = stats.rankdata(-values, axis=1)
+    of_rows = pd.DataFrame(stats.rankdata(-complete.to_numpy(dtype=float), axis=1), complete.index)
+    ranks = of_rows.groupby(level="seed").mean().to_numpy()
+    blocks, inits = ranks.shape
     average = pd.Series(ranks.mean(axis=0), scores.columns).sort_values(kind="stable")
     if blocks == 1 or inits == 1:
         return Ranks(average, math.nan, math.nan, blocks)

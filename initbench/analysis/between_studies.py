@@ -46,7 +46,7 @@ def between_studies(comparison: Comparison) -> pd.DataFrame:
     return table.assign(p_holm=holm(table["p"]))
 
 
-def compared(changed: pd.DataFrame, metric: Metric) -> Iterator[tuple[str, bool]]:
+def what_changed(changed: pd.DataFrame, metric: Metric) -> Iterator[tuple[str, bool]]:
     """For each two studies a sentence, and whether it claims anything: what is better, worse, and the same."""
     for (before, after), rows in changed.groupby(["before", "after"], sort=False):
         is_same, is_sure = rows["is_same"], rows["p_holm"] < LEVEL
@@ -66,8 +66,8 @@ def only_in_one(comparison: Comparison, changed: pd.DataFrame) -> list[tuple[str
     """The initializers that are not compared between studies, and why."""
     found = []
     for init, runs in comparison.runs.groupby("init", sort=False):
-        if str(init).partition(AT)[0] not in set(changed["init"]):
-            studies = list(map(str, runs["study"].unique()))
+        studies = list(map(str, runs["study"].unique()))
+        if str(init).removesuffix(AT + studies[0]) not in set(changed["init"]):
             found.append((str(init), f"only in {studies[0]}" if len(studies) == 1 else "on different workloads"))
     return found
 

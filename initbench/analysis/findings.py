@@ -209,8 +209,10 @@ class Findings:
 
     @cached_property
     def interchangeable(self) -> bool:
-        """Whether the leader and those as good are equal to each other, too, and that on every workload."""
+        """Whether the leader and those as good, of which there are some, are equal to each other on every workload."""
         every = [self.leader, *self.as_good, *self.ties]
+        if len(every) == 1:
+            return False
         among = self.pairs[self.pairs["a"].isin(every) & self.pairs["b"].isin(every)]
         column = "p_equal" if len(every) == self.scores.shape[1] else "p_equal_holm"
         on_each = [compare(block[every], self.margin)["p_equal"] for _, block in self.scores.groupby(level="workload")]

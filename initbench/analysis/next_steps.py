@@ -11,15 +11,18 @@ from initbench.metric import Metric
 _MOST_SEEDS = 1000  # that are told exactly
 
 
-def would_settle(found: Findings) -> str:
+def would_settle(found: Findings, metric: Metric) -> str:
     """The end of the sentence that says what is open."""
     more = settle(found)
     if more is None:
         return ""
     seeds = count(more.more, "more seed")
-    if set(more.inits) == set(found.open):
-        return f"; {seeds} would probably settle it"
-    return f"; {seeds} would probably tell it from {join(more.inits, 'or')}"
+    if set(more.inits) != set(found.open):
+        return f"; {seeds} would probably tell it from {join(more.inits, 'or')}"
+    what = (
+        "differences as large as these" if more.difference is None else f"one of {metric.difference(more.difference)}"
+    )
+    return f"; {seeds} would probably show {what}"
 
 
 def what_would_settle(found: Findings, metric: Metric, margin: str) -> Iterator[Sentence]:
@@ -36,15 +39,16 @@ def what_would_settle(found: Findings, metric: Metric, margin: str) -> Iterator[
     if parts:
         yield Sentence("power", f"With a power of 80 %, it takes {' and '.join(parts)}.")
     if more := settle(found):
-        took = "" if more.seconds is None else f", about {duration(more.seconds)} on this machine"
-        at_once = ", enough for all of these questions at once," if len(more.inits) > 1 else ""
-        what = f"To reach {more.seeds} seeds of {join([found.leader, *more.inits])}{at_once}"
-        runs = f"{count(more.runs, 'more run')}{took}"
-        looks = "The error rate of 5 % is that of one look at a number of seeds fixed beforehand."
-        if more.commands:
-            yield Sentence("settle", f"{what} ({runs}), type the following. {looks}", more.commands)
-        else:
-            yield Sentence("settle", f"{what} takes {runs}. {looks}")
+        took = "" if more.seconds is None else f", about {duration(more.seconds)} on the same machine"
+        at_once = " (enough for all of these questions at once)" if len(more.inits) > 1 else ""
+        whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)
+        text = f"{more.seeds} seeds of {whom}{at_once} take {count(more.runs, 'more run')}{took}"
+        text += "; type the following." if more.commands else "."
+        looks = (
+            "A second look with more seeds raises the error rate above 5 %; to keep it, judge by new seeds alone, in a "
+            "study of their own."
+        )
+        yield Sentence("settle", f"{text} {looks}", more.commands)
 
 
 def _many(seeds: int) -> str:

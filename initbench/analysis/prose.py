@@ -26,7 +26,10 @@ class Sentence:
 
 
 def p_value(value: float) -> str:
-    return f"{value:.2g}"
+    """Two digits, and never 0."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
 def at_most(p: float) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from initbench.analysis.between_studies import between_studies, compared, only_in_one
+from initbench.analysis.between_studies import between_studies, only_in_one, what_changed
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import LEVEL, Findings
 from initbench.analysis.prose import Sentence, at_most, join
@@ -22,7 +22,7 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     if len(changed):
         found = [
             Sentence("change" if is_claim else "unchanged", text)
-            for text, is_claim in compared(changed, comparison.metric)
+            for text, is_claim in what_changed(changed, comparison.metric)
         ]
         return [*found, *_named(only_in_one(comparison, changed))]
     if not comparison.findings:
@@ -118,7 +118,8 @@ def _learned(comparison: Comparison) -> Iterator[Sentence]:
                 yield Sentence("learned", f"No run of {which} learned anything{where}.")
         elif len(failed := table[table["diverged"] > 0]):
             each = [f"{row['diverged']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in failed.iterrows()]
-            level = "chance" if ranking.scored["chance"].notna().any() else "the worst score of the workload"
+            worst = "the worst score of the workload"
+            level = f"chance, or as {worst} where that is worse" if ranking.scored["chance"].notna().any() else worst
             yield Sentence("learned", f"Runs without a finite score count as {level}: {join(each)}{where}.")
 
 

@@ -19,12 +19,16 @@ _LEAST_SECONDS = 5  # of work: records are dated in whole seconds
 class Next:
     """More seeds for initializers with an open question.
 
-    inits: whose question they would settle; seeds: of each workload, those that are there included; more: how many of
-    them are still to be run; runs: how many runs these are; seconds: their time on a machine like the one that ran the
-    others, None where that is not known; commands: what to type, empty for runs that were not made here.
+    inits: whose question they would settle; swept: the initializers that need them, so that all can still be compared;
+    difference: the one that they show with a power of 80 %, None with several questions; seeds: of each workload, those
+    that are there included; more: how many of them are still to be run; runs: how many runs these are; seconds: their
+    time on a machine like the one that ran the others, None where that is not known; commands: what to type, empty for
+    runs that were not made here.
     """
 
     inits: tuple[str, ...]
+    swept: tuple[str, ...]
+    difference: float | None
     seeds: int
     more: int
     runs: int
@@ -36,14 +40,18 @@ def settle(findings: Findings) -> Next | None:
     """The sweep that would probably answer what is open; None where nothing is, or nothing says how many seeds that
     takes."""
     needed = {init: seeds_to_tell(findings, init) for init in findings.open}
-    known = {init: seeds for init, seeds in needed.items() if seeds is not None and seeds <= _MOST}
+    known = {init: of for init, of in needed.items() if of is not None and of[0] <= _MOST}
     if findings.open and not findings.can_tell and not known:
-        known = dict.fromkeys(findings.open, findings.least_seeds)
-    return _sweep(findings, max(known.values()), list(known)) if known else None
+        return _sweep(findings, findings.least_seeds, findings.open, None)
+    if not known:
+        return None
+    difference = next(iter(known.values()))[1] if len(known) == 1 else None
+    return _sweep(findings, max(seeds for seeds, _ in known.values()), list(known), difference)
 
 
-def seeds_to_tell(findings: Findings, init: str) -> int | None:
-    """Seeds that tell the leader from a rival: for the difference seen or, if that is smaller, for the margin.
+def seeds_to_tell(findings: Findings, init: str) -> tuple[int, float] | None:
+    """Seeds that tell the leader from a rival, and the difference that they show: the one seen or, if that is smaller,
+    the margin.
 
     Where seeds for the margin are there already, and neither a difference nor equality is shown, those for the
     difference seen. With several open questions each has the power that gives all of them 80 % together. None where
@@ -51,14 +59,18 @@ def seeds_to_tell(findings: Findings, init: str) -> int | None:
     """
     seen = abs(float(findings.rivals.at[init, "difference"]))
     power = 1 - (1 - POWER) / len(findings.open)
-    needed = [findings.seeds_for(init, of, power) for of in (max(seen, findings.margin or 0.0), seen)]
+    needed = [(findings.seeds_for(init, of, power), of) for of in (max(seen, findings.margin or 0.0), seen)]
     present = findings.seeds_with(init)
-    return next((seeds for seeds in needed if seeds is not None and seeds > present), None)
+    return next(((seeds, of) for seeds, of in needed if seeds is not None and seeds > present), None)
 
 
-def _sweep(findings: Findings, needed: int, inits: list[str]) -> Next:
-    """The sweep that gives the leader and `inits` at least as many seeds of each workload as are needed."""
-    swept = [findings.leader, *inits]
+def _sweep(findings: Findings, needed: int, inits: list[str], difference: float | None) -> Next:
+    """The sweep that gives the leader and `inits` at least as many seeds of each workload as are needed.
+
+    The others get them, too, where they would have too few in common to be compared with these: see `scope.scopes`.
+    """
+    are_few = needed > 2 * findings.seeds[0]
+    swept = list(map(str, findings.scores)) if are_few else [findings.leader, *inits]
     runs = findings.runs[findings.runs["init"].isin(swept) & ~findings.runs["is_tuning"]]
     present, tuning = (_whole(of["seed"]) for of in (runs, findings.runs[findings.runs["is_tuning"]]))
     fresh = (seed for seed in itertools.count() if seed not in present | tuning)
@@ -70,6 +82,8 @@ def _sweep(findings: Findings, needed: int, inits: list[str]) -> Next:
     each = seconds_per_run(findings.runs)
     return Next(
         inits=tuple(inits),
+        swept=tuple(swept),
+        difference=difference,
         seeds=number,
         more=number - min(map(findings.seeds_with, inits)),
         runs=more,

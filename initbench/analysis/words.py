@@ -54,7 +54,9 @@ class Words:
     def _order(self) -> Iterator[Sentence]:
         if len(set(self.found.best_by_workload.values())) > 1 and not self._depends_on_workload:
             enough = self.found.can_tell_workloads_apart
-            why = "as chance alone could do" if enough else "but there are too few seeds to tell that from chance"
+            why = (
+                "which chance alone could explain" if enough else "but there are too few seeds to tell that from chance"
+            )
             text = f"Which one has the best mean differs between workloads, {why}: {self._best_by_workload()}."
             yield Sentence("order", text)
 
@@ -75,12 +77,14 @@ class Words:
             rival = str(self.rivals.index[0]) if len(self.rivals) == 1 else "every other initializer"
             they = "it" if len(which) == 1 else "they"
             use = "On average over the workloads, use" if self._depends_on_workload else "Use"
-            return Sentence("winner", f"{use} {join(which, 'or')}: {they} beat {rival}; {self._by_chance()}.")
+            at_rates = "at the chosen learning rates, " if found.at_chosen_rates else ""
+            text = f"{use} {join(which, 'or')}: {at_rates}{they} beat {rival}; {self._by_chance()}."
+            return Sentence("winner", text)
         if self.open and not found.can_tell:
             return self._apart() if found.apart or found.apart_above else self._too_few()
         if self.open and not self._is_against_reference:
             text = f"No difference was shown between {leader} and {join(self.open, 'or')}"
-            return Sentence("open", f"{text}{would_settle(self.found)}.")
+            return Sentence("open", f"{text}{would_settle(self.found, self.metric)}.")
         return next(self._compared())
 
     def _by_chance(self) -> str:
@@ -106,8 +110,8 @@ class Words:
     def _too_few(self) -> Sentence:
         what = count(self.found.seeds[1], "seed", words=True).capitalize()
         least, tests = spelled(self.found.least_seeds), self.found.comparisons
-        from_each = f" from any of {tests} others" if tests > 1 else ""
-        text = f"{what} cannot show a significant difference{from_each}; at least {least} are needed."
+        whom = f" between {self.leader} and any of the {tests} others" if tests > 1 else ""
+        text = f"{what} cannot show a significant difference{whom}; at least {least} are needed."
         return Sentence("few", text)
 
     def _standing(self) -> Sentence:
@@ -127,7 +131,7 @@ class Words:
         elif self.open:
             leads = join([self._lead(init) for init in self.open[:_MOST_LEADS]])
             more = f" ({len(self.open) - _MOST_LEADS} more in the tables)" if len(self.open) > _MOST_LEADS else ""
-            two = "the two" if len(self.open) == 1 else "each two"
+            two = "the two" if len(self.open) == 1 else "each pair"
             over = "" if is_whole else f", over the seeds that {two} share"
             text += f" It is {leads}{over}{more}."
         return Sentence("standing", text)
@@ -142,7 +146,7 @@ class Words:
             text = f"Its smallest lead is {metric.difference(nearest['difference'])}, over {nearest.name}"
             p_each = f"{p} for each"
             whom = "it leads all the others " if self.found.ties else "it leads every other initializer "
-        if math.isfinite(least):
+        if least > 0:
             text += f"; with {100 * (1 - self.found.level):g} % confidence {whom}by {metric.bound(least)}"
         return f"{text} ({p_each})."
 
@@ -155,7 +159,7 @@ class Words:
             yield Sentence(
                 "skew",
                 "The bootstrap-t, which allows for skewed scores, does not confirm the lead over "
-                f"{join(self.found.doubtful)}; more seeds would tell.",
+                f"{join(self.found.doubtful)}; more seeds may.",
             )
 
     def _lead(self, init: str) -> str:
@@ -163,7 +167,12 @@ class Words:
         interval = ""
         if self.found.can_tell and not math.isnan(row["low"]):
             # Student's interval may leave out 0 where the sign flips, which assume less, find nothing.
-            normal = ", if differences are normal" if row["low"] > 0 or row["high"] < 0 else ""
+            assumed = (
+                "the choice of rates not counted"
+                if self.found.rates_are_swapped
+                else "if differences are normally distributed"
+            )
+            normal = f", {assumed}" if row["low"] > 0 or row["high"] < 0 else ""
             interval = f" (95 % interval of the lead {number(row['low'], '+')} to {number(row['high'], '+')}{normal})"
         if row["difference"] == 0:
             return f"level with {init}{interval}"
@@ -216,7 +225,9 @@ class Words:
         every = [self.leader, *equal, *self.found.ties]
         several = len(self.found.workloads) > 1
         if slight := [init for init in self.found.equal if init not in equal]:
-            text = f"The difference from {join(slight)} is shown to be smaller than the margin, {self.margin}."
+            text = (
+                f"{self.leader}'s difference from {join(slight)} is shown to be smaller than the margin, {self.margin}."
+            )
             yield Sentence("small", text)
         if not equal:
             return
@@ -232,7 +243,8 @@ class Words:
         share = math.ceil(100 * unseen(few))
         yield Sentence(
             "unseen",
-            f"Failures in fewer than {share} % of an initializer's runs could have gone unseen in {few} seeds.",
+            f"With {few} seeds, an initializer that fails in up to {share} % of its runs may not have shown it (95 % "
+            "bound).",
         )
 
     def _span(self, inits: Sequence[str]) -> str:

@@ -50,7 +50,8 @@ _METHODS = (
     (
         "The winner",
         "An initializer is named the best if its p is below 0.05 against every other (rank verification, Hung and "
-        "Fithian, 2019). As all of these tests have to succeed, they need no correction, and six seeds can suffice. "
+        "Fithian, 2019). As all of these tests have to succeed, the number of rivals needs no correction, and six "
+        "seeds can suffice; that the winner is picked by its results is paid for by testing two-sided. "
         "'Better than these' is Holm-corrected over all pairs. A reference is compared with each of the others and "
         "corrected for these comparisons only.",
     ),
@@ -60,7 +61,7 @@ _METHODS = (
         "runs of one seed change sign together on all workloads, as they may share initial weights and batches, so "
         "that it is the number of seeds that counts. Exact up to 18 seeds, from 49,999 random flips beyond that. It "
         "tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
-        "difference too often; the verdict says where a test that allows for it (bootstrap-t) disagrees.",
+        "difference too often; of a winner the verdict says where a test that allows for it (bootstrap-t) disagrees.",
     ),
     (
         "What p is about",
@@ -97,7 +98,8 @@ _METHODS = (
         "there is none, the highest that any run reached. It is checked every data.val_every_n_steps steps, so a "
         "time is known as an interval between two evaluations. Runs that never reach it are censored, not dropped: "
         "in a median they count as never, in the restricted mean as the last evaluation. The log-rank tests are "
-        "corrected for all initializers, targets and workloads together.",
+        "corrected for all pairs, targets and workloads together or, to name the fastest of all, for targets and "
+        "workloads.",
     ),
     (
         "Seconds",

@@ -10,6 +10,7 @@ from initbench.analysis.bootstrap import SEEDS_NEEDED
 from initbench.analysis.comparison import Comparison
 from initbench.analysis.findings import Findings
 from initbench.analysis.pairs import against
+from initbench.analysis.prose import count, p_value
 from initbench.analysis.ranking import OUTCOMES, Ranking
 from initbench.analysis.sensitivity import good_range, lr_sensitivity
 from initbench.metric import Metric
@@ -68,7 +69,7 @@ def reference(findings: Findings, metric: Metric) -> Table:
     rows = [(str(init), _comparison(row, metric, "+")) for init, row in findings.against_reference.iterrows()]
     columns = ["lead", "95 % interval (these pairs)", "p", "p (Holm)"]
     unit = f" Leads are in {metric.points}." if metric.points else ""
-    note = f"Positive: {findings.reference} is better. Holm's correction covers {_count(len(rows), 'pair')}.{unit}"
+    note = f"Positive: {findings.reference} is better. Holm's correction covers {count(len(rows), 'pair')}.{unit}"
     return Table(f"{findings.reference} against each of the others", columns, rows, {"scored": "yes"}, note=note)
 
 
@@ -85,7 +86,7 @@ def _note(findings: Findings, metric: Metric) -> str:
         notes.append(f"Intervals of the interquartile mean need at least {needed}.")
     if not math.isnan(ranks.critical_difference):
         notes.append(
-            f"Average ranks are over {ranks.blocks} (workload, seed) blocks; two differ significantly if they are more "
+            f"Average ranks are over {ranks.blocks} seeds; two differ significantly if they are more "
             f"than {ranks.critical_difference:.2f} apart (Nemenyi, 5 %). Friedman's test that all are alike: "
             f"p = {p_value(ranks.friedman_p)}."
         )
@@ -251,13 +252,6 @@ def interval(low: float, high: float, metric: Metric, sign: str = "") -> str:
     return f"{metric.number(low, sign)} to {metric.number(high, sign)}" if known else ""
 
 
-def p_value(value: float) -> str:
-    """Two digits, and never 0."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
-
-
 def number(value: float, form: str) -> str:
     # Rounded once before: two ways to the same mean differ in their last bits, which may be all between two roundings.
     return "-" if math.isnan(value) else f"{round(value, 10):{form}}"
@@ -271,7 +265,3 @@ def half_width(value: float, metric: Metric) -> str:
     if math.isnan(value):
         return ""
     return f" ± {value:.4f}" if metric.is_share else f" ± {value:.2g}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

@@ -109,7 +109,7 @@ def test_share_best_takes_ten_seeds_of_every_workload() -> None:
 def test_average_ranks_of_demsars_example() -> None:
     # Demsar 2006, section 3.2.2: ranks 3.143, 2.000, 2.893, 1.964 (table 6), chi square 9.28 without correction for
     # ties, critical difference 2.569 * sqrt(4 * 5 / (6 * 14)) = 1.25.
-    result = average_ranks(frame(DEMSAR, 14, "abcd"))
+    result = average_ranks(frame(DEMSAR, 1, "abcd"))
     assert result.ranks.index.tolist() == ["d", "b", "c", "a"]
     assert result.ranks.tolist() == pytest.approx([1.964, 2.000, 2.893, 3.143], abs=5e-4)
     assert 12 * 14 / 20 * (sum(rank**2 for rank in result.ranks) - 25) == pytest.approx(9.28, abs=5e-3)
@@ -126,6 +126,14 @@ def test_two_initializers_are_a_sign_test() -> None:
     assert result.friedman_p == pytest.approx(stats.chi2.sf(25 / 9, 1))
     # Nemenyi for two is the normal's: 1.96 * sqrt(2 * 3 / (6 * 10))
     assert result.critical_difference == pytest.approx(1.959964 / math.sqrt(10), rel=1e-4)
+
+
+def test_the_same_luck_on_several_workloads_is_no_evidence() -> None:
+    values = np.random.default_rng(0).random((8, 3))
+    once, thrice = average_ranks(frame(values, 1, "abc")), average_ranks(frame(np.tile(values, (3, 1)), 3, "abc"))
+    pd.testing.assert_series_equal(thrice.ranks, once.ranks)
+    assert (thrice.blocks, thrice.critical_difference) == (8, once.critical_difference)
+    assert thrice.friedman_p == pytest.approx(once.friedman_p)
 
 
 def test_average_ranks_takes_complete_blocks() -> None:

@@ -139,6 +139,25 @@ def test_what_swaps_leave_open_takes_more_seeds_than_there_are() -> None:
     assert opened > 3
 
 
+def test_a_lead_that_only_swaps_verify_has_no_bound() -> None:
+    """The bound is of the flips, which do not know of the choice."""
+    unbounded = 0
+    for attempt in range(60):
+        generator = np.random.default_rng(attempt)
+        rows = [
+            record(init, n, 0.7 + 0.02 * (init == "a") + 0.05 * generator.random(), lr=lr, hits=(None, None))
+            for init in "ab"
+            for n in range(8)
+            for lr in (0.1, 0.2, 0.4)
+        ]
+        comparison = Comparison(frame(*rows))
+        (found,) = comparison.findings
+        if found.winner is not None and found.least_lead <= 0:
+            unbounded += 1
+            assert not any("confidence" in sentence.text for sentence in sentences(comparison))
+    assert unbounded
+
+
 def test_where_only_the_chosen_rates_were_run_nothing_is_exact() -> None:
     tuning = [record(i, s, 0.7 + lr / 10, lr=lr, tuning=(90, 91)) for i in "ab" for s in (90, 91) for lr in (0.1, 1.0)]
     fresh = [record(init, seed, 0.8 + seed / 100, lr=1.0, tuning=(90, 91)) for init in "ab" for seed in range(6)]

@@ -81,7 +81,7 @@ def test_over_all_workloads_differences_are_to_the_best() -> None:
     assert found["p"] == found["p (Holm)"] == "0.008"  # 2 / 2^8, of one comparison
     reach = stats.t.ppf(0.975, 7) * stats.sem(leads)
     assert found["95 % interval (all pairs)"] == f"{20 - 100 * reach:.2f} to {20 + 100 * reach:.2f}"
-    assert "over 8 (workload, seed) blocks" in table.note
+    assert "over 8 seeds" in table.note
     assert "best in resamples" not in table.columns  # from ten seeds on
 
 
