@@ -233,7 +233,7 @@ TABLES = {
     "equality": Simulation(
         equality,
         list(product(INITS, (6, 10, 20))),
-        2,
+        6,
         ["initializers", "seeds", "called equal, but differ by the margin", "called equal, and are"],
     ),
 }
