@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
-from scipy.special import ndtri
 
 from initbench.analysis.aggregate import Ranks, average_ranks, interquartile_mean, share_best
 from initbench.analysis.blocks import rounding, seed_weights
 from initbench.analysis.crossover import crossover
 from initbench.analysis.flips import lower_bound, seeds_for_flips
 from initbench.analysis.pairs import against, compare, holm, improvement, same_as
-from initbench.analysis.power import POWER, seeds_needed, spread
 from initbench.analysis.swaps import Swaps, swaps
 
 LEVEL = 0.05
@@ -73,6 +71,11 @@ class Findings:
     @cached_property
     def _swaps(self) -> Swaps:
         return swaps(self.runs, self.scores)
+
+    @property
+    def swap_p(self) -> dict[frozenset[str], float]:
+        """p values of the pairs whose learning rates were chosen from these runs."""
+        return self._swaps.p
 
     @property
     def rates_are_swapped(self) -> bool:
@@ -267,32 +270,6 @@ class Findings:
         """Whether there are enough seeds for the test of `differs_between_workloads` to show anything."""
         tests = len(self.workloads) * (self.scores.shape[1] - 1)
         return tests * 0.5 ** self.seeds[0] < self.level
-
-    def seeds_with(self, rival: str) -> int:
-        """Seeds that the leader and a rival share on the workload where these are the fewest."""
-        is_shared = self.scores[[self.leader, rival]].notna().all(axis=1)
-        return int(is_shared.groupby(level="workload").sum().min())
-
-    def spread(self, rival: str) -> float:
-        """Standard deviation of one seed's difference between the leader and a rival.
-
-        Where learning rates were chosen, at least as large as a normal test with the p value of the swaps would have
-        it: the luck of the choice is not in the differences at the chosen rates.
-        """
-        known = spread(self.scores[self.leader] - self.scores[rival])
-        exact = self._swaps.p.get(frozenset((self.leader, rival)), 1.0)
-        if exact >= 0.5:  # it says next to nothing
-            return known
-        row = self.rivals.loc[rival]
-        return max(known, abs(row["difference"]) * math.sqrt(row["seeds"]) / float(ndtri(1 - exact / 2)))
-
-    def seeds_for(self, rival: str, difference: float, power: float = POWER) -> int | None:
-        """Seeds with which such a difference from a rival is shown, with this power."""
-        # What is below the level by itself, but not shown, is for the correction to show.
-        tests = self.comparisons
-        if self.reference is None and self.rivals.at[rival, "p"] < self.level:
-            tests = int(self.pairs["p"].notna().sum())
-        return seeds_needed(difference, self.spread(rival), self.level / tests, power)
 
     def _below(self, column: str, where: pd.Series | None = None) -> list[str]:
         is_found = self.rivals[column] < self.level

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from initbench.analysis.findings import Findings
 from initbench.analysis.prose import Sentence, count, join
-from initbench.analysis.settle import settle
+from initbench.analysis.settle import seeds_for, settle
 from initbench.console import duration
 from initbench.metric import Metric
 
@@ -30,10 +30,10 @@ def what_would_settle(found: Findings, metric: Metric, margin: str) -> Iterator[
     nearest = found.open[0]
     seen = abs(float(found.rivals.at[nearest, "difference"]))
     parts = []
-    if (seeds := found.seeds_for(nearest, seen)) is not None:
+    if (seeds := seeds_for(found, nearest, seen)) is not None:
         like = f"that from {nearest} ({metric.difference(seen)})"
         parts.append(f"{_many(seeds)} seeds to show a difference as large as {like}")
-    if found.margin is not None and (seeds := found.seeds_for(nearest, found.margin)) is not None:
+    if found.margin is not None and (seeds := seeds_for(found, nearest, found.margin)) is not None:
         what = "one as large" if parts else "a difference as large"
         parts.append(f"{_many(seeds)} seeds to show {what} as the margin ({margin})")
     if parts:

@@ -1,15 +1,17 @@
 """What would settle an open question: how many seeds, how long they take, and the command to type."""
 
 import itertools
+import math
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from scipy.special import ndtri
 
 from initbench.analysis.findings import Findings
-from initbench.analysis.power import POWER
+from initbench.analysis.power import POWER, seeds_needed, spread
 
 _MOST = 1000  # seeds: more are no plan
 _LEAST_SECONDS = 5  # of work: records are dated in whole seconds
@@ -59,9 +61,38 @@ def seeds_to_tell(findings: Findings, init: str) -> tuple[int, float] | None:
     """
     seen = abs(float(findings.rivals.at[init, "difference"]))
     power = 1 - (1 - POWER) / len(findings.open)
-    needed = [(findings.seeds_for(init, of, power), of) for of in (max(seen, findings.margin or 0.0), seen)]
-    present = findings.seeds_with(init)
+    needed = [(seeds_for(findings, init, of, power), of) for of in (max(seen, findings.margin or 0.0), seen)]
+    present = _seeds_with(findings, init)
     return next(((seeds, of) for seeds, of in needed if seeds is not None and seeds > present), None)
+
+
+def seeds_for(findings: Findings, rival: str, difference: float, power: float = POWER) -> int | None:
+    """Seeds with which such a difference between the leader and a rival is shown, with this power."""
+    # What is below the level by itself, but not shown, is for the correction to show.
+    tests = findings.comparisons
+    if findings.reference is None and findings.rivals.at[rival, "p"] < findings.level:
+        tests = int(findings.pairs["p"].notna().sum())
+    return seeds_needed(difference, _spread(findings, rival), findings.level / tests, power)
+
+
+def _spread(findings: Findings, rival: str) -> float:
+    """Standard deviation of one seed's difference between the leader and a rival.
+
+    Where learning rates were chosen, at least as large as a normal test with the p value of the swaps would have it:
+    the luck of the choice is not in the differences at the chosen rates.
+    """
+    known = spread(findings.scores[findings.leader] - findings.scores[rival])
+    exact = findings.swap_p.get(frozenset((findings.leader, rival)), 1.0)
+    if exact >= 0.5:  # it says next to nothing
+        return known
+    row = findings.rivals.loc[rival]
+    return max(known, abs(row["difference"]) * math.sqrt(row["seeds"]) / float(ndtri(1 - exact / 2)))
+
+
+def _seeds_with(findings: Findings, rival: str) -> int:
+    """Seeds that the leader and a rival share on the workload where these are the fewest."""
+    is_shared = findings.scores[[findings.leader, rival]].notna().all(axis=1)
+    return int(is_shared.groupby(level="workload").sum().min())
 
 
 def _sweep(findings: Findings, needed: int, inits: list[str], difference: float | None) -> Next:
@@ -85,7 +116,7 @@ def _sweep(findings: Findings, needed: int, inits: list[str], difference: float 
         swept=tuple(swept),
         difference=difference,
         seeds=number,
-        more=number - min(map(findings.seeds_with, inits)),
+        more=number - min(_seeds_with(findings, init) for init in inits),
         runs=more,
         seconds=None if each is None else each * more,
         commands=tuple(_commands(runs, seeds, swept)),

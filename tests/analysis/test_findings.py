@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from initbench.analysis.findings import Findings
+from initbench.analysis.settle import seeds_for
 
 NO_RUNS = pd.DataFrame(columns=["workload", "init", "lr", "seed", "selection_score", "is_tuning"])
 
@@ -139,7 +140,7 @@ def test_what_only_the_correction_leaves_open_takes_the_seeds_of_the_correction(
     of = found({"a": 0.9, "b": 0.9, **{f"c{n}": 0.5 for n in range(6)}}, 10)
     assert of.winner is None
     assert of.better == []
-    assert of.seeds_for("c0", 0.4) == 11
+    assert seeds_for(of, "c0", 0.4) == 11
 
 
 def test_few_runs_far_apart() -> None:

@@ -14,6 +14,7 @@ from initbench.analysis.comparison import Comparison
 from initbench.analysis.flips import Alternative, sign_flip
 from initbench.analysis.selection import scored
 from initbench.analysis.sentences import sentences
+from initbench.analysis.settle import seeds_for
 from initbench.analysis.swaps import Rows, Swaps, chosen_differences, swap_test, swaps
 
 
@@ -133,7 +134,7 @@ def test_what_swaps_leave_open_takes_more_seeds_than_there_are() -> None:
         (rival,) = found.rivals.index
         if 0.05 <= found.rivals.at[rival, "p"] < 0.5:
             opened += 1
-            needed = found.seeds_for(rival, abs(found.rivals.at[rival, "difference"]))
+            needed = seeds_for(found, rival, abs(found.rivals.at[rival, "difference"]))
             assert needed is not None
             assert needed > 8
     assert opened > 3
