@@ -55,7 +55,7 @@ class Learner:
         return next(self.model.parameters()).dtype
 
     def make_optimizer(self, model: nn.Module | None = None) -> Optimizer:
-        """Of the model, or of one like it; its rates are as the initializer scales them."""
+        """The optimizer of the model, or of one like it; its rates are as the initializer scales them."""
         one = self.model if model is None else model
         return self._make_optimizer(one, lambda adaptive: self.initializer.learning_rates(one, adaptive=adaptive))
 

@@ -6,6 +6,7 @@ only printing depends on the direction.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 _LEAST = 0.05  # of the way from chance to perfect: below it a run has learned nothing (see Metric.learned)
 
@@ -111,12 +112,12 @@ DEFAULT_MARGIN = 0.5  # points: the smallest difference of a share that is worth
 LARGEST = 1e50  # of anything that is computed with: beyond it a variance overflows
 
 
-def check_number(value: object, name: str) -> float | None:
+def check_number(value: Any, name: str) -> float | None:
     """None, or a number of any type as a float. Raises ValueError for anything else, and from 1e50 on."""
     if value is None:
         return None
     try:
-        number = math.nan if isinstance(value, bool | str | bytes) else float(value)  # type: ignore[arg-type]
+        number = math.nan if isinstance(value, bool | str | bytes) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     except OverflowError:

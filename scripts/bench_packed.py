@@ -106,7 +106,7 @@ def perturbed(model: nn.Module, seed: int) -> nn.Module:
 
 
 def processes(way: str, model: str, replicas: int, accelerator: str) -> tuple[float, float]:
-    """Of one process with all threads, or of as many as there are slots, at the same time."""
+    """What one process with all threads takes, or as many as there are slots, at the same time."""
     slots = [{}] if way == "bare" else environments(None, 1, [] if accelerator == "cpu" else None, None)
     of_each = str(max(1, replicas // len(slots)))
     command = [sys.executable, __file__, "--accelerator", accelerator, "--one", way, model, of_each]

@@ -19,7 +19,7 @@ import numpy as np
 
 TARGET = Path(__file__).resolve().parents[1] / "initbench" / "data" / "mnist_mini.npz"
 SEED = 0
-# Of the uncompressed originals.
+# Digests of the uncompressed originals.
 MD5 = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",

@@ -181,7 +181,7 @@ def _file(paths: "JobPaths", number: int) -> Path:
 
 
 def _ids(jobs: Sequence["Job[None]"]) -> str:
-    """Of whole arrays, as scancel takes them."""
+    """The ids of whole arrays, as scancel takes them."""
     return " ".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
 
 

@@ -66,9 +66,8 @@ def share_best(scores: pd.DataFrame) -> pd.Series:
 
     scores: (blocks, initializers). Blocks are resampled within workloads, the same ones for all initializers, so what
     seeds have in common cancels; initializers that tie share the resample. Over complete blocks only; NaN with fewer
-    than 10 seeds of some workload: of three seeds of two equal initializers, 38 % of studies have one first in 95 % of
-    resamples. It says how stable the first place is under new seeds of these workloads; it is not the probability of a
-    hypothesis.
+    than 10 seeds of some workload, as all of a few seeds may well favour one of two equal initializers. It says how
+    stable the first place is under new seeds of these workloads; it is not the probability of a hypothesis.
 
     Source: Efron & Tibshirani 1998, The problem of regions.
     """

@@ -85,7 +85,7 @@ class Comparison:
 
     @cached_property
     def short_names(self) -> dict[str, str]:
-        """Of the workloads that are compared what tells their names apart, for sentences about several."""
+        """What tells the names of the compared workloads apart, for sentences about several."""
         parts = {name: name.split(", ") for scope in self.scopes for name in scope.workloads}
         shared = set.intersection(*map(set, parts.values())) if parts else set()
         return {name: ", ".join(part for part in of if part not in shared) or name for name, of in parts.items()}

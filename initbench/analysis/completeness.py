@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from initbench.analysis.prose import count
 from initbench.analysis.ranking import Ranking
 
 _UNENDED = {
@@ -40,7 +41,7 @@ def _unended(runs: pd.DataFrame) -> Iterator[Problem]:
     for status, text in _UNENDED.items():
         if number := int((runs["status"] == status).sum()):
             what = text.format(is_="is" if number == 1 else "are", was="was" if number == 1 else "were")
-            yield Problem("unended", f"{_count(number, 'run')} {what}.", True)
+            yield Problem("unended", f"{count(number, 'run')} {what}.", True)
 
 
 def _missing(rankings: Sequence[Ranking]) -> Iterator[Problem]:
@@ -78,9 +79,8 @@ def _diverged(rankings: Sequence[Ranking]) -> Iterator[Problem]:
         rows = ranking.table[ranking.table["diverged"] > 0]
         if len(rows):
             each = [f"{init} {row['diverged']:.0f} of {row['runs']:.0f}" for init, row in rows.iterrows()]
-            level = "the chance level" if ranking.scored["chance"].notna().any() else "the worst score of the workload"
             what = "runs that diverged" if ranking.of_records else "runs without a finite score"
-            text = f"{ranking.workload}: {what} count as {level}: {_list(each)}."
+            text = f"{ranking.workload}: {what} count as {ranking.failures_count_as}: {_list(each)}."
             yield Problem("diverged", text, False)
 
 
@@ -117,10 +117,6 @@ def _twice(runs: pd.DataFrame) -> Iterator[Problem]:
     if number := int(runs.duplicated(["workload", "init", "seed", "lr"]).sum()):
         what = "run is a duplicate" if number == 1 else "runs are duplicates"
         yield Problem("twice", f"{number} {what} (same config and seed); only one of each counts.", False)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def _list(items: Sequence[object], most: int = 8) -> str:

@@ -15,7 +15,7 @@ QUANTITIES = {
 
 
 def median_curves(runs: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Of each initializer the median over runs at step 0: a row a layer in the order of execution, a column a quantity.
+    """Medians over runs at step 0, by initializer: a row a layer in the order of execution, a column a quantity.
 
     The quantities are QUANTITIES. Beside it the names of the runs whose diagnostics cannot be read.
     """

@@ -112,9 +112,7 @@ def simultaneous(values: Array, comparisons: int, confidence: float = 0.95) -> t
     values: (seeds, comparisons), differences of one seed. Student's t of paired differences at a level divided by the
     number of comparisons (Bonferroni). NaN with one seed, or without any spread.
 
-    Coverage of all leads of the best of 2, 4 and 8 initializers of the same distribution, with 5 to 20 seeds: 94 to
-    99 % in six distributions. The bootstrap of the largest t needs wider ones (5.3 standard errors for 4.4, with 8
-    initializers and 10 seeds).
+    For what they cover of the leads of the best of eight see docs/comparison.md.
 
     Source: Student 1908.
     """

@@ -35,6 +35,14 @@ class Ranking:
         return bool(self.scored["path"].notna().any())
 
     @property
+    def failures_count_as(self) -> str:
+        """What a run without a score of its own is given; see `table.from_table` for runs that were made elsewhere."""
+        if self.of_records:
+            return "the chance level"
+        worst = "the worst score of the workload"
+        return f"chance, or as {worst} where that is worse" if self.scored["chance"].notna().any() else worst
+
+    @property
     def all_learned(self) -> bool:
         """Whether every run learned something: if not, a mean with Student's interval says nothing."""
         return bool((self.table["learned"].fillna(self.table["runs"]) >= self.table["scored"]).all())

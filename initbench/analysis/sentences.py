@@ -118,9 +118,9 @@ def _learned(comparison: Comparison) -> Iterator[Sentence]:
                 yield Sentence("learned", f"No run of {which} learned anything{where}.")
         elif len(failed := table[table["diverged"] > 0]):
             each = [f"{row['diverged']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in failed.iterrows()]
-            worst = "the worst score of the workload"
-            level = f"chance, or as {worst} where that is worse" if ranking.scored["chance"].notna().any() else worst
-            yield Sentence("learned", f"Runs without a finite score count as {level}: {join(each)}{where}.")
+            yield Sentence(
+                "learned", f"Runs without a finite score count as {ranking.failures_count_as}: {join(each)}{where}."
+            )
 
 
 def _named(left_out: Sequence[tuple[str, str]]) -> Iterator[Sentence]:

@@ -1,9 +1,10 @@
 """The exact test of two initializers whose learning rates were chosen: swap, seed by seed, a whole row of rates.
 
 Where a rate is chosen by looking at results, flipping the sign of the difference between the two chosen runs is no
-longer exact: alike initializers differ significantly in 7 to 24 % of studies with rates chosen by three to ten tuning
-seeds, for a nominal 5 %. Where two initializers are alike, so are their rows, all that was run with a seed at all of
-the rates. To swap two rows and choose anew gives a study that was as probable as the one that was made.
+longer exact: alike initializers differ significantly in up to 12 % of studies with ten tuning seeds, and in up to 18 %
+of grids, for a nominal 5 % (docs/comparison.md). Where two initializers are alike, so are their rows, all that was run
+with a seed at all of the rates. To swap two rows and choose anew gives a study that was as probable as the one that was
+made.
 
 This takes runs at every rate for the seeds that are scored, too; a seed that lacks one is left out. Where only the
 chosen rates were run for them, p holds at these rates.
@@ -79,7 +80,7 @@ def _differences(of: Rows, keeps: npt.NDArray[np.bool_]) -> Array:
     if of.cross_fitted and seeds > 1:
         totals, seeds = totals - choosing, seeds - 1
     is_best = totals >= totals.max(axis=3, keepdims=True) - seeds * TIE
-    # Of rates that are equally good the one in the middle, as `choose_lr` takes.
+    # The middle one of rates that are equally good, as `choose_lr` takes.
     middle = is_best.sum(axis=3, keepdims=True) // 2 + 1
     chosen = (np.cumsum(is_best, axis=3) == middle).argmax(axis=3, keepdims=True)
     at_chosen = np.take_along_axis(scored, np.broadcast_to(chosen, (*scored.shape[:3], 1)), axis=3)[..., 0]

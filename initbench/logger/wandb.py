@@ -138,7 +138,7 @@ class _Process:
     """What this process has learned, so that its later runs neither wait for it nor repeat it."""
 
     unreachable = False
-    # Of the workers of a sweep on one machine only the first says where the runs are.
+    # Only the first of the workers of a sweep on one machine says where the runs are.
     told = os.environ.get("LOCAL_LAUNCHER_SLOT", "0") != "0"
 
 

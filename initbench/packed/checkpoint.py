@@ -12,7 +12,7 @@ from initbench.record.store import CHECKPOINTS_MOST_OF_TIME, writing
 
 
 class PackCheckpoint:
-    """Of the runs in `folders` in this order, beside its roster; there while they are under way."""
+    """The checkpoint of the runs in `folders`, in this order, beside its roster; there while they are under way."""
 
     def __init__(self, folders: Sequence[Path], seconds: float) -> None:
         self.folders = folders

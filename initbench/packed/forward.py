@@ -70,7 +70,7 @@ def forward_of(model: nn.Module, images: Tensor) -> Forward:
 
 
 def agreeing(forward: Forward, models: Sequence[nn.Module], images: Tensor) -> list[bool]:
-    """Of each model, whether all at once compute what it makes of `images` (B, C, S, S) by itself.
+    """For each model, whether all at once compute what it makes of `images` (B, C, S, S) by itself.
 
     In float64, training and not, with noise on the weights: a model whose last layer is zero, or whose signal vanishes,
     would say nothing. Dropout is off, as on a GPU torch draws its numbers in another way than a pack does; its
@@ -96,7 +96,7 @@ def agreeing(forward: Forward, models: Sequence[nn.Module], images: Tensor) -> l
 def _outputs(
     forward: Forward, models: Sequence[nn.Module], images: Tensor, *, training: bool
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-    """Of all at once, and of each by itself; nothing that is equal where either cannot be computed."""
+    """The outputs of all at once, and of each by itself; unequal ones where either cannot be computed."""
     parameters, buffers = stack_module_state([model.train(training) for model in models])
     forward.model.train(training)
     for wide in forward.dropouts:

@@ -56,7 +56,7 @@ def measure(configs: Sequence[Mapping[str, Any]], sharing: int) -> Steps:
 
 
 def _first_built(configs: Sequence[Mapping[str, Any]]) -> Experiment:
-    """Of runs that cannot be built each says why by itself, in its own record."""
+    """The first run that can be built; one that cannot says why by itself, in its own record."""
     *others, last = configs
     for config in others:
         with suppress(Exception):  # a user's initializer may raise anything

@@ -58,7 +58,7 @@ def remembered() -> dict[str, dict[str, Any]]:
 
 
 def remember(of: str, pace: Mapping[str, Any]) -> None:
-    """Of a machine where nothing can be kept, each sweep measures anew."""
+    """Where nothing can be kept, each sweep measures anew."""
     try:
         atomic_write(_path(), json.dumps({**remembered(), of: pace}, indent=1).encode())
     except Unwritable:

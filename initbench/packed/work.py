@@ -10,7 +10,7 @@ from initbench.packed.grouping import Config
 
 @dataclass
 class Outcome:
-    """Of some runs: the records of those that came to an end, and why the others have to be trained by themselves.
+    """The records of the runs that came to an end, and why the others have to be trained by themselves.
 
     `said` is for people: several workers on one terminal would write over each other, so their parent speaks for them.
     """

@@ -53,7 +53,7 @@ def check(record: Any) -> None:
             raise _wrong(key, value, "a finite number")
         if key.removeprefix("results.") in _SHARES and value is not None and not 0 <= value <= 1:
             raise _wrong(key, value, "a share of 0 to 1")
-    # Of a run that was refused these may be anything, but for numbers that nothing can compute with.
+    # In a run that was refused these may be anything, except numbers that nothing can compute with.
     chosen = {f"config.{group}.name": config[group].get("name") for group in _GROUPS}
     chosen |= {"config.optimizer.lr": config["optimizer"].get("lr"), "seed": record.get("seed")}
     for key, value in chosen.items():

@@ -36,6 +36,7 @@ STYLES = {
 }
 _STEPS = ((1,), (1, 2, 5), range(1, 10))  # the ticks of a log axis within each power of ten, the fewest first
 _OURS = re.compile(r"(against|curves|depth|lr|profile|ranking|ranks|survival)(-.*)?\.(svg|pdf)")
+_CREATOR = "initbench, by matplotlib"
 _LEGEND_CHARACTERS, _HANDLE_CHARACTERS = 82, 8  # what fits into a line of the legend, and the length of a line's sample
 # Text stays text, to be edited and searched; the same runs give the same bytes.
 _SETTINGS: dict[Any, Any] = {
@@ -70,16 +71,17 @@ def write_figures(comparison: Comparison, plots: Plots, folder: Path) -> None:
         for number, findings in enumerate(comparison.findings):
             if diagram := rank_diagram(findings.ranks):
                 written |= _save(diagram.figure(), folder / f"ranks{f'-{number + 1}' if number else ''}")
-    for stale in (path for path in folder.glob("*") if _OURS.fullmatch(path.name) and path not in written):
-        stale.unlink()
+    for path in set(folder.glob("*")) - written:
+        if _OURS.fullmatch(path.name) and _CREATOR.encode() in path.read_bytes():  # no figure of somebody else
+            path.unlink()
 
 
 def _save(figure: Figure, path: Path) -> set[Path]:
     """The files that are written."""
     paths = set()
-    for kind, metadata in (("svg", {"Date": None}), ("pdf", {"CreationDate": None})):
+    for kind, date in (("svg", "Date"), ("pdf", "CreationDate")):
         content = io.BytesIO()
-        figure.savefig(content, format=kind, metadata=metadata)
+        figure.savefig(content, format=kind, metadata={date: None, "Creator": _CREATOR})
         paths.add(path.with_name(f"{path.name}.{kind}"))
         atomic_write(path.with_name(f"{path.name}.{kind}"), content.getvalue())
     return paths

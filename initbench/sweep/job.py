@@ -115,7 +115,7 @@ def _refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
             return None
         if before.get("status") in COMPLETE and not store.config["force"]:
             return before
-        # Of an earlier attempt, which goes on when the mistake is mended, or anew, if it had crashed.
+        # These belong to an earlier attempt, which goes on when the mistake is mended, or anew, if it had crashed.
         kept = {key: before[key] for key in ("attempt", "resumed_at", "traceback") if key in before}
         times = {"started_at": before.get("started_at", now()), "finished_at": now()}
         return store.write("refused", **kept, **times, reason=str(mistake))
@@ -161,7 +161,7 @@ def _check_objective(config: dict[str, Any], sweeper: DictConfig) -> None:
 
 
 def objective(record: dict[str, Any], name: str) -> float | None:
-    """Of a run that diverged, or never reached the target, the worst there can be; None of one that did not end."""
+    """For a run that diverged or never reached the target the worst value; None for one that did not end."""
     if record.get("status") not in COMPLETE:
         return None
     value = numbers(record).get(name)

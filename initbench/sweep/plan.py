@@ -80,7 +80,7 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
 
 
 def seconds_left(jobs: Sequence[Job]) -> float | None:
-    """Of the jobs to do, one after the other: each as long as the finished ones of its kind took (median).
+    """Seconds that the jobs to do take one after the other, each as long as the median finished one of its kind.
 
     None where a kind has no finished run. A kind is a setting: the same model, data, optimizer and budget.
     """

@@ -73,8 +73,8 @@ class SweepSummary(Callback):
 def _overrides(hydra: DictConfig) -> list[str]:
     """What was typed, and what a config, such as a study's, sweeps over, as it would be."""
     typed: Any = OmegaConf.to_container(hydra.overrides.task)
-    swept: Any = OmegaConf.to_container(hydra.sweeper).get("params")  # type: ignore[union-attr]
-    return [*typed, *(f"{key}={value}" for key, value in (swept or {}).items())]
+    sweeper: Any = OmegaConf.to_container(hydra.sweeper)
+    return [*typed, *(f"{key}={value}" for key, value in (sweeper.get("params") or {}).items())]
 
 
 def _refuse_several_studies(overrides: list[str]) -> None:
@@ -95,7 +95,7 @@ def _refuse_dots(hydra: DictConfig) -> None:
 
 
 def bury(study: Path) -> None:
-    """Of records that say running while nobody is at them, say what became of them."""
+    """Say in records that say running while nobody is at them what became of these runs."""
     for folder in study.iterdir():
         record = read_record(folder)
         if record is not None and record["status"] == "running" and not is_held(folder):
@@ -104,7 +104,7 @@ def bury(study: Path) -> None:
 
 
 def _unbegun(study: Path, since: str) -> list[str]:
-    """Of what the sweep since then set out to run, the runs that it left no record of."""
+    """The runs that the sweep since then set out to do and left no record of."""
     plan = Study(study).plan()
     if plan is None or plan.written < datetime.fromisoformat(since).timestamp() * 1e9:
         return []  # of a sweeper that makes none

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from initbench.analysis.survival import hit_rate, kaplan_meier, log_rank, median
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # lifelines', of a pandas to come
 
 
-def library(name: str) -> object:
+def library(name: str) -> Any:
     """Skipped without the extra; the libraries' own warnings are not ours to mend."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -41,7 +42,7 @@ def scores(seeds: int = 12, workloads: int = 1, inits: int = 4) -> pd.DataFrame:
 def test_kaplan_meier_and_its_median_are_lifelines(times: tuple[np.ndarray, ...]) -> None:
     lifelines = library("lifelines")
     a, _, reached, _ = times
-    fitted = lifelines.KaplanMeierFitter().fit(a, reached)  # type: ignore[attr-defined]
+    fitted = lifelines.KaplanMeierFitter().fit(a, reached)
     ours = kaplan_meier(a, reached)
     theirs = fitted.survival_function_["KM_estimate"]
     assert ours["survival"].to_dict() == pytest.approx(theirs.loc[ours.index].to_dict())
@@ -53,14 +54,14 @@ def test_kaplan_meier_and_its_median_are_lifelines(times: tuple[np.ndarray, ...]
 def test_the_restricted_mean_is_lifelines(times: tuple[np.ndarray, ...]) -> None:
     lifelines, utils = library("lifelines"), library("lifelines.utils")
     a, _, reached, _ = times
-    fitted = lifelines.KaplanMeierFitter().fit(a, reached)  # type: ignore[attr-defined]
-    assert restricted_mean(a, reached, 70)[0] == pytest.approx(utils.restricted_mean_survival_time(fitted, t=70))  # type: ignore[attr-defined]
+    fitted = lifelines.KaplanMeierFitter().fit(a, reached)
+    assert restricted_mean(a, reached, 70)[0] == pytest.approx(utils.restricted_mean_survival_time(fitted, t=70))
 
 
 def test_the_log_rank_test_is_lifelines_where_runs_are_many(times: tuple[np.ndarray, ...]) -> None:
     statistics = library("lifelines.statistics")
     a, b, reached_a, reached_b = times
-    theirs = statistics.logrank_test(a, b, reached_a, reached_b).p_value  # type: ignore[attr-defined]
+    theirs = statistics.logrank_test(a, b, reached_a, reached_b).p_value
     assert 0.001 < theirs < 0.5
     assert log_rank(a, reached_a, b, reached_b) == pytest.approx(theirs, abs=0.02)
 
@@ -70,8 +71,8 @@ def test_the_interquartile_mean_and_the_probability_of_improvement_are_rliables(
     table = scores(seeds=8, workloads=3, inits=2)
     runs_by_tasks = {init: table[init].unstack("workload").to_numpy() for init in table}
     for init, values in runs_by_tasks.items():
-        assert interquartile_mean(table).at[init, "iqm"] == pytest.approx(metrics.aggregate_iqm(values))  # type: ignore[attr-defined]
-    theirs = metrics.probability_of_improvement(runs_by_tasks["b"], runs_by_tasks["a"])  # type: ignore[attr-defined]
+        assert interquartile_mean(table).at[init, "iqm"] == pytest.approx(metrics.aggregate_iqm(values))
+    theirs = metrics.probability_of_improvement(runs_by_tasks["b"], runs_by_tasks["a"])
     # Theirs counts the pairs of one seed, which ours leaves out: 8 of 64 in each task.
     same = np.mean([np.mean(b > a) for a, b in zip(runs_by_tasks["a"].T, runs_by_tasks["b"].T, strict=True)])
     assert (64 * theirs - 8 * same) / 56 == pytest.approx(improvement(table, "b", "a")[0])
@@ -82,7 +83,7 @@ def test_friedman_and_nemenyi_are_scikit_posthocs() -> None:
     table = scores()
     ranks = average_ranks(table)
     assert ranks.friedman_p == pytest.approx(stats.friedmanchisquare(*table.to_numpy().T).pvalue)
-    theirs = posthocs.posthoc_nemenyi_friedman(table.to_numpy())  # type: ignore[attr-defined]
+    theirs = posthocs.posthoc_nemenyi_friedman(table.to_numpy())
     for i, a in enumerate(table):
         for j, b in enumerate(table):
             is_apart = abs(ranks.ranks[a] - ranks.ranks[b]) > ranks.critical_difference
@@ -92,13 +93,13 @@ def test_friedman_and_nemenyi_are_scikit_posthocs() -> None:
 def test_holm_is_statsmodels() -> None:
     multitest = library("statsmodels.stats.multitest")
     p = np.random.default_rng(2).random(30) ** 2
-    assert holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1])  # type: ignore[attr-defined]
+    assert holm(p) == pytest.approx(multitest.multipletests(p, method="holm")[1])
 
 
 def test_the_exact_interval_of_a_share_is_statsmodels() -> None:
     proportion = library("statsmodels.stats.proportion")
     for hits in range(11):
-        low, high = proportion.proportion_confint(hits, 10, method="beta")  # type: ignore[attr-defined]
+        low, high = proportion.proportion_confint(hits, 10, method="beta")
         assert hit_rate(np.arange(10) < hits)[1:] == pytest.approx((low, high))
 
 
@@ -108,7 +109,7 @@ def test_equality_agrees_with_statsmodels_two_one_sided_t_tests(margin: float) -
     weightstats = library("statsmodels.stats.weightstats")
     table = scores(seeds=40, inits=2)
     (row,) = compare(table, margin=margin).to_dict("records")
-    theirs = weightstats.ttost_paired(table[row["a"]], table[row["b"]], -margin, margin)[0]  # type: ignore[attr-defined]
+    theirs = weightstats.ttost_paired(table[row["a"]], table[row["b"]], -margin, margin)[0]
     assert row["p_equal"] == pytest.approx(theirs, abs=0.01)
 
 

@@ -1,6 +1,7 @@
 """The verdict says what the numbers say, and claims no more."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from initbench.analysis.sentences import sentences
 
 
 def study(
-    means: dict[str, float], seeds: int, workloads: int = 1, noise: float = 0.01, seed: int = 0, **asked: object
+    means: dict[str, float], seeds: int, workloads: int = 1, noise: float = 0.01, seed: int = 0, **asked: Any
 ) -> Comparison:
     rng = np.random.default_rng(seed)
     rows = [
@@ -21,7 +22,7 @@ def study(
         for depth in range(workloads)
         for number in range(seeds)
     ]
-    return Comparison(frame(*rows), **asked)  # type: ignore[arg-type]  # margin and reference
+    return Comparison(frame(*rows), **asked)
 
 
 def said(comparison: Comparison) -> dict[str, Sentence]:

@@ -1,6 +1,8 @@
 """What would settle an open question: seeds, runs, time, and a command that can be typed."""
 
 import shlex
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +15,16 @@ TYPED = "python -m initbench -m init=a,b,c model=mlp seed=0,1,2,3,4,5,6,7"
 
 
 def study(
-    command: str = TYPED, means: tuple[float, ...] = (0.9, 0.895, 0.5), seeds: object = range(8), margin: float = 0.5
+    command: str = TYPED,
+    means: tuple[float, ...] = (0.9, 0.895, 0.5),
+    seeds: Iterable[int] = range(8),
+    margin: float = 0.5,
 ) -> Comparison:
     rng = np.random.default_rng(10)
     rows = [
         record(init, seed, mean + 0.008 * rng.standard_normal(), provenance={"command": command})
         for init, mean in zip("abc", means, strict=False)
-        for seed in seeds  # type: ignore[attr-defined]  # a range or a list
+        for seed in seeds
     ]
     return Comparison(frame(*rows), margin=margin)
 
@@ -165,26 +170,26 @@ def test_a_command_that_another_covers_is_not_to_be_typed() -> None:
 
 
 def test_records_that_are_dated_in_seconds_do_not_time_runs_of_milliseconds() -> None:
-    rows = [record("a", seed, **times("00:00:00", "00:00:01")) for seed in range(100)]  # type: ignore[arg-type]
+    rows = [record("a", seed, **times("00:00:00", "00:00:01")) for seed in range(100)]
     assert seconds_per_run(frame(*rows)) is None
 
 
-def times(started: str, finished: str, **parts: object) -> dict[str, object]:
+def times(started: str, finished: str, **parts: Any) -> dict[str, Any]:
     return {"started_at": f"2026-01-01T{started}+00:00", "finished_at": f"2026-01-01T{finished}+00:00", **parts}
 
 
 def test_the_machine_is_busy_while_any_run_is() -> None:
     together = [times("00:00:00", "00:00:10"), times("00:00:02", "00:00:12"), times("01:00:00", "01:00:06")]
-    runs = frame(*(record("a", seed, **of) for seed, of in enumerate(together)))  # type: ignore[arg-type]
+    runs = frame(*(record("a", seed, **of) for seed, of in enumerate(together)))
     assert seconds_per_run(runs) == pytest.approx((12 + 6) / 3)
 
 
 def test_machines_are_busy_side_by_side_and_runs_that_lay_for_days_do_not_count() -> None:
     rows = [
-        record("a", 0, **times("00:00:00", "00:00:10", provenance={"hostname": "x"})),  # type: ignore[arg-type]
-        record("a", 1, **times("00:00:00", "00:00:20", provenance={"hostname": "y"})),  # type: ignore[arg-type]
-        record("a", 2, **times("00:00:00", "09:00:00", resumed_at=["then"])),  # type: ignore[arg-type]
-        record("a", 3, status="failed", **times("00:00:00", "09:00:00")),  # type: ignore[arg-type]
+        record("a", 0, **times("00:00:00", "00:00:10", provenance={"hostname": "x"})),
+        record("a", 1, **times("00:00:00", "00:00:20", provenance={"hostname": "y"})),
+        record("a", 2, **times("00:00:00", "09:00:00", resumed_at=["then"])),
+        record("a", 3, status="failed", **times("00:00:00", "09:00:00")),
     ]
     assert seconds_per_run(frame(*rows)) == pytest.approx(15)
     assert seconds_per_run(frame(record("a", 0, status="failed"))) is None

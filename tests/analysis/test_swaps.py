@@ -31,13 +31,13 @@ def drawn(seeds: int, rates: int, tuning: int | None, seed: int = 0, lead: float
     return Rows(choosing, scores, tuple(range(-tuning, seeds)), cross_fitted=False)
 
 
-def spelled_out(rows: Rows, keeps: dict[int, bool]) -> float:
+def spelled_out(rows: Rows, keeps: dict[Hashable, bool]) -> float:
     """The difference of the mean scores with some seeds' rows swapped, and the rates chosen anew."""
     choosers = [] if rows.cross_fitted else [*rows.seeds[: rows.choosing.shape[1]]]
     scored = rows.seeds[len(choosers) :]
 
     def side(values: np.ndarray, init: int, seeds: Sequence[Hashable]) -> np.ndarray:
-        return np.array([values[init if keeps[seed] else 1 - init, at] for at, seed in enumerate(seeds)])  # type: ignore[index]
+        return np.array([values[init if keeps[seed] else 1 - init, at] for at, seed in enumerate(seeds)])
 
     means = []
     for init in (0, 1):

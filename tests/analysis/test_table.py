@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,8 @@ def table(*losses: object, **columns: list[object]) -> pd.DataFrame:
     return pd.DataFrame({"method": ["m"] * n, "seed": range(n), "loss": losses, **columns})
 
 
-def runs(given: pd.DataFrame, metric: Metric = LOSS, **names: object) -> pd.DataFrame:
-    return from_table(given, metric, init="method", **names)  # type: ignore[arg-type]  # workload and seed
+def runs(given: pd.DataFrame, metric: Metric = LOSS, **names: Any) -> pd.DataFrame:
+    return from_table(given, metric, init="method", **names)
 
 
 def test_a_score_is_what_is_better() -> None:

@@ -2,9 +2,11 @@
 
 import json
 import math
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +28,9 @@ def scores(seeds: int = 8, datasets: tuple[str, ...] = ("cifar", "mnist"), noise
     return pd.DataFrame(rows, columns=["method", "dataset", "seed", "val_loss"])
 
 
-def of(table: pd.DataFrame, **asked: object) -> initbench.verdict:
-    names = {"init": "method", "workload": ["dataset"], "seed": "seed"}
-    return initbench.verdict(table, score="val_loss", higher_is_better=False, **{**names, **asked})  # type: ignore[arg-type]
+def of(table: pd.DataFrame, **asked: Any) -> initbench.verdict:
+    names: dict[str, Any] = {"init": "method", "workload": ["dataset"], "seed": "seed"}
+    return initbench.verdict(table, score="val_loss", higher_is_better=False, **{**names, **asked})
 
 
 def test_a_loss_of_three_methods_on_two_workloads() -> None:
@@ -106,17 +108,19 @@ def test_a_report_from_anybodys_numbers(tmp_path: Path) -> None:
         (lambda t: t.rename(columns={"val_loss": "loss"}), {}, "there is no column 'val_loss'."),
     ],
 )
-def test_what_cannot_be_is_one_line(spoil: object, asked: dict[str, object], message: str) -> None:
+def test_what_cannot_be_is_one_line(
+    spoil: Callable[[pd.DataFrame], pd.DataFrame], asked: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError) as raised:  # noqa: PT011 - the message is compared below
-        of(spoil(scores()), **asked)  # type: ignore[operator]
+        of(spoil(scores()), **asked)
     assert str(raised.value).startswith(message)
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("better", ["no", None, 1, pd.NA])
-def test_a_direction_is_true_or_false(better: object) -> None:
+def test_a_direction_is_true_or_false(better: Any) -> None:
     with pytest.raises(ValueError, match=r"^higher_is_better must be True or False, got "):
-        initbench.verdict(scores(), "val_loss", better, init="method")  # type: ignore[arg-type]
+        initbench.verdict(scores(), "val_loss", better, init="method")
 
 
 def test_numbers_and_names_of_any_type_are_taken() -> None:
@@ -132,18 +136,25 @@ def test_numbers_and_names_of_any_type_are_taken() -> None:
 
 
 @pytest.mark.parametrize("to", [None, 5, ""])
-def test_a_report_needs_a_folder_and_a_title(to: object, tmp_path: Path) -> None:
+def test_a_report_needs_a_folder_and_a_title(to: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^folder must be a path, got "):
-        of(scores()).report(to)  # type: ignore[arg-type]
+        of(scores()).report(to)
     with pytest.raises(ValueError, match=r"^title must be text, got None"):
-        of(scores()).report(tmp_path, None)  # type: ignore[arg-type]
+        of(scores()).report(tmp_path, None)  # type: ignore[arg-type]  # which is what is tested
 
 
 def test_what_is_about_tables_is_not_ignored_with_records() -> None:
     runs = frame(*(record(i, s, 0.9) for i in "ab" for s in range(6)))
-    for asked in ({"higher_is_better": False}, {"chance": 5}, {"init": "nope"}, {"workload": "model"}, {"unit": "%"}):
+    wrong: list[dict[str, Any]] = [
+        {"higher_is_better": False},
+        {"chance": 5},
+        {"init": "nope"},
+        {"workload": "model"},
+        {"unit": "%"},
+    ]
+    for asked in wrong:
         with pytest.raises(ValueError, match=r"^score= must name the column of scores"):
-            initbench.verdict(runs, **asked)  # type: ignore[arg-type]
+            initbench.verdict(runs, **asked)
     with pytest.raises(ValueError, match=r"^score= must name the column of scores"):
         initbench.verdict(runs[["workload", "init", "seed", "score", "status"]])
 

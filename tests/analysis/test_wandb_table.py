@@ -1,5 +1,7 @@
 """Runs on Weights & Biases that initbench did not make: the real wandb uploads them, and its API reads them back."""
 
+from typing import Any
+
 import pytest
 import wandb
 from wandb_server import Server
@@ -24,9 +26,9 @@ def project(server: Server) -> Server:
     return server
 
 
-def load(**asked: object) -> initbench.load_wandb:
-    names = {"score": "val/loss", "init": "method", "seed": "seed", "workload": "model.name"}
-    return initbench.load_wandb(PATH, **{**names, **asked})  # type: ignore[arg-type]
+def load(**asked: Any) -> initbench.load_wandb:
+    names: dict[str, Any] = {"score": "val/loss", "init": "method", "seed": "seed", "workload": "model.name"}
+    return initbench.load_wandb(PATH, **{**names, **asked})
 
 
 def test_configs_and_summaries_make_a_table(project: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,14 +17,14 @@ from initbench.report import latex
 NASTY = 'a_b & 50% $x$ {~^\\#} <|> "q"'
 
 
-def study(names: list[str], seeds: int = 8, workloads: int = 2, **asked: str) -> Comparison:
+def study(names: list[str], seeds: int = 8, workloads: int = 2, **asked: Any) -> Comparison:
     rows = [
         record(init, seed, 0.9 - 0.01 * place + seed / 1000, model={"depth": depth})
         for place, init in enumerate(names)
         for seed in range(seeds)
         for depth in range(workloads)
     ]
-    return Comparison(frame(*rows), **asked)  # type: ignore[arg-type]
+    return Comparison(frame(*rows), **asked)
 
 
 def rows(text: str) -> list[str]:

@@ -41,12 +41,15 @@ def test_each_plot_is_an_svg_and_a_pdf(comparison: Comparison, tmp_path: Path) -
 
 def test_figures_of_an_earlier_report_do_not_stay(comparison: Comparison, tmp_path: Path) -> None:
     folder = tmp_path / "figures"
-    folder.mkdir()
-    (folder / "curves-of-another-workload.svg").touch()
+    write_figures(comparison, plots(comparison), folder)
+    for kind in ("svg", "pdf"):
+        (folder / f"ranking.{kind}").rename(folder / f"curves-of-another-workload.{kind}")
+        (folder / f"depth.{kind}").write_bytes(b"somebody's own")
     (folder / "mine.svg").touch()
     write_figures(comparison, plots(comparison), folder)
-    assert not (folder / "curves-of-another-workload.svg").exists()
-    assert (folder / "mine.svg").exists()
+    assert not list(folder.glob("curves-of-another-workload.*"))
+    assert (folder / "ranking.pdf").exists()
+    assert {"depth.svg", "depth.pdf", "mine.svg"} <= {path.name for path in folder.iterdir()}
 
 
 def test_the_same_runs_give_the_same_bytes(comparison: Comparison, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Rankings and a verdict in the terminal."""
 
 from io import StringIO
+from typing import Any
 
 import pytest
 from frames import frame, record
@@ -13,9 +14,9 @@ from initbench.report.tables import of_workload
 from initbench.report.terminal import as_rich, show
 
 
-def printed(*records: dict[str, object], width: int = 120, **asked: str) -> str:
+def printed(*records: dict[str, object], width: int = 120, **asked: Any) -> str:
     console = Console(record=True, width=width, file=StringIO())
-    show(initbench.verdict(frame(*records), **asked), console)  # type: ignore[arg-type]
+    show(initbench.verdict(frame(*records), **asked), console)
     return console.export_text()
 
 

@@ -24,7 +24,7 @@ from initbench.init.schemes.own import default_
 
 
 def _std(layer: Layer, *, gain: float = 1.0) -> float:
-    """Of a fraction p of entries that are `gain`, the others zero."""
+    """The standard deviation of entries of which a fraction p is `gain` and the others are zero."""
     rows, columns = layer.shape[0] // layer.groups, layer.shape[1]
     p = min(rows, columns) * layer.groups / math.prod(layer.shape)
     return abs(gain) * math.sqrt(p * (1 - p))
