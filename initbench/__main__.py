@@ -13,11 +13,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from hydra_plugins.local_launcher._exit import exit_at_once
 from initbench import CONF
-from initbench.errors import UserMistake
-from initbench.mistakes import explain
-from initbench.stopping import Stopped
+from initbench.errors import UserMistake, explain
+from initbench.record.stopping import Stopped
+from initbench.workers.exit import exit_at_once
 
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 

@@ -26,15 +26,16 @@ from omegaconf import OmegaConf
 from rich.progress import track
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench import CONF, compute
-from initbench.callbacks.checkpoint import Checkpoint
-from initbench.callbacks.history import History
-from initbench.callbacks.progress import ProgressBar
+from initbench import CONF
 from initbench.data import ImageDataModule
-from initbench.experiment import Experiment, assemble
-from initbench.module import Classifier
 from initbench.record.store import Store
-from initbench.run import build_trainer
+from initbench.training import compute
+from initbench.training.build import Experiment, assemble
+from initbench.training.callbacks.checkpoint import Checkpoint
+from initbench.training.callbacks.history import History
+from initbench.training.callbacks.progress import ProgressBar
+from initbench.training.module import Classifier
+from initbench.training.run import build_trainer
 
 
 def config_of(model: str, runs_dir: str, data: str, own: list[str]) -> dict[str, Any]:

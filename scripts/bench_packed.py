@@ -33,11 +33,12 @@ from rich.progress import track
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from hydra_plugins.local_launcher._slots import environments
-from initbench import CONF, compute
-from initbench.experiment import Experiment, assemble
+from initbench import CONF
 from initbench.packed.forward import forward_of
 from initbench.packed.pack import Pack
+from initbench.training import compute
+from initbench.training.build import Experiment, assemble
+from initbench.workers.slots import environments
 
 SHAPES = {"mlp": ["model.depth=3", "model.width=[64,128,64]", "model.norm=batch"], "lenet": [], "resnet20": []}
 BATCH, SEEDS = 128, 4

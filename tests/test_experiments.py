@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from initbench import CONF
-from initbench.experiment import assemble
+from initbench.training.build import assemble
 
 STUDIES = [name for name in options("experiment") if name not in ("fixed", "tuned")]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.meter import Meter
+from initbench.training.meter import Meter
 
 
 def test_unequal_batches_weigh_by_their_samples() -> None:

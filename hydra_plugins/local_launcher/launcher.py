@@ -22,10 +22,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from hydra_plugins.local_launcher._slots import environments
+from initbench.workers.slots import environments
 
 if TYPE_CHECKING:
-    from hydra_plugins.local_launcher._pool import Pool
+    from initbench.workers.pool import Pool
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ class LocalLauncher(Launcher):
         if self.pool is None:
             import cloudpickle
 
-            from hydra_plugins.local_launcher._pool import Pool
+            from initbench.workers.pool import Pool
 
             # The task is often defined in __main__, which a worker does not import: it travels by value.
             context = (Singleton.get_state(), self.hydra_context, self.task_function)

@@ -13,8 +13,8 @@ from hydra.core.utils import JobReturn, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.local_launcher._slots import cores, environments, visible_gpus
 from hydra_plugins.local_launcher.launcher import LocalLauncher, LocalLauncherConf, raising_on_sigterm
+from initbench.workers.slots import cores, environments, visible_gpus
 
 
 @dataclass
@@ -36,7 +36,7 @@ for name, node in {"packed": PackedLauncherConf, "auto": AutoLauncherConf}.items
 class PackedLauncher(LocalLauncher):
     """Trains packs in the slots of `local`, and there, one by one, the runs that cannot be packed."""
 
-    preload = ("initbench.packed.run",)
+    preload = ("initbench.packed.train",)
 
     def __init__(self, replicas: int, measure: bool, stop_seconds: float, **of_slots: Any) -> None:
         super().__init__(stop_seconds=stop_seconds, **of_slots)  # which Hydra has checked by LocalLauncherConf
@@ -69,13 +69,13 @@ class PackedLauncher(LocalLauncher):
 
     def say_how(self, job_overrides: Sequence[Sequence[str]]) -> None:
         """What `launch` would say as it begins: which of the runs would be trained together."""
-        from hydra_plugins.packed_launcher._kinds import forecast, tell
+        from initbench.packed.sorting import forecast, tell
 
         tell(forecast(self, job_overrides))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""
-        from hydra_plugins.packed_launcher._queue import Queue
+        from initbench.packed.queue import Queue
 
         if self.config.dry_run:  # each job says what it would be
             return super().launch(job_overrides, initial_job_idx)

@@ -54,7 +54,7 @@ class RayLauncher(Launcher):
         """Hand all runs to Ray and wait for them. One that is lost with its worker or machine returns as failed."""
         import ray
 
-        from initbench.stopping import Stopped
+        from initbench.record.stopping import Stopped
 
         remote: dict[str, Any] = OmegaConf.to_container(self.arguments.remote, resolve=True)  # type: ignore[assignment]  # of a mapping
         task = self._connect(remote)
@@ -142,8 +142,8 @@ def _wait(run: "ObjectRef[JobReturn]", config: DictConfig) -> JobReturn:
     """What it returned; if it is lost with its worker or machine, a failed JobReturn, and a record that says why."""
     import ray
 
+    from initbench.config.resolve import resolve
     from initbench.record.store import Store, now
-    from initbench.sweep.resolve import resolve
 
     try:
         return ray.get(run)

@@ -59,7 +59,7 @@ class SlurmLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Submit the runs and wait for all of them; a run that was lost with its job returns as failed."""
-        from initbench.stopping import stoppable
+        from initbench.record.stopping import stoppable
 
         runs = [(number, list(overrides)) for number, overrides in enumerate(job_overrides, initial_job_idx)]
         returned: dict[int, JobReturn] = {}
@@ -142,8 +142,8 @@ class SlurmLauncher(Launcher):
 
     def _lost(self, overrides: list[str], reason: str) -> JobReturn:
         """A failed JobReturn, and a record that says why if the run did not come as far as its own."""
+        from initbench.config.resolve import resolve
         from initbench.record.store import Store, now
-        from initbench.sweep.resolve import resolve
 
         config = self.one_run.hydra_context.config_loader.load_sweep_config(self.one_run.config, overrides)
         store = Store(resolve(config, config.hydra))
@@ -155,7 +155,7 @@ class SlurmLauncher(Launcher):
 def _wait(jobs: Sequence["Job[None]"]) -> None:
     """Until all have ended, or a signal asks this process not to wait any longer."""
     from initbench.console import console
-    from initbench.stopping import requested, stop
+    from initbench.record.stopping import requested, stop
 
     for job in jobs:
         while not job.done():

@@ -135,7 +135,7 @@ def _rank(record: Mapping[str, Any]) -> tuple[bool, str]:
 def _parts(
     run: Any, config: Mapping[str, Any], summary: Mapping[str, Any], status: str, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `initbench.run` puts into a record beside the config, as far as wandb has it."""
+    """What `initbench.training.run` puts into a record beside the config, as far as wandb has it."""
     attempt = run.id.rpartition("-")[2]  # the logger's ids are <signature>-<folder>-<attempt>
     parts = {
         "attempt": int(attempt) if attempt.isdecimal() else 1,
@@ -186,7 +186,7 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def history(logged: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as `initbench.callbacks.history` writes them, from the rows that wandb has of a run.
+    """Rows as `initbench.training.callbacks.history` writes them, from the rows that wandb has of a run.
 
     A row a step, in their order: wandb has one for each call of its logger, training and validation apart. What was
     logged twice, as a run went on from a checkpoint before it, counts as it was logged last.

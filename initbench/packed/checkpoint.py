@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from initbench.packed import roster
+from initbench.packed import files
 from initbench.record.store import CHECKPOINTS_MOST_OF_TIME, writing
 
 
@@ -16,7 +16,7 @@ class PackCheckpoint:
 
     def __init__(self, folders: Sequence[Path], seconds: float) -> None:
         self.folders = folders
-        self.path = roster.checkpoint_of(folders)
+        self.path = files.checkpoint_of(folders)
         self.seconds = seconds
         self._saved_at = time.monotonic()
         self._cost = 0.0
@@ -38,8 +38,8 @@ class PackCheckpoint:
             with writing(self.path):
                 part.parent.mkdir(parents=True, exist_ok=True)
                 torch.save(state(), part)
-                if not roster.is_written(self.folders):  # a half, where memory ran out
-                    roster.write(self.folders, slots=None)
+                if not files.is_written(self.folders):  # a half, where memory ran out
+                    files.write(self.folders, slots=None)
                 part.replace(self.path)
         finally:
             part.unlink(missing_ok=True)
@@ -47,4 +47,4 @@ class PackCheckpoint:
         self._cost = self._saved_at - started
 
     def remove(self) -> None:
-        roster.remove(self.folders)
+        files.remove(self.folders)

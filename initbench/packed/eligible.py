@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd as Dropout
 
-from initbench.experiment import Experiment
 from initbench.packed.forward import Forward, SideBySide, forward_of
 from initbench.packed.pack import Pack
+from initbench.training.build import Experiment
 
 
 def obstacle_of(experiment: Experiment) -> str | None:

@@ -1,4 +1,4 @@
-"""How long steps of a model take, here and now, by itself and in packs. What follows of it is in paces.py."""
+"""How long steps of a model take, here and now, by itself and in packs. What follows of it is in speed.py."""
 
 import copy
 import os
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.experiment import Experiment
 from initbench.packed.eligible import forward_for, obstacle_of
 from initbench.packed.forward import Forward
+from initbench.packed.messages import Steps
 from initbench.packed.pack import Pack
-from initbench.packed.run import built
-from initbench.packed.work import Steps
+from initbench.packed.train import built
+from initbench.training.build import Experiment
 
 SIZES = (4, 8, 16, 32, 64)
 STEPS = 3

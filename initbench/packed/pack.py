@@ -170,7 +170,7 @@ def cross_entropies(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0
 
 
 def measured(losses: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """(R, 3): sum of the loss over samples, correct ones, samples; as `initbench.meter` counts them."""
+    """(R, 3): sum of the loss over samples, correct ones, samples; as `initbench.training.meter` counts them."""
     count = labels.shape[-1]
     correct = (logits.argmax(dim=2) == labels).sum(1)
     return torch.stack([losses.float() * count, correct.float(), torch.full_like(correct, count).float()], dim=1)

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from initbench import logger
-from initbench.conclusion import conclusion
-from initbench.experiment import Experiment
 from initbench.logger import RunInfo
+from initbench.record.fields import conclusion
 from initbench.record.flat import numbers
 from initbench.record.log import logging_to
 from initbench.record.provenance import provenance
 from initbench.record.rows import Rows
 from initbench.record.store import Store, now
+from initbench.training.build import Experiment
 
 
 @dataclass

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
 
 def watch(folder: Path) -> None:
     """Until all that was planned is over, or Ctrl-C."""
-    from initbench.sweep.live import Live
+    from initbench.status.live import Live
 
     live = Live(folder, ours=False)
     live.start()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from initbench.metric import check_margin
 from initbench.record.lock import is_held
-from initbench.status.run import Run, from_record
+from initbench.status.facts import Run, from_record
 
 DIED = "its process died"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from initbench.record.naming import differences, flatten
 from initbench.record.store import COMPLETE
-from initbench.status.run import Run
+from initbench.status.facts import Run
 from initbench.status.study import Plan, Snapshot
 
 WAITING = "waiting"

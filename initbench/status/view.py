@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from initbench.console import duration
-from initbench.status.run import Run
+from initbench.status.facts import Run
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
 
 STYLES = {

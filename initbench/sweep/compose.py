@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from initbench.sweep.resolve import resolve
+from initbench.config.resolve import resolve
 
 
 class CachingConfigLoader(ConfigLoaderImpl):
@@ -57,7 +57,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
         return config
 
     def resolved(self, master_config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
-        """The plain config of one job (`initbench.sweep.resolve`): to plan it and to pack it is to ask twice.
+        """The plain config of one job (`initbench.config.resolve`): to plan it and to pack it is to ask twice.
 
         Raises ValueError for ${hydra:...} in it: a run is known by its config, before Hydra has made a job of it.
         """

@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 
+from initbench.config.resolve import resolve
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import asked_for
 from initbench.errors import Unwritable, UserMistake, unknown
@@ -16,10 +17,9 @@ from initbench.metric import check_margin
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
 from initbench.record.lock import lock
+from initbench.record.stopping import stoppable
 from initbench.record.store import COMPLETE, Store, now
-from initbench.status.run import chosen_lr
-from initbench.stopping import stoppable
-from initbench.sweep.resolve import resolve
+from initbench.status.facts import chosen_lr
 
 STYLES = {"finished": "green", "diverged": "yellow", "refused": "yellow", "failed": "red", "interrupted": "yellow"}
 
@@ -90,7 +90,7 @@ def _run(config: dict[str, Any], overrides: Iterable[str], store: Store) -> dict
     try:
         _check(config, overrides)
         with console.status("loading"):
-            from initbench.run import run  # torch and Lightning take seconds
+            from initbench.training.run import run  # torch and Lightning take seconds
         record = run(config)
     except UserMistake as mistake:
         if not in_sweep or isinstance(mistake, Unwritable):
@@ -173,7 +173,7 @@ def objective(record: dict[str, Any], name: str) -> float | None:
 def _print_init(store: Store) -> None:
     from pyarrow import parquet
 
-    from initbench.callbacks.init_table import as_table
+    from initbench.training.callbacks.init_table import as_table
 
     console.print(as_table(parquet.read_table(store.folder / "parameters.parquet").to_pylist()), crop=False)
 

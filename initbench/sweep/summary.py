@@ -15,8 +15,8 @@ from initbench.console import console, errors
 from initbench.errors import Unwritable
 from initbench.record.lock import is_held
 from initbench.record.store import COMPLETE, check_writable, now, read_record, write_record
+from initbench.status import live
 from initbench.status.study import Plan, Study
-from initbench.sweep import live
 from initbench.sweep.job import check_switches
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import initbench
 from initbench.analysis.frame import load_history
 from initbench.analysis.wandb import history, load_wandb, nested
 from initbench.logger import RunInfo
-from initbench.run import run
+from initbench.training.run import run
 from initbench.wandb_client import split_path
 
 pytestmark = pytest.mark.usefixtures("wandb_alone")

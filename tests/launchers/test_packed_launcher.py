@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 import initbench
-from hydra_plugins.local_launcher._slots import environments, sharing
 from hydra_plugins.packed_launcher.launcher import slots_of_several
+from initbench.workers.slots import environments, sharing
 
 FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "trainer.accelerator=cpu"]
 
@@ -136,10 +136,10 @@ def test_a_dry_run_of_auto_goes_by_what_was_measured(tmp_path: Path) -> None:
     first = sweep(tmp_path, *words, "dry_run=true", **environment).stdout
     assert "mlp on mnist_mini: 8 runs, in packs if that is faster, which is measured first" in first
     sweep(tmp_path, *words, "study=other", **environment)
-    paces = tmp_path / "cache/initbench/paces.json"
-    (measured,) = json.loads(paces.read_text())
+    speed = tmp_path / "cache/initbench/speed.json"
+    (measured,) = json.loads(speed.read_text())
     for replicas, how in ((4, "8 runs, in packs of 4+4 (it was so)"), (0, "8 runs by themselves: it was so")):
-        paces.write_text(json.dumps({measured: {"replicas": replicas, "why": "it was so"}}))
+        speed.write_text(json.dumps({measured: {"replicas": replicas, "why": "it was so"}}))
         assert how in sweep(tmp_path, *words, "dry_run=true", **environment).stdout
     assert (
         "1 run by itself: no more than this machine runs at once"
@@ -232,9 +232,9 @@ def test_auto_measures_what_can_be_built(tmp_path: Path) -> None:
         ).stdout
 
     assert "2 runs by themselves: what they take in a pack cannot be measured" in said("init=chrono", "seed=0,1")
-    assert list(tmp_path.glob("cache/initbench/paces.json")) == []
+    assert list(tmp_path.glob("cache/initbench/speed.json")) == []
     said("init=chrono,orthogonal", "seed=0,1")
-    (pace,) = json.loads((tmp_path / "cache/initbench/paces.json").read_text()).values()
+    (pace,) = json.loads((tmp_path / "cache/initbench/speed.json").read_text()).values()
     assert "ms" in pace["why"]
     assert initbench.load_runs(tmp_path / "runs")["status"].value_counts().to_dict() == {"refused": 2, "finished": 2}
 
@@ -251,16 +251,16 @@ def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
 
     first = said("model=mlp,rnn", "seed=0,1")
     assert "2 runs by themselves: RNN, which cannot be mapped over" in first
-    (path,) = tmp_path.glob("cache/initbench/paces.json")
-    paces = json.loads(path.read_text())
-    assert len(paces) == 2
-    assert all(pace["why"] in first for pace in paces.values())
-    (mlp,) = (key for key, pace in paces.items() if "RNN" not in pace["why"])
+    (path,) = tmp_path.glob("cache/initbench/speed.json")
+    speed = json.loads(path.read_text())
+    assert len(speed) == 2
+    assert all(pace["why"] in first for pace in speed.values())
+    (mlp,) = (key for key, pace in speed.items() if "RNN" not in pace["why"])
     for seeds, replicas, words in (
         ("2,3", 4, "mlp on mnist_mini: 2 runs, in packs of 2 (it was so)"),
         ("4,5", 0, "2 runs by themselves: it was so"),
     ):
-        path.write_text(json.dumps({**paces, mlp: {"replicas": replicas, "why": "it was so"}}))
+        path.write_text(json.dumps({**speed, mlp: {"replicas": replicas, "why": "it was so"}}))
         assert words in said("model=mlp", f"seed={seeds}")
     frame = initbench.load_runs(tmp_path / "runs")
     assert frame["status"].eq("finished").all()

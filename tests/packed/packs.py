@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from configs import compose_config
 
-from initbench.packed.grouping import kind, obstacle
-from initbench.packed.roster import clear, decide
-from initbench.packed.run import train_pack
+from initbench.packed.files import clear, decide
+from initbench.packed.plan import kind, obstacle
+from initbench.packed.train import train_pack
 from initbench.record.store import Store
-from initbench.run import run
+from initbench.training.run import run
 
 # Of a record, what is of the moment, or of how long it took.
 OF_THE_MOMENT = {"started_at", "finished_at", "provenance", "config", "replicas"}

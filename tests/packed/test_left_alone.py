@@ -7,7 +7,7 @@ import torch
 from packs import ALONE, configs, train_packs
 
 from initbench.record.store import Store
-from initbench.run import run
+from initbench.training.run import run
 
 
 @pytest.mark.parametrize("model, words", ALONE.items())

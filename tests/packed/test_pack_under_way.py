@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from packs import compare, configs, exploding, train_packs
 
-from initbench.packed import roster
-from initbench.packed import run as packed_run
-from initbench.packed.run import train_pack
+from initbench.packed import files
+from initbench.packed import train as packed_run
+from initbench.packed.train import train_pack
 from initbench.record.lock import lock
+from initbench.record.stopping import Stopped, stoppable
 from initbench.record.store import Store
-from initbench.run import run
-from initbench.stopping import Stopped, stoppable
+from initbench.training.run import run
 
 
 def interrupted(runs: list[dict[str, Any]], step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,9 +113,9 @@ def test_a_run_that_another_process_is_about_to_leave_is_waited_for(tmp_path: Pa
 def stopped(runs: list[dict[str, Any]]) -> Path:
     """As a sweep leaves a pack that it had decided and was stopped in; its checkpoint."""
     folders = [Store(config).folder for config in runs]
-    roster.write(folders, slots=1)
-    roster.checkpoint_of(folders).touch()
-    return roster.checkpoint_of(folders)
+    files.write(folders, slots=1)
+    files.checkpoint_of(folders).touch()
+    return files.checkpoint_of(folders)
 
 
 def test_a_mistake_costs_no_checkpoint(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from looking import look, text
 from records import NOW, folder_name, iso, record, write, write_plan
 
 from initbench.record.lock import lock
-from initbench.run import run
-from initbench.status.run import from_record
+from initbench.status.facts import from_record
 from initbench.status.study import DIED, Study
 from initbench.status.view import clock, line
+from initbench.training.run import run
 
 
 def test_a_real_record_has_what_those_made_by_hand_have(small: Any, tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from initbench import CONF
+from initbench.config.resolve import resolve
 from initbench.sweep.compose import CachingConfigLoader
-from initbench.sweep.resolve import resolve
 
 JOBS = [
     ["init=orthogonal", "seed=0"],

@@ -16,10 +16,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from initbench import CONF
+from initbench.config.resolve import resolve
 from initbench.errors import UserMistake
 from initbench.record.store import Store
 from initbench.sweep.compose import CachingConfigLoader
-from initbench.sweep.resolve import resolve
 from initbench.sweep.tuning import rounds
 
 TUNED = ["experiment=tuned", "tuning.lr_factors=[0.3,1,3]", "tuning.seeds=[100,101]"]

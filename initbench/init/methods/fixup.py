@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.marks import scales_learning_rates
+from initbench.init.declarations import scales_learning_rates
 from initbench.init.methods.execution import write
 from initbench.init.roles import MATRICES, walk
 from initbench.init.structure import Branch

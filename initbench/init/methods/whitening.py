@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.marks import scales_learning_rates
+from initbench.init.declarations import scales_learning_rates
 from initbench.init.method import Batch
 from initbench.init.methods.execution import RunningLayer, visit_layers, write
 from initbench.init.roles import MATRICES, walk

@@ -18,8 +18,8 @@ from scipy.linalg import hadamard
 from torch import Generator, Tensor
 from torch.nn import init
 
+from initbench.init.declarations import aims_at
 from initbench.init.layer import Layer
-from initbench.init.marks import aims_at
 from initbench.init.schemes.own import default_
 
 

@@ -20,9 +20,9 @@ from scipy.optimize import brentq
 from torch import Generator, Tensor
 
 from initbench.errors import unknown
+from initbench.init.declarations import aims_at
 from initbench.init.gain import activation
 from initbench.init.layer import Layer
-from initbench.init.marks import aims_at
 from initbench.init.schemes.variance import std_of
 
 # Schoenholz et al. 2017 show their experiments at sigma_b^2 = 0.05.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
+from initbench.init.declarations import aims_at, scales_learning_rates
 from initbench.init.layer import Layer
-from initbench.init.marks import aims_at, scales_learning_rates
 from initbench.init.schemes.variance import draw_, resolve_gain, std_of
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import init
 
+from initbench.init.declarations import aims_at
 from initbench.init.layer import Layer
-from initbench.init.marks import aims_at
 from initbench.init.schemes.variance import resolve_gain
 
 

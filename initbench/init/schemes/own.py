@@ -10,8 +10,8 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
+from initbench.init.declarations import aims_at
 from initbench.init.layer import Layer
-from initbench.init.marks import aims_at
 from initbench.init.roles import is_norm
 
 

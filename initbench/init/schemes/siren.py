@@ -4,8 +4,8 @@ import math
 
 from torch import Generator, Tensor
 
+from initbench.init.declarations import aims_at
 from initbench.init.layer import Layer
-from initbench.init.marks import aims_at
 from initbench.init.schemes.variance import draw_, std_of
 
 

@@ -12,9 +12,9 @@ from torch import Generator, Tensor
 from torch.nn import init
 
 from initbench.errors import unknown
+from initbench.init.declarations import aims_at
 from initbench.init.gain import calculate_gain
 from initbench.init.layer import Layer
-from initbench.init.marks import aims_at
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
 DISTRIBUTIONS = ("normal", "truncated_normal", "uniform")

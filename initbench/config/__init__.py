@@ -1,0 +1,1 @@
+"""What a config may be, and how it becomes plain values and objects."""

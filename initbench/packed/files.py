@@ -1,0 +1,102 @@
+"""Which runs make which pack, on disk from the moment that it is decided: a pack that is begun again is the same."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from initbench.packed.plan import Config, arrange
+from initbench.record.lock import is_held
+from initbench.record.signature import digest
+from initbench.record.store import COMPLETE, Store, atomic_write, read_record
+
+
+def checkpoint_of(folders: Sequence[Path]) -> Path:
+    """`<study>/.packs/<digest>.ckpt`, of a pack of these runs in this order; its roster is beside it."""
+    return folders[0].parent / ".packs" / f"{digest({'runs': [folder.name for folder in folders]})}.ckpt"
+
+
+def write(folders: Sequence[Path], slots: int | None) -> None:
+    """`slots`: of the sweep that decides it, as with another number packs would be others; None where none did."""
+    content = {"runs": [folder.name for folder in folders], "slots": slots}
+    atomic_write(_roster(checkpoint_of(folders)), json.dumps(content).encode())
+
+
+def is_written(folders: Sequence[Path]) -> bool:
+    return _roster(checkpoint_of(folders)).exists()
+
+
+def split(folders: Sequence[Path], parts: Sequence[Sequence[Path]]) -> None:
+    """These are packs from now on, in the place of the one that was decided; if one was."""
+    content = _read(_roster(checkpoint_of(folders)))
+    if content is not None and [list(part) for part in parts] != [list(folders)]:
+        for part in parts:
+            if len(part) > 1:
+                write(part, content.get("slots"))
+        remove(folders)
+
+
+def remove(folders: Sequence[Path]) -> None:
+    """With its checkpoint, if there is one: the pack has ended, or will never be one."""
+    _remove(checkpoint_of(folders))
+
+
+def decide(configs: Sequence[Config], most: int, slots: int) -> list[list[Config]]:
+    """The packs of runs of one kind: those that are under way as they were, `arrange` of the rest."""
+    packs = under_way(configs, most, slots)
+    taken = {id(config) for pack in packs for config in pack}
+    return packs + arrange([config for config in configs if id(config) not in taken], most, slots)
+
+
+def under_way(configs: Sequence[Config], most: int, slots: int) -> list[list[Config]]:
+    """The packs that were decided and have not ended, all of whose runs are among these.
+
+    Those that have no checkpoint yet only if they could be decided now.
+    """
+    by_name = {Store(config).folder.name: config for config in configs}
+    study = Store(configs[0]).folder.parent
+    if configs[0]["force"]:
+        return []
+    packs = []
+    for path in sorted(study.glob(".packs/*.json")):
+        content = _read(path)
+        if content is None or not all(name in by_name for name in content["runs"]) or _is_over(study, content):
+            continue
+        if path.with_suffix(".ckpt").exists() or (content.get("slots") == slots and len(content["runs"]) <= most):
+            packs.append([by_name.pop(name) for name in content["runs"]])
+    return packs
+
+
+def clear(study: Path) -> None:
+    """Remove the packs that can go on no more: some of their runs have ended, and nobody is about to end the others."""
+    for path in study.glob(".packs/*.json"):
+        content = _read(path)
+        if content is not None and _is_over(study, content):
+            _remove(path.with_suffix(".ckpt"))
+
+
+def _is_over(study: Path, content: dict[str, Any]) -> bool:
+    folders = [study / name for name in content["runs"]]
+    return any(_is_complete(folder) for folder in folders) and not any(is_held(folder) for folder in folders)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """`runs` and `slots`; None where another sweep has removed it meanwhile."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return content
+
+
+def _remove(checkpoint: Path) -> None:
+    checkpoint.unlink(missing_ok=True)
+    _roster(checkpoint).unlink(missing_ok=True)
+
+
+def _roster(checkpoint: Path) -> Path:
+    return checkpoint.with_suffix(".json")
+
+
+def _is_complete(folder: Path) -> bool:
+    return (read_record(folder) or {}).get("status") in COMPLETE

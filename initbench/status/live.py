@@ -1,0 +1,156 @@
+"""A sweep as it goes, in the process that started it: one live view in a terminal, else a line for each run that ends.
+
+It looks at records, in a thread of its own, and so knows nothing of what runs them, or where.
+"""
+
+import atexit
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Hashable
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live as Display
+from rich.markup import escape
+
+from initbench.console import console, errors
+from initbench.record.store import COMPLETE
+from initbench.status.facts import Run
+from initbench.status.study import Study
+from initbench.status.summary import WAITING, Summary, summarize
+from initbench.status.view import glance, line, totals
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig  # which `python -m initbench.status` has no need of
+
+# Its runs are in this process: each has a progress bar, and speaks for itself.
+_IN_PROCESS = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
+INTERVAL_SECONDS = 1.0
+QUIET_SECONDS = 30.0  # at most, where there is no view: the runs of a pack all end at once
+_MOST_OF_TIME = 0.05  # of a core: a study of very many runs is looked at less often
+_LONGEST_PAUSE = 10.0
+
+
+class Live:
+    """From `start` to `stop` the terminal's last lines are its own; what anybody prints appears above them.
+
+    `ours`: a sweep begins here and now, so neither what ended before nor the plan of an earlier one is its business.
+    Nothing that goes wrong here reaches the sweep: a look that fails shows nothing.
+    """
+
+    def __init__(self, folder: Path, *, ours: bool = True) -> None:
+        self.all_over = threading.Event()  # nothing that was planned can still go on
+        self._study = Study(folder)
+        self._before = {name: written for name, (written, _) in self._study.stamps().items()}
+        self._plan_before = self._study.plan() if ours else None
+        self._told: dict[str, Hashable] = {}  # of each run, which of its beginnings was seen to end
+        self._at_once: deque[int] = deque([0], maxlen=10)  # short runs leave gaps between them
+        self._display = Display(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            vertical_overflow="crop",
+            redirect_stderr=sys.stderr.isatty(),  # else it is a file, and does not disturb
+        )
+        self._spoke_at = time.monotonic()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep_looking, name="live view", daemon=True)
+
+    def start(self) -> None:
+        if console.is_interactive:
+            self._display.start()
+        atexit.register(self.stop)  # whatever ends the sweep, the terminal gets its cursor back
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell what ended since the last look, and leave the terminal as it was."""
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._thread.join(timeout=2)  # it may hang with the file system
+            with suppress(Exception):  # a file system that fails shows nothing, and stops no sweep
+                self.look()
+            self._display.stop()
+            atexit.unregister(self.stop)
+
+    def look(self) -> None:
+        """Read what is new, and show it."""
+        snapshot = self._study.read()
+        if snapshot.plan and self._plan_before and snapshot.plan.written == self._plan_before.written:
+            snapshot = replace(snapshot, plan=None)
+        now = time.time()
+        summary = summarize(snapshot, now, max(self._at_once))
+        self._at_once.append(len(summary.running))
+        if summary.running:
+            _import_report()
+        self._tell(summary, snapshot.plan.runs if snapshot.plan else frozenset())
+        if self._display.is_started:
+            self._display.update(glance(summary, now, console), refresh=True)
+        elif summary.running and time.monotonic() - self._spoke_at > QUIET_SECONDS:
+            self._say(console, escape("; ".join(line.plain for line in totals(summary))))
+        if summary.planned == summary.over:
+            self.all_over.set()
+
+    def _keep_looking(self) -> None:
+        pause = INTERVAL_SECONDS
+        while not self._stopping.wait(pause):
+            began = time.thread_time()
+            with suppress(Exception):  # likewise; the next look may succeed
+                self.look()
+            cost = time.thread_time() - began
+            pause = min(max(INTERVAL_SECONDS, cost / _MOST_OF_TIME), _LONGEST_PAUSE)
+
+    def _tell(self, summary: Summary, planned: frozenset[str]) -> None:
+        """A line for each run that ended; above a live view, for those that went wrong."""
+        ended = sorted((run for run in summary.runs if self._is_news(run)), key=lambda run: run.written)
+        # Those of the plan before, whose end was not seen under it, are none of this one's.
+        of_plan = [run for run in ended if not planned or run.folder in planned]
+        counted = {run.folder for run in of_plan if run.status != "interrupted"}
+        number = summary.over - len(counted)
+        for run in ended:
+            self._told[run.folder] = run.begun
+            number += run.folder in counted
+            of = f"/{summary.planned}" if summary.planned else ""
+            wrong = run.status not in COMPLETE
+            if wrong or not self._display.is_started:
+                # A second console of rich on one terminal knows nothing of the view, and would tear it.
+                to = errors if wrong and not (self._display.is_started and errors.is_terminal) else console
+                self._say(to, f"{escape(f'[{number}{of}]')} {line(run)}")
+
+    def _say(self, to: Console, text: str) -> None:
+        to.print(text, soft_wrap=True)
+        self._spoke_at = time.monotonic()
+
+    def _is_news(self, run: Run) -> bool:
+        if run.status in ("running", WAITING) or self._told.get(run.folder) == run.begun:
+            return False
+        return self._before.get(run.folder) != run.written
+
+
+@cache
+def _import_report() -> None:
+    """What the end of the sweep needs, a second of imports, while this process waits for others."""
+    import_module("initbench.report.report")
+
+
+# Not in Hydra's callback: launchers send that to other processes together with the jobs, and threads cannot go along.
+_views: list[Live] = []
+
+
+def start(config: "DictConfig") -> None:
+    """Show the sweep of this config, composed by Hydra, if its runs are in other processes."""
+    if config.hydra.launcher._target_ not in _IN_PROCESS:
+        _views.append(Live(Path(config.runs_dir) / str(config.study)))
+        _views[-1].start()
+
+
+def stop() -> None:
+    """End the view, if there is one."""
+    while _views:
+        _views.pop().stop()

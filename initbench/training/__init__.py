@@ -1,0 +1,1 @@
+"""One run by Lightning: from a resolved config to its record."""

@@ -1,0 +1,59 @@
+"""The progress bar of one run."""
+
+import time
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from initbench.console import console
+from initbench.training.callbacks.history import History
+
+REFRESH_SECONDS = 0.1
+
+
+class ProgressBar(L.Callback):
+    """Steps done, and the latest loss and accuracy that the history has.
+
+    It never asks the device itself, nor other processes: under DDP only the first has a bar, and whatever
+    needs all of them would wait for ever.
+    """
+
+    def __init__(self, description: str, total_steps: int, history: History) -> None:
+        self.history = history
+        self._drawn_at = 0.0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=console,
+            transient=True,
+            auto_refresh=False,  # a refreshing thread would take time from the training
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(description, total=total_steps, numbers="")
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._progress.start()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.monotonic()
+        if now - self._drawn_at > REFRESH_SECONDS:
+            self._drawn_at = now
+            self._progress.update(self._task, completed=trainer.global_step, numbers=self._numbers())
+            self._progress.refresh()
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._progress.stop()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._progress.stop()
+
+    def _numbers(self) -> str:
+        latest = self.history.rows.latest
+        shown = (("loss", "train/loss"), ("acc", "train/accuracy"), ("val", "val/accuracy"))
+        return "  ".join(f"{name} {latest[key]:.3f}" for name, key in shown if key in latest)

@@ -1,0 +1,102 @@
+"""From the trainer config to a lightning.Trainer, with a user's mistake as one ValueError."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+
+from initbench.errors import nearest, unknown
+from initbench.training.compute import count, set_rounding
+
+# Keys of conf/trainer/ that are ours; all others are arguments of lightning.Trainer.
+OURS = ("name", "compile", "channels_last", "float32_matmul_precision", "label_smoothing", "on_oom", "threads")
+
+# They change how many steps a run has, what a step is, or when it is evaluated: then runs cannot be compared.
+REFUSED = (
+    "accumulate_grad_batches",
+    "fast_dev_run",
+    "limit_test_batches",
+    "limit_train_batches",
+    "limit_val_batches",
+    "max_time",
+    "overfit_batches",
+)
+
+
+def build(
+    config: Mapping[str, Any], *, val_every_n_steps: int, callbacks: list[L.Callback], loggers: list[Logger]
+) -> L.Trainer:
+    """The Trainer. Raises ValueError for an argument or value that it does not take, devices included."""
+    set_rounding(config)
+    if config["on_oom"] not in ("fail", "halve"):
+        raise unknown("trainer.on_oom", config["on_oom"], ("fail", "halve"))
+    if config["on_oom"] == "halve" and config["devices"] > 1:
+        raise ValueError("trainer.on_oom=halve is for one device; with more, each has a part of the batch already")
+    if count("log_every_n_steps", config["log_every_n_steps"]) < 1:
+        raise ValueError(f"trainer.log_every_n_steps must be at least 1, got {config['log_every_n_steps']}")
+    arguments = {"benchmark": False, **{key: value for key, value in config.items() if key not in OURS}}
+    for key in REFUSED:
+        if key in arguments:
+            raise ValueError(
+                f"trainer.{key} would change what a step is worth; max_epochs, max_steps and the data decide"
+            )
+    arguments["max_steps"] = count("max_steps", arguments["max_steps"], none=-1)
+    try:
+        trainer = L.Trainer(
+            **arguments,
+            strategy=_strategy(config["devices"]),
+            # Never what Lightning finds around it: inside a SLURM job it would count tasks and requeue by itself.
+            plugins=[TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()],
+            callbacks=callbacks,
+            logger=loggers or False,
+            # Validation at a fixed cadence in steps, whatever an epoch is; before the first step too.
+            val_check_interval=val_every_n_steps,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=-1,
+            use_distributed_sampler=False,  # the data module shards by itself
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+    except (TypeError, ValueError, RuntimeError, MisconfigurationException) as error:
+        raise ValueError(f"trainer: {_explain(error, arguments)}") from error
+    # Lightning turns this on with deterministic=True; it costs a fill of every torch.empty and guards only
+    # against reading memory that was never written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set on the module
+    return trainer
+
+
+def check_devices(config: Mapping[str, Any]) -> int:
+    """The number of processes. Raises ValueError where `devices` is no count, or more than there are."""
+    devices = config["devices"]
+    if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
+        raise ValueError(f"trainer.devices must be a whole number of at least 1, got {devices!r}")
+    accelerator = config["accelerator"]
+    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    there = torch.cuda.device_count() if on_gpu else (os.cpu_count() or 1)
+    if devices > there:
+        kind = "GPUs" if on_gpu else "CPU cores, one a process"
+        raise ValueError(f"trainer.devices={devices}, but this machine has {there} {kind}")
+    return devices
+
+
+def _strategy(devices: int) -> str | Strategy:
+    return "auto" if devices == 1 else DDPStrategy(gradient_as_bucket_view=True)
+
+
+def _explain(error: Exception, arguments: Mapping[str, Any]) -> str:
+    message = str(error).replace("\n", " ")
+    if "unexpected keyword argument" in message:
+        wrong = message.rsplit("'", 2)[1]
+        import inspect
+
+        allowed = list(inspect.signature(L.Trainer.__init__).parameters)[1:]
+        return f"lightning.Trainer has no argument {wrong!r}.{nearest(wrong, allowed)}"
+    return message

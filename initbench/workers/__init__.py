@@ -1,0 +1,1 @@
+"""Processes of this machine that do the jobs of a sweep, one per slot."""

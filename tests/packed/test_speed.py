@@ -1,0 +1,86 @@
+"""What is packed is what was measured to be faster so, in every slot, and by enough."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from configs import compose_config
+
+from initbench.packed import speed
+from initbench.packed.measure import LOOP_SECONDS, SIZES, measure
+from initbench.packed.messages import Steps
+
+
+@pytest.mark.parametrize(
+    "measured, replicas, why",
+    [
+        ([Steps(0.002, {4: 0.0012, 16: 0.001})], 16, "2 ms a step alone, 1 ms as one of 16"),
+        ([Steps(0.002, {4: 0.001, 16: 0.0012}), Steps(0.002, {4: 0.001, 16: 0.0006})], 16, "0.9 ms as one of 16"),
+        ([Steps(0.002, {4: 0.001, 16: 0.0005}), Steps(0.002, {4: 0.001})], 4, "1 ms as one of 4"),
+        ([Steps(0.002, {4: 0.0019})], 0, "a step of 2 ms is no faster in a pack"),
+        ([Steps(0.4)], 0, "a step of 400 ms is no faster in a pack"),
+        ([Steps(obstacle="dropout")], 0, "dropout"),
+    ],
+)
+def test_the_fastest_is_chosen(measured: list[Steps], replicas: int, why: str) -> None:
+    pace = speed.choose(measured)
+    assert pace["replicas"] == replicas
+    assert why in pace["why"]
+
+
+def test_what_is_remembered_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert speed.remembered() == {}
+    speed.remember("a", {"replicas": 4, "why": "so"})
+    speed.remember("b", {"replicas": 0, "why": "no"})
+    assert speed.remembered() == {"a": {"replicas": 4, "why": "so"}, "b": {"replicas": 0, "why": "no"}}
+    (file,) = tmp_path.rglob("*.json")
+    file.write_text("{")
+    assert speed.remembered() == {}  # a file that is broken is as good as none
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    speed.remember("a", {})
+
+
+def test_a_family_is_what_takes_as_long() -> None:
+    def family(*overrides: str, threads: str = "1") -> str:
+        config: dict[str, Any] = compose_config(*overrides)
+        return speed.family(config, {"OMP_NUM_THREADS": threads})
+
+    assert family() == family("init=orthogonal", "seed=3", "optimizer.lr=0.5", "trainer.max_epochs=9")
+    others = [
+        family("model=mlp"),
+        family("data.batch_size=7"),
+        family("trainer.precision=64-true"),
+        family(threads="2"),
+    ]
+    assert len({family(), *others}) == 5
+
+
+def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pack's is shared out; what is large, or cannot be packed, is not even tried in packs."""
+    config = compose_config("model=mlp", "data.batch_size=4", "trainer.accelerator=cpu", f"runs_dir={tmp_path}")
+    steps = measure([config], sharing=1)
+    assert set(steps.packed) == set(SIZES)
+    assert min(steps.alone - LOOP_SECONDS, *steps.packed.values()) > 0
+    assert measure([{**config, "model": compose_config("model=rnn")["model"]}], sharing=1).obstacle == (
+        "RNN, which cannot be mapped over"
+    )
+    with pytest.raises(MemoryError):  # at another time there may be more
+        measure([config], sharing=10**9)
+    unbuildable = {**config, "init": compose_config("init=chrono")["init"]}
+    assert measure([unbuildable, config], sharing=1).packed.keys() == steps.packed.keys()
+    with pytest.raises(ValueError, match="recurrent"):
+        measure([unbuildable], sharing=1)
+    for seconds, sizes in ((0.015625, SIZES), (0.03125, SIZES[:-1]), (0.125, ())):
+
+        def clock(step: Callable[[], None], seconds: float = seconds) -> float:
+            step()
+            return seconds
+
+        monkeypatch.setattr("initbench.packed.measure._seconds", clock)
+        steps = measure([config], sharing=1)
+        assert steps.alone == seconds + LOOP_SECONDS
+        assert steps.packed == {size: seconds / size for size in sizes}
+    json.dumps(speed.choose([steps]))

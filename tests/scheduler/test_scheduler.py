@@ -1,0 +1,71 @@
+"""Schedules against their formulas, and every file of conf/scheduler."""
+
+import math
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from configs import compose_config, options
+
+from initbench import scheduler
+from initbench.config.target import instantiate
+
+
+def rates(make: Any, steps: int, lr: float = 2.0) -> list[float]:
+    """The lr of each of `steps` optimizer steps, stepped after each as Lightning does."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)
+    schedule = make(optimizer, total_steps=steps)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_constant() -> None:
+    assert rates(scheduler.constant, 3) == [2.0] * 3
+
+
+def test_warmup_is_linear_then_constant() -> None:
+    assert rates(partial(scheduler.warmup, warmup_fraction=0.5), 8) == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 2.0]
+
+
+def test_cosine_is_half_a_cosine() -> None:
+    expected = [2.0 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * i / 10))) for i in range(10)]
+    assert rates(partial(scheduler.cosine, warmup_fraction=0, final_fraction=0.1), 10) == pytest.approx(expected)
+
+
+def test_cosine_after_a_warmup() -> None:
+    found = rates(partial(scheduler.cosine, warmup_fraction=0.2, final_fraction=0.0), 10)
+    assert found[:3] == [1.0, 2.0, 2.0]
+    assert found == sorted(found[:2]) + sorted(found[2:], reverse=True)
+
+
+def test_linear_is_a_triangle() -> None:
+    triangle = partial(scheduler.linear, warmup_fraction=0.5, initial_fraction=0.2, final_fraction=0.1)
+    expected = [2.0 * factor for factor in (0.2, 0.6, 1.0, 0.55)]
+    assert rates(triangle, 4) == pytest.approx(expected)
+
+
+def test_onecycle_peaks_at_the_optimizers_lr() -> None:
+    found = rates(partial(scheduler.onecycle, pct_start=0.3, div_factor=25, final_div_factor=1e4), 100)
+    assert found[0] == pytest.approx(2.0 / 25)
+    assert max(found) == pytest.approx(2.0, rel=1e-3)
+    assert found.index(max(found)) == pytest.approx(29, abs=1)
+
+
+@pytest.mark.parametrize("name", options("scheduler"))
+def test_every_file_of_the_group(name: str) -> None:
+    config = compose_config(f"scheduler={name}")["scheduler"]
+    assert config.pop("name") == name
+    found = rates(partial(instantiate, "scheduler", config), 20)
+    assert all(0 <= lr <= 2.0 for lr in found)
+
+
+def test_wrong_values_are_clear_errors() -> None:
+    with pytest.raises(ValueError, match=r"warmup_fraction must lie in \[0, 1\], got 2"):
+        rates(partial(scheduler.warmup, warmup_fraction=2), 3)
+    with pytest.raises(ValueError, match=r"pct_start must lie in \(0, 1\), got 1"):
+        rates(partial(scheduler.onecycle, pct_start=1, div_factor=25, final_div_factor=1e4), 3)

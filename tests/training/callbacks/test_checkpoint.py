@@ -1,0 +1,172 @@
+"""A run that is stopped at any step and typed again ends with the same bits as one that was left alone."""
+
+import os
+import pickle
+import signal
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import pytest
+import torch
+from outcomes import outcome
+
+import initbench.training.run
+from initbench.record.stopping import Stopped, stoppable
+from initbench.record.store import Store
+from initbench.training.run import run
+
+
+class Signal(L.Callback):
+    """Sends one to this process while step `step` is computed."""
+
+    def __init__(self, step: int, signum: int) -> None:
+        self.step, self.signum = step, signum
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, *batch: Any) -> None:
+        if trainer.global_step == self.step - 1:
+            os.kill(os.getpid(), self.signum)
+
+
+@pytest.fixture
+def stopped(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that starts a run and stops it by a signal in one of its steps."""
+    build_trainer = initbench.training.run.build_trainer
+
+    def start(config: dict[str, Any], step: int, signum: int = signal.SIGTERM) -> None:
+        def with_signal(config: Any, experiment: Any, callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
+            callbacks = [*callbacks, Signal(step, signum)] if callbacks else []
+            return build_trainer(config, experiment, callbacks, loggers)
+
+        monkeypatch.setattr(initbench.training.run, "build_trainer", with_signal)
+        with pytest.raises(Stopped), stoppable():
+            run(config)
+        monkeypatch.setattr(initbench.training.run, "build_trainer", build_trainer)
+
+    return start
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """Those that the latest run ended with."""
+    kept: dict[str, torch.Tensor] = {}
+    summarize = initbench.training.run.summarize
+
+    def keep(config: Any, store: Any, started: Any, experiment: Any, *rest: Any) -> Any:
+        kept.update({name: value.clone() for name, value in experiment.learner.model.state_dict().items()})
+        return summarize(config, store, started, experiment, *rest)
+
+    monkeypatch.setattr(initbench.training.run, "summarize", keep)
+    return kept
+
+
+def left(config: dict[str, Any], weights: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """All that a finished run leaves, but for times."""
+    final = {name: value.tolist() for name, value in weights.items()}
+    return {"weights": final, **outcome(Store(config).folder)}
+
+
+VARIANTS = {
+    "in the middle of an epoch and at its end": ["trainer.max_epochs=2", "data.val_every_n_steps=3"],
+    "a validation at each step": ["trainer.max_steps=4", "data.val_every_n_steps=1", "trainer.log_every_n_steps=3"],
+    "random numbers in use": [
+        *("model.dropout=0.5", "data.flip=true", "data.crop_padding=2", "trainer.max_epochs=2", "scheduler=onecycle"),
+        *("data.val_every_n_steps=2", "optimizer=sgd"),
+    ],
+    "diagnosed, initialized from data": [
+        *("init=lsuv", "diagnostics=schedule", "diagnostics.print=false", "trainer.max_epochs=2"),
+        *("trainer.log_every_n_steps=1",),
+    ],
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_stop_at_any_step_changes_no_bit(
+    small: Any, tmp_path: Path, stopped: Any, weights: dict[str, torch.Tensor], variant: str
+) -> None:
+    few = ("model.depth=2", "model.width=16", "data.batch_size=1000", "data.val_size=2000", "trainer.max_steps=-1")
+    overrides = (*few, *VARIANTS[variant])
+    run(small(*overrides, "study=whole"))
+    whole = left(small(*overrides, "study=whole"), weights)
+    for step in range(1, whole["steps"]):
+        config = small(*overrides, f"study=stopped{step}")
+        stopped(config, step)
+        between = Store(config).read()
+        assert between is not None
+        assert between["status"] == "interrupted"
+        assert Store(config).checkpoint.exists()
+        record = run(config)
+        assert record is not None
+        assert left(config, weights) == whole
+        assert (record["attempt"], len(record["resumed_at"])) == (1, 1)
+        assert not Store(config).checkpoint.exists()  # a thousand runs would fill a disk
+
+
+def test_stopped_twice(small: Any, stopped: Any, weights: dict[str, torch.Tensor]) -> None:
+    run(small("study=whole"))
+    whole = left(small("study=whole"), weights)
+    config = small("study=stopped")
+    stopped(config, 2, signal.SIGINT)
+    stopped(config, 5)
+    record = run(config)
+    assert record is not None
+    assert left(config, weights) == whole
+    assert len(record["resumed_at"]) == 2
+
+
+def test_what_was_killed_without_warning_goes_on_from_the_last_checkpoint(
+    small: Any, weights: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the checkpoint of an earlier step, and a record that says running: as kill -9 leaves them."""
+    run(small("study=whole"))
+    whole = left(small("study=whole"), weights)
+    config = small("study=killed", "checkpoint_seconds=0")
+    store = Store(config)
+    kept: dict[str, bytes] = {}
+    replace = Path.replace
+
+    def copy(self: Path, target: Path) -> Path:
+        moved = replace(self, target)
+        if target == store.checkpoint:
+            kept.setdefault("checkpoint", target.read_bytes())
+        return moved
+
+    monkeypatch.setattr(Path, "replace", copy)
+    assert run(config) is not None
+    history = store.folder / "history.parquet"
+    assert history.exists()
+    store.checkpoint.write_bytes(kept["checkpoint"])
+    store.write("running", attempt=1, started_at="2026-01-01T00:00:00+00:00")
+    record = run(config)
+    assert record is not None
+    assert record["started_at"] == "2026-01-01T00:00:00+00:00"
+    assert left(config, weights) == whole
+
+
+def test_a_checkpoint_that_cannot_be_read_costs_one_attempt(small: Any) -> None:
+    config = small()
+    store = Store(config)
+    store.write("running", attempt=1, started_at="2026-01-01T00:00:00+00:00")
+    store.checkpoint.write_bytes(b"torn")
+    with pytest.raises((RuntimeError, pickle.UnpicklingError)):
+        run(config)
+    record = store.read()
+    assert record is not None
+    assert record["status"] == "failed"
+    again = run(config)
+    assert again is not None
+    assert (again["status"], again["attempt"]) == ("finished", 2)
+
+
+def test_force_starts_anew(small: Any, stopped: Any) -> None:
+    config = small()
+    stopped(config, 5)
+    record = run({**config, "force": True})
+    assert record is not None
+    assert (record["attempt"], record["resumed_at"]) == (2, [])
+    again = run({**config, "force": True})
+    assert again is not None
+    assert again["attempt"] == 3
+    unforced = run(config)
+    assert unforced is not None
+    assert unforced["attempt"] == 3

@@ -1,0 +1,125 @@
+"""The traps of initializing in on_fit_start, each as a test with the real Trainer."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import pytest
+import torch
+
+from initbench.data import ImageDataModule
+from initbench.errors import UserMistake
+from initbench.init import initialize, weights_digest
+from initbench.training.build import assemble
+from initbench.training.module import Classifier
+from initbench.training.run import build_trainer
+
+
+def trained(config: dict[str, Any], *callbacks: L.Callback, ckpt_path: Path | None = None) -> tuple[Any, L.Trainer]:
+    experiment = assemble(config)
+    trainer = build_trainer(config, experiment, callbacks=list(callbacks), loggers=[])
+    # weights_only: the checkpoint is one of ours, written a moment ago.
+    module, data = Classifier(experiment.learner), ImageDataModule(experiment.data)
+    trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=False)
+    return experiment.learner, trainer
+
+
+class Spy(L.Callback):
+    """What the parameters are, and to whom they belong, right after the initializer."""
+
+    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.weights = {name: p.detach().clone() for name, p in pl_module.model.named_parameters()}
+        held = {id(p) for group in trainer.optimizers[0].param_groups for p in group["params"]}
+        self.optimizer_holds_them = held == {id(p) for p in pl_module.model.parameters()}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.at_start = weights_digest(pl_module.model)
+
+
+def test_the_hook_applies_the_initializer_to_the_parameters_that_are_trained(small: Any) -> None:
+    spy = Spy()
+    config = small("init=orthogonal", "init.gain=1")
+    learner, _ = trained(config, spy)
+    alone = initialize(assemble(config).learner.model, "orthogonal", gain=1, seed=0)
+    for name, parameter in alone.named_parameters():
+        assert torch.equal(spy.weights[name], parameter)
+    assert spy.optimizer_holds_them
+    assert learner.initial_weights == weights_digest(alone)
+    assert weights_digest(learner.model) != learner.initial_weights  # it was trained since
+    assert learner.seconds_init > 0
+    assert [row["parameter"] for row in learner.init_table] == [name for name, _ in alone.named_parameters()]
+
+
+def test_a_resumed_run_is_not_initialized_again(small: Any, tmp_path: Path) -> None:
+    config = small("init=kaiming_normal")
+    learner, trainer = trained(config)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    longer = small("init=kaiming_normal", "trainer.max_steps=12")
+    spy = Spy()
+    resumed, trainer = trained(longer, spy, ckpt_path=tmp_path / "last.ckpt")
+    assert spy.at_start == weights_digest(learner.model)
+    assert resumed.initial_weights == learner.initial_weights
+    assert trainer.global_step == 12
+
+
+@pytest.mark.parametrize("channels_last", ["true", "false"])
+def test_weights_do_not_depend_on_memory_format_or_dtype(small: Any, channels_last: str) -> None:
+    overrides = ("model=lenet", f"trainer.channels_last={channels_last}", "trainer.max_steps=1")
+    single, _ = trained(small(*overrides))
+    double, _ = trained(small(*overrides, "trainer.precision=64-true"))
+    assert single.initial_weights == double.initial_weights
+    assert next(double.model.parameters()).dtype == torch.float64
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_weights_do_not_depend_on_the_device(small: Any) -> None:
+    on_cpu, _ = trained(small())
+    on_gpu, _ = trained(small("trainer.accelerator=gpu"))
+    assert on_cpu.initial_weights == on_gpu.initial_weights
+
+
+def test_dropout_does_not_depend_on_what_the_constructor_drew(small: Any) -> None:
+    """The same seed drops the same units under every initializer: with equal weights, equal training."""
+    constant = small("init=constant", "init.value=0.01", "model.dropout=0.5")
+    rule = small("init=normal", "init.rules=[{match: '*.weight', weight: 0.01}]", "model.dropout=0.5")
+    (a, _), (b, _) = trained(constant), trained(rule)
+    assert weights_digest(a.model) == weights_digest(b.model)
+
+
+def test_what_needs_data_sees_the_first_batch_of_training_not_augmented(small: Any) -> None:
+    """The same as the library gives on that batch; the statistics of norms are those of training alone."""
+    config = small("init=lsuv", "model=resnet20", "model.depth=8", "data.crop_padding=2", "trainer.max_steps=1")
+    learner, _ = trained(config)
+    experiment = assemble(config)
+    batch = experiment.data.fixed_batch(torch.device("cpu"))
+    assert len(batch[0]) == config["data"]["batch_size"]
+    first = next(iter(experiment.data.loader("train", torch.device("cpu"))))
+    assert torch.equal(batch[1], first[1])
+    assert torch.equal(batch[0], experiment.data.prepare(first[0]))
+    alone = initialize(experiment.learner.model, "lsuv", seed=0, batch=batch)
+    assert learner.initial_weights == weights_digest(alone)
+    assert learner.init_numbers["steps"] >= 1
+    assert int(learner.model.norm1.num_batches_tracked) == 1
+
+
+def test_a_method_that_fails_on_the_weights_is_a_mistake_of_the_config(small: Any) -> None:
+    with pytest.raises(UserMistake, match="layer linear1 is dead"):
+        trained(small("init=lsuv", "init.weight=zeros"))
+
+
+def test_a_frozen_layer_keeps_its_initial_weights(small: Any) -> None:
+    """Patch whitening gives the first convolution a learning rate of zero; the schedule's is what is logged."""
+    spy = Spy()
+    overrides = (
+        "init=patch_whitening",
+        "model=lenet",
+        "optimizer=adamw",
+        "optimizer.weight_decay=0.1",
+        "optimizer.lr=0.002",
+    )
+    learner, trainer = trained(small(*overrides, "scheduler=constant"), spy)
+    assert torch.equal(learner.model.conv1.weight, spy.weights["conv1.weight"])
+    assert not torch.equal(learner.model.conv2.weight, spy.weights["conv2.weight"])
+    rates = [(group["lr_multiplier"], group["lr"]) for group in trainer.optimizers[0].param_groups]
+    assert rates[0] == (1.0, 0.002)
+    assert (0.0, 0.0) in rates

@@ -1,0 +1,84 @@
+"""A device that is out of memory for a whole batch, but not for half of one."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from initbench.data import ImageDataModule
+from initbench.model import MLP
+from initbench.record.store import Store
+from initbench.training.build import assemble
+from initbench.training.module import Classifier
+from initbench.training.run import build_trainer, run
+
+
+@pytest.fixture
+def room_for_half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The MLP, on a device that holds 500 images at most: evaluation takes 1,000 at a time."""
+    forward = MLP.forward
+
+    def limited(self: nn.Module, images: Tensor) -> Tensor:
+        if len(images) > 500:
+            raise torch.OutOfMemoryError("tried to allocate 1 GiB")
+        return forward(self, images)
+
+    monkeypatch.setattr(MLP, "forward", limited)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_parts_of_a_batch_come_to_the_whole(small: Any, precision: str) -> None:
+    """Also of one that cannot be halved: each part counts by its images."""
+    weights = []
+    for parts in (1, 2, 3):
+        config = small("optimizer=sgd", "data.batch_size=65", f"trainer.precision={precision}")
+        experiment = assemble(config)
+        experiment.learner.micro_batches = parts
+        module, data = Classifier(experiment.learner), ImageDataModule(experiment.data)
+        build_trainer(config, experiment, [], []).fit(module, datamodule=data)
+        weights.append(nn.utils.parameters_to_vector(experiment.learner.model.parameters()).detach())
+    tolerance = 1e-5 if precision == "32-true" else 1e-2
+    torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=tolerance)
+    torch.testing.assert_close(weights[2], weights[0], rtol=0, atol=tolerance)
+
+
+def test_a_run_that_may_be_halved_is_and_agrees(
+    small: Any, room_for_half: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halved = run(small("trainer.on_oom=halve"))
+    assert halved is not None
+    assert (halved["status"], halved["micro_batches"]) == ("finished", 2)
+    assert "out of memory" in (Store(halved["config"]).folder / "log.txt").read_text()
+    monkeypatch.undo()
+    whole = run(small("study=whole"))
+    assert whole is not None
+    assert whole["micro_batches"] == 1
+    assert whole["signature"] == halved["signature"]
+    assert halved["results"]["val/loss"] == pytest.approx(whole["results"]["val/loss"], rel=1e-4)
+
+
+def test_one_that_may_not_fails_with_the_advice(small: Any, room_for_half: None) -> None:
+    config = small()
+    with pytest.raises(torch.OutOfMemoryError):
+        run(config)
+    record = Store(config).read()
+    assert record is not None
+    assert record["status"] == "failed"
+    assert "trainer.on_oom=halve" in record["reason"]
+
+
+def test_what_does_not_fit_in_halves_either_fails(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(self: nn.Module, images: Tensor) -> Tensor:
+        if len(images) > 20:  # each model is tried on a few before anything starts
+            raise torch.OutOfMemoryError("tried to allocate 1 GiB")
+        return forward(self, images)
+
+    forward = MLP.forward
+    monkeypatch.setattr(MLP, "forward", never)
+    config = small("trainer.on_oom=halve")
+    with pytest.raises(torch.OutOfMemoryError):
+        run(config)
+    record = Store(config).read()
+    assert record is not None
+    assert record["status"] == "failed"
