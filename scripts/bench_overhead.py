@@ -28,14 +28,16 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench import CONF
 from initbench.data import ImageDataModule
+from initbench.record.history import History
 from initbench.record.store import Store
 from initbench.training import compute
-from initbench.training.build import Experiment, assemble
+from initbench.training import trainer as lightning_trainer
+from initbench.training.build import RunParts, build_run
 from initbench.training.callbacks.checkpoint import Checkpoint
-from initbench.training.callbacks.history import History
 from initbench.training.callbacks.progress import ProgressBar
+from initbench.training.callbacks.recorder import Recorder
 from initbench.training.module import Classifier
-from initbench.training.run import build_trainer
+from initbench.training.run import checkpoint_of
 
 
 def config_of(model: str, runs_dir: str, data: str, own: list[str]) -> dict[str, Any]:
@@ -57,14 +59,14 @@ def config_of(model: str, runs_dir: str, data: str, own: list[str]) -> dict[str,
     return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # of a mapping
 
 
-def bare(experiment: Experiment, config: dict[str, Any]) -> float:
+def bare(parts: RunParts, config: dict[str, Any]) -> float:
     """Seconds of one epoch of the shortest loop that does the same work."""
     compute.set_rounding(config["trainer"])
-    learner, data, device = experiment.learner, experiment.data, compute.device(config["trainer"])
+    recipe, data, device = parts.recipe, parts.data, compute.device(config["trainer"])
     loader = data.loader("train", device)
-    model = learner.model.train().to(device)
-    optimizer = learner.make_optimizer()
-    if learner.compile:
+    model = recipe.model.train().to(device)
+    optimizer = recipe.make_optimizer()
+    if recipe.compile:
         model.compile()
     augmented = config["data"]["flip"] or config["data"]["crop_padding"] or config["data"]["cutout"]
     is_half = {"32-true": False, "bf16-mixed": True}[config["trainer"]["precision"]]  # of others there is no bare loop
@@ -73,7 +75,7 @@ def bare(experiment: Experiment, config: dict[str, Any]) -> float:
     for step, (images, labels) in enumerate(loader):
         prepared = data.prepare(images, step=step if augmented else None)
         with half:
-            loss = F.cross_entropy(model(prepared.to(memory_format=learner.memory_format)), labels)
+            loss = F.cross_entropy(model(prepared.to(memory_format=recipe.memory_format)), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -86,23 +88,27 @@ def synchronize() -> None:
         torch.accelerator.synchronize()
 
 
-def lightning(experiment: Experiment, config: dict[str, Any]) -> float:
-    return _fit(experiment, config, [])
+def lightning(parts: RunParts, config: dict[str, Any]) -> float:
+    return _fit(parts, config, [])
 
 
-def initbench(experiment: Experiment, config: dict[str, Any]) -> float:
+def initbench(parts: RunParts, config: dict[str, Any]) -> float:
     store = Store(config)
     store.write("running")
-    history = History(config["trainer"]["log_every_n_steps"], store)
-    checkpoint = Checkpoint(store.checkpoint, config["checkpoint_seconds"], experiment.total_steps, history)
-    return _fit(experiment, config, [history, ProgressBar(store.name, experiment.total_steps, history), checkpoint])
+    history = History(store)
+    recorder = Recorder(history, config["trainer"]["log_every_n_steps"])
+    checkpoint = Checkpoint(checkpoint_of(store), parts.total_steps, recorder)
+    return _fit(parts, config, [recorder, ProgressBar(store.name, parts.total_steps, history), checkpoint])
 
 
-def _fit(experiment: Experiment, config: dict[str, Any], callbacks: list[Any]) -> float:
+def _fit(parts: RunParts, config: dict[str, Any], callbacks: list[Any]) -> float:
     clock = Clock()
-    trainer = build_trainer(config, experiment, callbacks=[*callbacks, clock], loggers=[])
+    every = parts.data.val_every_n_steps
+    trainer = lightning_trainer.build(
+        config["trainer"], val_every_n_steps=every, callbacks=[*callbacks, clock], loggers=[]
+    )
     trainer.num_sanity_val_steps = 0
-    trainer.fit(Classifier(experiment.learner), datamodule=ImageDataModule(experiment.data))
+    trainer.fit(Classifier(parts.recipe), datamodule=ImageDataModule(parts.data))
     return clock.seconds
 
 
@@ -117,7 +123,7 @@ class Clock(L.Callback):
         self.seconds = time.perf_counter() - self.started
 
 
-VARIANTS: dict[str, Callable[[Experiment, dict[str, Any]], float]] = {
+VARIANTS: dict[str, Callable[[RunParts, dict[str, Any]], float]] = {
     "bare": bare,
     "lightning": lightning,
     "initbench": initbench,
@@ -136,12 +142,12 @@ def _measure(model: str, data: str, rounds: int, own: list[str]) -> dict[str, An
         for number in track(range(rounds + 1), model, transient=True):
             times = {}
             for name, variant in VARIANTS.items():
-                experiment = assemble(config)
+                parts = build_run(config)
                 with contextlib.redirect_stdout(io.StringIO()):
-                    times[name] = variant(experiment, config)
+                    times[name] = variant(parts, config)
             if number:  # the first round warms up
                 taken.append(times)
-        steps = experiment.data.steps_per_epoch
+        steps = parts.data.steps_per_epoch
     return {"model": model, "steps": steps, "rounds": taken}
 
 

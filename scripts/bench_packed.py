@@ -37,7 +37,7 @@ from initbench import CONF
 from initbench.packed.forward import forward_of
 from initbench.packed.pack import Pack
 from initbench.training import compute
-from initbench.training.build import Experiment, assemble
+from initbench.training.build import RunParts, build_run
 from initbench.workers.slots import environments
 
 SHAPES = {"mlp": ["model.depth=3", "model.width=[64,128,64]", "model.norm=batch"], "lenet": [], "resnet20": []}
@@ -46,26 +46,26 @@ SECONDS = 4.0  # of each measurement
 STEPS_AT_ONCE = 50
 
 
-def experiment_of(model: str, accelerator: str) -> Experiment:
+def experiment_of(model: str, accelerator: str) -> RunParts:
     """The model on images of its own kind, as `python -m initbench` builds it; what the images show is of no matter."""
     overrides = [f"model={model}", *SHAPES[model], f"data.batch_size={BATCH}", f"trainer.accelerator={accelerator}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=overrides)
     resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]  # of a mapping
-    experiment = assemble(resolved)
-    experiment.learner.model.to(compute.device(resolved["trainer"]))
-    return experiment
+    parts = build_run(resolved)
+    parts.recipe.model.to(compute.device(resolved["trainer"]))
+    return parts
 
 
 def one(way: str, model: str, replicas: int, accelerator: str) -> tuple[float, float]:
     """Images a second of this process, and the most bytes of a GPU that each replica took."""
-    experiment = experiment_of(model, accelerator)
-    learner = experiment.learner
-    images, labels = experiment.data.fixed_batch(learner.device)
+    parts = experiment_of(model, accelerator)
+    recipe = parts.recipe
+    images, labels = parts.data.fixed_batch(recipe.device)
     if way == "packed":
-        models: list[nn.Module] = [perturbed(learner.model, seed) for seed in range(replicas)]
-        forward = forward_of(learner.model, images[:2])
-        pack = Pack(models, forward, [learner.make_optimizer] * replicas, learner.make_scheduler, seeds=[0] * replicas)
+        models: list[nn.Module] = [perturbed(recipe.model, seed) for seed in range(replicas)]
+        forward = forward_of(recipe.model, images[:2])
+        pack = Pack(models, forward, [recipe.make_optimizer] * replicas, recipe.make_scheduler, seeds=[0] * replicas)
         seeds = min(SEEDS, replicas)
         many, answers = images.repeat(seeds, 1, 1, 1, 1), labels.repeat(seeds, 1)
 
@@ -73,9 +73,9 @@ def one(way: str, model: str, replicas: int, accelerator: str) -> tuple[float, f
             pack.backward(many, answers)
             pack.step()
     else:
-        layout = learner.memory_format if way == "serial" else torch.contiguous_format
-        net = learner.model.to(memory_format=layout)
-        optimizer = learner.make_optimizer()
+        layout = recipe.memory_format if way == "serial" else torch.contiguous_format
+        net = recipe.model.to(memory_format=layout)
+        optimizer = recipe.make_optimizer()
         replicas = 1
 
         def step() -> None:
@@ -85,7 +85,7 @@ def one(way: str, model: str, replicas: int, accelerator: str) -> tuple[float, f
 
     step()
     step()
-    on_gpu = learner.device.type == "cuda"
+    on_gpu = recipe.device.type == "cuda"
     steps, started = 0, time.perf_counter()
     while (taken := time.perf_counter() - started) < SECONDS:
         for _ in range(STEPS_AT_ONCE if on_gpu else 1):  # a GPU is given steps faster than it does them

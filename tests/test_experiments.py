@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from initbench import CONF
-from initbench.training.build import assemble
+from initbench.training.build import build_run
 
 STUDIES = [name for name in options("experiment") if name not in ("fixed", "tuned")]
 
@@ -48,9 +48,9 @@ def test_every_cell_of_every_study_can_be_built(name: str, overrides: list[str],
     assert resolved["study"] == name
     if name == "cifar_core" and {"init=zero_gamma", "model=plain_cnn"} <= set(overrides):
         with pytest.raises(ValueError, match="residual"):
-            assemble(resolved)  # as the file's comment says
+            build_run(resolved)  # as the file's comment says
     else:
-        assert assemble(resolved).total_steps > 0
+        assert build_run(resolved).total_steps > 0
 
 
 @pytest.mark.parametrize("name", options("experiment"))

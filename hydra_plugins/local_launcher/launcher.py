@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
+from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from initbench.workers.reply import failed, outcome
 from initbench.workers.slots import environments
 
 if TYPE_CHECKING:
@@ -116,22 +117,6 @@ class LocalLauncher(Launcher):
             self.pool = Pool(self.environments, setup, self.stop_seconds)
             atexit.register(self.pool.close)
         return self.pool
-
-
-def outcome(reply: bytes | int) -> JobReturn:
-    """What a worker sent, or the failure that its exit code tells of."""
-    if isinstance(reply, int):
-        how = f"was killed by {signal.Signals(-reply).name}" if reply < 0 else f"ended with exit code {reply}"
-        return failed(RuntimeError(f"the job's process {how}"))
-    try:
-        result: JobReturn = pickle.loads(reply)
-    except Exception as error:  # a class may raise anything here
-        return failed(RuntimeError(f"what the job returned cannot be loaded: {error!r}"))
-    return result
-
-
-def failed(error: Exception) -> JobReturn:
-    return JobReturn(status=JobStatus.FAILED, _return_value=error)
 
 
 @contextmanager

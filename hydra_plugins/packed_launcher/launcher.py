@@ -3,10 +3,11 @@
 Hydra imports this module at every start, whichever launcher is chosen: what only a launch needs is imported there.
 """
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn, setup_globals
@@ -14,7 +15,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.local_launcher.launcher import LocalLauncher, LocalLauncherConf, raising_on_sigterm
-from initbench.workers.slots import cores, environments, visible_gpus
+from initbench.workers.slots import environments, slots_of_several
+
+if TYPE_CHECKING:
+    from initbench.packed.queue import Jobs, Packing
+    from initbench.record.store import Store
 
 
 @dataclass
@@ -69,9 +74,9 @@ class PackedLauncher(LocalLauncher):
 
     def say_how(self, job_overrides: Sequence[Sequence[str]]) -> None:
         """What `launch` would say as it begins: which of the runs would be trained together."""
-        from initbench.packed.sorting import forecast, tell
+        from initbench.packed.queue import forecast, tell
 
-        tell(forecast(self, job_overrides))
+        tell(forecast(self._jobs(job_overrides, 0), self._packing()))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run all jobs, whatever becomes of any; return in their order. What failed is a JobReturn that says so."""
@@ -86,21 +91,33 @@ class PackedLauncher(LocalLauncher):
             pool = self._warm_pool()
             try:
                 pool.start()
-                queue = Queue(self, job_overrides, initial_job_idx)
+                queue = Queue(self._jobs(job_overrides, initial_job_idx), self._packing())
                 for number, reply in pool.run(queue):
                     queue.take(number, reply)
             except BaseException:  # whatever ends the sweep, Ctrl-C above all, ends its workers
                 pool.close(interrupt=True)
                 raise
-        return queue.returns()
+        returns = queue.returns()
+        for answer, overrides in zip(returns, job_overrides, strict=True):
+            answer.overrides = answer.overrides or list(overrides)
+        return returns
 
+    def _packing(self) -> "Packing":
+        from initbench.packed.queue import Packing
 
-def slots_of_several(processes: int, of_slots: dict[str, Any]) -> dict[str, Any]:
-    """The same keys, with as many GPUs or cores a slot as a run has processes, where nothing else is asked for."""
-    if of_slots["slots"] is not None or of_slots["devices"] is not None:
-        return of_slots
-    gpus = visible_gpus()
-    if len(gpus) < processes:  # on cores; or too few, as the run will say
-        return {**of_slots, "slots": max(1, cores() // processes), "devices": [",".join(gpus)] if gpus else None}
-    firsts = range(0, len(gpus) - processes + 1, processes)
-    return {**of_slots, "devices": [",".join(gpus[first : first + processes]) for first in firsts]}
+        return Packing(self.environments, self.replicas, self.measure)
+
+    def _jobs(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> "Jobs":
+        from initbench.packed.queue import Jobs
+        from initbench.sweep.compose import resolved_config
+        from initbench.sweep.job import to_pack
+
+        def resolve(place: int) -> "Store | None":
+            overrides = job_overrides[place]
+            config = resolved_config(self.hydra_context.config_loader, self.config, overrides)
+            return to_pack(config, overrides, self.config.hydra.sweeper)
+
+        def message(place: int) -> bytes:
+            return pickle.dumps((None, self.compose(job_overrides[place], initial_job_idx + place)))
+
+        return Jobs(len(job_overrides), resolve, message)

@@ -143,16 +143,14 @@ def _wait(run: "ObjectRef[JobReturn]", config: DictConfig) -> JobReturn:
     import ray
 
     from initbench.config.resolve import resolve
-    from initbench.record.store import Store, now
+    from initbench.record.life import mark_lost
+    from initbench.record.store import Store
 
     try:
         return ray.get(run)
     except ray.exceptions.RayError as error:
-        store = Store(resolve(config, config.hydra))
-        if (store.read() or {}).get("status") in (None, "failed", "refused"):  # it did not come as far as its own
-            cause = getattr(error, "cause", error)
-            reason = f"lost: {type(cause).__name__}: {cause}"
-            store.write("failed", reason=reason, started_at=now(), finished_at=now())
+        cause = getattr(error, "cause", error)
+        mark_lost(Store(resolve(config, config.hydra)), f"lost: {type(cause).__name__}: {cause}")
         result = JobReturn(overrides=config.hydra.overrides.task, status=JobStatus.FAILED)
         result.return_value = error
         return result

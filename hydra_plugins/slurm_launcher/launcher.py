@@ -142,13 +142,12 @@ class SlurmLauncher(Launcher):
 
     def _lost(self, overrides: list[str], reason: str) -> JobReturn:
         """A failed JobReturn, and a record that says why if the run did not come as far as its own."""
-        from initbench.config.resolve import resolve
-        from initbench.record.store import Store, now
+        from initbench.record.life import mark_lost
+        from initbench.record.store import Store
+        from initbench.sweep.compose import resolved_config
 
-        config = self.one_run.hydra_context.config_loader.load_sweep_config(self.one_run.config, overrides)
-        store = Store(resolve(config, config.hydra))
-        if (store.read() or {}).get("status") in (None, "failed", "refused"):
-            store.write("failed", reason=reason, started_at=now(), finished_at=now())
+        loader = self.one_run.hydra_context.config_loader
+        mark_lost(Store(resolved_config(loader, self.one_run.config, overrides)), reason)
         return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=RuntimeError(reason))
 
 

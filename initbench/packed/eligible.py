@@ -1,37 +1,85 @@
-"""Whether runs can be trained as one, as far as what was built of their configs says: see also grouping.py."""
+"""Which runs can be trained as one, as far as the built models say; for what their configs say see plan.py."""
 
 import copy
 import re
 import warnings
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd as Dropout
 
-from initbench.packed.forward import Forward, SideBySide, forward_of
+from initbench.packed.forward import Forward, SideBySide, agreeing, forward_of
 from initbench.packed.pack import Pack
-from initbench.training.build import Experiment
+from initbench.packed.replica import Replica
+from initbench.record.life import Life
+from initbench.training import compute
+from initbench.training.build import RunParts, build_run
+
+_COMPARED_AT_ONCE = 8  # models, in float64: a small part of the memory that training will take
 
 
-def obstacle_of(experiment: Experiment) -> str | None:
-    """Why a run has to be trained by itself; None where nothing does."""
-    if experiment.data.streams:
-        return "images that are streamed"
-    for module in experiment.learner.model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
-            return "batch norm without momentum"
-        if isinstance(module, nn.RNNBase):
-            return f"{type(module).__name__}, which cannot be mapped over"
-    return None
+def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]], dict[str, str]]:
+    """The packs that runs of one kind make, each with how it is computed; and why the others are trained alone.
+
+    Where an initializer scales learning rates, so that optimizers differ, there are several packs. The reasons are by
+    the names of the runs' folders.
+    """
+    by_optimizer: dict[object, list[Replica]] = defaultdict(list)
+    alone: dict[str, str] = {}
+    for life in lives:
+        try:
+            replica = Replica(life, built(life.store.config))
+        except Exception:  # whatever it is, the run says it in its own record when it is trained alone
+            alone[life.store.folder.name] = "what cannot be built or initialized"
+        else:
+            by_optimizer[_multipliers(replica.parts)].append(replica)
+    packs = []
+    for replicas in by_optimizer.values():
+        forward = forward_for(replicas[0].parts)
+        if isinstance(forward, str):
+            alone |= {replica.name: forward for replica in replicas}
+            continue
+        alike, different = _compared(replicas, forward)
+        why = "its model differs from the pack's in more than parameters and buffers"
+        alone |= {replica.name: why for replica in different}
+        if len(alike) > 1:
+            packs.append((alike, forward))
+        else:
+            alone |= {replica.name: "none other to be packed with" for replica in alike}
+    return packs, alone
 
 
-def forward_for(experiment: Experiment) -> Forward | str:
+def built(config: Mapping[str, Any]) -> RunParts:
+    """Everything that a run is made of, its model initialized on the training device."""
+    settings = config["trainer"]
+    compute.set_rounding(settings)
+    torch.use_deterministic_algorithms(settings["deterministic"] is True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # as trainer.build says
+    parts = build_run(config)
+    dtype = torch.float64 if settings["precision"] == "64-true" else torch.float32
+    # Stacked, parameters lie in the plain order; what is computed from them is laid out anew.
+    parts.recipe.model.to(compute.device(settings), dtype).to(memory_format=torch.contiguous_format)
+    parts.recipe.initialize(parts.data)
+    return parts
+
+
+def forward_for(parts: RunParts) -> Forward | str:
     """How the replicas of a pack are computed at once; or why they cannot be, in words.
 
     torch itself says, in a warning, where it would map over replicas in a loop.
     """
-    model = experiment.learner.model
-    images, labels = experiment.data.fixed_batch(next(model.parameters()).device)
+    if parts.data.streams:
+        return "images that are streamed"
+    model = parts.recipe.model
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
+            return "batch norm without momentum"
+        if isinstance(module, nn.RNNBase):
+            return f"{type(module).__name__}, which cannot be mapped over"
+    images, labels = parts.data.fixed_batch(parts.recipe.device)
     forward = forward_of(model, images[:2])
     if isinstance(forward, SideBySide):
         return forward
@@ -46,10 +94,34 @@ def forward_for(experiment: Experiment) -> Forward | str:
             pack.backward(images[None, :2], labels[None, :2])
             pack.evaluate(images[:2], labels[:2], at_once=2)
     except (UserWarning, RuntimeError, NotImplementedError) as obstacle:
-        return f"torch does not map over {_operation(str(obstacle))}"
+        found = re.search(r"aten::\w+", str(obstacle))
+        return f"torch does not map over {found.group() if found else str(obstacle).splitlines()[0]}"
     finally:
         torch.set_warn_always(always)
     return forward
+
+
+def _compared(replicas: Sequence[Replica], forward: Forward) -> tuple[list[Replica], list[Replica]]:
+    """Those whose models are what the first one's would be with their parameters and buffers, and the others.
+
+    A constructor may have drawn what is neither, or an initializer set it. What cannot be compared counts as different.
+    """
+    models = [replica.parts.recipe.model for replica in replicas]
+    images, _ = replicas[0].parts.data.fixed_batch(next(models[0].parameters()).device)
+    same = [
+        is_same
+        for first in range(0, len(models), _COMPARED_AT_ONCE)
+        for is_same in agreeing(forward, models[first : first + _COMPARED_AT_ONCE], images[:2])
+    ]
+    pairs = list(zip(replicas, same, strict=True))
+    return [one for one, is_same in pairs if is_same], [one for one, is_same in pairs if not is_same]
+
+
+def _multipliers(parts: RunParts) -> object:
+    """What tells apart optimizers of one config: an initializer may scale the learning rates of parameters."""
+    names = {parameter: name for name, parameter in parts.recipe.model.named_parameters()}
+    groups = parts.recipe.make_optimizer().param_groups
+    return tuple((group["lr_multiplier"], tuple(names[parameter] for parameter in group["params"])) for group in groups)
 
 
 def _no_steps(model: nn.Module) -> torch.optim.Optimizer:
@@ -58,8 +130,3 @@ def _no_steps(model: nn.Module) -> torch.optim.Optimizer:
 
 def _no_schedule(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
-
-
-def _operation(message: str) -> str:
-    found = re.search(r"aten::\w+", message)
-    return found.group() if found else message.split("\n")[0]

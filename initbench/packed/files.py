@@ -1,34 +1,36 @@
-"""Which runs make which pack, on disk from the moment that it is decided: a pack that is begun again is the same."""
+"""The files of packs, `<study>/.packs/`: which runs make which pack, from the moment that it is decided.
+
+A sweep that is typed again makes the same packs, so that their checkpoints fit.
+"""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from initbench.packed.plan import Config, arrange
 from initbench.record.lock import is_held
 from initbench.record.signature import digest
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record
 
 
 def checkpoint_of(folders: Sequence[Path]) -> Path:
-    """`<study>/.packs/<digest>.ckpt`, of a pack of these runs in this order; its roster is beside it."""
+    """`<study>/.packs/<digest>.ckpt`, of a pack of these runs in this order; its list of members is beside it."""
     return folders[0].parent / ".packs" / f"{digest({'runs': [folder.name for folder in folders]})}.ckpt"
 
 
 def write(folders: Sequence[Path], slots: int | None) -> None:
     """`slots`: of the sweep that decides it, as with another number packs would be others; None where none did."""
     content = {"runs": [folder.name for folder in folders], "slots": slots}
-    atomic_write(_roster(checkpoint_of(folders)), json.dumps(content).encode())
+    atomic_write(_members(checkpoint_of(folders)), json.dumps(content).encode())
 
 
 def is_written(folders: Sequence[Path]) -> bool:
-    return _roster(checkpoint_of(folders)).exists()
+    return _members(checkpoint_of(folders)).exists()
 
 
 def split(folders: Sequence[Path], parts: Sequence[Sequence[Path]]) -> None:
     """These are packs from now on, in the place of the one that was decided; if one was."""
-    content = _read(_roster(checkpoint_of(folders)))
+    content = _read(_members(checkpoint_of(folders)))
     if content is not None and [list(part) for part in parts] != [list(folders)]:
         for part in parts:
             if len(part) > 1:
@@ -41,21 +43,14 @@ def remove(folders: Sequence[Path]) -> None:
     _remove(checkpoint_of(folders))
 
 
-def decide(configs: Sequence[Config], most: int, slots: int) -> list[list[Config]]:
-    """The packs of runs of one kind: those that are under way as they were, `arrange` of the rest."""
-    packs = under_way(configs, most, slots)
-    taken = {id(config) for pack in packs for config in pack}
-    return packs + arrange([config for config in configs if id(config) not in taken], most, slots)
-
-
-def under_way(configs: Sequence[Config], most: int, slots: int) -> list[list[Config]]:
+def under_way(runs: Sequence[Store], most: int, slots: int) -> list[list[Store]]:
     """The packs that were decided and have not ended, all of whose runs are among these.
 
     Those that have no checkpoint yet only if they could be decided now.
     """
-    by_name = {Store(config).folder.name: config for config in configs}
-    study = Store(configs[0]).folder.parent
-    if configs[0]["force"]:
+    by_name = {run.folder.name: run for run in runs}
+    study = runs[0].folder.parent
+    if runs[0].config["force"]:
         return []
     packs = []
     for path in sorted(study.glob(".packs/*.json")):
@@ -91,10 +86,10 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def _remove(checkpoint: Path) -> None:
     checkpoint.unlink(missing_ok=True)
-    _roster(checkpoint).unlink(missing_ok=True)
+    _members(checkpoint).unlink(missing_ok=True)
 
 
-def _roster(checkpoint: Path) -> Path:
+def _members(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".json")
 
 

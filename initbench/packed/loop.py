@@ -27,10 +27,10 @@ class Training:
         self.pack, self.device, self.after_step = pack, device, after_step
         self.all = list(replicas)
         self.replicas = list(replicas)  # those that are still trained
-        self.total_steps = first.experiment.total_steps
-        self.log_every = first.store.config["trainer"]["log_every_n_steps"]
-        self.val_every = first.experiment.data.val_every_n_steps
-        self.data = {one.store.config["seed"]: one.experiment.data for one in replicas}
+        self.total_steps = first.parts.total_steps
+        self.log_every = first.config["trainer"]["log_every_n_steps"]
+        self.val_every = first.parts.data.val_every_n_steps
+        self.data = {one.seed: one.parts.data for one in replicas}
         self.sums = torch.zeros(len(pack), 3, device=device)
         self.step = 0
 
@@ -83,17 +83,17 @@ class Training:
         if norms is not None or self.step % self.val_every == 0:
             self._synchronize()
         for replica in self.replicas:
-            replica.seconds += (time.perf_counter() - started) / len(self.replicas)
+            replica.history.seconds += (time.perf_counter() - started) / len(self.replicas)
         if norms is not None:
             self._add_training_rows(norms)
-        if self.step % self.val_every == 0 or any(replica.diverged for replica in self.replicas):
+        if self.step % self.val_every == 0 or any(replica.history.diverged for replica in self.replicas):
             self._validate()
         self._drop_diverged()
         self.after_step(self.step)
 
     def _for_all(self, batches: dict[int, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """(G, B, C, S, S) and (G, B): a batch for each row of replicas with one seed, if these are equally long."""
-        seeds = [replica.store.config["seed"] for replica in self.replicas]
+        seeds = [replica.seed for replica in self.replicas]
         rows = [(seed, len(list(row))) for seed, row in groupby(seeds)]
         if len({length for _, length in rows}) == 1:
             seeds = [seed for seed, _ in rows]
@@ -106,23 +106,15 @@ class Training:
         of_each = norms.tolist() if norms is not None else [None] * len(self.replicas)
         measured = zip(self.replicas, self.sums.tolist(), self.pack.rates(), of_each, strict=True)
         for replica, (loss, correct, count), rate, norm in measured:
-            row = {"train/loss": loss / count, "train/accuracy": correct / count, "lr": rate}
-            if norm is not None:
-                row["train/grad_norm"] = norm
-            replica.add(self.step, row)
-            if not math.isfinite(row["train/loss"]):
-                replica.diverged = f"training loss {row['train/loss']} by step {self.step}"
-            elif not math.isfinite(row.get("train/grad_norm", 0.0)):
-                replica.diverged = f"gradient norm {row['train/grad_norm']} at step {self.step}"
+            means = {"loss": loss / count, "accuracy": correct / count}
+            replica.history.add_training(self.step, replica.epoch, means, rate, norm, scaled=False)
         self.sums.zero_()
 
     def _validate(self) -> None:
         """A row for each replica; between evaluations for those that have diverged: Lightning looks once more."""
-        for replica, values in zip(self.replicas, self.evaluate("val"), strict=True):
-            if replica.diverged or self.step % self.val_every == 0 or self.step == self.total_steps:
-                replica.add(self.step, {f"val/{name}": value for name, value in values.items()})
-                if not math.isfinite(values["loss"]):
-                    replica.diverged = f"validation loss {values['loss']} at step {self.step}"
+        for replica, means in zip(self.replicas, self.evaluate("val"), strict=True):
+            if replica.history.diverged or self.step % self.val_every == 0 or self.step == self.total_steps:
+                replica.history.add_validation(self.step, replica.epoch, means)
 
     def evaluate(self, stage: str) -> list[dict[str, float]]:
         """Loss and accuracy of each replica on "val" or "test", the same images for all."""
@@ -135,12 +127,12 @@ class Training:
             sums += self.pack.evaluate(data.prepare(images), labels, at_once)
         values = [{"loss": loss / count, "accuracy": correct / count} for loss, correct, count in sums.tolist()]
         for replica in self.replicas:
-            replica.seconds_evaluation += (time.perf_counter() - started) / len(self.replicas)
+            replica.history.seconds_evaluation += (time.perf_counter() - started) / len(self.replicas)
         return values
 
     def _drop_diverged(self) -> None:
-        """They would only cost time: what is not a number in one is none in no other."""
-        kept = [place for place, replica in enumerate(self.replicas) if not replica.diverged]
+        """They would only cost time: NaNs cannot spread between replicas."""
+        kept = [place for place, replica in enumerate(self.replicas) if not replica.history.diverged]
         if len(kept) == len(self.replicas):
             return
         self.replicas = [self.replicas[place] for place in kept]

@@ -11,12 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.packed.eligible import forward_for, obstacle_of
+from initbench.packed.eligible import built, forward_for
 from initbench.packed.forward import Forward
 from initbench.packed.messages import Steps
 from initbench.packed.pack import Pack
-from initbench.packed.train import built
-from initbench.training.build import Experiment
+from initbench.training.build import RunParts
 
 SIZES = (4, 8, 16, 32, 64)
 STEPS = 3
@@ -35,19 +34,19 @@ def measure(configs: Sequence[Mapping[str, Any]], sharing: int) -> Steps:
     `sharing`: how many processes share the memory of the device. What is raised is of the moment (another process may
     have the memory) or of all the runs, and says nothing of their kind.
     """
-    experiment = _first_built(configs)
-    forward = obstacle_of(experiment) or forward_for(experiment)
+    parts = _first_built(configs)
+    forward = forward_for(parts)
     if isinstance(forward, str):
         return Steps(obstacle=forward)
-    step, bytes_each = _alone(experiment)
+    step, bytes_each = _alone(parts)
     steps = Steps(alone=step + LOOP_SECONDS)
     sizes = [size for size in SIZES if size * step <= LARGEST_PACK_SECONDS] if step < LARGEST_STEP_SECONDS else []
-    largest = int(_memory(experiment) * MOST_OF_MEMORY / sharing / bytes_each)
+    largest = int(_memory(parts) * MOST_OF_MEMORY / sharing / bytes_each)
     for size in sizes:
         if size > largest:
             break
         try:
-            steps.packed[size] = _packed(experiment, forward, size) / size
+            steps.packed[size] = _packed(parts, forward, size) / size
         except torch.OutOfMemoryError:
             break
     if sizes and not steps.packed:
@@ -55,7 +54,7 @@ def measure(configs: Sequence[Mapping[str, Any]], sharing: int) -> Steps:
     return steps
 
 
-def _first_built(configs: Sequence[Mapping[str, Any]]) -> Experiment:
+def _first_built(configs: Sequence[Mapping[str, Any]]) -> RunParts:
     """The first run that can be built; one that cannot says why by itself, in its own record."""
     *others, last = configs
     for config in others:
@@ -64,12 +63,12 @@ def _first_built(configs: Sequence[Mapping[str, Any]]) -> Experiment:
     return built(last)
 
 
-def _alone(experiment: Experiment) -> tuple[float, float]:
+def _alone(parts: RunParts) -> tuple[float, float]:
     """Seconds of a step, and the bytes of what it keeps: activations, parameters, gradients, optimizer state."""
-    learner = experiment.learner
-    model = copy.deepcopy(learner.model).to(memory_format=learner.memory_format)
-    optimizer = learner.make_optimizer(model)
-    images, labels = _batch(experiment)
+    recipe = parts.recipe
+    model = copy.deepcopy(recipe.model).to(memory_format=recipe.memory_format)
+    optimizer = recipe.make_optimizer(model)
+    images, labels = _batch(parts)
     kept = {parameter.data_ptr(): 4 * parameter.nbytes for parameter in model.parameters()}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -77,7 +76,7 @@ def _alone(experiment: Experiment) -> tuple[float, float]:
         return tensor
 
     def step() -> None:
-        F.cross_entropy(model(images.to(memory_format=learner.memory_format)), labels).backward()
+        F.cross_entropy(model(images.to(memory_format=recipe.memory_format)), labels).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -86,13 +85,13 @@ def _alone(experiment: Experiment) -> tuple[float, float]:
     return _seconds(step), float(sum(kept.values()))
 
 
-def _packed(experiment: Experiment, forward: Forward, size: int) -> float:
+def _packed(parts: RunParts, forward: Forward, size: int) -> float:
     """Seconds of a step of so many replicas."""
-    models: list[nn.Module] = [copy.deepcopy(experiment.learner.model) for _ in range(size)]
-    learner, seeds = experiment.learner, min(SEEDS, size)
+    models: list[nn.Module] = [copy.deepcopy(parts.recipe.model) for _ in range(size)]
+    recipe, seeds = parts.recipe, min(SEEDS, size)
     seed_of_each = [place * seeds // size for place in range(size)]
-    pack = Pack(models, forward, [learner.make_optimizer] * size, learner.make_scheduler, seeds=seed_of_each)
-    images, labels = _batch(experiment)
+    pack = Pack(models, forward, [recipe.make_optimizer] * size, recipe.make_scheduler, seeds=seed_of_each)
+    images, labels = _batch(parts)
     images, labels = images.expand(seeds, *images.shape), labels.expand(seeds, *labels.shape)
 
     def step() -> None:
@@ -103,9 +102,9 @@ def _packed(experiment: Experiment, forward: Forward, size: int) -> float:
     return _seconds(step)
 
 
-def _batch(experiment: Experiment) -> tuple[Tensor, Tensor]:
-    parameter = next(experiment.learner.model.parameters())
-    images, labels = experiment.data.fixed_batch(parameter.device)
+def _batch(parts: RunParts) -> tuple[Tensor, Tensor]:
+    parameter = next(parts.recipe.model.parameters())
+    images, labels = parts.data.fixed_batch(parameter.device)
     return images.to(parameter.dtype), labels
 
 
@@ -126,9 +125,9 @@ def _synchronize() -> None:
         torch.accelerator.synchronize()
 
 
-def _memory(experiment: Experiment) -> int:
+def _memory(parts: RunParts) -> int:
     """Bytes of the device that trains: what is free of a GPU's, all of the machine's."""
-    device = next(experiment.learner.model.parameters()).device
+    device = next(parts.recipe.model.parameters()).device
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -5,18 +5,17 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from initbench.packed.plan import Config
-
 
 @dataclass
 class Outcome:
-    """The records of the runs that came to an end, and why the others have to be trained by themselves.
+    """What became of the runs of a pack, by the names of their folders; of those that another process is at, nothing.
 
     `said` is for people: several workers on one terminal would write over each other, so their parent speaks for them.
     """
 
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # by the names of the runs' folders
-    alone: dict[str, str] = field(default_factory=dict)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # those that ended
+    alone: dict[str, str] = field(default_factory=dict)  # why others have to be trained by themselves
+    too_large: list[list[str]] = field(default_factory=list)  # packs for which there was too little memory
     said: list[str] = field(default_factory=list)
 
 
@@ -29,7 +28,7 @@ class Steps:
     obstacle: str | None = None  # why it cannot be packed
 
 
-def train(configs: list[Config]) -> JobReturn:
+def train(configs: list[dict[str, Any]]) -> JobReturn:
     """Returns the Outcome of a pack."""
     from initbench.packed.train import train_pack
     from initbench.record.stopping import stoppable
@@ -38,7 +37,7 @@ def train(configs: list[Config]) -> JobReturn:
         return _completed(train_pack(configs))
 
 
-def measure(argument: tuple[list[Config], int]) -> JobReturn:
+def measure(argument: tuple[list[dict[str, Any]], int]) -> JobReturn:
     """Returns the Steps of runs of one kind; the number is that of the slots that share a device."""
     from initbench.packed.measure import measure
 

@@ -1,7 +1,13 @@
-"""Which runs may be trained as one, as far as their configs say, and which of them make a pack. Imports no torch."""
+"""Which runs of a sweep are trained together: decided here, from their configs, before anything is built.
+
+What only the built models can tell is decided in eligible.py, in the process that trains. Imports neither Hydra nor
+torch.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, groupby
 from typing import Any
@@ -10,18 +16,116 @@ import yaml
 
 from initbench import CONF
 from initbench.diagnostics.schedule import asked_for
+from initbench.packed import files
+from initbench.packed.speed import Speed
 from initbench.record.signature import digest
 from initbench.record.store import Store
-
-Config = dict[str, Any]  # resolved
 
 # Their rule is elementwise: a stack of parameters is stepped as each would be.
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW"))
 PRECISIONS = ("32-true", "64-true")
 
 
-def obstacle(config: Mapping[str, Any]) -> str | None:
+@dataclass(frozen=True)
+class Together:
+    """Runs that differ in initializer, seed and learning rate alone, shared out over packs."""
+
+    packs: list[list[Store]]
+    why: str
+
+    def __str__(self) -> str:
+        sizes = "+".join(str(len(pack)) for pack in self.packs)
+        why = f" ({self.why})" if self.why else ""
+        return f"{_what(list(chain(*self.packs)))}, in packs of {sizes}{why}"
+
+
+@dataclass(frozen=True)
+class Alone:
+    """Runs that are trained one by one, all for the same reason."""
+
+    runs: list[Store]
+    why: str
+
+    def __str__(self) -> str:
+        return alone_line(self.why, len(self.runs))
+
+
+@dataclass(frozen=True)
+class Unmeasured:
+    """Runs that could be trained together, if that were faster, which has to be measured first."""
+
+    runs: list[Store]
+
+    def __str__(self) -> str:
+        return f"{_what(self.runs)}, in packs if that is faster, which is measured first"
+
+
+Decision = Together | Alone | Unmeasured
+
+
+def plan(
+    runs: Sequence[Store], *, slots: int, most: int, known: Callable[[Store], Speed | None] | None = None
+) -> list[Decision]:
+    """How each of the runs is trained.
+
+    Packs are no larger than `most`, and as many as keep `slots` processes busy. `known` tells how fast packs of runs
+    like this one are, None where that has not been measured; without it, whatever can be packed is.
+    """
+    groups: dict[str, list[Store]] = defaultdict(list)
+    alone: dict[str, list[Store]] = defaultdict(list)
+    for run in runs:
+        try:
+            reason, kind = obstacle(run), kind_of(run.config)
+        except Exception as error:  # a config lacks what others have: trained alone, the run says what comes of that
+            reason, kind = f"{type(error).__name__}: {error}", ""
+        (groups[kind] if reason is None else alone[reason]).append(run)
+    decisions = [_decide(group, slots, most, known) for group in groups.values()]
+    return decisions + [Alone(some, why) for why, some in alone.items()]
+
+
+def _decide(runs: list[Store], slots: int, most: int, known: Callable[[Store], Speed | None] | None) -> Decision:
+    if known is None:
+        speed: Speed | None = Speed(most)
+    elif len(runs) <= slots and not files.under_way(runs, most, slots):
+        speed = Speed(0, "no more than this machine runs at once")
+    else:
+        speed = known(runs[0])
+    if speed is None:
+        return Unmeasured(runs)
+    if not speed.replicas:
+        return Alone(runs, speed.why)
+    most = min(most, speed.replicas)
+    begun = files.under_way(runs, most, slots)
+    names = {run.folder.name for pack in begun for run in pack}
+    return Together(begun + arrange([run for run in runs if run.folder.name not in names], most, slots), speed.why)
+
+
+def arrange(runs: Sequence[Store], most: int, slots: int) -> list[list[Store]]:
+    """Packs of runs of one kind, none larger than `most`, as many as keep `slots` busy, of nearly the same size.
+
+    Runs of one learning rate, and then of one seed, are neighbours, so that they share their batches.
+    """
+    runs = sorted(runs, key=_rate_and_seed)
+    if not runs:
+        return []
+    count = min(len(runs), math.ceil(len(runs) / most / slots) * slots)
+    blocks = [list(block) for _, block in groupby(runs, key=_rate_and_seed)]
+    if len(blocks) % count == 0 and len({len(block) for block in blocks}) == 1:
+        each = len(blocks) // count
+        return [list(chain(*blocks[first : first + each])) for first in range(0, len(blocks), each)]
+    return [runs[first::count] for first in range(count)]  # dealt out, each gets its share of every block
+
+
+def kind_of(config: Mapping[str, Any]) -> str:
+    """Equal for runs that differ in initializer, seed and learning rate alone, so that they can be trained together."""
+    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command")}
+    part["optimizer"] = {key: value for key, value in config["optimizer"].items() if key != "lr"}
+    return digest(part)
+
+
+def obstacle(run: Store) -> str | None:
     """Why a run has to be trained by itself, as far as its config says; None where nothing does."""
+    config = run.config
     trainer, optimizer = config["trainer"], config["optimizer"]
     if missing := sorted(_usual_trainer_keys() - set(trainer)):
         return f"no trainer.{missing[0]}"
@@ -43,9 +147,14 @@ def obstacle(config: Mapping[str, Any]) -> str | None:
         return f"seed={config['seed']}"
     if type(optimizer["lr"]) not in (int, float):
         return f"optimizer.lr={optimizer['lr']}"
-    if Store(dict(config)).checkpoint.exists() and not config["force"]:
+    if run.checkpoint.exists() and not config["force"]:
         return "a checkpoint of its own"
     return None
+
+
+def alone_line(why: str, number: int) -> str:
+    words = "1 run by itself" if number == 1 else f"{number} runs by themselves"
+    return f"{words}: {why}"
 
 
 def _known(trainer: Mapping[str, Any]) -> dict[str, bool]:
@@ -61,31 +170,13 @@ def _known(trainer: Mapping[str, Any]) -> dict[str, bool]:
     }
 
 
-def kind(config: Mapping[str, Any]) -> str:
-    """Equal for runs that differ in initializer, seed and learning rate alone, so that they can be trained together."""
-    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command")}
-    part["optimizer"] = {key: value for key, value in config["optimizer"].items() if key != "lr"}
-    return digest(part)
+def _what(runs: Sequence[Store]) -> str:
+    config = runs[0].config
+    return f"{config['model']['name']} on {config['data']['name']}: {len(runs)} runs"
 
 
-def arrange(configs: Sequence[Config], most: int, slots: int) -> list[list[Config]]:
-    """Packs of runs of one kind, none larger than `most`, as many as keep `slots` busy, of nearly the same size.
-
-    Runs of one learning rate, and then of one seed, are neighbours, so that they share their batches.
-    """
-    runs = sorted(configs, key=_shared)
-    if not runs:
-        return []
-    count = min(len(runs), math.ceil(len(runs) / most / slots) * slots)
-    blocks = [list(block) for _, block in groupby(runs, key=_shared)]
-    if len(blocks) % count == 0 and len({len(block) for block in blocks}) == 1:
-        each = len(blocks) // count
-        return [list(chain(*blocks[first : first + each])) for first in range(0, len(blocks), each)]
-    return [runs[first::count] for first in range(count)]  # dealt out, each gets its share of every block
-
-
-def _shared(config: Config) -> tuple[float, int]:
-    return config["optimizer"]["lr"], config["seed"]
+def _rate_and_seed(run: Store) -> tuple[float, int]:
+    return run.config["optimizer"]["lr"], run.config["seed"]
 
 
 @cache

@@ -2,25 +2,79 @@
 
 import pickle
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from hydra_plugins.local_launcher.launcher import failed, outcome
 from initbench.console import console, errors
+from initbench.errors import UserMistake
 from initbench.packed import files, messages, speed
-from initbench.packed.plan import Config
-from initbench.packed.sorting import Kinds, alone_line, decided, family, known_pace, packs_line, tell
+from initbench.packed.plan import Alone, Decision, Unmeasured, alone_line, plan
+from initbench.packed.speed import Speed
+from initbench.record.life import mark_lost
+from initbench.record.objective import objective
 from initbench.record.signature import digest
-from initbench.record.store import Store, now
-from initbench.sweep.job import objective
+from initbench.record.store import Store
+from initbench.workers.reply import failed, outcome
 from initbench.workers.slots import sharing
 
-if TYPE_CHECKING:
-    from hydra_plugins.packed_launcher.launcher import PackedLauncher
+Pack = list[Store]
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The jobs of a launch, by their places in it.
+
+    `resolve` returns the run that a job is, None where the job speaks for itself (it is done already, or refused); it
+    raises UserMistake where the whole sweep cannot be what its user wants. `message` is what a worker is sent to do the
+    job by itself.
+    """
+
+    number: int
+    resolve: Callable[[int], Store | None]
+    message: Callable[[int], bytes]
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How runs may be packed: the environments of the slots, the largest pack, and whether speed decides."""
+
+    environments: Sequence[dict[str, str]]
+    most: int
+    measure: bool
+
+    def plan(self, runs: Sequence[Store], measured: Speed | None = None) -> list[Decision]:
+        def known(run: Store) -> Speed | None:
+            return measured or speed.remembered(run.config, self.environments[0])
+
+        return plan(runs, slots=len(self.environments), most=self.most, known=known if self.measure else None)
+
+
+class Sorted:
+    """The jobs of a launch: those that may be packed, those that are the same run as another, those without a run."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self.runs: dict[int, Store] = {}
+        self.places: dict[str, int] = {}  # of runs, by their folders' names
+        self.again: dict[int, int] = {}  # jobs that are the same runs as earlier ones
+        self.alone: list[int] = []
+        self.errors: dict[int, Exception] = {}
+        for place in range(jobs.number):
+            try:
+                run = jobs.resolve(place)
+            except UserMistake:
+                raise
+            except Exception as error:  # this job's failure, no more
+                self.errors[place] = error
+                continue
+            if run is None:
+                self.alone.append(place)
+            elif (first := self.places.setdefault(run.folder.name, place)) != place:
+                self.again[place] = first
+            else:
+                self.runs[place] = run
 
 
 @dataclass
@@ -32,22 +86,18 @@ class Item:
 
 
 class Queue(Iterator[tuple[int, bytes]]):
-    """An iterator over jobs for `Pool.run`, to which answers may add."""
+    """An iterator over messages for `Pool.run`, to which answers may add."""
 
-    def __init__(
-        self, launcher: "PackedLauncher", job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> None:
-        self.launcher, self.job_overrides, self.initial = launcher, job_overrides, initial_job_idx
-        self.kinds = Kinds(launcher, job_overrides, initial_job_idx)
-        self.answers: dict[int, JobReturn] = {place: failed(error) for place, error in self.kinds.errors.items()}
+    def __init__(self, jobs: Jobs, packing: Packing) -> None:
+        self.jobs, self.packing = jobs, packing
+        self.sorted = Sorted(jobs)
+        self.answers: dict[int, JobReturn] = {place: failed(error) for place, error in self.sorted.errors.items()}
         self.waiting: deque[Item] = deque()
         self.out: dict[int, Item] = {}
         self.sent = 0
         self._clear_packs()
-        for configs in self.kinds.packable.values():
-            self._add_kind(configs)
-        tell(self.kinds.alone_lines())
-        self.waiting.extend(map(self._single, self.kinds.alone))
+        self._add(packing.plan(list(self.sorted.runs.values())))
+        self.waiting.extend(map(self._single, self.sorted.alone))
 
     def __next__(self) -> tuple[int, bytes]:
         while self.waiting:
@@ -63,26 +113,36 @@ class Queue(Iterator[tuple[int, bytes]]):
         raise StopIteration
 
     def take(self, number: int, reply: bytes | int) -> None:
+        """Do what follows from a worker's reply, or from its exit code."""
         self.out.pop(number).then(outcome(reply), isinstance(reply, int))
 
     def returns(self) -> list[JobReturn]:
+        """What became of each job, in their order."""
         self._clear_packs()
-        for place, first in self.kinds.again.items():
+        for place, first in self.sorted.again.items():
             self.answers[place] = replace(self.answers[first], overrides=None)
-        for place, answer in self.answers.items():
-            answer.overrides = answer.overrides or list(self.job_overrides[place])
-        return [self.answers[place] for place in range(len(self.job_overrides))]
+        return [self.answers[place] for place in range(self.jobs.number)]
 
     def _clear_packs(self) -> None:
-        for study in {folder.parent for folder in _folders(list(self.kinds.configs.values()))}:
+        for study in {run.folder.parent for run in self.sorted.runs.values()}:
             files.clear(study)
 
-    def _add_kind(self, configs: list[Config]) -> None:
-        pace = known_pace(self.launcher, configs)
-        if pace is not None:
-            self._decide(configs, pace)
-            return
-        slots = len(self.launcher.environments)
+    def _add(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
+            if isinstance(decision, Unmeasured):
+                self._measure(decision.runs)
+                continue
+            tell([str(decision)])
+            if isinstance(decision, Alone):
+                self.waiting.extend(self._single(self._place(run)) for run in decision.runs)
+            else:
+                for pack in decision.packs:
+                    if len(pack) > 1:
+                        files.write(_folders(pack), len(self.packing.environments))
+                self.waiting.extend(map(self._together, decision.packs))
+
+    def _measure(self, runs: Pack) -> None:
+        slots = len(self.packing.environments)
         answers: list[JobReturn] = []
 
         def then(answer: JobReturn, died: bool) -> None:
@@ -90,83 +150,79 @@ class Queue(Iterator[tuple[int, bytes]]):
             if len(answers) < slots:
                 return
             if failures := [answer._return_value for answer in answers if answer.status is JobStatus.FAILED]:
-                self._add_singles(configs, f"what they take in a pack cannot be measured: {failures[0]}".split("\n")[0])
+                why = f"what they take in a pack cannot be measured: {failures[0]}".partition("\n")[0]
+                self._add([Alone(runs, why)])
                 return
-            pace = speed.choose([answer.return_value for answer in answers])
-            speed.remember(family(self.launcher, configs), pace)
-            self._decide(configs, pace)
+            measured = speed.choose([answer.return_value for answer in answers])
+            speed.remember(runs[0].config, self.packing.environments[0], measured)
+            self._add(self.packing.plan(runs, measured))
 
         # All slots measure at once, as all will train at once: they share caches and memory.
-        of_each_initializer = {digest(config["init"]): config for config in reversed(configs)}
-        argument = list(of_each_initializer.values())[::-1], sharing(self.launcher.environments)
+        one_per_initializer = {digest(run.config["init"]): run.config for run in reversed(runs)}
+        argument = list(one_per_initializer.values())[::-1], sharing(self.packing.environments)
         item = Item(lambda: pickle.dumps((messages.measure, argument)), then)
         self.waiting.extend([item] * slots)
 
-    def _decide(self, configs: list[Config], pace: dict[str, Any]) -> None:
-        if not pace["replicas"]:
-            self._add_singles(configs, pace["why"])
-            return
-        packs = decided(self.launcher, configs, pace)
-        for pack in packs:
-            if len(pack) > 1:
-                files.write(_folders(pack), len(self.launcher.environments))
-        tell([packs_line(packs, pace["why"])])
-        self.waiting.extend(map(self._together, packs))
+    def _together(self, pack: Pack, deaths: int = 0) -> Item:
+        if len(pack) == 1:
+            return self._single(self._place(pack[0]))
 
-    def _add_singles(self, configs: list[Config], why: str) -> None:
-        tell([alone_line(why, len(configs))])
-        self.waiting.extend(self._single(self._place(config)) for config in configs)
-
-    def _together(self, configs: list[Config]) -> Item:
-        return self._pack(configs) if len(configs) > 1 else self._single(self._place(configs[0]))
-
-    def _pack(self, configs: list[Config], deaths: int = 0) -> Item:
         def then(answer: JobReturn, died: bool) -> None:
-            if died and deaths == 0:  # whoever killed it: it goes on from its checkpoint
-                console.print(f"a process with {len(configs)} runs died: once more", soft_wrap=True)
-                self.waiting.appendleft(self._pack(configs, deaths + 1))
+            if died and deaths == 0:  # whoever killed it: it continues from its checkpoint
+                console.print(f"a process with {len(pack)} runs died: once more", soft_wrap=True)
+                self.waiting.appendleft(self._together(pack, deaths + 1))
             elif died:  # of too little memory, it may be
                 console.print("and again: once more, with half as many", soft_wrap=True)
-                halves = configs[: len(configs) // 2], configs[len(configs) // 2 :]
-                files.split(_folders(configs), [_folders(half) for half in halves])
-                self.waiting.extendleft(map(self._together, reversed(halves)))
+                self._halve(pack)
             elif answer.status is JobStatus.FAILED:  # by itself a run says all of it, in its own record
-                self._add_singles(
-                    configs, f"{type(answer._return_value).__name__}: {answer._return_value}".split("\n")[0]
-                )
+                error = answer._return_value
+                self._add([Alone(pack, f"{type(error).__name__}: {error}".partition("\n")[0])])
             else:
-                self._end(configs, answer.return_value)
+                self._end(pack, answer.return_value)
 
-        return Item(lambda: pickle.dumps((messages.train, configs)), then)
+        return Item(lambda: pickle.dumps((messages.train, [run.config for run in pack])), then)
 
-    def _end(self, configs: list[Config], outcome: messages.Outcome) -> None:
+    def _halve(self, pack: Pack) -> None:
+        halves = pack[: len(pack) // 2], pack[len(pack) // 2 :]
+        files.split(_folders(pack), [_folders(half) for half in halves])
+        self.waiting.extendleft(map(self._together, reversed(halves)))
+
+    def _end(self, pack: Pack, outcome: messages.Outcome) -> None:
         for line in outcome.said:
             errors.print(line, markup=False, soft_wrap=True)
         tell(alone_line(*of) for of in Counter(outcome.alone.values()).items())
-        for config in configs:
-            name = Store(config).folder.name
+        by_name = {run.folder.name: run for run in pack}
+        for names in outcome.too_large:
+            console.print(f"out of memory with {len(names)} replicas: once more, with half as many", soft_wrap=True)
+            self._halve([by_name.pop(name) for name in names])
+        for name, run in by_name.items():
             if name in outcome.records:
-                value = objective(outcome.records[name], config["objective"])
-                self.answers[self.kinds.places[name]] = JobReturn(status=JobStatus.COMPLETED, _return_value=value)
+                value = objective(outcome.records[name], run.config["objective"])
+                self.answers[self._place(run)] = JobReturn(status=JobStatus.COMPLETED, _return_value=value)
             else:
-                self.waiting.append(self._single(self.kinds.places[name]))
+                self.waiting.append(self._single(self._place(run)))
 
     def _single(self, place: int) -> Item:
-        def message() -> bytes:
-            config = self.launcher.compose(self.job_overrides[place], self.initial + place)
-            return pickle.dumps((None, config))
-
         def then(answer: JobReturn, died: bool) -> None:
             self.answers[place] = answer
-            config = self.kinds.configs.get(place)
-            if died and config is not None and Store(config).read() is None:  # it came to nothing so early
-                Store(config).write("failed", reason=str(answer._return_value), started_at=now(), finished_at=now())
+            if died and (run := self.sorted.runs.get(place)) is not None:
+                mark_lost(run, str(answer._return_value))
 
-        return Item(message, then)
+        return Item(lambda: self.jobs.message(place), then)
 
-    def _place(self, config: Config) -> int:
-        return self.kinds.places[Store(config).folder.name]
+    def _place(self, run: Store) -> int:
+        return self.sorted.places[run.folder.name]
 
 
-def _folders(configs: Sequence[Config]) -> list[Path]:
-    return [Store(config).folder for config in configs]
+def forecast(jobs: Jobs, packing: Packing) -> Iterator[str]:
+    """The lines that a launch would begin with."""
+    return map(str, packing.plan(list(Sorted(jobs).runs.values())))
+
+
+def tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _folders(pack: Pack) -> list[Path]:
+    return [run.folder for run in pack]

@@ -1,9 +1,11 @@
-"""What has been measured on this machine, remembered for all sweeps: `~/.cache/initbench/speed.json`."""
+"""How fast packs of a model train, as measured on this machine: kept for all sweeps in the user's cache folder."""
 
 import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +20,14 @@ WORTH_IT = 1.1  # times as fast
 
 # What decides how long a step takes, beside the machine.
 _TRAINER = ("accelerator", "channels_last", "deterministic", "float32_matmul_precision", "precision", "threads")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The number of replicas at which a pack is fastest, 0 where a run alone is as fast; and why, in words."""
+
+    replicas: int
+    why: str = ""
 
 
 def family(config: Mapping[str, Any], slot: Mapping[str, str]) -> str:
@@ -35,34 +45,37 @@ def family(config: Mapping[str, Any], slot: Mapping[str, str]) -> str:
     )
 
 
-def choose(measured: Sequence[Steps]) -> dict[str, Any]:
-    """`replicas` of the fastest pack, 0 where a run alone is as fast, and `why`; from what all slots measured."""
+def choose(measured: Sequence[Steps]) -> Speed:
+    """The fastest pack, from what all slots measured."""
     if obstacle := next((steps.obstacle for steps in measured if steps.obstacle), None):
-        return {"replicas": 0, "why": obstacle}
+        return Speed(0, obstacle)
     alone = fmean(steps.alone for steps in measured)
     sizes = set.intersection(*(set(steps.packed) for steps in measured))
     packed = {size: fmean(steps.packed[size] for steps in measured) for size in sizes}
     best = min(packed, key=lambda size: packed[size], default=0)
     if not best or alone / packed[best] < WORTH_IT:
-        return {"replicas": 0, "why": f"a step of {1e3 * alone:.3g} ms is no faster in a pack"}
-    return {"replicas": best, "why": f"{1e3 * alone:.2g} ms a step alone, {1e3 * packed[best]:.2g} ms as one of {best}"}
+        return Speed(0, f"a step of {1e3 * alone:.3g} ms is no faster in a pack")
+    return Speed(best, f"{1e3 * alone:.2g} ms a step alone, {1e3 * packed[best]:.2g} ms as one of {best}")
 
 
-def remembered() -> dict[str, dict[str, Any]]:
-    """By family: `replicas` and `why`."""
+def remembered(config: Mapping[str, Any], slot: Mapping[str, str]) -> Speed | None:
+    """What was measured for runs whose steps take as long, None where nothing was."""
+    found = _read().get(family(config, slot))
+    return None if found is None else Speed(**found)
+
+
+def remember(config: Mapping[str, Any], slot: Mapping[str, str], speed: Speed) -> None:
+    """If the cache cannot be written, every sweep measures again."""
+    with suppress(Unwritable):
+        atomic_write(_path(), json.dumps({**_read(), family(config, slot): asdict(speed)}, indent=1).encode())
+
+
+def _read() -> dict[str, dict[str, Any]]:
     try:
         found: dict[str, dict[str, Any]] = json.loads(_path().read_text())
     except (OSError, ValueError):
         return {}
     return found
-
-
-def remember(of: str, pace: Mapping[str, Any]) -> None:
-    """Where nothing can be kept, each sweep measures anew."""
-    try:
-        atomic_write(_path(), json.dumps({**remembered(), of: pace}, indent=1).encode())
-    except Unwritable:
-        return
 
 
 def _path() -> Path:

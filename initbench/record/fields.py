@@ -1,43 +1,31 @@
-"""What the record of a run that ended says."""
+"""What the record of a run that has ended says: how it converged, and how long that took."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from initbench.record.convergence import convergence, time_to_targets
-from initbench.record.provenance import provenance
-from initbench.record.rows import Rows
-from initbench.record.store import now
-from initbench.training.build import Experiment
+from initbench.record.history import History
 
 
-def conclusion(experiment: Experiment, rows: Rows, outcome: Mapping[str, Any]) -> dict[str, Any]:
-    """All but how long it took. `outcome`: status, reason, test."""
-    learner, data = experiment.learner, experiment.data
-    history = list(rows)
-    targets = time_to_targets(
-        history,
-        data.targets,
-        seconds_init=learner.seconds_init,
-        reason="diverged" if outcome["status"] == "diverged" else "budget",
-    )
-    latest = {key: rows.latest.get(key) for key in ("train/loss", "train/accuracy")}
-    results = {
-        **convergence(history, data.num_classes),
-        **latest,
-        **{f"test/{name}": value for name, value in outcome["test"].items()},
-    }
+def fields(
+    history: History, *, test: Mapping[str, float], targets: Sequence[float], num_classes: int, seconds_init: float
+) -> dict[str, Any]:
+    """Results, times to the targets and durations. `test`: loss and accuracy on the test set; empty if it diverged."""
+    rows = list(history)
+    latest = {key: history.latest.get(key) for key in ("train/loss", "train/accuracy")}
     return {
-        "finished_at": now(),
-        "reason": outcome["reason"],
-        "results": results,
-        "targets": targets,
-        "steps": history[-1]["step"] if history else 0,
-        "total_steps": experiment.total_steps,
-        "seconds_init": learner.seconds_init,
-        "init_numbers": learner.init_numbers,
-        "init_batch": 0 if learner.initializer.needs_batch else None,  # of the first epoch, as the seed orders it
-        "micro_batches": learner.micro_batches,
-        "initial_weights": learner.initial_weights,
-        "device": str(learner.device),
-        "provenance": provenance(),
+        "reason": history.diverged,
+        "results": {
+            **convergence(rows, num_classes),
+            **latest,
+            **{f"test/{name}": value for name, value in test.items()},
+        },
+        "targets": time_to_targets(
+            rows, targets, seconds_init=seconds_init, reason="diverged" if history.diverged else "budget"
+        ),
+        "steps": rows[-1]["step"] if rows else 0,
+        "seconds_init": seconds_init,
+        "seconds_train": history.seconds,
+        "seconds_evaluation": history.seconds_evaluation,
+        "seconds_compile": history.seconds_compile,
     }

@@ -1,50 +1,66 @@
-"""A run's own log, for when nobody watches the terminal."""
+"""A run's own log, log.txt, for when nobody watches the terminal."""
 
 import faulthandler
 import logging
+import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 
-@contextmanager
-def logging_to(path: Path) -> Iterator[logging.Logger]:
-    """Inside, warnings, messages of every library and what native code crashes with also go to the end of `path`.
+def note(path: Path, text: str) -> None:
+    """Append a line, with the time, to a log; a full disk loses it, as writing the record will say."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
-    Yields the logger for what only the file shall have.
+
+@contextmanager
+def logging_to(paths: Sequence[Path]) -> Iterator[None]:
+    """Inside, warnings and messages of every library also go to the end of each file.
+
+    What native code crashes with goes to the first one: Python writes it to one file only.
     """
+    with ExitStack() as stack:
+        handlers = [stack.enter_context(_handler(path)) for path in paths]
+        root = logging.getLogger()
+        for handler in handlers:
+            root.addHandler(handler)
+            stack.callback(root.removeHandler, handler)
+        show = warnings.showwarning
+
+        def show_and_note(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            text = warnings.formatwarning(message, category, filename, lineno, line).strip()
+            for path in paths:
+                note(path, text)
+            show(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show_and_note
+        stack.callback(setattr, warnings, "showwarning", show)
+        if not faulthandler.is_enabled() and handlers[0].stream:
+            faulthandler.enable(handlers[0].stream)
+            stack.callback(faulthandler.disable)
+        yield
+
+
+@contextmanager
+def _handler(path: Path) -> Iterator[logging.FileHandler]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: the record's writing says so
-    own = logging.Logger("initbench")
-    show = warnings.showwarning
-
-    def tee(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        own.warning(warnings.formatwarning(message, category, filename, lineno, line).strip())
-        show(message, category, filename, lineno, file, line)
-
-    own.addHandler(handler)
-    logging.getLogger().addHandler(handler)
-    warnings.showwarning = tee
-    ours = not faulthandler.is_enabled()
-    if ours and handler.stream:
-        faulthandler.enable(handler.stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: writing the record says so
     try:
-        yield own
+        yield handler
     finally:
-        if ours:
-            faulthandler.disable()
-        warnings.showwarning = show
-        logging.getLogger().removeHandler(handler)
         with suppress(OSError):  # what is buffered may find no room
             handler.close()

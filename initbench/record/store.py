@@ -19,8 +19,6 @@ from initbench.record.signature import init_label, run_name, setting, signature
 
 SCHEMA = 1
 COMPLETE = ("finished", "diverged")  # outcomes that a second start would only repeat
-# A large model is saved less often than asked for: at most this fraction of the time goes into checkpoints.
-CHECKPOINTS_MOST_OF_TIME = 0.05
 
 
 class Store:

@@ -12,6 +12,7 @@ from typing import Any
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
@@ -80,3 +81,12 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def _sets_a_value(self, override: Override) -> bool:
         is_choice = override.is_hydra_override() or self._groups.group_exists(override.key_or_group)
         return override.package is None and not is_choice
+
+
+def resolved_config(loader: ConfigLoader, master_config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """The plain config of one job, whichever sweeper asks for it."""
+    if isinstance(loader, CachingConfigLoader):  # as it was planned
+        return loader.resolved(master_config, overrides)
+    config = loader.load_sweep_config(master_config, list(overrides))
+    HydraConfig.instance().set_config(config)  # for ${hydra:...}
+    return resolve(config, config.hydra)

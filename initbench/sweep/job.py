@@ -1,6 +1,5 @@
 """One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,13 +11,12 @@ from rich.markup import escape
 from initbench.config.resolve import resolve
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import asked_for
-from initbench.errors import Unwritable, UserMistake, unknown
+from initbench.errors import Unwritable, UserMistake
 from initbench.metric import check_margin
-from initbench.record.convergence import convergence, time_to_targets
-from initbench.record.flat import numbers
-from initbench.record.lock import lock
+from initbench.record.life import refuse
+from initbench.record.objective import check_objective, objective
 from initbench.record.stopping import stoppable
-from initbench.record.store import COMPLETE, Store, now
+from initbench.record.store import COMPLETE, Store
 from initbench.status.facts import chosen_lr
 
 STYLES = {"finished": "green", "diverged": "yellow", "refused": "yellow", "failed": "red", "interrupted": "yellow"}
@@ -33,7 +31,7 @@ def run_job(config: DictConfig) -> float | None:
     hydra: Any = HydraConfig.get()  # a node, not the schema's class
     resolved = resolve(config, hydra)
     check_switches(resolved)
-    _check_objective(resolved, hydra.sweeper)
+    check_objective(resolved, hydra.sweeper.get("direction"))
     store = Store(resolved)
     record = store.read()
     if resolved["dry_run"]:
@@ -51,6 +49,21 @@ def run_job(config: DictConfig) -> float | None:
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(f"record: {store.folder}", soft_wrap=True)
     return objective(record, resolved["objective"])
+
+
+def to_pack(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfig) -> Store | None:
+    """The run that a job is, if it is still to be run and may be part of a pack; None where it speaks for itself.
+
+    Raises UserMistake where the whole sweep cannot be what its user wants.
+    """
+    try:
+        _check(config, overrides)
+    except UserMistake:
+        return None
+    check_objective(config, sweeper.get("direction"))
+    store = Store(config)
+    is_done = (store.read() or {}).get("status") in COMPLETE and not config["force"]
+    return None if is_done else store
 
 
 def check_switches(config: Mapping[str, Any] | DictConfig) -> None:
@@ -72,19 +85,6 @@ def check_switches(config: Mapping[str, Any] | DictConfig) -> None:
         raise UserMistake(str(error)) from error
 
 
-def packable(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfig) -> bool:
-    """Whether a job, resolved, is still to be run, and may be part of a pack; where not, it speaks for itself.
-
-    Raises UserMistake where the whole sweep cannot be what its user wants.
-    """
-    try:
-        _check(config, overrides)
-    except UserMistake:
-        return False
-    _check_objective(config, sweeper)
-    return config["force"] or (Store(config).read() or {}).get("status") not in COMPLETE
-
-
 def _run(config: dict[str, Any], overrides: Iterable[str], store: Store) -> dict[str, Any]:
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
@@ -95,7 +95,7 @@ def _run(config: dict[str, Any], overrides: Iterable[str], store: Store) -> dict
     except UserMistake as mistake:
         if not in_sweep or isinstance(mistake, Unwritable):
             raise
-        record = _refuse(store, mistake)
+        record = refuse(store, mistake)
     except (Exception, SystemExit):  # whatever a run dies of, the others go on
         if not in_sweep:
             raise
@@ -105,20 +105,6 @@ def _run(config: dict[str, Any], overrides: Iterable[str], store: Store) -> dict
         return {}
     say(record)
     return record
-
-
-def _refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
-    """The record that says so; None where another process is at the run, which it has not refused."""
-    with lock(store.folder) as mine:
-        before = store.read() or {}
-        if not mine:
-            return None
-        if before.get("status") in COMPLETE and not store.config["force"]:
-            return before
-        # These belong to an earlier attempt, which goes on when the mistake is mended, or anew, if it had crashed.
-        kept = {key: before[key] for key in ("attempt", "resumed_at", "traceback") if key in before}
-        times = {"started_at": before.get("started_at", now()), "finished_at": now()}
-        return store.write("refused", **kept, **times, reason=str(mistake))
 
 
 def _check(config: dict[str, Any], overrides: Iterable[str]) -> None:
@@ -143,31 +129,6 @@ def _missing(value: Any, path: str = "") -> Iterator[str]:
             yield from _missing(part, f"{path}[{place}]")
     elif value == "???":
         yield path
-
-
-def _check_objective(config: dict[str, Any], sweeper: DictConfig) -> None:
-    """Raise UserMistake unless records will hold the objective, and a sweeper that optimizes looks for good runs."""
-    name = config["objective"]
-    results = [*convergence([{"step": 0, "val/accuracy": 0.0, "val/loss": 0.0}], num_classes=2)]
-    results += [f"{stage}/{metric}" for stage in ("train", "test") for metric in ("loss", "accuracy")]
-    targets = time_to_targets([], config["data"].get("targets", []), seconds_init=0.0, reason="")
-    allowed = list(numbers({"results": dict.fromkeys(results), "targets": targets}))
-    if name not in allowed:
-        raise UserMistake(str(unknown("objective", name, allowed)))
-    direction = sweeper.get("direction")  # an enumeration's, where nobody has typed it
-    wanted = "maximize" if "accuracy" in name else "minimize"
-    if direction is not None and getattr(direction, "name", direction) != wanted:
-        raise UserMistake(f"the best {name} is not what this sweep looks for: add hydra.sweeper.direction={wanted}")
-
-
-def objective(record: dict[str, Any], name: str) -> float | None:
-    """For a run that diverged or never reached the target the worst value; None for one that did not end."""
-    if record.get("status") not in COMPLETE:
-        return None
-    value = numbers(record).get(name)
-    if value is None or record["status"] == "diverged":
-        return 0.0 if "accuracy" in name else math.inf
-    return float(value)
 
 
 def _print_init(store: Store) -> None:

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from initbench.console import console, errors
 from initbench.errors import Unwritable
+from initbench.record.life import mark_dead
 from initbench.record.lock import is_held
-from initbench.record.store import COMPLETE, check_writable, now, read_record, write_record
+from initbench.record.store import COMPLETE, check_writable, now, read_record
 from initbench.status import live
 from initbench.status.study import Plan, Study
 from initbench.sweep.job import check_switches
@@ -47,7 +48,7 @@ class SweepSummary(Callback):
         live.stop()
         study = Path(config.runs_dir) / str(config.study)
         try:
-            bury(study)
+            mark_dead(study)
             runs = summarize(study, config.report)
             unbegun = len(_unbegun(study, self._started_at))
         except Unwritable as error:
@@ -92,15 +93,6 @@ def _refuse_dots(hydra: DictConfig) -> None:
     for group in ("launcher", "sweeper"):
         if isinstance(hydra[group], str):
             raise ValueError(f"hydra.{group}={hydra[group]} sets a key; an option is chosen by hydra/{group}=...")
-
-
-def bury(study: Path) -> None:
-    """Say in records that say running while nobody is at them what became of these runs."""
-    for folder in study.iterdir():
-        record = read_record(folder)
-        if record is not None and record["status"] == "running" and not is_held(folder):
-            reason = "its process died: it was killed, or the machine had no memory left"
-            write_record(folder, {**record, "status": "failed", "reason": reason, "finished_at": now()})
 
 
 def _unbegun(study: Path, since: str) -> list[str]:

@@ -10,24 +10,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from initbench import data, model, optimizer
+from initbench import data, logger, model, optimizer
 from initbench.config.target import instantiate
 from initbench.data import ImageData
 from initbench.diagnostics.schedule import Schedule
 from initbench.init import Initializer
+from initbench.logger import Opening
 from initbench.training import compute
-from initbench.training.recipe import Learner
+from initbench.training.recipe import Recipe
 
 
 @dataclass
-class Experiment:
+class RunParts:
     data: ImageData
-    learner: Learner
+    recipe: Recipe
     total_steps: int
     schedule: Schedule  # of the diagnostics
+    open_loggers: Opening
 
 
-def assemble(config: Mapping[str, Any]) -> Experiment:
+def build_run(config: Mapping[str, Any]) -> RunParts:
     """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
     seed = config["seed"]
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
@@ -53,7 +55,7 @@ def assemble(config: Mapping[str, Any]) -> Experiment:
     if config["trainer"]["precision"] == "16-mixed" and optimizer_config.get("fused"):
         # A fused optimizer undoes the loss scaling by itself, after clipping and gradient norms had to see it undone.
         optimizer_config["fused"] = False
-    learner = Learner(
+    recipe = Recipe(
         network,
         initializer,
         optimizer.build(optimizer_config),
@@ -63,7 +65,7 @@ def assemble(config: Mapping[str, Any]) -> Experiment:
         channels_last=config["trainer"]["channels_last"],
         label_smoothing=_label_smoothing(config["trainer"]["label_smoothing"]),
     )
-    return Experiment(images, learner, total_steps, Schedule(config["diagnostics"]))
+    return RunParts(images, recipe, total_steps, Schedule(config["diagnostics"]), logger.prepare(config["logger"]))
 
 
 def _label_smoothing(value: Any) -> float:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from initbench.training.callbacks.history import History
+from initbench.training.callbacks.recorder import Recorder
 
 
 @contextmanager
-def compile_clock(history: History) -> Iterator[None]:
-    """Inside, `history.seconds_compile` grows, and neither training nor evaluation is charged for it.
+def compile_clock(recorder: Recorder) -> Iterator[None]:
+    """Inside, the history's `seconds_compile` grows, and neither training nor evaluation is charged for it.
 
     Graphs are compiled when the first batch of each kind arrives, in the middle of training and evaluation. A model of
     the same class and sizes finds them compiled.
@@ -24,7 +24,7 @@ def compile_clock(history: History) -> Iterator[None]:
         started = time.perf_counter()
 
     def on_end(arguments: Any) -> None:
-        history.exclude(time.perf_counter() - started)
+        recorder.exclude(time.perf_counter() - started)
 
     callback_handler.register_start_callback(on_start)
     callback_handler.register_end_callback(on_end)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.training.meter import Meter
-from initbench.training.recipe import Learner
+from initbench.training.recipe import Recipe
 
 _SAVED = ("initialized", "init_table", "init_numbers", "initial_weights", "seconds_init", "micro_batches")
 Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
@@ -24,13 +24,13 @@ Part = tuple[Tensor, Tensor, float]  # of a batch: images, labels, share of the 
 
 
 class Classifier(L.LightningModule):
-    """Trains a learner's model on cross entropy; evaluation sums stay on the device until someone asks for them."""
+    """Trains a recipe's model on cross entropy; evaluation sums stay on the device until someone asks for them."""
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.learner = learner
-        self.model = learner.model
-        self.memory_format = learner.memory_format
+        self.recipe = recipe
+        self.model = recipe.model
+        self.memory_format = recipe.memory_format
         self._waiting: list[Part] = []  # of the training step under way
         self.meters = {stage: Meter() for stage in ("train", "val", "test")}
         self._loaded: dict[str, Any] | None = None  # the checkpoint that this run goes on from, until it does
@@ -44,27 +44,27 @@ class Classifier(L.LightningModule):
 
     def on_fit_start(self) -> None:
         """Apply the initializer, once in a run's life."""
-        if not self.learner.initialized:
-            self.learner.initialize(self.trainer.datamodule.data, self.trainer.world_size)  # type: ignore[attr-defined]  # Lightning sets it
-        if self.learner.compile:
+        if not self.recipe.initialized:
+            self.recipe.initialize(self.trainer.datamodule.data, self.trainer.world_size)  # type: ignore[attr-defined]  # Lightning sets it
+        if self.recipe.compile:
             self.model.compile()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in _SAVED:
-            checkpoint[name] = getattr(self.learner, name)
+            checkpoint[name] = getattr(self.recipe, name)
         checkpoint["sums"] = self.meters["train"].sums
         checkpoint["rng"] = torch.get_rng_state()
         checkpoint["rng_cuda"] = torch.cuda.get_rng_state_all()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         for name in _SAVED:
-            setattr(self.learner, name, checkpoint[name])
+            setattr(self.recipe, name, checkpoint[name])
         self._loaded = checkpoint
 
     def on_train_start(self) -> None:
         if self._loaded is None:
             # Dropout's stream must not depend on how many numbers the model's constructor happened to draw.
-            torch.manual_seed(self.learner.seed)
+            torch.manual_seed(self.recipe.seed)
             return
         sums = self._loaded["sums"]
         self.meters["train"].sums = None if sums is None else sums.to(self.device)
@@ -100,21 +100,21 @@ class Classifier(L.LightningModule):
 
     def _parts(self, batch: Batch) -> list[Part]:
         images, labels = batch
-        if self.learner.micro_batches == 1:
+        if self.recipe.micro_batches == 1:
             return [(images, labels, 1.0)]
-        pairs = zip(images.chunk(self.learner.micro_batches), labels.chunk(self.learner.micro_batches), strict=True)
+        pairs = zip(images.chunk(self.recipe.micro_batches), labels.chunk(self.recipe.micro_batches), strict=True)
         return [(*part, len(part[1]) / len(labels)) for part in pairs]
 
     def _share(self, part: Part, stage: str) -> Tensor:
         """What these images add to the mean loss of their batch."""
         images, labels, share = part
         logits = self(images)
-        smoothing = self.learner.label_smoothing if stage == "train" else 0.0
+        smoothing = self.recipe.label_smoothing if stage == "train" else 0.0
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         self.meters[stage].update(loss, logits, labels)
         return loss if share == 1 else loss * share
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.learner.make_optimizer()
-        schedule = {"scheduler": self.learner.make_scheduler(optimizer), "interval": "step"}
+        optimizer = self.recipe.make_optimizer()
+        schedule = {"scheduler": self.recipe.make_scheduler(optimizer), "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}

@@ -1,4 +1,4 @@
-"""What learns: a model with its initializer, optimizer and schedule. It knows of no loop, and imports no Lightning."""
+"""A model with its initializer, optimizer and schedule: all of a run but data and loop. Imports no Lightning."""
 
 import time
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from initbench.init import Batch, Initializer, rows, weights_digest
 from initbench.optimizer import LearningRates
 
 
-class Learner:
-    """`initialize` is called once in a run's life, when the model is on its device; what it leaves is the record's."""
+class Recipe:
+    """`initialize` is called once in a run's life, when the model is on its device; the record keeps what it sets."""
 
     def __init__(
         self,
@@ -79,3 +79,13 @@ class Learner:
         self.init_numbers = outcome.numbers
         self.initial_weights = weights_digest(self.model)
         self.initialized = True
+
+    def fields(self) -> dict[str, Any]:
+        """What the record says about how the run was set up and initialized."""
+        return {
+            "init_numbers": self.init_numbers,
+            "init_batch": 0 if self.initializer.needs_batch else None,  # of the first epoch, as the seed orders it
+            "micro_batches": self.micro_batches,
+            "initial_weights": self.initial_weights,
+            "device": str(self.device),
+        }

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 # What OpenMP, MKL, OpenBLAS, Accelerate and numexpr read when they are loaded.
 THREADS = (
@@ -38,6 +39,17 @@ def environments(
     if devices is None and not names:
         return [threads] * slots
     return [{**threads, "CUDA_VISIBLE_DEVICES": names[slot % len(names)] if names else ""} for slot in range(slots)]
+
+
+def slots_of_several(processes: int, of_slots: dict[str, Any]) -> dict[str, Any]:
+    """The same keys, with as many GPUs or cores a slot as a run has processes, where nothing else is asked for."""
+    if of_slots["slots"] is not None or of_slots["devices"] is not None:
+        return of_slots
+    gpus = visible_gpus()
+    if len(gpus) < processes:  # on cores; or too few, as the run will say
+        return {**of_slots, "slots": max(1, cores() // processes), "devices": [",".join(gpus)] if gpus else None}
+    firsts = range(0, len(gpus) - processes + 1, processes)
+    return {**of_slots, "devices": [",".join(gpus[first : first + processes]) for first in firsts]}
 
 
 def sharing(environments: Sequence[dict[str, str]]) -> int:

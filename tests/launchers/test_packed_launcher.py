@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 import initbench
-from hydra_plugins.packed_launcher.launcher import slots_of_several
-from initbench.workers.slots import environments, sharing
+from initbench.workers.slots import environments, sharing, slots_of_several
 
 FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "trainer.accelerator=cpu"]
 
@@ -110,7 +109,7 @@ def test_what_happens_in_a_worker_is_said(tmp_path: Path) -> None:
     words = ["hydra.launcher.slots=1", "model=mlp", "optimizer=sgd", "seed=0,1,2,3"]
     found = sweep(tmp_path, *words, PYTHONPATH=str(tmp_path))
     assert found.returncode == 0, found.stderr
-    assert "out of memory with 4 replicas: once more, with half as many" in found.stderr
+    assert "out of memory with 4 replicas: once more, with half as many" in found.stdout
     assert initbench.load_runs(tmp_path / "runs")["status"].eq("finished").all()
     assert list(tmp_path.glob("runs/main/.packs/*")) == []
 
@@ -169,7 +168,7 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
     for path in parts["path"]:
         record = json.loads((Path(path) / "record.json").read_text())
         assert (record["attempt"], len(record["resumed_at"])) == (1, 1)
-        assert "goes on, as one of 4 replicas" in (Path(path) / "log.txt").read_text()
+        assert "continues, as one of 4 replicas" in (Path(path) / "log.txt").read_text()
 
 
 def test_the_last_pack_of_a_sweep_that_was_killed_stays_one(tmp_path: Path) -> None:

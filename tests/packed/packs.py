@@ -1,15 +1,14 @@
 """Runs for packs, what a launcher does with them in one slot, and their twins that are trained by themselves."""
 
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from configs import compose_config
 
-from initbench.packed.files import clear, decide
-from initbench.packed.plan import kind, obstacle
+from initbench.packed.files import clear
+from initbench.packed.plan import Alone, Together, plan
 from initbench.packed.train import train_pack
 from initbench.record.store import Store
 from initbench.training.run import run
@@ -27,21 +26,28 @@ LIBRARIES = ("timm", "torchvision")
 
 def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str, Any]]:
     """What a launcher does in one slot; prints why runs are left."""
-    records, kinds = {}, defaultdict(list)
-    for config in configs:
-        if reason := obstacle(config):
-            print("alone:", reason)
-        else:
-            kinds[kind(config)].append(config)
-    for of_kind in kinds.values():
-        clear(Store(of_kind[0]).folder.parent)
-        for pack in decide(of_kind, most, slots=1):
-            outcome = train_pack(pack)
+    records: dict[Path, dict[str, Any]] = {}
+    stores = [Store(config) for config in configs]
+    for study in {store.folder.parent for store in stores}:
+        clear(study)
+    for decision in plan(stores, slots=1, most=most):
+        if isinstance(decision, Alone):
+            print("alone:", decision.why)
+            continue
+        assert isinstance(decision, Together)
+        waiting = list(decision.packs)
+        while waiting:
+            pack = waiting.pop(0)
+            outcome = train_pack([store.config for store in pack])
             print(*outcome.said, sep="\n")
             for reason in outcome.alone.values():
                 print("alone:", reason)
-            study = Store(pack[0]).folder.parent
+            study = pack[0].folder.parent
             records.update({study / name: record for name, record in outcome.records.items()})
+            for names in outcome.too_large:
+                print(f"too large: {len(names)}")
+                large = [store for store in pack if store.folder.name in names]
+                waiting += [large[: len(large) // 2], large[len(large) // 2 :]]
     return records
 
 
@@ -70,7 +76,7 @@ def compare(
     within: float = 1e-10,
     relative: float = 0.0,
 ) -> None:
-    assert {*packed} - {*serial} == {"replicas"}
+    assert {*packed} == {*serial}
     for key in {*serial} - OF_THE_MOMENT:
         if not key.startswith("seconds"):
             assert _rounded(packed[key]) == _rounded(serial[key]), key

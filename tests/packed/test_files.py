@@ -1,73 +1,77 @@
 """A pack that was decided is the same when its sweep is typed again, as long as it can be."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from configs import compose_config
 
 from initbench.packed import files
-from initbench.packed.plan import arrange
+from initbench.packed.plan import Together, arrange, plan
 from initbench.record.lock import lock
 from initbench.record.store import Store
 
 
-def runs(folder: Path, *overrides: str) -> list[dict[str, Any]]:
+def runs(folder: Path, *overrides: str) -> list[Store]:
     """Of four seeds, each with two initializers."""
     fixed = ["model=mlp", f"runs_dir={folder}", *overrides]
     inits = ("orthogonal", "default")
-    return [compose_config(*fixed, f"init={init}", f"seed={seed}") for init in inits for seed in range(4)]
+    return [Store(compose_config(*fixed, f"init={init}", f"seed={seed}")) for init in inits for seed in range(4)]
 
 
-def folders(pack: list[dict[str, Any]]) -> list[Path]:
-    return [Store(config).folder for config in pack]
+def folders(pack: list[Store]) -> list[Path]:
+    return [run.folder for run in pack]
 
 
-def finish(pack: list[dict[str, Any]]) -> None:
-    for config in pack:
-        Store(config).write("finished")
+def finish(pack: list[Store]) -> None:
+    for run in pack:
+        run.write("finished")
+
+
+def packed(some: list[Store], most: int, slots: int) -> list[list[Store]]:
+    """The packs that are decided."""
+    (together,) = plan(some, slots=slots, most=most)
+    assert isinstance(together, Together)
+    return together.packs
 
 
 @pytest.fixture
-def decided(tmp_path: Path) -> list[list[dict[str, Any]]]:
+def decided(tmp_path: Path) -> list[list[Store]]:
     """A pack for each seed, two for each of two slots."""
-    packs = files.decide(runs(tmp_path), most=2, slots=2)
+    packs = packed(runs(tmp_path), most=2, slots=2)
     for pack in packs:
         files.write(folders(pack), slots=2)
     assert [len(pack) for pack in packs] == [2, 2, 2, 2]
     return packs
 
 
-def test_what_is_left_of_a_sweep_goes_on_as_it_was_decided(decided: list[list[dict[str, Any]]], tmp_path: Path) -> None:
+def test_what_is_left_of_a_sweep_goes_on_as_it_was_decided(decided: list[list[Store]], tmp_path: Path) -> None:
     """One pack, which would be shared out over the two slots if it were decided now."""
     last, *others = decided
     for pack in others:
         finish(pack)
         files.remove(folders(pack))
-    rest = [config for config in runs(tmp_path) if config in last]
+    rest = [run for run in runs(tmp_path) if run.folder in folders(last)]
     assert [len(pack) for pack in arrange(rest, most=2, slots=2)] == [1, 1]
-    assert files.decide(rest, most=2, slots=2) == [last]
+    assert list(map(folders, packed(rest, most=2, slots=2))) == [folders(last)]
 
 
-def test_more_runs_make_packs_of_their_own(decided: list[list[dict[str, Any]]], tmp_path: Path) -> None:
-    more = compose_config("model=mlp", f"runs_dir={tmp_path}", "init=zeros")
-    *as_before, new = files.decide([more, *runs(tmp_path)], most=2, slots=2)
+def test_more_runs_make_packs_of_their_own(decided: list[list[Store]], tmp_path: Path) -> None:
+    more = Store(compose_config("model=mlp", f"runs_dir={tmp_path}", "init=zeros"))
+    *as_before, new = packed([more, *runs(tmp_path)], most=2, slots=2)
     assert sorted(map(folders, as_before)) == sorted(map(folders, decided))
     assert new == [more]
 
 
 @pytest.mark.parametrize("most, slots", [(1, 2), (2, 1)])
 def test_with_other_sizes_only_what_has_a_checkpoint_is_as_it_was(
-    decided: list[list[dict[str, Any]]], most: int, slots: int, tmp_path: Path
+    decided: list[list[Store]], most: int, slots: int, tmp_path: Path
 ) -> None:
     assert files.under_way(runs(tmp_path), most, slots) == []
     files.checkpoint_of(folders(decided[0])).touch()
-    assert files.under_way(runs(tmp_path), most, slots) == [decided[0]]
+    assert list(map(folders, files.under_way(runs(tmp_path), most, slots))) == [folders(decided[0])]
 
 
-def test_a_pack_some_of_whose_runs_have_ended_is_none_any_more(
-    decided: list[list[dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_a_pack_some_of_whose_runs_have_ended_is_none_any_more(decided: list[list[Store]], tmp_path: Path) -> None:
     first, *others = decided
     finish(first[:1])
     with lock(folders(first)[1]):  # unless somebody is about to end the others
@@ -81,11 +85,11 @@ def test_a_pack_some_of_whose_runs_have_ended_is_none_any_more(
     assert not files.is_written(folders(first))
 
 
-def test_force_begins_anew(decided: list[list[dict[str, Any]]], tmp_path: Path) -> None:
+def test_force_begins_anew(decided: list[list[Store]], tmp_path: Path) -> None:
     assert files.under_way(runs(tmp_path, "force=true"), most=2, slots=2) == []
 
 
-def test_a_pack_that_is_split_is_its_parts_from_then_on(decided: list[list[dict[str, Any]]], tmp_path: Path) -> None:
+def test_a_pack_that_is_split_is_its_parts_from_then_on(decided: list[list[Store]], tmp_path: Path) -> None:
     """As by an initializer that scales learning rates, or for want of memory."""
     one, two, *others = decided
     whole = [*one, *two]
@@ -100,7 +104,7 @@ def test_a_pack_that_is_split_is_its_parts_from_then_on(decided: list[list[dict[
     assert sorted(map(folders, files.under_way(runs(tmp_path), 2, 2))) == sorted(map(folders, [*parts, *others]))
 
 
-def test_of_a_study_that_is_done_nothing_is_left(decided: list[list[dict[str, Any]]], tmp_path: Path) -> None:
+def test_of_a_study_that_is_done_nothing_is_left(decided: list[list[Store]], tmp_path: Path) -> None:
     study = folders(decided[0])[0].parent
     files.clear(study)
     assert len(list(study.glob(".packs/*"))) == 4

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from configs import compose_config
 
-from initbench.packed.plan import arrange, kind
+from initbench.packed.plan import Alone, Together, Unmeasured, arrange, kind_of, plan
+from initbench.packed.speed import Speed
+from initbench.record.store import Store
 
 
-def runs(folder: Path, inits: int, seeds: int, rates: int = 1) -> list[dict[str, Any]]:
+def runs(folder: Path, inits: int, seeds: int, rates: int = 1) -> list[Store]:
     base = compose_config("model=mlp", f"runs_dir={folder}")
     return [
-        {**base, "init": {"name": init}, "seed": seed, "optimizer": {**base["optimizer"], "lr": rate}}
+        Store({**base, "init": {"name": init}, "seed": seed, "optimizer": {**base["optimizer"], "lr": rate}})
         for init in range(inits)
         for rate in range(rates)
         for seed in range(seeds)
@@ -33,24 +35,55 @@ def test_sizes(inits: int, seeds: int, most: int, slots: int, sizes: list[int], 
     configs = runs(tmp_path, inits, seeds)
     packs = arrange(configs, most, slots)
     assert [len(pack) for pack in packs] == sizes
-    key = [(config["init"]["name"], config["seed"]) for pack in packs for config in pack]
-    assert sorted(key) == sorted((config["init"]["name"], config["seed"]) for config in configs)
+    key = [(run.config["init"]["name"], run.config["seed"]) for pack in packs for run in pack]
+    assert sorted(key) == sorted((run.config["init"]["name"], run.config["seed"]) for run in configs)
 
 
 def test_a_seed_is_not_torn_apart_where_there_are_enough(tmp_path: Path) -> None:
     first, second = arrange(runs(tmp_path, inits=3, seeds=4), most=64, slots=2)
-    assert [config["seed"] for config in first] == [0, 0, 0, 1, 1, 1]
-    assert [config["seed"] for config in second] == [2, 2, 2, 3, 3, 3]
+    assert [run.config["seed"] for run in first] == [0, 0, 0, 1, 1, 1]
+    assert [run.config["seed"] for run in second] == [2, 2, 2, 3, 3, 3]
 
 
 def test_else_each_pack_has_its_share_of_every_seed(tmp_path: Path) -> None:
     for pack in arrange(runs(tmp_path, inits=4, seeds=3), most=64, slots=2):
-        assert [config["seed"] for config in pack] == [0, 0, 1, 1, 2, 2]
+        assert [run.config["seed"] for run in pack] == [0, 0, 1, 1, 2, 2]
 
 
 def test_runs_of_one_rate_are_neighbours(tmp_path: Path) -> None:
     (pack,) = arrange(runs(tmp_path, inits=2, seeds=2, rates=2), most=64, slots=1)
-    assert [(config["optimizer"]["lr"], config["seed"]) for config in pack] == [
+    assert [(run.config["optimizer"]["lr"], run.config["seed"]) for run in pack] == [
         (rate, seed) for rate in (0, 1) for seed in (0, 1) for _ in range(2)
     ]
-    assert len({kind(config) for config in pack}) == 1
+    assert len({kind_of(run.config) for run in pack}) == 1
+
+
+def decisions(stores: list[Store], **options: Any) -> list[str]:
+    return list(map(str, plan(stores, **{"slots": 2, "most": 64, **options})))
+
+
+def test_what_can_be_packed_is_and_the_rest_has_its_reason(tmp_path: Path) -> None:
+    fixed = ["model=mlp", f"runs_dir={tmp_path}"]
+    compiled = [Store(compose_config(*fixed, "trainer.compile=true", f"seed={seed}")) for seed in range(2)]
+    other = Store(compose_config("model=lenet", f"runs_dir={tmp_path}", "optimizer._target_=my.Lion"))
+    together = [Store(compose_config(*fixed, f"seed={seed}")) for seed in range(6)]
+    assert decisions([*compiled, other, *together]) == [
+        "mlp on mnist_mini: 6 runs, in packs of 3+3",
+        "2 runs by themselves: trainer.compile",
+        "1 run by itself: optimizer adam",
+    ]
+
+
+def test_where_speed_decides_it_is_asked_for_or_measured(tmp_path: Path) -> None:
+    stores = runs(tmp_path, inits=2, seeds=2)
+    (unmeasured,) = plan(stores, slots=2, most=64, known=lambda run: None)
+    assert isinstance(unmeasured, Unmeasured)
+    (together,) = plan(stores, slots=2, most=64, known=lambda run: Speed(8, "so"))
+    assert isinstance(together, Together)
+    assert [len(pack) for pack in together.packs] == [2, 2]
+    (alone,) = plan(stores, slots=2, most=64, known=lambda run: Speed(0, "no faster"))
+    assert isinstance(alone, Alone)
+    assert str(alone) == "4 runs by themselves: no faster"
+    assert decisions(stores, slots=4, known=lambda run: Speed(8)) == [
+        "4 runs by themselves: no more than this machine runs at once"
+    ]

@@ -1,6 +1,5 @@
 """What is packed is what was measured to be faster so, in every slot, and by enough."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from configs import compose_config
 from initbench.packed import speed
 from initbench.packed.measure import LOOP_SECONDS, SIZES, measure
 from initbench.packed.messages import Steps
+from initbench.packed.speed import Speed
 
 
 @pytest.mark.parametrize(
@@ -25,22 +25,23 @@ from initbench.packed.messages import Steps
     ],
 )
 def test_the_fastest_is_chosen(measured: list[Steps], replicas: int, why: str) -> None:
-    pace = speed.choose(measured)
-    assert pace["replicas"] == replicas
-    assert why in pace["why"]
+    chosen = speed.choose(measured)
+    assert chosen.replicas == replicas
+    assert why in chosen.why
 
 
 def test_what_is_remembered_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert speed.remembered() == {}
-    speed.remember("a", {"replicas": 4, "why": "so"})
-    speed.remember("b", {"replicas": 0, "why": "no"})
-    assert speed.remembered() == {"a": {"replicas": 4, "why": "so"}, "b": {"replicas": 0, "why": "no"}}
+    one, other = compose_config("model=mlp"), compose_config("model=lenet")
+    assert speed.remembered(one, {}) is None
+    speed.remember(one, {}, Speed(4, "so"))
+    speed.remember(other, {}, Speed(0, "no"))
+    assert (speed.remembered(one, {}), speed.remembered(other, {})) == (Speed(4, "so"), Speed(0, "no"))
     (file,) = tmp_path.rglob("*.json")
     file.write_text("{")
-    assert speed.remembered() == {}  # a file that is broken is as good as none
+    assert speed.remembered(one, {}) is None  # a file that is broken is as good as none
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
-    speed.remember("a", {})
+    speed.remember(one, {}, Speed(4, "so"))
 
 
 def test_a_family_is_what_takes_as_long() -> None:
@@ -83,4 +84,3 @@ def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         steps = measure([config], sharing=1)
         assert steps.alone == seconds + LOOP_SECONDS
         assert steps.packed == {size: seconds / size for size in sizes}
-    json.dumps(speed.choose([steps]))

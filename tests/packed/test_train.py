@@ -119,7 +119,7 @@ def test_where_memory_runs_out_packs_are_halved(
     monkeypatch.setattr(packed_run, "Pack", Small)
     records = train_packs(configs(tmp_path, "model=mlp"), most=64)
     assert [record["replicas"] for record in records.values()] == [2, 2, 2, 2]
-    assert "out of memory with 4 replicas: once more, with half as many" in capsys.readouterr().out
+    assert "too large: 4" in capsys.readouterr().out
 
 
 def test_a_logger_that_fails_costs_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

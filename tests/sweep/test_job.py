@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from initbench.errors import UserMistake
+from initbench.record import life
+from initbench.record.life import refuse
 from initbench.record.lock import lock
 from initbench.record.store import Store
-from initbench.sweep import job
-from initbench.sweep.job import _check, _refuse
+from initbench.sweep.job import _check
 
 MISTAKE = UserMistake("logger.mode=online, but no API key")
 
@@ -22,7 +23,7 @@ def test_an_interrupted_run_that_is_refused_goes_on_when_the_mistake_is_mended(s
     store = Store(small())
     kept = {"attempt": 2, "started_at": "2026-01-01T00:00:00+00:00", "resumed_at": ["2026-01-02T00:00:00+00:00"]}
     store.write("interrupted", **kept, reason="stopped")
-    record = _refuse(store, MISTAKE)
+    record = refuse(store, MISTAKE)
     assert record == store.read()
     assert record is not None
     assert (record["status"], record["reason"]) == ("refused", str(MISTAKE))
@@ -32,7 +33,7 @@ def test_an_interrupted_run_that_is_refused_goes_on_when_the_mistake_is_mended(s
 def test_a_finished_run_is_never_refused(small: Any) -> None:
     store = Store(small())
     store.write("finished", attempt=1)
-    assert _refuse(store, MISTAKE) == store.read()
+    assert refuse(store, MISTAKE) == store.read()
     assert (store.read() or {})["status"] == "finished"
 
 
@@ -57,11 +58,11 @@ def held_elsewhere(small: Any) -> Iterator[Path]:
 def test_a_run_that_another_process_is_at_is_left_to_it(
     held_elsewhere: Path, small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "lock", lambda folder: lock(folder, patience=0.1))
+    monkeypatch.setattr(life, "lock", lambda folder, patience: lock(folder, patience=0.1))
     store = Store(small())
     assert store.folder == held_elsewhere
     store.write("running", attempt=1)
-    assert _refuse(store, MISTAKE) is None
+    assert refuse(store, MISTAKE) is None
     assert (store.read() or {})["status"] == "running"
 
 

@@ -10,18 +10,18 @@ import torch
 from initbench.data import ImageDataModule
 from initbench.errors import UserMistake
 from initbench.init import initialize, weights_digest
-from initbench.training.build import assemble
+from initbench.training.build import build_run
 from initbench.training.module import Classifier
 from initbench.training.run import build_trainer
 
 
 def trained(config: dict[str, Any], *callbacks: L.Callback, ckpt_path: Path | None = None) -> tuple[Any, L.Trainer]:
-    experiment = assemble(config)
-    trainer = build_trainer(config, experiment, callbacks=list(callbacks), loggers=[])
+    parts = build_run(config)
+    trainer = build_trainer(config, parts, callbacks=list(callbacks), loggers=[])
     # weights_only: the checkpoint is one of ours, written a moment ago.
-    module, data = Classifier(experiment.learner), ImageDataModule(experiment.data)
+    module, data = Classifier(parts.recipe), ImageDataModule(parts.data)
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=False)
-    return experiment.learner, trainer
+    return parts.recipe, trainer
 
 
 class Spy(L.Callback):
@@ -39,26 +39,26 @@ class Spy(L.Callback):
 def test_the_hook_applies_the_initializer_to_the_parameters_that_are_trained(small: Any) -> None:
     spy = Spy()
     config = small("init=orthogonal", "init.gain=1")
-    learner, _ = trained(config, spy)
-    alone = initialize(assemble(config).learner.model, "orthogonal", gain=1, seed=0)
+    recipe, _ = trained(config, spy)
+    alone = initialize(build_run(config).recipe.model, "orthogonal", gain=1, seed=0)
     for name, parameter in alone.named_parameters():
         assert torch.equal(spy.weights[name], parameter)
     assert spy.optimizer_holds_them
-    assert learner.initial_weights == weights_digest(alone)
-    assert weights_digest(learner.model) != learner.initial_weights  # it was trained since
-    assert learner.seconds_init > 0
-    assert [row["parameter"] for row in learner.init_table] == [name for name, _ in alone.named_parameters()]
+    assert recipe.initial_weights == weights_digest(alone)
+    assert weights_digest(recipe.model) != recipe.initial_weights  # it was trained since
+    assert recipe.seconds_init > 0
+    assert [row["parameter"] for row in recipe.init_table] == [name for name, _ in alone.named_parameters()]
 
 
 def test_a_resumed_run_is_not_initialized_again(small: Any, tmp_path: Path) -> None:
     config = small("init=kaiming_normal")
-    learner, trainer = trained(config)
+    recipe, trainer = trained(config)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     longer = small("init=kaiming_normal", "trainer.max_steps=12")
     spy = Spy()
     resumed, trainer = trained(longer, spy, ckpt_path=tmp_path / "last.ckpt")
-    assert spy.at_start == weights_digest(learner.model)
-    assert resumed.initial_weights == learner.initial_weights
+    assert spy.at_start == weights_digest(recipe.model)
+    assert resumed.initial_weights == recipe.initial_weights
     assert trainer.global_step == 12
 
 
@@ -89,17 +89,17 @@ def test_dropout_does_not_depend_on_what_the_constructor_drew(small: Any) -> Non
 def test_what_needs_data_sees_the_first_batch_of_training_not_augmented(small: Any) -> None:
     """The same as the library gives on that batch; the statistics of norms are those of training alone."""
     config = small("init=lsuv", "model=resnet20", "model.depth=8", "data.crop_padding=2", "trainer.max_steps=1")
-    learner, _ = trained(config)
-    experiment = assemble(config)
-    batch = experiment.data.fixed_batch(torch.device("cpu"))
+    recipe, _ = trained(config)
+    parts = build_run(config)
+    batch = parts.data.fixed_batch(torch.device("cpu"))
     assert len(batch[0]) == config["data"]["batch_size"]
-    first = next(iter(experiment.data.loader("train", torch.device("cpu"))))
+    first = next(iter(parts.data.loader("train", torch.device("cpu"))))
     assert torch.equal(batch[1], first[1])
-    assert torch.equal(batch[0], experiment.data.prepare(first[0]))
-    alone = initialize(experiment.learner.model, "lsuv", seed=0, batch=batch)
-    assert learner.initial_weights == weights_digest(alone)
-    assert learner.init_numbers["steps"] >= 1
-    assert int(learner.model.norm1.num_batches_tracked) == 1
+    assert torch.equal(batch[0], parts.data.prepare(first[0]))
+    alone = initialize(parts.recipe.model, "lsuv", seed=0, batch=batch)
+    assert recipe.initial_weights == weights_digest(alone)
+    assert recipe.init_numbers["steps"] >= 1
+    assert int(recipe.model.norm1.num_batches_tracked) == 1
 
 
 def test_a_method_that_fails_on_the_weights_is_a_mistake_of_the_config(small: Any) -> None:
@@ -117,9 +117,9 @@ def test_a_frozen_layer_keeps_its_initial_weights(small: Any) -> None:
         "optimizer.weight_decay=0.1",
         "optimizer.lr=0.002",
     )
-    learner, trainer = trained(small(*overrides, "scheduler=constant"), spy)
-    assert torch.equal(learner.model.conv1.weight, spy.weights["conv1.weight"])
-    assert not torch.equal(learner.model.conv2.weight, spy.weights["conv2.weight"])
+    recipe, trainer = trained(small(*overrides, "scheduler=constant"), spy)
+    assert torch.equal(recipe.model.conv1.weight, spy.weights["conv1.weight"])
+    assert not torch.equal(recipe.model.conv2.weight, spy.weights["conv2.weight"])
     rates = [(group["lr_multiplier"], group["lr"]) for group in trainer.optimizers[0].param_groups]
     assert rates[0] == (1.0, 0.002)
     assert (0.0, 0.0) in rates

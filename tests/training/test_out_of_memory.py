@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from initbench.data import ImageDataModule
 from initbench.model import MLP
 from initbench.record.store import Store
-from initbench.training.build import assemble
+from initbench.training.build import build_run
 from initbench.training.module import Classifier
 from initbench.training.run import build_trainer, run
 
@@ -33,11 +33,11 @@ def test_parts_of_a_batch_come_to_the_whole(small: Any, precision: str) -> None:
     weights = []
     for parts in (1, 2, 3):
         config = small("optimizer=sgd", "data.batch_size=65", f"trainer.precision={precision}")
-        experiment = assemble(config)
-        experiment.learner.micro_batches = parts
-        module, data = Classifier(experiment.learner), ImageDataModule(experiment.data)
-        build_trainer(config, experiment, [], []).fit(module, datamodule=data)
-        weights.append(nn.utils.parameters_to_vector(experiment.learner.model.parameters()).detach())
+        parts = build_run(config)
+        parts.recipe.micro_batches = parts
+        module, data = Classifier(parts.recipe), ImageDataModule(parts.data)
+        build_trainer(config, parts, [], []).fit(module, datamodule=data)
+        weights.append(nn.utils.parameters_to_vector(parts.recipe.model.parameters()).detach())
     tolerance = 1e-5 if precision == "32-true" else 1e-2
     torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=tolerance)
     torch.testing.assert_close(weights[2], weights[0], rtol=0, atol=tolerance)

@@ -13,7 +13,7 @@ from configs import REAL_DATA, options
 import initbench
 from initbench.errors import UserMistake
 from initbench.record.store import Store
-from initbench.training.build import assemble
+from initbench.training.build import build_run
 from initbench.training.run import run
 
 
@@ -218,7 +218,7 @@ def test_every_initializer_trains_a_small_net(small: Any, tmp_path: Path, name: 
         model = ELSEWHERE[name][1]
     if name == "state_dict":
         weights = tmp_path / "weights.pt"
-        torch.save(assemble(small(*model)).learner.model.state_dict(), weights)
+        torch.save(build_run(small(*model)).recipe.model.state_dict(), weights)
         own = [f"init.path={weights}"]
     record = run(small(f"init={name}", *model, *own, "trainer.max_steps=2"))
     assert record["status"] in ("finished", "diverged")
@@ -235,9 +235,9 @@ def test_a_refused_initializer_leaves_nothing(small: Any, tmp_path: Path, name: 
 @pytest.mark.parametrize("name", options("model"))
 def test_every_model_is_composed_and_initialized(small: Any, name: str) -> None:
     """Training each takes minutes (tests/model takes the steps); here that the initializer covers it."""
-    experiment = assemble(small(f"model={name}", "init=kaiming_normal", "data.batch_size=2"))
-    assignments = experiment.learner.initializer.plan(experiment.learner.model)
-    assert len(assignments) == len(list(experiment.learner.model.parameters()))
+    parts = build_run(small(f"model={name}", "init=kaiming_normal", "data.batch_size=2"))
+    assignments = parts.recipe.initializer.plan(parts.recipe.model)
+    assert len(assignments) == len(list(parts.recipe.model.parameters()))
 
 
 @pytest.mark.skipif(REAL_DATA is None, reason="INITBENCH_DATA names no folder with real data")

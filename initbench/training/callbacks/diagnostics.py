@@ -9,9 +9,9 @@ from initbench.console import console, errors
 from initbench.diagnostics.diagnose import diagnose
 from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.schedule import Schedule
-from initbench.record.rows import FLUSH_SECONDS
+from initbench.record.history import FLUSH_SECONDS
 from initbench.record.store import Store
-from initbench.training.callbacks.history import History
+from initbench.training.callbacks.recorder import Recorder
 from initbench.training.module import Classifier
 
 
@@ -22,10 +22,10 @@ class Diagnostics(L.Callback):
     diagnosed is said once, in one line, and is in `missing`; training goes on.
     """
 
-    def __init__(self, schedule: Schedule, store: Store, history: History, *, seed: int, show: bool) -> None:
+    def __init__(self, schedule: Schedule, store: Store, recorder: Recorder, *, seed: int, show: bool) -> None:
         self.schedule = schedule
         self.store = store
-        self.history = history
+        self.recorder = recorder
         self.seed = seed
         self.show = show
         self.seconds = 0.0
@@ -50,6 +50,13 @@ class Diagnostics(L.Callback):
     ) -> None:
         self._diagnose(trainer, pl_module, trainer.global_step)
 
+    def fields(self) -> dict[str, Any]:
+        """What the record says about them."""
+        return {
+            "seconds_diagnostics": self.seconds,
+            "diagnostics": {"steps": self.steps, "missing": self.missing},
+        }
+
     def flush(self) -> None:
         if self._rows:
             self.store.write_table("layers", self._rows)
@@ -59,7 +66,7 @@ class Diagnostics(L.Callback):
         if step not in self.schedule:
             return
         assert isinstance(pl_module, Classifier)
-        with self.history.stopped(pl_module):
+        with self.recorder.stopped(pl_module):
             started = time.perf_counter()
             images, labels = trainer.datamodule.data.fixed_batch(pl_module.device)  # type: ignore[attr-defined]  # Lightning sets it
             batch = images.contiguous(memory_format=pl_module.memory_format), labels

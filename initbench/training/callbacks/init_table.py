@@ -23,9 +23,9 @@ class InitTable(L.Callback):
     # Not on_fit_start: callbacks' runs before the module's, which is where the initializer is applied.
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, Classifier)
-        self.store.write_table("parameters", pl_module.learner.init_table)
+        self.store.write_table("parameters", pl_module.recipe.init_table)
         if self.print_init:
-            console.print(as_table(pl_module.learner.init_table), crop=False)
+            console.print(as_table(pl_module.recipe.init_table), crop=False)
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:

@@ -7,7 +7,7 @@ import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from initbench.console import console
-from initbench.training.callbacks.history import History
+from initbench.record.history import History
 
 REFRESH_SECONDS = 0.1
 
@@ -54,6 +54,6 @@ class ProgressBar(L.Callback):
         self._progress.stop()
 
     def _numbers(self) -> str:
-        latest = self.history.rows.latest
+        latest = self.history.latest
         shown = (("loss", "train/loss"), ("acc", "train/accuracy"), ("val", "val/accuracy"))
         return "  ".join(f"{name} {latest[key]:.3f}" for name, key in shown if key in latest)

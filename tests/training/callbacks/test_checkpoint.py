@@ -53,7 +53,7 @@ def weights(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     summarize = initbench.training.run.summarize
 
     def keep(config: Any, store: Any, started: Any, experiment: Any, *rest: Any) -> Any:
-        kept.update({name: value.clone() for name, value in experiment.learner.model.state_dict().items()})
+        kept.update({name: value.clone() for name, value in experiment.recipe.model.state_dict().items()})
         return summarize(config, store, started, experiment, *rest)
 
     monkeypatch.setattr(initbench.training.run, "summarize", keep)

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from initbench import diagnose, load_runs
 from initbench.errors import UserMistake
+from initbench.record.history import History
 from initbench.record.signature import signature
 from initbench.record.store import Store
-from initbench.training.build import assemble
-from initbench.training.callbacks.history import History
+from initbench.training.build import build_run
+from initbench.training.callbacks.recorder import Recorder
 from initbench.training.module import Classifier
 from initbench.training.run import run
 
@@ -42,10 +43,10 @@ def test_rows_of_step_zero_are_those_of_the_initialized_network(small: Any) -> N
     rows = pd.read_parquet(Store(config).folder / "layers.parquet")
     assert list(rows) == ["step", "layer", "quantity", "index", "value"]
     assert set(rows["step"]) == {0}
-    experiment = assemble(config)
-    experiment.learner.initializer.apply(experiment.learner.model, seed=config["seed"])
+    experiment = build_run(config)
+    experiment.recipe.initializer.apply(experiment.recipe.model, seed=config["seed"])
     batch = experiment.data.fixed_batch(torch.device("cpu"))
-    layers = diagnose(experiment.learner.model, batch, seed=config["seed"]).layers
+    layers = diagnose(experiment.recipe.model, batch, seed=config["seed"]).layers
     found = rows[(rows["quantity"] == "gradient_to_weight")].set_index("layer")["value"]
     assert found.index.tolist() == layers.index.tolist()
     assert found.tolist() == pytest.approx(layers["gradient_to_weight"].tolist(), rel=1e-5)
@@ -101,18 +102,18 @@ def test_their_time_is_not_that_of_training(small: Any, monkeypatch: pytest.Monk
 def test_the_clock_stands_still_and_goes_on(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10.0
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    classifier = Classifier(assemble(small()).learner)
-    history = History(10, None)
-    with history.stopped(classifier):
+    classifier = Classifier(build_run(small()).recipe)
+    recorder = Recorder(History(None), 10)
+    with recorder.stopped(classifier):
         now += 5
     now += 1
-    assert history.seconds == 0  # it was not running
-    history.on_train_start(None, classifier)  # type: ignore[arg-type]  # it needs no trainer
+    assert recorder.state_dict()["seconds"] == 0  # it was not running
+    recorder.on_train_start(None, classifier)  # type: ignore[arg-type]  # it needs no trainer
     now += 2
-    with history.stopped(classifier):
+    with recorder.stopped(classifier):
         now += 100
     now += 1
-    assert history.seconds == 3
+    assert recorder.state_dict()["seconds"] == 3
 
 
 class Unusual(nn.Module):

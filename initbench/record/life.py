@@ -1,0 +1,192 @@
+"""The life of a run on disk, whoever trains it: it begins or continues, ends, is interrupted, refused, fails, is lost.
+
+No other module writes a status:
+
+    running      `Life.begin`: somebody trains it now, or did when the process died
+    finished     `Life.end`
+    diverged     `Life.end`: its loss or its gradients stopped being numbers
+    interrupted  `under_way`: a signal asked it to stop; it continues from its checkpoint
+    refused      `refuse`, `under_way`: the user's mistake
+    failed       `under_way`: an exception, with its traceback; `mark_lost`: its process died
+"""
+
+import os
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from initbench import logger
+from initbench.errors import Unwritable, UserMistake
+from initbench.logger import Opening, RunInfo
+from initbench.record import stopping
+from initbench.record.fields import fields
+from initbench.record.flat import numbers
+from initbench.record.history import History
+from initbench.record.lock import PATIENCE_SECONDS, is_held, lock
+from initbench.record.log import logging_to, note
+from initbench.record.provenance import provenance
+from initbench.record.stopping import Stopped
+from initbench.record.store import COMPLETE, Store, now, read_record, write_record
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
+
+# The sweep that a process works for, by its id: what belongs to a sweep is known by this, never by the time, as the
+# clocks of a cluster's nodes may differ.
+SWEEP_VARIABLE = "INITBENCH_SWEEP"
+_DIED = "its process died: it was killed, or the machine had no memory left"
+
+
+@dataclass
+class Life:
+    """One attempt at one run, while the lock of its folder is held. It can be sent to other processes."""
+
+    store: Store
+    before: dict[str, Any]  # the record as it was found; empty where there was none
+    started: dict[str, Any] = field(default_factory=dict)  # what every record of this attempt says
+    has_ended: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.before.get("status") in COMPLETE and not self.store.config["force"]
+
+    @property
+    def starts_anew(self) -> bool:
+        """Whether a checkpoint must not be used: as the user wants it, or as what raised may have been mended."""
+        return self.store.config["force"] or "traceback" in self.before
+
+    @property
+    def log(self) -> Path:
+        return self.store.folder / "log.txt"
+
+    def begin(self, total_steps: int, *, resumes: bool, replicas: int = 1) -> None:
+        """Say that the run is trained from now on, from the start or from its checkpoint, in a pack of `replicas`."""
+        self.started = {
+            "sweep": os.environ.get(SWEEP_VARIABLE),
+            "attempt": self.before.get("attempt", 0) + (not resumes),
+            "started_at": self.before.get("started_at", now()) if resumes else now(),
+            "resumed_at": [*self.before.get("resumed_at", []), now()] if resumes else [],
+            "replicas": replicas,
+            "total_steps": total_steps,
+        }
+        self.store.write("running", **self.started, provenance=provenance())
+        how = "continues" if resumes else "begins"
+        among = f", as one of {replicas} replicas" if replicas > 1 else ""
+        note(self.log, f"attempt {self.started['attempt']} {how}{among}")
+
+    def end(self, history: History, more: Mapping[str, Any], **of_fields: Any) -> dict[str, Any]:
+        """Write the record of a run that was trained to its end or diverged; return it. See `fields` for the rest."""
+        history.flush()
+        parts = {**self.started, "finished_at": now(), **fields(history, **of_fields), **more}
+        record = self.store.write("diverged" if history.diverged else "finished", **parts, provenance=provenance())
+        self.has_ended = True
+        return record
+
+    def stop(self, status: str, **why: Any) -> None:
+        """Write the record of an attempt that ends early."""
+        self.store.write(status, **self.started, finished_at=now(), provenance=provenance(), **why)
+        self.has_ended = True
+
+    @contextmanager
+    def logged(self, opening: Opening, *, resumes: bool) -> Iterator["list[Logger]"]:
+        """Inside, the run's loggers are open. `resumes`: whether they have rows of this attempt already."""
+        config = self.store.config
+        loggers = opening(
+            RunInfo(
+                folder=self.store.folder,
+                study=config["study"],
+                name=self.store.name,
+                tags=[config[group]["name"] for group in ("init", "model", "data")],
+                config=config,
+                signature=self.store.signature,
+                attempt=self.started["attempt"],
+                resumed=resumes,
+            )
+        )
+        exit_code = 1
+        try:
+            yield loggers
+            exit_code = 0
+        finally:
+            logger.close(loggers, exit_code=exit_code)
+
+
+@contextmanager
+def claimed(store: Store, patience: float = PATIENCE_SECONDS) -> Iterator[Life | None]:
+    """Hold the lock of a run; None where another process is at it for longer than `patience` (seconds)."""
+    with lock(store.folder, patience) as mine:
+        yield Life(store, store.read() or {}) if mine else None
+
+
+@contextmanager
+def under_way(lives: Sequence[Life]) -> Iterator[None]:
+    """Inside, the runs are trained. What they say is in their logs, and what ends them early is in their records."""
+    with logging_to([life.log for life in lives]):
+        try:
+            yield
+        except BaseException as error:  # a user's function may also call sys.exit
+            ends = [life for life in lives if life.started and not life.has_ended]
+            if isinstance(error, Unwritable):
+                for life in ends:
+                    note(life.log, str(error))  # the log's folder may have room
+            elif isinstance(error, UserMistake):  # an initializer's, which could not be found any earlier
+                for life in ends:
+                    life.stop("refused", reason=str(error))
+            elif isinstance(error, Stopped) or stopping.requested():
+                for life in ends:
+                    note(life.log, "interrupted")
+                    life.stop("interrupted", reason="stopped")
+                if not isinstance(error, Stopped):  # Lightning raises an exception of its own on SIGTERM
+                    stopping.stop()
+            else:
+                for life in ends:
+                    note(life.log, f"failed\n{traceback.format_exc()}")
+                    life.stop("failed", reason=_reason(error), traceback=traceback.format_exc())
+            raise
+
+
+def log_summary(loggers: "Sequence[Logger]", record: Mapping[str, Any]) -> None:
+    """Hand the final numbers of a run to its loggers."""
+    what = {key: record[key] for key in ("status", "reason", "total_steps")}
+    logger.summarize(loggers, {**what, **numbers(record)})
+
+
+def refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
+    """Record a mistake that was found before the run began; None where another process is at the run."""
+    with claimed(store) as life:
+        if life is None:
+            return None
+        if life.is_complete:
+            return life.before
+        # These belong to an earlier attempt, which continues when the mistake is mended.
+        kept = {key: life.before[key] for key in ("attempt", "resumed_at", "traceback") if key in life.before}
+        times = {"started_at": life.before.get("started_at", now()), "finished_at": now()}
+        return store.write("refused", **kept, **times, sweep=os.environ.get(SWEEP_VARIABLE), reason=str(mistake))
+
+
+def mark_lost(store: Store, reason: str) -> None:
+    """Record that a run's process was lost, unless the run came as far as a record of its own."""
+    if (store.read() or {}).get("status") in (None, "failed", "refused"):
+        sweep = os.environ.get(SWEEP_VARIABLE)
+        store.write("failed", reason=reason, started_at=now(), finished_at=now(), sweep=sweep)
+
+
+def mark_dead(study: Path) -> None:
+    """Mark records of a study as failed that say "running" but are not locked."""
+    for folder in study.iterdir():
+        record = read_record(folder)
+        if record is not None and record["status"] == "running" and not is_held(folder):
+            write_record(folder, {**record, "status": "failed", "reason": _DIED, "finished_at": now()})
+
+
+def _reason(error: BaseException) -> str:
+    import torch
+
+    advice = ""
+    if isinstance(error, torch.OutOfMemoryError):
+        advice = " Try trainer.on_oom=halve, a smaller data.batch_size or trainer.precision=bf16-mixed."
+    return f"{type(error).__name__}: {error}{advice}"
