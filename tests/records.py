@@ -1,13 +1,13 @@
 """Records made by hand, as initbench.record.store writes them; tests/status/test_study.py compares a real one."""
 
 import json
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from initbench.record.store import atomic_write
 
+SWEEP = "5eed"  # the id of the sweep that plans and records here are of, unless they are given another
 NOW = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC).timestamp()
 
 
@@ -39,6 +39,7 @@ def record(
     return {
         "schema": 1,
         "status": status,
+        "sweep": SWEEP,
         "study": "study",
         "name": f"lenet-mnist-{init}-seed{seed}",
         "signature": folder_name(init, seed, setting)[-10:],
@@ -75,7 +76,7 @@ def write_plan(study: Path, *folders: str, **parts: Any) -> None:
     """The plan of a sweep, by a process of which nothing is known."""
     plan = {
         "runs": list(folders),
-        "since": time.time_ns(),
+        "sweep": SWEEP,
         "started_at": iso(0),
         "pid": 1,
         "host": "elsewhere",

@@ -4,6 +4,7 @@ To that it adds several runs a job, one after the other in one process, and that
 the one that it was at.
 """
 
+import os
 import pickle
 import time
 import traceback
@@ -18,6 +19,8 @@ from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from initbench.record.sweep_id import SWEEP_VARIABLE
 
 # Hydra imports this module at every start, with or without submitit: it is imported where it is needed.
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ class SlurmLauncher(Launcher):
         self.runs_per_job = runs_per_job
         self.folder = submitit_folder
         self.max_num_timeout = max_num_timeout
-        self.resources = {**resources, "setup": [*_SETUP, *setup]}
+        sweep = f"export {SWEEP_VARIABLE}={os.environ.get(SWEEP_VARIABLE, '')}"  # whatever --export says
+        self.resources = {**resources, "setup": [*_SETUP, sweep, *setup]}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         try:

@@ -19,6 +19,7 @@ _ALWAYS = [
     *_TEXT,
     "workload_id",
     "workload_config",
+    "sweep",
     "started_at",
     "finished_at",
     "lr",

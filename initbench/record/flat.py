@@ -34,6 +34,7 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
         "budget": record.get("total_steps"),
         "val_every_n_steps": _count(config["data"].get("val_every_n_steps")),
         "status": record["status"],
+        "sweep": record.get("sweep"),
         "reason": record.get("reason"),
         "setting": record["setting"],
         "workload_id": digest(what := workload(config)),

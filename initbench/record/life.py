@@ -10,7 +10,6 @@ No other module writes a status:
     failed       `under_way`: an exception, with its traceback; `mark_lost`: its process died
 """
 
-import os
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,13 +29,11 @@ from initbench.record.log import logging_to, note
 from initbench.record.provenance import provenance
 from initbench.record.stopping import Stopped
 from initbench.record.store import COMPLETE, Store, now, read_record, write_record
+from initbench.record.sweep_id import sweep_id
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
-# The sweep that a process works for, by its id: what belongs to a sweep is known by this, never by the time, as the
-# clocks of a cluster's nodes may differ.
-SWEEP_VARIABLE = "INITBENCH_SWEEP"
 _DIED = "its process died: it was killed, or the machine had no memory left"
 
 
@@ -66,7 +63,7 @@ class Life:
     def begin(self, total_steps: int, *, resumes: bool, replicas: int = 1) -> None:
         """Say that the run is trained from now on, from the start or from its checkpoint, in a pack of `replicas`."""
         self.started = {
-            "sweep": os.environ.get(SWEEP_VARIABLE),
+            "sweep": sweep_id(),
             "attempt": self.before.get("attempt", 0) + (not resumes),
             "started_at": self.before.get("started_at", now()) if resumes else now(),
             "resumed_at": [*self.before.get("resumed_at", []), now()] if resumes else [],
@@ -165,13 +162,13 @@ def refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
         # These belong to an earlier attempt, which continues when the mistake is mended.
         kept = {key: life.before[key] for key in ("attempt", "resumed_at", "traceback") if key in life.before}
         times = {"started_at": life.before.get("started_at", now()), "finished_at": now()}
-        return store.write("refused", **kept, **times, sweep=os.environ.get(SWEEP_VARIABLE), reason=str(mistake))
+        return store.write("refused", **kept, **times, sweep=sweep_id(), reason=str(mistake))
 
 
 def mark_lost(store: Store, reason: str) -> None:
     """Record that a run's process was lost, unless the run came as far as a record of its own."""
     if (store.read() or {}).get("status") in (None, "failed", "refused"):
-        sweep = os.environ.get(SWEEP_VARIABLE)
+        sweep = sweep_id()
         store.write("failed", reason=reason, started_at=now(), finished_at=now(), sweep=sweep)
 
 

@@ -21,6 +21,7 @@ class Run:
     shared: Mapping[str, Any]  # the config of the setting
     kind: str  # model and data as folders begin with them: how long a run takes depends mostly on these
     status: str
+    sweep: str | None  # the id of the sweep that wrote the record
     begun: tuple[Any, ...]  # differs for each time that somebody started or continued this run
     since: float | None  # when that was
     host: str | None
@@ -55,6 +56,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
         shared=shared(config),
         kind=f"{model}-{data}-",
         status=str(record["status"]),
+        sweep=record.get("sweep"),
         begun=(record.get("attempt"), record.get("started_at"), len(resumed)),
         since=_epoch(resumed[-1]) if resumed else started,
         host=record.get("provenance", {}).get("hostname"),

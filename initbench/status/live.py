@@ -82,7 +82,7 @@ class Live:
     def look(self) -> None:
         """Read what is new, and show it."""
         snapshot = self._study.read()
-        if snapshot.plan and self._plan_before and snapshot.plan.written == self._plan_before.written:
+        if snapshot.plan and self._plan_before and snapshot.plan.sweep == self._plan_before.sweep:
             snapshot = replace(snapshot, plan=None)
         now = time.time()
         summary = summarize(snapshot, now, max(self._at_once))

@@ -21,7 +21,7 @@ class Plan:
 
     runs: frozenset[str]
     force: bool  # also what is finished already
-    written: int  # ns since the epoch; of a plan in rounds the first of them
+    sweep: str | None  # its id, which the records of its runs have
     abandoned: bool  # the process that made it is known to have ended
     margin: float | None = None  # what the sweep asked of the report, see conf/config.yaml
     reference: str | None = None
@@ -66,14 +66,13 @@ class Study:
         path = self.folder / ".sweep" / "plan.json"
         try:
             content = json.loads(path.read_bytes())
-            written = int(content["since"])
             abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
             report = content.get("report", {})
             asked = report.get("margin"), report.get("reference")
             check_margin(asked[0])
-            if not isinstance(asked[1], str | None):
+            if not isinstance(asked[1], str | None) or not isinstance(content["sweep"], str | None):
                 return None
-            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned, *asked)
+            return Plan(frozenset(content["runs"]), bool(content.get("force")), content["sweep"], abandoned, *asked)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
 

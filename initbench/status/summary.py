@@ -116,7 +116,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
 
 def _awaited(run: Run, plan: Plan | None) -> Run:
     """The same, with status `waiting` where the latest sweep is yet to repeat what an earlier one left."""
-    if plan is None or plan.abandoned or run.folder not in plan.runs or run.written >= plan.written:
+    if plan is None or plan.abandoned or run.folder not in plan.runs or run.sweep == plan.sweep:
         return run
     done = run.status == "running" or (run.status in COMPLETE and not plan.force)
     return run if done else replace(run, status=WAITING)

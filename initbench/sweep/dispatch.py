@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from initbench.console import console, duration
 from initbench.diagnostics.schedule import asked_for
 from initbench.errors import UserMistake, unknown
 from initbench.record.store import atomic_write, now, read_record
+from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
 
@@ -38,7 +38,6 @@ class Planned:
     """What a sweep has set out to run, in all of its rounds so far."""
 
     runs: set[str] = field(default_factory=set)  # names of folders
-    since: int = field(default_factory=time.time_ns)
 
 
 def dispatch(
@@ -95,7 +94,7 @@ def _write(study: Path, planned: Planned, master: DictConfig) -> None:
     """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting, and what reports are asked for."""
     content = {
         "runs": sorted(planned.runs),
-        "since": planned.since,
+        "sweep": sweep_id(),
         "force": master.force,
         "report": OmegaConf.to_container(master.report),
         "started_at": now(),

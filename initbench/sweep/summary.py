@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,8 @@ from initbench.console import console, errors
 from initbench.errors import Unwritable
 from initbench.record.life import mark_dead
 from initbench.record.lock import is_held
-from initbench.record.store import COMPLETE, check_writable, now, read_record
+from initbench.record.store import COMPLETE, check_writable, read_record
+from initbench.record.sweep_id import begin_sweep
 from initbench.status import live
 from initbench.status.study import Plan, Study
 from initbench.sweep.job import check_switches
@@ -28,7 +28,7 @@ class SweepSummary(Callback):
     """Hydra calls it around a multirun, whatever launches the jobs: all it knows it reads from records."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._started_at = now()
+        self._sweep = begin_sweep()
         try:
             # As typed: there is no job yet that ${hydra:...} could be of.
             _refuse_several_studies(_overrides(config.hydra))
@@ -50,14 +50,14 @@ class SweepSummary(Callback):
         try:
             mark_dead(study)
             runs = summarize(study, config.report)
-            unbegun = len(_unbegun(study, self._started_at))
+            unbegun = len(_unbegun(study, self._sweep))
         except Unwritable as error:
             errors.print(f"initbench: {error}", soft_wrap=True)
             sys.exit(1)
         except Exception:  # Hydra would turn it into a warning and exit with 0; the records are safe, this reads them
             errors.print_exception()
             sys.exit(1)
-        ended = runs[runs["finished_at"].fillna("") >= self._started_at]["status"].value_counts()
+        ended = runs[runs["sweep"] == self._sweep]["status"].value_counts()
         if "running" in set(runs["status"]):
             console.print("other processes are still at some runs; the same command shows them when they are done")
         for status in ended.index.intersection(["interrupted", "refused", "failed"]):
@@ -95,12 +95,12 @@ def _refuse_dots(hydra: DictConfig) -> None:
             raise ValueError(f"hydra.{group}={hydra[group]} sets a key; an option is chosen by hydra/{group}=...")
 
 
-def _unbegun(study: Path, since: str) -> list[str]:
-    """The runs that the sweep since then set out to do and left no record of."""
+def _unbegun(study: Path, sweep: str) -> list[str]:
+    """The runs that a sweep set out to do and left no record of."""
     plan = Study(study).plan()
-    if plan is None or plan.written < datetime.fromisoformat(since).timestamp() * 1e9:
+    if plan is None or plan.sweep != sweep:
         return []  # of a sweeper that makes none
-    return [name for name in sorted(plan.runs) if not _is_of(study / name, since, plan) and not _is_held(study / name)]
+    return [name for name in sorted(plan.runs) if not _is_of(study / name, plan) and not _is_held(study / name)]
 
 
 def _is_held(folder: Path) -> bool:
@@ -110,10 +110,10 @@ def _is_held(folder: Path) -> bool:
         return True
 
 
-def _is_of(folder: Path, since: str, plan: Plan) -> bool:
+def _is_of(folder: Path, plan: Plan) -> bool:
     record = read_record(folder) or {}
     is_done = record.get("status") in COMPLETE and not plan.force
-    return is_done or record.get("finished_at", "") >= since
+    return is_done or record.get("sweep") == plan.sweep
 
 
 def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFrame":

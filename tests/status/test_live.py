@@ -44,7 +44,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
 
 def test_each_run_that_ends_is_one_line(tmp_path: Path, printed: Callable[[], list[str]]) -> None:
     write(tmp_path, "before", reason=None)
-    write_plan(tmp_path, folder_name("of another sweep"))
+    write_plan(tmp_path, folder_name("of another sweep"), sweep="another")
     view = Live(tmp_path)
     view.look()
     assert printed() == []

@@ -60,10 +60,9 @@ def test_where_nobody_may_ask_the_record_is_believed(tmp_path: Path) -> None:
 
 def test_what_is_planned_and_has_no_record_of_this_sweep_waits(tmp_path: Path) -> None:
     statuses = ("finished", "failed", "interrupted", "running")
-    old = [write(tmp_path, "zeros", seed, status).name for seed, status in enumerate(statuses)]
+    old = [write(tmp_path, "zeros", seed, status, sweep="before").name for seed, status in enumerate(statuses)]
     absent = folder_name("zeros", 4)
     write_plan(tmp_path, *old, absent)
-    _written(tmp_path, before_plan=old)
     summary = look(tmp_path)
     assert summary.counts == {"finished": 1, "waiting": 4}
     assert (summary.over, summary.planned) == (1, 5)
@@ -74,15 +73,8 @@ def test_what_is_planned_and_has_no_record_of_this_sweep_waits(tmp_path: Path) -
     summary = look(tmp_path)
     assert summary.counts == {"finished": 1, "failed": 2, "waiting": 3}
     assert (summary.over, summary.planned) == (2, 5)
-    write_plan(tmp_path, *old, absent, force=True)
-    _written(tmp_path, before_plan=old)
+    write_plan(tmp_path, *old, absent, force=True, sweep="next")
     assert look(tmp_path).counts == {"failed": 1, "waiting": 5}
-
-
-def _written(study: Path, before_plan: list[str]) -> None:
-    written = (study / ".sweep" / "plan.json").stat().st_mtime - 5
-    for name in before_plan:
-        os.utime(study / name / "record.json", (written, written))
 
 
 def test_a_sweep_that_has_ended_leaves_its_runs_to_the_next(tmp_path: Path) -> None:
@@ -135,7 +127,7 @@ def test_numbers_that_are_none_make_a_record_unreadable(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"runs": 3}', '{"runs": [1, [2]]}', '{"runs": [], "since": Infinity}']
+    "content", ["", "{", "[]", "{}", '{"runs": 3}', '{"runs": [1, [2]]}', '{"runs": [], "sweep": Infinity}']
 )
 def test_a_torn_plan_is_none(tmp_path: Path, content: str) -> None:
     write(tmp_path)

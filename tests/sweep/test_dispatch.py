@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from initbench import CONF
 from initbench.errors import UserMistake
 from initbench.record.store import write_record
+from initbench.record.sweep_id import SWEEP_VARIABLE, begin_sweep
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.dispatch import Planned, dispatch, say_what_can_be_shown
 from initbench.sweep.plan import plan
@@ -52,8 +53,11 @@ def test_what_is_done_is_left_out_and_what_died_comes_last(
         assert len(json.loads(planned.read_text())["runs"]) == 6
 
 
-def test_the_plan_of_a_sweep_in_rounds_is_of_all_of_them(hydra: Hydra, tmp_path: Path) -> None:
+def test_the_plan_of_a_sweep_in_rounds_is_of_all_of_them(
+    hydra: Hydra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What came to nothing in the first is still missing after the last; another sweep's plan is none of this one's."""
+    monkeypatch.setenv(SWEEP_VARIABLE, "")  # and unset at the end, whatever is set here
     where = f"runs_dir={tmp_path}/runs"
     master = hydra.compose_config("config", [where], RunMode.MULTIRUN)
     loader, path = CachingConfigLoader(hydra.config_loader), tmp_path / "runs" / "main" / ".sweep" / "plan.json"
@@ -63,13 +67,15 @@ def test_the_plan_of_a_sweep_in_rounds_is_of_all_of_them(hydra: Hydra, tmp_path:
         written: dict[str, Any] = json.loads(path.read_text())
         return written
 
+    begin_sweep()
     rounds = Planned()
     first, second = planned(0, rounds), planned(1, rounds)
     assert (len(first["runs"]), len(second["runs"])) == (1, 2)
-    assert first["since"] == second["since"]
+    assert first["sweep"] == second["sweep"]
+    begin_sweep()
     another = planned(2, Planned())
     assert len(another["runs"]) == 1
-    assert another["since"] > second["since"]
+    assert another["sweep"] != second["sweep"]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from initbench.record.life import mark_dead
 from initbench.record.lock import lock
 from initbench.record.store import Store, read_record, write_record
-from initbench.sweep.summary import bury
 
 
 def test_a_record_that_says_running_while_nobody_is_at_it_has_failed(small: Any) -> None:
@@ -20,7 +20,7 @@ def test_a_record_that_says_running_while_nobody_is_at_it_has_failed(small: Any)
     done.write("finished", attempt=1, started_at="2026-01-01T00:00:00+00:00")
     with lock(alive.folder) as mine:
         assert mine
-        bury(dead.folder.parent)
+        mark_dead(dead.folder.parent)
     found = read_record(dead.folder)
     assert found is not None
     assert (found["status"], found["attempt"]) == ("failed", 1)
@@ -33,7 +33,7 @@ def test_a_record_that_says_running_while_nobody_is_at_it_has_failed(small: Any)
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "index.html").write_text("")
-    bury(tmp_path)
+    mark_dead(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "notes"]
 
 
@@ -66,7 +66,7 @@ def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: st
         (failed,) = (path.parent for path in tmp_path.glob("runs/main/*seed1*/record.json"))
         record = read_record(failed)
         assert record is not None
-        write_record(failed, {**record, "status": "interrupted", "finished_at": "2026-01-01T00:00:00+00:00"})
+        write_record(failed, {**record, "status": "interrupted", "sweep": "another"})
         found = sweep("seed=0,1")
         assert found.returncode == 1
         assert "1 run was not begun" in found.stderr
