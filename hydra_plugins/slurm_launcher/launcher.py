@@ -1,192 +1,45 @@
-"""hydra/launcher=slurm: the runs of a sweep as an array of SLURM jobs, through hydra-submitit-launcher.
+"""hydra/launcher=slurm: Hydra finds it here; how runs become SLURM jobs is in initbench/clusters/slurm.py.
 
-To that it adds several runs a job, one after the other in one process, and that a job which is killed loses no run but
-the one that it was at.
+Hydra imports this module at every start, with or without submitit: it is imported where it is needed.
 """
 
-import os
-import pickle
-import time
-import traceback
 from collections.abc import Sequence
-from itertools import repeat
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from initbench.record.sweep_id import SWEEP_VARIABLE
-
-# Hydra imports this module at every start, with or without submitit: it is imported where it is needed.
-if TYPE_CHECKING:
-    from submitit import Job
-    from submitit.core.utils import DelayedSubmission, JobPaths
-
-Item = TypeVar("Item")
-Run = tuple[int, list[str]]  # its number in the sweep and its overrides
-
-# SLURM's default MaxArraySize is one more.
-_LONGEST_ARRAY = 1000
-_SETUP = (
-    "export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK",  # since SLURM 22.05 srun does not take over what sbatch got
-    "export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$SLURM_CPUS_PER_TASK}",  # not every cluster pins a job to its cores
-)
-
 
 class SlurmLauncher(Launcher):
-    """`runs_per_job` runs a SLURM job; every other argument is one of submitit's, described in the preset."""
+    """`runs_per_job` runs per SLURM job; every other argument is one of submitit's, described in the preset."""
 
     def __init__(
         self, runs_per_job: int, submitit_folder: str, max_num_timeout: int, setup: Sequence[str], **resources: Any
     ) -> None:
-        self.runs_per_job = runs_per_job
-        self.folder = submitit_folder
-        self.max_num_timeout = max_num_timeout
-        sweep = f"export {SWEEP_VARIABLE}={os.environ.get(SWEEP_VARIABLE, '')}"  # whatever --export says
-        self.resources = {**resources, "setup": [*_SETUP, sweep, *setup]}
+        if not isinstance(runs_per_job, int) or runs_per_job < 1:
+            wanted = "must be a whole number of at least 1"
+            raise ValueError(f"hydra.launcher.runs_per_job {wanted}, got {runs_per_job!r}")
+        self.options: dict[str, Any] = {
+            "runs_per_job": runs_per_job,
+            "folder": submitit_folder,
+            "max_num_timeout": max_num_timeout,
+        }
+        self.resources = {**resources, "setup": setup}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         try:
             from hydra_plugins.hydra_submitit_launcher.submitit_launcher import SlurmLauncher as OneRun
         except ModuleNotFoundError as error:
             raise HydraException("hydra/launcher=slurm needs submitit: pip install 'initbench[slurm]'") from error
-        if not isinstance(self.runs_per_job, int) or self.runs_per_job < 1:
-            wanted = "must be a whole number of at least 1"
-            raise HydraException(f"hydra.launcher.runs_per_job {wanted}, got {self.runs_per_job!r}")
         self.one_run = OneRun()
         self.one_run.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Submit the runs and wait for all of them; a run that was lost with its job returns as failed."""
-        from initbench.record.stopping import stoppable
+        from initbench.clusters.slurm import SlurmJobs
 
         runs = [(number, list(overrides)) for number, overrides in enumerate(job_overrides, initial_job_idx)]
-        returned: dict[int, JobReturn] = {}
-        waiting = runs
-        with stoppable():
-            while waiting:
-                jobs = self._submit(waiting)
-                _wait([job for job, _ in jobs])
-                waiting = []
-                for job, its_runs in jobs:
-                    found, not_begun = self._gather(job, its_runs)
-                    returned |= found
-                    waiting += not_begun
-        return [returned[number] for number, _ in runs]
-
-    def _submit(self, runs: list[Run]) -> list[tuple["Job[None]", list[Run]]]:
-        from submitit import AutoExecutor
-
-        from initbench.console import console
-
-        batches = _batches(runs, self.runs_per_job)
-        jobs: list[Job[None]] = []
-        try:
-            executor = AutoExecutor(self.folder, cluster="slurm", slurm_max_num_timeout=self.max_num_timeout)
-            executor.update_parameters(**{f"slurm_{key}": value for key, value in self.resources.items()})
-            for array in _batches(batches, _LONGEST_ARRAY):
-                jobs += executor.map_array(self, array, repeat(Singleton.get_state()))
-        except (RuntimeError, NameError, TypeError, ValueError) as error:  # what sbatch or submitit refuses
-            raise HydraException(f"SLURM: {error}") from error
-        logs = executor.folder
-        console.print(f"{len(runs)} runs in {len(jobs)} SLURM jobs, {_ids(jobs)}; logs: {logs}", soft_wrap=True)
-        return list(zip(jobs, batches, strict=True))
-
-    def __call__(self, runs: list[Run], singletons: dict[type, Singleton]) -> None:
-        """On the node: the runs of one job. What each returns goes to a file, as the job may be killed at the next."""
-        from submitit import JobEnvironment
-        from submitit.core.utils import UncompletedJobError
-
-        from initbench.record.store import atomic_write
-
-        paths = JobEnvironment().paths
-        for number, overrides in runs:
-            file = _file(paths, number)
-            if file.exists() and file.read_bytes():
-                continue  # before the job was queued again
-            file.touch()
-            result = self.one_run(overrides, "hydra.sweep.dir", number, paths.job_id, singletons)
-            result.cfg = result.hydra_cfg = None  # large, and can be composed again
-            error = result._return_value
-            if isinstance(error, UncompletedJobError):
-                raise error  # submitit's own: the time limit was reached max_num_timeout times
-            if isinstance(error, Exception):  # not every exception can be pickled
-                result.return_value = RuntimeError("".join(traceback.format_exception(error)))
-            atomic_write(file, pickle.dumps(result))
-
-    def checkpoint(self, *arguments: Any) -> "DelayedSubmission":
-        """What submitit queues again after a time limit or a preemption: the same runs."""
-        from submitit.core.utils import DelayedSubmission
-
-        return DelayedSubmission(self, *arguments)
-
-    def _gather(self, job: "Job[None]", runs: list[Run]) -> tuple[dict[int, JobReturn], list[Run]]:
-        """What the runs of an ended job returned, and those that it had not begun when it was killed."""
-        from initbench.console import errors
-
-        files = {number: _file(job.paths, number) for number, _ in runs}
-        contents = {number: file.read_bytes() for number, file in files.items() if file.exists()}
-        found: dict[int, JobReturn] = {number: pickle.loads(content) for number, content in contents.items() if content}
-        if len(found) == len(runs):
-            return found, []
-        reason = _reason(job)
-        errors.print(f"SLURM job {job.job_id} ended early: {reason}; its log: {job.paths.stderr}", soft_wrap=True)
-        # A job that began no run would not do better a second time; one that was cancelled is not wanted.
-        goes_on = contents and not reason.startswith("CANCELLED")
-        not_begun = [run for run in runs if run[0] not in contents] if goes_on else []
-        for number, overrides in runs:
-            if number not in found and (number, overrides) not in not_begun:
-                found[number] = self._lost(overrides, f"lost with SLURM job {job.job_id}: {reason}")
-        return found, not_begun
-
-    def _lost(self, overrides: list[str], reason: str) -> JobReturn:
-        """A failed JobReturn, and a record that says why if the run did not come as far as its own."""
-        from initbench.record.life import mark_lost
-        from initbench.record.store import Store
-        from initbench.sweep.compose import resolved_config
-
-        loader = self.one_run.hydra_context.config_loader
-        mark_lost(Store(resolved_config(loader, self.one_run.config, overrides)), reason)
-        return JobReturn(overrides=overrides, status=JobStatus.FAILED, _return_value=RuntimeError(reason))
-
-
-def _wait(jobs: Sequence["Job[None]"]) -> None:
-    """Until all have ended, or a signal asks this process not to wait any longer."""
-    from initbench.console import console
-    from initbench.record.stopping import requested, stop
-
-    for job in jobs:
-        while not job.done():
-            if requested():
-                console.print(f"The SLURM jobs go on. To end them: scancel {_ids(jobs)}", soft_wrap=True)
-                stop()
-            time.sleep(1)
-
-
-def _reason(job: "Job[None]") -> str:
-    """Why a job ended without the results of its runs: its exception, or SLURM's word (OUT_OF_MEMORY, NODE_FAIL …)."""
-    from submitit.core.utils import pickle_load
-
-    if not job.paths.result_pickle.exists():
-        return job.state
-    _, trace = pickle_load(job.paths.result_pickle)
-    return str(trace).strip().rpartition("\n")[2]
-
-
-def _file(paths: "JobPaths", number: int) -> Path:
-    """Empty while the run is going on, then its JobReturn."""
-    return Path(paths.folder, f"{paths.job_id}_run{number}.pkl")
-
-
-def _ids(jobs: Sequence["Job[None]"]) -> str:
-    """The ids of whole arrays, as scancel takes them."""
-    return " ".join(dict.fromkeys(job.job_id.partition("_")[0] for job in jobs))
-
-
-def _batches(items: Sequence[Item], size: int) -> list[list[Item]]:
-    return [list(items[start : start + size]) for start in range(0, len(items), size)]
+        return SlurmJobs(self.one_run, **self.options, resources=self.resources).run(runs)
