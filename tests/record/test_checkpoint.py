@@ -1,0 +1,116 @@
+"""A checkpoint is saved when that pays, and never loaded unless it is what it says."""
+
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from initbench.record.checkpoint import CheckpointFile
+
+
+def saved(folder: Path, owner: str = "a-run") -> CheckpointFile:
+    file = CheckpointFile(folder / "checkpoint.ckpt", owner, seconds=0.0)
+    state = {"owner": owner, "weights": torch.arange(1000.0), "rows": {4: {"step": 4, "val/loss": 0.5}}}
+    file.save(lambda part: torch.save(state, part))
+    return file
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    state = saved(tmp_path).load()
+    assert state is not None
+    assert state["weights"].sum() == 499500
+    assert state["rows"][4]["val/loss"] == 0.5
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.ckpt"]
+
+
+def test_where_there_is_none_there_is_nothing(tmp_path: Path) -> None:
+    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=0.0)
+    assert file.load() is None
+    file.remove()
+
+
+class _Executed:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str, ...]]:
+        return Path.touch, (Path("executed"),)  # type: ignore[return-value]  # whatever pickle would call
+
+
+def _foreign(path: Path) -> None:
+    saved(path.parent, owner="another")
+
+
+def _executes(path: Path) -> None:
+    torch.save({"owner": "a-run", "rows": _Executed()}, path)
+
+
+def _directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _of_zeros(path: Path) -> None:
+    """As after a crash of the machine: the length is right, the bytes never reached the disk."""
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(b"no checkpoint" * 100),
+    "text": lambda path: path.write_text("{}"),
+    "torn": _torn,
+    "zeros": _of_zeros,
+    "a pickle": lambda path: path.write_bytes(pickle.dumps({"owner": "a-run"})),
+    "another zip": lambda path: zipfile.ZipFile(path, "w").close(),
+    "a list": lambda path: torch.save([1], path),
+    "foreign": _foreign,
+    "a directory": _directory,
+    "code": _executes,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_what_is_no_checkpoint_of_this_run_is_set_aside_and_named(
+    damage: Callable[[Path], object],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = saved(tmp_path)
+    damage(file.path)
+    assert file.load() is None
+    assert not file.path.exists()
+    assert file.path.with_suffix(".damaged").exists()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert f"{file.path} cannot be used" in said
+    assert "the run starts from the beginning" in said
+    assert not Path("executed").exists()
+
+
+def test_a_slow_checkpoint_is_saved_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most a twentieth of the time goes into saving."""
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=10.0)
+    now = 10.0
+    assert not file.is_due()
+    now = 11.0
+    assert file.is_due()
+
+    def slowly(part: Path) -> None:
+        nonlocal now
+        now += 3.0
+        part.touch()
+
+    file.save(slowly)
+    now += 59.0
+    assert not file.is_due()
+    now += 2.0
+    assert file.is_due()
