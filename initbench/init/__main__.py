@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from initbench import CONF
 from initbench.init.listing import Entry, entries
 from initbench.init.scheme import find, read_option
+from initbench.registry import CONF
 
 
 def main(names: list[str]) -> None:

@@ -17,11 +17,9 @@ from initbench.init.gain import nonlinearity_of
 from initbench.init.layer import Layer, Place, describe_layer
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
 from initbench.init.roles import MATRICES, ROLES, Found, walk
-from initbench.init.scheme import Scheme, Spec, find, read_option, resolve
+from initbench.init.scheme import SHARED, Scheme, Spec, find, read_option, resolve
 from initbench.init.schemes.own import reset_of
 
-POLICIES = tuple(role for role in ROLES if role != "weight")
-SHARED = ("weight", "rules", *POLICIES)
 _PLACES = ("first", "last")
 
 

@@ -4,9 +4,9 @@ import inspect
 import re
 from dataclasses import dataclass
 
-from initbench import CONF
 from initbench.init.scheme import find, options, read_option
 from initbench.init.structure import FINDERS
+from initbench.registry import CONF
 
 # What a function asks for, in words; what else it is given, every model has.
 _NEEDS = {

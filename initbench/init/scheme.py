@@ -25,15 +25,19 @@ import torch
 import yaml
 from torch import Generator, Tensor
 
-from initbench import CONF
 from initbench.errors import unknown
 from initbench.init.layer import Layer
+from initbench.init.roles import ROLES
 from initbench.init.schemes.elementary import constant_
 from initbench.init.schemes.own import default_
 from initbench.init.structure import FINDERS
+from initbench.registry import CONF
 
 Spec = float | str | Mapping[str, Any] | Callable[..., Any]
 """A number (a constant), the name of an initializer, a mapping {name or _target_, **parameters}, or a function."""
+
+# Keys that every initializer's config may have: what fills each role, and rules. The rest are its own parameters.
+SHARED = (*ROLES, "rules")
 
 GIVEN = {
     "tensor": ("tensor", "layer", "generator"),
@@ -140,8 +144,6 @@ def _option(name: str) -> dict[str, Any]:
 
 def _defaults(name: str) -> dict[str, Any]:
     """The scheme part of an option's file: without its name and its policies for other roles."""
-    from initbench.init.initializer import SHARED  # the one import that would be circular
-
     return {key: value for key, value in _option(name).items() if key not in ("name", *SHARED)}
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from initbench import CONF
 from initbench.diagnostics.schedule import asked_for
 from initbench.record.signature import digest
 from initbench.record.store import Store
+from initbench.registry import CONF
 
 Config = dict[str, Any]  # resolved
 

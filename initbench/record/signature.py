@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from initbench import CONF
+from initbench.registry import CONF
 
 # What can change the numbers of a run. Everything else in a config (study, loggers, folders, launchers,
 # progress bars) leaves them as they are.

@@ -2,17 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
 from initbench.init.declarations import aims_at, scales_learning_rates
+from initbench.init.initializer import Assignment
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import draw_, resolve_gain, std_of
-
-if TYPE_CHECKING:
-    from initbench.init.initializer import Assignment  # which imports the schemes
 
 
 def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zero_output: bool = False) -> float:
@@ -23,7 +20,7 @@ def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zer
 
 
 def _learning_rates(
-    assignments: Sequence["Assignment"],
+    assignments: Sequence[Assignment],
     adaptive: bool,
     *,
     base_width: float = 64,
@@ -116,7 +113,7 @@ def _channels_in(layer: Layer) -> int:
     return layer.shape[1] * layer.groups
 
 
-def _input_names(assignments: Sequence["Assignment"]) -> set[str]:
+def _input_names(assignments: Sequence[Assignment]) -> set[str]:
     """The weights that read the data, if the model's first matrix does."""
     for found, layer in ((a.found, a.layer) for a in assignments):
         if found.role == "embedding":
