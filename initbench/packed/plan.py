@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from initbench.diagnostics.schedule import asked_for
-from initbench.record.signature import digest
+from initbench.record.signature import digest, shared_source
 from initbench.record.store import Store
 from initbench.registry import CONF
 
@@ -63,7 +63,8 @@ def _known(trainer: Mapping[str, Any]) -> dict[str, bool]:
 
 def kind(config: Mapping[str, Any]) -> str:
     """Equal for runs that differ in initializer, seed and learning rate alone, so that they can be trained together."""
-    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command")}
+    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command", "source")}
+    part["source"] = shared_source(config)
     part["optimizer"] = {key: value for key, value in config["optimizer"].items() if key != "lr"}
     return digest(part)
 
