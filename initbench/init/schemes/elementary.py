@@ -6,11 +6,11 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import init
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 
 
-@aims_at(lambda layer, **_: 0.0)
+@expected_std(lambda layer, **_: 0.0)
 def constant_(tensor: Tensor, layer: Layer, generator: Generator, *, value: float) -> None:
     """Every entry is `value`: all units of a layer stay equal for ever (the symmetry that draws break).
 
@@ -20,7 +20,7 @@ def constant_(tensor: Tensor, layer: Layer, generator: Generator, *, value: floa
     init.constant_(tensor, value)
 
 
-@aims_at(lambda layer, **_: 0.0)
+@expected_std(lambda layer, **_: 0.0)
 def zeros_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Every entry is 0.
 
@@ -30,7 +30,7 @@ def zeros_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     init.zeros_(tensor)
 
 
-@aims_at(lambda layer, **_: 0.0)
+@expected_std(lambda layer, **_: 0.0)
 def ones_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Every entry is 1.
 
@@ -40,7 +40,7 @@ def ones_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     init.ones_(tensor)
 
 
-@aims_at(lambda layer, *, a=0.0, b=1.0: (b - a) / math.sqrt(12))
+@expected_std(lambda layer, *, a=0.0, b=1.0: (b - a) / math.sqrt(12))
 def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0.0, b: float = 1.0) -> None:
     """U(a, b), torch's own default included: U(0, 1), which is not symmetric.
 
@@ -52,7 +52,7 @@ def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0
     init.uniform_(tensor, a, b, generator)
 
 
-@aims_at(lambda layer, *, mean=0.0, std=1.0: std)
+@expected_std(lambda layer, *, mean=0.0, std=1.0: std)
 def normal_(tensor: Tensor, layer: Layer, generator: Generator, *, mean: float = 0.0, std: float = 1.0) -> None:
     """N(mean, std^2).
 
@@ -74,7 +74,7 @@ def _truncated_std(layer: Layer, *, mean: float = 0.0, std: float = 1.0, a: floa
     return std * math.sqrt(1 + (alpha * density[0] - beta * density[1]) / mass - shift**2)
 
 
-@aims_at(_truncated_std)
+@expected_std(_truncated_std)
 def trunc_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -104,7 +104,7 @@ def _sparse_std(layer: Layer, *, sparsity: float = 0.9, std: float = 0.01) -> fl
     return std * math.sqrt(1 - math.ceil(sparsity * rows) / rows)
 
 
-@aims_at(_sparse_std)
+@expected_std(_sparse_std)
 def sparse_(tensor: Tensor, layer: Layer, generator: Generator, *, sparsity: float = 0.9, std: float = 0.01) -> None:
     """N(0, std^2) with ceil(sparsity * out) entries of each column set to zero (Martens 2010).
 

@@ -18,7 +18,7 @@ from scipy.linalg import hadamard
 from torch import Generator, Tensor
 from torch.nn import init
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 from initbench.init.schemes.own import default_
 
@@ -30,7 +30,7 @@ def _std(layer: Layer, *, gain: float = 1.0) -> float:
     return abs(gain) * math.sqrt(p * (1 - p))
 
 
-@aims_at(_std)
+@expected_std(_std)
 def eye_(tensor: Tensor, layer: Layer, generator: Generator, *, gain: float = 1.0) -> None:
     """gain * the identity: `torch.nn.init.eye_` on a matrix, and on a convolution the kernel that passes
     its input through (`torch.nn.init.dirac_`, per group). Where out > in the surplus outputs are zero.
@@ -87,7 +87,7 @@ def hadamard_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """
     _refuse_other_dimensions(layer)
     tensor.zero_()
-    if layer.place is not None and layer.place.is_last:
+    if layer.position is not None and layer.position.is_last:
         return
     for centre in tensor.chunk(layer.groups):
         for size in layer.shape[2:]:
@@ -124,7 +124,7 @@ def padded_identity_(
     """
     if noise < 0:
         raise ValueError(f"noise must not be negative, got {noise}")
-    if layer.place is not None and layer.place.is_last:
+    if layer.position is not None and layer.position.is_last:
         zero_preserving_(tensor, layer, generator, epsilon=epsilon)
         return
     _fill_as_matrices(tensor, layer, lambda rows, columns: gain * _padded_identity(rows, columns))

@@ -20,7 +20,7 @@ from scipy.optimize import brentq
 from torch import Generator, Tensor
 
 from initbench.errors import unknown
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.gain import activation
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import std_of
@@ -60,7 +60,7 @@ def _std(
     return of_bias if layer.fan_in is None else std_of(layer, of_weight, "fan_in")
 
 
-@aims_at(_std)
+@expected_std(_std)
 def mean_field_(
     tensor: Tensor,
     layer: Layer,

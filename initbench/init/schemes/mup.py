@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
-from initbench.init.declarations import aims_at, scales_learning_rates
-from initbench.init.initializer import Assignment
+from initbench.init.assignment import Assignment
+from initbench.init.declarations import expected_std, learning_rate_multipliers
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import draw_, resolve_gain, std_of
 
@@ -34,22 +34,22 @@ def _learning_rates(
     w = _channels_in(output.layer) / base_width
     inputs = _input_names(assignments)
     rates = {}
-    for found, layer in ((a.found, a.layer) for a in assignments):
-        if found.name == output.found.name:
+    for parameter, layer in ((a.parameter, a.layer) for a in assignments):
+        if parameter.name == output.parameter.name:
             rate = 1 / w
-        elif found.module is output.found.module or found.tensor.numel() == 1:
+        elif parameter.module is output.parameter.module or parameter.tensor.numel() == 1:
             rate = 1.0  # as many as classes, or a single number: the same at any width
-        elif layer.place is None or found.name in inputs or _is_depthwise(layer):
+        elif layer.position is None or parameter.name in inputs or _is_depthwise(layer):
             rate = 1.0 if adaptive else w
         else:
             rate = 1 / w if adaptive else 1.0
         if rate != 1:
-            rates[found.name] = rate
+            rates[parameter.name] = rate
     return rates
 
 
-@scales_learning_rates(_learning_rates)
-@aims_at(_std)
+@learning_rate_multipliers(_learning_rates)
+@expected_std(_std)
 def mup_(
     tensor: Tensor,
     layer: Layer,
@@ -102,7 +102,7 @@ def mup_(
 
 
 def _is_output(layer: Layer) -> bool:
-    return layer.place is not None and layer.place.is_last and layer.place.count > 1
+    return layer.position is not None and layer.position.is_last and layer.position.count > 1
 
 
 def _is_depthwise(layer: Layer) -> bool:
@@ -115,10 +115,10 @@ def _channels_in(layer: Layer) -> int:
 
 def _input_names(assignments: Sequence[Assignment]) -> set[str]:
     """The weights that read the data, if the model's first matrix does."""
-    for found, layer in ((a.found, a.layer) for a in assignments):
-        if found.role == "embedding":
+    for parameter, layer in ((a.parameter, a.layer) for a in assignments):
+        if parameter.role == "embedding":
             return set()
-        if layer.place is not None:
-            twins = (a.found for a in assignments if a.found.module is found.module)
-            return {found.name} | {twin.name for twin in twins if twin.key.startswith("weight_ih_l0")}
+        if layer.position is not None:
+            twins = (a.parameter for a in assignments if a.parameter.module is parameter.module)
+            return {parameter.name} | {twin.name for twin in twins if twin.key.startswith("weight_ih_l0")}
     return set()

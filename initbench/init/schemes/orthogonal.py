@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import init
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import resolve_gain
 
@@ -31,7 +31,7 @@ def _std_of_isometry(
     return resolve_gain(layer, gain, nonlinearity, a) / math.sqrt(outputs * math.prod(layer.shape[2:]))
 
 
-@aims_at(_std)
+@expected_std(_std)
 def orthogonal_(
     tensor: Tensor,
     layer: Layer,
@@ -57,7 +57,7 @@ def orthogonal_(
         init.orthogonal_(group, gain, generator)
 
 
-@aims_at(_std_of_isometry)
+@expected_std(_std_of_isometry)
 def delta_orthogonal_(
     tensor: Tensor,
     layer: Layer,
@@ -90,7 +90,7 @@ def delta_orthogonal_(
         centre.copy_(init.orthogonal_(torch.empty(centre.shape), gain, generator))
 
 
-@aims_at(_std_of_isometry)
+@expected_std(_std_of_isometry)
 def orthogonal_conv_(
     tensor: Tensor,
     layer: Layer,

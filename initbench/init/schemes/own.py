@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 from initbench.init.roles import is_norm
 
@@ -30,7 +30,7 @@ def _std(layer: Layer) -> float | None:
     return 0.0 if is_norm(module) else None
 
 
-@aims_at(_std)
+@expected_std(_std)
 def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Fill with what the module's own `reset_parameters` draws.
 

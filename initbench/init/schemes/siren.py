@@ -4,7 +4,7 @@ import math
 
 from torch import Generator, Tensor
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import draw_, std_of
 
@@ -12,12 +12,12 @@ from initbench.init.schemes.variance import draw_, std_of
 def _std(layer: Layer, *, omega: float = 30.0) -> float:
     if not omega > 0:
         raise ValueError(f"omega must be positive, got {omega}")
-    if layer.place is not None and layer.place.is_first:
+    if layer.position is not None and layer.position.is_first:
         return std_of(layer, 1.0, "fan_in") ** 2 / math.sqrt(3)
     return std_of(layer, math.sqrt(2), "fan_in") / omega
 
 
-@aims_at(_std)
+@expected_std(_std)
 def siren_(tensor: Tensor, layer: Layer, generator: Generator, *, omega: float = 30.0) -> None:
     """U(+-1 / fan_in) in the model's first weight matrix, U(+-sqrt(6 / fan_in) / omega) in the others.
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import init
 
 from initbench.errors import unknown
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.gain import calculate_gain
 from initbench.init.layer import Layer
 
@@ -63,7 +63,7 @@ def _std(mode: str, gain: float | None) -> Callable[..., float]:
     return std
 
 
-@aims_at(_std("fan_in", 1.0))
+@expected_std(_std("fan_in", 1.0))
 def variance_scaling_(
     tensor: Tensor,
     layer: Layer,
@@ -103,7 +103,7 @@ def draw_(tensor: Tensor, generator: Generator, std: float, distribution: str) -
         raise unknown("distribution", distribution, DISTRIBUTIONS)
 
 
-@aims_at(_std("fan_avg", 1.0))
+@expected_std(_std("fan_avg", 1.0))
 def xavier_uniform_(
     tensor: Tensor,
     layer: Layer,
@@ -122,7 +122,7 @@ def xavier_uniform_(
     draw_(tensor, generator, std, "uniform")
 
 
-@aims_at(_std("fan_avg", 1.0))
+@expected_std(_std("fan_avg", 1.0))
 def xavier_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -141,7 +141,7 @@ def xavier_normal_(
     draw_(tensor, generator, std, "normal")
 
 
-@aims_at(_std("fan_in", None))
+@expected_std(_std("fan_in", None))
 def kaiming_uniform_(
     tensor: Tensor,
     layer: Layer,
@@ -161,7 +161,7 @@ def kaiming_uniform_(
     draw_(tensor, generator, std, "uniform")
 
 
-@aims_at(_std("fan_in", None))
+@expected_std(_std("fan_in", None))
 def kaiming_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -181,7 +181,7 @@ def kaiming_normal_(
     draw_(tensor, generator, std, "normal")
 
 
-@aims_at(_std("fan_in", 1.0))
+@expected_std(_std("fan_in", 1.0))
 def lecun_uniform_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """U(+-sqrt(3 / fan_in)) (LeCun et al. 1998, Efficient BackProp, section 4.6); as in JAX and Keras.
 
@@ -191,7 +191,7 @@ def lecun_uniform_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     draw_(tensor, generator, std_of(layer, 1.0, "fan_in"), "uniform")
 
 
-@aims_at(_std("fan_in", 1.0))
+@expected_std(_std("fan_in", 1.0))
 def lecun_normal_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Truncated normal of variance 1 / fan_in (LeCun et al. 1998; Klambauer et al. 2017); as in JAX and Keras.
 
