@@ -1,4 +1,4 @@
-"""Maximal update parametrization: at any width, features learn as much and the same learning rate is best."""
+"""Maximal update parametrization (muP): the best learning rate is the same at every width."""
 
 import math
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def _learning_rates(
         if parameter.name == output.parameter.name:
             rate = 1 / w
         elif parameter.module is output.parameter.module or parameter.tensor.numel() == 1:
-            rate = 1.0  # as many as classes, or a single number: the same at any width
+            rate = 1.0  # its size does not depend on the width
         elif layer.position is None or parameter.name in inputs or _is_depthwise(layer):
             rate = 1.0 if adaptive else w
         else:
@@ -59,33 +59,36 @@ def mup_(
     gain: float | None = None,
     zero_output: bool = False,
 ) -> None:
-    """N(0, gain^2 / fan_in), divided by w in the output layer, and learning rates that follow w = width / base_width.
+    """N(0, gain^2 / fan_in), with variance divided by w = width / base_width in the output layer, and scaled rates.
 
-    What the learning rate is multiplied by, the biases of the output layer excepted, which keep 1:
+    The factors for the learning rate, except for the biases of the output layer, which keep theirs:
 
         weights   input, biases, norms   hidden   output
         Adam      1                      1 / w    1 / w
         SGD       w                      1        1 / w
 
-    so at width = base_width this is plain fan_in scaling with the optimizer's own rate: tune the rate there and keep
-    it at every other width.
+    At width = base_width this is plain fan_in scaling with the optimizer's own learning rate: tune the rate there and
+    use it at every other width.
 
-    The paper's widths are the dimensions that go to infinity together: the channels, and not the receptive field,
-    which stays. It compares a model with a base model of the same shape whose channels are all fewer by one factor,
-    w. Here the base model is the one whose output layer reads `base_width` channels, so w is what the output layer
-    reads / base_width, in all layers (per layer, channels / base_width would give a model of unequal widths unequal
-    rates even at w = 1). Groups are taken as fixed in number; a depthwise convolution has one input at any width
-    and is an input weight. Recurrent gates and attention's query, key and value are each a hidden matrix.
-    Embeddings, tokens and layer scales are as input weights, single numbers keep their rate.
+    The paper's widths are the dimensions that go to infinity together: the numbers of channels, but not the receptive
+    field. It compares a model with a base model of the same shape whose numbers of channels are all smaller by the same
+    factor w. Here the base model is the one whose output layer has `base_width` input channels, so w is the number of
+    input channels of the output layer / base_width, for all layers. (A factor per layer would give different rates to
+    the layers of a model with unequal widths even at w = 1.) The number of groups is taken as fixed; a depthwise
+    convolution has one input at any width and counts as an input weight. Recurrent gates and attention's query, key
+    and value are each a hidden matrix. Embeddings, tokens and layer scales count as input weights; single numbers keep
+    their rate.
 
-    The input is the first weight matrix in the order of registration (with a bidirectional network its reverse
-    too), unless an embedding comes before it; the output is the last. A model of one matrix has no width.
-    Not touched, being the model's forward: attention logits q k / d instead of / sqrt(d), which matters only where
-    d per head grows; nor are Adam's epsilon and the weight decay. An output tied to an embedding is not recognised.
+    The input is the first weight matrix in registration order (and the reverse direction of a bidirectional network),
+    unless an embedding precedes it; the output is the last. A model with one matrix has no width.
 
-    gain: None for that of the model's nonlinearity. zero_output: output weights zero, which the paper recommends.
-    Raises ValueError for a base_width that is not positive, for nn.Bilinear, which has two widths to multiply, and for
-    a tensor without fans.
+    Not changed, since they belong to the model and the optimizer: the scale of attention logits (q k / d instead of
+    q k / sqrt(d), which matters only if d per head grows), Adam's epsilon, and the weight decay. An output tied to an
+    embedding is not recognized.
+
+    gain: None for that of the model's nonlinearity. zero_output: zero output weights, as the paper recommends.
+    Raises ValueError for a base_width that is not positive, for nn.Bilinear, which has two widths that multiply, and
+    for a tensor without fans.
 
     Source: Yang & Hu et al. 2021, Tensor Programs V, table 3.
     Acts on: every weight, and all learning rates.
@@ -114,7 +117,7 @@ def _channels_in(layer: Layer) -> int:
 
 
 def _input_names(assignments: Sequence[Assignment]) -> set[str]:
-    """The weights that read the data, if the model's first matrix does."""
+    """The names of the weights that read the data; empty if an embedding does."""
     for parameter, layer in ((a.parameter, a.layer) for a in assignments):
         if parameter.role == "embedding":
             return set()

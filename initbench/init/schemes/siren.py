@@ -1,4 +1,4 @@
-"""SIREN: weights for networks of sines (Sitzmann et al. 2020)."""
+"""SIREN: weights for networks with sine activations (Sitzmann et al. 2020)."""
 
 import math
 
@@ -21,11 +21,10 @@ def _std(layer: Layer, *, omega: float = 30.0) -> float:
 def siren_(tensor: Tensor, layer: Layer, generator: Generator, *, omega: float = 30.0) -> None:
     """U(+-1 / fan_in) in the model's first weight matrix, U(+-sqrt(6 / fan_in) / omega) in the others.
 
-    It belongs to a model that computes sin(omega * (W x + b)): the division by omega here is undone there, which
-    only makes gradients larger, and pre-activations keep a variance of about 1 at every depth. A model of plain
-    sines needs omega=1; with omega=30 and no such factor the signal shrinks by 30 a layer. The last layer is as
-    the others.
-    Raises ValueError for an omega that is not positive and for a tensor without fans.
+    For models that compute sin(omega * (W x + b)): their factor omega cancels the division here and only makes
+    gradients larger, and pre-activations keep a variance of about 1 at every depth. A model with plain sines needs
+    omega=1; with omega=30 its signal would shrink by a factor of 30 per layer. The last layer is filled like the
+    others. Raises ValueError for an omega that is not positive and for a tensor without fans.
 
     Source: Sitzmann, Martel, Bergman, Lindell & Wetzstein 2020, section 3.2 and supplement 1.5.
     Acts on: every weight.
