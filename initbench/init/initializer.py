@@ -188,10 +188,10 @@ class Initializer:
             if unused:
                 names = [name for name, _ in model.named_modules() if name] + list(_POSITIONS)
                 kinds = sorted({type(module).__name__ for module in model.modules()})
-                meant = "" if pattern in names + kinds else nearest(pattern, names + kinds)
+                suggestion = "" if pattern in names + kinds else nearest(pattern, names + kinds)
                 raise ValueError(
                     f"the rule for {pattern!r} matches no {unused[0]} (or an earlier rule took it)."
-                    f"{meant} Layers: {_shorten(names[:-2])}. Types: {', '.join(kinds)}"
+                    f"{suggestion} Layers: {_shorten(names[:-2])}. Types: {', '.join(kinds)}"
                 )
 
 
