@@ -6,8 +6,9 @@ Names are imported on first use, so that `import initbench` costs nothing.
 """
 
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from initbench.registry import CONF
 
 __version__ = "0.1.0"
 __all__ = ["CONF", "Initializer", "describe", "diagnose", "initialize", "load_runs", "load_wandb", "verdict"]
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from initbench.analysis.wandb import load_wandb
     from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, describe, initialize
-
-_PACKAGE = Path(__file__).resolve().parent
-# A wheel carries the config tree inside the package; a checkout has it beside the package.
-CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if (path / "config.yaml").exists())
 
 _HOME = {
     "Initializer": "initbench.init",

@@ -13,9 +13,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from initbench import CONF
 from initbench.errors import UserMistake, explain
 from initbench.record.stopping import Stopped
+from initbench.registry import CONF
 from initbench.workers.exit import exit_at_once
 
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"

@@ -13,10 +13,12 @@ from initbench.errors import nearest
 from initbench.metric import ACCURACY, Metric
 from initbench.record.check import check
 from initbench.record.flat import flat
+from initbench.record.naming import name_versions
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "signature", "path"]
 _ALWAYS = [
     *_TEXT,
+    "init_source",
     "workload_id",
     "workload_config",
     "sweep",
@@ -29,7 +31,8 @@ _ALWAYS = [
     "chance",
 ]
 COLUMNS = {*_ALWAYS, "workload", "score", "selection_score", "is_tuning", "learned"} - {
-    "tuning_seeds"
+    "tuning_seeds",
+    "init_source",
 }  # of every frame
 _NUMBERS = ["budget", "chance", "steps_seen", "seconds_seen", "seconds_init", "seconds_train"]
 
@@ -42,8 +45,8 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     words, equal for runs that differ in learning rate, too), workload_id and workload_config (what they share),
     signature, path, started_at, finished_at; train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>,
     seconds_to_<target>, missing where the target was not reached, and steps_seen, seconds_seen, until when that was
-    watched; seconds_init, seconds_train; and what `to_frame` adds. Raises ValueError where the folder is missing, or a
-    record is no JSON.
+    watched; seconds_init, seconds_train; init_source, a digest of the file of an initializer of your own; and what
+    `to_frame` adds. Raises ValueError where the folder is missing, or a record is no JSON.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -90,7 +93,15 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric =
     tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
     runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
     runs.loc[runs["is_tuning"], "score"] = math.nan
-    return add_learned(name_workloads(runs.drop(columns="tuning_seeds")), metric)
+    return add_learned(_separate_versions(name_workloads(runs.drop(columns="tuning_seeds"))), metric)
+
+
+def _separate_versions(runs: pd.DataFrame) -> pd.DataFrame:
+    """The same runs; an initializer whose source was edited within a study has a name for each version."""
+    sources = runs["init_source"].astype(object).where(runs["init_source"].notna(), None)
+    versions = pd.Series(list(zip(runs["init"], sources, strict=True)), index=runs.index, dtype=object)
+    names = {study: name_versions(of_study) for study, of_study in versions.groupby(runs["study"])}
+    return runs.assign(init=[names[study][version] for study, version in zip(runs["study"], versions, strict=True)])
 
 
 def add_learned(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:

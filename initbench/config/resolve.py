@@ -6,12 +6,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from initbench.config.source import source_digests
 from initbench.record.signature import shared_init
 
 
 def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
     """The config as plain values, with the names of options where a user's own YAML has none.
 
+    `source` is added where functions of the user's own are part of it: the digest of their files by group.
     `hydra` is the hydra node of the same job, whether it is still part of `config` or not.
     """
     resolved = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
@@ -21,6 +23,8 @@ def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
         if isinstance(resolved.get(group), dict):
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
     _own_function(resolved, hydra.overrides.task)
+    if digests := source_digests(resolved):  # left out otherwise: most configs name no code of the user's own
+        resolved["source"] = digests
     return resolved
 
 

@@ -1,11 +1,12 @@
 """Initializers as in-place functions, and the Initializer that applies them to any nn.Module.
 
-Depends on torch and yaml only: usable as a library, without Hydra, Lightning or wandb being imported.
-`schemes/` has the functions that fill one tensor, `methods/` those that treat a whole model.
+A library that depends on torch, scipy and yaml only: it imports neither Hydra, Lightning nor wandb. `schemes/` holds
+the functions that fill one tensor, `methods/` those that change a whole model.
 """
 
+from initbench.init.assignment import Assignment, fill
 from initbench.init.gain import calculate_gain, nonlinearity_of
-from initbench.init.initializer import Assignment, Initializer, Outcome, fill, initialize, initializer
+from initbench.init.initializer import Initializer, Outcome, initialize, initializer
 from initbench.init.layer import Layer, fans
 from initbench.init.method import Batch
 from initbench.init.scheme import options

@@ -1,4 +1,4 @@
-"""`python -m initbench.init`: the initializers there are. `python -m initbench.init NAME` says all about some."""
+"""`python -m initbench.init` lists all initializers; `python -m initbench.init NAME ...` describes some in full."""
 
 import sys
 from itertools import groupby
@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from initbench import CONF
 from initbench.init.listing import Entry, entries
 from initbench.init.scheme import find, read_option
+from initbench.registry import CONF
 
 
 def main(names: list[str]) -> None:
+    """Print the list, or the config file and docstring of each name. Raises ValueError for an unknown name."""
     console = Console()
     if not names:
         console.print(overview(entries()))
@@ -29,7 +30,7 @@ def main(names: list[str]) -> None:
 
 
 def overview(found: list[Entry]) -> Table:
-    """A row an initializer, under the name of its family."""
+    """One row per initializer, under the name of its family."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("initializer", no_wrap=True)
     table.add_column("needs", ratio=2)

@@ -1,4 +1,4 @@
-"""What an initializer's function may say of itself beside its docstring, as decorators."""
+"""Decorators that attach facts to an initializer's function: its standard deviation, its learning-rate multipliers."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -6,23 +6,26 @@ from typing import Any, TypeVar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def aims_at(std: Callable[..., float | None]) -> Callable[[Function], Function]:
-    """The scheme's standard deviation in closed form: `std(layer, **parameters)`, None where there is none."""
-    return _mark("std", std)
+def expected_std(std: Callable[..., float | None]) -> Callable[[Function], Function]:
+    """Declare the standard deviation of a scheme in closed form, as a function `std(layer, **parameters)`.
 
-
-def scales_learning_rates(rule: Callable[..., dict[str, float]]) -> Callable[[Function], Function]:
-    """The initializer changes learning rates too (muP, Fixup).
-
-    `rule(assignments, adaptive, **parameters)` returns, by parameter name, what the learning rate is multiplied
-    by; `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not.
+    It returns None for layers on which there is no closed form.
     """
-    return _mark("learning_rates", rule)
+    return _attach("std", std)
 
 
-def _mark(name: str, value: Any) -> Callable[[Function], Function]:
-    def mark(function: Function) -> Function:
+def learning_rate_multipliers(rule: Callable[..., dict[str, float]]) -> Callable[[Function], Function]:
+    """Declare that an initializer changes learning rates too (muP, Fixup).
+
+    `rule(assignments, adaptive, **parameters)` returns the factors for the learning rate by parameter name; `adaptive`
+    says whether the optimizer normalizes gradients, as Adam does and SGD does not.
+    """
+    return _attach("learning_rates", rule)
+
+
+def _attach(name: str, value: Any) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
         setattr(function, name, value)
         return function
 
-    return mark
+    return decorate

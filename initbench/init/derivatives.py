@@ -1,4 +1,4 @@
-"""Derivatives of derivatives: what torch's fused operators lack, and how a model does without them."""
+"""Higher derivatives of a model: torch's fused operators that lack them are replaced by elementary ones."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,16 +13,16 @@ from torch.overrides import TorchFunctionMode
 
 @contextmanager
 def differentiable(model: nn.Module, label: str, *, times: int) -> Iterator[None]:
-    """Within it, `model` can be run and differentiated `times` times, 2 or 3; only speed and rounding differ.
+    """A context in which `model` can be differentiated `times` times, 2 or 3; only speed and rounding differ.
 
-    Attention takes the mathematical kernel, recurrent layers on a GPU not cuDNN's, and operators whose
-    second or third derivative torch lacks, or has wrong, are composed of elementary ones.
+    Attention uses the math kernel, recurrent layers do not use cuDNN, and operators whose second or third derivative
+    torch lacks or computes wrongly are composed of elementary ones. `label` names the initializer in the error.
 
-    Raises ValueError, naming the operator, for a model (or loss) with one that is left.
+    Raises ValueError, naming the operator, if the model or the loss still has one that cannot be differentiated.
     """
     with ExitStack() as stack:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        stack.enter_context(_Composed(_TWICE if times == 2 else _THRICE))
+        stack.enter_context(_Replacements(_TWICE if times == 2 else _THRICE))
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
             stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         try:
@@ -32,12 +32,12 @@ def differentiable(model: nn.Module, label: str, *, times: int) -> Iterator[None
             if "derivative" not in reason and "differentia" not in reason:
                 raise
             raise ValueError(
-                f"{label} differentiates the model {times} times, which an operator of it does not allow: {reason}"
+                f"{label} differentiates the model {times} times, which one of its operators does not allow: {reason}"
             ) from error
 
 
-class _Composed(TorchFunctionMode):
-    """Calls other functions in place of some of torch's."""
+class _Replacements(TorchFunctionMode):
+    """Replaces some of torch's functions by others."""
 
     def __init__(self, replacements: Mapping[Any, Callable[..., Tensor]]) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def _batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """F.batch_norm but for the running statistics, which stay as they are."""
+    """F.batch_norm without updating the running statistics."""
     if not training and running_mean is not None and running_var is not None:
         return _normalize(input, _channels(running_mean, input), _channels(running_var, input), weight, bias, eps)
     return _normalize(input, *_moments(input, [0, *range(2, input.dim())]), weight, bias, eps)
@@ -79,7 +79,7 @@ def _instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """F.instance_norm but for the running statistics, which stay as they are."""
+    """F.instance_norm without updating the running statistics."""
     if not use_input_stats:
         return _batch_norm(input, running_mean, running_var, weight, bias, eps=eps)
     return _normalize(input, *_moments(input, list(range(2, input.dim()))), weight, bias, eps)
@@ -117,8 +117,8 @@ def _channels(values: Tensor, input: Tensor) -> Tensor:
     return values.view(1, -1, *[1] * (input.dim() - 2))
 
 
-# Found by differentiating each of torch's layers: tests/init/test_derivatives.py. The third derivative of its layer
-# norm is wrong without a word: the graph of the second holds mean and deviation for constants.
+# Found by differentiating each of torch's layers (tests/init/test_derivatives.py). The third derivative of its layer
+# norm is silently wrong: the graph of the second derivative treats mean and standard deviation as constants.
 _TWICE: dict[Any, Callable[..., Tensor]] = {F.hardsigmoid: _hardsigmoid}
 _THRICE: dict[Any, Callable[..., Tensor]] = {
     **_TWICE,

@@ -1,4 +1,4 @@
-"""How torch, torchvision and timm name the parts of their residual blocks: a table, read by structure.py."""
+"""The names that torch, torchvision and timm give to the parts of their residual blocks, for structure.py."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,19 +7,20 @@ from torch import nn
 
 
 class Family(NamedTuple):
-    """Blocks that have these attributes, and the parts of each of their branches in the order of execution.
+    """Blocks with the attributes `has`, and the parts of each of their branches in execution order.
 
-    `*` stands for all children in the order of registration. Parts that a block lacks, or that are None, are
-    passed over. Gates and scales of the skip connection are listed with the parts and told by their names.
-    The first family that fits a block decides.
+    `*` stands for all children in registration order. Parts that a block lacks, or that are None, are skipped. Gates
+    and scales of the skip connection are listed among the parts and recognized by their names. The first family that
+    matches a block is used.
     """
 
     has: str
     branches: tuple[str, ...]
-    when: str = ""  # an attribute that must be neither None nor False, or the block has no skip connection
-    named: str = ""  # names of the classes, where attributes do not tell
+    when: str = ""  # an attribute that is None or False if the block has no skip connection
+    named: str = ""  # the names of the classes, if attributes alone are ambiguous
 
     def fits(self, block: nn.Module) -> bool:
+        """Whether a module is a block of this family that has a skip connection."""
         if self.named and type(block).__name__ not in self.named.split():
             return False
         if self.when and getattr(block, self.when, None) in (None, False):
@@ -27,15 +28,15 @@ class Family(NamedTuple):
         return all(isinstance(getattr(block, key, None), nn.Module) for key in self.has.split())
 
     def parts(self, block: nn.Module) -> Iterator[list[str]]:
-        """The attributes of each branch of a block that fits."""
+        """The names of the parts of each branch of a block that fits."""
         for branch in self.branches:
             yield [key for key, _ in block.named_children() if key != self.when] if branch == "*" else branch.split()
 
 
-GATES = ("gate", "ls", "gamma", "layer_scale", "skipinit_gain")  # how their names begin
+GATES = ("gate", "ls", "gamma", "layer_scale", "skipinit_gain")  # prefixes of their names
 SKIP_SCALES = ("skip_scale", "res_scale")
 
-# Modules that compute a factor for their own input: no step of a branch's path, and never its last layer.
+# Modules that compute a factor for their own input; they are not layers of the branch.
 SIDE_PATHS = (
     "SqueezeExcit",  # SqueezeExcitation of torchvision, SqueezeExcite of timm
     "SEModule",
@@ -56,9 +57,9 @@ _FIRST, _SECOND = "ls1 gamma_1 gamma1 layer_scale1 res_scale1", "ls2 gamma_2 gam
 _EFFICIENT = "ConvBnAct DepthwiseSeparableConv InvertedResidual EdgeResidual UniversalInvertedResidual"
 
 FAMILIES = (
-    # The protocol for models of one's own.
+    # The protocol for your own models.
     Family("branch", ("branch gate skip_scale",)),
-    # torch: without norm_first, the norms stand behind the sum and so outside the branch.
+    # torch: without norm_first, the norms follow the sum and so are outside the branch.
     Family(
         "self_attn multihead_attn linear1 linear2",
         ("norm1 self_attn", "norm2 multihead_attn", "norm3 linear1 linear2"),
@@ -92,9 +93,9 @@ FAMILIES = (
         "", ("*",), when="shortcut", named="BasicBlock BottleneckBlock DarkBlock EdgeBlock SelfAttnBlock"
     ),  # byobnet
     Family("fn", ("fn",), named="Residual"),  # ConvMixer
-    # timm: transformers and their kin
+    # timm: transformers and similar models
     Family("norm1 attn norm2 mlp", (f"attn norm1 {_FIRST}", f"mlp norm2 {_SECOND}"), named=_NORM_LAST),
-    Family("norm1 attn", (), named="ClassAttentionBlock"),  # XCiT's also normalizes its skip connection
+    Family("norm1 attn", (), named="ClassAttentionBlock"),  # of XCiT, which also normalizes the skip connection
     Family("norm1 attn norm3 local_mp norm2 mlp", ("norm1 attn gamma1", "norm3 local_mp gamma3", "norm2 mlp gamma2")),
     Family("norm1 attn norm2 mlp", (f"norm1 attn {_FIRST}", f"norm2 mlp {_SECOND}")),
     Family("norm1 token_mixer norm2 mlp", (f"norm1 token_mixer {_FIRST}", f"norm2 mlp {_SECOND}")),

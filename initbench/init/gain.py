@@ -1,14 +1,14 @@
-"""Gains: the factor by which weights grow so that a nonlinearity keeps the signal's second moment.
+"""Gains: the factor on the weights that keeps the second moment of the signal through a nonlinearity.
 
-For torch's own table (`torch.nn.init.calculate_gain`) the values are torch's, so that numbers agree with
-code people already have. Every other activation phi gets the gain of He et al. (2015), generalised: with
-z ~ N(0, 1) and independent zero-mean weights of variance gain^2 / fan_in, the second moment of the next
-pre-activation is gain^2 * E[phi(z)^2], so it stays 1 when
+The nonlinearities in `torch.nn.init.calculate_gain` have torch's values, so that numbers agree with existing code.
+Every other activation phi has the gain of He et al. (2015), generalized: with z ~ N(0, 1) and independent zero-mean
+weights of variance gain^2 / fan_in, the second moment of the next pre-activation is gain^2 * E[phi(z)^2], which is 1
+for
 
     gain = 1 / sqrt(E[phi(z)^2]).
 
-relu satisfies it exactly (E = 1/2, gain = sqrt 2). torch's tanh (5/3) and selu (3/4) are not this gain
-(1.5925 and 1): they were chosen by experience, and are kept because everyone uses them.
+For relu this is exact (E = 1/2, gain = sqrt 2). torch's gains for tanh (5/3) and selu (3/4) differ from it (1.5925 and
+1): they were chosen empirically, and are kept because they are in common use.
 """
 
 import math
@@ -49,7 +49,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 NONLINEARITIES = tuple(ACTIVATIONS)
 
-# The modules' classes, by name: timm has classes of its own with torch's names.
+# Names of module classes, since timm has its own classes under torch's names.
 _MODULES = {
     "ReLU": "relu",
     "LeakyReLU": "leaky_relu",
@@ -72,11 +72,11 @@ _MODULES = {
     "LogSigmoid": "logsigmoid",
     "Tanhshrink": "tanhshrink",
 }
-_PRELU_SLOPE = 0.25  # that PReLU starts from (He et al. 2015, section 2.1), torch's default too
+_PRELU_SLOPE = 0.25  # the initial slope of PReLU (He et al. 2015, section 2.1; torch's default)
 
 
 def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> float:
-    """The gain of a nonlinearity by name; `negative_slope` (default 0.01) matters to leaky_relu only.
+    """The gain of a nonlinearity by name; `negative_slope` (default 0.01) is used by leaky_relu only.
 
     Raises ValueError for a name outside `NONLINEARITIES`.
     """
@@ -86,7 +86,7 @@ def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> fl
 
 
 def activation(nonlinearity: str, negative_slope: float | None = None) -> Callable[[Tensor], Tensor]:
-    """The function itself; `negative_slope` (default 0.01) matters to leaky_relu only.
+    """The elementwise function of that name; `negative_slope` (default 0.01) is used by leaky_relu only.
 
     Raises ValueError for a name outside `NONLINEARITIES`.
     """
@@ -99,7 +99,7 @@ def activation(nonlinearity: str, negative_slope: float | None = None) -> Callab
 
 @cache
 def _gain_by_quadrature(nonlinearity: str) -> float:
-    # A dense trapezoid rule: unlike Gauss-Hermite it does not mind the kinks of hardswish or relu6.
+    # A dense trapezoidal rule: unlike Gauss-Hermite quadrature it is accurate for the kinks of hardswish and relu6.
     z = torch.linspace(-12, 12, 240_001, dtype=torch.float64)
     density = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     second_moment = torch.trapezoid(density * activation(nonlinearity)(z) ** 2, z)
@@ -107,9 +107,9 @@ def _gain_by_quadrature(nonlinearity: str) -> float:
 
 
 def nonlinearity_of(model: nn.Module) -> tuple[str, float]:
-    """The model's most frequent activation and its negative slope; ("linear", 0.01) where it has none.
+    """The model's most frequent activation and its negative slope; ("linear", 0.01) if it has no activation.
 
-    Recurrent networks count their own: tanh for LSTM and GRU, what they were built with for RNN.
+    A recurrent network counts as its own activation: tanh for LSTM and GRU, the nonlinearity it was built with for RNN.
     """
     found: Counter[tuple[str, float]] = Counter()
     for module in model.modules():

@@ -1,7 +1,7 @@
-"""What a scheme may know of the layer whose parameter it fills: fans, groups, gates, nonlinearity.
+"""A description of the layer whose parameter a scheme fills: fans, groups, gates, nonlinearity.
 
-Fans come from the *module*, since a tensor's shape does not tell a grouped convolution from a plain one,
-nor a transposed one, nor three attention projections packed into one matrix (pytorch issue 23854).
+Fans are computed from the *module*: the shape of a tensor does not reveal whether a convolution is grouped or
+transposed, or whether a matrix holds three attention projections (pytorch issue 23854).
 """
 
 from dataclasses import dataclass
@@ -13,29 +13,31 @@ from torch.nn.parameter import is_lazy
 
 from initbench.init.roles import is_packed_projection
 
-# How many matrices are stacked in one recurrent weight: the gates.
+# The number of gates, whose matrices are stacked in one recurrent weight.
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a weight matrix stands among all of its model, in the order of registration."""
+class Position:
+    """The index of a weight matrix among the `count` of its model, in registration order."""
 
     index: int
     count: int
 
     @property
     def is_first(self) -> bool:
+        """Whether it is the model's first weight matrix, which usually reads the data."""
         return self.index == 0
 
     @property
     def is_last(self) -> bool:
+        """Whether it is the model's last weight matrix, usually the classifier."""
         return self.index == self.count - 1
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One parameter in its module. `shape` is that of one block as a scheme sees it: (out, in / groups, *kernel)."""
+    """One parameter in its module. A scheme fills blocks of shape `shape`: (out, in / groups, *kernel)."""
 
     name: str  # qualified name of the parameter: "layer1.0.conv1.weight"
     module: nn.Module
@@ -48,16 +50,16 @@ class Layer:
     transposed: bool  # stored as (in, out / groups, *kernel)
     nonlinearity: str
     negative_slope: float
-    place: Place | None = None  # of weight matrices; None for everything else
+    position: Position | None = None  # None for a parameter that is not a weight matrix
 
     def to_blocks(self, value: Tensor) -> list[Tensor]:
-        """Split a parameter-shaped tensor into contiguous blocks of `shape`."""
+        """Split a tensor of the parameter's shape into contiguous blocks of shape `shape`."""
         if self.transposed:
             value = self._swap(value)
         return [block.contiguous() for block in value.chunk(self.blocks)]
 
     def from_blocks(self, blocks: list[Tensor], to: Tensor) -> None:
-        """Write blocks back into the parameter-shaped tensor `to`."""
+        """Write blocks back into `to`, a tensor of the parameter's shape."""
         row = 0
         target = self._swap(to) if self.transposed else to
         for block in blocks:
@@ -83,9 +85,13 @@ def describe_layer(
     key: str,
     tensor: Tensor,
     nonlinearity: tuple[str, float] = ("linear", 0.01),
-    place: Place | None = None,
+    position: Position | None = None,
 ) -> Layer:
-    """The Layer of `module.<key>`. Raises ValueError for a lazy parameter, which has no shape yet."""
+    """The Layer for `module.<key>`, whose qualified name is `name`.
+
+    `nonlinearity` is that of the model with its negative slope. Raises ValueError for a lazy parameter, which has no
+    shape yet.
+    """
     if is_lazy(tensor):
         raise ValueError(f"{name} is lazy and has no shape yet; pass one batch through the model first")
     groups, blocks, transposed = 1, 1, False
@@ -108,14 +114,14 @@ def describe_layer(
     if shape:
         shape = (shape[0] // blocks, *shape[1:])
     fan_in, fan_out = fans(shape, groups)
-    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, *nonlinearity, place)
+    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, *nonlinearity, position)
 
 
 def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int | None, int | None]:
-    """fan_in and fan_out of a block (out, in / groups, *kernel); (None, None) below two dimensions.
+    """fan_in and fan_out of a block of shape (out, in / groups, *kernel); (None, None) below two dimensions.
 
-    fan_in counts the inputs that one output unit sees, fan_out the outputs that one input unit feeds:
-    in a grouped convolution both stay within the group.
+    fan_in is the number of inputs of one output unit, fan_out the number of outputs that one input unit feeds. In a
+    grouped convolution both are counted within the group.
     """
     if len(shape) < 2:
         return None, None

@@ -1,14 +1,14 @@
-"""All initializers there are: family, source, what each needs of a model, what it acts on."""
+"""The list of all initializers: family, source, what each requires from a model, and what it acts on."""
 
 import inspect
 import re
 from dataclasses import dataclass
 
-from initbench import CONF
 from initbench.init.scheme import find, options, read_option
 from initbench.init.structure import FINDERS
+from initbench.registry import CONF
 
-# What a function asks for, in words; what else it is given, every model has.
+# The arguments that a function asks for, in words; the others can be provided for every model.
 _NEEDS = {
     "batch": "a batch",
     "loss": "a loss",
@@ -22,23 +22,23 @@ KINDS = ("scheme", "rules", "method")
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of conf/init."""
+    """One file of conf/init as a row of the list. Texts are empty where there is nothing to say."""
 
     name: str
-    kind: str  # one of KINDS: fills tensors; is made of rules and policies alone; treats a whole model
-    family: str  # the file that its function lives in: "variance"
+    kind: str  # one of KINDS: it fills tensors, consists of rules and policies alone, or changes a whole model
+    family: str  # the name of the file that defines its function: "variance"
     source: str
     needs: str
     acts_on: str
 
 
 def entries() -> list[Entry]:
-    """Every initializer: schemes, then rules, then methods, families together."""
+    """Every initializer: schemes, then rules, then methods, each sorted by family and name."""
     return sorted(map(_entry, options()), key=lambda entry: (KINDS.index(entry.kind), entry.family, entry.name))
 
 
 def documented(function: object) -> tuple[str, str]:
-    """What stands behind `Source:` and `Acts on:` in a docstring, without the full stop; empty where nothing does."""
+    """The texts after `Source:` and `Acts on:` in a docstring, without the full stop; empty if absent."""
     lines = re.findall(r"^(Source|Acts on): (.+?)\.?$", _unwrapped(inspect.getdoc(function) or ""), re.MULTILINE)
     found = dict(lines)
     return found.get("Source", ""), found.get("Acts on", "")
@@ -58,5 +58,5 @@ def _entry(name: str) -> Entry:
 
 
 def _unwrapped(text: str) -> str:
-    """The same text with wrapped lines joined, so that an entry is one line."""
+    """The text with wrapped lines joined, so that each entry is one line."""
     return re.sub(r"(?<=\S)\n *(?!Source: |Acts on: |\n)", " ", text)

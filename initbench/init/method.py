@@ -1,15 +1,15 @@
-"""A method: a function that treats a whole model, after its parameters were filled by their schemes.
+"""A method: a function that changes a whole model after schemes have filled its parameters.
 
-It works on a copy in fp32, of which only the values come back: neither modes, hooks, gradients nor (where data
-runs through the model) the statistics of norms are ever disturbed. What a method needs, it asks for by the
-names of its arguments:
+It works on an fp32 copy, from which only values are copied back, so it cannot change modes, hooks, gradients or (if
+data passes through the model) the running statistics of norms. A method asks for what it needs by the names of its
+arguments:
 
 - `batch`: one fixed Batch on the model's device. The copy is in training mode with dropout switched off.
-- `loss`: a function of (outputs, targets) to a scalar.
-- `stream`: a function from a name to a torch.Generator, as each parameter has for its draws.
+- `loss`: a function from (outputs, targets) to a scalar.
+- `stream`: a function from a name to a torch.Generator with its own random stream.
 - `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds.
 
-It may return a dict of numbers that the run records: what it cost (`steps`), what it reached.
+It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
 """
 
 import copy
@@ -27,12 +27,12 @@ from initbench.init.structure import FINDERS, require
 
 Loss = Callable[[Any, Tensor], Tensor]
 
-# Stochastic in training mode, by name: timm and torchvision have classes of their own.
+# Layers that are random in training mode, by class name, since timm and torchvision have their own classes.
 _STOCHASTIC = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "DropPath", "StochasticDepth", "DropBlock2d")
 
 
 class Batch(NamedTuple):
-    """One batch of inputs (N, ...) and, for what needs a loss, targets."""
+    """One batch of inputs (N, ...) and, for methods that need a loss, targets (N, ...)."""
 
     inputs: Tensor
     targets: Tensor | None = None
@@ -40,47 +40,50 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Method:
+    """A function that changes a whole model, with its parameters; calling it runs it on a copy and copies back."""
+
     label: str
     function: Callable[..., Mapping[str, float] | None]
     parameters: dict[str, Any]
     asks_for: tuple[str, ...]
-    each_module: bool  # called as nn.Module.apply does, instead of once
+    each_module: bool  # called once for each module, as by nn.Module.apply, instead of once
 
     @property
     def needs_batch(self) -> bool:
+        """Whether the function asks for a batch of data."""
         return "batch" in self.asks_for
 
     def check(self, model: nn.Module) -> None:
-        """Raise ValueError where the model lacks what the method needs. Nothing is written."""
+        """Raise ValueError if the model lacks a part that the method needs, or if it fails on a copy of the model."""
         for what in self.asks_for:
             if what in FINDERS:
                 require(model, what, self.label)
         if not self.needs_batch:
-            self._rehearse(model)
+            self._try(model)
 
     def __call__(
         self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
     ) -> tuple[list[str], dict[str, float]]:
-        """Treat the model; return the names of the parameters that changed, and the numbers to record.
+        """Change the model; return the names of the parameters that changed and the numbers to record.
 
-        Raises ValueError for a batch that is missing or unfit, and where the method leaves a value that is not
-        finite; the parameters are then as their schemes filled them.
+        Raises ValueError for a batch that is missing or unsuitable, and if the method leaves a value that is not
+        finite; the parameters then keep the values that the schemes gave them.
         """
         device = next(model.parameters()).device
         if self.needs_batch:
             batch = _check_batch(self.label, batch, "loss" in self.asks_for, device)
-        treated = working_copy(model, device if self.needs_batch else torch.device("cpu"))
-        numbers = self._run(treated, stream, batch, loss)
-        if _shapes(treated) != _shapes(model):
+        working = working_copy(model, device if self.needs_batch else torch.device("cpu"))
+        numbers = self._run(working, stream, batch, loss)
+        if _shapes(working) != _shapes(model):
             raise ValueError(
                 f"{self.label} changed which parameters {type(model).__name__} has, or their shapes; it may set values"
             )
-        for name, value in treated.named_parameters():
+        for name, value in working.named_parameters():
             if not value.isfinite().all():
                 raise ValueError(f"{self.label} left values in {name} that are not finite")
-        changed = _write_back(treated.named_parameters(), dict(model.named_parameters()))
+        changed = _write_back(working.named_parameters(), dict(model.named_parameters()))
         if not self.needs_batch:
-            _write_back(treated.named_buffers(), dict(model.named_buffers()))
+            _write_back(working.named_buffers(), dict(model.named_buffers()))
         return changed, numbers
 
     def _run(
@@ -99,16 +102,16 @@ class Method:
             }
             return dict(self.function(model, **asked, **self.parameters) or {})
 
-    def _rehearse(self, model: nn.Module) -> None:
+    def _try(self, model: nn.Module) -> None:
         try:
             self._run(working_copy(model, torch.device("cpu")), lambda name: Generator(), None, F.cross_entropy)
-        except (TypeError, RuntimeError) as error:  # a word where a number belongs
+        except (TypeError, RuntimeError) as error:  # such as a string given for a number
             reason = str(error).splitlines()[0]
             raise ValueError(f"{self.label} does not work with {self.parameters}: {reason}") from error
 
 
 def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:
-    """The method that a spec names, None where it names a scheme. Raises ValueError as `find` does."""
+    """The method that a spec names, None if it names a scheme. Raises ValueError as `find` does."""
     target = find(spec, beside)
     if target.fills == "tensor":
         return None
@@ -116,7 +119,7 @@ def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:
 
 
 def as_batch(batch: tuple[Tensor, Tensor | None] | Tensor | None) -> Batch | None:
-    """Inputs, or a pair of inputs and targets, as a Batch. Raises ValueError for anything else."""
+    """Convert inputs, or a pair of inputs and targets, to a Batch. Raises ValueError for anything else."""
     if batch is None or isinstance(batch, Tensor):
         return batch if batch is None else Batch(batch)
     if isinstance(batch, tuple | list) and 1 <= len(batch) <= 2:
@@ -127,7 +130,7 @@ def as_batch(batch: tuple[Tensor, Tensor | None] | Tensor | None) -> Batch | Non
 
 
 def _sketch(batch: Any) -> str:
-    """The types of what was given, in short."""
+    """The type of a value and of its items, for an error message."""
     kind = type(batch).__name__
     return f"{kind} of {', '.join(type(item).__name__ for item in batch)}" if isinstance(batch, tuple | list) else kind
 
@@ -151,21 +154,22 @@ def _check_batch(label: str, batch: Batch | None, needs_targets: bool, device: t
 
 
 def working_copy(model: nn.Module, device: torch.device) -> nn.Module:
-    treated = copy.deepcopy(model).to(device)
-    wider: dict[object, Tensor] = {}  # what shares memory goes on sharing it
-    for tensor in (*treated.parameters(), *treated.buffers()):
+    """A copy on `device` in training mode: 16-bit tensors as fp32, all parameters trainable, dropout switched off."""
+    working = copy.deepcopy(model).to(device)
+    wider: dict[object, Tensor] = {}  # tensors that share memory in the model share it in the copy
+    for tensor in (*working.parameters(), *working.buffers()):
         if tensor.is_floating_point() and tensor.dtype.itemsize < 4:
             memory = (storage_of(tensor), tensor.shape, tensor.stride())
             tensor.data = wider.setdefault(memory, tensor.data.float())
-    for parameter in treated.parameters():
+    for parameter in working.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
-    treated.train()
-    for module in treated.modules():
+    working.train()
+    for module in working.modules():
         if type(module).__name__.startswith(_STOCHASTIC):
             module.eval()
         elif isinstance(module, nn.MultiheadAttention | nn.RNNBase):
             module.dropout = 0.0
-    return treated
+    return working
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:

@@ -1,4 +1,4 @@
-"""Roles: what a parameter is for, told from its module. One walk lists every parameter exactly once."""
+"""Roles: what a parameter is for, determined from its module. `walk` lists every parameter exactly once."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -26,8 +26,10 @@ _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _WEIGHTED = (nn.Linear, _ConvNd, nn.Bilinear)
 
 
-class Found(NamedTuple):
-    name: str  # "layer1.0.conv1.weight", also for a parametrized weight, whose storage is named differently
+class NamedParameter(NamedTuple):
+    """One parameter of a model, the module that it belongs to, and its role."""
+
+    name: str  # "layer1.0.conv1.weight", also for a parametrized weight, whose originals have other names
     module_name: str
     module: nn.Module
     key: str
@@ -36,29 +38,30 @@ class Found(NamedTuple):
     parametrized: bool
 
 
-def walk(model: nn.Module) -> Iterator[Found]:
-    """Every parameter of the model once, in registration order; shared storage under its first name.
+def walk(model: nn.Module) -> Iterator[NamedParameter]:
+    """Every parameter of the model once, in registration order; shared storage is listed under its first name.
 
-    Raises ValueError for the hook-based weight_norm and spectral_norm of torch.nn.utils, which overwrite
-    the weight before each forward: initializing it would be a silent no-op.
+    Raises ValueError for the hook-based weight_norm and spectral_norm of torch.nn.utils: they overwrite the weight
+    before each forward pass, so initializing it would have no effect.
     """
     seen: set[object] = set()
     for module_name, module in model.named_modules():
         if isinstance(module, parametrize.ParametrizationList):
-            continue  # its originals are listed under the name of the tensor that they make up
+            continue  # its originals are listed under the name of the parametrized tensor
         _refuse_hooked(module_name, module)
         prefix = f"{module_name}." if module_name else ""
         for key, parameter in module.named_parameters(recurse=False):
             if (storage := storage_of(parameter)) not in seen:
                 seen.add(storage)
-                yield Found(prefix + key, module_name, module, key, parameter, role_of(module, key, module_name), False)
+                role = role_of(module, key, module_name)
+                yield NamedParameter(prefix + key, module_name, module, key, parameter, role, parametrized=False)
         if parametrize.is_parametrized(module):
             for key, originals in module.parametrizations.items():
                 own = {storage_of(parameter) for parameter in originals.parameters(recurse=False)}
                 if own and not own & seen:
                     seen |= own
-                    tensor = getattr(module, key)
-                    yield Found(prefix + key, module_name, module, key, tensor, role_of(module, key, module_name), True)
+                    tensor, role = getattr(module, key), role_of(module, key, module_name)
+                    yield NamedParameter(prefix + key, module_name, module, key, tensor, role, parametrized=True)
 
 
 def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
@@ -85,19 +88,19 @@ def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
 
 
 def storage_of(parameter: Tensor) -> object:
-    """Equal for parameters that are one memory: tied by being one object, or by sharing its storage."""
+    """A key that is equal for tied parameters, which are one object or share their memory."""
     if is_lazy(parameter) or parameter.device.type == "meta" or parameter.numel() == 0:
-        return id(parameter)  # without memory, all addresses are 0
+        return id(parameter)  # the address of a tensor without memory is always 0
     return parameter.device, parameter.data_ptr()
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module normalizes and may scale and shift: torch's, timm's subclasses, and any RMS norm."""
+    """Whether a module is a normalization layer: torch's, a subclass of those, or any RMS norm."""
     return isinstance(module, _NORMS) or type(module).__name__.endswith(("RmsNorm", "RMSNorm"))
 
 
 def is_packed_projection(module: nn.Module, module_name: str) -> bool:
-    """Whether a linear layer is query, key and value in one: timm's and nanoGPT's attentions call it so."""
+    """Whether a linear layer computes query, key and value in one, named as in timm's or nanoGPT's attentions."""
     return (
         isinstance(module, nn.Linear)
         and module_name.rpartition(".")[2] in ("qkv", "c_attn")

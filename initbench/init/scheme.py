@@ -1,14 +1,14 @@
-"""A scheme: one function that fills tensors, its parameters, and the ways a config may spell it.
+"""A scheme: a function that fills tensors, with its parameters, and the ways to name it in a config.
 
-What a function is for is told by the name of its first argument:
+The name of a function's first argument says what it works on:
 
 - `tensor`: it fills one tensor in place, a contiguous fp32 CPU tensor of shape `layer.shape` (a Scheme).
 - `module` or `model`: it is called once for each module, or once for the whole model (a Method, see method.py).
 
-The other arguments that it asks for by name are given to it, here `layer` and `generator`; what is left is its
-parameters. So `torch.nn.init.xavier_uniform_` is a scheme as it stands.
+Further arguments with the names in `GIVEN`, such as `layer` and `generator`, are passed to it if it has them; the
+others are its parameters. `torch.nn.init.xavier_uniform_` is therefore a scheme as it is.
 
-The files of conf/init/ are the registry: the name "orthogonal" means the `_target_` and the keys of
+The files in conf/init/ are the registry: the name "orthogonal" stands for the `_target_` and the keys in
 conf/init/orthogonal.yaml.
 """
 
@@ -25,15 +25,19 @@ import torch
 import yaml
 from torch import Generator, Tensor
 
-from initbench import CONF
 from initbench.errors import unknown
 from initbench.init.layer import Layer
+from initbench.init.roles import ROLES
 from initbench.init.schemes.elementary import constant_
 from initbench.init.schemes.own import default_
 from initbench.init.structure import FINDERS
+from initbench.registry import CONF
 
 Spec = float | str | Mapping[str, Any] | Callable[..., Any]
 """A number (a constant), the name of an initializer, a mapping {name or _target_, **parameters}, or a function."""
+
+# Keys that the config of every initializer may have: a scheme for each role, and rules. Other keys are its parameters.
+SHARED = (*ROLES, "rules")
 
 GIVEN = {
     "tensor": ("tensor", "layer", "generator"),
@@ -44,17 +48,19 @@ GIVEN = {
 
 @dataclass(frozen=True)
 class Target:
-    """A function with its parameters, both known to fit."""
+    """A function with parameters that it is known to accept."""
 
     label: str
     function: Callable[..., Any]
     parameters: dict[str, Any]
     fills: str  # tensor, module or model
-    asks_for: tuple[str, ...]  # the other arguments that are given to it
+    asks_for: tuple[str, ...]  # the other arguments that are passed to it
 
 
 @dataclass(frozen=True)
 class Scheme:
+    """A function that fills one tensor in place, with its parameters."""
+
     label: str
     function: Callable[..., Any]
     parameters: dict[str, Any]
@@ -70,12 +76,12 @@ class Scheme:
 
     @property
     def is_default(self) -> bool:
-        """Whether this is the control, which fills a parameter as a whole and not block by block."""
+        """Whether this is the module's own initialization, which fills a parameter as a whole, not block by block."""
         return self.function is default_
 
 
 def resolve(spec: Spec) -> Scheme:
-    """The scheme that a config value means. Raises ValueError for unknown names, targets and parameters."""
+    """The scheme for a value in a config. Raises ValueError for unknown names, targets and parameters."""
     target = find(spec)
     if target.fills != "tensor":
         raise ValueError(
@@ -86,9 +92,9 @@ def resolve(spec: Spec) -> Scheme:
 
 
 def find(spec: Spec, beside: Iterable[str] = ()) -> Target:
-    """What a spec names. Raises ValueError for unknown names, targets and parameters.
+    """The function and parameters that a spec names. Raises ValueError for unknown names, targets and parameters.
 
-    `beside` are the keys that may stand beside the parameters, for the suggestion where one is misspelled.
+    `beside` lists the other keys that are allowed, to suggest one for a misspelled key.
     """
     if isinstance(spec, int | float) and not isinstance(spec, bool):
         return _target(str(spec), constant_, {"value": float(spec)})
@@ -112,7 +118,7 @@ def find(spec: Spec, beside: Iterable[str] = ()) -> Target:
 
 
 def read_option(name: str) -> dict[str, Any]:
-    """The keys of conf/init/<name>.yaml. Raises ValueError for a name that has no file."""
+    """The keys in conf/init/<name>.yaml. Raises ValueError for a name without a file."""
     path = CONF / "init" / f"{name}.yaml"
     if not path.exists():
         raise unknown("initializer", name, options())
@@ -121,13 +127,13 @@ def read_option(name: str) -> dict[str, Any]:
 
 
 def options() -> list[str]:
-    """The names of all initializers."""
+    """The names of all initializers, sorted."""
     return sorted(path.stem for path in (CONF / "init").glob("*.yaml"))
 
 
 @contextmanager
 def global_generator(generator: Generator) -> Iterator[None]:
-    """Torch's global CPU generator seeded from `generator`, and put back afterwards."""
+    """A context in which torch's global CPU generator is seeded from `generator`; its state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
         yield
@@ -139,9 +145,7 @@ def _option(name: str) -> dict[str, Any]:
 
 
 def _defaults(name: str) -> dict[str, Any]:
-    """The scheme part of an option's file: without its name and its policies for other roles."""
-    from initbench.init.initializer import SHARED  # the one import that would be circular
-
+    """The parameters in an option's file, without its name, policies and rules."""
     return {key: value for key, value in _option(name).items() if key not in ("name", *SHARED)}
 
 

@@ -1,13 +1,13 @@
-"""What a model is made of, as methods need it: residual branches, attentions, gates, recurrent cells.
+"""The parts of a model that methods work on: residual branches, attentions, gates, recurrent cells.
 
-A model of one's own satisfies the protocol by attribute names, without importing anything:
+Your own model takes part by the names of its attributes, without importing anything:
 
-- A residual block has `branch`, the module whose output is added to the skip connection; and, if it has
-  them, the parameters `gate` (multiplies the branch) and `skip_scale` (multiplies the skip connection).
-- An attention has `qkv` (a Linear, query, key and value stacked), `proj` (a Linear) and `num_heads`; or it is an
+- A residual block has `branch`, the module whose output is added to the skip connection, and optionally the parameters
+  `gate` (multiplies the branch) and `skip_scale` (multiplies the skip connection).
+- An attention has `qkv` (a Linear with query, key and value stacked), `proj` (a Linear) and `num_heads`; or it is an
   nn.MultiheadAttention.
 
-The families of torch, torchvision and timm are recognised by theirs.
+The blocks of torch, torchvision and timm are recognized by their own names (families.py).
 """
 
 from collections.abc import Callable, Iterator
@@ -27,10 +27,10 @@ _WEIGHTED = (nn.Linear, _ConvNd, nn.MultiheadAttention)
 class Branch:
     """One residual branch: `skip_scale * x + gate * branch(x)`; a block with attention and MLP has two."""
 
-    name: str  # qualified name: "stage1.0.branch", "blocks.0.attn"; of the block, where it is made of several parts
+    name: str  # qualified name, "stage1.0.branch" or "blocks.0.attn"; the name of the block if it has several parts
     block: nn.Module
-    # What of the branch has parameters or normalizes: leaf modules with qualified names, in execution order.
-    # An nn.MultiheadAttention counts as one; squeeze-and-excitation and the like, which only multiply, are left out.
+    # The leaf modules that have parameters or normalize, with qualified names, in execution order. An
+    # nn.MultiheadAttention counts as one leaf; squeeze-and-excitation and similar multipliers are left out.
     modules: tuple[tuple[str, nn.Module], ...]
     kind: str  # "attention", "mlp" or "conv"
     gate: nn.Parameter | None
@@ -38,23 +38,24 @@ class Branch:
 
     @property
     def weighted(self) -> list[tuple[str, nn.Module]]:
-        """The linear layers and convolutions; none in a branch that only pools or shifts."""
+        """The linear layers, convolutions and nn.MultiheadAttentions; empty if the branch only pools or shifts."""
         return [(name, module) for name, module in self.modules if isinstance(module, _WEIGHTED)]
 
     @property
     def norms(self) -> list[tuple[str, nn.Module]]:
+        """The normalization layers, in execution order."""
         return [(name, module) for name, module in self.modules if is_norm(module)]
 
     @property
     def last_norm(self) -> tuple[str, nn.Module] | None:
-        """The norm that ends the branch; None where a weighted layer does, as in pre-norm transformers."""
+        """The norm at the end of the branch; None if it ends with a weighted layer, as in pre-norm transformers."""
         ends = [item for item in self.modules if is_norm(item[1]) or isinstance(item[1], _WEIGHTED)][-1:]
         return ends[0] if ends and is_norm(ends[0][1]) else None
 
 
 @dataclass(frozen=True)
 class Attention:
-    """One self-attention over `width` features; its weights are views, to be written in place."""
+    """One self-attention over `width` features. Its weights are views of the parameters and may be written in place."""
 
     name: str
     module: nn.Module
@@ -67,7 +68,7 @@ class Attention:
 
 
 def find_branches(model: nn.Module) -> list[Branch]:
-    """All residual branches in registration order; none of blocks that have no skip connection."""
+    """All residual branches in registration order; blocks without a skip connection have none."""
     return [
         _branch(name, block, parts)
         for name, block in model.named_modules()
@@ -77,7 +78,7 @@ def find_branches(model: nn.Module) -> list[Branch]:
 
 
 def find_attentions(model: nn.Module) -> list[Attention]:
-    """All self-attentions in registration order whose query, key and value are stacked, each of full width."""
+    """All self-attentions with stacked query, key and value projections of full width, in registration order."""
     crossed = {id(m.multihead_attn) for m in model.modules() if isinstance(m, nn.TransformerDecoderLayer)}
     attentions = []
     for name, module in model.named_modules():
@@ -90,17 +91,17 @@ def find_attentions(model: nn.Module) -> list[Attention]:
 
 
 def find_gates(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """The parameters that multiply residual branches: gates and layer scales."""
+    """The parameters that multiply residual branches (gates and layer scales), with their qualified names."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     return [(names[id(branch.gate)], branch.gate) for branch in find_branches(model) if branch.gate is not None]
 
 
 def find_recurrents(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """All recurrent networks and cells of torch."""
+    """All torch.nn recurrent networks and cells, with their qualified names."""
     return [(n, m) for n, m in model.named_modules() if isinstance(m, nn.RNNBase | nn.RNNCellBase)]
 
 
-# What a method may ask for by the name of an argument. Where a model has none of it, the method refuses the model.
+# What a method may ask for by the name of an argument. A model without any is refused.
 FINDERS: dict[str, Callable[[nn.Module], list[Any]]] = {
     "branches": find_branches,
     "attentions": find_attentions,
@@ -110,7 +111,7 @@ FINDERS: dict[str, Callable[[nn.Module], list[Any]]] = {
 
 
 def require(model: nn.Module, what: str, label: str) -> list[Any]:
-    """What `FINDERS[what]` finds. Raises ValueError, naming what is missing, where that is nothing."""
+    """What `FINDERS[what]` finds. Raises ValueError, naming what is missing, if it finds nothing."""
     found = FINDERS[what](model)
     if not found:
         raise ValueError(f"{label} needs {_MEANING[what]}, and {type(model).__name__} has none")
@@ -126,7 +127,7 @@ _MEANING = {
 
 
 def _packed_projection(module: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """An attention's (3 width, width) projection in and (width, width) projection out; None for anything else."""
+    """The (3 width, width) input and (width, width) output projection of an attention; None for any other module."""
     first: Tensor | None
     if isinstance(module, nn.MultiheadAttention):
         first, last = module.in_proj_weight, module.out_proj.weight
@@ -134,12 +135,12 @@ def _packed_projection(module: nn.Module) -> tuple[Tensor, Tensor] | None:
         qkv, proj = getattr(module, "qkv", None), getattr(module, "proj", None)
         if not (isinstance(qkv, nn.Linear) and isinstance(proj, nn.Linear) and hasattr(module, "num_heads")):
             return None
-        # timm's TinyViT (which has a key_dim) and some MaxViTs stack query, key and value within each head instead.
+        # timm's TinyViT (which has a key_dim) and some MaxViTs stack query, key and value within each head.
         if getattr(module, "head_first", False) or hasattr(module, "key_dim"):
             return None
         first, last = qkv.weight, proj.weight
     if first is None or first.shape != (3 * len(last), len(last)) or last.shape[0] != last.shape[1]:
-        return None  # projections of their own, or widths that differ
+        return None  # separate projections, or different widths
     return first.detach(), last.detach()
 
 
@@ -160,19 +161,19 @@ def _branch(name: str, block: nn.Module, parts: list[str]) -> Branch:
 
 
 def _factor(part: nn.Module | nn.Parameter) -> nn.Parameter | None:
-    """A multiplier is a parameter, or a module of one (timm's LayerScale); an nn.Identity stands for none."""
+    """The parameter of a multiplier, which is a parameter or a module with one (LayerScale); None for nn.Identity."""
     return part if isinstance(part, nn.Parameter) else next(part.parameters(), None)
 
 
 def _leaves(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     if type(module).__name__.startswith(SIDE_PATHS):
         return
-    # By kind first: a parametrized layer has children, those of its parametrization.
+    # Types are checked first, since a parametrized layer has children too: its parametrizations.
     if isinstance(module, _WEIGHTED) or is_norm(module) or not list(module.children()):
         if is_norm(module) or any(True for _ in module.parameters()):
             yield name, module
         return
-    # Attentions may register what goes into their scores after the projection of their output.
+    # An attention may register modules that act on its scores after its output projection, which runs last.
     for key, child in sorted(module.named_children(), key=lambda item: item[0] == "proj"):
         yield from _leaves(f"{name}.{key}", child)
 

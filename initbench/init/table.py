@@ -1,4 +1,4 @@
-"""What was initialized, and how: one row a parameter."""
+"""A table of what was initialized and how, one row per parameter."""
 
 import copy
 import hashlib
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from initbench.init.initializer import Assignment, Outcome, initializer
+from initbench.init.assignment import Assignment
+from initbench.init.initializer import Outcome, initializer
 from initbench.init.method import as_batch
 from initbench.init.scheme import Spec
 
@@ -23,29 +24,30 @@ def describe(
     batch: tuple[Tensor, Tensor] | Tensor | None = None,
     **overrides: Any,
 ) -> "pd.DataFrame":
-    """What `initialize` with these arguments would do to the model, which stays as it is: a row a parameter.
+    """A table of what `initialize` would do with these arguments; the model is not changed.
 
-    Parameters that share memory are listed once, under their first name. `std_wanted` is the scheme's in closed
-    form, NaN where it has none; `std` is what it came to.
+    Returns one row per parameter with the columns parameter, shape, role, rule, scheme, fan_in, fan_out, std_expected
+    (the scheme's standard deviation in closed form, NaN if it has none), mean and std (as drawn with this seed).
+    Parameters that share memory are listed once, under their first name. Raises ValueError as `initialize` does.
     """
-    import pandas as pd  # not needed by those who only initialize
+    import pandas as pd  # only this function needs it
 
     outcome = initializer(init, **overrides).apply(copy.deepcopy(model), seed=seed, batch=as_batch(batch))
     return pd.DataFrame(rows(outcome))
 
 
 def rows(outcome: Outcome) -> list[dict[str, Any]]:
-    """parameter, shape, role, rule, scheme, fans, std wanted, and the mean and standard deviation as they are now."""
+    """The rows of `describe` as mappings; mean and std are those of the parameters as they are now."""
     return [
         {
             "parameter": a.layer.name,
-            "shape": "x".join(map(str, a.found.tensor.shape)) or "scalar",
-            "role": a.found.role,
+            "shape": "x".join(map(str, a.parameter.tensor.shape)) or "scalar",
+            "role": a.parameter.role,
             "rule": a.rule,
             "scheme": _scheme(a, outcome),
             "fan_in": a.layer.fan_in,
             "fan_out": a.layer.fan_out,
-            "std_wanted": None if a.kept or _is_treated(a, outcome) else wanted_std(a),
+            "std_expected": None if a.kept or _is_changed_by_method(a, outcome) else scheme_std(a),
             "mean": _moment(a, torch.mean),
             "std": _moment(a, torch.std),
         }
@@ -53,15 +55,15 @@ def rows(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-def wanted_std(assignment: Assignment) -> float | None:
-    """The standard deviation that the scheme aims at, None where it has no closed form (see marks.aims_at)."""
+def scheme_std(assignment: Assignment) -> float | None:
+    """The scheme's standard deviation in closed form, None if it has none (see `declarations.expected_std`)."""
     scheme = assignment.scheme
     std = getattr(scheme.function, "std", None)
     return None if std is None else std(assignment.layer, **scheme.parameters)
 
 
 def weights_digest(model: nn.Module) -> str:
-    """16 hex digits of SHA-256 over all parameters in order, as fp32: equal weights, equal digest."""
+    """16 hex digits of the SHA-256 over all parameters in order, as fp32: equal weights have equal digests."""
     digest = hashlib.sha256()
     for parameter in model.parameters():
         digest.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
@@ -70,19 +72,19 @@ def weights_digest(model: nn.Module) -> str:
 
 def _scheme(assignment: Assignment, outcome: Outcome) -> str:
     label = f"kept ({assignment.kept})" if assignment.kept else assignment.scheme.label
-    return f"{label}, {outcome.method}" if _is_treated(assignment, outcome) else label
+    return f"{label}, {outcome.method}" if _is_changed_by_method(assignment, outcome) else label
 
 
-def _is_treated(assignment: Assignment, outcome: Outcome) -> bool:
-    found = assignment.found
-    if not found.parametrized:
-        return found.name in outcome.changed
-    behind = f"{found.module_name}.parametrizations.{found.key}.".lstrip(".")
+def _is_changed_by_method(assignment: Assignment, outcome: Outcome) -> bool:
+    parameter = assignment.parameter
+    if not parameter.parametrized:
+        return parameter.name in outcome.changed
+    behind = f"{parameter.module_name}.parametrizations.{parameter.key}.".lstrip(".")
     return any(name.startswith(behind) for name in outcome.changed)
 
 
 def _moment(assignment: Assignment, moment: Any) -> float | None:
-    # Read anew: the tensor behind a parametrization is recomputed at each access.
+    # Read again, since a parametrized tensor is recomputed at each access.
     tensor: Tensor = getattr(assignment.layer.module, assignment.layer.key).detach()
     if tensor.numel() == 0 or tensor.is_complex():
         return None

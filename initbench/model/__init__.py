@@ -1,7 +1,7 @@
-"""Models: plain nn.Modules that take (batch, in_channels, image_size, image_size) and return class scores.
+"""Models: plain nn.Modules from images (batch, in_channels, image_size, image_size) to scores (batch, num_classes).
 
-A model is a class or function here (or anywhere importable) plus a YAML in conf/model/ whose `_target_`
-names it; `build` adds what the data says: in_channels, image_size, num_classes.
+A model is a class or function here (or anywhere importable), with a YAML in conf/model/ whose `_target_` names it;
+`build` passes it the arguments that depend on the data: in_channels, image_size and num_classes.
 """
 
 from initbench.model.airbench import Airbench

@@ -1,4 +1,4 @@
-"""From a config node to a model that is known to fit the data."""
+"""Builds the model of a config and checks that it fits the data."""
 
 import copy
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from torch import Tensor, nn
 def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_classes: int) -> nn.Module:
     """Instantiate `cfg` (`_target_`, a label `name`, the model's own keys) for images of the given shape.
 
-    A zero batch is sent once through a copy of the model, so that a network too deep for small images is
-    refused here and not in training; the model returned has never run.
+    A copy of the model is run once on a batch of zeros, so that a network that is too deep for small images is refused
+    here and not during training; the model that is returned has never run.
 
-    Raises ValueError where the model cannot be constructed, cannot take such images, or does not return
-    scores of shape (batch, num_classes).
+    Raises ValueError if the model cannot be constructed, cannot process such images, or does not return scores of shape
+    (batch, num_classes).
     """
     node = cfg if isinstance(cfg, DictConfig) else OmegaConf.create(dict(cfg))
-    # Resolved before `name` is dropped: other keys may interpolate it.
+    # Resolve before removing `name`, which other keys may interpolate.
     keys: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment] # of a mapping
     name = keys.pop("name", None) or keys.get("_target_")
     shape = f"{in_channels}x{image_size}x{image_size}"
@@ -29,7 +29,7 @@ def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_clas
     try:
         model = instantiate(keys, **data, _convert_="all")
     except InstantiationException as error:
-        # Hydra wraps what the model raised: unknown keys and names, sizes refused by a constructor.
+        # Hydra wraps the exception of the constructor: unknown keys, unknown names, sizes that it refuses.
         reason = error.__cause__ or error
         if isinstance(reason, ValueError):
             raise ValueError(f"model {name}: {reason}") from error
@@ -38,7 +38,7 @@ def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_clas
         raise ValueError(f"model {name}: its _target_ made a {type(model).__name__}, not an nn.Module")
     try:
         output = _scores(model, torch.zeros(2, in_channels, image_size, image_size))
-    except Exception as error:  # whatever a model's own forward raises is the reason to report
+    except Exception as error:  # any exception of the model's forward is the reason
         raise ValueError(f"model {name} cannot take {shape} images: {_line(error)}") from error
     if output.shape != (2, num_classes):
         raise ValueError(
@@ -49,7 +49,7 @@ def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_clas
 
 
 def _scores(model: nn.Module, images: Tensor) -> Tensor:
-    """One evaluation forward that leaves neither the model nor torch's global generator changed."""
+    """The output of one forward pass in evaluation mode; the model and torch's global generator do not change."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         output = copy.deepcopy(model).eval()(images)
     if not isinstance(output, Tensor):
@@ -58,5 +58,5 @@ def _scores(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def _line(error: BaseException) -> str:
-    """Torch appends stack notes to some messages; their first line is the reason."""
+    """The first line of a message: torch appends a stack trace to some."""
     return (str(error) or type(error).__name__).splitlines()[0]

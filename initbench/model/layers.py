@@ -1,4 +1,4 @@
-"""The parts models share: activations and normalization by name, widths per layer, named layers."""
+"""Parts that models share: activations and norms by name, widths per layer, named layers."""
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -34,16 +34,16 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def activation(nonlinearity: str) -> nn.Module:
-    """A new activation module, with torch's defaults; ValueError for a name outside `ACTIVATIONS`."""
+    """A new activation module with torch's defaults. Raises ValueError for a name outside `ACTIVATIONS`."""
     if nonlinearity not in ACTIVATIONS:
         raise unknown("nonlinearity", nonlinearity, ACTIVATIONS)
     return ACTIVATIONS[nonlinearity]()
 
 
 def norm1d(norm: str, features: int) -> nn.Module | None:
-    """The normalization of (batch, features); None for `none`.
+    """The normalization layer for (batch, features); None for `none`.
 
-    Raises ValueError for a name other than none, batch, layer.
+    Raises ValueError for a name other than none, batch and layer.
     """
     if norm == "none":
         return None
@@ -55,10 +55,10 @@ def norm1d(norm: str, features: int) -> nn.Module | None:
 
 
 def norm2d(norm: str, channels: int) -> nn.Module | None:
-    """The normalization of (batch, channels, height, width); None for `none`.
+    """The normalization layer for (batch, channels, height, width); None for `none`.
 
-    `group` has 32 groups (Wu & He, 2018), or as many of those as divide the channels.
-    Raises ValueError for a name other than none, batch, group.
+    `group` has 32 groups (Wu & He 2018), or the greatest common divisor of 32 and the number of channels.
+    Raises ValueError for a name other than none, batch and group.
     """
     if norm == "none":
         return None
@@ -70,9 +70,9 @@ def norm2d(norm: str, channels: int) -> nn.Module | None:
 
 
 def widths(width: int | Sequence[int], count: int, key: str) -> list[int]:
-    """One width for each of `count` layers: an int is repeated, a list must have one entry for each.
+    """One width for each of `count` layers: an int is repeated, a list must have `count` entries.
 
-    Raises ValueError for a word, and where a list is too long or too short; `key` is the option that `count` came from.
+    Raises ValueError for a string and for a list of another length; `key` names the option that gave `count`.
     """
     if isinstance(width, int):
         return [width] * count
@@ -84,8 +84,8 @@ def widths(width: int | Sequence[int], count: int, key: str) -> list[int]:
 
 
 def named(layers: Mapping[str, nn.Module | None]) -> OrderedDict[str, nn.Module]:
-    """What nn.Sequential takes to name its layers, without those that are None.
+    """Named layers for nn.Sequential, without those that are None.
 
-    Rules and reports speak of layers by name, so `conv1` stays `conv1` whatever `norm` is.
+    Rules and reports refer to layers by name, so the name of a layer must not depend on whether others exist.
     """
     return OrderedDict((name, layer) for name, layer in layers.items() if layer is not None)

@@ -6,17 +6,19 @@ from initbench.model.layers import activation, named
 
 
 class LeNet(nn.Sequential):
-    """Two (5x5 convolution, activation, 2x2 max pool), then fully connected layers of 120, 84, num_classes.
+    """Two times (5x5 convolution, activation, 2x2 max pool), then linear layers with 120, 84 and num_classes outputs.
 
-    The sizes are those of LeCun et al. (1998); as in later practice, max pooling without weights stands
-    for their trained subsampling and every feature map sees all maps below. The first convolution is
-    padded, so 28x28 images give the paper's 16 maps of 5x5; larger images give larger maps.
+    The sizes are those of LeCun et al. (1998). As is common today, max pooling replaces their trained subsampling, and
+    every feature map is connected to all maps below. The first convolution is padded, so 28x28 images give the paper's
+    16 maps of 5x5; larger images give larger maps.
 
-    Raises ValueError for images smaller than 12x12.
+    Raises ValueError for images smaller than 12x12, and for an unknown nonlinearity.
+
+    Source: LeCun, Bottou, Bengio & Haffner 1998, section II.B.
     """
 
     def __init__(self, *, in_channels: int, image_size: int, num_classes: int, nonlinearity: str = "relu") -> None:
-        side = (image_size // 2 - 4) // 2  # padded 5x5 keeps the size, unpadded 5x5 takes 4, pools halve
+        side = (image_size // 2 - 4) // 2  # the padded convolution keeps the size, the other subtracts 4, pools halve
         if side < 1:
             raise ValueError(f"images must be at least 12x12 pixels, not {image_size}x{image_size}")
         layers = {

@@ -1,4 +1,4 @@
-"""Every classifier of timm and torchvision by its name there; pretrained weights are never loaded."""
+"""All classifiers of timm and torchvision by their names; pretrained weights are never loaded."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,20 +8,19 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest
 
-# Their constructors add a second classifier for training (Szegedy et al., 2015) and warn about their own
-# slow weight initialization.
+# Their constructors add auxiliary classifiers (Szegedy et al. 2015) and warn about their own slow initialization.
 _INCEPTIONS = ("googlenet", "inception_v3")
 
 
 def timm_model(*, in_channels: int, image_size: int, num_classes: int, architecture: str, **options: Any) -> nn.Module:
-    """`timm.create_model(architecture, **options)` (Wightman, 2019) for images of this shape.
+    """`timm.create_model(architecture, **options)` (Wightman 2019) for images of this shape.
 
-    The image size is passed on where the architecture is made for one size. Where patches do not tile the image
-    timm would silently drop its border: it is padded with zeros to whole patches instead.
-    Raises ValueError where timm is not installed, and for an unknown architecture.
+    The image size is passed to architectures that require one. If patches do not tile the image, timm silently drops
+    its border; here the image is padded with zeros to whole patches instead.
+    Raises ValueError if timm is not installed, and for an unknown architecture.
     """
     try:
-        import timm  # optional, and seconds to import
+        import timm  # optional, and takes seconds to import
     except ImportError as error:
         raise ValueError("timm is not installed: pip install 'initbench[timm]'") from error
 
@@ -52,10 +51,10 @@ def torchvision_model(
 ) -> nn.Module:
     """`torchvision.models.get_model(architecture, **options)` for images of this shape.
 
-    The first convolution is rebuilt where the images do not have its three channels.
+    The first convolution is replaced if the images do not have three channels.
     Raises ValueError for an unknown architecture.
     """
-    from torchvision import models  # seconds to import
+    from torchvision import models  # takes seconds to import
 
     names = models.list_models(module=models)
     if architecture not in names:
@@ -86,8 +85,8 @@ def _rebuild_first_convolution(model: nn.Module, in_channels: int) -> None:
 
 
 def _unknown_architecture(library: str, architecture: str, names: Iterable[str]) -> ValueError:
-    # Not errors.unknown: there are too many names to print.
+    # Not errors.unknown, which would print all of the many names.
     listing = {"timm": "timm.list_models('vit*')", "torchvision": "torchvision.models.list_models()"}[library]
     return ValueError(
-        f"unknown {library} architecture {architecture!r}.{nearest(architecture, names)} {listing} lists all there are"
+        f"unknown {library} architecture {architecture!r}.{nearest(architecture, names)} {listing} lists them all"
     )

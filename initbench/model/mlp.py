@@ -1,4 +1,4 @@
-"""The fully connected network."""
+"""The multilayer perceptron."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,9 +11,11 @@ from initbench.model.layers import activation, named, norm1d, widths
 class MLP(nn.Sequential):
     """Flatten, then `depth` times (linear, norm, activation, dropout), then a linear classifier.
 
-    `width` is one int for all hidden layers or a list with one entry for each; `norm` is none, batch or
-    layer. Without a norm and with `nonlinearity="linear"` it is the deep linear network of
-    Saxe et al. (2014).
+    `width` is one int for all hidden layers or a list with one entry for each; `norm` is none, batch or layer;
+    `dropout` is the probability of zeroing an activation. Without a norm and with `nonlinearity="linear"` this is the
+    deep linear network of Saxe et al. (2014).
+
+    Raises ValueError for a `width` of another length than `depth`, and for an unknown norm or nonlinearity.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A convolutional network of any depth without skip connections: where initialization decides."""
+"""A convolutional network of any depth without skip connections, for which initialization matters most."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,13 +11,13 @@ from initbench.model.layers import activation, named, norm2d, widths
 class PlainCNN(nn.Sequential):
     """`depth` times (3x3 convolution, norm, activation), global average pooling, a linear classifier.
 
-    The convolutions are spread evenly over `stages`; the first of every stage but the first halves the
-    image by stride 2. `width`, the number of channels, is one int or a list with one entry per stage.
-    Constant width and circular padding give the vanilla CNN of Xiao et al. (2018); 16, 32, 64 channels
-    give the plain networks of He et al. (2016). `norm` is none, batch or group; convolutions have a bias
-    where no norm follows to shift them.
+    The convolutions are distributed evenly over `stages`; from the second stage on, the first convolution of a stage
+    has stride 2. `width`, the number of channels, is one int or a list with one entry per stage. Constant width and
+    circular padding give the vanilla CNN of Xiao et al. (2018); 16, 32 and 64 channels give the plain networks of He et
+    al. (2016). `norm` is none, batch or group; convolutions have a bias only without a norm.
 
-    Raises ValueError where there are fewer convolutions than stages.
+    Raises ValueError for fewer convolutions than stages, for a `width` of another length than `stages`, and for an
+    unknown norm or nonlinearity.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class PlainCNN(nn.Sequential):
     ) -> None:
         if not 1 <= stages <= depth:
             raise ValueError(f"stages must be between 1 and depth ({depth}), not {stages}")
-        # Convolutions per stage: the remainder goes to the first stages.
+        # The first stages have one more convolution if they cannot all have the same number.
         counts = [depth // stages + (stage < depth % stages) for stage in range(stages)]
         layers: dict[str, nn.Module | None] = {}
         channels, index = in_channels, 0

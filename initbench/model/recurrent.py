@@ -1,10 +1,10 @@
-"""Recurrent networks that read an image row by row (the sequential MNIST of Le et al., 2015, by rows)."""
+"""Recurrent networks that read an image row by row (like the sequential MNIST of Le et al. 2015, which has pixels)."""
 
 from torch import Tensor, nn
 
 
 class RowClassifier(nn.Module):
-    """Runs a recurrent network over the rows from top to bottom and classifies its last state.
+    """A recurrent network that runs over the rows from top to bottom, and a linear classifier of its last state.
 
     `recurrent` must be batch-first and take image_size * in_channels features per step.
     """
@@ -30,7 +30,7 @@ def rnn(
     num_layers: int = 1,
     nonlinearity: str = "tanh",
 ) -> RowClassifier:
-    """The simple recurrent network (Elman, 1990); with relu it is the IRNN of Le et al. (2015).
+    """The simple recurrent network (Elman 1990); with relu and init=irnn it is the IRNN of Le et al. (2015).
 
     Raises ValueError for a nonlinearity other than tanh and relu.
     """
@@ -42,12 +42,12 @@ def rnn(
 def lstm(
     *, in_channels: int, image_size: int, num_classes: int, hidden_size: int, num_layers: int = 1
 ) -> RowClassifier:
-    """Long short-term memory (Hochreiter & Schmidhuber, 1997; forget gate: Gers et al., 2000)."""
+    """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
     size = image_size * in_channels
     return RowClassifier(nn.LSTM(size, hidden_size, num_layers, batch_first=True), num_classes)
 
 
 def gru(*, in_channels: int, image_size: int, num_classes: int, hidden_size: int, num_layers: int = 1) -> RowClassifier:
-    """Gated recurrent units (Cho et al., 2014)."""
+    """Gated recurrent units (Cho et al. 2014)."""
     size = image_size * in_channels
     return RowClassifier(nn.GRU(size, hidden_size, num_layers, batch_first=True), num_classes)

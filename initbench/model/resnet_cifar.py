@@ -1,4 +1,4 @@
-"""The ResNets that He et al. (2016) made for CIFAR: ResNet-20, 32, 44, 56, 110."""
+"""The ResNets of He et al. (2016) for CIFAR: ResNet-20, 32, 44, 56, 110."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from initbench.model.layers import activation, named, norm2d
 
 
 class Shortcut(nn.Module):
-    """Option A of He et al. (2016): every stride-th pixel, new channels zero. It has no parameters."""
+    """Option A of He et al. (2016): every stride-th pixel, zero in the new channels. It has no parameters."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -23,18 +23,19 @@ class Shortcut(nn.Module):
 
 
 class ScalarBias(nn.Module):
-    """x + b with one learnable number b, which starts at zero (Zhang et al. 2019)."""
+    """x + b with one learnable number b, initially zero (Zhang et al. 2019)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add the bias to an input of any shape."""
         return x + self.bias
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions, `branch`, and the shortcut around them, the activation after the sum."""
+    """Two 3x3 convolutions (`branch`) with a shortcut around them and the activation after the sum."""
 
     def __init__(self, in_channels: int, channels: int, nonlinearity: str, norm: str, gate: bool) -> None:
         super().__init__()
@@ -47,7 +48,8 @@ class BasicBlock(nn.Module):
             "activation1": activation(nonlinearity),
             "bias2": _scalar_bias(norm),
             "conv2": _conv(channels, channels, 1, norm),
-            # A shift goes through the sum, so Fixup's last bias may stand behind it and outside the gate, as it should.
+            # Fixup's last bias is added after the gate, so it is not in the branch but after the sum, where it is the
+            # same.
             "norm2": None if norm == "fixup" else _norm(norm, channels),
         }
         self.branch = nn.Sequential(named(layers))
@@ -57,6 +59,7 @@ class BasicBlock(nn.Module):
         self.activation = activation(nonlinearity)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, in_channels, height, width) to (batch, channels, height / stride, width / stride)."""
         skipped = x if self.shortcut is None else self.shortcut(x)
         out = self.branch(x)
         if self.gate is not None:
@@ -68,13 +71,15 @@ class BasicBlock(nn.Module):
 class CifarResNet(nn.Sequential):
     """`depth` = 6n + 2 weighted layers: a stem, three stages of n blocks, a linear classifier.
 
-    The stages have `width`, 2 `width` and 4 `width` channels (He et al.: 16) and halve the image between
-    them. `norm` is none, batch, group or fixup; convolutions have a bias where nothing follows to shift them.
-    `fixup` is what Zhang et al. (2019) put in the place of norms: a scalar bias before each activation, each
-    linear layer and each convolution but the first, and the gates. `gate` multiplies each branch by a learnable
-    number, 1 as built, which SkipInit and ReZero set to 0.
+    The stages have `width`, 2 `width` and 4 `width` channels (16, 32 and 64 in the paper), and the image is halved
+    between them. `norm` is none, batch, group or fixup; convolutions have a bias only with `none`. `fixup` replaces
+    norms as in Zhang et al. (2019): by a scalar bias before each activation, each linear layer and each convolution but
+    the first, and by gates. `gate` multiplies each branch by a learnable number, initially 1, which SkipInit and ReZero
+    set to 0.
 
-    Raises ValueError for a depth that is not 6n + 2.
+    Raises ValueError for a depth that is not 6n + 2, and for an unknown norm or nonlinearity.
+
+    Source: He, Zhang, Ren & Sun 2016, section 4.2.
     """
 
     def __init__(

@@ -1,11 +1,11 @@
-"""torchvision's ResNets, with a first layer for small images."""
+"""torchvision's ResNets, optionally with a first layer for small images."""
 
 from torch import nn
 
 from initbench.errors import unknown
 
 STEMS = ("cifar", "imagenet")
-# Stages of the ResNets of He et al. (2016), Table 1: the block's torchvision name, how many in each stage.
+# ResNets of He et al. (2016), Table 1: torchvision's name of the block, and the number of blocks in each stage.
 _STAGES = {
     18: ("BasicBlock", [2, 2, 2, 2]),
     34: ("BasicBlock", [3, 4, 6, 3]),
@@ -18,12 +18,12 @@ _STAGES = {
 def resnet(*, in_channels: int, image_size: int, num_classes: int, depth: int, stem: str = "cifar") -> nn.Module:
     """ResNet-18, 34, 50, 101 or 152 of He et al. (2016).
 
-    `stem="imagenet"` is the original 7x7 convolution of stride 2 and max pool, which leaves an image of
-    32x32 pixels 8x8 before the first block; `stem="cifar"` is a 3x3 convolution of stride 1 and no pool.
+    `stem="imagenet"` is the original 7x7 convolution with stride 2 and a max pool, after which an image of 32x32 pixels
+    is 8x8; `stem="cifar"` is a 3x3 convolution with stride 1 and no pool.
 
     Raises ValueError for an unknown depth or stem.
     """
-    from torchvision.models import resnet as torchvision_resnet  # seconds to import
+    from torchvision.models import resnet as torchvision_resnet  # takes seconds to import
 
     if depth not in _STAGES:
         raise unknown("resnet depth", depth, map(str, _STAGES))

@@ -1,4 +1,4 @@
-"""VGG for small images: the convolutions of the paper, one linear classifier."""
+"""VGG for small images: the convolutions of the paper with one linear classifier."""
 
 from torch import nn
 
@@ -11,13 +11,14 @@ _CHANNELS = (64, 128, 256, 512, 512)
 
 
 class VGG(nn.Sequential):
-    """VGG-11, 13, 16 or 19: 3x3 convolutions with bias, a 2x2 max pool after each stage.
+    """VGG-11, 13, 16 or 19: 3x3 convolutions with bias, and a 2x2 max pool after each stage.
 
-    As usual on CIFAR, the paper's three fully connected layers (made for 7x7 maps) are one. Pools round
-    up, so that 28x28 images end, like 32x32, in one pixel; what larger images leave is averaged.
-    `norm` is none, batch or group.
+    As is common for CIFAR, one linear layer replaces the paper's three, which are made for 7x7 maps. Pools round up, so
+    28x28 images, like 32x32, end as one pixel; the maps of larger images are averaged. `norm` is none, batch or group.
 
-    Raises ValueError for an unknown depth.
+    Raises ValueError for an unknown depth, norm or nonlinearity.
+
+    Source: Simonyan & Zisserman 2015, Table 1.
     """
 
     def __init__(

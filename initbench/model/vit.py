@@ -1,4 +1,4 @@
-"""The Vision Transformer (Dosovitskiy et al., 2021), small and plain: no class token, no dropout."""
+"""The Vision Transformer (Dosovitskiy et al. 2021) without class token and dropout."""
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ NORMS = ("pre", "post", "none")
 
 
 class PatchEmbedding(nn.Module):
-    """A linear map of each patch, plus a learned vector for each position."""
+    """A linear map of each patch plus a learned embedding of its position."""
 
     def __init__(self, in_channels: int, image_size: int, patch_size: int, width: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class PatchEmbedding(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Positions from N(0, 0.02^2), as Dosovitskiy et al. draw them; the projection has a reset of its own."""
+        """Draw position embeddings from N(0, 0.02^2) as Dosovitskiy et al. do; the projection resets itself."""
         nn.init.normal_(self.position_embedding, std=0.02)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -39,6 +39,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, width) to the same shape."""
         batch, tokens, width = x.shape
         heads = self.qkv(x).view(batch, tokens, 3, self.num_heads, width // self.num_heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4)  # each (batch, heads, tokens, width / heads)
@@ -48,10 +49,10 @@ class Attention(nn.Module):
 
 
 class Residual(nn.Module):
-    """`x + branch(x)`, its LayerNorm first in the branch (`norm="pre"`), after the sum ("post"), or nowhere ("none").
+    """`x + branch(x)` with LayerNorm first in the branch (`norm="pre"`), after the sum ("post"), or nowhere ("none").
 
-    With `gate` the branch is multiplied by a learned scalar, 1 as built. After "post" there is a `skip_scale`
-    that multiplies x: it is not trained, and 1, which is no scale at all, until an initializer sets it (DeepNorm).
+    With `gate` the branch is multiplied by a learnable scalar, initially 1. With "post" x is multiplied by
+    `skip_scale`, which is not trained and is 1 unless an initializer sets it (DeepNorm).
     """
 
     def __init__(self, layers: dict[str, nn.Module], width: int, norm: str, gate: bool) -> None:
@@ -63,6 +64,7 @@ class Residual(nn.Module):
         self.norm = nn.LayerNorm(width) if norm == "post" else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, width) to the same shape."""
         added: Tensor = self.branch(x)
         if self.gate is not None:
             added = self.gate * added
@@ -75,12 +77,13 @@ class Residual(nn.Module):
 class ViT(nn.Module):
     """Patch and position embeddings, `depth` times (attention, MLP), the mean over tokens, a linear classifier.
 
-    `width` is that of a token, of which each of `num_heads` has its share; the MLPs have one hidden layer of
-    `mlp_ratio` times the width. `norm` says where LayerNorm stands: before each branch and before the classifier
-    (pre), after each sum as in Vaswani et al. (2017) (post), or nowhere (none). `gate` puts a learned scalar on
-    each branch (ReZero, Bachlechner et al., 2021).
+    A token has `width` features, divided equally among `num_heads` heads; an MLP has one hidden layer of `mlp_ratio` *
+    `width` units. `norm` is the position of LayerNorm: before each branch and before the classifier (pre), after each
+    sum as in Vaswani et al. 2017 (post), or nowhere (none). `gate` multiplies each branch by a learnable scalar
+    (ReZero, Bachlechner et al. 2021).
 
-    Raises ValueError for patches that do not tile the image, heads that do not share the width, an unknown norm.
+    Raises ValueError for a patch_size (in pixels) that does not divide the image, for a number of heads that does not
+    divide the width, and for an unknown norm or nonlinearity.
     """
 
     def __init__(

@@ -1,92 +1,9 @@
-"""From a config and a model to an optimizer: weight decay on weights only, rates as the initializer scales them."""
+"""Optimizers: torch's, and your own.
 
-from collections.abc import Callable, Mapping
-from typing import Any
+An optimizer is a torch.optim.Optimizer here (or anywhere importable) with a YAML in conf/optimizer/ whose `_target_`
+names it; `build` passes it the parameters in groups, each with its learning rate and weight decay.
+"""
 
-from torch import nn
-from torch.optim import Optimizer
+from initbench.optimizer.builder import DECAYED, LearningRates, build, parameter_groups
 
-from initbench.config.target import instantiate
-from initbench.errors import unknown
-from initbench.init.roles import ROLES, storage_of, walk
-
-DECAYED = ("weight", "recurrent_input", "recurrent_hidden", "attention_in", "embedding")
-
-# Maps `adaptive` (does the optimizer normalize gradients?) to what each parameter's lr is multiplied by, where not 1.
-LearningRates = Callable[[bool], Mapping[str, float]]
-
-
-def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Optimizer]:
-    """A function from a model, and what its initializer makes of learning rates, to its optimizer.
-
-    `decay: weights` spares norms, biases, class tokens and layer scales (the groups of He et al. 2019, "Bag of
-    tricks"); `decay: all` spares nothing. `lr_multipliers` are by role. Raises ValueError for a negative lr,
-    multiplier or weight_decay, for an unknown role, and for an argument that the optimizer does not take.
-    """
-    settings = dict(config)
-    settings.pop("name", None)
-    decay = settings.pop("decay", "weights")
-    if decay not in ("weights", "all"):
-        raise unknown("optimizer.decay", decay, ("weights", "all"))
-    for key in ("lr", "weight_decay"):
-        value = settings.get(key, 0.0)
-        if not isinstance(value, int | float) or not value >= 0:
-            raise ValueError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
-
-    of_roles = _lr_multipliers(settings.pop("lr_multipliers", None))
-    adaptive = not str(settings.get("_target_")).endswith("SGD")
-
-    def make(model: nn.Module, learning_rates: LearningRates) -> Optimizer:
-        multipliers = {found.name: of_roles.get(found.role, 1.0) for found in walk(model)}
-        for name, multiplier in learning_rates(adaptive).items():
-            multipliers[name] *= multiplier
-        groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay, multipliers)
-        for group in groups:
-            group["lr"] = settings["lr"] * group["lr_multiplier"]
-        optimizer: Optimizer = instantiate("optimizer", settings, params=groups)
-        return optimizer
-
-    try:
-        make(nn.Linear(1, 1), lambda adaptive: {})  # a wrong argument is found here, before any training
-    except (RuntimeError, IndexError) as error:
-        raise ValueError(f"optimizer {settings.get('_target_')}: {error}") from error
-    return make
-
-
-def _lr_multipliers(given: Any) -> Mapping[str, float]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise ValueError(f"optimizer.lr_multipliers must be a mapping, {{norm_shift: 64}}, got {given!r}")
-    for role, multiplier in given.items():
-        if role not in ROLES:
-            raise unknown("role in optimizer.lr_multipliers", role, ROLES)
-        if type(multiplier) not in (int, float) or not multiplier >= 0:
-            raise ValueError(f"optimizer.lr_multipliers.{role} must be a number of at least 0, got {multiplier!r}")
-    return given
-
-
-def parameter_groups(
-    model: nn.Module, weight_decay: float, decay: str, multipliers: Mapping[str, float]
-) -> list[dict[str, Any]]:
-    """Every trainable parameter once, in groups by learning-rate multiplier (1 comes first) and decayed or not."""
-    about: dict[object, tuple[float, bool]] = {}
-    for found in walk(model):
-        tensors = (
-            found.module.parametrizations[found.key].parameters(recurse=False)  # type: ignore[union-attr, index]  # a ModuleDict
-            if found.parametrized
-            else [found.tensor]
-        )
-        is_decayed = decay == "all" or found.role in DECAYED
-        settings = (multipliers.get(found.name, 1.0), is_decayed)
-        about.update({storage_of(tensor): settings for tensor in tensors})
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            groups.setdefault(about[storage_of(parameter)], []).append(parameter)
-    return [
-        {"params": parameters, "weight_decay": weight_decay if is_decayed else 0.0, "lr_multiplier": multiplier}
-        for (multiplier, is_decayed), parameters in sorted(
-            groups.items(), key=lambda item: (item[0][0] != 1.0, item[0][0], not item[0][1])
-        )
-    ]
+__all__ = ["DECAYED", "LearningRates", "build", "parameter_groups"]

@@ -14,12 +14,12 @@ from typing import Any
 
 import yaml
 
-from initbench import CONF
 from initbench.diagnostics.schedule import asked_for
 from initbench.packed import files
 from initbench.packed.speed import Speed
-from initbench.record.signature import digest
+from initbench.record.signature import digest, shared_source
 from initbench.record.store import Store
+from initbench.registry import CONF
 
 # Their rule is elementwise: a stack of parameters is stepped as each would be.
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW"))
@@ -118,7 +118,8 @@ def arrange(runs: Sequence[Store], most: int, slots: int) -> list[list[Store]]:
 
 def kind_of(config: Mapping[str, Any]) -> str:
     """Equal for runs that differ in initializer, seed and learning rate alone, so that they can be trained together."""
-    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command")}
+    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command", "source")}
+    part["source"] = shared_source(config)
     part["optimizer"] = {key: value for key, value in config["optimizer"].items() if key != "lr"}
     return digest(part)
 

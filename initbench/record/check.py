@@ -32,6 +32,9 @@ def check(record: Any) -> None:
             raise _wrong(key, record.get(key), "text")
     provenance = _mapping(record.get("provenance", {}), "provenance")
     texts = {key: record.get(key) for key in (*_TEXTS, *_DATES)}
+    texts |= {
+        f"config.source.{key}": digest for key, digest in _mapping(config.get("source", {}), "config.source").items()
+    }
     texts |= {f"provenance.{key}": provenance.get(key) for key in ("hostname", "processor", "command")}
     texts["provenance.git.commit"] = _mapping(provenance.get("git") or {}, "provenance.git").get("commit")
     texts["provenance.versions.torch"] = _mapping(provenance.get("versions", {}), "provenance.versions").get("torch")

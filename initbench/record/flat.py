@@ -26,6 +26,7 @@ def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {
         "study": record["study"],
         "init": record["init"],
+        "init_source": config.get("source", {}).get("init"),
         "model": _single(config["model"]["name"]),
         "data": _single(config["data"]["name"]),
         "optimizer": _single(config["optimizer"]["name"]),

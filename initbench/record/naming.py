@@ -1,7 +1,7 @@
-"""Names in words for configs: those that read alike are told apart by the keys in which they differ."""
+"""Names in words for configs: those that read alike are told apart by what differs, keys or source code."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _ABSENT = object()
@@ -37,3 +37,16 @@ def differences(names: Mapping[str, str], configs: Mapping[str, Mapping[str, Any
     # 1 and "1" are different configs that print alike.
     number = Counter((names[key], more) for key, more in found.items())
     return {key: f"{more} ({key})" if number[names[key], more] > 1 else more for key, more in found.items()}
+
+
+def name_versions(initializers: Iterable[tuple[str, str | None]]) -> dict[tuple[str, str | None], str]:
+    """What to call initializers, given by label and digest of their source (None where that is not the user's own).
+
+    That is the label, with the start of the digest where a label has several: `mine (source 3fa2c1)`.
+    """
+    versions = set(initializers)
+    number = Counter(label for label, _ in versions)
+    return {
+        (label, source): f"{label} (source {source[:6]})" if source and number[label] > 1 else label
+        for label, source in versions
+    }

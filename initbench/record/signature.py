@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from initbench import CONF
+from initbench.registry import CONF
 
 # What can change the numbers of a run. Everything else in a config (study, loggers, folders, launchers,
 # progress bars) leaves them as they are.
@@ -27,6 +27,8 @@ def counted(config: Mapping[str, Any]) -> dict[str, Any]:
     part = {key: config[key] for key in _COUNTED}
     part["data"] = {key: value for key, value in part["data"].items() if key not in _UNCOUNTED_IN_DATA}
     part["trainer"] = {key: value for key, value in part["trainer"].items() if key not in _UNCOUNTED_IN_TRAINER}
+    if "source" in config:  # see initbench.config.source
+        part["source"] = dict(config["source"])
     return part
 
 
@@ -44,7 +46,16 @@ def shared(config: Mapping[str, Any]) -> dict[str, Any]:
     """What the runs of a setting share."""
     part = counted(config)
     del part["init"], part["seed"]
+    if source := shared_source(part):
+        part["source"] = source
+    else:
+        part.pop("source", None)
     return part
+
+
+def shared_source(config: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of the user's own code (see `initbench.config.source`) apart from the initializer's."""
+    return {group: digest for group, digest in config.get("source", {}).items() if group != "init"}
 
 
 def workload(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Learning-rate schedules, each over the run's whole number of steps and stepped once per optimizer step."""
+"""Learning-rate schedules over all `total_steps` of a run, stepped once per optimizer step.
+
+A schedule is a function of (optimizer, total_steps) and its own keys, here or anywhere importable, with a YAML in
+conf/scheduler/ whose `_target_` names it. Fractions are of `total_steps` or of the optimizer's learning rate.
+"""
 
 import math
 
@@ -7,12 +11,17 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
-    """The optimizer's lr throughout."""
+    """The optimizer's learning rate at every step."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
 def cosine(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, final_fraction: float) -> LRScheduler:
-    """A linear warm-up over `warmup_fraction` of the steps, then half a cosine down to `final_fraction` * lr."""
+    """A linear warm-up over `warmup_fraction` of the steps, then half a cosine down to `final_fraction` * lr.
+
+    Raises ValueError for a warmup_fraction outside [0, 1].
+
+    Source: Loshchilov & Hutter 2017, SGDR, eq. 5, without restarts.
+    """
     warmup_steps = _warmup_steps(total_steps, warmup_fraction)
 
     def factor(step: int) -> float:
@@ -25,7 +34,10 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, fi
 
 
 def warmup(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float) -> LRScheduler:
-    """A linear warm-up over `warmup_fraction` of the steps, then the optimizer's lr."""
+    """A linear warm-up over `warmup_fraction` of the steps, then the optimizer's learning rate.
+
+    Raises ValueError for a warmup_fraction outside [0, 1].
+    """
     warmup_steps = _warmup_steps(total_steps, warmup_fraction)
     return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / max(1, warmup_steps)))
 
@@ -33,9 +45,12 @@ def warmup(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float) ->
 def linear(
     optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, initial_fraction: float, final_fraction: float
 ) -> LRScheduler:
-    """From `initial_fraction` * lr up to lr over `warmup_fraction` of the steps, then down to `final_fraction` * lr.
+    """Linearly from `initial_fraction` * lr to lr over `warmup_fraction` of the steps, then to `final_fraction` * lr.
 
-    Both are straight lines: the triangle of Smith (2018) and of cifar10-airbench (Jordan 2024).
+    This is the triangular schedule of cifar10-airbench (Jordan 2024). Raises ValueError for a warmup_fraction outside
+    [0, 1].
+
+    Source: Smith 2018.
     """
     warmup_steps = _warmup_steps(total_steps, warmup_fraction)
 
@@ -51,14 +66,20 @@ def linear(
 def onecycle(
     optimizer: Optimizer, total_steps: int, *, pct_start: float, div_factor: float, final_div_factor: float
 ) -> LRScheduler:
-    """torch's OneCycleLR with the optimizer's lr as the peak. Raises ValueError for pct_start outside (0, 1)."""
+    """torch's OneCycleLR with the optimizer's learning rate as the peak.
+
+    `pct_start` is the fraction of the steps before the peak; the rate starts at lr / div_factor and ends at lr /
+    (div_factor * final_div_factor). Raises ValueError for a pct_start outside (0, 1).
+
+    Source: Smith & Topin 2018; torch.optim.lr_scheduler.OneCycleLR.
+    """
     if not 0 < pct_start < 1:
         raise ValueError(f"scheduler.pct_start must lie in (0, 1), got {pct_start}")
     peak = [group["lr"] for group in optimizer.param_groups]
     return OneCycleLR(
         optimizer,
         peak,
-        # One more than the steps taken: Lightning steps the schedule after the last optimizer step too.
+        # One more than the optimizer steps, since Lightning steps the schedule after the last of them too.
         total_steps=total_steps + 1,
         pct_start=pct_start,
         div_factor=div_factor,

@@ -16,6 +16,7 @@ class Run:
     folder: str  # its name under the study: `<name>-<signature>`
     name: str
     init: str
+    init_source: str | None  # the digest of its file, where the initializer is the user's own
     setting: str
     title: str  # the setting, for people
     shared: Mapping[str, Any]  # the config of the setting
@@ -51,6 +52,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
         folder=folder,
         name=str(record["name"]),
         init=str(record["init"]),
+        init_source=config.get("source", {}).get("init"),
         setting=str(record["setting"]),
         title=f"{model} on {data}, {optimizer}" + ("" if rate is None else f" lr {rate}"),
         shared=shared(config),

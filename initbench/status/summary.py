@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from initbench.record.naming import differences, flatten
+from initbench.record.naming import differences, flatten, name_versions
 from initbench.record.store import COMPLETE
 from initbench.status.facts import Run
 from initbench.status.study import Plan, Snapshot
@@ -68,7 +68,9 @@ class Summary:
 def summarize(snapshot: Snapshot, now: float, at_once: int = 0) -> Summary:
     """`now` in seconds since the epoch; `at_once` where more runs than now are known to run at the same time."""
     plan = snapshot.plan
-    runs = [_awaited(run, plan) for run in snapshot.runs]
+    names = name_versions((run.init, run.init_source) for run in snapshot.runs)
+    named = (replace(run, init=names[run.init, run.init_source]) if run.init_source else run for run in snapshot.runs)
+    runs = [_awaited(run, plan) for run in named]
     counts = Counter(run.status for run in runs)
     absent = plan.runs - {run.folder for run in runs} if plan else frozenset()
     counts[WAITING] += len(absent)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from rich.progress import track
 
 from initbench import __version__
+from initbench.config import source
 from initbench.console import console
 from initbench.record import signature
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record
@@ -44,20 +45,21 @@ class Job:
 def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Sequence[str]]) -> list[Job]:
     """The jobs of a sweep in its order, each once however often it was asked for.
 
-    Which overrides make which run is remembered in the study's folder, until a file of the config changes:
-    composing five thousand configs takes minutes, reading as many records a second.
+    Which overrides make which run is remembered in the study's folder, until a file of the config, or of code that it
+    names, changes: composing five thousand configs takes minutes, reading as many records a second.
     Raises Hydra's and OmegaConf's errors for overrides that no config comes of.
     """
     study = Path(master.runs_dir) / str(master.study)
     memory = study / ".sweep" / "signatures.json"
     inputs = _inputs(loader)
-    known = _remembered(memory, inputs)
+    known, sources = _remembered(memory, inputs)
     jobs: dict[Path, Job] = {}
     before = len(known)
     for job in track(overrides, "planning", console=console, transient=True, disable=not console.is_terminal):
         lines = "\n".join(line for line in job if not line.startswith(_HOW))
         if lines not in known:
             store = Store(loader.resolved(master, job))
+            sources |= source.named_sources(store.config)
             known[lines] = {
                 "folder": store.folder.name,
                 "setting": signature.setting(store.config),
@@ -75,7 +77,7 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
             seconds = sum(known_ones) if status == "finished" and len(known_ones) == 2 else None
             jobs[folder] = Job(job, folder, status=status, seconds=seconds, **remembered)
     if len(known) > before and not master.dry_run:
-        atomic_write(memory, json.dumps({"inputs": inputs, "runs": known}).encode())
+        atomic_write(memory, json.dumps({"inputs": inputs, "sources": sources, "runs": known}).encode())
     return list(jobs.values())
 
 
@@ -96,9 +98,9 @@ def seconds_left(jobs: Sequence[Job]) -> float | None:
 
 def _inputs(loader: CachingConfigLoader) -> str:
     """A digest of all that decides, beside the overrides, which run a job is."""
-    parts: list[object] = [__version__, Path(signature.__file__).read_bytes()]
-    for source in loader.whole_search_path.get_path():
-        folder = Path(str(source.path).removeprefix("file://"))
+    parts: list[object] = [__version__, Path(signature.__file__).read_bytes(), Path(source.__file__).read_bytes()]
+    for entry in loader.whole_search_path.get_path():
+        folder = Path(str(entry.path).removeprefix("file://"))
         for path in sorted(folder.rglob("*.yaml")) if folder.is_dir() else []:
             text = path.read_text()
             parts += [str(path), text]
@@ -106,10 +108,14 @@ def _inputs(loader: CachingConfigLoader) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _remembered(memory: Path, inputs: str) -> dict[str, dict[str, Any]]:
+def _remembered(memory: Path, inputs: str) -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:
+    """What is known of each job, and the digests of the code that their configs name; empty where either changed."""
     try:
         content = json.loads(memory.read_text())
     except (FileNotFoundError, ValueError):
-        return {}
-    runs: dict[str, dict[str, Any]] = content["runs"] if content["inputs"] == inputs else {}
-    return runs
+        return {}, {}
+    if content["inputs"] != inputs or any(
+        source.source_digest(name) != was for name, was in content["sources"].items()
+    ):
+        return {}, {}
+    return content["runs"], content["sources"]

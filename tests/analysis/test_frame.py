@@ -32,6 +32,24 @@ def test_a_list_where_one_value_belongs_stops_no_other_run(small: Any, tmp_path:
     assert len(ranking.table) == 1
 
 
+def test_versions_of_ones_own_code_are_told_apart(small: Any, tmp_path: Path) -> None:
+    """Those of an initializer by its name, within a study; those of a model by the names of workloads."""
+    for study, source in (
+        ("one", {"init": "3fa2c1d0e5"}),
+        ("two", {"init": "3fa2c1d0e5"}),
+        ("two", {"init": "b90e77a412"}),
+        ("two", {"init": "b90e77a412", "model": "00aa"}),
+    ):
+        Store({**small("init=eye", f"study={study}"), "source": source}).write("finished")
+    Store(small("init=zeros", "study=two")).write("finished")
+    frame = load_runs(tmp_path)
+    found = {study: sorted(set(runs["init"])) for study, runs in frame.groupby("study")}
+    assert found == {"one": ["eye"], "two": ["eye (source 3fa2c1)", "eye (source b90e77)", "zeros"]}
+    workloads = frame.groupby("workload").size()
+    assert list(workloads) == [4, 1]
+    assert workloads.index[1].endswith(", source.model=00aa")
+
+
 def test_an_empty_folder_is_an_empty_frame_with_columns(tmp_path: Path) -> None:
     assert load_runs(tmp_path).empty
     assert "status" in load_runs(tmp_path)

@@ -1,6 +1,7 @@
 """Parameter groups, and every file of conf/optimizer."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,3 +128,28 @@ def test_parameters_that_share_storage_are_in_one_group_each() -> None:
     b.weight = nn.Parameter(a.weight.data)
     (group,) = build()(nn.Sequential(a, b)).param_groups
     assert len(group["params"]) == 2
+
+
+def test_an_optimizer_of_ones_own_needs_no_more_than_its_class(
+    model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sign_descent.py").write_text(
+        "import torch\n"
+        "class SignDescent(torch.optim.Optimizer):\n"
+        "    def __init__(self, params, lr):\n"
+        "        super().__init__(params, {'lr': lr})\n"
+        "    @torch.no_grad()\n"
+        "    def step(self):\n"
+        "        for group in self.param_groups:\n"
+        "            for parameter in group['params']:\n"
+        "                if parameter.grad is not None:\n"
+        "                    parameter.sub_(group['lr'] * parameter.grad.sign())\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    node = {"_target_": "sign_descent.SignDescent", "name": "sign_descent", "lr": 0.5, "lr_multipliers": {"bias": 2}}
+    made = optimizer.build(node)(model, no_multipliers)
+    before = model[0].weight.detach().clone(), model[0].bias.detach().clone()
+    model[0](torch.ones(1, 1, 4, 4)).sum().backward()
+    made.step()
+    torch.testing.assert_close(before[0] - model[0].weight, torch.full_like(before[0], 0.5))
+    torch.testing.assert_close(before[1] - model[0].bias, torch.full_like(before[1], 1.0))

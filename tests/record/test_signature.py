@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from initbench.record.signature import init_label, run_name, setting, signature
+from initbench.record.naming import name_versions
+from initbench.record.signature import digest, init_label, run_name, setting, signature, workload
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,42 @@ def test_the_same_images_elsewhere_are_the_same_run(small: Any) -> None:
 def test_runs_that_differ_in_init_and_seed_alone_may_be_compared(small: Any) -> None:
     assert setting(small("init=eye", "seed=3")) == setting(small())
     assert setting(small("optimizer.lr=1")) != setting(small())
+
+
+def test_the_source_of_ones_own_code_is_part_of_a_run(small: Any) -> None:
+    """See initbench.config.source: an initializer's is no part of the setting, a model's is."""
+    plain = small()
+    old, new = ({**plain, "source": {"init": source}} for source in ("3fa2c1d0e5", "b90e77a412"))
+    assert len({signature(plain), signature(old), signature(new)}) == 3
+    assert setting(plain) == setting(old) == setting(new)
+    assert workload(old) == workload(new)
+    old, new = ({**plain, "source": {"init": "3fa2c1d0e5", "model": source}} for source in ("0c", "0d"))
+    assert len({setting(plain), setting(old), setting(new)}) == 3
+
+
+def test_a_config_without_own_code_keeps_its_signature() -> None:
+    """As it was before source counted."""
+    config = {
+        "init": {"name": "orthogonal", "gain": 2},
+        "model": {"name": "mlp"},
+        "data": {"name": "mnist", "root": "a"},
+        "optimizer": {"name": "sgd", "lr": 0.1},
+        "scheduler": {},
+        "trainer": {"max_steps": 8},
+        "seed": 0,
+        "study": "s",
+    }
+    assert (signature(config), setting(config), digest(workload(config))) == ("41684ec797", "1979b2ca46", "520f3911c8")
+
+
+def test_versions_of_an_initializer_are_named_only_where_there_are_several() -> None:
+    assert name_versions([("mine", "3fa2c1d0e5"), ("other", "b90e77a412"), ("default", None)]) == {
+        ("mine", "3fa2c1d0e5"): "mine",
+        ("other", "b90e77a412"): "other",
+        ("default", None): "default",
+    }
+    versions = [("mine", "3fa2c1d0e5"), ("mine", "b90e77a412"), ("mine", None)]
+    assert list(map(name_versions(versions).get, versions)) == ["mine (source 3fa2c1)", "mine (source b90e77)", "mine"]
 
 
 def test_a_label_says_what_was_changed(small: Any) -> None:

@@ -52,6 +52,21 @@ def test_a_run_is_running_while_somebody_is_at_it(tmp_path: Path) -> None:
     assert {run.reason for run in dead.runs} == {DIED}
 
 
+def test_versions_of_an_initializer_have_a_row_each(tmp_path: Path) -> None:
+    for seed, source in enumerate(("3fa2c1d0e5", "3fa2c1d0e5", "b90e77a412")):
+        folder = write(tmp_path, "mine", seed)
+        content = json.loads((folder / "record.json").read_bytes())
+        content["config"]["source"] = {"init": source}
+        (folder / "record.json").write_text(json.dumps(content))
+    write(tmp_path, "zeros")
+    (setting,) = look(tmp_path).settings
+    assert {row.init: row.counts.total() for row in setting.rows} == {
+        "mine (source 3fa2c1)": 2,
+        "mine (source b90e77)": 1,
+        "zeros": 1,
+    }
+
+
 def test_where_nobody_may_ask_the_record_is_believed(tmp_path: Path) -> None:
     folder = write(tmp_path, status="running")
     (tmp_path / ".locks" / f"{folder.name}.lock").mkdir(parents=True)  # cannot be opened

@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from initbench import CONF
+from initbench.config.source import source_digest
 from initbench.record.store import write_record
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import plan, seconds_left
@@ -74,6 +75,24 @@ def test_what_is_remembered_is_forgotten_when_a_file_of_the_config_changes(
     assert planned(job) == [before]
     memory.write_text("torn")
     assert planned(job) == [before]
+
+
+def test_what_is_remembered_is_forgotten_when_code_of_the_users_own_is_edited(
+    planned: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "written.py"
+    monkeypatch.syspath_prepend(tmp_path)
+    jobs = ["init._target_=written.fill_"], ["init=orthogonal"]
+    folders = []
+    for content in ("first = 1", "second = 2", "first = 1"):
+        module.write_text(content)
+        source_digest.cache_clear()  # as in another process
+        assert planned(*jobs) == planned(*jobs)
+        folders.append([job.folder for job in planned(*jobs)])
+    assert folders[0][0] != folders[1][0]
+    assert folders[0][1] == folders[1][1]
+    assert folders[0] == folders[2]
+    source_digest.cache_clear()
 
 
 def test_the_estimate_is_made_from_runs_of_the_same_kind(planned: Any) -> None:

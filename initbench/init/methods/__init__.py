@@ -1,1 +1,1 @@
-"""Model-level initializers, a file a method: each function treats a whole model."""
+"""Model-level initializers, one file per method: each function changes a whole model."""

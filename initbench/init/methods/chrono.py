@@ -1,4 +1,4 @@
-"""Chrono initialization: the gates of an LSTM or GRU remember for times spread over a given range."""
+"""Chrono initialization: biases that give the units of an LSTM or GRU memories of different lengths."""
 
 import math
 from collections.abc import Callable
@@ -20,13 +20,14 @@ def chrono_(
 ) -> None:
     """LSTM: forget bias b ~ log U(1, t_max - 1), input bias -b; GRU: update bias b ~ log U(1, t_max - 1).
 
-    A unit whose forget gate is sigmoid(b) forgets with the time constant 1 / (1 - sigmoid(b)) = 1 + e^b, which is
-    then uniform on (2, t_max): `t_max` is the longest dependence, in steps. The paper's gated network takes in a
-    new state by a gate of bias -b; torch's GRU computes (1 - z) n + z h, so its z keeps the state and takes +b.
+    A unit with the forget gate sigmoid(b) has the time constant 1 / (1 - sigmoid(b)) = 1 + e^b, which is uniform on (2,
+    t_max): `t_max` is the longest dependence to be learned, in steps. In the paper's gated network the gate with bias
+    -b admits the new state; torch's GRU computes (1 - z) n + z h, so its gate z keeps the old state and has bias +b.
 
-    torch adds two biases, of which bias_ih gets the value and bias_hh zero; the biases of all other gates, and the
-    weights, are what the policies made them. Each layer, direction and cell has draws of its own.
-    Raises ValueError for t_max below 2, for recurrent layers without gates (RNN, RNNCell) and without biases.
+    torch adds two biases: bias_ih receives the value and bias_hh zero. The biases of all other gates, and the weights,
+    are left as the policies set them. Each layer, direction and cell is drawn separately.
+
+    Raises ValueError for t_max below 2, and for recurrent layers without gates (RNN, RNNCell) or without biases.
 
     Source: Tallec & Ollivier 2018, Can recurrent neural networks warp time?
     Acts on: the biases of the forget and input gates of LSTMs, and of the update gate of GRUs.
@@ -39,7 +40,7 @@ def chrono_(
         if kind is None:
             raise ValueError(f"{path} is a {type(module).__name__}, which has no gates: chrono needs an LSTM or a GRU")
         if not module.bias:
-            raise ValueError(f"{path} was built with bias=False, and chrono is a rule for biases")
+            raise ValueError(f"{path} was built with bias=False, and chrono sets biases")
         biases = dict(module.named_parameters(recurse=False))
         for key, bias in biases.items():
             if key.startswith("bias_ih"):

@@ -1,4 +1,4 @@
-"""DeepNorm: post-norm transformers of a thousand layers, by the scales of skip connections and weights."""
+"""DeepNorm: post-norm transformers of up to a thousand layers, by scaling skip connections and weights."""
 
 import torch
 from torch import nn
@@ -11,12 +11,12 @@ from initbench.init.structure import Attention, Branch
 def deepnorm_(model: nn.Module, branches: list[Branch], attentions: list[Attention]) -> dict[str, float]:
     """x <- LayerNorm(alpha x + branch(x)) with alpha = (2 N)^(1/4); values, outputs, MLPs * beta = (8 N)^(-1/4).
 
-    N is the number of encoder layers, each an attention and an MLP. Started from Xavier's weights, beta is the gain
-    of the scaled ones; query, key and all outside of the branches keep gain 1. alpha goes to the `skip_scale` of each
-    residual block. Returns `alpha` and `beta`.
+    N is the number of encoder layers, each with one attention and one MLP. Weights start from Xavier's, so beta is the
+    gain of the scaled weights; query, key and all weights outside the branches keep gain 1. The `skip_scale` of each
+    residual block is set to alpha. Returns `alpha` and `beta`.
 
-    Raises ValueError for a model whose residual blocks lack a `skip_scale` or normalize in the branch, and for
-    decoders, whose constants are others.
+    Raises ValueError for a model whose residual blocks lack a `skip_scale` or normalize inside the branch, and for
+    decoders, which need other constants.
 
     Source: Wang et al. 2022, DeepNet, Figure 2 (encoder-only).
     Acts on: attentions, MLPs and skip connections of post-norm transformer encoders.

@@ -1,4 +1,4 @@
-"""The layers of a model in the order in which they run: what is set from data is set from the first to the last."""
+"""Visiting the layers of a model in execution order, to set their weights from the data that reaches them."""
 
 import math
 from collections.abc import Callable
@@ -15,13 +15,14 @@ from torch.nn.utils.parametrizations import _WeightNorm
 from initbench.init.roles import storage_of
 
 LAYERS = (nn.Linear, _ConvNd, nn.Bilinear)
-# These have weights but no output that is linear in one of them; they count where weights are tied.
+# These have weights but no output that is linear in one of them. They are watched because weights may be tied to
+# theirs.
 _OTHERS = (nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 
 
 @dataclass
-class RunningLayer:
-    """One layer in the middle of a forward pass: what it was given, and what it made of it."""
+class LayerCall:
+    """One call of a layer during a forward pass: the layer, its inputs and its output."""
 
     name: str
     module: Any  # one of LAYERS
@@ -32,31 +33,31 @@ class RunningLayer:
 
     @property
     def inputs(self) -> list[Tensor]:
-        """One tensor, of a bilinear layer two."""
+        """The input tensors: one, or two for a bilinear layer."""
         return [value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor)]
 
     @property
     def input_scale(self) -> float:
-        """mean |input|; of a bilinear layer the product of both."""
+        """mean |input|, or the product of both means for a bilinear layer."""
         return math.prod(float(tensor.abs().mean()) for tensor in self.inputs)
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation over all outputs. Raises ValueError where that is 0 or not finite."""
+        """Scalar mean and standard deviation over all outputs. Raises ValueError if the latter is 0 or not finite."""
         return self._moments(tuple(range(self.output.dim())))
 
     def unit_moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of each unit (output feature, channel), of shape (units,).
 
-        Raises ValueError where a unit's standard deviation is 0 or not finite.
+        Raises ValueError if the standard deviation of a unit is 0 or not finite.
         """
         unit = self.output.dim() + self._unit_dim
         return self._moments(tuple(dim for dim in range(self.output.dim()) if dim != unit))
 
     def rescale(self, factors: Tensor, bias: Tensor | None = None) -> None:
-        """Multiply the weight, by one factor or one a unit, replace the bias, and run again.
+        """Multiply the weight by `factors`, one or one per unit, replace the bias if one is given, and run again.
 
-        Of a weight-normalized layer the magnitudes are multiplied, and the directions stay; another
-        parametrized weight is set through its right_inverse.
+        In a weight-normalized layer the magnitudes are multiplied and the directions kept; another parametrized weight
+        is set through its right_inverse.
         """
         if factors.dim():
             factors = per_unit(self.module, factors)
@@ -78,7 +79,7 @@ class RunningLayer:
         std = variance.sqrt()
         if not (mean.isfinite() & std.isfinite()).all():
             raise ValueError(f"the output of layer {self.name} on the batch is not finite")
-        # What rounding leaves of a constant counts as 0.
+        # A constant output counts as dead despite rounding.
         dead = std <= 1e-6 * (mean.abs() + std)
         if dead.any():
             what = f"unit {int(dead.nonzero()[0])} of layer {self.name}" if dead.dim() else f"layer {self.name}"
@@ -87,15 +88,15 @@ class RunningLayer:
 
 
 @torch.no_grad()
-def visit_layers(model: nn.Module, inputs: Tensor, visit: Callable[[RunningLayer], None]) -> Any:
-    """Run the model once, calling `visit` on each layer right after its first run; return the model's output.
+def visit_layers(model: nn.Module, inputs: Tensor, visit: Callable[[LayerCall], None]) -> Any:
+    """Run the model once, calling `visit` on each layer directly after its first call; return the model's output.
 
-    What a visit changes is what the rest of the pass is given. Layers are the linear, bilinear and convolutional
-    modules that are called. A module that runs several times is visited once, and so is a weight that several
-    share, unless a module of another kind used it before (an embedding tied to the output layer). Recurrent
-    modules and nn.MultiheadAttention, whose projections are no modules that run, are not visited.
+    The rest of the forward pass sees what a visit changes. Layers are the linear, bilinear and convolutional modules
+    that are called. A module that runs several times is visited once, and so is a weight shared by several modules;
+    a weight that a module of another kind used before (an embedding tied to the output layer) is not visited. Neither
+    are recurrent modules and nn.MultiheadAttention, whose projections are not called as modules.
 
-    Raises ValueError where no layer runs.
+    Raises ValueError if no layer runs.
     """
     used: set[object] = set()
     visited = 0
@@ -104,7 +105,7 @@ def visit_layers(model: nn.Module, inputs: Tensor, visit: Callable[[RunningLayer
         nonlocal visited
         weights = {storage_of(parameter) for parameter in module.parameters()}
         is_new = bool(weights) and used.isdisjoint(weights)
-        layer = RunningLayer(name or type(module).__name__, module, args, kwargs, output, not used)
+        layer = LayerCall(name or type(module).__name__, module, args, kwargs, output, not used)
         used.update(weights)
         if not is_new or not isinstance(module, LAYERS):
             return output
@@ -129,11 +130,11 @@ def visit_layers(model: nn.Module, inputs: Tensor, visit: Callable[[RunningLayer
     return outputs
 
 
-def standardize(layer: RunningLayer, center: float = 0.0) -> None:
-    """W / sigma and b = center - mu / sigma: each unit's output has standard deviation 1, and mean `center`.
+def standardize(layer: LayerCall, center: float = 0.0) -> None:
+    """W / sigma and b = center - mu / sigma, so that each unit's output has standard deviation 1 and mean `center`.
 
-    mu and sigma are those of W x, without the bias. A layer without bias keeps its mean.
-    Raises ValueError for a unit that is dead, or whose output does not follow its weight.
+    mu and sigma are the mean and standard deviation of W x, without the bias. A layer without bias keeps its mean.
+    Raises ValueError for a unit with constant output, and for a layer whose output does not scale with its weight.
     """
     mean, std = layer.unit_moments()
     bias = layer.module.bias
@@ -143,7 +144,8 @@ def standardize(layer: RunningLayer, center: float = 0.0) -> None:
         raise unscalable(layer, "standard deviation", float(std[(std - 1).abs().argmax()]))
 
 
-def unscalable(layer: RunningLayer, what: str, value: float) -> ValueError:
+def unscalable(layer: LayerCall, what: str, value: float) -> ValueError:
+    """The error for a layer whose output does not scale with its weight, to be raised by the caller."""
     return ValueError(
         f"the {what} of layer {layer.name}'s output is {value:.3g} and does not become 1 by scaling its weight: "
         "a large bias, or a layer that normalizes its weight itself (spectral norm, weight standardization)"
@@ -151,7 +153,7 @@ def unscalable(layer: RunningLayer, what: str, value: float) -> ValueError:
 
 
 def per_unit(module: Any, values: Tensor) -> Tensor:
-    """`values`, one a unit, in a shape that multiplies `module.weight`."""
+    """`values`, of shape (units,), reshaped to be multiplied with `module.weight`."""
     weight: Tensor = module.weight
     kernel = (1,) * (weight.dim() - 2)
     if isinstance(module, _ConvTransposeNd):  # (in, out / groups, *kernel)
@@ -164,7 +166,7 @@ def per_unit(module: Any, values: Tensor) -> Tensor:
 
 @torch.no_grad()
 def write(module: Any, key: str, value: Tensor) -> None:
-    """Set `module.<key>`; if it is parametrized, through the right_inverse."""
+    """Set `module.<key>`, through its right_inverse if it is parametrized."""
     if parametrize.is_parametrized(module, key):
         setattr(module, key, value)
     else:
@@ -172,7 +174,7 @@ def write(module: Any, key: str, value: Tensor) -> None:
 
 
 def _magnitudes(module: Any) -> Tensor | None:
-    """g of W = g V / |V| (Salimans & Kingma 2016), None where the weight has no such parametrization."""
+    """g of W = g V / |V| (Salimans & Kingma 2016); None if the weight is not parametrized by weight_norm."""
     if not parametrize.is_parametrized(module, "weight"):
         return None
     parametrizations = module.parametrizations.weight

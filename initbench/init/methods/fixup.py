@@ -1,4 +1,4 @@
-"""Fixup: residual networks of any depth without normalization, by the scale of the weights in their branches."""
+"""Fixup: residual networks of any depth train without normalization, by scaling the weights of their branches."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,36 +7,38 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.declarations import scales_learning_rates
+from initbench.init.assignment import Assignment
+from initbench.init.declarations import learning_rate_multipliers
 from initbench.init.methods.execution import write
 from initbench.init.roles import MATRICES, walk
 from initbench.init.structure import Branch
 
 
 def _learning_rates(
-    assignments: Sequence[Any], adaptive: bool, *, scalar_learning_rate: float = 0.1
+    assignments: Sequence[Assignment], adaptive: bool, *, scalar_learning_rate: float = 0.1
 ) -> dict[str, float]:
-    scalars = (a.found for a in assignments if a.found.tensor.numel() == 1 and a.found.role in ("bias", "other"))
-    layers = (nn.Linear, _ConvNd)  # whose one bias, with one output, is no scalar of Fixup's
-    return {found.name: scalar_learning_rate for found in scalars if not isinstance(found.module, layers)}
+    parameters = (assignment.parameter for assignment in assignments)
+    scalars = (p for p in parameters if p.tensor.numel() == 1 and p.role in ("bias", "other"))
+    layers = (nn.Linear, _ConvNd)  # a layer with one output has a bias of one number, which is not Fixup's
+    return {p.name: scalar_learning_rate for p in scalars if not isinstance(p.module, layers)}
 
 
-@scales_learning_rates(_learning_rates)
+@learning_rate_multipliers(_learning_rates)
 @torch.no_grad()
 def fixup_(model: nn.Module, branches: list[Branch], *, scalar_learning_rate: float = 0.1) -> None:
     """In each of L branches of m layers: weights * L^(-1 / (2m - 2)), the last layer zero; the classifier zero.
 
-    So one step of SGD changes the function by an amount that does not depend on L. Zero includes the bias. Gates are
-    set to 1, the scalar biases are zero by the policy for biases, and the learning rates of both are multiplied by
-    `scalar_learning_rate`: the CIFAR ResNets have them with norm=fixup, and without norms the rule holds as well.
+    One step of SGD then changes the function by an amount that does not depend on L. The bias of a zero layer is zero
+    too. Gates are set to 1, scalar biases to zero (by the policy for biases), and the learning rates of both are
+    multiplied by `scalar_learning_rate`. The CIFAR ResNets have gates and scalar biases with norm=fixup; the rule also
+    applies to a model without norms that lacks them.
 
-    An attention counts as m = 2 layers, its query, key and value being side by side. The layers of a branch's
-    squeeze-and-excitation are not counted and not scaled. The classifier is the model's last weight matrix in the
-    order of registration.
+    An attention counts as m = 2 layers, since its query, key and value are parallel. Squeeze-and-excitation layers are
+    neither counted nor scaled. The classifier is the model's last weight matrix in registration order.
 
-    Raises ValueError for a branch with a norm after its last layer: at zero that norm would multiply the gradient by
-    1 / sqrt(eps), some 300; likewise where the last layer standardizes its weight (timm's NFNets). Norms elsewhere
-    are let be; they undo the scaling of what comes before them.
+    Raises ValueError for a branch whose last layer is followed by a norm: with zero input, that norm would multiply the
+    gradient by 1 / sqrt(eps), about 300. Raises it also if the last layer standardizes its weight (timm's NFNets).
+    Other norms are left as they are; they undo the scaling of the layers before them.
 
     Source: Zhang et al. 2019, section 3 and the box "Fixup initialization".
     Acts on: all layers in residual branches, the gates, the classifier; the learning rate of scalars.
@@ -60,7 +62,7 @@ def fixup_(model: nn.Module, branches: list[Branch], *, scalar_learning_rate: fl
                     write(module, key, getattr(module, key) * len(branches) ** (-1 / (2 * m - 2)))
         if branch.gate is not None:
             branch.gate.fill_(1)
-    _zero([found.module for found in walk(model) if found.role in MATRICES][-1])
+    _zero([parameter.module for parameter in walk(model) if parameter.role in MATRICES][-1])
 
 
 def _matrices(layer: Any) -> list[tuple[nn.Module, str]]:

@@ -1,4 +1,4 @@
-"""GradInit: a scale for each parameter at which the first step of the optimizer lowers the loss most."""
+"""GradInit: learns a scale for each parameter so that the first step of the optimizer lowers the loss the most."""
 
 from collections.abc import Callable, Sequence
 
@@ -27,24 +27,25 @@ def gradinit_(
     min_scale: float = 0.01,
     normalize: bool = True,
 ) -> dict[str, float]:
-    """Scale each parameter so that one step of the optimizer, A, leaves the smallest loss: min L(theta - eta A(g)).
+    """Scale each parameter to minimize the loss after one step of the optimizer, A: min L(theta - eta A(g)).
 
-    A constraint comes first: where the norm of the gradient g is above gamma, the scales are changed to lower it
-    instead. A and the norm are those of the optimizer that training will use: for sgd A(g) = g, or g / ||g||
-    with normalize, and the l2 norm; for adam A(g) = sign g and the l1 norm. Scales start at 1 and
-    follow Adam with that learning rate (derivatives cut off at 1); each of the two objectives has moments of its
-    own. The step eta A(g) counts as a constant in the derivative, as in the authors' code, so only the
-    constraint needs second derivatives.
+    If the norm of the gradient g is above gamma, a step on the scales lowers that norm instead. A and the norm depend
+    on the optimizer that training will use: for sgd A(g) = g, or g / ||g|| with normalize, and the l2 norm; for adam
+    A(g) = sign g and the l1 norm. Scales start at 1 and are optimized by Adam with `learning_rate`, their gradients
+    clipped to [-1, 1]; each of the two objectives has its own moments. As in the authors' code, the step eta A(g) is
+    treated as a constant in the derivative, so only the constraint needs second derivatives.
 
-    The paper draws new samples at each step, g and L sharing half of theirs. Here all are drawn from the one
-    batch: it is shuffled and cut into thirds, g is taken over the first two and L over the first and last.
+    The paper draws new samples at each step, with half of them shared between g and L. Here they come from the one
+    batch: it is shuffled and split into thirds, g is computed on the first two and L on the first and last.
 
-    Every parameter has one scale, frozen ones too; parameters that are all zero (biases, mostly) stay so, but take
-    part in the step. Scales stay above min_scale, those of biases above zero. Recurrent, packed (query, key
-    and value) and grouped weights have one scale each.
+    Every parameter has one scale, including frozen ones. Parameters that are all zero (mostly biases) remain zero, but
+    take part in the step. Scales stay at or above min_scale, those of biases at or above zero. A recurrent, packed
+    (query, key and value) or grouped weight has a single scale.
 
-    Raises ValueError for parameters out of range, a batch of fewer than 3 samples, where gradient or loss are not
-    finite, and for a model that torch cannot differentiate twice.
+    Returns `steps`, `constrained_steps`, and the gradient norm and stepped loss at start and end.
+
+    Raises ValueError for parameters out of range, for a batch of fewer than 3 samples, if the gradient or the loss is
+    not finite, and for a model that torch cannot differentiate twice.
 
     Source: Zhu et al. 2021, algorithm 1.
     Acts on: every parameter.
@@ -75,7 +76,7 @@ def gradinit_(
                 constrained_steps += 1
                 value, adam = norm, constrained
             else:
-                # Divided by eta as the authors do; it matters only to where the derivative is cut off.
+                # Divided by eta as in the authors' code; it changes only where the gradient is clipped.
                 value, adam = objective.stepped_loss(scales, direction, second) / eta, reducing
                 if not value.isfinite():
                     raise ValueError(f"the loss after one step is {value.item()} in step {step} of gradinit")
@@ -107,7 +108,7 @@ class _Objective:
         self.start = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
     def gradient(self, scales: Tensor, samples: Batch) -> tuple[Tensor, list[Tensor]]:
-        """The norm of the gradient, differentiable, and the optimizer's direction A(g), which is not."""
+        """The differentiable norm of the gradient, and the optimizer's direction A(g), detached."""
         parameters = self._scaled(scales)
         loss = self._loss(parameters, samples)
         gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, materialize_grads=True)
@@ -136,12 +137,12 @@ class _Objective:
         return {name: scale * start for (name, start), scale in zip(self.start.items(), scales, strict=True)}
 
     def _loss(self, parameters: dict[str, Tensor], samples: Batch) -> Tensor:
-        assert samples.targets is not None  # since a loss is asked for
+        assert samples.targets is not None  # guaranteed, since the method asks for a loss
         return self.loss(functional_call(self.model, parameters, (samples.inputs,)), samples.targets)
 
 
 def _overlapping(batch: Batch, generator: Generator) -> tuple[Batch, Batch]:
-    """Two random parts of the batch, each of two thirds of it, that share half of their samples."""
+    """Two random parts of the batch, each two thirds of it, that share half of their samples."""
     third = len(batch.inputs) // 3
     order = torch.randperm(len(batch.inputs), generator=generator).to(batch.inputs.device)
     shared, one, other = order[: 3 * third].chunk(3)
@@ -149,7 +150,7 @@ def _overlapping(batch: Batch, generator: Generator) -> tuple[Batch, Batch]:
 
 
 def _take(batch: Batch, indices: Tensor) -> Batch:
-    assert batch.targets is not None  # since a loss is asked for
+    assert batch.targets is not None  # guaranteed, since the method asks for a loss
     return Batch(batch.inputs[indices], batch.targets[indices])
 
 

@@ -1,21 +1,22 @@
-"""IDInit (Pan et al. 2025): identities everywhere, and branches that are nearly zero but not dead."""
+"""IDInit (Pan et al. 2025): identity-like weights, and residual branches that start near zero but have gradients."""
 
 from collections.abc import Callable
 from functools import partial
 
 from torch import Generator, nn
 
-from initbench.init.methods.zero_hadamard import fill_ends
+from initbench.init.methods.zero_hadamard import fill_last_layers
 from initbench.init.schemes.identity import zero_preserving_
 
 
 def idinit_(model: nn.Module, stream: Callable[[str], Generator], *, epsilon: float = 1e-6) -> dict[str, int]:
-    """Make the last linear layer or convolution of every residual branch +-epsilon, balanced; a scheme fills the rest.
+    """Fill the last linear layer or convolution of every residual branch with +-epsilon; a scheme fills the others.
 
-    The scheme is `schemes.identity.padded_identity_`, the ends are `schemes.identity.zero_preserving_`. Returns how
-    many `branches` it found; a model without any keeps what the scheme filled.
+    The scheme is `schemes.identity.padded_identity_`; the last layers are filled by
+    `schemes.identity.zero_preserving_`. Returns the number of `branches` found; in a model without any, all weights are
+    those of the scheme.
 
     Source: Pan et al. 2025, IDInit: a universal and stable initialization method for neural network training.
     Acts on: the last weight of each residual branch; its scheme on every linear and convolutional layer.
     """
-    return {"branches": fill_ends(model, stream, partial(zero_preserving_, epsilon=epsilon))}
+    return {"branches": fill_last_layers(model, stream, partial(zero_preserving_, epsilon=epsilon))}

@@ -1,4 +1,4 @@
-"""Data-dependent initialization so that all layers learn at one rate (Krähenbühl et al. 2016)."""
+"""Data-dependent initialization that makes all layers learn at the same rate (Krähenbühl et al. 2016)."""
 
 import math
 from collections.abc import Callable, Mapping, Set
@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.utils import parametrize
 
 from initbench.init.method import Batch
-from initbench.init.methods.execution import RunningLayer, standardize, visit_layers
+from initbench.init.methods.execution import LayerCall, standardize, visit_layers
 
 
 def kraehenbuehl_(
@@ -23,27 +23,27 @@ def kraehenbuehl_(
 ) -> dict[str, float]:
     """Unit variance within each layer, then equal rates C_k = sqrt(mean dW_k^2 / mean W_k^2) between layers.
 
-    1. In the order in which layers run, W / sigma and b = center - mu / sigma, unit by unit. A layer without bias,
-       as before a norm, is scaled only.
-    2. Repeatedly, with dW from gradients at the output drawn from N(0, 1): W_k * sqrt(C_k / C), C the geometric
-       mean. Where C_k ~ 1 / |W_k|^2 (a homogeneous network, or a norm after the layer) one such step is exact, and
-       the output keeps its scale. Biases are scaled with their layer's input too.
+    1. Within layers, in execution order: W / sigma and b = center - mu / sigma, unit by unit. A layer without bias,
+       such as one before a norm, is only scaled.
+    2. Between layers, repeatedly, with dW from output gradients drawn from N(0, 1): W_k * sqrt(C_k / C), with C the
+       geometric mean. If C_k ~ 1 / |W_k|^2 (a homogeneous network, or a norm after the layer), one such step is exact
+       and the output keeps its scale. Biases are also scaled with the input of their layer.
 
-    As in the authors' code, and unlike the paper's algorithm 2, steps are not damped, and a drift of the output's
-    scale in networks that are not homogeneous is undone by correcting C. Unlike both: that scale is the one that
-    part 1 left (theirs is 1, which is the same where the last layer is the output); a layer without gradient (in a
-    branch with a gate of 0) takes no part in 2; and of all iterations the one with the smallest spread of C_k is
-    kept. For two layers in one residual branch have C_1 C_2 constant whatever their scales, so that in transformers
-    equal rates need not exist, and later iterations may only push the scales apart; they end where one drives the
-    gradient of a layer to zero or beyond what is finite.
+    As in the authors' code, and unlike the paper's algorithm 2, steps are not damped, and in networks that are not
+    homogeneous C is corrected to undo the drift of the output's scale. Unlike both, that scale is the one after part 1
+    (theirs is 1, which is the same if the last layer is the output); a layer without gradient (in a branch with a gate
+    of 0) is left out of part 2; and the iteration with the smallest spread of C_k is kept. Two layers of one residual
+    branch have a constant product C_1 C_2 at any scale, so equal rates need not exist in a transformer, and later
+    iterations may only drive the scales apart. The loop ends early if the gradient of a layer becomes zero or infinite.
 
-    A module that runs several times is set at its first run, a weight that several modules share by the first of
-    them. What is inside nn.MultiheadAttention, recurrent modules and modules that do not run stay as filled.
+    A module that runs several times is set at its first run; a weight shared by several modules is set with the first
+    of them. Weights inside nn.MultiheadAttention, in recurrent modules and in modules that do not run are left as they
+    are.
 
-    Returns `ratio_spread`, the largest C_k over the smallest of the iteration that is kept.
+    Returns `steps`, and as `ratio_spread` the largest C_k divided by the smallest in the iteration that is kept.
 
-    Raises ValueError for a unit whose output is constant on the batch or not finite, for a model whose output is not
-    one tensor, and where no layer has a gradient.
+    Raises ValueError for a unit whose output is constant on the batch or not finite, for a model whose output is not a
+    single tensor, and if no layer has a gradient.
 
     Source: Krähenbühl et al. 2016, algorithms 1 and 2; the authors' magic_init.
     Acts on: the weights and biases of the linear, bilinear and convolutional layers that run.
@@ -53,7 +53,7 @@ def kraehenbuehl_(
     modules: dict[str, Any] = {}
     input_scales: dict[str, float] = {}
 
-    def within(layer: RunningLayer) -> None:
+    def within(layer: LayerCall) -> None:
         standardize(layer, center)
         modules[layer.name] = layer.module
         input_scales[layer.name] = layer.input_scale
@@ -67,10 +67,10 @@ def kraehenbuehl_(
     for iteration in range(iterations + 1):
         log_ratios = _log_ratios(model, batch.inputs, modules, generator)
         if not best:
-            _refuse_unequalisable(log_ratios)
+            _check_gradients(log_ratios)
             learning = log_ratios.keys()
         elif log_ratios.keys() != learning or not all(value.isfinite() for value in log_ratios.values()):
-            break  # the scales went so far apart that a gradient underflowed
+            break  # the scales are so far apart that a gradient underflowed
         values = torch.stack(list(log_ratios.values()))
         spread = float((values.max() - values.min()).exp())
         if spread < smallest:
@@ -86,8 +86,8 @@ def kraehenbuehl_(
     return {"steps": 2 * (iteration + 1), "ratio_spread": smallest}
 
 
-def _between(layer: RunningLayer, factors: Mapping[str, Tensor], input_scales: dict[str, float]) -> None:
-    """Scale one layer, and its bias also by what the layers before it did to its input."""
+def _between(layer: LayerCall, factors: Mapping[str, Tensor], input_scales: dict[str, float]) -> None:
+    """Scale one layer, and its bias also by the change of its input that the layers before it caused."""
     scale, before = layer.input_scale, input_scales[layer.name]
     factor = factors.get(layer.name, torch.ones(()).to(layer.output))
     bias = layer.module.bias
@@ -98,12 +98,12 @@ def _between(layer: RunningLayer, factors: Mapping[str, Tensor], input_scales: d
 def _log_ratios(
     model: nn.Module, inputs: Tensor, modules: Mapping[str, Any], generator: Generator
 ) -> dict[str, Tensor]:
-    """log C_k by layer, of those that have a gradient.
+    """log C_k of each layer that has a gradient, by name.
 
-    One draw for each output of each sample: as they are independent, the square of the sum over samples is in
-    expectation the sum of squares that the paper's C_k asks for.
+    One gradient is drawn for each output of each sample. Since they are independent, the expected square of the sum
+    over samples is the sum of squares in the paper's C_k.
     """
-    with parametrize.cached():  # so that the weight that is differentiated is the one that is used
+    with parametrize.cached():  # so that the weight tensor passed to autograd is the one used in the forward pass
         weights = [module.weight for module in modules.values()]
         outputs = model(inputs)
         top = torch.randn(outputs.shape, generator=generator).to(outputs)
@@ -115,16 +115,16 @@ def _log_ratios(
     return ratios
 
 
-def _refuse_unequalisable(log_ratios: Mapping[str, Tensor]) -> None:
+def _check_gradients(log_ratios: Mapping[str, Tensor]) -> None:
     if not log_ratios:
-        raise ValueError("no layer has a gradient from the output, so there are no rates to equalise")
+        raise ValueError("no layer has a gradient from the output, so there are no rates to equalize")
     for name, value in log_ratios.items():
         if not value.isfinite():
             raise ValueError(f"the gradient of layer {name} is not finite")
 
 
 def _scale(outputs: Any) -> Tensor:
-    """The standard deviation over samples, averaged over outputs."""
+    """The standard deviation over samples, averaged over outputs. Raises ValueError unless it is one tensor."""
     if not isinstance(outputs, Tensor):
         raise ValueError(f"kraehenbuehl needs a model whose output is one tensor, got a {type(outputs).__name__}")
     return outputs.std(0, correction=0).mean()

@@ -3,20 +3,21 @@
 from torch import nn
 
 from initbench.init.method import Batch
-from initbench.init.methods.execution import RunningLayer, unscalable, visit_layers
+from initbench.init.methods.execution import LayerCall, unscalable, visit_layers
 
 
 def lsuv_(model: nn.Module, batch: Batch, *, tolerance: float = 0.1, max_tries: int = 10) -> dict[str, float]:
-    """W / std(output), layer after layer in the order in which they run, until |var(output) - 1| < tolerance.
+    """W / std(output), layer by layer in execution order, until |var(output) - 1| < tolerance.
 
-    The variance is over the whole output: samples, units and positions. One forward pass is enough, since each
-    layer is scaled when its turn comes and what follows sees the new output; `rescalings` counts how often.
+    The variance is over the whole output: samples, units and positions. One forward pass is enough, since each layer is
+    scaled before the next one runs. Returns `steps` (1) and `rescalings`, the number of times a layer was scaled.
 
-    A module that runs several times is scaled at its first run, a weight that several modules share by the first
-    of them. What is inside nn.MultiheadAttention, recurrent modules and modules that do not run stay as filled.
+    A module that runs several times is scaled at its first run; a weight shared by several modules is scaled with the
+    first of them. Weights inside nn.MultiheadAttention, in recurrent modules and in modules that do not run are left as
+    they are.
 
-    Raises ValueError where a layer's output is constant or not finite, and, where the paper would go on, if
-    `max_tries` rescalings do not bring it within the tolerance.
+    Raises ValueError if a layer's output is constant or not finite, and if `max_tries` rescalings do not reach the
+    tolerance (the paper's algorithm continues).
 
     Source: Mishkin & Matas 2016, algorithm 1.
     Acts on: the weights of the linear, bilinear and convolutional layers that run.
@@ -27,7 +28,7 @@ def lsuv_(model: nn.Module, batch: Batch, *, tolerance: float = 0.1, max_tries: 
         )
     rescalings = 0
 
-    def scale(layer: RunningLayer) -> None:
+    def scale(layer: LayerCall) -> None:
         nonlocal rescalings
         for _ in range(max_tries):
             _, std = layer.moments()

@@ -1,4 +1,4 @@
-"""MetaInit: norms of the weights at which gradient descent meets the least curvature."""
+"""MetaInit: sets the norms of the weights so that gradient descent starts where the loss has little curvature."""
 
 from collections.abc import Callable, Sequence
 
@@ -26,23 +26,24 @@ def metainit_(
 ) -> dict[str, float]:
     """Minimize the gradient quotient, mean |(g - H g) / (g + epsilon * sign g) - 1|, over the norms of the weights.
 
-    g is the gradient of the loss and H its Hessian, so the quotient says how much of the gradient a step of
-    size one would change; the mean runs over all elements of all parameters. Each weight's norm follows the sign
-    of its derivative (sign SGD with momentum), the direction of the weight stays.
+    g is the gradient of the loss and H its Hessian, so the quotient measures how much of the gradient a step of size
+    one would change; the mean is over all elements of all parameters. The norm of each weight is changed by sign SGD
+    with momentum; its direction is kept.
 
-    data=random, as in the paper: each step draws standard normal inputs of the batch's shape, and class labels
-    uniformly; token ids and targets that are no class labels are drawn from those in the batch. data=batch
-    takes the batch itself at every step.
+    With data=random, as in the paper, each step draws standard normal inputs of the batch's shape and uniform class
+    labels; token ids, and targets that are not class labels, are drawn from those in the batch. With data=batch every
+    step uses the batch itself.
 
-    Two differences from the paper: batch normalization takes the statistics of the batch, as in training (the
-    paper's are those of evaluation), and no step more than halves a norm, where the paper's can pass zero and
-    turn the weight around.
+    Two differences from the paper: batch normalization uses the statistics of the batch, as in training (the paper uses
+    those of evaluation), and a step at most halves a norm, whereas the paper's can pass zero and flip the weight.
 
-    Weights that are all zero stay so. Recurrent, packed (query, key and value) and grouped weights have one norm
-    each. The cost of a step is about that of ten training steps: the quotient's own derivative is the third.
+    Weights that are all zero remain zero. A recurrent, packed (query, key and value) or grouped weight has a single
+    norm. A step costs about as much as ten training steps, since the derivative of the quotient is a third derivative.
 
-    Raises ValueError for parameters out of range, where the quotient is not finite, and for a model that torch
-    cannot differentiate three times.
+    Returns `steps`, `gradient_quotient_start` and `gradient_quotient_end`.
+
+    Raises ValueError for parameters out of range, if the quotient is not finite, and for a model that torch cannot
+    differentiate three times.
 
     Source: Dauphin & Schoenholz 2019, eq. 1 and figure 2.
     Acts on: every parameter with two or more dimensions: weights, embeddings.
@@ -57,8 +58,8 @@ def metainit_(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     weights = [parameter for parameter in parameters if parameter.dim() >= 2 and parameter.any()]
     if not weights:
-        raise ValueError("metainit needs weights that are not zero: their norms are what it changes")
-    assert batch.targets is not None  # since a loss is asked for
+        raise ValueError("metainit needs weights that are not zero, as it changes their norms")
+    assert batch.targets is not None  # guaranteed, since the method asks for a loss
     inputs, targets = batch.inputs, batch.targets
     norms = torch.stack([weight.detach().norm() for weight in weights])
     velocity = torch.zeros_like(norms)
@@ -88,7 +89,7 @@ def metainit_(
 
 
 def gradient_quotient(loss: Tensor, parameters: Sequence[Tensor], epsilon: float) -> Tensor:
-    """mean |(g - H g) / (g + epsilon * sign g) - 1| over all elements, differentiable; sign 0 is 1."""
+    """mean |(g - H g) / (g + epsilon * sign g) - 1| over all elements, differentiable; the sign of 0 is 1."""
     gradients = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
     half_square = sum((g.square().sum() for g in gradients), torch.zeros_like(loss)) / 2
     products = torch.autograd.grad(half_square, parameters, create_graph=True, materialize_grads=True)  # H g

@@ -1,4 +1,4 @@
-"""Mimetic initialization: self-attention whose products of weights look as they do after training."""
+"""Mimetic initialization: the products of self-attention weights resemble those of trained transformers."""
 
 import math
 from collections.abc import Callable
@@ -26,19 +26,19 @@ def mimetic_(
 ) -> None:
     """W_Q W_K^T ~ alpha1 Z + beta1 I in each head, and W_V W_proj = alpha2 Z - beta2 I, Z of entries N(0, 1 / width).
 
-    As in the paper weights stand to the right, x W, so they are the transposes of torch's. With U S V^T the singular
-    value decomposition of the right-hand side,
+    As in the paper weights multiply from the right, x W, so they are the transposes of torch's. With U S V^T the
+    singular value decomposition of the right-hand side,
 
-        W_Q = U S^(1/2), W_K = V S^(1/2)        of the `head width` largest singular values, Z anew for each head;
+        W_Q = U S^(1/2), W_K = V S^(1/2)        for the `head width` largest singular values, with a new Z per head;
         W_V = U S^(1/2), W_proj = S^(1/2) V^T   over all heads at once, of full rank, so the product is exact.
 
-    A head is narrower than its input, so its W_Q W_K^T is the best approximation of that rank.
+    A head is narrower than its input, so its W_Q W_K^T is the best approximation of its rank.
 
-    The paper has sinusoidal position embeddings: tokens at close positions are then alike, and with W_Q W_K^T ~ I
-    they attend to each other. "sinusoidal" gives them to learned position embeddings of shape (1, tokens, width)
-    where the tokens are a square grid, with or without a class token, whose position is zero, and the width is a
-    multiple of 4: two quarters sin and cos of x, two of y, at frequencies 10000^(-4 i / width). All others, and all
-    with None, stay at what it starts from. The paper's norms are before the branches; here any are let be.
+    The paper uses sinusoidal position embeddings: tokens at close positions are then similar, and with W_Q W_K^T ~ I
+    they attend to each other. "sinusoidal" sets learned position embeddings of shape (1, tokens, width) to these if the
+    tokens form a square grid, with or without a class token (whose embedding is zero), and the width is a multiple of
+    4: two quarters are sin and cos of x, two of y, at frequencies 10000^(-4 i / width). All other position embeddings,
+    and all with None, keep their values. The paper's norms precede the branches; here they may be anywhere.
 
     Raises ValueError for an unknown position_embedding.
 
@@ -62,11 +62,11 @@ def mimetic_(
 
 
 def sinusoidal(shape: tuple[int, ...]) -> Tensor | None:
-    """Position embeddings (1, tokens, width) of a square grid, row by row; None for a shape that is not of one."""
+    """Position embeddings of shape (1, tokens, width) for a square grid, row by row; None if the shape is not one."""
     if len(shape) != 3 or shape[0] != 1 or shape[2] % 4:
         return None
     side = math.isqrt(shape[1])
-    tokens = shape[1] - side**2  # that are no patches: the class token
+    tokens = shape[1] - side**2  # those that are not patches: the class token
     if tokens > 1:
         return None
     frequencies = 10_000 ** (-torch.arange(shape[2] // 4) / (shape[2] // 4))
@@ -82,7 +82,7 @@ def _noisy_identity(width: int, alpha: float, beta: float, generator: Generator)
 
 
 def _factors(product: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """A and B of shape (width, rank), A B^T the best approximation of `product` of that rank (Eckart & Young 1936)."""
+    """A and B of shape (width, rank); A B^T is the best approximation of that rank (Eckart & Young 1936)."""
     u, s, vh = torch.linalg.svd(product)
     root = s[:rank].sqrt()
     return u[:, :rank] * root, vh[:rank].T * root

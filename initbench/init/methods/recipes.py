@@ -1,4 +1,4 @@
-"""Recipes: what the reference implementations of ViT and ConvNeXt add to one scheme for all weights."""
+"""Recipes of the reference implementations of ViT and ConvNeXt: one scheme for all weights, with exceptions."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from torch import Generator, nn
 
 from initbench.init.methods.execution import write
 from initbench.init.methods.transformer import find_position_embeddings, find_tokens
-from initbench.init.roles import Found
+from initbench.init.roles import NamedParameter
 from initbench.init.structure import find_branches, find_gates
 
 Stream = Callable[[str], Generator]
@@ -15,11 +15,11 @@ Stream = Callable[[str], Generator]
 
 @torch.no_grad()
 def vit_(model: nn.Module, stream: Stream, *, position_std: float = 0.02, token_std: float = 1e-6) -> None:
-    """N(0, 0.02^2) for all weights and, from here, N(0, position_std^2) for positions, N(0, token_std^2) for tokens.
+    """N(0, 0.02^2) for all weights, N(0, position_std^2) for position embeddings, N(0, token_std^2) for tokens.
 
-    timm cuts the normals at +-2, a hundred of their standard deviations. It leaves convolutions, of which a ViT has
-    one, the patch embedding, as torch builds them; Hugging Face draws them like the rest, and so does this.
-    A model that has neither tokens nor position embeddings gets the weights alone.
+    The scheme fills the weights; this function sets position embeddings and tokens, if the model has any. timm
+    truncates the normals at +-2, a hundred standard deviations. It keeps torch's default for convolutions, of which a
+    ViT has one, the patch embedding; Hugging Face draws it like the other weights, and so does this function.
 
     Raises ValueError for a negative standard deviation.
 
@@ -41,9 +41,9 @@ def vit_jax_(
 ) -> None:
     """Xavier's uniform weights, a zero classifier, biases of MLPs N(0, mlp_bias_std^2); positions and tokens as in vit.
 
-    The rules make the classifier, the last weight matrix, zero, and the first, the patch embedding, LeCun's
-    truncated normal. Query, key and value have fans of their own, as they are in the original, where they are three
-    matrices; timm's weight_init="jax" takes all three as one, and so draws them smaller by sqrt 2.
+    The rules set the last weight matrix, the classifier, to zero, and the first, the patch embedding, to LeCun's
+    truncated normal. Query, key and value each have their own fans, as in the original, where they are three matrices;
+    timm's weight_init="jax" treats them as one matrix and draws them smaller by sqrt 2.
 
     Raises ValueError for a negative standard deviation.
 
@@ -61,7 +61,7 @@ def vit_jax_(
 
 @torch.no_grad()
 def convnext_(model: nn.Module, *, layer_scale: float = 1e-6) -> None:
-    """N(0, 0.02^2) for all weights and, from here, layer_scale for what multiplies residual branches, if there is any.
+    """N(0, 0.02^2) for all weights, `layer_scale` for the layer scales and gates of residual branches, if any.
 
     Source: Liu et al. 2022, Table 5; Touvron et al. 2021, CaiT, for the layer scale.
     Acts on: all weights, layer scales and gates.
@@ -70,7 +70,7 @@ def convnext_(model: nn.Module, *, layer_scale: float = 1e-6) -> None:
         gate.fill_(layer_scale)
 
 
-def _draw(parameters: list[Found], std: float, stream: Stream) -> None:
+def _draw(parameters: list[NamedParameter], std: float, stream: Stream) -> None:
     for found in parameters:
         value = torch.empty(found.tensor.shape)
         write(found.module, found.key, _normal(value, std, stream(found.name)))

@@ -1,4 +1,4 @@
-"""Weights from a file: what another training left, or another program made."""
+"""Weights from a file, such as a checkpoint of another training run."""
 
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,15 @@ from initbench.errors import nearest
 
 
 def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool = True) -> dict[str, float]:
-    """Load parameters and buffers, by name, from a file of torch.save or of safetensors (`*.safetensors`).
+    """Load parameters and buffers by name from a file written by torch.save or safetensors (`*.safetensors`).
 
-    Nothing in the file is executed (`weights_only`). A checkpoint that holds its weights under `state_dict` or
-    `model`, as Lightning's and timm's do, is opened. Of the names in the file those that start with `prefix` count,
-    without it ("model." for a checkpoint of Lightning); runs' signatures hold the path, not what the file contains.
+    Nothing in the file is executed (`weights_only`). Weights under the keys `state_dict` or `model`, as in checkpoints
+    of Lightning and timm, are found. Only names that start with `prefix` are used, without it ("model." for a Lightning
+    checkpoint). The signature of a run contains the path, not the content of the file.
 
-    With strict=False names that only one side has, and tensors of another shape (another number of classes), are
-    passed over and stay as their schemes filled them; at least one must match.
+    With strict=False, names that only the file or only the model has, and tensors of another shape (for another number
+    of classes), are skipped; at least one tensor must match. Returns `tensors_loaded`.
+
     Raises ValueError for a file that cannot be read, and for names and shapes that do not match.
 
     Source: none; torch.load and safetensors.
@@ -32,7 +33,7 @@ def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool =
         hint = nearest(missing[0], surplus) or f" It has {', '.join(surplus[:3])}." if surplus else ""
         raise ValueError(f"{path} lacks {len(missing)} of {len(own)} tensors, {missing[0]!r} first.{hint}")
     if strict and surplus:
-        raise ValueError(f"{path} holds {len(surplus)} tensors that the model has not, {surplus[0]!r} first")
+        raise ValueError(f"{path} holds {len(surplus)} tensors that the model does not have, {surplus[0]!r} first")
     if strict and misshaped:
         name = misshaped[0]
         raise ValueError(f"{path}: {name} has shape {tuple(state[name].shape)}, the model's {tuple(own[name].shape)}")
@@ -49,15 +50,15 @@ def _read(path: str) -> dict[str, Tensor]:
         raise ValueError(f"there is no file {path!r} to load weights from")
     try:
         if path.endswith(".safetensors"):
-            from safetensors.torch import load_file  # not needed by any other initializer
+            from safetensors.torch import load_file  # optional: only this initializer needs it
 
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file may fail in pickle, zip, safetensors or torch
-        raise ValueError(f"{path} is no file of weights: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{path} is not a file of weights: {str(error).splitlines()[0]}") from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path} holds no state_dict: a mapping of names to tensors is needed")
+        raise ValueError(f"{path} does not hold a state_dict, a mapping of names to tensors")
     return content

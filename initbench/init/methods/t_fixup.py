@@ -1,4 +1,4 @@
-"""T-Fixup: transformers without LayerNorm and warm-up, by the scale of their weights."""
+"""T-Fixup: transformers that train without LayerNorm and warm-up, by scaling their weights."""
 
 from itertools import takewhile
 
@@ -7,7 +7,7 @@ from torch import nn
 
 from initbench.init.methods.execution import write
 from initbench.init.methods.transformer import count_layers, scale_layers
-from initbench.init.roles import Found, walk
+from initbench.init.roles import NamedParameter, walk
 from initbench.init.structure import Attention, Branch
 
 
@@ -15,15 +15,16 @@ from initbench.init.structure import Attention, Branch
 def t_fixup_(model: nn.Module, branches: list[Branch], attentions: list[Attention]) -> None:
     """Value and output projections and MLPs * 0.67 N^(-1/4), the input embeddings * (9 N)^(-1/4), for N layers.
 
-    So that one step of Adam changes the function of an encoder by an amount that does not depend on N. Query, key,
-    the classifier and all else stay at what it starts from: Xavier's weights, and N(0, 1 / width) for nn.Embedding.
+    One step of Adam then changes the function of an encoder by an amount that does not depend on N. Query, key, the
+    classifier and all other parameters keep their starting values: Xavier's, and N(0, 1 / width) for nn.Embedding.
 
-    The paper's input embeddings are those of words. Here they are whatever stands before the first residual branch
-    in the order of registration: every nn.Embedding, token and position embedding, and the last weight matrix,
-    which embeds patches in a ViT. (The paper's positions are fixed, not learned, and not scaled.)
+    The paper's input embeddings are those of words. Here they are the parameters registered before the first residual
+    branch: every nn.Embedding, token and position embedding, and the last weight matrix, which embeds the patches in a
+    ViT. (The paper's position embeddings are fixed and not scaled.)
 
-    The paper takes all LayerNorms out of the model. Where there are some the scaling is applied all the same, but
-    what it is for has then been done by the norms: of our models take vit with norm=none.
+    The paper removes all LayerNorms from the model. A model that has some is scaled as well, though its norms make the
+    scaling unnecessary: choose model=vit model.norm=none.
+
     Raises ValueError for decoders, whose factor is (9 N)^(-1/4).
 
     Source: Huang, Pérez, Ba & Volkovs 2020, section 3.2 and the authors' code.
@@ -35,7 +36,7 @@ def t_fixup_(model: nn.Module, branches: list[Branch], attentions: list[Attentio
         write(found.module, found.key, found.tensor * (9 * layers) ** -0.25)
 
 
-def _input_embeddings(model: nn.Module, branches: list[Branch]) -> list[Found]:
+def _input_embeddings(model: nn.Module, branches: list[Branch]) -> list[NamedParameter]:
     inside = {id(module) for _, leaf in branches[0].modules for module in leaf.modules()}
     before = list(takewhile(lambda found: id(found.module) not in inside, walk(model)))
     weights = [found for found in before if found.role == "weight"]

@@ -1,4 +1,4 @@
-"""What the initializers of transformers share: depth, the weights of attentions, tokens and position embeddings."""
+"""Shared by the initializers of transformers: depth, attention weights, tokens and position embeddings."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from initbench.init.methods.execution import write
-from initbench.init.roles import Found, is_norm, walk
+from initbench.init.roles import NamedParameter, is_norm, walk
 from initbench.init.structure import Attention, Branch
 
 
 def count_layers(branches: list[Branch], attentions: list[Attention], label: str) -> int:
-    """N of the papers: the attentions of an encoder, in which each layer is one attention and one MLP.
+    """The number of layers N of an encoder, in which each layer is one attention and one MLP.
 
-    Raises ValueError where a branch has an attention other than self-attention over stacked projections, such as
-    the cross-attention of a decoder: the constants are different there.
+    Raises ValueError if a branch has an attention other than self-attention with stacked projections, such as the
+    cross-attention of a decoder, for which the papers have other constants.
     """
     layers = sum(branch.kind == "attention" for branch in branches)
     if layers != len(attentions):
@@ -26,18 +26,21 @@ def count_layers(branches: list[Branch], attentions: list[Attention], label: str
 
 
 def scale_layers(branches: list[Branch], attentions: list[Attention], factor: float) -> None:
-    """Multiply the value and output projections, and all weights of the branches that are no attentions (MLPs)."""
+    """Multiply the value and output projections, and all weights in branches other than attentions (MLPs)."""
     for attention in attentions:
         write_projections(attention, value=attention.value * factor, output=attention.output * factor)
     for branch in branches:
         if branch.kind != "attention":
             for _, module in branch.weighted:
-                weight: Tensor = module.weight  # type: ignore[assignment]  # of a linear layer or a convolution
+                weight: Tensor = module.weight  # type: ignore[assignment]
                 write(module, "weight", weight * factor)
 
 
 def write_projections(attention: Attention, **projections: Tensor) -> None:
-    """Set some of query, key, value and output, each (width, width) as in nn.Linear, parametrized weights included."""
+    """Set some of `query`, `key`, `value` and `output`, each of shape (width, width) as in nn.Linear.
+
+    Parametrized weights are set through their right_inverse.
+    """
     module: Any = attention.module
     packed = [projections.get(key, getattr(attention, key)) for key in ("query", "key", "value")]
     output = projections.get("output", attention.output)
@@ -50,19 +53,19 @@ def write_projections(attention: Attention, **projections: Tensor) -> None:
 
 
 def starts_with_norm(branch: Branch) -> bool:
-    """Whether it is a pre-norm branch."""
+    """Whether a branch starts with a norm, as in pre-norm transformers."""
     return bool(branch.modules) and is_norm(branch.modules[0][1])
 
 
-def find_tokens(model: nn.Module) -> list[Found]:
-    """Learned tokens that join those of the input (cls_token, class_token, reg_token, dist_token, mask_token)."""
+def find_tokens(model: nn.Module) -> list[NamedParameter]:
+    """Learned tokens that are added to those of the input (cls_token, class_token, reg_token, mask_token, ...)."""
     return [found for found in _others(model) if found.key.endswith("token")]
 
 
-def find_position_embeddings(model: nn.Module) -> list[Found]:
-    """Position embeddings and biases that are parameters (pos_embed, position_embedding, relative_position_...)."""
+def find_position_embeddings(model: nn.Module) -> list[NamedParameter]:
+    """Learned position embeddings and position biases (pos_embed, position_embedding, relative_position_...)."""
     return [found for found in _others(model) if found.key.startswith("pos") or "position" in found.key]
 
 
-def _others(model: nn.Module) -> list[Found]:
+def _others(model: nn.Module) -> list[NamedParameter]:
     return [found for found in walk(model) if found.role == "other" and found.tensor.dim() >= 2]

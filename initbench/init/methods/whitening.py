@@ -1,4 +1,4 @@
-"""A first convolution that whitens the patches of the images (Jordan 2024)."""
+"""Patch whitening: a first convolution that whitens the patches of the images (Jordan 2024)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,31 +7,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.declarations import scales_learning_rates
+from initbench.init.assignment import Assignment
+from initbench.init.declarations import learning_rate_multipliers
 from initbench.init.method import Batch
-from initbench.init.methods.execution import RunningLayer, visit_layers, write
+from initbench.init.methods.execution import LayerCall, visit_layers, write
 from initbench.init.roles import MATRICES, walk
 
 
 def _learning_rates(
-    assignments: Sequence[Any], adaptive: bool, *, eps: float = 5e-4, freeze: bool = True
+    assignments: Sequence[Assignment], adaptive: bool, *, eps: float = 5e-4, freeze: bool = True
 ) -> dict[str, float]:
-    return {a.layer.name: 0.0 for a in assignments if freeze and a.layer.place and a.layer.place.is_first}
+    return {a.layer.name: 0.0 for a in assignments if freeze and a.layer.position and a.layer.position.is_first}
 
 
-@scales_learning_rates(_learning_rates)
+@learning_rate_multipliers(_learning_rates)
 def patch_whitening_(model: nn.Module, batch: Batch, *, eps: float = 5e-4, freeze: bool = True) -> dict[str, float]:
-    """Filters +-v / sqrt(lambda + eps) of the first convolution: v, lambda of the second moment of the patches it sees.
+    """Filters +-v / sqrt(lambda + eps), with eigenvectors v and eigenvalues lambda of the second moment of the patches.
 
-    Eigenvectors v come by falling eigenvalue, first all with +, then all with -. A layer with fewer than twice as
-    many units as a patch has numbers takes the first; one with more keeps the rest of its filters as filled. The
-    moment is not centered, as in airbench: inputs are expected to be normalized. Patches are those inside the
-    images, at the convolution's stride and dilation; groups are whitened one by one. The bias is set to zero.
+    They are sorted by decreasing eigenvalue, first all with +, then all with -. A layer with fewer units than twice the
+    size of a patch takes the first ones; one with more keeps its other filters. As in airbench the moment is not
+    centered, since inputs are expected to be normalized. Patches are those inside the images, at the stride and
+    dilation of the convolution; each group is whitened separately. The bias is set to zero.
 
-    With `freeze` the whole weight has the learning rate 0. Airbench also stops training the bias, after 3 epochs;
-    here it goes on. Its other convolutions start from `partial_identity`.
+    With `freeze` the learning rate of the whole weight is 0. Airbench also stops training the bias after 3 epochs,
+    which is not done here. Its other convolutions start from `partial_identity`.
 
-    Raises ValueError where the first module with weights that runs is no convolution, or, with `freeze`, is not the
+    Raises ValueError if the first module with weights that runs is not a convolution, or, with `freeze`, is not the
     first that is registered.
 
     Source: Jordan 2024, section 3.2, airbench94; after Page 2019.
@@ -60,15 +61,15 @@ def patch_whitening_(model: nn.Module, batch: Batch, *, eps: float = 5e-4, freez
 
 
 def second_moment(inputs: Tensor, conv: Any) -> Tensor:
-    """E[p p^T] over all patches p of (N, C, *size) that lie inside, (d, d) with d = C * kernel; fp64 on the CPU."""
+    """E[p p^T] over all patches p inside inputs (N, C, *size), as an fp64 CPU tensor (d, d) with d = C * kernel."""
     spatial = len(conv.kernel_size)
     total, count = torch.zeros((), dtype=torch.float64), 0
-    for images in inputs.split(16):  # all patches of a batch at once may be a hundred times its size
+    for images in inputs.split(16):  # the patches of a batch may take a hundred times its memory
         for axis in range(spatial):
             spacing = conv.dilation[axis]
             span = (conv.kernel_size[axis] - 1) * spacing + 1
             images = images.unfold(2 + axis, span, conv.stride[axis])[..., ::spacing]
-        # (N, C, *positions, *kernel) to one row a patch, in the order of a row of the weight
+        # (N, C, *positions, *kernel) to one row per patch, ordered like a row of the weight
         patches = images.movedim(1, 1 + spatial).flatten(0, spatial).flatten(1)
         total = total + (patches.T @ patches).cpu().double()
         count += len(patches)
@@ -76,18 +77,18 @@ def second_moment(inputs: Tensor, conv: Any) -> Tensor:
 
 
 def whitening_filters(moment: Tensor, units: int, eps: float) -> Tensor:
-    """+-v / sqrt(lambda + eps) of a (d, d) second moment, by falling lambda: (min(units, 2 d), d)."""
+    """+-v / sqrt(lambda + eps) for a (d, d) second moment, by decreasing lambda: shape (min(units, 2 d), d)."""
     eigenvalues, eigenvectors = torch.linalg.eigh(moment)
     # Rounding may leave a zero eigenvalue below zero.
     filters = (eigenvectors / (eigenvalues.clamp(min=0) + eps).sqrt()).T.flip(0)[: (units + 1) // 2]
-    # The sign of an eigenvector is the library's whim.
+    # The sign of an eigenvector is arbitrary; fix it, so that it does not depend on the library.
     filters = filters * filters.gather(1, filters.abs().argmax(1, keepdim=True)).sign()
     return torch.cat([filters, -filters])[:units]
 
 
 def _first_convolution(model: nn.Module, inputs: Tensor) -> tuple[Any, Tensor]:
-    """The first convolution and what it is given. Raises ValueError where another module with weights runs before."""
-    seen: list[RunningLayer] = []
+    """The first convolution and its input. Raises ValueError if another module with weights runs before it."""
+    seen: list[LayerCall] = []
     visit_layers(model, inputs, lambda layer: None if seen else seen.append(layer))
     layer = seen[0]
     if not layer.is_first:

@@ -1,4 +1,4 @@
-"""The last norm of each residual branch starts at zero."""
+"""Zero gamma: the scale of the last norm of each residual branch starts at zero."""
 
 import torch
 from torch import nn
@@ -8,13 +8,13 @@ from initbench.init.structure import Branch
 
 @torch.no_grad()
 def zero_gamma_(model: nn.Module, branches: list[Branch]) -> None:
-    """gamma = 0 in the norm that ends each residual branch, so that each block starts as its skip connection.
+    """gamma = 0 in the norm at the end of each residual branch, so that each block starts as its skip connection.
 
-    Squeeze-and-excitation after that norm does not matter: it multiplies zero. With the shifts at zero, as they are
-    by default, the branch is zero whatever its other weights.
+    With zero shifts, the default, the branch is zero for any other weights. Squeeze-and-excitation after that norm
+    changes nothing, as it multiplies zero.
 
-    Raises ValueError for a branch that no norm ends, as in pre-norm transformers and pre-activation ResNets, where
-    a zero in the first norm would cut the branch off from its input instead, or whose norm has no scale.
+    Raises ValueError for a branch that does not end with a norm, as in pre-norm transformers and pre-activation ResNets
+    (zero in their first norm would disconnect the branch from its input), and for a norm without a scale.
 
     Source: Goyal et al. 2017, section 5.1.
     Acts on: the scale of the last norm of each residual branch.

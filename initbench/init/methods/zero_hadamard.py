@@ -1,4 +1,4 @@
-"""ZerO (Zhao, Schäfer & Anandkumar 2022), and what it shares with IDInit: the ends of residual branches."""
+"""ZerO (Zhao, Schäfer & Anandkumar 2022): nothing is random; and `fill_last_layers`, which IDInit uses too."""
 
 from collections.abc import Callable
 
@@ -14,25 +14,25 @@ from initbench.init.structure import find_branches
 def zero_hadamard_(model: nn.Module, stream: Callable[[str], Generator]) -> dict[str, int]:
     """Zero the last linear layer or convolution of every residual branch; `schemes.identity.hadamard_` fills the rest.
 
-    With the scheme as what it starts from, no weight of the model is random. Returns how many `branches` it found;
-    a model without any keeps what the scheme filled.
+    No weight of the model is then random. Returns the number of `branches` found; in a model without any, all weights
+    are those of the scheme.
 
     Source: Zhao, Schäfer & Anandkumar 2022, Algorithm 2.
     Acts on: the last weight of each residual branch; its scheme on every linear and convolutional layer.
     """
-    return {"branches": fill_ends(model, stream, zeros_)}
+    return {"branches": fill_last_layers(model, stream, zeros_)}
 
 
 @torch.no_grad()
-def fill_ends(
+def fill_last_layers(
     model: nn.Module, stream: Callable[[str], Generator], scheme: Callable[[Tensor, Layer, Generator], None]
 ) -> int:
-    """Fill the last weight of every residual branch by a scheme; return the number of branches that have one.
+    """Fill the last weight of every residual branch by a scheme; return the number of branches that have a weight.
 
-    Of an nn.MultiheadAttention the last weight is that of its output projection.
+    The last weight of an nn.MultiheadAttention is that of its output projection.
     """
-    ends = [branch.weighted[-1] for branch in find_branches(model) if branch.weighted]
-    for name, module in ends:
+    last_layers = [branch.weighted[-1] for branch in find_branches(model) if branch.weighted]
+    for name, module in last_layers:
         if isinstance(module, nn.MultiheadAttention):
             name, module = f"{name}.out_proj", module.out_proj
         weight = module.weight
@@ -47,4 +47,4 @@ def fill_ends(
             module.weight = value  # through the parametrization's right_inverse
         else:
             weight.copy_(value)
-    return len(ends)
+    return len(last_layers)

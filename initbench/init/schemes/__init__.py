@@ -1,1 +1,1 @@
-"""Tensor-level initializers, a file a family: each function fills one tensor."""
+"""Tensor-level initializers, one file per family: each function fills one tensor."""

@@ -1,4 +1,4 @@
-"""Schemes that look at nothing but the tensor: constants and draws of a fixed scale."""
+"""Schemes that do not depend on the layer: constants, and draws of a fixed scale."""
 
 import math
 
@@ -6,13 +6,13 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import init
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 
 
-@aims_at(lambda layer, **_: 0.0)
+@expected_std(lambda layer, **_: 0.0)
 def constant_(tensor: Tensor, layer: Layer, generator: Generator, *, value: float) -> None:
-    """Every entry is `value`: all units of a layer stay equal for ever (the symmetry that draws break).
+    """Every entry is `value`. Units of a layer that start equal stay equal; random draws break this symmetry.
 
     Source: torch.nn.init.constant_.
     Acts on: every weight.
@@ -20,7 +20,7 @@ def constant_(tensor: Tensor, layer: Layer, generator: Generator, *, value: floa
     init.constant_(tensor, value)
 
 
-@aims_at(lambda layer, **_: 0.0)
+@expected_std(lambda layer, **_: 0.0)
 def zeros_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Every entry is 0.
 
@@ -30,7 +30,7 @@ def zeros_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     init.zeros_(tensor)
 
 
-@aims_at(lambda layer, **_: 0.0)
+@expected_std(lambda layer, **_: 0.0)
 def ones_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Every entry is 1.
 
@@ -40,9 +40,9 @@ def ones_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     init.ones_(tensor)
 
 
-@aims_at(lambda layer, *, a=0.0, b=1.0: (b - a) / math.sqrt(12))
+@expected_std(lambda layer, *, a=0.0, b=1.0: (b - a) / math.sqrt(12))
 def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0.0, b: float = 1.0) -> None:
-    """U(a, b), torch's own default included: U(0, 1), which is not symmetric.
+    """U(a, b). The default is torch's, U(0, 1), whose mean is not zero. Raises ValueError unless a <= b.
 
     Source: torch.nn.init.uniform_.
     Acts on: every weight.
@@ -52,9 +52,9 @@ def uniform_(tensor: Tensor, layer: Layer, generator: Generator, *, a: float = 0
     init.uniform_(tensor, a, b, generator)
 
 
-@aims_at(lambda layer, *, mean=0.0, std=1.0: std)
+@expected_std(lambda layer, *, mean=0.0, std=1.0: std)
 def normal_(tensor: Tensor, layer: Layer, generator: Generator, *, mean: float = 0.0, std: float = 1.0) -> None:
-    """N(mean, std^2).
+    """N(mean, std^2). Raises ValueError for a negative std.
 
     Source: torch.nn.init.normal_.
     Acts on: every weight.
@@ -74,7 +74,7 @@ def _truncated_std(layer: Layer, *, mean: float = 0.0, std: float = 1.0, a: floa
     return std * math.sqrt(1 + (alpha * density[0] - beta * density[1]) / mass - shift**2)
 
 
-@aims_at(_truncated_std)
+@expected_std(_truncated_std)
 def trunc_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -85,8 +85,11 @@ def trunc_normal_(
     a: float = -2.0,
     b: float = 2.0,
 ) -> None:
-    """N(mean, std^2) cut to [a, b]. The bounds are absolute, not in units of std, and std is that of the
-    untruncated normal, both as in torch: std=0.02 with bounds +-2 is a plain normal in all but name.
+    """N(mean, std^2) truncated to [a, b].
+
+    As in torch, the bounds are absolute, not in units of std, and std is that of the normal before truncation: with
+    std=0.02 and bounds +-2 the result is practically a plain normal. Raises ValueError for a negative std, unless a <
+    b, and for a mean more than two std outside [a, b].
 
     Source: torch.nn.init.trunc_normal_.
     Acts on: every weight.
@@ -104,12 +107,13 @@ def _sparse_std(layer: Layer, *, sparsity: float = 0.9, std: float = 0.01) -> fl
     return std * math.sqrt(1 - math.ceil(sparsity * rows) / rows)
 
 
-@aims_at(_sparse_std)
+@expected_std(_sparse_std)
 def sparse_(tensor: Tensor, layer: Layer, generator: Generator, *, sparsity: float = 0.9, std: float = 0.01) -> None:
     """N(0, std^2) with ceil(sparsity * out) entries of each column set to zero (Martens 2010).
 
-    A convolution is taken as the matrix out x (in * kernel). Unlike torch.nn.init.sparse_, the places of
-    the zeros come from the generator too.
+    A convolution is treated as the matrix out x (in * kernel). Unlike in torch.nn.init.sparse_, the positions of the
+    zeros come from the generator too. Raises ValueError for a negative std, for a sparsity outside [0, 1), and for
+    tensors of fewer than two dimensions.
 
     Source: Martens 2010, section 5.
     Acts on: every weight.

@@ -1,13 +1,13 @@
-"""The identity family: weights that pass their input through.
+"""The identity family: weights that pass their input through unchanged.
 
-The members differ in what they do where a weight is not square, and in what else is in it:
+The schemes differ in how they fill a weight with more outputs than inputs:
 
-- `eye_` (alias `dirac_`): surplus outputs are zero.
-- `partial_identity_`: surplus outputs are drawn as the module itself draws them.
-- `hadamard_`: more outputs than inputs are spread by a Hadamard matrix (ZerO).
-- `padded_identity_`: surplus outputs repeat the identity, and convolutions are flattened to matrices (IDInit).
+- `eye_` (alias `dirac_`): the additional outputs are zero.
+- `partial_identity_`: the additional outputs are drawn from the module's own initialization.
+- `hadamard_`: the inputs are combined by a Hadamard matrix (ZerO).
+- `padded_identity_`: the identity is repeated, and convolutions are flattened to matrices (IDInit).
 
-ZerO and IDInit also treat the ends of residual branches; the options zero_hadamard and idinit do that after these.
+ZerO and IDInit also set the last layers of residual branches; the methods zero_hadamard and idinit do that.
 """
 
 import math
@@ -18,23 +18,23 @@ from scipy.linalg import hadamard
 from torch import Generator, Tensor
 from torch.nn import init
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 from initbench.init.schemes.own import default_
 
 
 def _std(layer: Layer, *, gain: float = 1.0) -> float:
-    """The standard deviation of entries of which a fraction p is `gain` and the others are zero."""
+    """The standard deviation of entries that are `gain` for a fraction p and zero for the others."""
     rows, columns = layer.shape[0] // layer.groups, layer.shape[1]
     p = min(rows, columns) * layer.groups / math.prod(layer.shape)
     return abs(gain) * math.sqrt(p * (1 - p))
 
 
-@aims_at(_std)
+@expected_std(_std)
 def eye_(tensor: Tensor, layer: Layer, generator: Generator, *, gain: float = 1.0) -> None:
-    """gain * the identity: `torch.nn.init.eye_` on a matrix, and on a convolution the kernel that passes
-    its input through (`torch.nn.init.dirac_`, per group). Where out > in the surplus outputs are zero.
+    """gain * identity: `torch.nn.init.eye_` for a matrix, `torch.nn.init.dirac_` per group for a convolution.
 
+    If out > in, the additional outputs are zero.
     Raises ValueError for tensors of fewer than 2 or more than 5 dimensions, which have no identity.
 
     Source: Zagoruyko & Komodakis 2017 (Dirac); torch.nn.init.
@@ -48,15 +48,15 @@ def eye_(tensor: Tensor, layer: Layer, generator: Generator, *, gain: float = 1.
     tensor.mul_(gain)
 
 
-# One scheme under the two names that torch has for its two halves.
+# One scheme under both of torch's names.
 dirac_ = eye_
 
 
 def partial_identity_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
-    """The identity in the first `in` outputs of each group, the module's own draw in those that are left.
+    """The identity in the first `in` outputs of each group, the module's own initialization in the others.
 
-    With out <= in nothing is left and this is `eye_`. Gates and projections that share one parameter get an
-    identity each.
+    If out <= in there are no others, and this is `eye_`. Each gate or projection stacked in a parameter has its own
+    identity.
     Raises ValueError for tensors of fewer than 2 or more than 5 dimensions, which have no identity.
 
     Source: Jordan 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, section 3.2.
@@ -65,7 +65,7 @@ def partial_identity_(tensor: Tensor, layer: Layer, generator: Generator) -> Non
     _refuse_other_dimensions(layer)
     own = torch.empty(getattr(layer.module, layer.key).shape)
     default_(own, layer, generator)
-    tensor.copy_(layer.to_blocks(own)[0])  # all blocks of one parameter are drawn alike
+    tensor.copy_(layer.to_blocks(own)[0])  # the first block will do: all are drawn from the same distribution
     for group in tensor.chunk(layer.groups):
         identity = group[: group.shape[1]]
         if tensor.dim() == 2:
@@ -75,11 +75,11 @@ def partial_identity_(tensor: Tensor, layer: Layer, generator: Generator) -> Non
 
 
 def hadamard_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
-    """The identity where out <= in, else I H I / 2^(c/2) with H the Hadamard matrix of size 2^c, c = ceil(log2 out).
+    """The identity if out <= in, else I H I / 2^(c/2) with H the Hadamard matrix of size 2^c, c = ceil(log2 out).
 
-    I are partial identities, so the middle part is the upper left corner of H; its columns are orthonormal where
-    out is a power of two. A convolution has it at its centre tap k // 2 and is zero elsewhere, group by group.
-    The model's last weight matrix is zero. Nothing is random: every seed gives the same weights.
+    The I are partial identities, so the product is the upper left corner of H; its columns are orthonormal if out is a
+    power of two. A convolution has this matrix at its center tap k // 2 and is zero elsewhere, group by group. The
+    model's last weight matrix is zero. Nothing is random: every seed gives the same weights.
     Raises ValueError for tensors of fewer than 2 or more than 5 dimensions, which have no identity.
 
     Source: Zhao, Schäfer & Anandkumar 2022, Algorithms 1 and 2, with the normalization of the authors' code.
@@ -87,18 +87,18 @@ def hadamard_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """
     _refuse_other_dimensions(layer)
     tensor.zero_()
-    if layer.place is not None and layer.place.is_last:
+    if layer.position is not None and layer.position.is_last:
         return
-    for centre in tensor.chunk(layer.groups):
+    for center in tensor.chunk(layer.groups):
         for size in layer.shape[2:]:
-            centre = centre.select(2, size // 2)
-        outputs, inputs = centre.shape
-        centre.copy_(torch.eye(outputs, inputs) if outputs <= inputs else _hadamard(outputs, inputs))
+            center = center.select(2, size // 2)
+        outputs, inputs = center.shape
+        center.copy_(torch.eye(outputs, inputs) if outputs <= inputs else _hadamard(outputs, inputs))
 
 
 def _hadamard(rows: int, columns: int) -> Tensor:
-    """The upper left corner of the normalized Hadamard matrix that has room for `rows` > `columns`."""
-    # Sylvester's H_2n = [H_n H_n; H_n -H_n] repeats H_n below itself, so a corner needs no more than its columns do.
+    """The upper left corner of the smallest normalized Hadamard matrix with at least `rows` > `columns` rows."""
+    # Sylvester's H_2n = [H_n H_n; H_n -H_n] repeats H_n below itself, so a matrix as large as the columns is enough.
     size = 1 << (columns - 1).bit_length()
     corner = torch.from_numpy(hadamard(size, dtype=float)[:, :columns])
     return corner[torch.arange(rows) % size] / math.sqrt(1 << (rows - 1).bit_length())
@@ -113,10 +113,10 @@ def padded_identity_(
     noise: float = 1e-6,
     epsilon: float = 1e-6,
 ) -> None:
-    """w[i, j] = gain where i = j modulo in, so identities one below the other, plus N(0, noise^2) everywhere.
+    """w[i, j] = gain where i = j modulo in (identities stacked vertically), plus N(0, noise^2) everywhere.
 
-    A convolution is taken as the matrix out x (in * kernel), group by group ("patch-maintain"): its outputs are
-    shifted copies of its first inputs, one tap each. The model's last weight matrix is `zero_preserving_`.
+    A convolution is treated as the matrix out x (in * kernel), group by group ("patch-maintain"): its outputs are
+    shifted copies of its first inputs, one tap each. The model's last weight matrix is filled by `zero_preserving_`.
     Raises ValueError for negative noise and for tensors of fewer than two dimensions.
 
     Source: Pan et al. 2025, IDI and IDIC.
@@ -124,7 +124,7 @@ def padded_identity_(
     """
     if noise < 0:
         raise ValueError(f"noise must not be negative, got {noise}")
-    if layer.place is not None and layer.place.is_last:
+    if layer.position is not None and layer.position.is_last:
         zero_preserving_(tensor, layer, generator, epsilon=epsilon)
         return
     _fill_as_matrices(tensor, layer, lambda rows, columns: gain * _padded_identity(rows, columns))
@@ -132,11 +132,11 @@ def padded_identity_(
 
 
 def zero_preserving_(tensor: Tensor, layer: Layer, generator: Generator, *, epsilon: float = 1e-6) -> None:
-    """epsilon in the places of the padded identity and -epsilon in as many others, so that each row sums to zero.
+    """epsilon at the entries of the padded identity and -epsilon at as many others, so that each row sums to zero.
 
-    Where out >= in the -epsilon of a row follows its epsilon, cyclically; where out < in the columns that are left
-    hold the padded identity of -epsilon. Other than zero, which Fixup has in this place, it leaves no neuron
-    without a gradient. A single input has nothing to be balanced with and is epsilon throughout.
+    If out >= in, the -epsilon of a row follows its epsilon, cyclically; if out < in, the remaining columns hold a
+    padded identity of -epsilon. Unlike zero, which Fixup uses here, this gives every neuron a gradient. With a single
+    input every entry is epsilon. Raises ValueError for tensors of fewer than two dimensions.
 
     Source: Pan et al. 2025, IDIZ and IDIZC.
     Acts on: every weight.

@@ -1,14 +1,14 @@
-"""Mean-field theory of wide random networks, and weights at the edge of chaos (Poole et al. 2016, Schoenholz 2017).
+"""Mean-field theory of wide random networks: weights at the edge of chaos (Poole et al. 2016, Schoenholz et al. 2017).
 
 In a wide network with weights N(0, sigma_w^2 / fan_in), biases N(0, sigma_b^2) and activation phi, the variance q of
-the pre-activations of one input, and the correlation c between those of two inputs, go from layer to layer by
+the pre-activations of one input, and the correlation c between those of two inputs, change from layer to layer by
 
     q' = sigma_w^2 E[phi(u)^2] + sigma_b^2,                      u ~ N(0, q)
     c' = (sigma_w^2 E[phi(u1) phi(u2)] + sigma_b^2) / q*,        (u1, u2) ~ N(0, q* [1 c; c 1])
 
-with q* the fixed point of the first. chi_1 = sigma_w^2 E[phi'(u)^2] at q* is the slope of the second at c = 1: below
-1 all inputs become alike (order, gradients vanish), above 1 alike inputs drift apart (chaos, gradients explode). At
-1, the edge of chaos, both last longest.
+with q* the fixed point of the first. chi_1 = sigma_w^2 E[phi'(u)^2] at q* is the slope of the second at c = 1. Below 1
+all inputs become similar (order, gradients vanish); above 1 similar inputs become different (chaos, gradients explode).
+At 1, the edge of chaos, signals and gradients propagate deepest.
 """
 
 import math
@@ -20,15 +20,15 @@ from scipy.optimize import brentq
 from torch import Generator, Tensor
 
 from initbench.errors import unknown
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.gain import activation
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import std_of
 
-# Schoenholz et al. 2017 show their experiments at sigma_b^2 = 0.05.
+# The experiments of Schoenholz et al. 2017 have sigma_b^2 = 0.05.
 _SIGMA_B = math.sqrt(0.05)
 
-# Variances of pre-activations among which fixed points are looked for; the first stands for zero.
+# The grid of variances on which fixed points are searched; the first one stands for zero.
 _VARIANCES = torch.logspace(-12, 4, 161, dtype=torch.float64).tolist()
 
 
@@ -60,7 +60,7 @@ def _std(
     return of_bias if layer.fan_in is None else std_of(layer, of_weight, "fan_in")
 
 
-@aims_at(_std)
+@expected_std(_std)
 def mean_field_(
     tensor: Tensor,
     layer: Layer,
@@ -71,14 +71,15 @@ def mean_field_(
     nonlinearity: str | None = None,
     a: float | None = None,
 ) -> None:
-    """Weights N(0, sigma_w^2 / fan_in) and, as their biases' policy too, biases N(0, sigma_b^2).
+    """Weights N(0, sigma_w^2 / fan_in); as the policy for biases it fills them with N(0, sigma_b^2).
 
     sigma_w: a number, or "critical" for the edge of chaos at this sigma_b, `critical(nonlinearity, sigma_b)`.
-    sigma_b: None for sqrt(0.05), and for 0 where the nonlinearity is critical nowhere else (relu, leaky_relu,
-    linear); gelu needs 0.45 or more, silu 0.8.
+    sigma_b: None for sqrt(0.05), or for 0 if the nonlinearity is critical only there (relu, leaky_relu, linear); gelu
+    needs 0.45 or more, silu 0.8.
     nonlinearity: None for the model's; `a`: the negative slope of leaky_relu.
-    The theory is of plain networks without norms or skip connections. A recurrent layer has two biases, which add.
-    Raises ValueError for negative numbers and where there is no critical point.
+
+    The theory describes plain networks without norms or skip connections. A recurrent layer has two biases, which add
+    up. Raises ValueError for negative numbers, and if there is no critical point.
 
     Source: Poole et al. 2016; Schoenholz, Gilmer, Ganguli & Sohl-Dickstein 2017, eq. 3 to 5.
     Acts on: the weights and biases of every linear and convolutional layer.
@@ -89,12 +90,12 @@ def mean_field_(
 
 @cache
 def critical(nonlinearity: str, sigma_b: float, negative_slope: float = 0.01) -> tuple[float, float]:
-    """(sigma_w, q*) at the edge of chaos: chi_1 = 1 at a fixed point q* of the variance that is stable.
+    """(sigma_w, q*) at the edge of chaos: chi_1 = 1 at a stable fixed point q* of the variance.
 
     At a critical point of variance q, sigma_w^2 = 1 / E[phi'(u)^2] and sigma_b^2 = q - sigma_w^2 E[phi(u)^2], both
-    functions of q alone: the second is solved for q. relu, leaky_relu and linear keep every variance if sigma_b is
-    0 and are critical nowhere else; q* is then given as 1.
-    Raises ValueError for an unknown nonlinearity, a negative sigma_b, and where there is no critical point.
+    functions of q alone; the second is solved for q. relu, leaky_relu and linear preserve every variance if sigma_b is
+    0, and have no other critical point; q* is then 1.
+    Raises ValueError for an unknown nonlinearity, for a negative sigma_b, and if there is no critical point.
     """
     if sigma_b < 0:
         raise ValueError(f"sigma_b must not be negative, got {sigma_b}")
@@ -126,9 +127,9 @@ def critical(nonlinearity: str, sigma_b: float, negative_slope: float = 0.01) ->
 
 
 def q_star(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
-    """The variance that pre-activations settle at: the smallest stable fixed point of q -> q'.
+    """The variance to which pre-activations converge: the smallest stable fixed point of q -> q'.
 
-    Raises ValueError where there is none: variances grow without bound, or relu keeps every one of them.
+    Raises ValueError if there is none: variances grow without bound, or every variance is preserved (relu).
     """
     phi = activation(nonlinearity, negative_slope)
 
@@ -139,13 +140,13 @@ def q_star(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_
     for q in _VARIANCES:
         if growth(q) < -1e-9:
             settled = brentq(growth, low, q) if growth(low) > 0 else low
-            return 0.0 if sigma_b == 0 and settled < 1e-6 else settled  # tiny variances differ by rounding alone
+            return 0.0 if sigma_b == 0 and settled < 1e-6 else settled  # tiny variances are rounding errors
         low = q
     raise ValueError(f"{nonlinearity} has no stable variance at sigma_w = {sigma_w} and sigma_b = {sigma_b}")
 
 
 def chi(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
-    """chi_1 = sigma_w^2 E[phi'(u)^2] at q*: below 1 order, above 1 chaos. Raises ValueError as `q_star` does."""
+    """chi_1 = sigma_w^2 E[phi'(u)^2] at q*: order below 1, chaos above 1. Raises ValueError as `q_star` does."""
     phi = activation(nonlinearity, negative_slope)
     q = max(q_star(sigma_w, sigma_b, nonlinearity, negative_slope), _VARIANCES[0])
     return sigma_w**2 / _critical_sigma_w(phi, q) ** 2
@@ -154,7 +155,7 @@ def chi(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slo
 def depth_scale(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
     """xi_c in layers: correlations approach their fixed point as exp(-depth / xi_c) (Schoenholz et al. 2017, eq. 9).
 
-    They found networks trainable to a depth of about 6 xi_c. Infinite at the edge of chaos.
+    Networks were trainable up to a depth of about 6 xi_c. It is infinite at the edge of chaos.
     Raises ValueError as `q_star` does.
     """
     phi = activation(nonlinearity, negative_slope)
@@ -172,7 +173,7 @@ def depth_scale(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", nega
 
 @cache
 def keeps_any_variance(nonlinearity: str, negative_slope: float = 0.01) -> bool:
-    """Whether phi(k x) = k phi(x) for k > 0, so that no variance differs from another (relu, leaky_relu, linear)."""
+    """Whether phi(k x) = k phi(x) for k > 0, so that all variances behave alike (relu, leaky_relu, linear)."""
     phi = activation(nonlinearity, negative_slope)
     x = torch.tensor([-9.0, -0.1, 0.1, 9.0], dtype=torch.float64)
     return bool(torch.allclose(phi(x / 3), phi(x) / 3))
@@ -187,12 +188,12 @@ def _critical_sigma_w(phi: Callable[[Tensor], Tensor], q: float) -> float:
 
 
 def _surplus(phi: Callable[[Tensor], Tensor], sigma_b: float, q: float) -> float:
-    """What critical weights need for the variance q beyond what sigma_b gives: zero at a critical point."""
+    """q minus the next variance under critical weights: zero at a critical point."""
     return q - _next_variance(phi, _critical_sigma_w(phi, q), sigma_b, q)
 
 
 def _is_stable(phi: Callable[[Tensor], Tensor], sigma_w: float, sigma_b: float, q: float) -> bool:
-    """Whether variances a little above q come back to it."""
+    """Whether a variance slightly above q decreases towards it."""
     near = 1.01 * q if q > _VARIANCES[0] else 1e-3
     return _next_variance(phi, sigma_w, sigma_b, near) < near * (1 + 1e-9)
 
@@ -211,7 +212,7 @@ def _mean(f: Callable[[Tensor], Tensor], q: float) -> float:
 
 
 def _covariance(f: Callable[[Tensor], Tensor], q: float, c: float) -> float:
-    """E[f(u1) f(u2)] for u1, u2 ~ N(0, q) of correlation c."""
+    """E[f(u1) f(u2)] for u1, u2 ~ N(0, q) with correlation c."""
     z, weights = _grid(400)
     first = math.sqrt(q) * z[:, None]
     second = c * first + math.sqrt(q * (1 - c**2)) * z
@@ -220,7 +221,7 @@ def _covariance(f: Callable[[Tensor], Tensor], q: float, c: float) -> float:
 
 @cache
 def _grid(points: int) -> tuple[Tensor, Tensor]:
-    # The midpoint rule: exact to rounding for smooth functions, and with no point on the kink at zero.
+    # The midpoint rule: exact up to rounding for smooth functions, and without a point on the kink at zero.
     step = 24 / points
     z = torch.arange(points, dtype=torch.float64) * step - 12 + step / 2
     density = torch.exp(-0.5 * z**2)

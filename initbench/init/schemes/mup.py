@@ -1,18 +1,15 @@
-"""Maximal update parametrization: at any width, features learn as much and the same learning rate is best."""
+"""Maximal update parametrization (muP): the best learning rate is the same at every width."""
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
-from initbench.init.declarations import aims_at, scales_learning_rates
+from initbench.init.assignment import Assignment
+from initbench.init.declarations import expected_std, learning_rate_multipliers
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import draw_, resolve_gain, std_of
-
-if TYPE_CHECKING:
-    from initbench.init.initializer import Assignment  # which imports the schemes
 
 
 def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zero_output: bool = False) -> float:
@@ -23,7 +20,7 @@ def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zer
 
 
 def _learning_rates(
-    assignments: Sequence["Assignment"],
+    assignments: Sequence[Assignment],
     adaptive: bool,
     *,
     base_width: float = 64,
@@ -37,22 +34,22 @@ def _learning_rates(
     w = _channels_in(output.layer) / base_width
     inputs = _input_names(assignments)
     rates = {}
-    for found, layer in ((a.found, a.layer) for a in assignments):
-        if found.name == output.found.name:
+    for parameter, layer in ((a.parameter, a.layer) for a in assignments):
+        if parameter.name == output.parameter.name:
             rate = 1 / w
-        elif found.module is output.found.module or found.tensor.numel() == 1:
-            rate = 1.0  # as many as classes, or a single number: the same at any width
-        elif layer.place is None or found.name in inputs or _is_depthwise(layer):
+        elif parameter.module is output.parameter.module or parameter.tensor.numel() == 1:
+            rate = 1.0  # its size does not depend on the width
+        elif layer.position is None or parameter.name in inputs or _is_depthwise(layer):
             rate = 1.0 if adaptive else w
         else:
             rate = 1 / w if adaptive else 1.0
         if rate != 1:
-            rates[found.name] = rate
+            rates[parameter.name] = rate
     return rates
 
 
-@scales_learning_rates(_learning_rates)
-@aims_at(_std)
+@learning_rate_multipliers(_learning_rates)
+@expected_std(_std)
 def mup_(
     tensor: Tensor,
     layer: Layer,
@@ -62,33 +59,36 @@ def mup_(
     gain: float | None = None,
     zero_output: bool = False,
 ) -> None:
-    """N(0, gain^2 / fan_in), divided by w in the output layer, and learning rates that follow w = width / base_width.
+    """N(0, gain^2 / fan_in), with variance divided by w = width / base_width in the output layer, and scaled rates.
 
-    What the learning rate is multiplied by, the biases of the output layer excepted, which keep 1:
+    The factors for the learning rate, except for the biases of the output layer, which keep theirs:
 
         weights   input, biases, norms   hidden   output
         Adam      1                      1 / w    1 / w
         SGD       w                      1        1 / w
 
-    so at width = base_width this is plain fan_in scaling with the optimizer's own rate: tune the rate there and keep
-    it at every other width.
+    At width = base_width this is plain fan_in scaling with the optimizer's own learning rate: tune the rate there and
+    use it at every other width.
 
-    The paper's widths are the dimensions that go to infinity together: the channels, and not the receptive field,
-    which stays. It compares a model with a base model of the same shape whose channels are all fewer by one factor,
-    w. Here the base model is the one whose output layer reads `base_width` channels, so w is what the output layer
-    reads / base_width, in all layers (per layer, channels / base_width would give a model of unequal widths unequal
-    rates even at w = 1). Groups are taken as fixed in number; a depthwise convolution has one input at any width
-    and is an input weight. Recurrent gates and attention's query, key and value are each a hidden matrix.
-    Embeddings, tokens and layer scales are as input weights, single numbers keep their rate.
+    The paper's widths are the dimensions that go to infinity together: the numbers of channels, but not the receptive
+    field. It compares a model with a base model of the same shape whose numbers of channels are all smaller by the same
+    factor w. Here the base model is the one whose output layer has `base_width` input channels, so w is the number of
+    input channels of the output layer / base_width, for all layers. (A factor per layer would give different rates to
+    the layers of a model with unequal widths even at w = 1.) The number of groups is taken as fixed; a depthwise
+    convolution has one input at any width and counts as an input weight. Recurrent gates and attention's query, key
+    and value are each a hidden matrix. Embeddings, tokens and layer scales count as input weights; single numbers keep
+    their rate.
 
-    The input is the first weight matrix in the order of registration (with a bidirectional network its reverse
-    too), unless an embedding comes before it; the output is the last. A model of one matrix has no width.
-    Not touched, being the model's forward: attention logits q k / d instead of / sqrt(d), which matters only where
-    d per head grows; nor are Adam's epsilon and the weight decay. An output tied to an embedding is not recognised.
+    The input is the first weight matrix in registration order (and the reverse direction of a bidirectional network),
+    unless an embedding precedes it; the output is the last. A model with one matrix has no width.
 
-    gain: None for that of the model's nonlinearity. zero_output: output weights zero, which the paper recommends.
-    Raises ValueError for a base_width that is not positive, for nn.Bilinear, which has two widths to multiply, and for
-    a tensor without fans.
+    Not changed, since they belong to the model and the optimizer: the scale of attention logits (q k / d instead of
+    q k / sqrt(d), which matters only if d per head grows), Adam's epsilon, and the weight decay. An output tied to an
+    embedding is not recognized.
+
+    gain: None for that of the model's nonlinearity. zero_output: zero output weights, as the paper recommends.
+    Raises ValueError for a base_width that is not positive, for nn.Bilinear, which has two widths that multiply, and
+    for a tensor without fans.
 
     Source: Yang & Hu et al. 2021, Tensor Programs V, table 3.
     Acts on: every weight, and all learning rates.
@@ -105,7 +105,7 @@ def mup_(
 
 
 def _is_output(layer: Layer) -> bool:
-    return layer.place is not None and layer.place.is_last and layer.place.count > 1
+    return layer.position is not None and layer.position.is_last and layer.position.count > 1
 
 
 def _is_depthwise(layer: Layer) -> bool:
@@ -116,12 +116,12 @@ def _channels_in(layer: Layer) -> int:
     return layer.shape[1] * layer.groups
 
 
-def _input_names(assignments: Sequence["Assignment"]) -> set[str]:
-    """The weights that read the data, if the model's first matrix does."""
-    for found, layer in ((a.found, a.layer) for a in assignments):
-        if found.role == "embedding":
+def _input_names(assignments: Sequence[Assignment]) -> set[str]:
+    """The names of the weights that read the data; empty if an embedding does."""
+    for parameter, layer in ((a.parameter, a.layer) for a in assignments):
+        if parameter.role == "embedding":
             return set()
-        if layer.place is not None:
-            twins = (a.found for a in assignments if a.found.module is found.module)
-            return {found.name} | {twin.name for twin in twins if twin.key.startswith("weight_ih_l0")}
+        if layer.position is not None:
+            twins = (a.parameter for a in assignments if a.parameter.module is parameter.module)
+            return {parameter.name} | {twin.name for twin in twins if twin.key.startswith("weight_ih_l0")}
     return set()

@@ -1,7 +1,7 @@
-"""The orthogonal family: weights that keep lengths (Saxe et al. 2014, Xiao et al. 2018).
+"""The orthogonal family: weights that preserve norms (Saxe et al. 2014, Xiao et al. 2018).
 
-On matrices the three members are one. On convolutions they differ in what is orthogonal: `orthogonal_` the matrix
-out x (in * kernel), `delta_orthogonal_` and `orthogonal_conv_` the convolution itself as a map of whole images.
+The three schemes are the same for matrices. For convolutions they differ in what is orthogonal: with `orthogonal_` the
+matrix out x (in * kernel), with `delta_orthogonal_` and `orthogonal_conv_` the convolution as a map between images.
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import init
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import resolve_gain
 
@@ -24,14 +24,14 @@ def _std(layer: Layer, *, gain: float | None = None, nonlinearity: str | None = 
 def _std_of_isometry(
     layer: Layer, *, gain: float | None = None, nonlinearity: str | None = None, a: float | None = None
 ) -> float:
-    # The squares of an isometry's kernel sum to the number of its inputs, wherever its taps are (Parseval).
+    # The squares of an isometry's kernel sum to the number of its inputs, however they are spread over taps (Parseval).
     if len(layer.shape) == 2:
         return _std(layer, gain=gain, nonlinearity=nonlinearity, a=a)
     outputs = layer.shape[0] // layer.groups
     return resolve_gain(layer, gain, nonlinearity, a) / math.sqrt(outputs * math.prod(layer.shape[2:]))
 
 
-@aims_at(_std)
+@expected_std(_std)
 def orthogonal_(
     tensor: Tensor,
     layer: Layer,
@@ -43,9 +43,9 @@ def orthogonal_(
 ) -> None:
     """gain * Q with orthonormal rows or columns, whichever are fewer (Saxe et al. 2014).
 
-    A convolution is taken as the matrix out x (in * kernel), group by group: in a depthwise convolution
-    each filter has norm `gain`. The convolution as an operator is not orthogonal.
-    Equal to torch.nn.init.orthogonal_ for the same generator where groups is 1.
+    A convolution is treated as the matrix out x (in * kernel), group by group: in a depthwise convolution each filter
+    has norm `gain`. The convolution as an operator is not orthogonal. With one group and the same generator this equals
+    torch.nn.init.orthogonal_. Raises ValueError for tensors of fewer than two dimensions.
 
     Source: Saxe, McClelland & Ganguli 2014, section 3.
     Acts on: every weight.
@@ -57,7 +57,7 @@ def orthogonal_(
         init.orthogonal_(group, gain, generator)
 
 
-@aims_at(_std_of_isometry)
+@expected_std(_std_of_isometry)
 def delta_orthogonal_(
     tensor: Tensor,
     layer: Layer,
@@ -67,11 +67,11 @@ def delta_orthogonal_(
     nonlinearity: str | None = None,
     a: float | None = None,
 ) -> None:
-    """Zeros, and gain * Q at the centre tap (k - 1) // 2, Q with orthonormal columns (Xiao et al. 2018, Algorithm 1).
+    """Zero except for gain * Q at the center tap (k - 1) // 2; Q has orthonormal columns (Xiao et al. 2018, Alg. 1).
 
     With stride 1 every singular value of the convolution is `gain`, whatever the padding mode, for odd kernels
     with padding k // 2. Matrices and 1 x 1 kernels are filled as by `orthogonal_`. Each group is orthogonal by
-    itself, so a depthwise filter is +-gain at its centre.
+    itself, so a depthwise filter is +-gain at its center.
     Raises ValueError for a larger kernel with more inputs than outputs in a group, where no such Q exists.
 
     Source: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Algorithm 1; jax.nn.initializers.
@@ -90,7 +90,7 @@ def delta_orthogonal_(
         centre.copy_(init.orthogonal_(torch.empty(centre.shape), gain, generator))
 
 
-@aims_at(_std_of_isometry)
+@expected_std(_std_of_isometry)
 def orthogonal_conv_(
     tensor: Tensor,
     layer: Layer,
@@ -102,14 +102,14 @@ def orthogonal_conv_(
 ) -> None:
     """A kernel that uses every tap and is orthogonal as a convolution: gain * (block product) * isometry.
 
-    The product has one factor P + (I - P) z for each step along each axis of the kernel, z the shift by one pixel
-    along that axis and P a random orthogonal projection. Each factor keeps lengths, so their product does; for two
-    axes the factors of one step make Xiao et al.'s 2 x 2 kernel [PQ, P(I-Q); (I-P)Q, (I-P)(I-Q)]. Kernels may be
-    of any size along any of their 1, 2 or 3 axes. With stride 1 and circular padding every singular value is
-    `gain`; with zero padding what a shift carries over the border is lost.
+    The product has one factor P + (I - P) z for each step along each axis of the kernel, with z the shift by one pixel
+    along that axis and P a random orthogonal projection. Each factor preserves norms, and so does their product; for
+    two axes the factors of one step form Xiao et al.'s 2 x 2 kernel [PQ, P(I-Q); (I-P)Q, (I-P)(I-Q)]. Kernels may have
+    any size along each of 1, 2 or 3 axes. With stride 1 and circular padding every singular value is `gain`; with zero
+    padding, values shifted over the border are lost.
 
-    A projection keeps each of n random directions with probability 1/2, as in the authors' code. A depthwise
-    filter, n = 1, is therefore +-gain at one random tap. Matrices and 1 x 1 kernels are filled as by `orthogonal_`.
+    A projection keeps each of n random directions with probability 1/2, as in the authors' code, so a depthwise filter,
+    n = 1, is +-gain at one random tap. Matrices and 1 x 1 kernels are filled by `orthogonal_`.
     Raises ValueError for a larger kernel with more inputs than outputs in a group.
 
     Source: Xiao, Bahri, Sohl-Dickstein, Schoenholz & Pennington 2018, Algorithm 2; Li et al. 2019, section 4.
@@ -147,7 +147,7 @@ def _projection(size: int, generator: Generator) -> Tensor:
 
 
 def _orthogonal(size: int, generator: Generator) -> Tensor:
-    # In double precision, since a 7 x 7 kernel is a product of twelve factors.
+    # In double precision, since a 7 x 7 kernel is a product of twelve such factors.
     return init.orthogonal_(torch.empty(size, size, dtype=torch.float64), generator=generator)
 
 

@@ -1,4 +1,4 @@
-"""The control: what a module does to itself, `reset_parameters`, redrawn from the run's generator."""
+"""The control: the module's own initialization, `reset_parameters`, with numbers from the run's generator."""
 
 import copy
 import math
@@ -10,33 +10,33 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 from initbench.init.roles import is_norm
 
 
 def _std(layer: Layer) -> float | None:
-    """torch's: U(+-1 / sqrt(n)) with n = fan_in of the weight, or hidden_size; embeddings N(0, 1)."""
+    """torch's defaults: U(+-1 / sqrt(n)) with n the fan_in of the weight, or hidden_size; N(0, 1) for embeddings."""
     module = layer.module
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return 1 / math.sqrt(3 * module.hidden_size)
     if isinstance(module, NonDynamicallyQuantizableLinear) and layer.key == "bias":
         return 0.0
     if isinstance(module, nn.Linear | _ConvNd) and layer.key in ("weight", "bias"):
-        # torch takes the fan from the weight's shape, which for a transposed convolution is that of its transpose.
+        # torch computes the fan from the weight's shape, which in a transposed convolution is swapped.
         return 1 / math.sqrt(3 * math.prod(module.weight.shape[1:]))
     if isinstance(module, nn.Embedding | nn.EmbeddingBag):
         return 1.0
     return 0.0 if is_norm(module) else None
 
 
-@aims_at(_std)
+@expected_std(_std)
 def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
-    """Fill with what the module's own `reset_parameters` draws.
+    """Fill a parameter with the values that the module's own `reset_parameters` draws.
 
-    The draw is made on a CPU copy under a seed taken from `generator`, so neither the device nor torch's
-    global generator matters, and the module's other parameters and buffers stay untouched.
-    A parameter whose module has no such method (a class token, a layer scale) keeps its value.
+    They are drawn on a CPU copy with a seed from `generator`, so they depend neither on the device nor on torch's
+    global generator, and the module's other parameters and buffers do not change. A parameter whose module has no such
+    method (a class token, a layer scale) keeps its value.
 
     Source: each module's own reset_parameters.
     Acts on: every parameter.
@@ -45,7 +45,7 @@ def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
         tensor.copy_(getattr(layer.module, layer.key))
         return
     if isinstance(layer.module, NonDynamicallyQuantizableLinear) and layer.key == "bias":
-        tensor.zero_()  # the output projection of nn.MultiheadAttention, whose own reset says so
+        tensor.zero_()  # the output projection of nn.MultiheadAttention, which resets this bias to zero
         return
     module = copy.deepcopy(layer.module).cpu().float()
     if parametrize.is_parametrized(module):
@@ -59,7 +59,7 @@ def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
 
 
 def reset_of(module: nn.Module) -> Callable[[], object] | None:
-    """The module's own initialization; nn.MultiheadAttention has it under a private name."""
+    """The module's own initialization, None if it has none; in nn.MultiheadAttention its name is private."""
     reset: Callable[[], object] | None = getattr(module, "reset_parameters", None) or getattr(
         module, "_reset_parameters", None
     )
@@ -67,9 +67,9 @@ def reset_of(module: nn.Module) -> Callable[[], object] | None:
 
 
 def _unparametrize(module: nn.Module) -> None:
-    """Make the copy an ordinary module: `reset_parameters` of a parametrized one writes to temporaries.
+    """Make a copy an ordinary module, since `reset_parameters` of a parametrized module writes to temporary tensors.
 
-    Not by parametrize.remove_parametrizations, which changes the class that the copy shares with its original.
+    parametrize.remove_parametrizations would change the class that the copy shares with its original.
     """
     values = {key: getattr(module, key).detach().clone() for key in module.parametrizations}  # type: ignore[union-attr]  # a ModuleDict
     module.__class__ = type(module).__mro__[1]

@@ -1,8 +1,8 @@
-"""The variance family: zero-mean draws whose variance is set by the fans and a gain.
+"""The variance family: zero-mean draws whose variance is determined by the fans and a gain.
 
-For the same generator the numbers are those of torch.nn.init, bit for bit, wherever its fans are right. They are not
-for grouped and transposed convolutions, and where one parameter stacks gates or attention projections: there the fans
-are the module's, and each block is drawn by itself.
+With the same generator the numbers equal those of torch.nn.init bit for bit, wherever its fans are correct. They are
+not correct for grouped and transposed convolutions, nor for parameters that stack gates or attention projections; there
+the fans are those of the module, and each block is drawn separately.
 """
 
 import math
@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn import init
 
 from initbench.errors import unknown
-from initbench.init.declarations import aims_at
+from initbench.init.declarations import expected_std
 from initbench.init.gain import calculate_gain
 from initbench.init.layer import Layer
 
@@ -25,14 +25,14 @@ _TRUNCATED_STD = 0.87962566103423978
 
 
 def resolve_gain(layer: Layer, gain: float | None, nonlinearity: str | None, a: float | None) -> float:
-    """`gain` itself, else that of `nonlinearity`, else that of the model's nonlinearity."""
+    """`gain` if given, else the gain of `nonlinearity` if given, else that of the model's nonlinearity."""
     if gain is not None:
         return gain
     return calculate_gain(nonlinearity or layer.nonlinearity, layer.negative_slope if a is None else a)
 
 
 def std_of(layer: Layer, gain: float, mode: str) -> float:
-    """gain / sqrt(n), n the fan that `mode` names. Raises ValueError for an unknown mode and a layer without fans."""
+    """gain / sqrt(fan), with the fan that `mode` names. Raises ValueError for an unknown mode, and without fans."""
     if layer.fan_in is None or layer.fan_out is None:
         raise ValueError(f"{layer.name} has shape {layer.shape}: fans need at least two dimensions")
     fan = {
@@ -47,7 +47,7 @@ def std_of(layer: Layer, gain: float, mode: str) -> float:
 
 
 def _std(mode: str, gain: float | None) -> Callable[..., float]:
-    """What a member of the family aims at, from its own default mode and gain."""
+    """The standard deviation of a scheme of the family, as a function of its parameters and these defaults."""
 
     def std(
         layer: Layer,
@@ -63,7 +63,7 @@ def _std(mode: str, gain: float | None) -> Callable[..., float]:
     return std
 
 
-@aims_at(_std("fan_in", 1.0))
+@expected_std(_std("fan_in", 1.0))
 def variance_scaling_(
     tensor: Tensor,
     layer: Layer,
@@ -75,12 +75,12 @@ def variance_scaling_(
     nonlinearity: str | None = None,
     a: float | None = None,
 ) -> None:
-    """Variance gain^2 / n with n the chosen fan (Glorot & Bengio 2010, He et al. 2015, in one formula).
+    """Variance gain^2 / fan, the common formula of Glorot & Bengio (2010) and He et al. (2015).
 
     mode: fan_in, fan_out, fan_avg = (fan_in + fan_out) / 2 or fan_geo_avg = sqrt(fan_in * fan_out).
-    distribution: normal; truncated_normal, cut at two standard deviations and rescaled so that the
-    variance is still the one asked for; uniform on +-sqrt(3 * variance).
-    gain: None for that of `nonlinearity`, which is the model's where it is None too.
+    distribution: normal; truncated_normal, truncated at two standard deviations and rescaled to the same variance; or
+    uniform on +-sqrt(3 * variance).
+    gain: None for the gain of `nonlinearity`, or of the model's if that is None too.
     Raises ValueError for an unknown mode or distribution, and for a tensor without fans.
 
     Source: Glorot & Bengio 2010; He et al. 2015; jax.nn.initializers.
@@ -90,7 +90,7 @@ def variance_scaling_(
 
 
 def draw_(tensor: Tensor, generator: Generator, std: float, distribution: str) -> None:
-    """Zero-mean numbers of standard deviation `std`. Raises ValueError for an unknown distribution."""
+    """Fill with zero-mean numbers of standard deviation `std`. Raises ValueError for an unknown distribution."""
     if distribution == "normal":
         init.normal_(tensor, 0.0, std, generator)
     elif distribution == "truncated_normal":
@@ -103,7 +103,7 @@ def draw_(tensor: Tensor, generator: Generator, std: float, distribution: str) -
         raise unknown("distribution", distribution, DISTRIBUTIONS)
 
 
-@aims_at(_std("fan_avg", 1.0))
+@expected_std(_std("fan_avg", 1.0))
 def xavier_uniform_(
     tensor: Tensor,
     layer: Layer,
@@ -122,7 +122,7 @@ def xavier_uniform_(
     draw_(tensor, generator, std, "uniform")
 
 
-@aims_at(_std("fan_avg", 1.0))
+@expected_std(_std("fan_avg", 1.0))
 def xavier_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -141,7 +141,7 @@ def xavier_normal_(
     draw_(tensor, generator, std, "normal")
 
 
-@aims_at(_std("fan_in", None))
+@expected_std(_std("fan_in", None))
 def kaiming_uniform_(
     tensor: Tensor,
     layer: Layer,
@@ -161,7 +161,7 @@ def kaiming_uniform_(
     draw_(tensor, generator, std, "uniform")
 
 
-@aims_at(_std("fan_in", None))
+@expected_std(_std("fan_in", None))
 def kaiming_normal_(
     tensor: Tensor,
     layer: Layer,
@@ -181,7 +181,7 @@ def kaiming_normal_(
     draw_(tensor, generator, std, "normal")
 
 
-@aims_at(_std("fan_in", 1.0))
+@expected_std(_std("fan_in", 1.0))
 def lecun_uniform_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """U(+-sqrt(3 / fan_in)) (LeCun et al. 1998, Efficient BackProp, section 4.6); as in JAX and Keras.
 
@@ -191,7 +191,7 @@ def lecun_uniform_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     draw_(tensor, generator, std_of(layer, 1.0, "fan_in"), "uniform")
 
 
-@aims_at(_std("fan_in", 1.0))
+@expected_std(_std("fan_in", 1.0))
 def lecun_normal_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Truncated normal of variance 1 / fan_in (LeCun et al. 1998; Klambauer et al. 2017); as in JAX and Keras.
 

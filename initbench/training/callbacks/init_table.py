@@ -30,12 +30,12 @@ class InitTable(L.Callback):
 
 def as_table(rows: Sequence[dict[str, Any]]) -> Table:
     """The rows of `initbench.init.rows` for the terminal; the rule of a role without rules is the role itself."""
-    columns = ("parameter", "role", "rule", "scheme", "fan_in", "fan_out", "std_wanted", "std", "mean")
+    columns = ("parameter", "role", "rule", "scheme", "fan_in", "fan_out", "std_expected", "std", "mean")
     table = Table(title="What was initialized", title_justify="left", box=SIMPLE_HEAD, padding=0)
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     for index, column in enumerate(columns):
         # A cut-off name is worth nothing: in a narrow terminal the lines wrap instead.
-        heading = column.replace("std_wanted", "std wanted")
+        heading = column.replace("std_expected", "std expected")
         width = max(len(heading), *(len(line[index]) for line in cells))
         table.add_column(
             heading,

@@ -74,7 +74,7 @@ def test_one_iteration_is_the_formula() -> None:
     """W_k * sqrt(C_k / C), with the draws of the method's own stream; biases by the product up to their layer."""
     model = initialize(relu_network(), "kraehenbuehl", batch=images(), iterations=0, seed=4)
     result = initialize(relu_network(), "kraehenbuehl", batch=images(), iterations=1, seed=4)
-    from initbench.init.initializer import stream
+    from initbench.init.assignment import stream
 
     outputs = model(images())
     outputs.backward(torch.randn(outputs.shape, generator=stream(4, "top gradients")))

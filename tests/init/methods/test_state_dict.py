@@ -78,7 +78,9 @@ def test_names_and_shapes_that_do_not_match_are_refused(tmp_path: Path, trained:
     state = trained.state_dict()
     renamed = {name.replace("0.weight", "0.weights"): value for name, value in state.items()}
     refuse(model(), r"lacks 1 of 9 tensors, '0.weight' first. Did you mean '0.weights'", path=saved(tmp_path, renamed))
-    refuse(model(), "holds 1 tensors that the model has not", path=saved(tmp_path, {**state, "extra": torch.ones(1)}))
+    refuse(
+        model(), "holds 1 tensors that the model does not have", path=saved(tmp_path, {**state, "extra": torch.ones(1)})
+    )
     refuse(model(7), r"2.weight has shape \(3, 4\), the model's \(7, 4\)", path=saved(tmp_path, state))
     nothing = saved(tmp_path, {"a": torch.ones(1)})
     refuse(model(), "no name and shape matches the model's", path=nothing, strict=False)
@@ -91,9 +93,9 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     refuse(model(), "there is no file")  # the option's path is ???
     for name in ("text.pt", "text.safetensors"):
         (tmp_path / name).write_text("not weights")
-        refuse(model(), f"{name} is no file of weights", path=str(tmp_path / name))
-    refuse(model(), "holds no state_dict", path=saved(tmp_path, [torch.ones(1)]))
-    refuse(model(), "holds no state_dict", path=saved(tmp_path, {"a": 3}))
+        refuse(model(), f"{name} is not a file of weights", path=str(tmp_path / name))
+    refuse(model(), "does not hold a state_dict", path=saved(tmp_path, [torch.ones(1)]))
+    refuse(model(), "does not hold a state_dict", path=saved(tmp_path, {"a": 3}))
     refuse(model(), "path of state_dict must be str, got 3", path=3)
 
 
@@ -108,7 +110,7 @@ class Payload:
 
 
 def test_nothing_in_the_file_is_executed(tmp_path: Path) -> None:
-    refuse(model(), "is no file of weights", path=saved(tmp_path, {"0.weight": Payload(tmp_path / "ran")}))
+    refuse(model(), "is not a file of weights", path=saved(tmp_path, {"0.weight": Payload(tmp_path / "ran")}))
     assert not (tmp_path / "ran").exists()
 
 

@@ -117,8 +117,8 @@ def test_draws_have_their_distribution(sigma_w: float | str) -> None:
 def test_relu_is_he_and_has_no_biases() -> None:
     model = nn.Sequential(nn.Conv2d(8, 64, 3, groups=2), nn.ReLU())
     table = initbench.init.describe(model, "mean_field").set_index("parameter")
-    assert table.std_wanted["0.weight"] == pytest.approx(math.sqrt(2 / 36), rel=1e-4)
-    assert table.std_wanted["0.bias"] == 0
+    assert table.std_expected["0.weight"] == pytest.approx(math.sqrt(2 / 36), rel=1e-4)
+    assert table.std_expected["0.bias"] == 0
     assert table["std"]["0.bias"] == 0
 
 

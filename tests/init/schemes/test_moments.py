@@ -11,7 +11,7 @@ from torch import nn
 
 from initbench import model
 from initbench.init import Assignment, Initializer
-from initbench.init.table import wanted_std
+from initbench.init.table import scheme_std
 
 # Overrides that make a small model of each kind, and the gain of its activation by hand: relu has sqrt 2, tanh 5/3
 # in torch's table; gelu's 1 / sqrt(E[gelu(z)^2]) with E = 0.42522 (numerical integration).
@@ -80,8 +80,8 @@ def expected_std(
 def test_moments_of_every_weight(name: str, kind: str) -> None:
     checked = 0
     for assignment in initialized(name, kind):
-        layer, role = assignment.layer, assignment.found.role
-        values = assignment.found.tensor.detach()
+        layer, role = assignment.layer, assignment.parameter.role
+        values = assignment.parameter.tensor.detach()
         if role not in ("weight", "recurrent_input", "recurrent_hidden", "attention_in"):
             continue
         assert layer.fan_in
@@ -91,7 +91,7 @@ def test_moments_of_every_weight(name: str, kind: str) -> None:
         std = expected_std(name, MODELS[kind][1], rows, columns, layer.fan_in, layer.fan_out, layer.module)
         # Five standard errors of a sample's standard deviation (heavier for sparse, most of whose draws are zero).
         error = 5 / math.sqrt(2 * values.numel()) * (3.5 if name == "sparse" else 1)
-        assert wanted_std(assignment) == pytest.approx(std, rel=1e-3), layer.name
+        assert scheme_std(assignment) == pytest.approx(std, rel=1e-3), layer.name
         assert float(values.std()) == pytest.approx(std, rel=error), layer.name
         assert abs(float(values.mean())) <= 5 * std / math.sqrt(values.numel()), layer.name
         checked += 1
@@ -103,7 +103,7 @@ def test_moments_of_every_weight(name: str, kind: str) -> None:
 def test_constants_are_exact(name: str, value: float, kind: str) -> None:
     for assignment in initialized(name, kind):
         if assignment.rule == "weight":
-            assert (assignment.found.tensor == value).all()
+            assert (assignment.parameter.tensor == value).all()
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -111,9 +111,9 @@ def test_constants_are_exact(name: str, value: float, kind: str) -> None:
 def test_biases_and_norms_follow_their_policies(name: str, kind: str) -> None:
     """Zero biases, scale one, shift zero; the control keeps each module's own, which for norms is the same."""
     for assignment in initialized(name, kind):
-        expected = {"bias": 0.0, "norm_scale": 1.0, "norm_shift": 0.0}.get(assignment.found.role)
-        if expected is not None and not (name == "default" and assignment.found.role == "bias"):
-            assert torch.equal(assignment.found.tensor, torch.full_like(assignment.found.tensor, expected))
+        expected = {"bias": 0.0, "norm_scale": 1.0, "norm_shift": 0.0}.get(assignment.parameter.role)
+        if expected is not None and not (name == "default" and assignment.parameter.role == "bias"):
+            assert torch.equal(assignment.parameter.tensor, torch.full_like(assignment.parameter.tensor, expected))
 
 
 @pytest.mark.parametrize("kind", MODELS)

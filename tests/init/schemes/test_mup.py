@@ -55,7 +55,7 @@ def test_variance_of_table_3() -> None:
 
 @pytest.mark.parametrize("power, name", [(-1, "linear2.weight"), (-2, "classifier.weight")])
 def test_variance_falls_with_that_power_of_the_width(power: int, name: str) -> None:
-    wanted = [describe(mlp(width), "mup").set_index("parameter")["std_wanted"][name] for width in (32, 64, 1024)]
+    wanted = [describe(mlp(width), "mup").set_index("parameter")["std_expected"][name] for width in (32, 64, 1024)]
     assert [math.log2((std / wanted[1]) ** 2) for std in wanted] == pytest.approx([-power, 0, 4 * power])
 
 
@@ -92,11 +92,11 @@ def test_width_is_what_the_output_layer_reads_in_channels_and_not_the_receptive_
         "5.bias": 2,
         "7.bias": 2,
     }
-    wanted = describe(convnet(128), "mup", gain=1).set_index("parameter")["std_wanted"]
+    wanted = describe(convnet(128), "mup", gain=1).set_index("parameter")["std_expected"]
     assert wanted["3.weight"] == pytest.approx(1 / 3)
     assert wanted["5.weight"] == pytest.approx(1 / math.sqrt(128 / 4 * 9))
     convolution = nn.Sequential(nn.Conv2d(3, 128, 3), nn.ReLU(), nn.Conv2d(128, 10, 3))
-    last = describe(convolution, "mup", gain=1).set_index("parameter")["std_wanted"]["2.weight"]
+    last = describe(convolution, "mup", gain=1).set_index("parameter")["std_expected"]["2.weight"]
     assert last == pytest.approx(1 / math.sqrt(128 * 9 * 2))
 
 
