@@ -12,12 +12,12 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 import initbench
-from initbench.analysis.curves import load_curves, mean_curves
+from initbench.analysis.workload.learning_curves import load_curves, mean_curves
 from initbench.figures import look
 from initbench.metric import ACCURACY
-from initbench.report.markdown import table
-from initbench.report.paper import STYLES
-from initbench.report.tables import of_workload
+from initbench.report.content.tables import of_workload
+from initbench.report.formats.markdown import table
+from initbench.report.formats.paper_figures import STYLES
 
 ROOT = Path(__file__).resolve().parent.parent
 

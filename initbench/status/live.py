@@ -136,7 +136,7 @@ class Live:
 @cache
 def _import_report() -> None:
     """What the end of the sweep needs, a second of imports, while this process waits for others."""
-    import_module("initbench.report.report")
+    import_module("initbench.report.write")
 
 
 # Not in Hydra's callback: launchers send that to other processes together with the jobs, and threads cannot go along.

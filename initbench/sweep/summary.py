@@ -127,11 +127,11 @@ def _is_of(folder: Path, since: str, plan: Plan) -> bool:
 def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFrame":
     """Print a table for each workload and the verdict, write the page, say where it is; return the runs."""
     # pandas and plotly are needed here for the first time.
-    from initbench.analysis.comparison import Comparison
-    from initbench.analysis.frame import load_runs
-    from initbench.analysis.verdict import Verdict
-    from initbench.report.report import FOLDER, write_page
-    from initbench.report.terminal import show
+    from initbench.analysis.comparison.comparison import Comparison
+    from initbench.analysis.loading.frame import load_runs
+    from initbench.analysis.verdict.verdict import Verdict
+    from initbench.report.formats.terminal import show
+    from initbench.report.write import FOLDER, write_page
 
     runs = load_runs(study)
     verdict = Verdict(Comparison(runs, margin=report["margin"], reference=report["reference"]))
