@@ -15,9 +15,9 @@ __all__ = ["CONF", "Initializer", "describe", "diagnose", "initialize", "load_ru
 if TYPE_CHECKING:
     from initbench.analysis.loading.frame import load_runs
     from initbench.analysis.loading.wandb_records import load_wandb
-    from initbench.analysis.verdict.verdict import verdict
     from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, describe, initialize
+    from initbench.report.verdict import verdict
 
 _PACKAGE = Path(__file__).resolve().parent
 # A wheel carries the config tree inside the package; a checkout has it beside the package.
@@ -30,7 +30,7 @@ _HOME = {
     "initialize": "initbench.init",
     "load_runs": "initbench.analysis.loading.frame",
     "load_wandb": "initbench.analysis.loading.wandb_records",
-    "verdict": "initbench.analysis.verdict.verdict",
+    "verdict": "initbench.report.verdict",
 }
 
 

@@ -101,11 +101,12 @@ def report(study: Path) -> dict[str, float]:
 
     with timed("imports"):
         from initbench.analysis.comparison.comparison import Comparison
+        from initbench.analysis.loading.studies import load_studies
         from initbench.analysis.verdict.verdict import Verdict
         from initbench.report import write
         from initbench.report.content.plots import plots
     with timed("records"):
-        verdict = Verdict(Comparison(write.load([study])))
+        verdict = Verdict(Comparison(load_studies([study])))
     with timed("statistics"):
         verdict.to_dict()
     with timed("plots, with the histories"):

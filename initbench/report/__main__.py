@@ -113,7 +113,7 @@ def write(asked: argparse.Namespace, folder: Path) -> None:
     else:
         show(verdict, console, rankings=False)
     said = errors if asked.json else console
-    for problem in verdict.comparison.problems:
+    for problem in verdict.problems:
         if problem.is_serious:
             said.print(problem.text, style="yellow", markup=False, soft_wrap=True)
     said.print(f"Report: {page}", soft_wrap=True, markup=False)
@@ -130,8 +130,9 @@ def write(asked: argparse.Namespace, folder: Path) -> None:
 def _verdict(asked: argparse.Namespace) -> "Verdict":
     """The verdict on studies or on a table; ValueError where these, or what is asked of them, cannot be."""
     from initbench.analysis.comparison.comparison import Comparison
-    from initbench.analysis.verdict.verdict import Verdict, verdict
-    from initbench.report.write import load
+    from initbench.analysis.loading.studies import load_studies
+    from initbench.analysis.verdict.verdict import Verdict
+    from initbench.report.verdict import verdict
 
     if _is_table(asked.studies[0]):
         from initbench.analysis.loading.table_file import read_table
@@ -148,7 +149,7 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
             margin=asked.margin,
             reference=asked.reference,
         )
-    runs = load(asked.studies)
+    runs = load_studies(asked.studies)
     if asked.reference is not None and asked.reference not in set(runs["init"]):
         raise unknown("reference", asked.reference, set(map(str, runs["init"])))
     plan = Study(asked.studies[0]).plan()  # what its latest sweep asked for
@@ -186,13 +187,14 @@ def watch(asked: argparse.Namespace, folder: Path) -> None:
 
 
 def _title(studies: list[Path]) -> str:
-    from initbench.report.write import names_of
+    from initbench.analysis.loading.studies import study_names
 
-    return studies[0].resolve().stem if _is_table(studies[0]) else " and ".join(names_of(studies))
+    return studies[0].resolve().stem if _is_table(studies[0]) else " and ".join(study_names(studies))
 
 
 def _folder(studies: list[Path]) -> Path:
-    from initbench.report.write import FOLDER, names_of
+    from initbench.analysis.loading.studies import study_names
+    from initbench.report.write import FOLDER
 
     first = studies[0]
     if _is_table(first):
@@ -200,7 +202,7 @@ def _folder(studies: list[Path]) -> Path:
     if len(studies) == 1:
         return first / FOLDER
     parent = first.parent if first.name else first.resolve().parent
-    return parent / "-".join(["report", *(name.replace("/", "-") for name in names_of(studies))])
+    return parent / "-".join(["report", *(name.replace("/", "-") for name in study_names(studies))])
 
 
 if __name__ == "__main__":

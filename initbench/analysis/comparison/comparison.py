@@ -5,12 +5,13 @@ from functools import cached_property
 
 import pandas as pd
 
-from initbench.analysis.comparison.findings import LEAST_SEEDS, LEVEL, Findings
+from initbench.analysis.comparison.evidence import LEVEL
+from initbench.analysis.comparison.findings import LEAST_SEEDS, Findings
+from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds
 from initbench.analysis.comparison.scope import Scope, left_out, partial, scopes
 from initbench.analysis.statistics.aggregate import performance_profile
-from initbench.analysis.verdict.problems import Problem, problems
 from initbench.analysis.workload.ranking import Ranking, rankings, targets_of
-from initbench.analysis.workload.time_to_target import Times, correct, times_to
+from initbench.analysis.workload.time_to_target import TimesToTarget, correct, times_to
 from initbench.metric import ACCURACY, DEFAULT_MARGIN, Metric, check_margin
 
 
@@ -79,6 +80,11 @@ class Comparison:
             for scope, part in zip(self.scopes, parts, strict=True)
         ]
 
+    @cached_property
+    def more_seeds(self) -> list[MoreSeeds | None]:
+        """For each of `findings` the seeds that would probably answer what is open there."""
+        return [more_seeds(findings) for findings in self.findings]
+
     def _scores_of(self, scope: Scope) -> pd.DataFrame:
         rows = self.scores.index.get_level_values("workload").isin(scope.workloads)
         return self.scores.loc[rows, list(scope.inits)]
@@ -113,7 +119,7 @@ class Comparison:
         return found
 
     @cached_property
-    def times(self) -> list[Times]:
+    def times(self) -> list[TimesToTarget]:
         """For each workload and each target that some run reached; tests corrected over all of them together."""
         inits = {workload: scope.inits for scope in self.scopes for workload in scope.workloads}
         found = []
@@ -130,10 +136,6 @@ class Comparison:
         times = {ranking.workload: ranking.table["median_steps"] for ranking in self.rankings if ranking.target}
         inits = list(self.main.overall.index) if self.main else []
         return performance_profile(pd.DataFrame(times).T.reindex(columns=inits))
-
-    @cached_property
-    def problems(self) -> list[Problem]:
-        return problems(self.runs, self.rankings)
 
     @cached_property
     def targets(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a comparison shows. All decisions are made here; `words` and `sentences` only word them.
+"""What a comparison shows. All decisions are made here; `analysis.verdict` only words them.
 
 The winner is named by rank verification: an initializer is best where its p value, not corrected, is below the level
 against every rival. The number of rivals needs no correction, as all of the tests have to succeed (Hung & Fithian
@@ -13,100 +13,28 @@ from functools import cached_property
 
 import pandas as pd
 
-from initbench.analysis.statistics.aggregate import Ranks, average_ranks, interquartile_mean, share_best
-from initbench.analysis.statistics.blocks import rounding, seed_weights
-from initbench.analysis.statistics.crossover import crossover
-from initbench.analysis.statistics.pairs import against, compare, holm, improvement, same_as
-from initbench.analysis.statistics.row_swaps import Swaps, swaps
+from initbench.analysis.comparison.evidence import Evidence
+from initbench.analysis.statistics.blocks import seed_weights
+from initbench.analysis.statistics.pairs import against, compare, holm, same_as
 from initbench.analysis.statistics.sign_flips import lower_bound, seeds_for_flips
 
-LEVEL = 0.05
 LEAST_SEEDS = 4  # with which anything can be claimed: see Findings.apart
 
 
 @dataclass(frozen=True)
-class Findings:
+class Findings(Evidence):
     """What is found about initializers that share workloads and seeds.
 
-    scores: index (workload, seed), a column for each initializer, higher is better, NaN where a run is missing; runs:
-    all runs of these workloads, also those that chose a learning rate; margin: the smallest difference that matters, in
-    the unit of the scores, None where that is not known; reference: the initializer that the others are compared with,
-    None for the best; level: the error rate of all claims about these initializers.
+    reference: the initializer that the others are compared with; None compares every two.
     """
 
-    scores: pd.DataFrame
-    runs: pd.DataFrame
-    margin: float | None = None
     reference: str | None = None
-    level: float = LEVEL
-
-    @cached_property
-    def complete(self) -> pd.DataFrame:
-        """The blocks that all initializers have."""
-        return self.scores.dropna()
-
-    @property
-    def workloads(self) -> list[str]:
-        return list(dict.fromkeys(map(str, self.scores.index.get_level_values("workload"))))
-
-    @cached_property
-    def seeds(self) -> tuple[int, int]:
-        """Complete seeds of the workload with the fewest and of that with the most."""
-        sizes = self.complete.groupby(level="workload").size()
-        return int(sizes.min()), int(sizes.max())
-
-    @cached_property
-    def overall(self) -> pd.DataFrame:
-        """Over all workloads, best first. Columns: mean (of workload means), iqm, low, high, best (share), rank."""
-        table = interquartile_mean(self.complete)
-        table.insert(0, "mean", self.complete.groupby(level="workload").mean().mean())
-        table["best"] = share_best(self.complete)
-        table["rank"] = self.ranks.ranks
-        return table.sort_values("mean", ascending=False, kind="stable")
-
-    @cached_property
-    def ranks(self) -> Ranks:
-        return average_ranks(self.complete)
-
-    @cached_property
-    def _swaps(self) -> Swaps:
-        return swaps(self.runs, self.scores)
-
-    @property
-    def swap_p(self) -> dict[frozenset[str], float]:
-        """p values of the pairs whose learning rates were chosen from these runs."""
-        return self._swaps.p
-
-    @property
-    def rates_are_swapped(self) -> bool:
-        """Whether learning rates were chosen, and p allows for that: see `statistics.row_swaps`."""
-        return bool(self._swaps.rows)
-
-    @property
-    def at_chosen_rates(self) -> list[str]:
-        """Those whose rates were tuned, and that were run only at the chosen ones with the seeds that are scored."""
-        return list(self._swaps.tuned)
-
-    @property
-    def unmatched_rates(self) -> list[str]:
-        """Those whose rates were chosen from these runs, for which p does not allow: others had other rates."""
-        return list(self._swaps.unmatched)
-
-    @cached_property
-    def pairs(self) -> pd.DataFrame:
-        """Every two initializers, see `statistics.pairs.compare`."""
-        return compare(self.scores, self.margin, swapped=self._swaps.p)
-
-    @cached_property
-    def improvements(self) -> dict[tuple[str, str], tuple[float, float, float]]:
-        """For each row of `pairs`, by its a and b: see `statistics.pairs.improvement`."""
-        return {(a, b): improvement(self.scores, a, b) for a, b in zip(self.pairs["a"], self.pairs["b"], strict=True)}
 
     @cached_property
     def against_reference(self) -> pd.DataFrame:
         """The reference against each other one; intervals and p_holm hold for these comparisons together."""
         assert self.reference is not None
-        pairs = compare(self.scores, self.margin, self.scores.shape[1] - 1, self._swaps.p)
+        pairs = compare(self.scores, self.margin, self.scores.shape[1] - 1, self.chosen_rates.p)
         table = against(pairs, self.reference)
         return table.assign(p_holm=holm(table["p"]), p_equal_holm=holm(table["p_equal"]))
 
@@ -251,25 +179,6 @@ class Findings:
         by_workload = (sign * self.scores).groupby(level="workload")
         least, most = by_workload.min()[self.leader], by_workload.max()
         return [str(init) for init in self.rivals.index if (least > most[init]).all()]
-
-    @cached_property
-    def best_by_workload(self) -> dict[str, str]:
-        """The initializer with the best mean of each workload; of several, the one that is better over all."""
-        means = self.complete.groupby(level="workload", sort=False).mean()[list(self.overall.index)]
-        top = means.max(axis=1)
-        is_best = means.ge(top - rounding(top), axis=0)
-        return {str(workload): str(row.idxmax()) for workload, row in is_best.iterrows()}
-
-    @cached_property
-    def differs_between_workloads(self) -> float:
-        """p value that some one initializer is best in every workload, see `statistics.crossover`."""
-        return crossover(self.complete, self._swaps.rows)
-
-    @property
-    def can_tell_workloads_apart(self) -> bool:
-        """Whether there are enough seeds for the test of `differs_between_workloads` to show anything."""
-        tests = len(self.workloads) * (self.scores.shape[1] - 1)
-        return tests * 0.5 ** self.seeds[0] < self.level
 
     def _below(self, column: str, where: pd.Series | None = None) -> list[str]:
         is_found = self.rivals[column] < self.level

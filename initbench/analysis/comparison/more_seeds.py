@@ -18,7 +18,7 @@ _LEAST_SECONDS = 5  # of work: records are dated in whole seconds
 
 
 @dataclass(frozen=True)
-class Next:
+class MoreSeeds:
     """More seeds for initializers with an open question.
 
     inits: whose question they would settle; swept: the initializers that need them, so that all can still be compared;
@@ -38,7 +38,7 @@ class Next:
     commands: tuple[str, ...]
 
 
-def settle(findings: Findings) -> Next | None:
+def more_seeds(findings: Findings) -> MoreSeeds | None:
     """The sweep that would probably answer what is open; None where nothing is, or nothing says how many seeds that
     takes."""
     needed = {init: seeds_to_tell(findings, init) for init in findings.open}
@@ -82,7 +82,7 @@ def _spread(findings: Findings, rival: str) -> float:
     the luck of the choice is not in the differences at the chosen rates.
     """
     known = spread(findings.scores[findings.leader] - findings.scores[rival])
-    exact = findings.swap_p.get(frozenset((findings.leader, rival)), 1.0)
+    exact = findings.chosen_rates.p.get(frozenset((findings.leader, rival)), 1.0)
     if exact >= 0.5:  # it says next to nothing
         return known
     row = findings.rivals.loc[rival]
@@ -95,7 +95,7 @@ def _seeds_with(findings: Findings, rival: str) -> int:
     return int(is_shared.groupby(level="workload").sum().min())
 
 
-def _sweep(findings: Findings, needed: int, inits: list[str], difference: float | None) -> Next:
+def _sweep(findings: Findings, needed: int, inits: list[str], difference: float | None) -> MoreSeeds:
     """The sweep that gives the leader and `inits` at least as many seeds of each workload as are needed.
 
     The others get them, too, where they would have too few in common to be compared with these: see `scope.scopes`.
@@ -111,7 +111,7 @@ def _sweep(findings: Findings, needed: int, inits: list[str], difference: float 
     there = ended.groupby(["workload", "init", "lr"], dropna=False)["seed"].nunique()  # a grid has all of its rates
     more = int((number - there).clip(lower=0).sum())
     each = seconds_per_run(findings.runs)
-    return Next(
+    return MoreSeeds(
         inits=tuple(inits),
         swept=tuple(swept),
         difference=difference,

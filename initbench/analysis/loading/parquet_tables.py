@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 
-def gather(
+def read_tables(
     runs: pd.DataFrame, table: str, columns: Sequence[str], text: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, list[str]]:
     """`<table>.parquet` of all `runs` in one frame, and the names of the folders whose file is no such file.

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+TIE = 1e-12  # by how much scores of about 1 that are equal on paper may differ in their last bits
+
 
 def by_workload(values: npt.ArrayLike, workloads: npt.ArrayLike) -> tuple[Array, tuple[int, ...]]:
     """Values, along their first axis, in the order of their workloads; and how many blocks each workload has."""
@@ -36,4 +38,4 @@ def seed_weights(workloads: npt.ArrayLike, seeds: npt.ArrayLike) -> Array:
 
 def rounding(a: npt.ArrayLike, b: npt.ArrayLike = 0.0) -> Array:
     """What scores or means, equal on paper, may differ by in their last bits; elementwise."""
-    return np.asarray(1e-12 * np.maximum(np.abs(a), np.abs(b)), dtype=float)
+    return np.asarray(TIE * np.maximum(np.abs(a), np.abs(b)), dtype=float)

@@ -13,11 +13,11 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import stdtrit
 
 from initbench.analysis.statistics.blocks import Array, by_workload, rounding, seed_weights, starts
 from initbench.analysis.statistics.bootstrap import bootstrap_counts, percentiles, studentized
 from initbench.analysis.statistics.sign_flips import sign_flip
+from initbench.analysis.statistics.student import simultaneous
 from initbench.analysis.statistics.survival import unseen
 
 _COLUMNS = ("pairs", "seeds", "difference", "low", "high", "p", "p_skew", "p_equal")
@@ -104,26 +104,6 @@ def _compare(
         equal = np.maximum(above, sign_flip(values - margin * share, "less"))
     ends = simultaneous(values, comparisons)
     return np.column_stack([np.full_like(p, len(values)), mean, *ends, p, studentized(values).p(), equal])
-
-
-def simultaneous(values: Array, comparisons: int, confidence: float = 0.95) -> tuple[Array, Array]:
-    """Ends, (comparisons,) each, of intervals of the mean differences that all hold at once with this confidence.
-
-    values: (seeds, comparisons), differences of one seed. Student's t of paired differences at a level divided by the
-    number of comparisons (Bonferroni). NaN with one seed, or without any spread.
-
-    For what they cover of the leads of the best of eight see docs/comparison.md.
-
-    Source: Student 1908.
-    """
-    n = len(values)
-    mean = values.mean(axis=0)
-    if n < 2:
-        return np.full_like(mean, math.nan), np.full_like(mean, math.nan)
-    variance = ((values - mean) ** 2).sum(axis=0) / ((n - 1) * n)
-    reach = stdtrit(n - 1, 1 - (1 - confidence) / (2 * comparisons)) * np.sqrt(variance)
-    reach[variance <= 1e-24 * np.abs(values).max(axis=0) ** 2] = math.nan
-    return mean - reach, mean + reach
 
 
 def same_as(scores: pd.DataFrame, init: str) -> list[str]:

@@ -10,18 +10,14 @@ This takes runs at every rate for the seeds that are scored, too; a seed that la
 chosen rates were run for them, p holds at these rates.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from initbench.analysis.statistics.blocks import Array
-from initbench.analysis.statistics.sign_flips import Alternative, sign_patterns
-from initbench.analysis.workload.learning_rate import TIE
+from initbench.analysis.statistics.blocks import TIE, Array
+from initbench.analysis.statistics.sign_flips import Alternative, count_extreme, sign_patterns
 
 EXACT_UP_TO = 14  # seeds: 2^13 patterns, in each of which the rates are chosen anew
 SWAPS = 9_999
@@ -50,18 +46,14 @@ def swap_test(workloads: Sequence[Rows], alternative: Alternative = "two-sided")
     """
     labels = {label: at for at, label in enumerate(dict.fromkeys(seed for of in workloads for seed in of.seeds))}
     places = [[labels[seed] for seed in of.seeds] for of in workloads]
-    observed, slack, as_extreme, patterns = 0.0, 0.0, 0, 0
+    observed, slack, as_extreme, patterns = np.zeros(1), np.zeros(1), 0, 0
     for signs in sign_patterns(len(labels), EXACT_UP_TO, SWAPS):
         keeps = [signs[:, at] > 0 for at in places]
         means = np.mean([_differences(of, kept).mean(axis=1) for of, kept in zip(workloads, keeps, strict=True)], 0)
-        if not patterns:
-            observed, slack = means[0], 1e-9 * np.abs(means).max()
+        if not patterns:  # the first pattern swaps nothing
+            observed, slack = means[:1], 1e-9 * np.abs(means).max(keepdims=True)
         patterns += len(signs)
-        if alternative == "two-sided":
-            as_extreme += 2 * int((np.abs(means) >= abs(observed) - slack).sum())
-        else:
-            least = (observed if alternative == "greater" else -observed) - slack
-            as_extreme += int((means >= least).sum()) + int((-means >= least).sum())
+        as_extreme += int(count_extreme(means[:, None], observed, slack, alternative)[0])
     return as_extreme / (2 * patterns)  # each pattern stands for its mirror image too
 
 
@@ -91,83 +83,3 @@ def _sides(rows: Array, keeps: npt.NDArray[np.bool_]) -> Array:
     """(2, patterns, seeds, rates): each pattern's rows of the first and of the second initializer."""
     kept = keeps[:, :, None]
     return np.stack([np.where(kept, rows[0], rows[1]), np.where(kept, rows[1], rows[0])])
-
-
-@dataclass(frozen=True)
-class Swaps:
-    """The pairs of initializers whose rates were chosen, and for which the test is exact.
-
-    rows: the first and the second initializer; by workload. Of other pairs: `tuned`, the initializers whose rates were
-    chosen by seeds that are not scored; `unmatched`, those whose rates were chosen by seeds that are, while the other
-    of the pair was not run at the same rates.
-    """
-
-    rows: Mapping[tuple[str, str], Mapping[str, Rows]]
-    tuned: tuple[str, ...] = ()
-    unmatched: tuple[str, ...] = ()
-
-    @cached_property
-    def p(self) -> dict[frozenset[str], float]:
-        return {frozenset(pair): swap_test(list(rows.values())) for pair, rows in self.rows.items()}
-
-
-def swaps(runs: pd.DataFrame, scores: pd.DataFrame) -> Swaps:
-    """Which pairs of initializers have chosen rates.
-
-    runs: all runs of the workloads of `scores`, those that choose among them; scores: (workload, seed) by initializer,
-    as they are compared.
-    """
-    rates = runs[runs["selection_score"].notna()].groupby(["workload", "init"])["lr"].nunique()
-    with_choice = {init for (_, init), number in rates.items() if number > 1}
-    with_tuning = set(runs.loc[runs["is_tuning"], "init"])
-    grids = dict(iter(runs[runs["lr"].notna()].groupby(["workload", "init"])))
-    found: dict[tuple[str, str], dict[str, Rows]] = {}
-    others: set[str] = set()
-    for pair in combinations(map(str, scores), 2):
-        if not with_choice & set(pair):
-            continue
-        common = scores[list(pair)].dropna()
-        rows = {
-            str(workload): _rows([grids.get((workload, init)) for init in pair], block.index.get_level_values("seed"))
-            for workload, block in common.groupby(level="workload", sort=False)
-        }
-        whole = {workload: of for workload, of in rows.items() if of is not None}
-        if rows and len(whole) == len(rows):
-            found[pair] = whole
-        else:
-            others |= with_choice & set(pair)
-    named = [init for init in map(str, scores) if init in others]
-    return Swaps(
-        found,
-        tuned=tuple(init for init in named if init in with_tuning),
-        unmatched=tuple(init for init in named if init not in with_tuning),
-    )
-
-
-def _rows(grids: Sequence[pd.DataFrame | None], seeds: pd.Index) -> Rows | None:
-    """The seeds for which both were run at every rate; None where there are none, or the rates differ."""
-    if any(grid is None for grid in grids):
-        return None
-    choosing, scored = [], []
-    for grid in (grid.drop_duplicates(["seed", "lr"]) for grid in grids if grid is not None):
-        tuning, fresh = grid[grid["is_tuning"]], grid[~grid["is_tuning"]]
-        choosing.append((tuning if len(tuning) else fresh).pivot(index="seed", columns="lr", values="selection_score"))
-        scored.append(fresh.pivot(index="seed", columns="lr", values="score").reindex(seeds))
-    is_tuned = [bool(grid["is_tuning"].any()) for grid in grids if grid is not None]
-    if is_tuned[0] != is_tuned[1] or not all(of.columns.equals(scored[0].columns) for of in (*choosing, *scored)):
-        return None
-    if is_tuned[0]:
-        choosers, scorers = _whole(choosing), _whole(scored)
-    else:
-        choosers = scorers = _whole([*choosing, *scored])
-    if choosers.empty or scorers.empty:
-        return None
-    of_choosing = np.stack([of.loc[choosers].to_numpy(float) for of in choosing])
-    of_scored = np.stack([of.loc[scorers].to_numpy(float) for of in scored])
-    labels = (*choosers, *scorers) if is_tuned[0] else tuple(scorers)
-    return Rows(of_choosing, of_scored, labels, cross_fitted=not is_tuned[0])
-
-
-def _whole(tables: Sequence[pd.DataFrame]) -> pd.Index:
-    """The seeds for which no table misses a rate."""
-    return reduce(lambda seeds, of: seeds.intersection(of.dropna().index, sort=False), tables, tables[0].index)

@@ -47,14 +47,21 @@ def _p_values(values: Array, alternative: Alternative) -> Array:
     slack = 1e-9 * np.abs(values).sum(axis=0)  # sums that are equal on paper differ in their last bits
     as_extreme, patterns = np.zeros(values.shape[1]), 0
     for signs in sign_patterns(len(values)):
-        flipped = signs @ values
         patterns += len(signs)
-        if alternative == "two-sided":
-            as_extreme += 2 * (np.abs(flipped) >= np.abs(observed) - slack).sum(axis=0)
-        else:
-            least = (observed if alternative == "greater" else -observed) - slack
-            as_extreme += (flipped >= least).sum(axis=0) + (-flipped >= least).sum(axis=0)
+        as_extreme += count_extreme(signs @ values, observed, slack, alternative)
     return as_extreme / (2 * patterns)  # each pattern stands for its mirror image too
+
+
+def count_extreme(permuted: Array, observed: Array, slack: Array, alternative: Alternative) -> Array:
+    """How many of the patterns and of their mirror images are as extreme as what was observed, (comparisons,).
+
+    permuted: the statistic for each pattern, (patterns, comparisons); observed: that of the data; slack: by how much
+    two that are equal on paper may differ.
+    """
+    if alternative == "two-sided":
+        return 2 * (np.abs(permuted) >= np.abs(observed) - slack).sum(axis=0)
+    least = (observed if alternative == "greater" else -observed) - slack
+    return (permuted >= least).sum(axis=0) + (-permuted >= least).sum(axis=0)
 
 
 def sign_patterns(seeds: int, exact_up_to: int = EXACT_UP_TO, flips: int = FLIPS) -> Iterator[Array]:

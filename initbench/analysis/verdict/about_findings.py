@@ -1,25 +1,26 @@
-"""What was found about initializers that share workloads and seeds, in sentences: for a reader who wants the answer
-first, then for one who reviews it."""
+"""What was found about initializers that share workloads and seeds, in sentences: the answer, then the details."""
 
 import math
 from collections.abc import Iterator, Sequence
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.comparison.more_seeds import MoreSeeds
 from initbench.analysis.statistics.blocks import rounding
 from initbench.analysis.statistics.survival import unseen
-from initbench.analysis.verdict.about_more_seeds import what_would_settle, would_settle
-from initbench.analysis.verdict.sentence import Sentence, at_most, count, join, p_value, spelled
+from initbench.analysis.verdict.about_more_seeds import about_more_seeds, seeds_that_would_tell
+from initbench.analysis.verdict.about_rates import about_rates
+from initbench.analysis.verdict.about_workloads import about_dependence, about_order, depends_on_workload
+from initbench.analysis.verdict.sentence import Sentence, at_most, count, join, spelled
 
-_MOST_PLACES = 6  # workloads that are named
 _MOST_LEADS = 3  # differences that are
 
 
-class Words:
+class AboutFindings:
     """The sentences about one set of initializers."""
 
-    def __init__(self, findings: Findings, comparison: Comparison) -> None:
-        self.found, self.metric = findings, comparison.metric
+    def __init__(self, findings: Findings, more: MoreSeeds | None, comparison: Comparison) -> None:
+        self.found, self.more, self.metric = findings, more, comparison.metric
         self.margin, self.short_names = comparison.margin_text, comparison.short_names
         self.leader = findings.leader
         self.is_winner = findings.winner == findings.leader
@@ -27,7 +28,7 @@ class Words:
         self.rivals = findings.rivals
 
     def all(self) -> Iterator[Sentence]:
-        yield from self._depends()
+        yield from about_dependence(self.found, self.short_names)
         first = self._first()
         yield first
         yield self._standing()
@@ -35,40 +36,9 @@ class Words:
             yield from self._reservations()
         yield from (sentence for sentence in self._compared() if sentence != first)
         if self.open:
-            yield from what_would_settle(self.found, self.metric, self.margin)
-        yield from self._order()
-        yield from self._rates()
-
-    @property
-    def _depends_on_workload(self) -> bool:
-        return self.found.differs_between_workloads < self.found.level
-
-    def _depends(self) -> Iterator[Sentence]:
-        if self._depends_on_workload:
-            p = p_value(self.found.differs_between_workloads)
-            text = (
-                f"Which initializer is best depends on the workload (p = {p}). Best mean: {self._best_by_workload()}."
-            )
-            yield Sentence("differs", text)
-
-    def _order(self) -> Iterator[Sentence]:
-        if len(set(self.found.best_by_workload.values())) > 1 and not self._depends_on_workload:
-            enough = self.found.can_tell_workloads_apart
-            why = (
-                "which chance alone could explain" if enough else "but there are too few seeds to tell that from chance"
-            )
-            text = f"Which one has the best mean differs between workloads, {why}: {self._best_by_workload()}."
-            yield Sentence("order", text)
-
-    def _best_by_workload(self) -> str:
-        places: dict[str, list[str]] = {}
-        for workload, init in self.found.best_by_workload.items():
-            places.setdefault(init, []).append(self.short_names[workload])
-        return join([f"{init} ({self._named(workloads)})" for init, workloads in places.items()], most=_MOST_PLACES)
-
-    def _named(self, workloads: Sequence[str]) -> str:
-        more = [f"{len(workloads) - _MOST_PLACES} more"] if len(workloads) > _MOST_PLACES else []
-        return "; ".join([*workloads[:_MOST_PLACES], *more])
+            yield from about_more_seeds(self.found, self.more, self.metric, self.margin)
+        yield from about_order(self.found, self.short_names)
+        yield from about_rates(self.found)
 
     def _first(self) -> Sentence:
         found, leader = self.found, self.leader
@@ -76,15 +46,15 @@ class Words:
             which = [leader, *found.ties]
             rival = str(self.rivals.index[0]) if len(self.rivals) == 1 else "every other initializer"
             they = "it" if len(which) == 1 else "they"
-            use = "On average over the workloads, use" if self._depends_on_workload else "Use"
-            at_rates = "at the chosen learning rates, " if found.at_chosen_rates else ""
+            use = "On average over the workloads, use" if depends_on_workload(self.found) else "Use"
+            at_rates = "at the chosen learning rates, " if found.chosen_rates.tuned else ""
             text = f"{use} {join(which, 'or')}: {at_rates}{they} beat {rival}; {self._by_chance()}."
             return Sentence("winner", text)
         if self.open and not found.can_tell:
             return self._apart() if found.apart or found.apart_above else self._too_few()
         if self.open and not self._is_against_reference:
             text = f"No difference was shown between {leader} and {join(self.open, 'or')}"
-            return Sentence("open", f"{text}{would_settle(self.found, self.metric)}.")
+            return Sentence("open", f"{text}{seeds_that_would_tell(self.found, self.more, self.metric)}.")
         return next(self._compared())
 
     def _by_chance(self) -> str:
@@ -169,7 +139,7 @@ class Words:
             # Student's interval may leave out 0 where the sign flips, which assume less, find nothing.
             assumed = (
                 "the choice of rates not counted"
-                if self.found.rates_are_swapped
+                if self.found.chosen_rates.rows
                 else "if differences are normally distributed"
             )
             normal = f", {assumed}" if row["low"] > 0 or row["high"] < 0 else ""
@@ -251,28 +221,3 @@ class Words:
         leads = self.rivals.loc[list(inits), "difference"].abs()
         low, high = self.metric.number(leads.min()), self.metric.difference(leads.max())
         return high if low == self.metric.number(leads.max()) else f"{low} to {high}"
-
-    def _rates(self) -> Iterator[Sentence]:
-        if self.found.rates_are_swapped:
-            yield Sentence(
-                "rates",
-                "The learning rates were chosen from these runs. The p values allow for that; the intervals, the "
-                "smallest lead and equality do not.",
-            )
-        if tuned := self.found.at_chosen_rates:
-            others = [init for init in map(str, self.found.scores) if init not in tuned]
-            which = f" of {join(tuned)}" if others else ""
-            unfair = (
-                f" {join(others)} did not have theirs tuned, so the comparison favours the tuned." if others else ""
-            )
-            yield Sentence(
-                "rates",
-                f"The learning rates{which} were tuned first, and the scored seeds were run only at the chosen rates: "
-                f"the verdict holds at these rates.{unfair}",
-            )
-        if unmatched := self.found.unmatched_rates:
-            yield Sentence(
-                "rates",
-                f"The learning rates of {join(unmatched)} were chosen from these runs. The p values do not allow for "
-                "that, because the others were not run at the same rates.",
-            )

@@ -1,9 +1,9 @@
-"""What would settle an open question, in sentences."""
+"""How many more seeds would probably answer what is open, in sentences."""
 
 from collections.abc import Iterator
 
 from initbench.analysis.comparison.findings import Findings
-from initbench.analysis.comparison.more_seeds import seeds_for, settle
+from initbench.analysis.comparison.more_seeds import MoreSeeds, seeds_for
 from initbench.analysis.verdict.sentence import Sentence, count, join
 from initbench.console import duration
 from initbench.metric import Metric
@@ -11,9 +11,8 @@ from initbench.metric import Metric
 _MOST_SEEDS = 1000  # that are told exactly
 
 
-def would_settle(found: Findings, metric: Metric) -> str:
-    """The end of the sentence that says what is open."""
-    more = settle(found)
+def seeds_that_would_tell(found: Findings, more: MoreSeeds | None, metric: Metric) -> str:
+    """The end of the sentence that says what is open; empty where nothing says how many seeds it would take."""
     if more is None:
         return ""
     seeds = count(more.more, "more seed")
@@ -25,8 +24,8 @@ def would_settle(found: Findings, metric: Metric) -> str:
     return f"; {seeds} would probably show {what}"
 
 
-def what_would_settle(found: Findings, metric: Metric, margin: str) -> Iterator[Sentence]:
-    """How many seeds it takes, for the difference seen and for the margin; then the runs and the commands."""
+def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, margin: str) -> Iterator[Sentence]:
+    """How many seeds it takes to show the difference seen, and the margin; then the runs and the commands to type."""
     nearest = found.open[0]
     seen = abs(float(found.rivals.at[nearest, "difference"]))
     parts = []
@@ -38,7 +37,7 @@ def what_would_settle(found: Findings, metric: Metric, margin: str) -> Iterator[
         parts.append(f"{_many(seeds)} seeds to show {what} as the margin ({margin})")
     if parts:
         yield Sentence("power", f"With a power of 80 %, it takes {' and '.join(parts)}.")
-    if more := settle(found):
+    if more is not None:
         took = "" if more.seconds is None else f", about {duration(more.seconds)} on the same machine"
         at_once = " (enough for all of these questions at once)" if len(more.inits) > 1 else ""
         whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)

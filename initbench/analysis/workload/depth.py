@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from initbench.analysis.loading.parquet_tables import gather
+from initbench.analysis.loading.parquet_tables import read_tables
 
 # The quantities with one number per layer, and their labels.
 QUANTITIES = {
@@ -19,7 +19,7 @@ def median_curves(runs: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str
 
     The quantities are QUANTITIES. Beside it the names of the runs whose diagnostics cannot be read.
     """
-    rows, broken = gather(runs, "layers", ["step", "layer", "quantity", "value"], text=["layer", "quantity"])
+    rows, broken = read_tables(runs, "layers", ["step", "layer", "quantity", "value"], text=["layer", "quantity"])
     rows = rows[(rows["step"] == 0) & rows["quantity"].isin(QUANTITIES)]
     rows = rows.assign(init=runs["init"].to_numpy()[rows["run"].to_numpy(int)])
     found = {}

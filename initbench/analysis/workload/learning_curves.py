@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from initbench.analysis.loading.parquet_tables import gather
+from initbench.analysis.loading.parquet_tables import read_tables
 from initbench.metric import Metric
 
 
@@ -20,7 +20,7 @@ def load_curves(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[
     val/error is how far a run is from it: on a logarithmic axis that tells apart what is good.
     """
     stored = stored_curves(metric)
-    rows, broken = gather(runs, "history", ["step", "seconds", *stored])
+    rows, broken = read_tables(runs, "history", ["step", "seconds", *stored])
     rows = rows.astype(dict.fromkeys(["seconds", *stored], float))
     of_run = rows.pop("run").to_numpy(int)
     rows["seconds"] += runs["seconds_init"].fillna(0.0).to_numpy()[of_run]

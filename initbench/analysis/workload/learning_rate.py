@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-TIE = 1e-12  # means that are equal on paper may differ in their last bits
+from initbench.analysis.statistics.blocks import TIE
 
 
 @dataclass(frozen=True)

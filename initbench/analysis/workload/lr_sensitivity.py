@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from initbench.analysis.workload.ranking import mean_interval
+from initbench.analysis.statistics.student import mean_interval
 
 
 def lr_sensitivity(runs: pd.DataFrame) -> pd.DataFrame:

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy.special import stdtrit
 
 from initbench.analysis.statistics.aggregate import interquartile_mean
+from initbench.analysis.statistics.student import mean_interval
 from initbench.analysis.statistics.survival import hit_rate, median_time
 from initbench.analysis.workload.learning_rate import Choice, scored
 from initbench.analysis.workload.time_to_target import observed
@@ -95,18 +95,6 @@ def _measures(ended: pd.DataFrame) -> dict[str, float]:
     middle = interquartile_mean(blocks.to_frame("init")).iloc[0]
     values = (int(ended["learned"].sum()), low, high, *mean_interval(ended["score"].tolist()), *middle)
     return dict(zip(_MEASURES, values, strict=True))
-
-
-def mean_interval(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Mean and half width of its interval by Student's t; NaN where there are too few values."""
-    n = len(values)
-    if n == 0:
-        return math.nan, math.nan
-    mean = math.fsum(values) / n
-    if n == 1:
-        return mean, math.nan
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    return mean, float(stdtrit(n - 1, 0.5 + confidence / 2)) * deviation / math.sqrt(n)
 
 
 def targets_of(runs: pd.DataFrame) -> list[str]:

@@ -14,7 +14,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Times:
+class TimesToTarget:
     """Who reached a target of a workload, and when.
 
     table: index init, the fastest first (by restricted mean). Columns: runs, diverged; hit_rate with hit_low, hit_high
@@ -40,7 +40,7 @@ def observed(ended: pd.DataFrame, target: str, clock: str = "steps") -> tuple[Ar
     return hit.fillna(seen).fillna(last).to_numpy(float), hit.notna().to_numpy()
 
 
-def times_to(ended: pd.DataFrame, target: str) -> Times:
+def times_to(ended: pd.DataFrame, target: str) -> TimesToTarget:
     """The times of one workload's runs that ended, not corrected yet."""
     horizon = float(observed(ended, target)[0].max())
     rows, curves = {}, {}
@@ -69,10 +69,10 @@ def times_to(ended: pd.DataFrame, target: str) -> Times:
     first = curves[str(table.index[0])]
     table["is_slower"] = [False, *(is_faster(*first, *curves[str(init)]) for init in table.index[1:])]
     table["p_alone"] = [math.nan, *(log_rank(*first, *curves[str(init)]) for init in table.index[1:])]
-    return Times(str(ended["workload"].iloc[0]), target, table.assign(p=math.nan, p_first=math.nan))
+    return TimesToTarget(str(ended["workload"].iloc[0]), target, table.assign(p=math.nan, p_first=math.nan))
 
 
-def correct(times: Sequence[Times]) -> list[Times]:
+def correct(times: Sequence[TimesToTarget]) -> list[TimesToTarget]:
     """The same with one correction of the log-rank tests over targets and workloads together (Bonferroni).
 
     p: over every two initializers of every table, as which of them is the fastest is known only afterwards. p_first:
@@ -83,7 +83,7 @@ def correct(times: Sequence[Times]) -> list[Times]:
     tested = sum(len(table) > 1 for table in tables)
     pairs = sum(math.comb(len(table), 2) for table in tables)
     return [
-        Times(
+        TimesToTarget(
             of.workload,
             of.target,
             of.table.assign(

@@ -9,11 +9,12 @@ import pandas as pd
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.loading.workload_names import workload_configs
+from initbench.analysis.statistics.student import mean_interval
 from initbench.analysis.statistics.survival import kaplan_meier
 from initbench.analysis.workload.depth import QUANTITIES, median_curves
 from initbench.analysis.workload.learning_curves import load_curves, mean_curves, stored_curves, thinned
 from initbench.analysis.workload.lr_sensitivity import lr_sensitivity
-from initbench.analysis.workload.ranking import Ranking, mean_interval, targets_of
+from initbench.analysis.workload.ranking import Ranking, targets_of
 from initbench.analysis.workload.time_to_target import observed
 from initbench.metric import ACCURACY, Metric
 from initbench.record.naming import varying

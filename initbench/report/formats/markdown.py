@@ -9,9 +9,9 @@ def markdown(verdict: Verdict, title: str) -> str:
     """The report as GitHub renders it; names cannot break out of their cells."""
     comparison = verdict.comparison
     parts = [f"# {_text(title)}", *map(_sentence, verdict.sentences)]
-    if comparison.problems:
+    if verdict.problems:
         parts.append(
-            "\n".join(f"- {'**' * p.is_serious}{_text(p.text)}{'**' * p.is_serious}" for p in comparison.problems)
+            "\n".join(f"- {'**' * p.is_serious}{_text(p.text)}{'**' * p.is_serious}" for p in verdict.problems)
         )
     for findings in comparison.findings:
         parts += [f"## {_text(heading(findings.workloads, len(comparison.findings)))}"]

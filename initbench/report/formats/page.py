@@ -44,7 +44,7 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
         refresh=refresh,
         facts=_facts(comparison.runs),
         verdict=verdict.sentences,
-        problems=comparison.problems,
+        problems=verdict.problems,
         looks=looks(comparison),
         comparisons=[_comparison(findings, comparison) for findings in comparison.findings],
         plots=plots[None],

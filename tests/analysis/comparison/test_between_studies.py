@@ -8,15 +8,17 @@ from studies import write_study
 
 from initbench.analysis.comparison.between_studies import between_studies
 from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.loading.studies import load_studies
 from initbench.analysis.verdict.sentences import sentences
-from initbench.report.write import load
 
 
 def compared(folder: Path, before: dict[str, float], after: dict[str, float], seeds: int = 8) -> Comparison:
     def runs(means: dict[str, float]) -> list[dict[str, object]]:
         return [record(init, seed, mean + 0.001 * seed) for init, mean in means.items() for seed in range(seeds)]
 
-    return Comparison(load([write_study(folder / "zzz", *runs(before)), write_study(folder / "aaa", *runs(after))]))
+    return Comparison(
+        load_studies([write_study(folder / "zzz", *runs(before)), write_study(folder / "aaa", *runs(after))])
+    )
 
 
 def test_differences_are_from_the_first_study_to_the_second(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_few_pairs_confirm_nothing(tmp_path: Path) -> None:
 def test_studies_of_different_workloads_are_one_comparison(tmp_path: Path) -> None:
     one = [record(init, seed, 0.8, model={"depth": 1}) for init in "ab" for seed in range(3)]
     two = [record(init, seed, 0.9, model={"depth": 2}) for init in "ab" for seed in range(3)]
-    comparison = Comparison(load([write_study(tmp_path / "one", *one), write_study(tmp_path / "two", *two)]))
+    comparison = Comparison(load_studies([write_study(tmp_path / "one", *one), write_study(tmp_path / "two", *two)]))
     assert comparison.main is not None
     assert sorted(comparison.main.overall.index) == ["a", "b"]
     assert len(comparison.rankings) == 2

@@ -26,7 +26,7 @@ def found(
     names = [f"w{number}" for number in range(workloads)]
     index = pd.MultiIndex.from_product([names, range(seeds)], names=["workload", "seed"])
     values = np.array(list(means.values())) + noise * np.random.default_rng(seed).normal(size=(len(index), len(means)))
-    return Findings(pd.DataFrame(values, index, columns=list(means)), NO_RUNS, margin, reference, level)
+    return Findings(pd.DataFrame(values, index, columns=list(means)), NO_RUNS, margin, level, reference)
 
 
 @pytest.mark.parametrize("inits", [2, 4, 8])

@@ -9,7 +9,7 @@ import pytest
 from frames import frame, record
 
 from initbench.analysis.comparison.comparison import Comparison
-from initbench.analysis.comparison.more_seeds import Next, seconds_per_run, seeds_to_tell, settle
+from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds, seconds_per_run, seeds_to_tell
 
 TYPED = "python -m initbench -m init=a,b,c model=mlp seed=0,1,2,3,4,5,6,7"
 
@@ -29,9 +29,9 @@ def study(
     return Comparison(frame(*rows), margin=margin)
 
 
-def following(comparison: Comparison) -> Next:
+def following(comparison: Comparison) -> MoreSeeds:
     assert comparison.main is not None
-    found = settle(comparison.main)
+    found = more_seeds(comparison.main)
     assert found is not None
     return found
 
@@ -64,7 +64,7 @@ def test_seeds_for_the_margin_that_are_there_already_are_not_asked_for_again() -
 def test_a_winner_leaves_nothing_to_settle() -> None:
     main = study(means=(0.9, 0.8, 0.5)).main
     assert main is not None
-    assert settle(main) is None
+    assert more_seeds(main) is None
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from initbench.analysis.statistics.bootstrap import bootstrap_counts, percentiles, studentized
-from initbench.analysis.statistics.pairs import against, compare, holm, improvement, simultaneous
+from initbench.analysis.statistics.pairs import against, compare, holm, improvement
 from initbench.analysis.statistics.sign_flips import sign_flip
+from initbench.analysis.statistics.student import simultaneous
 from initbench.analysis.statistics.survival import unseen
 
 

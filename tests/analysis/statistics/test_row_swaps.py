@@ -9,10 +9,11 @@ import pytest
 from frames import frame, record
 from scipy import stats
 
+from initbench.analysis.comparison.chosen_rates import ChosenRates, chosen_rates
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.more_seeds import seeds_for
 from initbench.analysis.statistics.blocks import seed_weights
-from initbench.analysis.statistics.row_swaps import Rows, Swaps, chosen_differences, swap_test, swaps
+from initbench.analysis.statistics.row_swaps import Rows, chosen_differences, swap_test
 from initbench.analysis.statistics.sign_flips import Alternative, sign_flip
 from initbench.analysis.verdict.sentences import sentences
 from initbench.analysis.workload.learning_rate import scored
@@ -109,15 +110,15 @@ def test_the_chosen_runs_are_those_that_are_scored() -> None:
     assert chosen_differences(Rows(*arrays, tuple(range(7)), cross_fitted=True)) == pytest.approx(
         (of["a"] - of["b"]).to_numpy()
     )
-    (p,) = swaps(runs, comparison.scores).p.values()
+    (p,) = chosen_rates(runs, comparison.scores).p.values()
     assert p == swap_test([Rows(*arrays, tuple(range(7)), cross_fitted=True)])
 
 
 def test_a_whole_grid_is_exact_and_its_p_is_that_of_the_verdict() -> None:
     (found,) = Comparison(frame(*grid())).findings
-    assert found.rates_are_swapped
-    assert not found.at_chosen_rates
-    assert found.pairs["p"].tolist() == list(swaps(found.runs, found.scores).p.values())
+    assert found.chosen_rates.rows
+    assert not found.chosen_rates.tuned
+    assert found.pairs["p"].tolist() == list(chosen_rates(found.runs, found.scores).p.values())
 
 
 def test_what_swaps_leave_open_takes_more_seeds_than_there_are() -> None:
@@ -163,19 +164,19 @@ def test_where_only_the_chosen_rates_were_run_nothing_is_exact() -> None:
     tuning = [record(i, s, 0.7 + lr / 10, lr=lr, tuning=(90, 91)) for i in "ab" for s in (90, 91) for lr in (0.1, 1.0)]
     fresh = [record(init, seed, 0.8 + seed / 100, lr=1.0, tuning=(90, 91)) for init in "ab" for seed in range(6)]
     (found,) = Comparison(frame(*tuning, *fresh)).findings
-    assert found.at_chosen_rates
-    assert not found.rates_are_swapped
-    assert swaps(found.runs, found.scores) == Swaps({}, tuned=("a", "b"))
+    assert found.chosen_rates.tuned
+    assert not found.chosen_rates.rows
+    assert chosen_rates(found.runs, found.scores) == ChosenRates({}, tuned=("a", "b"))
 
 
-def test_a_seed_that_lacks_a_rate_is_left_out_of_the_swaps() -> None:
+def test_a_seed_that_lacks_a_rate_is_left_out_of_the_chosen_rates() -> None:
     rows = grid()
     (gap, *rest) = rows
     runs = frame({**gap, "status": "failed", "results": {}}, *rest)
-    (of,) = swaps(runs, Comparison(runs).scores).rows.values()
+    (of,) = chosen_rates(runs, Comparison(runs).scores).rows.values()
     (swapped,) = of.values()
     whole = frame(*(row for row in rest if row["seed"] != gap["seed"]))
-    (of,) = swaps(whole, Comparison(whole).scores).rows.values()
+    (of,) = chosen_rates(whole, Comparison(whole).scores).rows.values()
     (expected,) = of.values()
     assert swapped.seeds == expected.seeds
     assert swapped.choosing == pytest.approx(expected.choosing)
@@ -186,7 +187,7 @@ def test_with_another_grid_p_does_not_allow_for_the_choice_and_the_verdict_says_
     for rows, unmatched in (([*grid(), record("b", 0, 0.5, lr=10.0)], ("a", "b")), (one_rate, ("a",))):
         runs = frame(*rows)
         comparison = Comparison(runs)
-        assert swaps(runs, comparison.scores) == Swaps({}, unmatched=unmatched)
+        assert chosen_rates(runs, comparison.scores) == ChosenRates({}, unmatched=unmatched)
         (text,) = [sentence.text for sentence in sentences(comparison) if sentence.kind == "rates"]
         assert f"of {' and '.join(unmatched)} were chosen from these runs. The p values do not allow for that" in text
 
@@ -202,5 +203,5 @@ def test_those_that_were_not_tuned_are_named() -> None:
 
 def test_one_rate_is_no_choice() -> None:
     runs = frame(*(record(init, seed, 0.7 + seed / 100) for init in "ab" for seed in range(6)))
-    assert swaps(runs, Comparison(runs).scores) == Swaps({})
+    assert chosen_rates(runs, Comparison(runs).scores) == ChosenRates({})
     assert isinstance(Comparison(runs).findings[0].pairs, pd.DataFrame)

@@ -378,7 +378,7 @@ def test_a_target_that_few_reach() -> None:
 
 @pytest.mark.parametrize("score", ["higher", "lower"])
 def test_directions_are_only_words(score: str) -> None:
-    from initbench.analysis.verdict.verdict import verdict
+    from initbench.report.verdict import verdict
 
     rng = np.random.default_rng(0)
     rows = frame(

@@ -240,4 +240,4 @@ def test_failures_score_chance_and_are_never_dropped() -> None:
     kinds = {sentence.kind: sentence.text for sentence in found.sentences}
     assert "5 of 10 runs of mine" in kinds["learned"]
     words = "runs without a finite score count as chance, or as the worst score of the workload where that is worse"
-    assert any(words in p.text for p in found.comparison.problems)
+    assert any(words in p.text for p in found.problems)

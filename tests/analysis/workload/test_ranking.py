@@ -6,7 +6,8 @@ import pytest
 from frames import frame, record
 from scipy import stats
 
-from initbench.analysis.workload.ranking import hardest_reached, mean_interval, rankings
+from initbench.analysis.statistics.student import mean_interval
+from initbench.analysis.workload.ranking import hardest_reached, rankings
 
 
 def test_interval_is_students() -> None:
