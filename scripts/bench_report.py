@@ -104,13 +104,13 @@ def report(study: Path) -> dict[str, float]:
         from initbench.analysis.loading.studies import load_studies
         from initbench.analysis.verdict.verdict import Verdict
         from initbench.report import write
-        from initbench.report.content.plots import plots
+        from initbench.report.content.report_plots import report_plots
     with timed("records"):
         verdict = Verdict(Comparison(load_studies([study])))
     with timed("statistics"):
         verdict.to_dict()
     with timed("plots, with the histories"):
-        drawn = plots(verdict.comparison)
+        drawn = report_plots(verdict.comparison)
     with timed("index.html"):
         write.draw_page(verdict, drawn, study / write.FOLDER, study.name)
     with timed("report.md, JSON, CSV, figures"):

@@ -9,7 +9,7 @@ from plotly.offline import get_plotlyjs
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.record.store import atomic_write
-from initbench.report.content.plots import Plots, plots
+from initbench.report.content.report_plots import Plots, report_plots
 from initbench.report.formats.markdown import markdown
 from initbench.report.formats.page import render
 
@@ -18,13 +18,13 @@ FOLDER = "report"  # in the study's own
 
 def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:
     """Write `index.html` and the script that draws its plots into `folder`; the path of the page."""
-    return draw_page(verdict, plots(verdict.comparison), folder, title, refresh)
+    return draw_page(verdict, report_plots(verdict.comparison), folder, title, refresh)
 
 
 def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
     """Write the page, report.md, verdict.json, results.csv, pairs.csv, and in `figures/` what a paper needs; the path
     of the page."""
-    drawn = plots(verdict.comparison)
+    drawn = report_plots(verdict.comparison)
     page = draw_page(verdict, drawn, folder, title)
     write_rest(verdict, drawn, folder, title)
     return page

@@ -39,7 +39,7 @@ class SweepSummary(Callback):
             errors.print(f"initbench: {error}", markup=False, soft_wrap=True)
             sys.exit(2)
         if not config.dry_run:
-            live.start(config)
+            live.start(config, preload="initbench.report.write")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         if config.dry_run:

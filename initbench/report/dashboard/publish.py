@@ -7,10 +7,10 @@ from typing import Any
 import plotly.graph_objects as go
 
 from initbench.analysis.verdict.verdict import Verdict
+from initbench.report.content.legend import looks
 from initbench.report.content.plot import Plot
-from initbench.report.content.plots import plots
+from initbench.report.content.report_plots import report_plots
 from initbench.report.dashboard.workspace import publish
-from initbench.report.formats.page import looks
 
 
 def publish_comparison(path: str, study: str, verdict: Verdict, folder: Path) -> str:
@@ -25,7 +25,7 @@ def publish_comparison(path: str, study: str, verdict: Verdict, folder: Path) ->
         tables = {"ranking": comparison.main.overall, "pairs": comparison.main.pairs, **tables}
     styles = looks(comparison)
     figures = {}
-    for place, group in plots(comparison).items():
+    for place, group in report_plots(comparison).items():
         for plot in group:
             figures[plot.title if place is None else f"{plot.title}, {names[place]}"] = as_plotly(plot, styles)
     return publish(

@@ -6,7 +6,9 @@ They need \usepackage{array,booktabs,graphicx,longtable}.
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.verdict.sentence import count
-from initbench.report.content.tables import Table, every_two, of_workload, overall, reference
+from initbench.report.content.comparison_tables import overall_table, pairs_table, reference_table
+from initbench.report.content.table import Table
+from initbench.report.content.workload_tables import ranking_table
 from initbench.report.formats.latex_escape import escape
 
 _PACKAGES = r"% needs \usepackage{array,booktabs,graphicx,longtable}"
@@ -26,12 +28,12 @@ def rankings(comparison: Comparison) -> str:
     for number, findings in enumerate(comparison.findings, start=1):
         caption = f"{_over(findings)}. The best mean is bold, whether or not it is significant."
         best = str(findings.overall.index[0])
-        found.append(_table(overall(findings, metric), caption, f"overall-{number}", best))
+        found.append(_table(overall_table(findings, metric), caption, f"overall-{number}", best))
         if findings.reference is not None:
-            table = reference(findings, metric)
+            table = reference_table(findings, metric)
             found.append(_table(table, f"{table.title}. {_over(findings)}.", f"reference-{number}"))
     for number, of in enumerate(reversed(comparison.rankings), start=1):
-        of_workloads = of_workload(of, metric)
+        of_workloads = ranking_table(of, metric)
         inits = next((scope.inits for scope in comparison.scopes if of.workload in scope.workloads), ())
         best = next((init for init, _ in of_workloads.rows if init in inits), "")
         found.append(_table(of_workloads, f"{of.workload}.", f"workload-{number}", best))
@@ -46,7 +48,7 @@ def pairs(comparison: Comparison) -> str:
     found = []
     for number, findings in enumerate(comparison.findings, start=1):
         heading = _row(["better mean", "worse mean", "pairs", "difference", "95 % interval", "p", "p (Holm)"])
-        rows = [_row([a, b, *cells[:5]]) for a, b, cells in every_two(findings, comparison.metric).rows]
+        rows = [_row([a, b, *cells[:5]]) for a, b, cells in pairs_table(findings, comparison.metric).rows]
         caption = f"All pairs of initializers: paired differences{unit}; intervals hold for all pairs at once. "
         found.append(
             "\n".join(

@@ -2,7 +2,9 @@
 
 from initbench.analysis.verdict.sentence import Sentence
 from initbench.analysis.verdict.verdict import Verdict
-from initbench.report.content import tables
+from initbench.report.content.comparison_tables import heading, overall_table, reference_table
+from initbench.report.content.table import Table
+from initbench.report.content.workload_tables import ranking_table
 
 
 def markdown(verdict: Verdict, title: str) -> str:
@@ -15,12 +17,12 @@ def markdown(verdict: Verdict, title: str) -> str:
         )
     for findings in comparison.findings:
         parts += [f"## {_text(heading(findings.workloads, len(comparison.findings)))}"]
-        parts.append(table(tables.overall(findings, comparison.metric)))
+        parts.append(table(overall_table(findings, comparison.metric)))
         if findings.reference is not None:
-            compared = tables.reference(findings, comparison.metric)
+            compared = reference_table(findings, comparison.metric)
             parts += [f"### {_text(compared.title)}", table(compared)]
     for ranking in reversed(comparison.rankings):
-        parts += [f"## {_text(ranking.workload)}", table(tables.of_workload(ranking, comparison.metric))]
+        parts += [f"## {_text(ranking.workload)}", table(ranking_table(ranking, comparison.metric))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -29,14 +31,7 @@ def _sentence(sentence: Sentence) -> str:
     return f"{_text(sentence.text)}\n\n```sh\n{commands}\n```" if commands else _text(sentence.text)
 
 
-def heading(workloads: list[str], comparisons: int) -> str:
-    """What a comparison is over, as a heading."""
-    if comparisons == 1 and len(workloads) == 1:
-        return "Ranking"
-    return f"Over {len(workloads)} workloads" if len(workloads) > 1 else f"Compared on {workloads[0]}"
-
-
-def table(given: tables.Table) -> str:
+def table(given: Table) -> str:
     """A table as GitHub renders it, with its note below."""
     top = [["init", *given.columns], ["---", *["---:"] * len(given.columns)]]
     lines = [*top, *([_code(init), *map(_text, cells)] for init, cells in given.rows)]

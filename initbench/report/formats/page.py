@@ -14,21 +14,12 @@ from markupsafe import Markup
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.verdict.verdict import Verdict
-from initbench.figures import look
-from initbench.report.content import tables
+from initbench.report.content.comparison_tables import heading, overall_table, pairs_table, reference_table
+from initbench.report.content.legend import looks
 from initbench.report.content.methods import methods
-from initbench.report.content.plots import Plots
 from initbench.report.content.rank_diagram import rank_diagram
-from initbench.report.formats.markdown import heading
-
-_DASHARRAYS = {
-    "solid": "",
-    "dash": "8 4",
-    "dot": "2 3",
-    "dashdot": "8 3 2 3",
-    "longdash": "13 4",
-    "longdashdot": "12 3 2 3",
-}
+from initbench.report.content.report_plots import Plots
+from initbench.report.content.workload_tables import detail_tables, ranking_table
 
 
 def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh: int | None = None) -> str:
@@ -52,9 +43,9 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
             {
                 "id": ranking.workload_id,
                 "title": ranking.workload,
-                "ranking": tables.of_workload(ranking, metric),
+                "ranking": ranking_table(ranking, metric),
                 "plots": plots[ranking.workload_id],
-                "details": list(tables.details(comparison, ranking)),
+                "details": list(detail_tables(comparison, ranking)),
             }
             for ranking in reversed(comparison.rankings)
         ],
@@ -71,28 +62,11 @@ def _comparison(findings: Findings, comparison: Comparison) -> dict[str, Any]:
     return {
         "title": heading(findings.workloads, len(comparison.findings)),
         "names": findings.workloads if len(findings.workloads) > 1 else [],
-        "overall": tables.overall(findings, comparison.metric),
-        "reference": None if findings.reference is None else tables.reference(findings, comparison.metric),
-        "pairs": tables.every_two(findings, comparison.metric),
+        "overall": overall_table(findings, comparison.metric),
+        "reference": None if findings.reference is None else reference_table(findings, comparison.metric),
+        "pairs": pairs_table(findings, comparison.metric),
         "ranks": None if diagram is None else Markup(diagram.svg()),
     }
-
-
-def legend(comparison: Comparison) -> list[str]:
-    """All initializers, best first: those that are compared, then the others as workloads have them."""
-    names = [init for findings in comparison.findings for init in findings.overall.index]
-    names += [init for ranking in comparison.rankings for init in ranking.table.index]
-    return list(dict.fromkeys(map(str, [*names, *comparison.runs["init"]])))
-
-
-def looks(comparison: Comparison) -> dict[str, dict[str, str]]:
-    """Colour and dash of each initializer, the same in all plots."""
-    found = {}
-    for index, init in enumerate(legend(comparison)):
-        colour, dash = look(index)
-        css = "var(--ink)" if colour == "#000000" else colour
-        found[init] = {"colour": colour, "css": css, "dash": dash, "dasharray": _DASHARRAYS[dash]}
-    return found
 
 
 def _facts(runs: pd.DataFrame) -> str:

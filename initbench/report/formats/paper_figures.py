@@ -21,10 +21,10 @@ from rich.cells import cell_len
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.figures import shortened
 from initbench.record.store import atomic_write
+from initbench.report.content.legend import looks
 from initbench.report.content.plot import Plot
-from initbench.report.content.plots import Plots
 from initbench.report.content.rank_diagram import rank_diagram
-from initbench.report.formats.page import looks
+from initbench.report.content.report_plots import Plots
 
 STYLES = {
     "solid": "-",

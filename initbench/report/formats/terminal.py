@@ -8,7 +8,9 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from initbench.analysis.verdict.verdict import Verdict
-from initbench.report.content.tables import Table, of_workload, reference
+from initbench.report.content.comparison_tables import reference_table
+from initbench.report.content.table import Table
+from initbench.report.content.workload_tables import ranking_table
 
 _BORDER = 3  # of a column: two spaces and a line
 _LEAST_NAME, _LEAST_HEADING = 12 + _BORDER, 6  # neither is broken into shorter lines
@@ -17,8 +19,8 @@ _LEAST_NAME, _LEAST_HEADING = 12 + _BORDER, 6  # neither is broken into shorter 
 def show(verdict: Verdict, console: Console, rankings: bool = True) -> None:
     """A table for each workload, that of the reference if there is one, then the sentences."""
     comparison, metric = verdict.comparison, verdict.comparison.metric
-    tables = [(of_workload(ranking, metric), ranking.workload) for ranking in comparison.rankings] if rankings else []
-    own = [reference(findings, metric) for findings in comparison.findings if findings.reference is not None]
+    tables = [(ranking_table(ranking, metric), ranking.workload) for ranking in comparison.rankings] if rankings else []
+    own = [reference_table(findings, metric) for findings in comparison.findings if findings.reference is not None]
     for table, title in [*tables, *((table, table.title) for table in own)]:
         console.print(as_rich(table, title, console.width))
     for sentence in verdict.sentences:

@@ -9,8 +9,11 @@ from scipy import stats
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.verdict.sentence import p_value
 from initbench.metric import ACCURACY
-from initbench.report.content import tables
+from initbench.report.content.comparison_tables import overall_table, pairs_table, reference_table
+from initbench.report.content.table import Table
+from initbench.report.content.workload_tables import detail_tables, ranking_table
 
 
 def comparison(*records: dict[str, Any]) -> Comparison:
@@ -22,14 +25,14 @@ def main(found: Comparison) -> Findings:
     return found.main
 
 
-def by_column(table: tables.Table) -> pd.DataFrame:
+def by_column(table: Table) -> pd.DataFrame:
     rows = {init: dict(zip(table.columns, cells, strict=True)) for init, cells in table.rows}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def test_a_ranking() -> None:
     found = comparison(*(record("a", n, 0.8 + 0.1 * n) for n in (0, 1)), record("b", 0, 0.5, hits=(None, None)))
-    table = by_column(tables.of_workload(found.rankings[0], ACCURACY))
+    table = by_column(ranking_table(found.rankings[0], ACCURACY))
     assert table.index.tolist() == ["a", "b"]
     assert table.loc["a"].to_dict() == {
         "test accuracy, mean ± 95 %": "0.8500 ± 0.6353",  # t(1) = 12.706 standard errors of .05
@@ -47,7 +50,7 @@ def test_where_runs_learned_nothing_no_mean_is_given() -> None:
     found = comparison(
         *rows, record("b", 5, None, status="diverged", hits=(None, None)), record("a", 5, 0.95, hits=(None, None))
     )
-    table = by_column(tables.of_workload(found.rankings[0], ACCURACY))
+    table = by_column(ranking_table(found.rankings[0], ACCURACY))
     assert not any("±" in cell for cell in table.to_numpy().ravel())
     assert table.loc["b", "learned"] == "4 of 6"
     assert (
@@ -59,7 +62,7 @@ def test_where_runs_learned_nothing_no_mean_is_given() -> None:
 def test_outcomes_and_rates_are_columns_where_there_are_any() -> None:
     diverged = record("a", 0, None, lr=1.0, status="diverged", hits=(None, None))
     found = comparison(record("a", 0, 0.8, lr=0.1), diverged)
-    assert list(by_column(tables.of_workload(found.rankings[0], ACCURACY))) == [
+    assert list(by_column(ranking_table(found.rankings[0], ACCURACY))) == [
         "learning rate",
         "test accuracy, mean ± 95 %",
         "runs",
@@ -67,13 +70,13 @@ def test_outcomes_and_rates_are_columns_where_there_are_any() -> None:
         "median steps to 50%",
     ]
     found = comparison(record("b", 0, 0.8), record("a", 0, None, status="diverged", hits=(None, None)))
-    assert by_column(tables.of_workload(found.rankings[0], ACCURACY)).loc["a", "diverged"] == "1"
+    assert by_column(ranking_table(found.rankings[0], ACCURACY)).loc["a", "diverged"] == "1"
 
 
 def test_over_all_workloads_differences_are_to_the_best() -> None:
     leads = [0.19, 0.21, 0.2, 0.18, 0.22, 0.2, 0.19, 0.21]
     rows = [record(init, n, 0.9 - (init == "b") * lead) for init in "ab" for n, lead in enumerate(leads)]
-    table = tables.overall(main(comparison(*rows)), ACCURACY)
+    table = overall_table(main(comparison(*rows)), ACCURACY)
     first, second = table.rows
     found = dict(zip(table.columns, second[1], strict=True))
     assert first[1][-4:] == [""] * 4
@@ -87,7 +90,7 @@ def test_over_all_workloads_differences_are_to_the_best() -> None:
 
 def test_a_reference_against_each_other() -> None:
     rows = [record(init, n, mean + n / 1000) for init, mean in (("a", 0.9), ("b", 0.8), ("c", 0.7)) for n in range(8)]
-    table = tables.reference(main(Comparison(frame(*rows), reference="b")), ACCURACY)
+    table = reference_table(main(Comparison(frame(*rows), reference="b")), ACCURACY)
     assert [(init, cells[0], cells[3]) for init, cells in table.rows] == [
         ("c", "+10.00", "0.016"),
         ("a", "-10.00", "0.016"),
@@ -97,7 +100,7 @@ def test_a_reference_against_each_other() -> None:
 
 def test_every_two() -> None:
     runs = [record(init, n, 0.9 - 0.1 * k) for k, init in enumerate("abc") for n in range(3)]
-    table = tables.every_two(main(comparison(*runs)), ACCURACY)
+    table = pairs_table(main(comparison(*runs)), ACCURACY)
     assert [(higher, lower) for higher, lower, _ in table.rows] == [("a", "b"), ("a", "c"), ("b", "c")]
     found = dict(zip(table.columns, table.rows[1][2], strict=False))
     assert (found["pairs of runs"], found["difference, points"], found["p"]) == ("3", "+20.00", "0.25")  # 2 / 2^3
@@ -108,7 +111,7 @@ def test_every_two() -> None:
 def test_what_stands_behind_a_ranking() -> None:
     runs = [record("a", n, 0.8 + 0.01 * n, lr=lr, seconds_init=2.0) for n in (0, 1) for lr in (0.1, 1.0)]
     found = comparison(*runs)
-    details = {table.title: table for table in tables.details(found, found.rankings[0])}
+    details = {table.title: table for table in detail_tables(found, found.rankings[0])}
     assert list(details) == ["At each learning rate", "Time to 50%", "Other means"]
     rates = details["At each learning rate"]
     assert by_column(rates).loc["a", "within 1.00 points of the best"] == "0.1 to 1"
@@ -123,9 +126,9 @@ def test_what_stands_behind_a_ranking() -> None:
 
 @pytest.mark.parametrize("p, text", [(1.0, "1.00"), (0.1, "0.10"), (0.0123, "0.012"), (0.00123, "0.001")])
 def test_p_values(p: float, text: str) -> None:
-    assert tables.p_value(p) == text
+    assert p_value(p) == text
 
 
 def test_a_small_p_is_never_0() -> None:
-    assert tables.p_value(1e-5) == "1e-05"
-    assert tables.p_value(float("nan")) == "-"
+    assert p_value(1e-5) == "1e-05"
+    assert p_value(float("nan")) == "-"

@@ -12,9 +12,9 @@ from wandb_server import Server
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.frame import load_runs
 from initbench.report.__main__ import main
-from initbench.report.content.plots import plots
+from initbench.report.content.legend import looks
+from initbench.report.content.report_plots import report_plots
 from initbench.report.dashboard.publish import as_plotly
-from initbench.report.formats.page import looks
 
 pytestmark = pytest.mark.usefixtures("wandb_alone")
 
@@ -51,7 +51,7 @@ def test_the_report_becomes_a_workspace_and_a_summary_run(
 
 def test_the_figures_are_the_first_views_of_the_plots(study: Path) -> None:
     comparison = Comparison(load_runs(study))
-    for plot in (plot for group in plots(comparison).values() for plot in group):
+    for plot in (plot for group in report_plots(comparison).values() for plot in group):
         figure = as_plotly(plot, looks(comparison))
         lines = {trace.name: trace for trace in figure.data if trace.name}
         assert set(lines) == set(plot.series)

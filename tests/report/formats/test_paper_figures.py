@@ -11,9 +11,9 @@ from studies import write_study
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.frame import load_runs
+from initbench.report.content.legend import looks
 from initbench.report.content.plot import Plot
-from initbench.report.content.plots import plots
-from initbench.report.formats.page import looks
+from initbench.report.content.report_plots import report_plots
 from initbench.report.formats.paper_figures import draw, write_figures
 
 
@@ -25,7 +25,7 @@ def comparison(tmp_path: Path) -> Comparison:
 
 
 def test_each_plot_is_an_svg_and_a_pdf(comparison: Comparison, tmp_path: Path) -> None:
-    write_figures(comparison, plots(comparison), tmp_path / "figures")
+    write_figures(comparison, report_plots(comparison), tmp_path / "figures")
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     workload = "mlp-on-mnist-sgd-lr-0.1-100-steps"
     parts = ["ranking", "ranks", f"curves-{workload}", f"survival-{workload}", f"depth-{workload}"]
@@ -41,19 +41,19 @@ def test_each_plot_is_an_svg_and_a_pdf(comparison: Comparison, tmp_path: Path) -
 
 def test_figures_of_an_earlier_report_do_not_stay(comparison: Comparison, tmp_path: Path) -> None:
     folder = tmp_path / "figures"
-    write_figures(comparison, plots(comparison), folder)
+    write_figures(comparison, report_plots(comparison), folder)
     for kind in ("svg", "pdf"):
         (folder / f"ranking.{kind}").rename(folder / f"curves-of-another-workload.{kind}")
         (folder / f"depth.{kind}").write_bytes(b"somebody's own")
     (folder / "mine.svg").touch()
-    write_figures(comparison, plots(comparison), folder)
+    write_figures(comparison, report_plots(comparison), folder)
     assert not list(folder.glob("curves-of-another-workload.*"))
     assert (folder / "ranking.pdf").exists()
     assert {"depth.svg", "depth.pdf", "mine.svg"} <= {path.name for path in folder.iterdir()}
 
 
 def test_the_same_runs_give_the_same_bytes(comparison: Comparison, tmp_path: Path) -> None:
-    drawn = plots(comparison)
+    drawn = report_plots(comparison)
     for folder in ("one", "two"):
         write_figures(comparison, drawn, tmp_path / folder)
     for file in (tmp_path / "one").iterdir():
@@ -61,7 +61,7 @@ def test_the_same_runs_give_the_same_bytes(comparison: Comparison, tmp_path: Pat
 
 
 def test_the_lines_are_those_of_the_first_view(comparison: Comparison) -> None:
-    for plot in (plot for group in plots(comparison).values() for plot in group if not plot.forest):
+    for plot in (plot for group in report_plots(comparison).values() for plot in group if not plot.forest):
         (axes,) = draw(plot, looks(comparison)).axes
         assert len(axes.lines) == len(plot.series)
         for line, views in zip(axes.lines, plot.series.values(), strict=True):

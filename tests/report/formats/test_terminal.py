@@ -10,7 +10,7 @@ from rich.console import Console
 
 import initbench
 from initbench.metric import ACCURACY
-from initbench.report.content.tables import of_workload
+from initbench.report.content.workload_tables import ranking_table
 from initbench.report.formats.terminal import as_rich, show
 
 
@@ -65,7 +65,7 @@ def test_no_line_is_wider_than_the_terminal_and_no_cell_is_cut(width: int) -> No
 @pytest.mark.parametrize("width", [80, 200])
 def test_no_number_is_cut_off_in_a_narrow_terminal(width: int) -> None:
     runs = frame(*(record("kaiming_normal", n, (0.1, 0.91)[n % 2], hits=(50, None)) for n in range(8)))
-    table = of_workload(initbench.verdict(runs).comparison.rankings[0], ACCURACY)
+    table = ranking_table(initbench.verdict(runs).comparison.rankings[0], ACCURACY)
     console = Console(record=True, width=width, file=StringIO())
     console.print(as_rich(table, "title", width))
     text = console.export_text()

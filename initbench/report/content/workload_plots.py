@@ -1,23 +1,18 @@
-"""The plots of a report: those of a comparison as a whole, and those of each workload."""
+"""The plots of one workload: learning curves, times to targets, learning rates, and depth."""
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
-from initbench.analysis.comparison.comparison import Comparison
-from initbench.analysis.comparison.findings import Findings
-from initbench.analysis.loading.workload_names import workload_configs
-from initbench.analysis.statistics.student import mean_interval
 from initbench.analysis.statistics.survival import kaplan_meier
 from initbench.analysis.workload.depth import QUANTITIES, median_curves
 from initbench.analysis.workload.learning_curves import load_curves, mean_curves, stored_curves, thinned
 from initbench.analysis.workload.lr_sensitivity import lr_sensitivity
 from initbench.analysis.workload.ranking import Ranking, targets_of
 from initbench.analysis.workload.time_to_target import observed
-from initbench.metric import ACCURACY, Metric
-from initbench.record.naming import varying
+from initbench.metric import Metric
+from initbench.report.content.metric_views import metric_views, view_keys
 from initbench.report.content.plot import Plot, View
 
 _CLOCKS = {"step": "steps", "seconds": "seconds of training and initialization"}
@@ -103,16 +98,18 @@ def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:
     )
 
 
-def sensitivity(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Plot | None:
+def rate_plot(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Plot | None:
     """The score on validation, and how far it is from perfect, against the learning rate, where there were several."""
     table = lr_sensitivity(runs[runs["workload"] == ranking.workload])
     if table["lr"].nunique() < 2:
         return None
     value = f"val/{metric.name}"
-    keys = _error_first(table["mean"], metric, value, "val/error")
+    keys = view_keys(table["mean"], metric, value, "val/error")
     series: dict[str, dict[str, View]] = {}
     for init, rows in table.groupby("init"):
-        views = _views(rows["mean"], rows["mean"] - rows["half_width"], rows["mean"] + rows["half_width"], metric, keys)
+        views = metric_views(
+            rows["mean"], rows["mean"] - rows["half_width"], rows["mean"] + rows["half_width"], metric, keys
+        )
         series[str(init)] = {key: {"x": rows["lr"], "y": y, "low": low, "high": high} for key, (y, low, high) in views}
     return Plot(
         f"lr-{ranking.workload_id}",
@@ -129,7 +126,7 @@ def sensitivity(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Plot | 
     )
 
 
-def through_depth(ranking: Ranking) -> Plot | None:
+def depth_plot(ranking: Ranking) -> Plot | None:
     """The initialized network layer by layer, median over seeds, where runs were diagnosed."""
     series: dict[str, dict[str, View]] = {}
     medians, broken = median_curves(ranking.scored)
@@ -155,141 +152,8 @@ def through_depth(ranking: Ranking) -> Plot | None:
     )
 
 
-def forest(findings: Findings, metric: Metric, number: int) -> Plot:
-    """The interquartile mean of every initializer over all workloads of a comparison, best first."""
-    table = findings.overall
-    error = "test error" if metric == ACCURACY else f"1 - {metric.label}"
-    keys = _error_first(table[["iqm", "high"]].max(), metric, metric.label, error)
-    series: dict[str, dict[str, View]] = {}
-    for init, row in table.iterrows():
-        views = _views(row["iqm"], row["low"], row["high"], metric, keys)
-        series[str(init)] = {
-            key: {"x": [x], "y": [init], "low": [low], "high": [high]} for key, (x, low, high) in views
-        }
-    return Plot(
-        f"ranking{_numbered(number)}",
-        "Interquartile mean",
-        f"Interquartile mean of {metric.label} over all workloads and seeds; 95 % interval by stratified bootstrap."
-        f"{' Errors are shown on a log axis.' * (len(keys) > 1)}",
-        series,
-        {key: key for key in keys},
-        dict.fromkeys(keys, ""),
-        [("what", [(key, key) for key in keys])],
-        {"scored": "yes"},
-        {"test error": "x"},
-        forest=True,
-    )
-
-
-def profile(comparison: Comparison) -> Plot | None:
-    """Dolan and Moré's performance profile, where there are several workloads."""
-    if comparison.main is None or len(comparison.main.workloads) < 2:
-        return None
-    table = comparison.profile
-    if not (table.to_numpy() > 0).any():  # nobody reached any target, or there is none
-        return None
-    table.loc[1.1 * table.index[-1]] = table.iloc[-1]  # what holds at the last ratio holds beyond, and is seen to
-    series: dict[str, dict[str, View]] = {
-        str(init): {"tau": {"x": table.index, "y": table[init]}} for init in comparison.main.overall.index
-    }
-    return Plot(
-        "profile",
-        "Performance profile",
-        "The share of workloads in which the median run reaches the target within a given multiple of the fastest "
-        "initializer's steps (Dolan and Moré, 2002). The value at 1 says how often an initializer is the fastest, the "
-        "value at the right how often it reaches the target at all.",
-        series,
-        {"tau": "steps, as a multiple of the fastest"},
-        {"tau": "share of workloads"},
-        runs={"scored": "yes"},
-        log={"tau": "x"},
-        step=True,
-        unit_y=True,
-    )
-
-
-def against_key(comparison: Comparison) -> Plot | None:
-    """Score against the one number in which the workloads differ (a depth, a width), if there is one."""
-    main, metric = comparison.main, comparison.metric
-    if main is None or len(main.workloads) < 2:
-        return None
-    runs = comparison.runs[comparison.runs["workload"].isin(main.workloads)]
-    configs = workload_configs(runs) if runs["workload_config"].notna().all() else {}
-    keys = varying(configs)
-    numeric = [key for key, values in keys.items() if all(isinstance(v, int | float) for v in values.values())]
-    if len(numeric) != 1 or len(keys) != 1:
-        return None
-    key = numeric[0]
-    ids = dict(zip(runs["workload"], runs["workload_id"], strict=True))
-    series: dict[str, dict[str, View]] = {}
-    for init in map(str, main.overall.index):
-        rows = []
-        for workload, values in main.scores[init].dropna().groupby(level="workload"):
-            mean, half_width = mean_interval((metric.sign * values).tolist())
-            rows.append((keys[key][ids[str(workload)]], mean, mean - half_width, mean + half_width))
-        x, y, low, high = zip(*sorted(rows), strict=True)
-        series[init] = {key: {"x": x, "y": y, "low": low, "high": high}}
-    is_wide = max(keys[key].values()) >= 10 * max(min(keys[key].values()), 1)
-    return Plot(
-        "against",
-        f"{metric.label.capitalize()} against {key}",
-        "Mean over seeds with its 95 % interval (Student's t).",
-        series,
-        {key: key},
-        {key: metric.label},
-        runs={"scored": "yes"},
-        log={key: "x" * is_wide},
-        markers=True,
-    )
-
-
-Plots = dict[str | None, list[Plot]]  # of the study as a whole (under None), then of each workload by its id
-
-
-def plots(comparison: Comparison) -> Plots:
-    """All plots of a report."""
-    metric = comparison.metric
-    curves = sum(len(ranking.table) for ranking in comparison.rankings)
-    points = max(30, min(200, 30_000 // max(curves, 1)))
-    forests = [forest(findings, metric, number) for number, findings in enumerate(comparison.findings)]
-    found: dict[str | None, list[Plot | None]] = {None: [*forests, against_key(comparison), profile(comparison)]}
-    for ranking in reversed(comparison.rankings):
-        found[ranking.workload_id] = [
-            learning_curves(ranking, metric, points),
-            survival_curves(ranking, metric),
-            sensitivity(comparison.runs, ranking, metric),
-            through_depth(ranking),
-        ]
-    return {place: [plot for plot in group if plot is not None] for place, group in found.items()}
-
-
-def _numbered(number: int) -> str:
-    return f"-{number + 1}" if number else ""
-
-
-def _views(
-    middle: Any, low: Any, high: Any, metric: Metric, keys: Sequence[str]
-) -> list[tuple[str, tuple[Any, Any, Any]]]:
-    """Scores as they are plotted: as values of the metric, and as the distance from a perfect one."""
-    found = []
-    for key in keys:
-        if key.endswith("error") and metric.perfect is not None:
-            found.append((key, (metric.perfect - middle, metric.perfect - high, metric.perfect - low)))
-        else:
-            ends = (low, high) if metric.higher_is_better else (-high, -low)
-            found.append((key, (metric.sign * middle, *ends)))
-    return found
-
-
 def _runs(ranking: Ranking) -> dict[str, str]:
     return {"workload": ranking.workload_id, "scored": "yes"}
-
-
-def _error_first(scores: pd.Series, metric: Metric, value: str, error: str) -> list[str]:
-    """The views of a share: first how far it is from perfect, unless one is perfect, which a log axis cannot show."""
-    if not (metric.is_share and metric.higher_is_better and metric.perfect is not None):
-        return [value]
-    return [error, value] if scores.max() < metric.perfect else [value, error]
 
 
 def _not_drawn(broken: Sequence[str]) -> str:

@@ -11,12 +11,12 @@ from studies import history, write_study
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.frame import load_runs
 from initbench.report.content.plot import Plot
-from initbench.report.content.plots import plots
+from initbench.report.content.report_plots import report_plots
 
 
 def drawn(study: Path) -> dict[str, Plot]:
     """All plots of a study by the first part of their names."""
-    found = plots(Comparison(load_runs(study)))
+    found = report_plots(Comparison(load_runs(study)))
     return {plot.name.split("-")[0]: plot for group in found.values() for plot in group}
 
 
@@ -124,7 +124,7 @@ def test_a_history_of_other_types_is_named(column: str | None, values: list[obje
     table = pd.DataFrame({"step": [1, 2], "val/accuracy": [0.1, 0.2]})
     table = pd.DataFrame(index=range(2)) if column is None else table.assign(**{column: pd.Series(values)})
     table.to_parquet(broken / "history.parquet")
-    (group, *_) = [of for place, of in plots(Comparison(load_runs(study))).items() if place is not None]
+    (group, *_) = [of for place, of in report_plots(Comparison(load_runs(study))).items() if place is not None]
     (curves,) = [plot for plot in group if plot.name.startswith("curves")]
     assert (broken.name in curves.caption) == (column is not None)
 
