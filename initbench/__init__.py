@@ -14,20 +14,20 @@ __version__ = "0.1.0"
 __all__ = ["CONF", "Initializer", "describe", "diagnose", "initialize", "load_runs", "load_wandb", "verdict"]
 
 if TYPE_CHECKING:
-    from initbench.analysis.frame import load_runs
-    from initbench.analysis.verdict import verdict
-    from initbench.analysis.wandb import load_wandb
+    from initbench.analysis.loading.frame import load_runs
+    from initbench.analysis.loading.wandb_records import load_wandb
     from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, describe, initialize
+    from initbench.report.verdict import verdict
 
 _HOME = {
     "Initializer": "initbench.init",
     "diagnose": "initbench.diagnostics.diagnose",
     "describe": "initbench.init",
     "initialize": "initbench.init",
-    "load_runs": "initbench.analysis.frame",
-    "load_wandb": "initbench.analysis.wandb",
-    "verdict": "initbench.analysis.verdict",
+    "load_runs": "initbench.analysis.loading.frame",
+    "load_wandb": "initbench.analysis.loading.wandb_records",
+    "verdict": "initbench.report.verdict",
 }
 
 

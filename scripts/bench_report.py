@@ -100,20 +100,21 @@ def report(study: Path) -> dict[str, float]:
         seconds[part] = time.perf_counter() - started
 
     with timed("imports"):
-        from initbench.analysis.comparison import Comparison
-        from initbench.analysis.verdict import Verdict
-        from initbench.report import report
-        from initbench.report.plots import plots
+        from initbench.analysis.comparison.comparison import Comparison
+        from initbench.analysis.loading.studies import load_studies
+        from initbench.analysis.verdict.verdict import Verdict
+        from initbench.report import write
+        from initbench.report.content.report_plots import report_plots
     with timed("records"):
-        verdict = Verdict(Comparison(report.load([study])))
+        verdict = Verdict(Comparison(load_studies([study])))
     with timed("statistics"):
         verdict.to_dict()
     with timed("plots, with the histories"):
-        drawn = plots(verdict.comparison)
+        drawn = report_plots(verdict.comparison)
     with timed("index.html"):
-        report.draw_page(verdict, drawn, study / report.FOLDER, study.name)
+        write.draw_page(verdict, drawn, study / write.FOLDER, study.name)
     with timed("report.md, JSON, CSV, figures"):
-        report.write_rest(verdict, drawn, study / report.FOLDER, study.name)
+        write.write_rest(verdict, drawn, study / write.FOLDER, study.name)
     return seconds
 
 

@@ -37,11 +37,11 @@ from simulated_studies import (
 )
 from skewed_studies import skewness
 
-from initbench.analysis.aggregate import interquartile_mean
-from initbench.analysis.flips import lower_bound, sign_flip
-from initbench.analysis.pairs import compare, holm, simultaneous
-from initbench.analysis.ranking import mean_interval
-from initbench.analysis.swaps import Rows, chosen_differences, swap_test
+from initbench.analysis.statistics.aggregate import interquartile_mean
+from initbench.analysis.statistics.pairs import compare, holm
+from initbench.analysis.statistics.row_swaps import Rows, chosen_differences, swap_test
+from initbench.analysis.statistics.sign_flips import lower_bound, sign_flip
+from initbench.analysis.statistics.student import mean_interval, simultaneous
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "comparison.md"
 INITS, SEEDS, WORKLOADS = (2, 4, 8), (3, 5, 10, 20), (1, 4)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import initbench
 from initbench.console import duration
-from initbench.report.markdown import markdown
-from initbench.report.report import FOLDER, write_report
+from initbench.report.formats.markdown import markdown
+from initbench.report.write import FOLDER, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "gallery"

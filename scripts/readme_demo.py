@@ -12,12 +12,12 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 import initbench
-from initbench.analysis.curves import load_curves, mean_curves
+from initbench.analysis.workload.learning_curves import load_curves, mean_curves
 from initbench.figures import look
 from initbench.metric import ACCURACY
-from initbench.report.markdown import table
-from initbench.report.paper import STYLES
-from initbench.report.tables import of_workload
+from initbench.report.content.workload_tables import ranking_table
+from initbench.report.formats.markdown import table
+from initbench.report.formats.paper_figures import STYLES
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,7 +41,7 @@ def main() -> None:
     figure.savefig(ROOT / "docs" / "demo.svg", metadata={"Date": None})
 
     quoted = "\n>\n".join(f"> {sentence.text}" for sentence in verdict.sentences)
-    block = f"<!-- demo:begin -->\n{quoted}\n\n{table(of_workload(ranking, ACCURACY))}\n<!-- demo:end -->"
+    block = f"<!-- demo:begin -->\n{quoted}\n\n{table(ranking_table(ranking, ACCURACY))}\n<!-- demo:end -->"
     readme = ROOT / "README.md"
     text = re.sub("<!-- demo:begin -->.*<!-- demo:end -->", lambda _: block, readme.read_text(), flags=re.DOTALL)
     readme.write_text(text)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from initbench.analysis.comparison import Comparison
-from initbench.analysis.table import from_table
-from initbench.analysis.verdict import Verdict
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.loading.table import from_table
+from initbench.analysis.verdict.verdict import Verdict
 from initbench.metric import Metric
 
 Array = npt.NDArray[np.float64]

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import stats
 from simulated_studies import Array, scores
 
-from initbench.analysis.bootstrap import studentized
-from initbench.analysis.flips import sign_flip
+from initbench.analysis.statistics.bootstrap import studentized
+from initbench.analysis.statistics.sign_flips import sign_flip
 
 # Two initializers of equal means and standard deviations of some 1 and 0.5; differences of one seed are drawn.
 SKEWED: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from initbench.analysis.frame import to_frame
+from initbench.analysis.loading.frame import to_frame
 from initbench.record.signature import digest
 
 TARGETS = (0.5, 0.9)

@@ -10,7 +10,7 @@ from frames import frame, record
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 import initbench
-from initbench.analysis.prose import CLAIMS
+from initbench.analysis.verdict.sentence import CLAIMS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))]
@@ -74,7 +74,7 @@ def test_every_key_of_the_verdict_as_json_is_documented() -> None:
 
 
 def test_every_kind_of_sentence_is_documented() -> None:
-    code = "".join((ROOT / "initbench" / "analysis" / f"{name}.py").read_text() for name in ("words", "sentences"))
+    code = "".join(path.read_text() for path in (ROOT / "initbench" / "analysis" / "verdict").glob("*.py"))
     kinds = set(re.findall(r'Sentence\(\s*(?:kind, .*|"([a-z_]+)")', code)) | set(CLAIMS)
     table = TEXTS["docs/comparison.md"].partition("| kind of sentence |")[2].partition("\n\n")[0]
     assert kinds - {""} <= set(re.findall(r"`([a-z_]+)`", table))

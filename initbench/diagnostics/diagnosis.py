@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
+from initbench.diagnostics.moments import known_mean
 from initbench.diagnostics.probe import QUANTITIES, Reading
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Diagnosis:
             if quantity != "layer"
         }
         found |= {"loss": self.net["loss"], "ln_classes": self.net["ln_classes"]}
-        found["input_correlation"] = _mean(self.net["input_correlation"])
+        found["input_correlation"] = known_mean(self.net["input_correlation"])
         if spectrum := self.net.get("singular_values"):
             found |= {"singular_value/largest": spectrum[0], "singular_value/smallest": spectrum[-1]}
         return {key: value for key, value in found.items() if math.isfinite(value)}
@@ -94,7 +95,8 @@ class Diagnosis:
         """Through depth: second moments, dead and saturated, dW/W, correlation; and the Jacobian's singular values."""
         from initbench.diagnostics.figure import through_depth  # plotly takes a second to import
 
-        return through_depth(self)
+        correlations = [self.net["input_correlation"], *(reading.correlation for reading in self.readings)]
+        return through_depth(self.layers, correlations, self.net.get("singular_values", []))
 
     def __rich__(self) -> Group:
         lines = [[row["layer"], *(_cell(row[quantity]) for quantity in _HEADINGS)] for row in self._table()]
@@ -115,7 +117,7 @@ class Diagnosis:
 
     def _table(self) -> list[dict[str, Any]]:
         return [
-            {"layer": reading.layer, **reading.values, "correlation": _mean(reading.correlation)}
+            {"layer": reading.layer, **reading.values, "correlation": known_mean(reading.correlation)}
             for reading in self.readings
         ]
 
@@ -123,7 +125,7 @@ class Diagnosis:
         lines = [f"loss {self.net['loss']:.4g}"]
         if not math.isnan(self.net["ln_classes"]):
             lines[0] += f", ln(classes) {self.net['ln_classes']:.4g}"
-        lines.append(f"correlation of inputs {_mean(self.net['input_correlation']):.3g}")
+        lines.append(f"correlation of inputs {known_mean(self.net['input_correlation']):.3g}")
         if spectrum := self.net.get("singular_values"):
             lines.append(f"singular values of the input-output Jacobian {spectrum[0]:.3g} to {spectrum[-1]:.3g}")
         return [*lines, *(f"{quantity}: {escape(reason)}" for quantity, reason in self.missing.items())]
@@ -131,12 +133,6 @@ class Diagnosis:
 
 def _listed(value: Any) -> list[float]:
     return value if isinstance(value, list) else [value]
-
-
-def _mean(values: Sequence[float]) -> float:
-    """NaN where there is none: a pair of which one is zero has no correlation, and spoils no other's."""
-    known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan
 
 
 def _cell(value: float) -> str:

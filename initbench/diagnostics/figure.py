@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from html import escape
 
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from initbench.diagnostics.diagnosis import Diagnosis
+from initbench.diagnostics.moments import known_mean
 from initbench.figures import COLOURS, DASHES, log_axis
 
 # Title, whether the axis is logarithmic, and the lines: quantity and its name, which the title has where there are two.
@@ -20,11 +21,16 @@ _PANELS: tuple[tuple[str, bool, tuple[tuple[str, str], ...]], ...] = (
 )
 
 
-def through_depth(diagnosis: Diagnosis) -> go.Figure:
-    """All that a diagnosis holds; zeros and what is missing leave gaps on logarithmic axes."""
+def through_depth(
+    layers: pd.DataFrame, correlations: Sequence[Sequence[float]], singular_values: Sequence[float]
+) -> go.Figure:
+    """Everything that a diagnosis holds; zeros and missing values leave gaps on logarithmic axes.
+
+    layers: as `Diagnosis.layers`; correlations: of each pair of inputs, (layers + 1, pairs), first those of the inputs
+    themselves; singular_values: of the Jacobian, empty where they are not known.
+    """
     titles = [title.format(*_coloured(lines)) for title, _, lines in _PANELS]
     figure = make_subplots(rows=2, cols=3, subplot_titles=titles, horizontal_spacing=0.08, vertical_spacing=0.16)
-    layers = diagnosis.layers
     names = [escape(str(name)) for name in layers.index]
     depth = list(range(1, len(names) + 1))
     for index, (_, is_log, lines) in enumerate(_PANELS):
@@ -36,10 +42,9 @@ def through_depth(diagnosis: Diagnosis) -> go.Figure:
             )
         figure.update_xaxes(title_text="layer", row=row, col=col)
     figure.update_yaxes(range=[-0.05, 1.05], row=1, col=3)
-    _add_correlation(figure, diagnosis, names)
-    spectrum = diagnosis.net.get("singular_values", [])
-    ranks = list(range(1, len(spectrum) + 1))
-    figure.add_trace(_line(ranks, _positive(spectrum), "singular value", 0), row=2, col=3)
+    _add_correlation(figure, correlations, names)
+    ranks = list(range(1, len(singular_values) + 1))
+    figure.add_trace(_line(ranks, _positive(singular_values), "singular value", 0), row=2, col=3)
     figure.update_xaxes(title_text="rank", row=2, col=3)
     for index, (_, is_log, _) in enumerate(_PANELS):
         if is_log:
@@ -50,11 +55,10 @@ def through_depth(diagnosis: Diagnosis) -> go.Figure:
     return figure
 
 
-def _add_correlation(figure: go.Figure, diagnosis: Diagnosis, names: Sequence[str]) -> None:
-    """Each pair a thin line, from the input at depth 0 on; their mean a thick one."""
-    by_layer = [diagnosis.net["input_correlation"], *(reading.correlation for reading in diagnosis.readings)]
-    depth = list(range(len(by_layer)))
-    for pair in zip(*by_layer, strict=True):
+def _add_correlation(figure: go.Figure, correlations: Sequence[Sequence[float]], names: Sequence[str]) -> None:
+    """A thin line for each pair, from the input at depth 0 on; a thick one for their mean."""
+    depth = list(range(len(correlations)))
+    for pair in zip(*correlations, strict=True):
         figure.add_scatter(
             x=depth,
             y=list(pair),
@@ -65,7 +69,7 @@ def _add_correlation(figure: go.Figure, diagnosis: Diagnosis, names: Sequence[st
             row=2,
             col=2,
         )
-    means = [diagnosis.scalars().get("input_correlation"), *diagnosis.layers["correlation"]]
+    means = [known_mean(values) for values in correlations]
     figure.add_trace(_line(depth, means, "mean", 0, ["input", *names]), row=2, col=2)
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from initbench.analysis.table_file import KINDS
+from initbench.analysis.loading.table_file import KINDS
 from initbench.command_line import Parser, run
 from initbench.console import console, errors
 from initbench.errors import unknown
@@ -15,7 +15,7 @@ from initbench.status.study import Study
 from initbench.wandb_client import split_path
 
 if TYPE_CHECKING:
-    from initbench.analysis.verdict import Verdict
+    from initbench.analysis.verdict.verdict import Verdict
 
 WATCH_SECONDS = 5
 _OF_TABLES = {"lower_is_better": False, "init": "init", "seed": "seed", "workload": [], "unit": "", "chance": None}
@@ -103,8 +103,8 @@ def _check(asked: argparse.Namespace) -> None:
 
 
 def write(asked: argparse.Namespace, folder: Path) -> None:
-    from initbench.report.report import write_report
-    from initbench.report.terminal import show
+    from initbench.report.formats.terminal import show
+    from initbench.report.write import write_report
 
     verdict, title = _verdict(asked), _title(asked.studies)
     page = write_report(verdict, folder, title)
@@ -113,13 +113,13 @@ def write(asked: argparse.Namespace, folder: Path) -> None:
     else:
         show(verdict, console, rankings=False)
     said = errors if asked.json else console
-    for problem in verdict.comparison.problems:
+    for problem in verdict.problems:
         if problem.is_serious:
             said.print(problem.text, style="yellow", markup=False, soft_wrap=True)
     said.print(f"Report: {page}", soft_wrap=True, markup=False)
     if asked.wandb is not None:
-        from initbench.report.dashboard import publish_comparison
-        from initbench.report.workspace import PUBLISHED
+        from initbench.report.dashboard.publish import publish_comparison
+        from initbench.report.dashboard.workspace import PUBLISHED
 
         line = publish_comparison(asked.wandb, title, verdict, folder)
         said.print(line, soft_wrap=True)
@@ -129,12 +129,13 @@ def write(asked: argparse.Namespace, folder: Path) -> None:
 
 def _verdict(asked: argparse.Namespace) -> "Verdict":
     """The verdict on studies or on a table; ValueError where these, or what is asked of them, cannot be."""
-    from initbench.analysis.comparison import Comparison
-    from initbench.analysis.verdict import Verdict, verdict
-    from initbench.report.report import load
+    from initbench.analysis.comparison.comparison import Comparison
+    from initbench.analysis.loading.studies import load_studies
+    from initbench.analysis.verdict.verdict import Verdict
+    from initbench.report.verdict import verdict
 
     if _is_table(asked.studies[0]):
-        from initbench.analysis.table_file import read_table
+        from initbench.analysis.loading.table_file import read_table
 
         return verdict(
             read_table(asked.studies[0]),
@@ -148,7 +149,7 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
             margin=asked.margin,
             reference=asked.reference,
         )
-    runs = load(asked.studies)
+    runs = load_studies(asked.studies)
     if asked.reference is not None and asked.reference not in set(runs["init"]):
         raise unknown("reference", asked.reference, set(map(str, runs["init"])))
     plan = Study(asked.studies[0]).plan()  # what its latest sweep asked for
@@ -169,7 +170,7 @@ def _path(text: str) -> Path:
 
 def watch(asked: argparse.Namespace, folder: Path) -> None:
     """Write the page whenever a record has changed; it reloads itself."""
-    from initbench.report.report import write_page
+    from initbench.report.write import write_page
 
     seen: object = None
     try:
@@ -186,13 +187,14 @@ def watch(asked: argparse.Namespace, folder: Path) -> None:
 
 
 def _title(studies: list[Path]) -> str:
-    from initbench.report.report import names_of
+    from initbench.analysis.loading.studies import study_names
 
-    return studies[0].resolve().stem if _is_table(studies[0]) else " and ".join(names_of(studies))
+    return studies[0].resolve().stem if _is_table(studies[0]) else " and ".join(study_names(studies))
 
 
 def _folder(studies: list[Path]) -> Path:
-    from initbench.report.report import FOLDER, names_of
+    from initbench.analysis.loading.studies import study_names
+    from initbench.report.write import FOLDER
 
     first = studies[0]
     if _is_table(first):
@@ -200,7 +202,7 @@ def _folder(studies: list[Path]) -> Path:
     if len(studies) == 1:
         return first / FOLDER
     parent = first.parent if first.name else first.resolve().parent
-    return parent / "-".join(["report", *(name.replace("/", "-") for name in names_of(studies))])
+    return parent / "-".join(["report", *(name.replace("/", "-") for name in study_names(studies))])
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from initbench.record.signature import shared
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunFacts:
     """Times are in seconds since the epoch, but for `written`."""
 
     folder: str  # its name under the study: `<name>-<signature>`
@@ -37,8 +37,11 @@ class Run:
     written: int  # when the record was, in ns
 
 
-def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
-    """Raises KeyError, TypeError, ValueError or AttributeError for what is no record of ours."""
+def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> RunFacts:
+    """The facts of a record as it is on disk or in memory.
+
+    Raises KeyError, TypeError, ValueError or AttributeError for what is not a record of ours.
+    """
     check(record)
     config, results = record["config"], record.get("results", {})
     model, data, optimizer = (config[group]["name"] for group in ("model", "data", "optimizer"))
@@ -48,7 +51,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
     seconds = _number(record.get("seconds_train"))
     if started is not None and finished is not None and not resumed:
         seconds = finished - started  # one that was interrupted may have lain for days
-    return Run(
+    return RunFacts(
         folder=folder,
         name=str(record["name"]),
         init=str(record["init"]),

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from rich.markup import escape
 
 from initbench.console import console, errors
 from initbench.record.store import COMPLETE
-from initbench.status.facts import Run
+from initbench.status.facts import RunFacts
 from initbench.status.study import Study
 from initbench.status.summary import WAITING, Summary, summarize
 from initbench.status.view import glance, line, totals
@@ -41,13 +40,15 @@ _LONGEST_PAUSE = 10.0
 class Live:
     """From `start` to `stop` the terminal's last lines are its own; what anybody prints appears above them.
 
-    `ours`: a sweep begins here and now, so neither what ended before nor the plan of an earlier one is its business.
+    ours: a sweep begins here and now, so neither what ended before nor the plan of an earlier one is its business.
+    preload: a module that is imported while runs are running, because the end of the sweep will need it.
     Nothing that goes wrong here reaches the sweep: a look that fails shows nothing.
     """
 
-    def __init__(self, folder: Path, *, ours: bool = True) -> None:
+    def __init__(self, folder: Path, *, ours: bool = True, preload: str = "") -> None:
         self.all_over = threading.Event()  # nothing that was planned can still go on
         self._study = Study(folder)
+        self._preload = preload
         self._before = {name: written for name, (written, _) in self._study.stamps().items()}
         self._plan_before = self._study.plan() if ours else None
         self._told: dict[str, Hashable] = {}  # of each run, which of its beginnings was seen to end
@@ -87,8 +88,8 @@ class Live:
         now = time.time()
         summary = summarize(snapshot, now, max(self._at_once))
         self._at_once.append(len(summary.running))
-        if summary.running:
-            _import_report()
+        if summary.running and self._preload:
+            import_module(self._preload)
         self._tell(summary, snapshot.plan.runs if snapshot.plan else frozenset())
         if self._display.is_started:
             self._display.update(glance(summary, now, console), refresh=True)
@@ -127,26 +128,20 @@ class Live:
         to.print(text, soft_wrap=True)
         self._spoke_at = time.monotonic()
 
-    def _is_news(self, run: Run) -> bool:
+    def _is_news(self, run: RunFacts) -> bool:
         if run.status in ("running", WAITING) or self._told.get(run.folder) == run.begun:
             return False
         return self._before.get(run.folder) != run.written
-
-
-@cache
-def _import_report() -> None:
-    """What the end of the sweep needs, a second of imports, while this process waits for others."""
-    import_module("initbench.report.report")
 
 
 # Not in Hydra's callback: launchers send that to other processes together with the jobs, and threads cannot go along.
 _views: list[Live] = []
 
 
-def start(config: "DictConfig") -> None:
-    """Show the sweep of this config, composed by Hydra, if its runs are in other processes."""
+def start(config: "DictConfig", preload: str = "") -> None:
+    """Show the sweep of this config, composed by Hydra, if its runs are in other processes; preload: see `Live`."""
     if config.hydra.launcher._target_ not in _IN_PROCESS:
-        _views.append(Live(Path(config.runs_dir) / str(config.study)))
+        _views.append(Live(Path(config.runs_dir) / str(config.study), preload=preload))
         _views[-1].start()
 
 

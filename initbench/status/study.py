@@ -8,7 +8,7 @@ from pathlib import Path
 
 from initbench.metric import check_margin
 from initbench.record.lock import is_held
-from initbench.status.facts import Run, from_record
+from initbench.status.facts import RunFacts, from_record
 
 DIED = "its process died"
 
@@ -29,7 +29,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    runs: list[Run]
+    runs: list[RunFacts]
     unreadable: list[str]  # names of folders
     plan: Plan | None
 
@@ -39,7 +39,7 @@ class Study:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._read_so_far: dict[str, tuple[_Stamp, Run | None]] = {}
+        self._read_so_far: dict[str, tuple[_Stamp, RunFacts | None]] = {}
 
     def stamps(self) -> dict[str, _Stamp]:
         """What there is: for the name of each run's folder what changes with its record."""
@@ -83,7 +83,7 @@ class Study:
             return None  # not the folder of a run, or of one that has not begun
         return status.st_mtime_ns, status.st_ino
 
-    def _run(self, name: str, stamp: _Stamp) -> Run | None:
+    def _run(self, name: str, stamp: _Stamp) -> RunFacts | None:
         known = self._read_so_far.get(name)
         if known is not None and known[0] == stamp:
             return known[1]
@@ -93,7 +93,7 @@ class Study:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
-    def _watched(self, run: Run) -> Run:
+    def _watched(self, run: RunFacts) -> RunFacts:
         """A run whose record says running: how far it is, or what has become of it."""
         folder = self.folder / run.folder
         try:

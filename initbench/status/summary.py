@@ -9,7 +9,7 @@ from typing import Any
 
 from initbench.record.naming import differences, flatten, name_versions
 from initbench.record.store import COMPLETE
-from initbench.status.facts import Run
+from initbench.status.facts import RunFacts
 from initbench.status.study import Plan, Snapshot
 
 WAITING = "waiting"
@@ -53,12 +53,12 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    runs: list[Run]
+    runs: list[RunFacts]
     counts: Counter[str]  # of each status, among them those that wait
     planned: int | None  # how many runs the latest sweep set out to run, where that is known
     over: int  # how many of them, or of all runs, will not go on
     settings: list[Setting]  # the one that ran last at the end
-    running: list[Run]  # the oldest first
+    running: list[RunFacts]  # the oldest first
     troubles: list[Trouble]  # the most frequent first
     unreadable: list[str]  # names of folders
     estimate: Estimate
@@ -116,7 +116,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _awaited(run: Run, plan: Plan | None) -> Run:
+def _awaited(run: RunFacts, plan: Plan | None) -> RunFacts:
     """The same, with status `waiting` where the latest sweep is yet to repeat what an earlier one left."""
     if plan is None or plan.abandoned or run.folder not in plan.runs or run.sweep == plan.sweep:
         return run
@@ -125,7 +125,7 @@ def _awaited(run: Run, plan: Plan | None) -> Run:
 
 
 def estimate(
-    runs: Iterable[Run], running: Sequence[Run], waiting: Sequence[str] | None, now: float, at_once: int
+    runs: Iterable[RunFacts], running: Sequence[RunFacts], waiting: Sequence[str] | None, now: float, at_once: int
 ) -> Estimate:
     """From the mean duration of complete runs of the same model, data and, if there are any, initializer; else from how
     far those that are running have come, as the runs of a pack all end at once.
@@ -159,14 +159,14 @@ def estimate(
     return Estimate(at_once, seconds_each, max(math.fsum(left + to_come) / at_once, *left, 0.0))
 
 
-def _in_all(run: Run, now: float) -> float | None:
+def _in_all(run: RunFacts, now: float) -> float | None:
     """Seconds from its start to its end, if it goes on as it has; None of one that was interrupted in between."""
     if run.since is None or not run.step or not run.total_steps or run.begun[2]:
         return None
     return (now - run.since) * run.total_steps / run.step
 
 
-def _left(run: Run, seconds: float, now: float) -> float:
+def _left(run: RunFacts, seconds: float, now: float) -> float:
     if run.step is not None and run.total_steps:
         return seconds * max(0.0, 1 - run.step / run.total_steps)
     return max(0.0, seconds - (now - run.since)) if run.since is not None else seconds
@@ -177,15 +177,15 @@ def _label(folder: str) -> str:
     return folder.rpartition("-seed")[0]
 
 
-def _settings(runs: Iterable[Run]) -> list[Setting]:
-    grouped: dict[str, list[Run]] = defaultdict(list)
+def _settings(runs: Iterable[RunFacts]) -> list[Setting]:
+    grouped: dict[str, list[RunFacts]] = defaultdict(list)
     for run in runs:
         grouped[run.setting].append(run)
     titles = {key: _title(members) for key, members in grouped.items()}
     more = differences(titles, {key: flatten(members[0].shared) for key, members in grouped.items()})
     settings = []
     for key, members in grouped.items():
-        rows: dict[str, list[Run]] = defaultdict(list)
+        rows: dict[str, list[RunFacts]] = defaultdict(list)
         for run in members:
             rows[run.init].append(run)
         latest = max(run.written for run in members)
@@ -195,12 +195,12 @@ def _settings(runs: Iterable[Run]) -> list[Setting]:
     return sorted(settings, key=lambda setting: setting.latest)
 
 
-def _title(runs: Sequence[Run]) -> str:
+def _title(runs: Sequence[RunFacts]) -> str:
     steps = max((run.total_steps for run in runs if run.total_steps), default=None)
     return runs[0].title + (f", {steps:.0f} steps" if steps else "")
 
 
-def _row(init: str, runs: list[Run]) -> Row:
+def _row(init: str, runs: list[RunFacts]) -> Row:
     finished = [run.best for run in runs if run.status == "finished" and run.best is not None]
     running = [run.best for run in runs if run.status == "running" and run.best is not None]
     return Row(
@@ -215,7 +215,7 @@ def _merit(row: Row) -> tuple[float, float, str]:
     return -(row.median if row.median is not None else -1.0), -(row.best if row.best is not None else -1.0), row.init
 
 
-def _troubles(runs: Iterable[Run]) -> list[Trouble]:
+def _troubles(runs: Iterable[RunFacts]) -> list[Trouble]:
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for run in runs:
         if run.status in ("failed", "refused"):

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from initbench.console import duration
-from initbench.status.facts import Run
+from initbench.status.facts import RunFacts
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
 
 STYLES = {
@@ -27,9 +27,12 @@ _NARROWEST_INIT = 14  # with its frame
 _TABLE_LINES = 5  # title, head and rules
 
 
-def line(run: Run) -> str:
-    """`lenet-mnist-orthogonal-seed0  finished  test accuracy 0.9876  3.2 s`, with rich's markup."""
-    facts = [f"[{STYLES.get(run.status, 'none')}]{escape(run.status)}[/]"]
+def line(run: RunFacts, already: str = "") -> str:
+    """`lenet-mnist-orthogonal-seed0  finished  test accuracy 0.9876  3.2 s`, with rich's markup.
+
+    already: what comes before the status, as "already " of a run that was not repeated.
+    """
+    facts = [f"[{STYLES.get(run.status, 'none')}]{already}{escape(run.status)}[/]"]
     if run.lr is not None:
         facts.append(f"lr {run.lr:g}")
     if run.test is not None:
@@ -125,7 +128,7 @@ def _table(setting: Setting, rows: list[Row], width: int) -> Group:
     return Group(_cut(setting.title, "table.title"), table)
 
 
-def _running(runs: list[Run], now: float) -> Table:
+def _running(runs: list[RunFacts], now: float) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column()
     for _ in range(3):

@@ -83,7 +83,7 @@ def say_what_can_be_shown(loader: CachingConfigLoader, master: DictConfig, grid:
     for job in plan(loader, master, grid):
         seeds[job.workload, job.init].add(job.seed)
     if len({init for _, init in seeds}) > 1:
-        from initbench.analysis.planning import what_seeds_show  # pandas
+        from initbench.analysis.verdict.planning import what_seeds_show  # pandas
 
         fewest, workloads = min(map(len, seeds.values())), len({workload for workload, _ in seeds})
         study = Path(master.runs_dir) / str(master.study)

@@ -40,7 +40,7 @@ class SweepSummary(Callback):
             errors.print(f"initbench: {error}", markup=False, soft_wrap=True)
             sys.exit(2)
         if not config.dry_run:
-            live.start(config)
+            live.start(config, preload="initbench.report.write")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         if config.dry_run:
@@ -119,11 +119,11 @@ def _is_of(folder: Path, plan: Plan) -> bool:
 def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFrame":
     """Print a table for each workload and the verdict, write the page, say where it is; return the runs."""
     # pandas and plotly are needed here for the first time.
-    from initbench.analysis.comparison import Comparison
-    from initbench.analysis.frame import load_runs
-    from initbench.analysis.verdict import Verdict
-    from initbench.report.report import FOLDER, write_page
-    from initbench.report.terminal import show
+    from initbench.analysis.comparison.comparison import Comparison
+    from initbench.analysis.loading.frame import load_runs
+    from initbench.analysis.verdict.verdict import Verdict
+    from initbench.report.formats.terminal import show
+    from initbench.report.write import FOLDER, write_page
 
     runs = load_runs(study)
     verdict = Verdict(Comparison(runs, margin=report["margin"], reference=report["reference"]))

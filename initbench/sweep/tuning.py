@@ -116,8 +116,8 @@ def _choose(
     seeds: Sequence[int],
 ) -> dict[tuple[str, ...], float]:
     """The best rate of each config whose tuning runs are all complete."""
-    from initbench.analysis.frame import to_frame
-    from initbench.analysis.selection import choose_lr
+    from initbench.analysis.loading.frame import to_frame
+    from initbench.analysis.workload.learning_rate import choose_lr
 
     chosen = {}
     for base, rates in candidates.items():

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from initbench.analysis.aggregate import average_ranks, interquartile_mean
-from initbench.analysis.flips import sign_flip
-from initbench.analysis.pairs import compare, holm, improvement
-from initbench.analysis.survival import hit_rate, kaplan_meier, log_rank, median_time, restricted_mean
+from initbench.analysis.statistics.aggregate import average_ranks, interquartile_mean
+from initbench.analysis.statistics.pairs import compare, holm, improvement
+from initbench.analysis.statistics.sign_flips import sign_flip
+from initbench.analysis.statistics.survival import hit_rate, kaplan_meier, log_rank, median_time, restricted_mean
 
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # lifelines', of a pandas to come
 

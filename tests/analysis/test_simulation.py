@@ -24,11 +24,12 @@ from simulated_studies import (
     verdict_on,
 )
 
-from initbench.analysis.aggregate import interquartile_mean
-from initbench.analysis.blocks import seed_weights
-from initbench.analysis.flips import lower_bound, sign_flip
-from initbench.analysis.pairs import compare, holm, improvement, simultaneous
-from initbench.analysis.survival import hit_rate, log_rank, restricted_mean
+from initbench.analysis.statistics.aggregate import interquartile_mean
+from initbench.analysis.statistics.blocks import seed_weights
+from initbench.analysis.statistics.pairs import compare, holm, improvement
+from initbench.analysis.statistics.sign_flips import lower_bound, sign_flip
+from initbench.analysis.statistics.student import simultaneous
+from initbench.analysis.statistics.survival import hit_rate, log_rank, restricted_mean
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 

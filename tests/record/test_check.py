@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from frames import record
 
-from initbench.analysis.frame import load_runs
+from initbench.analysis.loading.frame import load_runs
 from initbench.record.check import check
 
 REAL = record("a", 0, provenance={"hostname": "x", "versions": {"torch": "2"}, "git": {"commit": "1"}, "command": "c"})

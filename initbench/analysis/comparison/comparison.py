@@ -1,0 +1,148 @@
+"""A study as a whole: what is compared with what, what is found, the ranking of each workload, what is wrong."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from initbench.analysis.comparison.evidence import LEVEL
+from initbench.analysis.comparison.findings import LEAST_SEEDS, Findings
+from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds
+from initbench.analysis.comparison.scope import Scope, left_out, partial, scopes
+from initbench.analysis.statistics.aggregate import performance_profile
+from initbench.analysis.workload.ranking import Ranking, rankings, targets_of
+from initbench.analysis.workload.time_to_target import TimesToTarget, correct, times_to
+from initbench.metric import ACCURACY, DEFAULT_MARGIN, Metric, check_margin
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything a report says, computed once each.
+
+    runs: as from `load_runs` or `from_table`; margin: the smallest difference worth having, in points of a share and in
+    the unit of other metrics; reference: the initializer that the others are compared with.
+
+    Raises ValueError for a margin that is not above 0.
+    """
+
+    runs: pd.DataFrame
+    metric: Metric = ACCURACY
+    margin: float | None = None
+    reference: str | None = None
+
+    def __post_init__(self) -> None:
+        check_margin(self.margin)
+
+    @property
+    def points(self) -> float | None:
+        """The margin as it is typed; that of a share has a default."""
+        return DEFAULT_MARGIN if self.margin is None and self.metric.is_share else self.margin
+
+    @property
+    def margin_text(self) -> str:
+        """The margin with its unit; empty where there is none."""
+        return "" if self.points is None else f"{self.points:g} {self.metric.points}".rstrip()
+
+    @cached_property
+    def rankings(self) -> list[Ranking]:
+        """One ranking per workload, the latest last."""
+        return rankings(self.runs)
+
+    @cached_property
+    def scored(self) -> pd.DataFrame:
+        """The runs that are compared: one for each workload, initializer and seed."""
+        return pd.concat([ranking.scored for ranking in self.rankings]) if self.rankings else self.runs
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Scores by (workload, seed), a column for each initializer."""
+        rows = self.scored[self.scored["score"].notna()]
+        return rows.pivot_table(index=["workload", "seed"], columns="init", values="score", aggfunc="first", sort=True)
+
+    @cached_property
+    def scopes(self) -> list[Scope]:
+        return scopes(self.scores, self.reference)
+
+    @cached_property
+    def findings(self) -> list[Findings]:
+        """Findings for each set of comparable initializers; they share the error rate."""
+        parts = [self._scores_of(scope) for scope in self.scopes]
+        testable = [part for part in parts if _shared_seeds(part) >= LEAST_SEEDS]
+        margin = None if self.points is None else self.metric.margin(self.points)
+        return [
+            Findings(
+                part,
+                self.runs[self.runs["workload"].isin(scope.workloads) & self.runs["init"].isin(scope.inits)],
+                margin=margin,
+                reference=self.reference if self.reference in scope.inits else None,
+                level=LEVEL / max(len(testable), 1),
+            )
+            for scope, part in zip(self.scopes, parts, strict=True)
+        ]
+
+    @cached_property
+    def more_seeds(self) -> list[MoreSeeds | None]:
+        """For each of `findings` the seeds that would probably answer what is open there."""
+        return [more_seeds(findings) for findings in self.findings]
+
+    def _scores_of(self, scope: Scope) -> pd.DataFrame:
+        rows = self.scores.index.get_level_values("workload").isin(scope.workloads)
+        return self.scores.loc[rows, list(scope.inits)]
+
+    @cached_property
+    def short_names(self) -> dict[str, str]:
+        """What tells the names of the compared workloads apart, for sentences about several."""
+        parts = {name: name.split(", ") for scope in self.scopes for name in scope.workloads}
+        shared = set.intersection(*map(set, parts.values())) if parts else set()
+        return {name: ", ".join(part for part in of if part not in shared) or name for name, of in parts.items()}
+
+    @cached_property
+    def main(self) -> Findings | None:
+        """The findings of the comparison with the most runs."""
+        return self.findings[0] if self.findings else None
+
+    @cached_property
+    def left_out(self) -> list[tuple[str, str]]:
+        """The workloads and initializers that are not compared, or not everywhere, and why."""
+        found = list(left_out(self.scores, self.scopes).items())
+        with_scores = set(self.scores.index.get_level_values("workload"))
+        unscored = [ranking.workload for ranking in self.rankings if ranking.workload not in with_scores]
+        found += [(workload, "no run on it has a score") for workload in unscored]
+        if self.reference is not None and self.reference not in self.scores:
+            found.append((self.reference, "the reference; no run of it has a score"))
+        elif self.reference is not None and not any(self.reference in scope.inits for scope in self.scopes):
+            found.append((self.reference, "the reference; it shares no workload and seeds with another"))
+        for init, has, scope in partial(self.scores, self.scopes):
+            everywhere = len(has) == len(scope.workloads)
+            few = f"runs on only {len(has)} of {len(scope.workloads)} workloads"
+            found.append((init, "too few seeds in common with the others" if everywhere else few))
+        return found
+
+    @cached_property
+    def times(self) -> list[TimesToTarget]:
+        """For each workload and each target that some run reached; tests corrected over all of them together."""
+        inits = {workload: scope.inits for scope in self.scopes for workload in scope.workloads}
+        found = []
+        for ranking in self.rankings:
+            ended = ranking.scored[ranking.scored["score"].notna()]
+            ended = ended[ended["init"].isin(inits.get(ranking.workload, tuple(ended["init"])))]
+            reached = [target for target in targets_of(ended) if ended[f"steps_to_{target}"].notna().any()]
+            found += [times_to(ended, target) for target in reached]
+        return correct(found)
+
+    @cached_property
+    def profile(self) -> pd.DataFrame:
+        """Dolan and Moré's profile of median steps to each workload's hardest target that some run reached."""
+        times = {ranking.workload: ranking.table["median_steps"] for ranking in self.rankings if ranking.target}
+        inits = list(self.main.overall.index) if self.main else []
+        return performance_profile(pd.DataFrame(times).T.reindex(columns=inits))
+
+    @cached_property
+    def targets(self) -> list[str]:
+        return targets_of(self.runs)
+
+
+def _shared_seeds(scores: pd.DataFrame) -> int:
+    """How many seeds two initializers or more have."""
+    shared = scores[scores.notna().sum(axis=1) > 1]
+    return int(shared.index.get_level_values("seed").nunique())

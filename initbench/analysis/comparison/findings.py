@@ -1,0 +1,185 @@
+"""What a comparison shows. All decisions are made here; `analysis.verdict` only words them.
+
+The winner is named by rank verification: an initializer is best where its p value, not corrected, is below the level
+against every rival. The number of rivals needs no correction, as all of the tests have to succeed (Hung & Fithian
+2019, Rank verification for exponential families); by simulation with these tests it holds its level for 2 to 8
+initializers (docs/comparison.md). "Better than these, but not than those" is another question, and is corrected after
+Holm over all pairs.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from initbench.analysis.comparison.evidence import Evidence
+from initbench.analysis.statistics.blocks import seed_weights
+from initbench.analysis.statistics.pairs import against, compare, holm, same_as
+from initbench.analysis.statistics.sign_flips import lower_bound, seeds_for_flips
+
+LEAST_SEEDS = 4  # with which anything can be claimed: see Findings.apart
+
+
+@dataclass(frozen=True)
+class Findings(Evidence):
+    """What is found about initializers that share workloads and seeds.
+
+    reference: the initializer that the others are compared with; None compares every two.
+    """
+
+    reference: str | None = None
+
+    @cached_property
+    def against_reference(self) -> pd.DataFrame:
+        """The reference against each other one; intervals and p_holm hold for these comparisons together."""
+        assert self.reference is not None
+        pairs = compare(self.scores, self.margin, self.scores.shape[1] - 1, self.chosen_rates.p)
+        table = against(pairs, self.reference)
+        return table.assign(p_holm=holm(table["p"]), p_equal_holm=holm(table["p_equal"]))
+
+    @cached_property
+    def winner(self) -> str | None:
+        """The initializer that is verified to be the best; None where none is, or where it is not the reference.
+
+        Another one may have the same score in every run; then it is the first of these.
+        """
+        beaten = self.pairs[(self.pairs["p"] < self.level) & (self.pairs["difference"] > 0)]
+        wins = beaten["a"].value_counts()
+        for init in map(str, self.overall.index):
+            best = [init, *same_as(self.scores, init)]
+            if init in wins and wins[init] + len(best) == self.scores.shape[1]:
+                if self.reference is None:
+                    return init
+                return self.reference if self.reference in best else None
+        return None
+
+    @cached_property
+    def leader(self) -> str:
+        """The reference, else the winner, else the initializer with the best mean: the one that sentences are about."""
+        return self.reference or self.winner or str(self.overall.index[0])
+
+    @cached_property
+    def all_rivals(self) -> pd.DataFrame:
+        """The leader against each other initializer, its largest lead first."""
+        return against(self.pairs, self.leader) if self.reference is None else self.against_reference
+
+    @cached_property
+    def ties(self) -> list[str]:
+        """The others that have the same score as the leader in every run."""
+        return same_as(self.scores, self.leader)
+
+    @cached_property
+    def rivals(self) -> pd.DataFrame:
+        """`all_rivals` without the ties."""
+        return self.all_rivals.drop(self.ties)
+
+    @cached_property
+    def least_lead(self) -> float:
+        """Lower bound, with confidence 1 - level, of the winner's smallest lead: its test inverted."""
+        found = []
+        for init in self.rivals.index:
+            known = (self.scores[self.leader] - self.scores[init]).dropna()
+            matrix = seed_weights(*(known.index.get_level_values(level) for level in ("workload", "seed")))
+            values = (matrix @ known.to_numpy())[:, None]
+            found.append(float(lower_bound(values, matrix.sum(axis=1), self.level / 2)[0]))
+        return min(found)
+
+    @cached_property
+    def doubtful(self) -> list[str]:
+        """Those over which the leader's lead may be due to skewness: see `p_skew` of `pairs.compare`."""
+        return [str(init) for init in self.rivals.index[self.rivals["p_skew"] >= self.level]]
+
+    @property
+    def comparisons(self) -> int:
+        """How many comparisons have to be allowed for, before one of the leader's can be shown by itself."""
+        return 1 if self.reference is None else max(len(self.rivals), 1)
+
+    @property
+    def least_seeds(self) -> int:
+        """The fewest seeds that can show any difference."""
+        return seeds_for_flips(self.comparisons, self.level)
+
+    @cached_property
+    def can_tell(self) -> bool:
+        """Whether there are enough seeds for any difference to be shown."""
+        return int(self.rivals["seeds"].to_numpy().max(initial=0)) >= self.least_seeds
+
+    @cached_property
+    def better(self) -> list[str]:
+        """Those that the leader is better than."""
+        return self._below("p_holm", self.rivals["difference"] > 0)
+
+    @cached_property
+    def worse(self) -> list[str]:
+        """Those that are better than the leader, then a reference or ahead only on the seeds that all share.
+
+        Every other one without a correction, as all of the tests have to succeed; else corrected after Holm.
+        """
+        is_behind = self.rivals["difference"] < 0
+        if self.reference is not None and (is_behind & (self.rivals["p"] < self.level)).all():
+            return list(map(str, self.rivals.index))
+        return self._below("p_holm", is_behind)
+
+    @cached_property
+    def equal(self) -> list[str]:
+        """Those whose mean is within the margin of the leader's.
+
+        All together without a correction, as all tests have to succeed; else corrected after Holm.
+        """
+        if self.margin is None:
+            return []
+        of_all = self.pairs["p_equal"] if self.reference is None else self.rivals["p_equal"]
+        is_all = bool((of_all.fillna(1.0) < self.level).all())
+        return list(map(str, self.rivals.index)) if is_all else self._below("p_equal_holm")
+
+    @property
+    def as_good(self) -> list[str]:
+        """Those that are equal to the leader, and neither better nor worse by less than the margin."""
+        return [init for init in self.equal if init not in {*self.better, *self.worse}]
+
+    @cached_property
+    def interchangeable(self) -> bool:
+        """Whether the leader and those as good, of which there are some, are equal to each other on every workload."""
+        every = [self.leader, *self.as_good, *self.ties]
+        if len(every) == 1:
+            return False
+        among = self.pairs[self.pairs["a"].isin(every) & self.pairs["b"].isin(every)]
+        column = "p_equal" if len(every) == self.scores.shape[1] else "p_equal_holm"
+        on_each = [compare(block[every], self.margin)["p_equal"] for _, block in self.scores.groupby(level="workload")]
+        return all(bool((p.fillna(1.0) < self.level).all()) for p in (among[column], *on_each))
+
+    @cached_property
+    def open(self) -> list[str]:
+        """Those for which neither better, worse nor equal is shown, nearest first."""
+        known = {*self.better, *self.worse, *self.equal}
+        nearest = self.rivals["difference"].abs().sort_values(kind="stable").index
+        return [] if self.winner == self.leader else [str(init) for init in nearest if init not in known]
+
+    @cached_property
+    def apart(self) -> list[str]:
+        """Those whose every run is worse than every run of the leader, if chance rarely does that for any pair.
+
+        If two initializers with n runs each are alike, all runs of one are above all of the other with probability
+        2 / C(2n, n); as the runs of one seed may be alike on all workloads, only one of these counts. For studies too
+        small for the other tests.
+        """
+        return self._apart(1)
+
+    @cached_property
+    def apart_above(self) -> list[str]:
+        """Those whose every run is better than every run of the leader, likewise."""
+        return self._apart(-1)
+
+    def _apart(self, sign: int) -> list[str]:
+        initializers = self.scores.shape[1]
+        chance = initializers * (initializers - 1) / math.comb(2 * self.seeds[1], self.seeds[1])
+        if self.can_tell or chance >= self.level:
+            return []
+        by_workload = (sign * self.scores).groupby(level="workload")
+        least, most = by_workload.min()[self.leader], by_workload.max()
+        return [str(init) for init in self.rivals.index if (least > most[init]).all()]
+
+    def _below(self, column: str, where: pd.Series | None = None) -> list[str]:
+        is_found = self.rivals[column] < self.level
+        return [str(init) for init in self.rivals.index[is_found if where is None else is_found & where]]

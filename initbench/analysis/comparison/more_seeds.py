@@ -1,0 +1,189 @@
+"""What would settle an open question: how many seeds, how long they take, and the command to type."""
+
+import itertools
+import math
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from scipy.special import ndtri
+
+from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.statistics.power import POWER, seeds_needed, spread
+
+_MOST = 1000  # seeds: more are no plan
+_LEAST_SECONDS = 5  # of work: records are dated in whole seconds
+
+
+@dataclass(frozen=True)
+class MoreSeeds:
+    """More seeds for initializers with an open question.
+
+    inits: whose question they would settle; swept: the initializers that need them, so that all can still be compared;
+    difference: the one that they show with a power of 80 %, None with several questions; seeds: of each workload, those
+    that are there included; more: how many of them are still to be run; runs: how many runs these are; seconds: their
+    time on a machine like the one that ran the others, None where that is not known; commands: what to type, empty for
+    runs that were not made here.
+    """
+
+    inits: tuple[str, ...]
+    swept: tuple[str, ...]
+    difference: float | None
+    seeds: int
+    more: int
+    runs: int
+    seconds: float | None
+    commands: tuple[str, ...]
+
+
+def more_seeds(findings: Findings) -> MoreSeeds | None:
+    """The sweep that would probably answer what is open; None where nothing is, or nothing says how many seeds that
+    takes."""
+    needed = {init: seeds_to_tell(findings, init) for init in findings.open}
+    known = {init: of for init, of in needed.items() if of is not None and of[0] <= _MOST}
+    if findings.open and not findings.can_tell and not known:
+        return _sweep(findings, findings.least_seeds, findings.open, None)
+    if not known:
+        return None
+    difference = next(iter(known.values()))[1] if len(known) == 1 else None
+    return _sweep(findings, max(seeds for seeds, _ in known.values()), list(known), difference)
+
+
+def seeds_to_tell(findings: Findings, init: str) -> tuple[int, float] | None:
+    """Seeds that tell the leader from a rival, and the difference that they show: the one seen or, if that is smaller,
+    the margin.
+
+    Where seeds for the margin are there already, and neither a difference nor equality is shown, those for the
+    difference seen. With several open questions each has the power that gives all of them 80 % together. None where
+    nothing says how much seeds differ, or where all of these are there.
+    """
+    seen = abs(float(findings.rivals.at[init, "difference"]))
+    power = 1 - (1 - POWER) / len(findings.open)
+    needed = [(seeds_for(findings, init, of, power), of) for of in (max(seen, findings.margin or 0.0), seen)]
+    present = _seeds_with(findings, init)
+    return next(((seeds, of) for seeds, of in needed if seeds is not None and seeds > present), None)
+
+
+def seeds_for(findings: Findings, rival: str, difference: float, power: float = POWER) -> int | None:
+    """Seeds with which such a difference between the leader and a rival is shown, with this power."""
+    # What is below the level by itself, but not shown, is for the correction to show.
+    tests = findings.comparisons
+    if findings.reference is None and findings.rivals.at[rival, "p"] < findings.level:
+        tests = int(findings.pairs["p"].notna().sum())
+    return seeds_needed(difference, _spread(findings, rival), findings.level / tests, power)
+
+
+def _spread(findings: Findings, rival: str) -> float:
+    """Standard deviation of one seed's difference between the leader and a rival.
+
+    Where learning rates were chosen, at least as large as a normal test with the p value of the swaps would have it:
+    the luck of the choice is not in the differences at the chosen rates.
+    """
+    known = spread(findings.scores[findings.leader] - findings.scores[rival])
+    exact = findings.chosen_rates.p.get(frozenset((findings.leader, rival)), 1.0)
+    if exact >= 0.5:  # it says next to nothing
+        return known
+    row = findings.rivals.loc[rival]
+    return max(known, abs(row["difference"]) * math.sqrt(row["seeds"]) / float(ndtri(1 - exact / 2)))
+
+
+def _seeds_with(findings: Findings, rival: str) -> int:
+    """Seeds that the leader and a rival share on the workload where these are the fewest."""
+    is_shared = findings.scores[[findings.leader, rival]].notna().all(axis=1)
+    return int(is_shared.groupby(level="workload").sum().min())
+
+
+def _sweep(findings: Findings, needed: int, inits: list[str], difference: float | None) -> MoreSeeds:
+    """The sweep that gives the leader and `inits` at least as many seeds of each workload as are needed.
+
+    The others get them, too, where they would have too few in common to be compared with these: see `scope.scopes`.
+    """
+    are_few = needed > 2 * findings.seeds[0]
+    swept = list(map(str, findings.scores)) if are_few else [findings.leader, *inits]
+    runs = findings.runs[findings.runs["init"].isin(swept) & ~findings.runs["is_tuning"]]
+    present, tuning = (_whole(of["seed"]) for of in (runs, findings.runs[findings.runs["is_tuning"]]))
+    fresh = (seed for seed in itertools.count() if seed not in present | tuning)
+    number = max(needed, runs["seed"].nunique())
+    seeds = present | set(itertools.islice(fresh, number - runs["seed"].nunique()))
+    ended = runs[runs["score"].notna()]
+    there = ended.groupby(["workload", "init", "lr"], dropna=False)["seed"].nunique()  # a grid has all of its rates
+    more = int((number - there).clip(lower=0).sum())
+    each = seconds_per_run(findings.runs)
+    return MoreSeeds(
+        inits=tuple(inits),
+        swept=tuple(swept),
+        difference=difference,
+        seeds=number,
+        more=number - min(_seeds_with(findings, init) for init in inits),
+        runs=more,
+        seconds=None if each is None else each * more,
+        commands=tuple(_commands(runs, seeds, swept)),
+    )
+
+
+def seconds_per_run(runs: pd.DataFrame) -> float | None:
+    """How long the machine was busy for each run, whether it did them one by one, several at once or as packs.
+
+    The time during which any run was under way, over their number; None below five seconds of it. Resumed runs may have
+    been paused for days, and do not count.
+    """
+    done = runs[
+        runs["status"].isin(["finished", "diverged"]) & runs["started_at"].notna() & runs["finished_at"].notna()
+    ]
+    done = done[done["resumed"] == 0]
+    busy, number = 0.0, 0
+    for _, of_host in done.groupby("host", dropna=False):
+        begun, ended = (pd.to_datetime(of_host[column], utc=True) for column in ("started_at", "finished_at"))
+        latest = pd.Timestamp.min.tz_localize("UTC")
+        for start, end in sorted(zip(begun, ended, strict=True)):
+            busy += max((end - max(start, latest)).total_seconds(), 0.0)
+            latest = max(latest, end)
+        number += len(of_host)
+    return busy / number if busy >= _LEAST_SECONDS else None
+
+
+def _commands(runs: pd.DataFrame, seeds: set[int], inits: list[str]) -> list[str]:
+    """The commands that made the runs, with these seeds and, where they can be named, with `inits` alone."""
+    made = {
+        str(command): set(zip(of["workload"], of["lr"], strict=True))
+        for command, of in runs.groupby("command", sort=False)
+        if _program(shlex.split(str(command))) is not None
+    }
+    kept: list[str] = []
+    for command in sorted(made, key=lambda command: -len(made[command])):
+        if not made[command] <= set().union(*(made[of] for of in kept)):
+            kept.append(command)
+    return list(dict.fromkeys(_changed(shlex.split(of), _choice(seeds), inits) for of in made if of in kept))
+
+
+def _whole(seeds: pd.Series) -> set[int]:
+    numbers = pd.to_numeric(seeds, errors="coerce")
+    return set(numbers[numbers % 1 == 0].astype(int))
+
+
+def _program(words: list[str]) -> int | None:
+    """The place of `initbench` in a command: `python -m initbench ...` or its script."""
+    return next((place for place, word in enumerate(words[:3]) if Path(word).name == "initbench"), None)
+
+
+def _changed(words: list[str], seeds: str, inits: list[str]) -> str:
+    """A command with these seeds, and with these initializers where it chooses among plain options."""
+    typed = [
+        word for word in words[(_program(words) or 0) + 1 :] if not word.startswith(("seed=", "dry_run=", "force="))
+    ]
+    if all(re.fullmatch(r"\w+", init) for init in inits) and not any(word.startswith("init.") for word in typed):
+        typed = [*(word for word in typed if not word.startswith("init=")), f"init={','.join(inits)}"]
+    is_study = any(word.startswith("experiment=") for word in typed)
+    if not (is_study or {"-m", "--multirun"} & set(typed)):
+        typed.insert(0, "-m")
+    return shlex.join(["python", "-m", "initbench", *typed, f"seed={seeds}"])
+
+
+def _choice(seeds: set[int]) -> str:
+    """Seeds as a command-line choice."""
+    first, last = min(seeds), max(seeds)
+    if last - first + 1 != len(seeds):
+        return ",".join(map(str, sorted(seeds)))
+    return f"range({last + 1})" if first == 0 else f"range({first},{last + 1})"

@@ -1,0 +1,48 @@
+"""The runs of one study, or of several that are compared with each other."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from initbench.analysis.loading.frame import load_runs
+from initbench.analysis.loading.workload_names import name_workloads
+
+AT = " @ "  # between an initializer and its study, where several studies have it
+
+
+def load_studies(studies: Sequence[Path]) -> pd.DataFrame:
+    """The runs of one study, or of several. An initializer that several have run on one workload becomes one per
+    study: `orthogonal @ new`.
+
+    Raises ValueError for a folder that is missing or has no records of its own.
+    """
+    frames = []
+    for study, name in zip(studies, study_names(studies), strict=True):
+        runs = load_runs(study)
+        inside = sorted({str(Path(path).parent) for path in runs["path"]} - {str(study)})
+        if runs.empty or inside:
+            what = (
+                f"is not a study; these folders in it are: {', '.join(inside[:5])}"
+                if inside
+                else "has no records of runs"
+            )
+            raise ValueError(f"{study} {what}")
+        frames.append(runs.assign(study=name))
+    runs = name_workloads(pd.concat(frames, ignore_index=True)) if len(frames) > 1 else frames[0]
+    shared = runs.groupby(["workload_id", "init"])["study"].transform("nunique") > 1
+    of_both = runs["init"].isin(runs.loc[shared, "init"])
+    return runs.assign(init=runs["init"].where(~of_both, runs["init"] + AT + runs["study"]))
+
+
+def study_names(studies: Sequence[Path]) -> list[str]:
+    """What studies are called: by their folders, with as many of the folders above as tell them apart.
+
+    Raises ValueError for a study that is there twice.
+    """
+    paths = [study.resolve() for study in studies]
+    if twice := [path for at, path in enumerate(paths) if path in paths[:at]]:
+        raise ValueError(f"{twice[0]} is named twice")
+    longest = max(len(path.parts) for path in paths)
+    names = (["/".join(path.parts[-depth:]) for path in paths] for depth in range(1, longest + 1))
+    return next(of for of in names if len(set(of)) == len(of))

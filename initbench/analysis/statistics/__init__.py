@@ -1,0 +1,1 @@
+"""Statistics of scores and times: functions of arrays and frames of numbers."""

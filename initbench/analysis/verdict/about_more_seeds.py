@@ -1,0 +1,54 @@
+"""How many more seeds would probably answer what is open, in sentences."""
+
+from collections.abc import Iterator
+
+from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.comparison.more_seeds import MoreSeeds, seeds_for
+from initbench.analysis.verdict.sentence import Sentence, count, join
+from initbench.console import duration
+from initbench.metric import Metric
+
+_MOST_SEEDS = 1000  # that are told exactly
+
+
+def seeds_that_would_tell(found: Findings, more: MoreSeeds | None, metric: Metric) -> str:
+    """The end of the sentence that says what is open; empty where nothing says how many seeds it would take."""
+    if more is None:
+        return ""
+    seeds = count(more.more, "more seed")
+    if set(more.inits) != set(found.open):
+        return f"; {seeds} would probably tell it from {join(more.inits, 'or')}"
+    what = (
+        "differences as large as these" if more.difference is None else f"one of {metric.difference(more.difference)}"
+    )
+    return f"; {seeds} would probably show {what}"
+
+
+def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, margin: str) -> Iterator[Sentence]:
+    """How many seeds it takes to show the difference seen, and the margin; then the runs and the commands to type."""
+    nearest = found.open[0]
+    seen = abs(float(found.rivals.at[nearest, "difference"]))
+    parts = []
+    if (seeds := seeds_for(found, nearest, seen)) is not None:
+        like = f"that from {nearest} ({metric.difference(seen)})"
+        parts.append(f"{_many(seeds)} seeds to show a difference as large as {like}")
+    if found.margin is not None and (seeds := seeds_for(found, nearest, found.margin)) is not None:
+        what = "one as large" if parts else "a difference as large"
+        parts.append(f"{_many(seeds)} seeds to show {what} as the margin ({margin})")
+    if parts:
+        yield Sentence("power", f"With a power of 80 %, it takes {' and '.join(parts)}.")
+    if more is not None:
+        took = "" if more.seconds is None else f", about {duration(more.seconds)} on the same machine"
+        at_once = " (enough for all of these questions at once)" if len(more.inits) > 1 else ""
+        whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)
+        text = f"{more.seeds} seeds of {whom}{at_once} take {count(more.runs, 'more run')}{took}"
+        text += "; type the following." if more.commands else "."
+        looks = (
+            "A second look with more seeds raises the error rate above 5 %; to keep it, judge by new seeds alone, in a "
+            "study of their own."
+        )
+        yield Sentence("settle", f"{text} {looks}", more.commands)
+
+
+def _many(seeds: int) -> str:
+    return str(seeds) if seeds <= _MOST_SEEDS else f"more than {_MOST_SEEDS:,}"

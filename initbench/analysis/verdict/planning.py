@@ -1,0 +1,38 @@
+"""What a plan can show before it runs: the smallest difference that its seeds can detect."""
+
+import math
+import statistics
+from itertools import combinations
+from pathlib import Path
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.loading.frame import load_runs
+from initbench.analysis.statistics.power import detectable, spread
+from initbench.analysis.statistics.sign_flips import seeds_for_flips
+from initbench.metric import ACCURACY
+
+_POWER = "80 % power against one rival"
+
+
+def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
+    """In one sentence, for so many seeds of each workload; from the runs of the study, if any are finished."""
+    each = f"{seeds} seed{'s' if seeds != 1 else ''}" + (f" on each of {workloads} workloads" if workloads > 1 else "")
+    if seeds < seeds_for_flips():
+        return f"{each} cannot show a significant difference; at least {seeds_for_flips()} are needed"
+    seen = _spread(study, workloads)
+    if math.isnan(seen):
+        deviations = f"{detectable(seeds, 1.0):.1f} standard deviations of the paired difference"
+        return f"{each} can show a difference of {deviations} ({_POWER}); its size is unknown until runs finish"
+    difference = ACCURACY.difference(detectable(seeds, seen))
+    return f"{each} can show a difference of {difference} ({_POWER}), judging by the spread of the finished runs"
+
+
+def _spread(study: Path, workloads: int) -> float:
+    """The typical standard deviation between seeds of the difference of two initializers; NaN where it is not known."""
+    main = Comparison(load_runs(study)).main if any(study.glob("*/record.json")) else None
+    if main is None or main.seeds[0] < 3:
+        return math.nan
+    found = [spread(main.scores[a] - main.scores[b]) for a, b in combinations(main.scores, 2)]
+    known = [value for value in found if value > 0]
+    # That of a mean over workloads; over more of them it is smaller.
+    return statistics.median(known) * math.sqrt(len(main.workloads) / workloads) if known else math.nan

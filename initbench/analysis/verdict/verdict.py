@@ -1,0 +1,104 @@
+"""The verdict on a set of runs, whoever made them: `initbench.verdict(frame, score="val_loss", ...)`."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.comparison.more_seeds import MoreSeeds
+from initbench.analysis.verdict.problems import Problem, problems
+from initbench.analysis.verdict.sentence import Sentence
+from initbench.analysis.verdict.sentences import sentences
+from initbench.record.store import finite
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Which initializer to use, and how sure that is: `print(verdict)`, or its parts."""
+
+    comparison: Comparison
+
+    @cached_property
+    def sentences(self) -> list[Sentence]:
+        """The sentences, each with its kind; the first answers the question."""
+        return sentences(self.comparison)
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """What is missing, failed or doubtful about the runs, the serious first."""
+        return problems(self.comparison.runs, self.comparison.rankings)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.sentences))
+
+    def to_dict(self) -> dict[str, Any]:
+        """verdict.json: see docs/comparison.md for its keys. What is not known is None."""
+        comparison, metric = self.comparison, self.comparison.metric
+        content = {
+            "schema": SCHEMA,
+            "metric": {"name": metric.label, "higher_is_better": metric.higher_is_better, "unit": metric.points},
+            "margin": comparison.points,
+            "reference": comparison.reference,
+            "sentences": [asdict(sentence) for sentence in self.sentences],
+            "comparisons": [
+                self._comparison(findings, more)
+                for findings, more in zip(comparison.findings, comparison.more_seeds, strict=True)
+            ],
+            "workloads": [
+                {
+                    "workload": ranking.workload,
+                    "target": None if ranking.target is None else float(ranking.target),
+                    "ranking": _rows(self._values(ranking.table, ["mean"], ["iqm_low", "iqm", "iqm_high"])),
+                }
+                for ranking in comparison.rankings
+            ],
+            "times": [
+                {"workload": of.workload, "target": float(of.target), "times": _rows(of.table)}
+                for of in comparison.times
+            ],
+            "left_out": [{"name": name, "reason": reason} for name, reason in comparison.left_out],
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+        plain: dict[str, Any] = finite(content)
+        return plain
+
+    def _comparison(self, found: Findings, more: MoreSeeds | None) -> dict[str, Any]:
+        return {
+            "workloads": found.workloads,
+            "initializers": list(map(str, found.overall.index)),
+            "seeds": list(found.seeds),
+            "level": found.level,
+            "rates_are_swapped": bool(found.chosen_rates.rows),
+            "at_chosen_rates": list(found.chosen_rates.tuned),
+            "unmatched_rates": list(found.chosen_rates.unmatched),
+            "winner": found.winner,
+            "leader": found.leader,
+            "least_lead": found.least_lead if found.winner == found.leader else None,
+            **{
+                key: getattr(found, key)
+                for key in ("better", "worse", "equal", "interchangeable", "ties", "open", "apart", "apart_above")
+            },
+            "best_by_workload": found.best_by_workload,
+            "p_differs_between_workloads": found.differs_between_workloads,
+            "overall": _rows(self._values(found.overall, ["mean"], ["low", "iqm", "high"])),
+            "pairs": found.pairs.to_dict("records"),
+            "against_reference": [] if found.reference is None else _rows(found.against_reference),
+            "next": None if more is None else asdict(more),
+        }
+
+    def _values(self, table: pd.DataFrame, *columns: list[str]) -> pd.DataFrame:
+        """Scores as values of the metric; the ends of an interval swap where less is better."""
+        sign = self.comparison.metric.sign
+        return table.assign(
+            **{name: sign * table[of] + 0.0 for group in columns for name, of in zip(group, group[::sign], strict=True)}
+        )
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.rename_axis("init").reset_index().to_dict("records")
+    return rows

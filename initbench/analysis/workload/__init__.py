@@ -1,0 +1,1 @@
+"""The runs of one workload: rankings, learning rates, times to targets, curves."""

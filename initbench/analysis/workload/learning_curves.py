@@ -1,0 +1,56 @@
+"""Learning curves: the histories of runs, averaged over seeds step by step."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from initbench.analysis.loading.parquet_tables import read_tables
+from initbench.metric import Metric
+
+
+def stored_curves(metric: Metric) -> list[str]:
+    """The columns of histories that are averaged."""
+    return list(dict.fromkeys([f"val/{metric.name}", "val/loss", "train/loss"]))
+
+
+def load_curves(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[str]]:
+    """The histories of all `runs` in one frame: init, seed, step, seconds (with those of the init), and curves.
+
+    Beside it the names of the runs whose history cannot be read. Where the metric is a share with a perfect value,
+    val/error is how far a run is from it: on a logarithmic axis that tells apart what is good.
+    """
+    stored = stored_curves(metric)
+    rows, broken = read_tables(runs, "history", ["step", "seconds", *stored])
+    rows = rows.astype(dict.fromkeys(["seconds", *stored], float))
+    of_run = rows.pop("run").to_numpy(int)
+    rows["seconds"] += runs["seconds_init"].fillna(0.0).to_numpy()[of_run]
+    if metric.is_share and metric.higher_is_better and metric.perfect is not None:
+        rows["val/error"] = metric.perfect - rows[f"val/{metric.name}"]
+    return rows.assign(init=runs["init"].to_numpy()[of_run], seed=runs["seed"].to_numpy()[of_run]), broken
+
+
+def mean_curves(curves: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """Each metric of each initializer, by (init, metric), those without a value left out.
+
+    Index: step. Columns: mean, low and high over seeds, seconds (mean), and runs that got that far.
+    """
+    grouped = curves.groupby(["init", "step"])
+    seconds = grouped["seconds"].mean()
+    found = {}
+    for metric in (column for column in curves if column.startswith(("val/", "train/"))):
+        table = grouped[metric].agg(["mean", "min", "max", "count"]).assign(seconds=seconds)
+        table = table[table["count"] > 0].rename(columns={"min": "low", "max": "high", "count": "runs"})
+        for init, curve in table.groupby(level="init"):
+            found[str(init), metric] = curve.droplevel("init")
+    return found
+
+
+def thinned(curve: pd.DataFrame, points: int) -> pd.DataFrame:
+    """Every k-th row and the last, so that there are about `points`; nothing is smoothed."""
+    return curve.iloc[_kept(len(curve), points)]
+
+
+def _kept(length: int, points: int) -> Sequence[int]:
+    stride = -(-length // points)
+    kept = list(range(0, length, max(stride, 1)))
+    return kept if not length or kept[-1] == length - 1 else [*kept, length - 1]

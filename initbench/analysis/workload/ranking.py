@@ -1,0 +1,114 @@
+"""The ranking of initializers, one table per workload."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from initbench.analysis.statistics.aggregate import interquartile_mean
+from initbench.analysis.statistics.student import mean_interval
+from initbench.analysis.statistics.survival import hit_rate, median_time
+from initbench.analysis.workload.learning_rate import Choice, scored
+from initbench.analysis.workload.time_to_target import observed
+
+OUTCOMES = ("finished", "diverged", "refused", "failed")
+_MEASURES = ("learned", "learned_low", "learned_high", "mean", "half_width", "iqm", "iqm_low", "iqm_high")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    workload: str  # in words
+    workload_id: str
+    target: str | None  # see hardest_reached
+    table: pd.DataFrame  # index: init, best first; see rank
+    scored: pd.DataFrame  # the runs behind the table
+    choices: list[Choice]  # of learning rates
+
+    @property
+    def has_choice(self) -> bool:
+        """Whether the learning rate was chosen at all."""
+        return any(len(choice.rates) > 1 for choice in self.choices)
+
+    @property
+    def of_records(self) -> bool:
+        """Whether its runs were made here, and their chance level is known."""
+        return bool(self.scored["path"].notna().any())
+
+    @property
+    def failures_count_as(self) -> str:
+        """What a run without a score of its own is given; see `table.from_table` for runs that were made elsewhere."""
+        if self.of_records:
+            return "the chance level"
+        worst = "the worst score of the workload"
+        return f"chance, or as {worst} where that is worse" if self.scored["chance"].notna().any() else worst
+
+    @property
+    def all_learned(self) -> bool:
+        """Whether every run learned something: if not, a mean with Student's interval says nothing."""
+        return bool((self.table["learned"].fillna(self.table["runs"]) >= self.table["scored"]).all())
+
+
+def rankings(runs: pd.DataFrame) -> list[Ranking]:
+    """A ranking for each workload, the one that ran last at the end."""
+    order = runs.groupby("workload", sort=False)["started_at"].max().fillna("").sort_values(kind="stable").index
+    by_workload = dict(iter(runs.groupby("workload", sort=False)))
+    return [rank(by_workload[workload]) for workload in order]
+
+
+def rank(runs: pd.DataFrame) -> Ranking:
+    """Initializers of one workload by mean score, each at the learning rate chosen for it (see `selection.scored`).
+
+    Columns: lr; runs, and how many of them are finished, diverged, refused, failed; scored, how many have a score;
+    learned, how many of these learned anything, with the exact 95 % interval of that share, learned_low and
+    learned_high; mean of the scores (a run that diverged scores chance) and half_width, the 95 % interval of the mean
+    by Student's t (missing below two runs); iqm, the interquartile mean, with its 95 % interval iqm_low and iqm_high;
+    hit_rate, the share of ended runs that reached the target, and median_steps, the first evaluation by which half of
+    them had: infinite where fewer than half ever did, both missing where no run was watched for any target.
+    """
+    spoken, choices = scored(runs)
+    target, is_watched = hardest_reached(spoken), bool(targets_of(spoken))
+    rates = {choice.init: choice.lr for choice in choices}
+    rows = {}
+    for init, group in spoken.groupby("init"):
+        ended = group[group["score"].notna()]
+        reached = ended[f"steps_to_{target}"].notna() if target else pd.Series(False, ended.index)
+        median = median_time(*observed(ended, target)) if target and len(ended) else math.inf
+        rows[str(init)] = {
+            "lr": rates.get(str(init), math.nan),
+            "runs": len(group),
+            **{status: int((group["status"] == status).sum()) for status in OUTCOMES},
+            "scored": len(ended),
+            **(_measures(ended) if len(ended) else {}),
+            "hit_rate": float(reached.mean()) if len(ended) and is_watched else math.nan,
+            "median_steps": median if len(ended) and is_watched else math.nan,
+        }
+    columns = ["lr", "runs", *OUTCOMES, "scored", *_MEASURES, "hit_rate", "median_steps"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    table = table.sort_values("mean", ascending=False, na_position="last", kind="stable")
+    first = runs.iloc[0]
+    return Ranking(str(first["workload"]), str(first["workload_id"]), target, table, spoken, choices)
+
+
+def _measures(ended: pd.DataFrame) -> dict[str, float]:
+    _, low, high = hit_rate(ended["learned"])
+    blocks = ended.set_index(["workload", "seed"])["score"]
+    middle = interquartile_mean(blocks.to_frame("init")).iloc[0]
+    values = (int(ended["learned"].sum()), low, high, *mean_interval(ended["score"].tolist()), *middle)
+    return dict(zip(_MEASURES, values, strict=True))
+
+
+def targets_of(runs: pd.DataFrame) -> list[str]:
+    """The targets that runs were watched for, the easiest first."""
+    names = [c.removeprefix("steps_to_") for c in map(str, runs) if c.startswith("steps_to_")]
+    return sorted(names, key=float)
+
+
+def hardest_reached(runs: pd.DataFrame) -> str | None:
+    """The hardest target that half of some initializer's ended runs reached, or any run; None where none was."""
+    ended = runs[runs["score"].notna()]
+    for share in (0.5, 0.0):
+        for target in reversed(targets_of(ended)):
+            reached = ended[f"steps_to_{target}"].notna().groupby(ended["init"]).mean()
+            if reached.max() >= share and reached.max() > 0:
+                return target
+    return None

@@ -1,0 +1,1 @@
+"""What a report shows, whatever the format: tables, plots, diagrams and explanations."""

@@ -1,0 +1,109 @@
+"""How the numbers of a report are made, in words."""
+
+from initbench.analysis.comparison.comparison import Comparison
+
+# What is said of runs that were made here alone.
+_OF_RECORDS = ("Score", "Learning rate", "Paired seeds", "Steps to a target", "Seconds")
+
+
+def methods(comparison: Comparison) -> list[tuple[str, str]]:
+    """Each term and its meaning."""
+    are_records = bool(comparison.runs["path"].notna().any())
+    margin = comparison.margin_text
+    return [
+        (term, meaning.format(margin=margin))
+        for term, meaning in _METHODS
+        if (are_records or term not in _OF_RECORDS) and (margin or term != "Equal")
+    ]
+
+
+_METHODS = (
+    (
+        "Workload",
+        "All runs that differ only in initializer, learning rate and seed: one model, its data, its optimizer, its "
+        "budget.",
+    ),
+    (
+        "Score",
+        "The metric on the test set, evaluated once, at the end. A run that diverged gets the chance level, because "
+        "its network no longer predicts anything. Runs that failed or were refused have no score.",
+    ),
+    (
+        "Runs that learned",
+        "Runs that did not diverge and whose score is at least a twentieth of the way from the chance level to a "
+        "perfect score. Where some did not, a mean with Student's interval is misleading: tables give the share "
+        "that did, with its exact interval, and the interquartile mean of all.",
+    ),
+    (
+        "Learning rate",
+        "Where there are several, each initializer is scored at the one with its best mean validation score: chosen "
+        "by tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, by all seeds except the "
+        "scored one. In a complete grid p is still exact: for each seed, all runs of two initializers are swapped "
+        "at once, and the rates are chosen again; intervals and equality hold at the chosen rates. Where only the "
+        "chosen rates were run, so does p.",
+    ),
+    (
+        "Paired seeds",
+        "The same seed gives every initializer the same order of the data and the same random stream for each "
+        "parameter, so initializers are compared seed by seed.",
+    ),
+    (
+        "The winner",
+        "An initializer is named the best if its p is below 0.05 against every other (rank verification, Hung and "
+        "Fithian, 2019). As all of these tests have to succeed, the number of rivals needs no correction, and six "
+        "seeds can suffice; that the winner is picked by its results is paid for by testing two-sided. "
+        "'Better than these' is Holm-corrected over all pairs. A reference is compared with each of the others and "
+        "corrected for these comparisons only.",
+    ),
+    (
+        "p",
+        "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences. The "
+        "runs of one seed change sign together on all workloads, as they may share initial weights and batches, so "
+        "that it is the number of seeds that counts. Exact up to 18 seeds, from 49,999 random flips beyond that. It "
+        "tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
+        "difference too often; of a winner the verdict says where a test that allows for it (bootstrap-t) disagrees.",
+    ),
+    (
+        "What p is about",
+        "New seeds on these workloads and the same evaluation data. It says nothing about other workloads, nor about "
+        "another sample of the data, whose own noise is often larger than that of a mean over seeds. The error rate "
+        "of 5 % is that of one look at a number of seeds fixed beforehand; each further look, with more seeds, adds "
+        "to it.",
+    ),
+    (
+        "Intervals of differences",
+        "Student's t of paired differences at a level divided by the number of pairs (Bonferroni), so that they "
+        "hold for all pairs at once. An interval may contain 0 although the winner is verified, because verifying "
+        "the winner needs no such correction; and it may exclude 0 although no difference is shown, because it "
+        "assumes normal differences and p does not. What is said follows p.",
+    ),
+    (
+        "Equal",
+        "Two one-sided tests show that the difference is smaller than the margin ({margin}). 'No difference was shown' "
+        "does not mean this. Claims of equality have an error rate of 5 % of their own.",
+    ),
+    (
+        "Best in resamples",
+        "The share of bootstrap resamples of the seeds in which the initializer has the best mean, from ten seeds "
+        "on. It is not a p value.",
+    ),
+    (
+        "Interquartile mean",
+        "The mean without the lowest and highest quarter of all runs (rounded down: three runs keep all), with a "
+        "bootstrap over seeds within workloads (Agarwal et al., 2021).",
+    ),
+    (
+        "Steps to a target",
+        "The target is the highest in data.targets that at least half the runs of some initializer reached; if "
+        "there is none, the highest that any run reached. It is checked every data.val_every_n_steps steps, so a "
+        "time is known as an interval between two evaluations. Runs that never reach it are censored, not dropped: "
+        "in a median they count as never, in the restricted mean as the last evaluation. The log-rank tests are "
+        "corrected for all pairs, targets and workloads together or, to name the fastest of all, for targets and "
+        "workloads.",
+    ),
+    (
+        "Seconds",
+        "Training time plus initialization time; evaluation is not counted. Runs that shared a machine with other "
+        "work, or with each other, took longer: compare by steps.",
+    ),
+)

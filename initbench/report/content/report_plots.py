@@ -1,0 +1,25 @@
+"""All plots of a report: those of the study as a whole, then those of each workload."""
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.report.content.comparison_plots import config_plot, forest_plot, profile_plot
+from initbench.report.content.plot import Plot
+from initbench.report.content.workload_plots import depth_plot, learning_curves, rate_plot, survival_curves
+
+Plots = dict[str | None, list[Plot]]  # of the study as a whole (under None), then of each workload by its id
+
+
+def report_plots(comparison: Comparison) -> Plots:
+    """All plots of a report."""
+    metric = comparison.metric
+    curves = sum(len(ranking.table) for ranking in comparison.rankings)
+    points = max(30, min(200, 30_000 // max(curves, 1)))
+    forests = [forest_plot(findings, metric, number) for number, findings in enumerate(comparison.findings)]
+    found: dict[str | None, list[Plot | None]] = {None: [*forests, config_plot(comparison), profile_plot(comparison)]}
+    for ranking in reversed(comparison.rankings):
+        found[ranking.workload_id] = [
+            learning_curves(ranking, metric, points),
+            survival_curves(ranking, metric),
+            rate_plot(comparison.runs, ranking, metric),
+            depth_plot(ranking),
+        ]
+    return {place: [plot for plot in group if plot is not None] for place, group in found.items()}

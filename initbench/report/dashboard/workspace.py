@@ -1,0 +1,182 @@
+"""The dashboard of a study on Weights & Biases: a saved workspace, and a run that holds the study's own numbers.
+
+The view is the study's: its name follows from the study, so that publishing again updates it, from any machine. What
+was changed in it by hand is then overwritten; a copy in the app ("save as new view") stays.
+"""
+
+import hashlib
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from initbench.metric import Metric
+from initbench.record.store import atomic_write
+from initbench.report.dashboard.panels import dashboard, short_name
+from initbench.wandb_client import PATIENCE, Unavailable, connected, reason, split_path
+
+if TYPE_CHECKING:
+    from wandb import Run
+    from wandb_workspaces.workspaces.internal import View
+
+PUBLISHED = "wandb: "  # what the line begins with where all went well
+INIT_TIMEOUT_S = 10.0
+FINISH_TIMEOUT_S = 30.0
+
+
+def publish(
+    path: str,
+    study: str,
+    *,
+    verdict: str,
+    metric: Metric,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, go.Figure],
+    targets: Sequence[str],
+    folder: Path,
+) -> str:
+    """Build or update the workspace "initbench: <study>" in `path`, "entity/project"; one line says where it is.
+
+    It shows the runs whose group is `study`, grouped by `init.name`: learning curves against `trainer/global_step`,
+    steps to each of `targets` ("0.9"), scores, and `verdict` and `tables` of the summary run. That one has
+    job_type "summary" and holds `tables` (an index becomes the first column, `init` where it has no name), `figures`
+    and, in its summary, `verdict`; publishing again resumes it, and its summary has the latest.
+
+    The spec is also written to `<folder>/workspace.json`, as a `wandb_workspaces.workspaces.internal.View`. Where wandb
+    cannot be had, for whatever reason, the summary run is logged offline under `folder`, and the line says what was
+    wrong and how to upload it. Raises ValueError where `path` is no "entity/project".
+    """
+    entity, project = split_path(path)
+    run_id = _identity(study, folder)
+    names = {name: key(name) for name in tables}
+    view = dashboard(
+        entity, project, study, verdict=verdict, metric=metric, tables=names, targets=targets, run_id=run_id
+    )
+    spec = folder / "workspace.json"
+    atomic_write(spec, view.model_dump_json(by_alias=True, exclude_none=True, indent=1).encode())
+    contents: dict[str, Any] = {"verdict": verdict, "tables": tables, "figures": figures}
+    start = {"entity": entity, "project": project, "id": run_id, "name": f"summary of {study}", "group": study}
+    logged = ""
+    try:
+        with connected():
+            _log(start, folder, mode="online", **contents)
+            logged = "uploaded"
+            _save(view)
+            return f"{PUBLISHED}{_url(view)}"
+    except _Cut as cut:
+        problem, logged = str(cut), _sync(cut.folder)
+    except Unavailable as error:
+        problem = str(error)
+    if not logged:
+        try:
+            logged = _sync(_log(start, folder, mode="offline", **contents))
+        except Exception as error:  # a wandb that does not work at all must not end the report
+            logged = f"not kept ({reason(error)})"
+    advice = "Fix this and run the command again."
+    return f"not published to wandb: {problem}. {advice} Workspace spec: {spec}; summary run: {logged}"
+
+
+def key(name: str) -> str:
+    """The name of a table or figure on wandb, whose queries take a dot for a path."""
+    return name.replace(".", "_")
+
+
+class _Cut(Exception):  # noqa: N818 - an upload that was, not a mistake
+    """The server died before all was uploaded; what it has not got lies in `folder`."""
+
+    def __init__(self, problem: str, folder: Path) -> None:
+        super().__init__(problem)
+        self.folder = folder
+
+
+def _sync(folder: Path) -> str:
+    return f"wandb sync {shlex.quote(str(folder))}"
+
+
+def _identity(study: str, folder: Path) -> str:
+    digest = hashlib.sha256(f"{study}\n{folder.resolve()}".encode()).hexdigest()
+    return f"summary-{digest[:12]}"
+
+
+def _log(
+    start: Mapping[str, Any],
+    folder: Path,
+    *,
+    mode: Literal["online", "offline"],
+    verdict: str,
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, go.Figure],
+) -> Path:
+    """Logs the summary run and returns where wandb keeps it. Raises _Cut where it began online and was not finished."""
+    import wandb
+
+    if mode == "offline":
+        wandb.setup(wandb.Settings(silent=True))
+        # Uploaded beside this one, an older file of the same run would only double it.
+        for old in (folder / "wandb").glob(f"offline-run-*-{start['id']}"):
+            shutil.rmtree(old)
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        init_timeout=INIT_TIMEOUT_S,
+        finish_timeout=FINISH_TIMEOUT_S,
+        finish_timeout_raises=True,
+        **PATIENCE,
+    )
+    try:
+        run = wandb.init(
+            **start,
+            mode=mode,
+            job_type="summary",
+            dir=folder,
+            # A run of the same id that is not resumed begins at step 0 again, and every row is there twice.
+            resume="allow",
+            reinit="create_new",  # the default hands back a run that is still open
+            settings=settings,
+        )
+    except Exception:  # of any kind: it is raised again
+        with suppress(Exception, SystemExit):  # it exits where the service ended badly
+            wandb.teardown()  # else the id stays taken, and the run cannot begin offline either
+        raise
+    kept = Path(run.settings.sync_dir)
+    try:
+        _fill(run, verdict, tables, figures)
+        run.finish()
+    except Exception as error:  # whatever the service dies of
+        raise _Cut(f"not all was uploaded ({reason(error)})", kept) from error
+    return kept
+
+
+def _fill(run: "Run", verdict: str, tables: Mapping[str, pd.DataFrame], figures: Mapping[str, go.Figure]) -> None:
+    import wandb
+
+    media: dict[str, Any] = {key(name): wandb.Plotly(figure) for name, figure in figures.items()}
+    for name, table in tables.items():
+        if not isinstance(table.index, pd.RangeIndex):
+            table = table.reset_index(names=[level or "init" for level in table.index.names])
+        columns: list[str | int] = [str(column) for column in table.columns]
+        rows = table.astype(object).where(table.notna(), None).to_numpy().tolist()
+        media[key(name)] = wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
+    run.log(media)
+    run.summary["verdict"] = verdict
+
+
+def _save(view: "View") -> None:
+    from wandb_workspaces.workspaces.internal import get_view_dict, upsert_view2
+
+    try:
+        view.id = get_view_dict(view.entity, view.project, short_name(view.name))["id"]
+    except ValueError:  # there is none of this name: it is made
+        view.id = ""
+    upsert_view2(view)
+
+
+def _url(view: "View") -> str:
+    import wandb
+
+    return f"{wandb.setup().settings.app_url.rstrip('/')}/{view.entity}/{view.project}?nw={short_name(view.name)}"

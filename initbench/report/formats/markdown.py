@@ -1,0 +1,53 @@
+"""report.md: the verdict, what is wrong, and the tables, for a pull request."""
+
+from initbench.analysis.verdict.sentence import Sentence
+from initbench.analysis.verdict.verdict import Verdict
+from initbench.report.content.comparison_tables import heading, overall_table, reference_table
+from initbench.report.content.table import Table
+from initbench.report.content.workload_tables import ranking_table
+
+
+def markdown(verdict: Verdict, title: str) -> str:
+    """The report as GitHub renders it; names cannot break out of their cells."""
+    comparison = verdict.comparison
+    parts = [f"# {_text(title)}", *map(_sentence, verdict.sentences)]
+    if verdict.problems:
+        parts.append(
+            "\n".join(f"- {'**' * p.is_serious}{_text(p.text)}{'**' * p.is_serious}" for p in verdict.problems)
+        )
+    for findings in comparison.findings:
+        parts += [f"## {_text(heading(findings.workloads, len(comparison.findings)))}"]
+        parts.append(table(overall_table(findings, comparison.metric)))
+        if findings.reference is not None:
+            compared = reference_table(findings, comparison.metric)
+            parts += [f"### {_text(compared.title)}", table(compared)]
+    for ranking in reversed(comparison.rankings):
+        parts += [f"## {_text(ranking.workload)}", table(ranking_table(ranking, comparison.metric))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sentence(sentence: Sentence) -> str:
+    commands = "\n".join(sentence.commands)
+    return f"{_text(sentence.text)}\n\n```sh\n{commands}\n```" if commands else _text(sentence.text)
+
+
+def table(given: Table) -> str:
+    """A table as GitHub renders it, with its note below."""
+    top = [["init", *given.columns], ["---", *["---:"] * len(given.columns)]]
+    lines = [*top, *([_code(init), *map(_text, cells)] for init, cells in given.rows)]
+    rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{rows}\n\n{_text(given.note)}" if given.note else rows
+
+
+def _text(text: str) -> str:
+    for character in "\\`*_<>[]|":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("\n", " ")
+
+
+def _code(name: str) -> str:
+    """A name as code; one with a backslash as text, since a pipe after it would end its cell."""
+    if "\\" in name:
+        return _text(name)
+    escaped = name.replace("`", "'").replace("|", "\\|").replace("\n", " ")
+    return f"`{escaped}`"

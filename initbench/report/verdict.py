@@ -1,0 +1,87 @@
+"""The public verdict on a set of runs, whoever made them: `initbench.verdict(frame, score="val_loss", ...)`."""
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.loading.frame import COLUMNS
+from initbench.analysis.loading.table import from_table, one_line
+from initbench.analysis.verdict.verdict import Verdict
+from initbench.errors import unknown
+from initbench.metric import ACCURACY, Metric, check_margin, check_number
+
+
+class ReportableVerdict(Verdict):
+    """A verdict that can write its report: what `initbench.verdict` returns."""
+
+    def report(self, folder: str | Path, title: str = "Comparison") -> Path:
+        """Write the page, Markdown, JSON, CSV and LaTeX tables and figures into `folder`; return the page's path."""
+        if not isinstance(folder, str | Path) or not str(folder):
+            raise ValueError(f"folder must be a path, got {folder!r}")
+        if not isinstance(title, str):
+            raise ValueError(f"title must be text, got {title!r}")
+        from initbench.report.write import write_report  # plotly and jinja2, which the sentences do without
+
+        return write_report(self, Path(folder), title)
+
+
+def verdict(
+    frame: pd.DataFrame,
+    score: Hashable = None,
+    higher_is_better: bool = True,
+    *,
+    init: Hashable = "init",
+    workload: Hashable | Sequence[Hashable] = (),
+    seed: Hashable = "seed",
+    unit: str = "",
+    chance: float | None = None,
+    margin: float | None = None,
+    reference: str | None = None,
+) -> ReportableVerdict:
+    """Which initializer to use, and how sure that is, from one row per run, whoever made it.
+
+    frame: from `initbench.load_runs` (of the other arguments only `margin` and `reference` apply), or any table with
+    one row per run, whose columns `score`, `init`, `workload` (one, or a list that distinguishes workloads together)
+    and `seed` name. Any methods can take the place of initializers. Runs with the same seed are compared in pairs.
+
+    unit: "share" shows scores of 0 to 1 as percentages, and their differences in points; anything else is a label.
+    chance: the score of a network that has learned nothing, given to runs without a finite score. margin: the smallest
+    difference that matters, in points of a share (default 0.5), else in the unit of the score. reference: the
+    initializer to compare with each of the others, instead of all pairs.
+
+    Raises ValueError, in one line, for invalid arguments or data: see `loading.table.from_table`.
+    """
+    if not isinstance(frame, pd.DataFrame):
+        raise ValueError(f"frame must be a pandas DataFrame, got {type(frame).__name__}")
+    smallest, compared_with = check_margin(margin), None if reference is None else str(reference)
+    if score is None:
+        of_table = (higher_is_better, init, workload, seed, unit, chance) != (True, "init", (), "seed", "", None)
+        if of_table or not COLUMNS.issubset(frame):
+            raise ValueError(f"score= must name the column of scores. Columns: {', '.join(map(str, frame.columns))}")
+        if frame.empty:
+            raise ValueError("the frame has no rows")
+        runs, metric = frame, ACCURACY
+    else:
+        metric = _metric_of(one_line(str(score)), higher_is_better, unit, chance)
+        workloads = list(workload) if isinstance(workload, list | tuple) else [workload]
+        runs = from_table(frame, metric, score=score, init=init, workload=workloads, seed=seed)
+    if compared_with is not None and compared_with not in set(runs["init"]):
+        raise unknown("reference", compared_with, set(map(str, runs["init"])))
+    return ReportableVerdict(Comparison(runs, metric, smallest, compared_with))
+
+
+def _metric_of(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
+    """The metric that a user describes; ValueError for a description that makes no sense."""
+    if not isinstance(higher_is_better, bool | np.bool_):
+        raise ValueError(f"higher_is_better must be True or False, got {higher_is_better!r}")
+    if not isinstance(unit, str):
+        raise ValueError(f"unit must be text, got {unit!r}")
+    is_share = unit == "share"
+    level = check_number(chance, "chance")
+    if is_share and level is not None and not 0 <= level <= 1:
+        raise ValueError(f"chance must be a share of 0 to 1, got {level:g}")
+    perfect = float(higher_is_better) if is_share else None
+    return Metric(score, score, bool(higher_is_better), is_share, "" if is_share else unit, perfect, level)

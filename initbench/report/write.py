@@ -1,0 +1,68 @@
+"""The report of a study: one folder with all that its records say."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from plotly.offline import get_plotlyjs
+
+from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.verdict.verdict import Verdict
+from initbench.record.store import atomic_write
+from initbench.report.content.report_plots import Plots, report_plots
+from initbench.report.formats.markdown import markdown
+from initbench.report.formats.page import render
+
+FOLDER = "report"  # in the study's own
+
+
+def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:
+    """Write `index.html` and the script that draws its plots into `folder`; the path of the page."""
+    return draw_page(verdict, report_plots(verdict.comparison), folder, title, refresh)
+
+
+def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
+    """Write the page, report.md, verdict.json, results.csv, pairs.csv, and in `figures/` what a paper needs; the path
+    of the page."""
+    drawn = report_plots(verdict.comparison)
+    page = draw_page(verdict, drawn, folder, title)
+    write_rest(verdict, drawn, folder, title)
+    return page
+
+
+def draw_page(verdict: Verdict, drawn: Plots, folder: Path, title: str, refresh: int | None = None) -> Path:
+    """`write_page`, with the plots that are made already."""
+    page = render(verdict, drawn, title=title, folder=folder, refresh=refresh)
+    script = folder / "plotly.min.js"
+    if not script.exists():
+        atomic_write(script, get_plotlyjs().encode())
+    atomic_write(folder / "index.html", page.encode())
+    return folder / "index.html"
+
+
+def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None:
+    """All but the page."""
+    from initbench.report.formats import latex
+    from initbench.report.formats.paper_figures import write_figures  # matplotlib, which a sweep's end does without
+
+    comparison = verdict.comparison
+    sign = comparison.metric.sign
+    results = comparison.runs.drop(columns="workload_config")
+    results = results.assign(**{name: sign * results[name] for name in ("score", "selection_score", "chance")})
+    pairs = pd.concat([pd.DataFrame(), *(_pairs(findings) for findings in comparison.findings)])
+    for name, table in (("results.csv", results), ("pairs.csv", pairs)):
+        atomic_write(folder / name, table.to_csv(index=False).encode())
+    atomic_write(folder / "report.md", markdown(verdict, title).encode())
+    atomic_write(folder / "verdict.json", json.dumps(verdict.to_dict(), indent=1, allow_nan=False).encode())
+    write_figures(comparison, drawn, folder / "figures")
+    atomic_write(folder / "figures" / "ranking.tex", latex.rankings(comparison).encode())
+    atomic_write(folder / "figures" / "pairs.tex", latex.pairs(comparison).encode())
+
+
+def _pairs(findings: Findings) -> pd.DataFrame:
+    """Every two initializers; with a reference also those of it, whose p_holm is corrected for them alone."""
+    tables = {"all pairs": findings.pairs}
+    if findings.reference is not None:
+        tables["reference"] = findings.against_reference.reset_index(names="b").assign(a=findings.reference)
+    workloads = "; ".join(findings.workloads)
+    return pd.concat([table.assign(corrected_for=of, workloads=workloads) for of, table in tables.items()])

@@ -1,0 +1,63 @@
+"""Two studies side by side: what became of each initializer."""
+
+from pathlib import Path
+
+import pytest
+from frames import record
+from studies import write_study
+
+from initbench.analysis.comparison.between_studies import between_studies
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.loading.studies import load_studies
+from initbench.analysis.verdict.sentences import sentences
+
+
+def compared(folder: Path, before: dict[str, float], after: dict[str, float], seeds: int = 8) -> Comparison:
+    def runs(means: dict[str, float]) -> list[dict[str, object]]:
+        return [record(init, seed, mean + 0.001 * seed) for init, mean in means.items() for seed in range(seeds)]
+
+    return Comparison(
+        load_studies([write_study(folder / "zzz", *runs(before)), write_study(folder / "aaa", *runs(after))])
+    )
+
+
+def test_differences_are_from_the_first_study_to_the_second(tmp_path: Path) -> None:
+    """In the order that they were named in, not that of the alphabet."""
+    table = between_studies(
+        compared(tmp_path, {"up": 0.7, "down": 0.9, "same": 0.8}, {"up": 0.8, "down": 0.6, "same": 0.8})
+    )
+    table = table.set_index("init")
+    assert set(zip(table["before"], table["after"], strict=True)) == {("zzz", "aaa")}
+    assert table["difference"].to_dict() == pytest.approx({"up": 0.1, "down": -0.3, "same": 0.0})
+    # Three questions were asked, not the fifteen pairs of six.
+    assert table.loc["up", "p_holm"] == pytest.approx(3 * 2 / 2**8)
+
+
+def test_the_verdict_says_what_changed(tmp_path: Path) -> None:
+    before, after = {"up": 0.7, "down": 0.9, "same": 0.8}, {"up": 0.8, "down": 0.6, "same": 0.8}
+    (sentence,) = sentences(compared(tmp_path, before, after))
+    assert sentence.kind == "change"
+    assert sentence.text.startswith("From zzz to aaa, up (+10.00 points over 8 pairs of runs")
+    assert "is better; down (-30.00 points over 8 pairs" in sentence.text
+    assert sentence.text.endswith("is worse; same has the same score in every run.")
+
+
+def test_what_only_one_has_is_named(tmp_path: Path) -> None:
+    _, left_out = sentences(compared(tmp_path, {"a": 0.7, "old": 0.9}, {"a": 0.8}))
+    assert left_out.text == "Not compared: old (only in zzz)."
+
+
+def test_few_pairs_confirm_nothing(tmp_path: Path) -> None:
+    (sentence,) = sentences(compared(tmp_path, {"up": 0.7}, {"up": 0.8}, seeds=3))
+    assert sentence.kind == "unchanged"
+    assert "From zzz to aaa, no difference was shown for up (+10.00 points over 3 pairs" in sentence.text
+
+
+def test_studies_of_different_workloads_are_one_comparison(tmp_path: Path) -> None:
+    one = [record(init, seed, 0.8, model={"depth": 1}) for init in "ab" for seed in range(3)]
+    two = [record(init, seed, 0.9, model={"depth": 2}) for init in "ab" for seed in range(3)]
+    comparison = Comparison(load_studies([write_study(tmp_path / "one", *one), write_study(tmp_path / "two", *two)]))
+    assert comparison.main is not None
+    assert sorted(comparison.main.overall.index) == ["a", "b"]
+    assert len(comparison.rankings) == 2
+    assert between_studies(comparison).empty

@@ -1,0 +1,234 @@
+"""What a comparison shows: who won, who is better than whom, who is equal, and what is open."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.comparison.more_seeds import seeds_for
+
+NO_RUNS = pd.DataFrame(columns=["workload", "init", "lr", "seed", "selection_score", "is_tuning"])
+
+
+def found(
+    means: dict[str, float],
+    seeds: int,
+    noise: float = 0.01,
+    workloads: int = 1,
+    seed: int = 0,
+    *,
+    margin: float | None = None,
+    reference: str | None = None,
+    level: float = 0.05,
+) -> Findings:
+    names = [f"w{number}" for number in range(workloads)]
+    index = pd.MultiIndex.from_product([names, range(seeds)], names=["workload", "seed"])
+    values = np.array(list(means.values())) + noise * np.random.default_rng(seed).normal(size=(len(index), len(means)))
+    return Findings(pd.DataFrame(values, index, columns=list(means)), NO_RUNS, margin, level, reference)
+
+
+@pytest.mark.parametrize("inits", [2, 4, 8])
+def test_six_seeds_name_a_winner_among_any_number(inits: int) -> None:
+    """Holm over all pairs takes 6, 8 and 11."""
+    means = {f"i{number}": 0.9 - 0.1 * number for number in range(inits)}
+    six, five = found(means, 6), found(means, 5)
+    assert six.winner == six.leader == "i0"
+    assert six.open == []
+    assert (six.pairs["p"] == 2 / 64).all()
+    assert five.winner is None
+    assert not five.can_tell
+
+
+def test_the_winner_beats_every_rival_not_most_of_them() -> None:
+    of = found({"a": 0.9, "b": 0.895, "c": 0.5}, 8, seed=3)
+    assert of.winner is None
+    assert of.leader == "a"
+    assert of.open == ["b"]
+    assert of.better == ["c"]
+
+
+def test_the_least_lead_is_above_0_for_a_winner_and_below_the_nearest() -> None:
+    of = found({"a": 0.9, "b": 0.86, "c": 0.5}, 10)
+    assert of.winner == "a"
+    assert 0 < of.least_lead < of.rivals.at["b", "difference"]
+    assert found({"a": 0.9, "b": 0.86}, 5).least_lead == -math.inf
+
+
+def test_a_share_of_the_level_takes_more_seeds() -> None:
+    means = {"a": 0.9, "b": 0.8}
+    assert found(means, 6, level=0.025).winner is None
+    assert found(means, 7, level=0.025).winner == "a"
+
+
+def test_six_seeds_are_needed_on_any_number_of_workloads() -> None:
+    assert found({"a": 0.9, "b": 0.8}, 6, workloads=2).winner == "a"
+    assert found({"a": 0.9, "b": 0.8}, 5, workloads=4).winner is None
+
+
+def test_equality_within_the_margin() -> None:
+    of = found({"a": 0.9, "b": 0.9, "c": 0.5}, 12, margin=0.02)
+    assert (of.equal, of.better, of.open) == ([next(iter({"a", "b"} - {of.leader}))], ["c"], [])
+    everyone = found({"a": 0.9, "b": 0.9, "c": 0.9}, 12, margin=0.02)
+    assert len(everyone.equal) == 2
+    assert everyone.interchangeable
+    assert everyone.open == []
+    assert found({"a": 0.9, "b": 0.9}, 12).equal == []  # nobody said what matters
+
+
+def test_two_that_are_equal_to_a_third_need_not_be_equal_to_each_other() -> None:
+    means = {"low": 0.892, "middle": 0.9, "high": 0.908}
+    of = found(means, 12, noise=0.011, seed=10, margin=0.02, reference="middle")
+    assert set(of.as_good) == {"low", "high"}
+    assert not of.interchangeable
+
+
+def test_equal_on_average_is_not_equal_on_each_workload() -> None:
+    of = found({"a": 0.9, "b": 0.9}, 12, noise=0.001, workloads=2, seed=1, margin=0.02)
+    assert of.interchangeable
+    of.scores.loc[["w0"], "a"] += 0.1
+    of.scores.loc[["w1"], "a"] -= 0.1
+    again = Findings(of.scores, NO_RUNS, 0.02)
+    assert again.equal
+    assert not again.interchangeable
+
+
+def test_no_difference_shown_is_not_equality() -> None:
+    of = found({"a": 0.9, "b": 0.9}, 8, noise=0.05, margin=0.01)
+    assert of.equal == []
+    assert len(of.open) == 1
+
+
+def test_ties_are_the_same_score_in_every_block() -> None:
+    of = found({"a": 0.9, "b": 0.9, "c": 0.1}, 8, noise=0.0)
+    assert (of.winner, of.ties, of.better, of.open) == ("a", ["b"], ["c"], [])
+    assert list(of.rivals.index) == ["c"]
+    assert found({"a": 0.9, "b": 0.9}, 8, noise=0.0).winner is None
+    same_mean = pd.DataFrame({"a": [0.1, 0.3], "b": [0.3, 0.1]}, of.scores.index[:2])
+    assert Findings(same_mean, NO_RUNS).ties == []
+
+
+def test_a_reference_is_compared_with_each_of_the_others() -> None:
+    means = {"best": 0.95, "mine": 0.9, "near": 0.8999, "bad": 0.5}
+    of = found(means, 9, reference="mine", margin=0.0001)
+    assert of.leader == "mine"
+    assert (of.better, of.worse, of.open) == (["bad"], ["best"], ["near"])
+    # Corrected for three comparisons, and not for six.
+    assert of.rivals.at["bad", "p_holm"] == pytest.approx(3 * 2 / 2**9)
+    assert of.rivals["low"].min() > found(means, 9).pairs.pipe(lambda pairs: -pairs["high"].max())
+    assert of.winner is None  # it is not what was asked
+    assert found(means, 9).winner == "best"
+
+
+def test_a_reference_behind_all_others_needs_no_correction() -> None:
+    of = found({"mine": 0.5, "a": 0.9, "b": 0.8, "c": 0.7}, 6, reference="mine")
+    assert (of.rivals["p_holm"] > 0.05).all()
+    assert of.worse == ["c", "b", "a"]
+    assert of.open == []
+
+
+def test_a_reference_in_the_middle_needs_seeds_for_the_correction() -> None:
+    means = {"best": 0.95, "mine": 0.9, "bad": 0.5, "worst": 0.3}
+    six, seven = found(means, 6, reference="mine"), found(means, 7, reference="mine")
+    assert (six.can_tell, six.least_seeds, six.better) == (False, 7, [])
+    assert (seven.can_tell, seven.better, seven.worse) == (True, ["worst", "bad"], ["best"])
+
+
+def test_what_only_the_correction_leaves_open_takes_the_seeds_of_the_correction() -> None:
+    """Eight initializers have 28 pairs: ten wins in ten seeds have p = 0.002, times 28 is above 0.05."""
+    of = found({"a": 0.9, "b": 0.9, **{f"c{n}": 0.5 for n in range(6)}}, 10)
+    assert of.winner is None
+    assert of.better == []
+    assert seeds_for(of, "c0", 0.4) == 11
+
+
+def test_few_runs_far_apart() -> None:
+    """Of five runs each of two, 2 in 252 separate by chance; of four initializers 12 in 252."""
+    means = {"a": 0.9, "b": 0.7, "c": 0.5, "d": 0.3}
+    assert found(means, 5).apart == ["d", "c", "b"]
+    assert found({**means, "e": 0.1}, 5).apart == []  # 20 in 252
+    assert found(means, 4).apart == []  # 12 in 70
+    assert found({"a": 0.9, "b": 0.7}, 4).apart == ["b"]  # 2 in 70
+    assert found({"a": 0.9, "b": 0.7}, 3).apart == []  # 2 in 20
+    assert found(means, 6).apart == []  # the tests can tell
+    # A seed may be lucky on every workload: more of them make nothing rarer.
+    assert found({"a": 0.9, "b": 0.7}, 3, workloads=4).apart == []
+    assert found({"a": 0.9, "b": 0.7}, 4, workloads=4).apart == ["b"]
+
+
+def test_a_reference_may_be_apart_on_either_side() -> None:
+    means = {"a": 0.9, "b": 0.7, "c": 0.5}
+    middle = found(means, 5, reference="b")
+    assert (middle.apart, middle.apart_above) == (["c"], ["a"])
+    assert found(means, 5, reference="c").apart_above == ["b", "a"]
+
+
+def test_every_run_is_every_run_also_of_seeds_that_not_all_have() -> None:
+    of = found({"a": 0.9, "b": 0.5, "c": 0.4}, 6, reference="a")
+    scores = of.scores.copy()
+    scores.loc[("w0", 5), "a"] = 0.1
+    scores.loc[("w0", 5), "c"] = math.nan
+    assert Findings(scores, NO_RUNS, reference="a").apart == []
+
+
+def test_those_with_other_seeds_are_no_ties() -> None:
+    """b agrees with a where both were run; c beats it where a was not."""
+    of = found({"a": 0.9, "b": 0.9, "c": 0.5}, 8, noise=0.0)
+    scores = of.scores.copy()
+    scores.loc[("w0", 7), "a"] = math.nan
+    assert of.ties == ["b"]
+    assert Findings(scores, NO_RUNS).ties == []
+    assert Findings(scores, NO_RUNS).winner is None
+
+
+def test_a_reference_that_is_tied_at_the_top_won() -> None:
+    means = {"a": 0.9, "b": 0.9, "c": 0.5}
+    assert [found(means, 8, noise=0.0, reference=init).winner for init in means] == ["a", "b", None]
+
+
+def test_an_exploded_score_does_not_make_others_alike() -> None:
+    scores = found({"a": 0.9, "b": 0.5, "c": 0.3}, 8).scores.copy()
+    scores.loc[("w0", 3), "c"] = -1e20
+    of = Findings(scores, NO_RUNS)
+    assert of.ties == []
+    (p,) = of.pairs[(of.pairs["a"] == "a") & (of.pairs["b"] == "b")]["p"]
+    assert p == 2 / 2**8
+
+
+def test_runs_that_overlap_are_not_apart() -> None:
+    of = found({"a": 0.9, "b": 0.9}, 5)
+    assert of.apart == []
+
+
+def test_means_are_of_the_blocks_that_all_have() -> None:
+    """b lacks the two hard seeds, which a did: over all runs of each b would lead, seed by seed it is behind."""
+    of = found({"a": 0.9, "b": 0.85}, 6, noise=0.0)
+    of.scores.loc[[("w0", 4), ("w0", 5)], "a"] = 0.5
+    of.scores.loc[[("w0", 4), ("w0", 5)], "b"] = math.nan
+    assert of.overall["mean"].tolist() == pytest.approx([0.9, 0.85])
+    assert of.overall.index.tolist() == ["a", "b"]
+    assert of.seeds == (4, 4)
+
+
+def test_of_several_that_are_best_on_a_workload_it_is_the_one_that_is_best_over_all() -> None:
+    of = found({"a": 0.5, "b": 0.6}, 6, noise=0.0, workloads=2)
+    of.scores.loc["w0"] = 0.5
+    assert of.best_by_workload == {"w0": "b", "w1": "b"}
+
+
+def test_overall_is_over_workload_means() -> None:
+    """Workload 0 has four seeds and 1 two: (0.9 + 0.5) / 2, not the mean of six runs."""
+    index = pd.MultiIndex.from_tuples([("v", s) for s in range(4)] + [("w", 0), ("w", 1)], names=["workload", "seed"])
+    of = Findings(pd.DataFrame({"a": [0.9] * 4 + [0.5] * 2, "b": [0.1] * 6}, index), NO_RUNS)
+    assert of.overall.at["a", "mean"] == pytest.approx(0.7)
+
+
+def test_skewed_runs_leave_a_doubt() -> None:
+    """Six leads, of which one is hardly any: the sign flips find them all of one sign, the bootstrap-t is not sure."""
+    index = pd.MultiIndex.from_product([["w"], range(6)], names=["workload", "seed"])
+    leads = [0.001, 0.002, 0.1, 0.09, 0.11, 0.1]
+    of = Findings(pd.DataFrame({"a": leads, "b": [0.0] * 6}, index), NO_RUNS)
+    assert of.winner == "a"
+    assert of.doubtful == ["b"]
+    assert found({"a": 0.9, "b": 0.8}, 10).doubtful == []

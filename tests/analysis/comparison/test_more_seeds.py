@@ -1,0 +1,195 @@
+"""What would settle an open question: seeds, runs, time, and a command that can be typed."""
+
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from frames import frame, record
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds, seconds_per_run, seeds_to_tell
+
+TYPED = "python -m initbench -m init=a,b,c model=mlp seed=0,1,2,3,4,5,6,7"
+
+
+def study(
+    command: str = TYPED,
+    means: tuple[float, ...] = (0.9, 0.895, 0.5),
+    seeds: Iterable[int] = range(8),
+    margin: float = 0.5,
+) -> Comparison:
+    rng = np.random.default_rng(10)
+    rows = [
+        record(init, seed, mean + 0.008 * rng.standard_normal(), provenance={"command": command})
+        for init, mean in zip("abc", means, strict=False)
+        for seed in seeds
+    ]
+    return Comparison(frame(*rows), margin=margin)
+
+
+def following(comparison: Comparison) -> MoreSeeds:
+    assert comparison.main is not None
+    found = more_seeds(comparison.main)
+    assert found is not None
+    return found
+
+
+def test_more_seeds_of_those_that_are_open() -> None:
+    found = following(study())
+    assert found.more == found.seeds - 8 > 0
+    assert found.runs == 2 * found.more  # c is beaten, and needs no more
+    (command,) = found.commands
+    assert shlex.split(command) == shlex.split(f"python -m initbench -m model=mlp init=a,b 'seed=range({found.seeds})'")
+
+
+def test_what_matters_decides_how_many() -> None:
+    """A small difference that nobody needs is not to be shown: seeds for the margin are enough."""
+    means = (0.9, 0.898, 0.5)
+    needed = [following(study(means=means, margin=margin)).seeds for margin in (0.3, 0.5, 0.8)]
+    assert needed == sorted(needed, reverse=True)
+    assert needed[0] > needed[-1]
+
+
+def test_seeds_for_the_margin_that_are_there_already_are_not_asked_for_again() -> None:
+    main = study(margin=0.9).main
+    assert main is not None
+    assert main.open == ["b"]
+    needed = seeds_to_tell(main, "b")
+    assert needed is not None
+    assert needed[0] > 8
+
+
+def test_a_winner_leaves_nothing_to_settle() -> None:
+    main = study(means=(0.9, 0.8, 0.5)).main
+    assert main is not None
+    assert more_seeds(main) is None
+
+
+@pytest.mark.parametrize(
+    "typed, expected",
+    [
+        ("python -m initbench experiment=quickstart", "python -m initbench experiment=quickstart init=a,b seed={}"),
+        ("python -m initbench init=a model=mlp -m force=true", "python -m initbench model=mlp -m init=a,b seed={}"),
+        ("python /venv/bin/initbench init=a,b,c -m", "python -m initbench -m init=a,b seed={}"),
+        ("python -m initbench init=a", "python -m initbench -m init=a,b seed={}"),
+        (
+            "python -m initbench -m init=orthogonal init.gain=1,2",
+            "python -m initbench -m init=orthogonal init.gain=1,2 seed={}",
+        ),
+        ("python mine.py", None),
+    ],
+)
+def test_commands_are_changed_as_little_as_can_be(typed: str, expected: str | None) -> None:
+    found = following(study(typed))
+    wanted = () if expected is None else (shlex.split(expected.format(f"range({found.seeds})")),)
+    assert tuple(map(shlex.split, found.commands)) == wanted
+
+
+def test_seeds_that_do_not_begin_at_0() -> None:
+    found = following(study(seeds=range(50, 58)))
+    (command,) = found.commands
+    (typed,) = (word for word in shlex.split(command) if word.startswith("seed="))
+    assert [*map(int, typed.removeprefix("seed=").split(","))] == [*range(found.more), *range(50, 58)]
+
+
+def test_runs_that_are_there_are_not_counted_again() -> None:
+    """b has two seeds more than a: these are not to be run."""
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, seed, mean + 0.01 * rng.standard_normal(), provenance={"command": TYPED})
+        for init, mean, seeds in (("a", 0.9, 8), ("b", 0.895, 10), ("c", 0.5, 8))
+        for seed in range(seeds)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert found.inits == ("b",)
+    present = {"a": 8, "b": 10, "c": 8}
+    assert found.runs == sum(found.seeds - present[init] for init in found.swept)
+    assert found.more == found.seeds - 8
+
+
+def test_runs_that_failed_are_to_be_run_again() -> None:
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, n, mean + 0.01 * rng.standard_normal(), status="failed" if init == "b" and n > 2 else "finished")
+        for init, mean in (("a", 0.9), ("b", 0.895))
+        for n in range(8)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert found.runs == 2 * found.seeds - 8 - 3
+
+
+def test_seeds_are_those_that_the_two_share() -> None:
+    """c lacks seeds, which is not for a and b to make up for."""
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, n, mean + 0.01 * rng.standard_normal())
+        for init, mean, seeds in (("a", 0.9, 12), ("b", 0.899, 12), ("c", 0.5, 8))
+        for n in range(seeds)
+    ]
+    found = following(Comparison(frame(*rows)))
+    present = {"a": 12, "b": 12, "c": 8}
+    runs = sum(found.seeds - present[init] for init in found.swept)
+    assert (found.inits, found.more, found.runs) == (("b",), found.seeds - 12, runs)
+
+
+@pytest.mark.parametrize("noise, swept", [(0.008, ("a", "b")), (0.012, ("a", "b", "c"))])
+def test_what_is_typed_leaves_all_comparable(noise: float, swept: tuple[str, ...]) -> None:
+    """c needs no more seeds, unless it would have too few in common with the others."""
+    rng = np.random.default_rng(10)
+
+    def runs(seeds: dict[str, int]) -> list[dict[str, object]]:
+        means = {"a": 0.9, "b": 0.895, "c": 0.5}
+        return [record(i, n, means[i] + noise * rng.standard_normal()) for i in means for n in range(seeds[i])]
+
+    found = following(Comparison(frame(*runs(dict.fromkeys("abc", 8)))))
+    assert found.swept == swept
+    after = Comparison(frame(*runs({init: found.seeds if init in swept else 8 for init in "abc"})))
+    assert [scope.inits for scope in after.scopes] == [("a", "b", "c")]
+    assert after.left_out == []
+
+
+def test_a_command_that_another_covers_is_not_to_be_typed() -> None:
+    rng = np.random.default_rng(1)
+    rows = [
+        record(
+            init,
+            n,
+            mean + 0.01 * rng.standard_normal(),
+            model={"depth": depth},
+            provenance={"command": f"python -m initbench -m init=a,b seed=range(8) model.depth={depths}"},
+        )
+        for init, mean in (("a", 0.9), ("b", 0.895))
+        for n in range(8)
+        for depth in (1, 2)
+        for depths in (["1"] if depth == 1 and n < 3 else ["1,2"])
+    ]
+    (command,) = following(Comparison(frame(*rows))).commands
+    assert "model.depth=1,2" in command
+
+
+def test_records_that_are_dated_in_seconds_do_not_time_runs_of_milliseconds() -> None:
+    rows = [record("a", seed, **times("00:00:00", "00:00:01")) for seed in range(100)]
+    assert seconds_per_run(frame(*rows)) is None
+
+
+def times(started: str, finished: str, **parts: Any) -> dict[str, Any]:
+    return {"started_at": f"2026-01-01T{started}+00:00", "finished_at": f"2026-01-01T{finished}+00:00", **parts}
+
+
+def test_the_machine_is_busy_while_any_run_is() -> None:
+    together = [times("00:00:00", "00:00:10"), times("00:00:02", "00:00:12"), times("01:00:00", "01:00:06")]
+    runs = frame(*(record("a", seed, **of) for seed, of in enumerate(together)))
+    assert seconds_per_run(runs) == pytest.approx((12 + 6) / 3)
+
+
+def test_machines_are_busy_side_by_side_and_runs_that_lay_for_days_do_not_count() -> None:
+    rows = [
+        record("a", 0, **times("00:00:00", "00:00:10", provenance={"hostname": "x"})),
+        record("a", 1, **times("00:00:00", "00:00:20", provenance={"hostname": "y"})),
+        record("a", 2, **times("00:00:00", "09:00:00", resumed_at=["then"])),
+        record("a", 3, status="failed", **times("00:00:00", "09:00:00")),
+    ]
+    assert seconds_per_run(frame(*rows)) == pytest.approx(15)
+    assert seconds_per_run(frame(record("a", 0, status="failed"))) is None

@@ -1,0 +1,61 @@
+"""Records as a frame."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.loading.frame import load_history, load_runs
+from initbench.record.store import Store
+
+
+def test_a_record_of_each_status_is_a_row(small: Any, tmp_path: Path) -> None:
+    for seed, status in enumerate(("finished", "diverged", "failed", "running")):
+        Store(small(f"seed={seed}", f"study=deep/{status}")).write(status)
+    frame = load_runs(tmp_path)
+    assert sorted(frame["status"]) == ["diverged", "failed", "finished", "running"]
+    assert sorted(frame["seed"]) == [0, 1, 2, 3]
+    assert frame["lr"].tolist() == [small()["optimizer"]["lr"]] * 4
+    assert all(Path(path).is_dir() for path in frame["path"])
+
+
+def test_a_list_where_one_value_belongs_stops_no_other_run(small: Any, tmp_path: Path) -> None:
+    """Its run is refused; the study is compared as if there were none of it."""
+    for seed in (0, 1):
+        Store(small(f"seed={seed}")).write("finished", results={"test/accuracy": 0.5, "val/accuracy": 0.5})
+    for typed in ("seed=[0,1]", "optimizer.lr=[0.1,0.2]", "model.name=[a]"):
+        Store(small(typed)).write("refused", reason=typed)
+    frame = load_runs(tmp_path)
+    assert {"[0, 1]", 0} <= set(frame["seed"])
+    (ranking,) = [one for one in Comparison(frame).rankings if one.workload.startswith("mlp")]
+    assert len(ranking.table) == 1
+
+
+def test_versions_of_ones_own_code_are_told_apart(small: Any, tmp_path: Path) -> None:
+    """Those of an initializer by its name, within a study; those of a model by the names of workloads."""
+    for study, source in (
+        ("one", {"init": "3fa2c1d0e5"}),
+        ("two", {"init": "3fa2c1d0e5"}),
+        ("two", {"init": "b90e77a412"}),
+        ("two", {"init": "b90e77a412", "model": "00aa"}),
+    ):
+        Store({**small("init=eye", f"study={study}"), "source": source}).write("finished")
+    Store(small("init=zeros", "study=two")).write("finished")
+    frame = load_runs(tmp_path)
+    found = {study: sorted(set(runs["init"])) for study, runs in frame.groupby("study")}
+    assert found == {"one": ["eye"], "two": ["eye (source 3fa2c1)", "eye (source b90e77)", "zeros"]}
+    workloads = frame.groupby("workload").size()
+    assert list(workloads) == [4, 1]
+    assert workloads.index[1].endswith(", source.model=00aa")
+
+
+def test_an_empty_folder_is_an_empty_frame_with_columns(tmp_path: Path) -> None:
+    assert load_runs(tmp_path).empty
+    assert "status" in load_runs(tmp_path)
+    assert load_history(tmp_path).empty
+
+
+def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no folder"):
+        load_runs(tmp_path / "nowhere")

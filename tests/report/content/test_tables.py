@@ -1,0 +1,134 @@
+"""The numbers of the tables, from scores made by hand; that there are runs behind each is tested on the page."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from frames import frame, record
+from scipy import stats
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.verdict.sentence import p_value
+from initbench.metric import ACCURACY
+from initbench.report.content.comparison_tables import overall_table, pairs_table, reference_table
+from initbench.report.content.table import Table
+from initbench.report.content.workload_tables import detail_tables, ranking_table
+
+
+def comparison(*records: dict[str, Any]) -> Comparison:
+    return Comparison(frame(*records))
+
+
+def main(found: Comparison) -> Findings:
+    assert found.main is not None
+    return found.main
+
+
+def by_column(table: Table) -> pd.DataFrame:
+    rows = {init: dict(zip(table.columns, cells, strict=True)) for init, cells in table.rows}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def test_a_ranking() -> None:
+    found = comparison(*(record("a", n, 0.8 + 0.1 * n) for n in (0, 1)), record("b", 0, 0.5, hits=(None, None)))
+    table = by_column(ranking_table(found.rankings[0], ACCURACY))
+    assert table.index.tolist() == ["a", "b"]
+    assert table.loc["a"].to_dict() == {
+        "test accuracy, mean ± 95 %": "0.8500 ± 0.6353",  # t(1) = 12.706 standard errors of .05
+        "runs": "2",
+        "reach 50%": "100%",
+        "median steps to 50%": "10",
+    }
+    assert table.loc["b", "test accuracy, mean ± 95 %"] == "0.5000"  # one run has no interval
+    assert table.loc["b", "median steps to 50%"] == "never"
+
+
+def test_where_runs_learned_nothing_no_mean_is_given() -> None:
+    scores = {"a": [0.9, 0.91, 0.92, 0.93, 0.94], "b": [0.8, 0.1, 0.82, 0.81, 0.83]}
+    rows = [record(init, n, score, hits=(None, None)) for init, of in scores.items() for n, score in enumerate(of)]
+    found = comparison(
+        *rows, record("b", 5, None, status="diverged", hits=(None, None)), record("a", 5, 0.95, hits=(None, None))
+    )
+    table = by_column(ranking_table(found.rankings[0], ACCURACY))
+    assert not any("±" in cell for cell in table.to_numpy().ravel())
+    assert table.loc["b", "learned"] == "4 of 6"
+    assert (
+        table.loc["b", "test accuracy, interquartile mean"] == "0.6325"
+    )  # of .1, .8, .81, .82: one at either end goes
+    assert table.loc["b", "diverged"] == "1"
+
+
+def test_outcomes_and_rates_are_columns_where_there_are_any() -> None:
+    diverged = record("a", 0, None, lr=1.0, status="diverged", hits=(None, None))
+    found = comparison(record("a", 0, 0.8, lr=0.1), diverged)
+    assert list(by_column(ranking_table(found.rankings[0], ACCURACY))) == [
+        "learning rate",
+        "test accuracy, mean ± 95 %",
+        "runs",
+        "reach 50%",
+        "median steps to 50%",
+    ]
+    found = comparison(record("b", 0, 0.8), record("a", 0, None, status="diverged", hits=(None, None)))
+    assert by_column(ranking_table(found.rankings[0], ACCURACY)).loc["a", "diverged"] == "1"
+
+
+def test_over_all_workloads_differences_are_to_the_best() -> None:
+    leads = [0.19, 0.21, 0.2, 0.18, 0.22, 0.2, 0.19, 0.21]
+    rows = [record(init, n, 0.9 - (init == "b") * lead) for init in "ab" for n, lead in enumerate(leads)]
+    table = overall_table(main(comparison(*rows)), ACCURACY)
+    first, second = table.rows
+    found = dict(zip(table.columns, second[1], strict=True))
+    assert first[1][-4:] == [""] * 4
+    assert found["behind the best by"] == "20.00"
+    assert found["p"] == found["p (Holm)"] == "0.008"  # 2 / 2^8, of one comparison
+    reach = stats.t.ppf(0.975, 7) * stats.sem(leads)
+    assert found["95 % interval (all pairs)"] == f"{20 - 100 * reach:.2f} to {20 + 100 * reach:.2f}"
+    assert "over 8 seeds" in table.note
+    assert "best in resamples" not in table.columns  # from ten seeds on
+
+
+def test_a_reference_against_each_other() -> None:
+    rows = [record(init, n, mean + n / 1000) for init, mean in (("a", 0.9), ("b", 0.8), ("c", 0.7)) for n in range(8)]
+    table = reference_table(main(Comparison(frame(*rows), reference="b")), ACCURACY)
+    assert [(init, cells[0], cells[3]) for init, cells in table.rows] == [
+        ("c", "+10.00", "0.016"),
+        ("a", "-10.00", "0.016"),
+    ]
+    assert table.title == "b against each of the others"
+
+
+def test_every_two() -> None:
+    runs = [record(init, n, 0.9 - 0.1 * k) for k, init in enumerate("abc") for n in range(3)]
+    table = pairs_table(main(comparison(*runs)), ACCURACY)
+    assert [(higher, lower) for higher, lower, _ in table.rows] == [("a", "b"), ("a", "c"), ("b", "c")]
+    found = dict(zip(table.columns, table.rows[1][2], strict=False))
+    assert (found["pairs of runs"], found["difference, points"], found["p"]) == ("3", "+20.00", "0.25")  # 2 / 2^3
+    assert found["probability of improvement"] == "1.00"
+    assert found["p (equal to within the margin)"] == "1.00"
+
+
+def test_what_stands_behind_a_ranking() -> None:
+    runs = [record("a", n, 0.8 + 0.01 * n, lr=lr, seconds_init=2.0) for n in (0, 1) for lr in (0.1, 1.0)]
+    found = comparison(*runs)
+    details = {table.title: table for table in detail_tables(found, found.rankings[0])}
+    assert list(details) == ["At each learning rate", "Time to 50%", "Other means"]
+    rates = details["At each learning rate"]
+    assert by_column(rates).loc["a", "within 1.00 points of the best"] == "0.1 to 1"
+    assert rates.behind("a", 1) == {"workload": found.rankings[0].workload_id, "lr": "1", "init": "a"}
+    assert "lr" not in rates.behind("a", 2)
+    assert by_column(details["Other means"]).loc["a", "seconds to initialize"] == "2"
+    times = by_column(details["Time to 50%"]).loc["a"]
+    assert times["runs that reach it (95 %)"] == "100% (16% to 100%)"  # Clopper-Pearson: .025 ** (1 / 2)
+    assert times["median steps"] == "0 to 10"  # evaluations are ten steps apart
+    assert times["median seconds"] == "5.0"
+
+
+@pytest.mark.parametrize("p, text", [(1.0, "1.00"), (0.1, "0.10"), (0.0123, "0.012"), (0.00123, "0.001")])
+def test_p_values(p: float, text: str) -> None:
+    assert p_value(p) == text
+
+
+def test_a_small_p_is_never_0() -> None:
+    assert p_value(1e-5) == "1e-05"
+    assert p_value(float("nan")) == "-"
