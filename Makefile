@@ -42,7 +42,8 @@ test-oracles: setup  ## draws and statistics against those of other libraries; i
 	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,oracles]'
 	$(BIN)/python -m pytest tests/init/test_oracles.py tests/analysis/test_other_libraries.py
 
-check: setup  ## lint, format, types
+check: setup  ## lint, format, types, imports
+	$(BIN)/lint-imports
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy

@@ -13,8 +13,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.packed.eligible import built, forward_for
 from initbench.packed.forward import Forward
-from initbench.packed.messages import Steps
 from initbench.packed.pack import Pack
+from initbench.packed.speed import Steps
 from initbench.training.build import RunParts
 
 SIZES = (4, 8, 16, 32, 64)

@@ -11,6 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from initbench.console import console, errors
 from initbench.errors import UserMistake
 from initbench.packed import files, messages, speed
+from initbench.packed.outcome import Outcome
 from initbench.packed.plan import Alone, Decision, Unmeasured, alone_line, plan
 from initbench.packed.speed import Speed
 from initbench.record.life import mark_lost
@@ -187,17 +188,17 @@ class Queue(Iterator[tuple[int, bytes]]):
         files.split(_folders(pack), [_folders(half) for half in halves])
         self.waiting.extendleft(map(self._together, reversed(halves)))
 
-    def _end(self, pack: Pack, outcome: messages.Outcome) -> None:
-        for line in outcome.said:
+    def _end(self, pack: Pack, ended: Outcome) -> None:
+        for line in ended.said:
             errors.print(line, markup=False, soft_wrap=True)
-        tell(alone_line(*of) for of in Counter(outcome.alone.values()).items())
+        tell(alone_line(*of) for of in Counter(ended.alone.values()).items())
         by_name = {run.folder.name: run for run in pack}
-        for names in outcome.too_large:
+        for names in ended.too_large:
             console.print(f"out of memory with {len(names)} replicas: once more, with half as many", soft_wrap=True)
             self._halve([by_name.pop(name) for name in names])
         for name, run in by_name.items():
-            if name in outcome.records:
-                value = objective(outcome.records[name], run.config["objective"])
+            if name in ended.records:
+                value = objective(ended.records[name], run.config["objective"])
                 self.answers[self._place(run)] = JobReturn(status=JobStatus.COMPLETED, _return_value=value)
             else:
                 self.waiting.append(self._single(self._place(run)))

@@ -5,14 +5,13 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from initbench.errors import Unwritable
-from initbench.packed.messages import Steps
 from initbench.record.signature import digest
 from initbench.record.store import atomic_write
 
@@ -20,6 +19,15 @@ WORTH_IT = 1.1  # times as fast
 
 # What decides how long a step takes, beside the machine.
 _TRAINER = ("accelerator", "channels_last", "deterministic", "float32_matmul_precision", "precision", "threads")
+
+
+@dataclass
+class Steps:
+    """Seconds of a step of one model, trained alone, and in a pack of so many, where it is a part of the pack's."""
+
+    alone: float = 0.0
+    packed: dict[int, float] = field(default_factory=dict)
+    obstacle: str | None = None  # why it cannot be packed
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from initbench.packed import files
 from initbench.packed.eligible import share_out
 from initbench.packed.forward import Forward
 from initbench.packed.loop import Training
-from initbench.packed.messages import Outcome
+from initbench.packed.outcome import Outcome
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 from initbench.record import stopping

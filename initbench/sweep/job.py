@@ -17,9 +17,8 @@ from initbench.record.life import refuse
 from initbench.record.objective import check_objective, objective
 from initbench.record.stopping import stoppable
 from initbench.record.store import COMPLETE, Store
-from initbench.status.facts import chosen_lr
-
-STYLES = {"finished": "green", "diverged": "yellow", "refused": "yellow", "failed": "red", "interrupted": "yellow"}
+from initbench.status.facts import from_record
+from initbench.status.view import line
 
 
 def run_job(config: DictConfig) -> float | None:
@@ -140,16 +139,5 @@ def _print_init(store: Store) -> None:
 
 
 def say(record: dict[str, Any], already: str = "") -> None:
-    status = record["status"]
-    to = errors if status in ("failed", "refused") else console
-    results = record.get("results", {})
-    facts = [f"[{STYLES.get(status, 'none')}]{already}{status}[/]"]
-    if (rate := chosen_lr(record["config"])) is not None:
-        facts.append(f"lr {rate:g}")
-    if results.get("test/accuracy") is not None:
-        facts.append(f"test accuracy {results['test/accuracy']:.4f}")
-    if record.get("seconds_train") is not None:
-        facts.append(f"{record['seconds_train']:.1f} s")
-    if record.get("reason"):
-        facts.append(escape(record["reason"].split("\n")[0]))
-    to.print(f"{escape(record['name'])}  {'  '.join(facts)}", soft_wrap=True)
+    to = errors if record["status"] in ("failed", "refused") else console
+    to.print(line(from_record(record, record["name"]), already), soft_wrap=True)

@@ -9,8 +9,7 @@ from configs import compose_config
 
 from initbench.packed import speed
 from initbench.packed.measure import LOOP_SECONDS, SIZES, measure
-from initbench.packed.messages import Steps
-from initbench.packed.speed import Speed
+from initbench.packed.speed import Speed, Steps
 
 
 @pytest.mark.parametrize(

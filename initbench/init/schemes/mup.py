@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
-from initbench.init.assignment import Assignment
 from initbench.init.declarations import expected_std, learning_rate_multipliers
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import draw_, resolve_gain, std_of
+
+if TYPE_CHECKING:
+    from initbench.init.assignment import Assignment  # which is made of schemes
 
 
 def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zero_output: bool = False) -> float:
@@ -20,7 +23,7 @@ def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zer
 
 
 def _learning_rates(
-    assignments: Sequence[Assignment],
+    assignments: "Sequence[Assignment]",
     adaptive: bool,
     *,
     base_width: float = 64,
@@ -116,7 +119,7 @@ def _channels_in(layer: Layer) -> int:
     return layer.shape[1] * layer.groups
 
 
-def _input_names(assignments: Sequence[Assignment]) -> set[str]:
+def _input_names(assignments: "Sequence[Assignment]") -> set[str]:
     """The names of the weights that read the data; empty if an embedding does."""
     for parameter, layer in ((a.parameter, a.layer) for a in assignments):
         if parameter.role == "embedding":
