@@ -5,9 +5,9 @@ The public face: `initialize(model, "orthogonal", seed=0)`, `diagnose(model, bat
 Names are imported on first use, so that `import initbench` costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from initbench import lazy
 from initbench.registry import CONF
 
 __version__ = "0.1.0"
@@ -20,18 +20,15 @@ if TYPE_CHECKING:
     from initbench.init import Initializer, describe, initialize
     from initbench.report.verdict import verdict
 
-_HOME = {
-    "Initializer": "initbench.init",
-    "diagnose": "initbench.diagnostics.diagnose",
-    "describe": "initbench.init",
-    "initialize": "initbench.init",
-    "load_runs": "initbench.analysis.loading.frame",
-    "load_wandb": "initbench.analysis.loading.wandb_records",
-    "verdict": "initbench.report.verdict",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'initbench' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "Initializer": "initbench.init",
+        "diagnose": "initbench.diagnostics.diagnose",
+        "describe": "initbench.init",
+        "initialize": "initbench.init",
+        "load_runs": "initbench.analysis.loading.frame",
+        "load_wandb": "initbench.analysis.loading.wandb_records",
+        "verdict": "initbench.report.verdict",
+    },
+)

@@ -5,8 +5,9 @@ arguments. Files are named other than the functions they hold, so that `initbenc
 always the function.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from initbench import lazy
 
 __all__ = ["Arrays", "ImageData", "ImageDataModule", "build", "image_folder", "mnist_mini", "torchvision_dataset"]
 
@@ -19,18 +20,15 @@ if TYPE_CHECKING:
     from initbench.data.module import ImageDataModule
     from initbench.data.vision import torchvision_dataset
 
-_HOME = {
-    "Arrays": "initbench.data.base",
-    "ImageData": "initbench.data.images",
-    "ImageDataModule": "initbench.data.module",
-    "build": "initbench.data.factory",
-    "image_folder": "initbench.data.folder",
-    "mnist_mini": "initbench.data.mini",
-    "torchvision_dataset": "initbench.data.vision",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'initbench.data' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "Arrays": "initbench.data.base",
+        "ImageData": "initbench.data.images",
+        "ImageDataModule": "initbench.data.module",
+        "build": "initbench.data.factory",
+        "image_folder": "initbench.data.folder",
+        "mnist_mini": "initbench.data.mini",
+        "torchvision_dataset": "initbench.data.vision",
+    },
+)

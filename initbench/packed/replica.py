@@ -48,10 +48,9 @@ class Replica:
     def end(self, test: dict[str, float]) -> dict[str, Any]:
         """Write the record and return it. `test`: loss and accuracy on the test set; empty if the run diverged."""
         parts = self.parts
-        more = {**parts.recipe.fields(), "seconds_diagnostics": 0.0, "diagnostics": {"steps": [], "missing": {}}}
         return self.life.end(
             self.history,
-            more,
+            parts.recipe.fields(),
             test=test,
             targets=parts.data.targets,
             num_classes=parts.data.num_classes,

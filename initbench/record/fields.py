@@ -28,4 +28,6 @@ def fields(
         "seconds_train": history.seconds,
         "seconds_evaluation": history.seconds_evaluation,
         "seconds_compile": history.seconds_compile,
+        "seconds_diagnostics": 0.0,  # of a run without any
+        "diagnostics": {"steps": [], "missing": {}},
     }

@@ -4,8 +4,8 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from functools import cache, partial
 from typing import Any
 
@@ -23,12 +23,9 @@ from initbench.record.store import Store, check_writable
 from initbench.training import trainer
 from initbench.training.build import RunParts, build_run
 from initbench.training.callbacks.checkpoint import Checkpoint
-from initbench.training.callbacks.diagnostics import Diagnostics
 from initbench.training.callbacks.init_table import InitTable
 from initbench.training.callbacks.progress import ProgressBar
 from initbench.training.callbacks.recorder import Recorder
-from initbench.training.compiling import compile_clock
-from initbench.training.distributed import spawn
 from initbench.training.module import Classifier
 
 # Lightning asks for it at import, for programs that fork; ours spawns. With it every optimizer step of torch queries
@@ -64,7 +61,7 @@ def run(config: dict[str, Any]) -> dict[str, Any] | None:
             checkpoint.remove()
         with under_way([life]):
             life.begin(parts.total_steps, resumes=checkpoint.load() is not None)
-            record = spawn(_train_rank, processes, life) if processes > 1 else _train_alone(life, parts)
+            record = _train_on_several(processes, life) if processes > 1 else _train_alone(life, parts)
         checkpoint.remove()
         return record
 
@@ -113,7 +110,14 @@ def _train_alone(life: Life, parts: RunParts) -> dict[str, Any]:
     return train(life, again)
 
 
-def _train_rank(life: Life) -> dict[str, Any] | None:
+def _train_on_several(processes: int, life: Life) -> dict[str, Any]:
+    from initbench.training.distributed import spawn
+
+    record: dict[str, Any] = spawn(_train_rank, processes, life)
+    return record
+
+
+def _train_rank(life: Life) -> Any:
     """`train` on one of several processes; the first writes the record and returns it."""
     return train(life, build_run(life.store.config), is_first=os.environ["RANK"] == "0")
 
@@ -124,16 +128,23 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
     resumes = bool(life.started["resumed_at"])
     history = History(store if is_first else None)
     recorder = Recorder(history, config["trainer"]["log_every_n_steps"])
-    show = config["diagnostics"]["print"]
-    diagnostics = Diagnostics(parts.schedule, store, recorder, seed=config["seed"], show=show)
     callbacks: list[L.Callback] = [recorder]
-    if is_first:
-        progress = ProgressBar(store.name, parts.total_steps, history)
-        callbacks += [progress, InitTable(store, config["print_init"]), diagnostics]
-    callbacks.append(Checkpoint(checkpoint_of(store), parts.total_steps, recorder))
     with ExitStack() as stack:
-        stack.callback(diagnostics.flush)
         stack.callback(history.flush)
+        more: Callable[[], dict[str, Any]] = dict
+        if is_first:
+            progress = ProgressBar(store.name, parts.total_steps, history)
+            callbacks += [progress, InitTable(store, config["print_init"])]
+            if parts.schedule:
+                from initbench.training.callbacks.diagnostics import Diagnostics
+
+                show = config["diagnostics"]["print"]
+                callbacks.append(
+                    diagnostics := Diagnostics(parts.schedule, store, recorder, seed=config["seed"], show=show)
+                )
+                stack.callback(diagnostics.flush)
+                more = diagnostics.fields
+        callbacks.append(Checkpoint(checkpoint_of(store), parts.total_steps, recorder))
         loggers: list[Any] = []
         if is_first:
             loggers = stack.enter_context(life.logged(parts.open_loggers, resumes=resumes))
@@ -143,14 +154,16 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
             callbacks=callbacks,
             loggers=loggers,
         )
-        stack.enter_context(compile_clock(recorder) if config["trainer"]["compile"] else nullcontext())
+        if config["trainer"]["compile"]:
+            from initbench.training.compiling import compile_clock
+
+            stack.enter_context(compile_clock(recorder))
         test = fit(lightning_trainer, parts, history, store.checkpoint if resumes else None)
         if not is_first:
             return None
-        diagnostics.flush()
         record = life.end(
             history,
-            {**parts.recipe.fields(), **diagnostics.fields()},
+            {**parts.recipe.fields(), **more()},
             test=test,
             targets=parts.data.targets,
             num_classes=parts.data.num_classes,

@@ -12,12 +12,13 @@ from initbench.errors import UserMistake
 from initbench.init import initialize, weights_digest
 from initbench.training.build import build_run
 from initbench.training.module import Classifier
-from initbench.training.run import build_trainer
+from initbench.training.trainer import build
 
 
 def trained(config: dict[str, Any], *callbacks: L.Callback, ckpt_path: Path | None = None) -> tuple[Any, L.Trainer]:
     parts = build_run(config)
-    trainer = build_trainer(config, parts, callbacks=list(callbacks), loggers=[])
+    every = parts.data.val_every_n_steps
+    trainer = build(config["trainer"], val_every_n_steps=every, callbacks=list(callbacks), loggers=[])
     # weights_only: the checkpoint is one of ours, written a moment ago.
     module, data = Classifier(parts.recipe), ImageDataModule(parts.data)
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=False)

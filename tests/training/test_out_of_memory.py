@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from initbench.data import ImageDataModule
 from initbench.model import MLP
 from initbench.record.store import Store
+from initbench.training import trainer
 from initbench.training.build import build_run
 from initbench.training.module import Classifier
-from initbench.training.run import build_trainer, run
+from initbench.training.run import run
 
 
 @pytest.fixture
@@ -31,12 +32,14 @@ def room_for_half(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parts_of_a_batch_come_to_the_whole(small: Any, precision: str) -> None:
     """Also of one that cannot be halved: each part counts by its images."""
     weights = []
-    for parts in (1, 2, 3):
+    for micro_batches in (1, 2, 3):
         config = small("optimizer=sgd", "data.batch_size=65", f"trainer.precision={precision}")
         parts = build_run(config)
-        parts.recipe.micro_batches = parts
+        parts.recipe.micro_batches = micro_batches
         module, data = Classifier(parts.recipe), ImageDataModule(parts.data)
-        build_trainer(config, parts, [], []).fit(module, datamodule=data)
+        every = parts.data.val_every_n_steps
+        built = trainer.build(config["trainer"], val_every_n_steps=every, callbacks=[], loggers=[])
+        built.fit(module, datamodule=data)
         weights.append(nn.utils.parameters_to_vector(parts.recipe.model.parameters()).detach())
     tolerance = 1e-5 if precision == "32-true" else 1e-2
     torch.testing.assert_close(weights[1], weights[0], rtol=0, atol=tolerance)

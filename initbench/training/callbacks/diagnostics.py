@@ -51,7 +51,8 @@ class Diagnostics(L.Callback):
         self._diagnose(trainer, pl_module, trainer.global_step)
 
     def fields(self) -> dict[str, Any]:
-        """What the record says about them."""
+        """What the record says about them; layers.parquet is complete then."""
+        self.flush()
         return {
             "seconds_diagnostics": self.seconds,
             "diagnostics": {"steps": self.steps, "missing": self.missing},

@@ -1,7 +1,6 @@
 """A run that is stopped at any step and typed again ends with the same bits as one that was left alone."""
 
 import os
-import pickle
 import signal
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from outcomes import outcome
 import initbench.training.run
 from initbench.record.stopping import Stopped, stoppable
 from initbench.record.store import Store
+from initbench.training import trainer
+from initbench.training.build import RunParts
 from initbench.training.run import run
 
 
@@ -31,17 +32,15 @@ class Signal(L.Callback):
 @pytest.fixture
 def stopped(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that starts a run and stops it by a signal in one of its steps."""
-    build_trainer = initbench.training.run.build_trainer
+    build = trainer.build
 
     def start(config: dict[str, Any], step: int, signum: int = signal.SIGTERM) -> None:
-        def with_signal(config: Any, experiment: Any, callbacks: list[L.Callback], loggers: list[Any]) -> L.Trainer:
-            callbacks = [*callbacks, Signal(step, signum)] if callbacks else []
-            return build_trainer(config, experiment, callbacks, loggers)
+        def with_signal(config: Any, *, callbacks: list[L.Callback], **options: Any) -> L.Trainer:
+            return build(config, callbacks=[*callbacks, Signal(step, signum)] if callbacks else [], **options)
 
-        monkeypatch.setattr(initbench.training.run, "build_trainer", with_signal)
-        with pytest.raises(Stopped), stoppable():
+        with monkeypatch.context() as patched, pytest.raises(Stopped), stoppable():
+            patched.setattr(trainer, "build", with_signal)
             run(config)
-        monkeypatch.setattr(initbench.training.run, "build_trainer", build_trainer)
 
     return start
 
@@ -50,13 +49,14 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Any:
 def weights(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
     """Those that the latest run ended with."""
     kept: dict[str, torch.Tensor] = {}
-    summarize = initbench.training.run.summarize
+    fit = initbench.training.run.fit
 
-    def keep(config: Any, store: Any, started: Any, experiment: Any, *rest: Any) -> Any:
-        kept.update({name: value.clone() for name, value in experiment.recipe.model.state_dict().items()})
-        return summarize(config, store, started, experiment, *rest)
+    def keep(lightning_trainer: L.Trainer, parts: RunParts, *rest: Any) -> dict[str, float]:
+        test = fit(lightning_trainer, parts, *rest)
+        kept.update({name: value.clone() for name, value in parts.recipe.model.state_dict().items()})
+        return test
 
-    monkeypatch.setattr(initbench.training.run, "summarize", keep)
+    monkeypatch.setattr(initbench.training.run, "fit", keep)
     return kept
 
 
@@ -143,19 +143,18 @@ def test_what_was_killed_without_warning_goes_on_from_the_last_checkpoint(
     assert left(config, weights) == whole
 
 
-def test_a_checkpoint_that_cannot_be_read_costs_one_attempt(small: Any) -> None:
+def test_with_a_checkpoint_that_cannot_be_read_the_run_begins_anew_at_once(
+    small: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = small()
     store = Store(config)
     store.write("running", attempt=1, started_at="2026-01-01T00:00:00+00:00")
     store.checkpoint.write_bytes(b"torn")
-    with pytest.raises((RuntimeError, pickle.UnpicklingError)):
-        run(config)
-    record = store.read()
+    record = run(config)
     assert record is not None
-    assert record["status"] == "failed"
-    again = run(config)
-    assert again is not None
-    assert (again["status"], again["attempt"]) == ("finished", 2)
+    assert (record["status"], record["attempt"], record["resumed_at"]) == ("finished", 2, [])
+    assert f"{store.checkpoint} cannot be used" in capsys.readouterr().err
+    assert store.checkpoint.with_suffix(".damaged").read_bytes() == b"torn"
 
 
 def test_force_starts_anew(small: Any, stopped: Any) -> None:
