@@ -75,8 +75,7 @@ class Evidence:
 
     @cached_property
     def best_by_workload(self) -> dict[str, str]:
-        """The initializer with the best mean on each workload; among equals, the one that is better over all of
-        them."""
+        """By workload the initializer with the best mean; among equals, the one that is better over all workloads."""
         means = self.complete.groupby(level="workload", sort=False).mean()[list(self.overall.index)]
         top = means.max(axis=1)
         is_best = means.ge(top - rounding(top), axis=0)

@@ -87,8 +87,7 @@ class Findings(Evidence):
 
     @cached_property
     def doubtful(self) -> list[str]:
-        """The rivals over which the leader's lead may be due to skewness: see `p_skew` of
-        `statistics.pairs.compare`."""
+        """The rivals over which the lead may be due to skewness: see `p_skew` of `statistics.pairs.compare`."""
         return [str(init) for init in self.rivals.index[self.rivals["p_skew"] >= self.level]]
 
     @property

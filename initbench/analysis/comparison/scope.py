@@ -84,8 +84,7 @@ class _Grid:
         return most > 0 and 2 * pairs.min() >= most and self.complete(places) >= min(most, 2)
 
     def groups(self) -> Iterator[frozenset[str]]:
-        """Sets of initializers that can be compared: all of them or, for each, those that share the most seeds with
-        it."""
+        """Sets that can be compared: all initializers or, for each, those that share the most seeds with it."""
         every = list(range(len(self.inits)))
         if len(every) > 1 and self.is_comparable(every):
             yield frozenset(self.inits)
@@ -101,8 +100,7 @@ class _Grid:
 
 
 def _worth(inits: frozenset[str], grids: dict[str, _Grid]) -> dict[str, tuple[int, int]]:
-    """The runs beyond the first seed of each initializer, and all runs, of each workload on which these can be
-    compared.
+    """By workload on which these can be compared: the runs beyond each initializer's first seed, and all runs.
 
     A workload with one seed is left out if others have more, since it would have no spread.
     """

@@ -15,8 +15,7 @@ _POWER = "80 % power against one rival"
 
 
 def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
-    """One sentence about this many seeds on each of the workloads, based on the runs of the study if any are
-    finished."""
+    """One sentence about this many seeds on each workload, based on the finished runs of the study if there are any."""
     each = f"{seeds} seed{'s' if seeds != 1 else ''}" + (f" on each of {workloads} workloads" if workloads > 1 else "")
     if seeds < seeds_for_flips():
         return f"{each} cannot show a significant difference; at least {seeds_for_flips()} are needed"
