@@ -1,4 +1,4 @@
-"""The command lines beside Hydra's: what is wrong with one, or with its terminal, is one line."""
+"""Command lines other than Hydra's, on which every mistake of the user is one line."""
 
 import argparse
 import os
@@ -8,18 +8,19 @@ from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, with our words for what it refuses."""
+    """argparse whose errors are ValueErrors."""
 
     def error(self, message: str) -> NoReturn:
-        raise ValueError(f"{message}; `{self.prog} --help` says what there is")
+        """Raise ValueError with the message."""
+        raise ValueError(f"{message}; `{self.prog} --help` lists the options")
 
 
 def run(main: Callable[[list[str]], None]) -> None:
-    """`main` with the arguments that were typed; exit code 2 for what cannot be."""
+    """Call `main` with the arguments that were typed; a ValueError or OSError ends with one line and exit code 2."""
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
-    except BrokenPipeError:  # of `| head`, which has seen enough; Python would complain at exit
+    except BrokenPipeError:  # as from `| head`; Python would complain at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError) as error:
         print(f"initbench: {' '.join(str(error).split())}", file=sys.stderr)

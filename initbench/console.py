@@ -1,4 +1,4 @@
-"""The terminal: one console for everything that people read, and how they read a time."""
+"""The terminal: one console for everything that people read, and durations in words."""
 
 import os
 import sys
@@ -6,14 +6,14 @@ from io import TextIOWrapper
 
 from rich.console import Console
 
-# Several workers on one terminal would write over each other: their parent speaks for them.
+# Several workers on one terminal would overwrite each other, so only their parent prints.
 _QUIET = "LOCAL_LAUNCHER_SLOT" in os.environ
 
 for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")  # of names that a terminal's encoding lacks
+        stream.reconfigure(errors="backslashreplace")  # for names that the encoding of the terminal cannot show
 
-# Names like a:100:b are no emoji.
+# Without this, names such as a:100:b would become emoji.
 console = Console(highlight=False, emoji=False, quiet=_QUIET)
 errors = Console(stderr=True, highlight=False, emoji=False, quiet=_QUIET)
 

@@ -1,22 +1,22 @@
-"""The look of figures."""
+"""Colours, dashes and axes that all figures share."""
 
 import math
 from collections.abc import Iterable
 from typing import Any
 
-# Okabe & Ito (2008): told apart by colour-blind eyes too, and dashes tell apart what lies close.
+# Okabe & Ito (2008): colours that colour-blind people can tell apart, too; dashes help where lines are close.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 
 
 def look(index: int) -> tuple[str, str]:
-    """Colour and dash of a line by its place in the legend; different for the first 48."""
+    """Colour and dash of a line by its position in the legend; different for the first 48."""
     turn, colour = divmod(index, len(COLOURS))
     return COLOURS[colour], DASHES[(colour + turn) % len(DASHES)]
 
 
 def shortened(names: Iterable[str], most: int = 40) -> dict[str, str]:
-    """Names that fit beside a plot: of longer ones the beginning and the end, numbered where these are the same."""
+    """Names that fit beside a plot: long ones keep their beginning and end, with a number if that is ambiguous."""
     found: dict[str, str] = {}
     for name in names:
         short = name if len(name) <= most else f"{name[: most // 2]}…{name[1 - most // 2 :]}"
@@ -25,7 +25,7 @@ def shortened(names: Iterable[str], most: int = 40) -> dict[str, str]:
 
 
 def log_axis(values: Iterable[float | None]) -> dict[str, Any]:
-    """plotly's settings of a logarithmic axis for these values: its own ticks overlap between one and ten decades."""
+    """plotly's settings for a logarithmic axis with these values; its default ticks overlap from one to ten decades."""
     logs = [math.log10(value) for value in values if value is not None and 0 < value < math.inf]
     decades = max(logs) - min(logs) if logs else 0.0
     ticks: dict[str, Any] = {}

@@ -1,33 +1,31 @@
-"""What runs are judged by: the name of the score, its direction, its unit, and its chance level.
+"""The metric that runs are judged by: its name, direction, unit, and chance level.
 
-Inside analysis and report a *score* is the metric's value where more is better and its negative where less is, so that
-only printing depends on the direction.
+In analysis and report a *score* is the value of the metric if higher is better, otherwise its negative, so that only
+printing depends on the direction.
 """
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
-_LEAST = 0.05  # of the way from chance to perfect: below it a run has learned nothing (see Metric.learned)
+_LEAST = 0.05  # of the way from chance to perfect; a run below has learned nothing, see Metric.learned
 
 
 @dataclass(frozen=True)
 class Metric:
-    """`name` is how histories call it (val/<name>); `label` how tables and sentences do."""
+    """A metric; histories call it by its `name` (val/<name>), tables and sentences by its `label`."""
 
     name: str
     label: str
     higher_is_better: bool = True
-    is_share: bool = False  # of 0 to 1: sentences have percentages, and differences are in percentage points
-    unit: str = ""  # of other metrics: "nats", "%"
-    perfect: float | None = None  # the best value there can be, where that is known
-    chance: float | None = (
-        None  # the score of a network that has learned nothing; None where runs have their own, or none
-    )
+    is_share: bool = False  # between 0 and 1: sentences show percentages, and differences are in percentage points
+    unit: str = ""  # of a metric that is not a share: "nats", "%"
+    perfect: float | None = None  # the best possible value, if it is known
+    chance: float | None = None  # the value without learning; None if it is unknown, or each run has its own
 
     @property
     def sign(self) -> int:
-        """The factor (1 or -1) between value and score."""
+        """1 if higher is better, otherwise -1: the factor between value and score."""
         return 1 if self.higher_is_better else -1
 
     @property
@@ -37,35 +35,36 @@ class Metric:
 
     @property
     def best(self) -> str:
+        """The word for the best value."""
         return "highest" if self.higher_is_better else "lowest"
 
     def margin(self, points: float) -> float:
-        """A difference of scores from one as people type it: 0.5 points of a share are 0.005."""
+        """A difference of scores from one that a user types: 0.5 points of a share are 0.005."""
         return points / 100 if self.is_share else points
 
     def cell(self, score: float) -> str:
-        """A score as tables have it; "-" for NaN."""
+        """A score for a table; "-" for NaN."""
         if math.isnan(score):
             return "-"
-        # Rounded once before: two ways to the same mean differ in their last bits, which may be all between two
-        # roundings; adding 0 makes -0 a 0.
+        # Rounded to ten digits first: the same mean, computed in two ways, may differ in its last bits, and then print
+        # differently. Adding 0 turns -0 into 0.
         return f"{round(score, 10) * self.sign + 0.0:.4f}" if self.is_share else _digits(score * self.sign + 0.0, 5)
 
     def interval(self, low: float, high: float) -> str:
-        """An interval of scores as tables have it, in the order of the values; empty where it is not known."""
+        """An interval of scores for a table, in the order of the values; empty if it is not known."""
         if math.isnan(low) or math.isnan(high):
             return ""
         ends = (low, high) if self.higher_is_better else (high, low)
         return " to ".join(map(self.cell, ends))
 
     def text(self, score: float) -> str:
-        """A score as sentences have it: "89.09%", "2.31 nats"."""
+        """A score for a sentence: "89.09%", "2.31 nats"."""
         if self.is_share:
             return f"{100 * float(self.cell(score)):.2f}%"
         return " ".join([self.cell(score), *([self.unit] if self.unit else [])])
 
     def number(self, difference: float, sign: str = "") -> str:
-        """A difference of scores as a bare number; `sign="+"` shows that of a gain."""
+        """A difference of scores as a bare number; with sign="+" a gain has a plus."""
         if math.isnan(difference):
             return "-"
         return f"{100 * difference:{sign}.2f}" if self.is_share else _digits(difference, 3, sign)
@@ -83,14 +82,14 @@ class Metric:
         return f"at least {self.difference(rounded)}" if rounded else f"more than 0 {self.points}".rstrip()
 
     def target(self, value: float | str) -> str:
-        """A target as it is shown: 0.985 of a share is 98.5%."""
+        """A target for people: 0.985 of a share is 98.5%."""
         return f"{100 * float(value):.4g}%" if self.is_share else f"{float(value):g}"
 
     def learned(self, score: float, chance: float, best: float) -> bool:
-        """Whether a run has learned anything: its score is a twentieth of the way or more from chance to perfect.
+        """Whether a run has learned anything: its score is at least a twentieth of the way from chance to perfect.
 
-        A network that is stuck predicts one class: on MNIST's test set that is right for up to 11.35 %, above 1 / 10.
-        `best` stands in for a perfect score where none is known. Without a chance level every score counts.
+        A network that is stuck predicts one class, which is right for up to 11.35 % of MNIST's test set, more than
+        1 / 10. `best` stands in for a perfect score if none is known. Without a chance level every score counts.
         """
         if math.isnan(score) or math.isnan(chance):
             return not math.isnan(score)
@@ -99,21 +98,21 @@ class Metric:
 
 
 def _digits(value: float, digits: int, sign: str = "") -> str:
-    """So many significant digits, zeros at the end too, that numbers below each other may be compared."""
+    """A number with that many significant digits, including trailing zeros, so that columns can be compared."""
     return f"{value:{sign}#.{digits}g}".rstrip(".")
 
 
-# What initbench's own runs are judged by.
+# The metric of initbench's own runs.
 ACCURACY = Metric("accuracy", "test accuracy", is_share=True, perfect=1.0)
 
-DEFAULT_MARGIN = 0.5  # points: the smallest difference of a share that is worth having, unless somebody says another
+DEFAULT_MARGIN = 0.5  # points: the smallest difference of a share that matters, unless the user sets another
 
 
-LARGEST = 1e50  # of anything that is computed with: beyond it a variance overflows
+LARGEST = 1e50  # of all numbers in computations; beyond it a variance overflows
 
 
 def check_number(value: Any, name: str) -> float | None:
-    """None, or a number of any type as a float. Raises ValueError for anything else, and from 1e50 on."""
+    """A number of any type as a float, or None. Raises ValueError for anything else, and for 1e50 or more."""
     if value is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""wandb's public API without a prompt, a hang of minutes, or a traceback: what fails is one line."""
+"""wandb's public API without prompts, minutes of waiting, or tracebacks: every failure is one line."""
 
 import os
 import re
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# wandb-core tries 20 times, up to a minute apart. Scans of a history have no other limit than these.
+# By default wandb-core tries 20 times, up to a minute apart. Scans of a history have no other limit than these.
 PATIENCE: dict[str, Any] = {
     "x_graphql_retry_max": 2,
     "x_graphql_retry_wait_min_seconds": 1.0,
     "x_graphql_retry_wait_max_seconds": 2.0,
     "x_graphql_timeout_seconds": 10.0,
 }
-# What wandb-core does without a setting, to which None does not bring it back.
+# The defaults of wandb-core, which setting None does not restore.
 _USUAL: dict[str, Any] = {
     "x_graphql_retry_max": 20,
     "x_graphql_retry_wait_min_seconds": 2.0,
@@ -27,23 +27,23 @@ _REFUSALS = {
 }
 
 
-class Unavailable(ValueError):  # noqa: N818 - the server is, whatever the reason
-    """wandb cannot be asked. The message is one line for the user: what is wrong, and what it would need."""
+class Unavailable(ValueError):  # noqa: N818 - a state of the server, whatever the reason
+    """wandb cannot be reached or read. The message is one line for the user: what is wrong, and the remedy."""
 
 
 def split_path(path: str) -> tuple[str, str]:
     """Entity and project of "entity/project". Raises ValueError for anything else."""
     if not re.fullmatch(r"[\w.-]+/[^/\\#?%:\s][^/\\#?%:]*", path):
-        raise ValueError(f"{path!r} is no project of wandb: entity/project is needed, as in my-team/initbench")
+        raise ValueError(f"{path!r} is not a wandb project; give entity/project, such as my-team/initbench")
     entity, _, project = path.partition("/")
     return entity, project
 
 
 @contextmanager
 def connected() -> Iterator[Any]:
-    """A `wandb.Api` whose key the server accepts; whatever wandb raises inside is Unavailable.
+    """A `wandb.Api` whose key the server accepts; wandb's exceptions inside become Unavailable.
 
-    A server that does not answer costs some ten seconds, once.
+    A server that does not answer costs about ten seconds, once.
     """
     import wandb
 
@@ -59,7 +59,7 @@ def connected() -> Iterator[Any]:
         yield wandb.Api(timeout=int(PATIENCE["x_graphql_timeout_seconds"]))
     except Unavailable:
         raise
-    except Exception as error:  # wandb raises its own, requests' and the network's; others are raised again
+    except Exception as error:  # wandb raises its own exceptions and those of requests; any others are raised again
         if not _is_of_wandb(error):
             raise
         raise Unavailable(reason(error)) from error
@@ -68,7 +68,7 @@ def connected() -> Iterator[Any]:
 
 
 def reason(error: BaseException) -> str:
-    """One line: who did not do what, and the remedy where there is one."""
+    """An exception of wandb as one line: what failed and, if there is one, the remedy."""
     import wandb
 
     server = wandb.setup().settings.base_url
@@ -78,14 +78,14 @@ def reason(error: BaseException) -> str:
     if "did not respond in time" in str(error):
         return f"{server} does not answer (no reply in time)"
     lines = [line.strip(" :") for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if "giving up" in lines[0]:  # each attempt's own error is at the end of the last line
+    if "giving up" in lines[0]:  # the error of the last attempt is at the end of the last line
         last = lines[-1].rpartition(": ")[2]
         return f"{server} {'fails' if last.startswith('HTTP') else 'does not answer'} ({last})"
     return lines[0].rstrip(".")
 
 
 def _status(error: BaseException | None) -> int:
-    """The HTTP status behind an exception of wandb's, 0 where there is none."""
+    """The HTTP status behind an exception of wandb; 0 if there is none."""
     while error is not None:
         if status := getattr(getattr(error, "response", None), "http_status", 0):
             return int(status)

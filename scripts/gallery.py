@@ -3,7 +3,7 @@
     make gallery    # an hour: trains what is missing, then writes the page
     python scripts/gallery.py    # the page alone
 
-A section a study: what it asks and expects (the comment of its YAML), its command, the verdict, tables and figures.
+One section per study: what it asks and expects (the comment of its YAML), its command, the verdict, tables and figures.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from initbench.report.write import FOLDER, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "gallery"
-# Each study: how it is typed, and which of its figures are shown, by the beginnings of their names.
+# For each study its command, and the beginnings of the names of the figures that are shown.
 STUDIES = {
     "quickstart": ("experiment=quickstart", ("curves", "depth")),
     "quickstart_tuned": ("'experiment=[quickstart,tuned]' study=quickstart_tuned", ("lr", "curves")),
@@ -34,9 +34,9 @@ def main() -> None:
     sections = [section(name, *how) for name, how in STUDIES.items()]
     introduction = (
         "# Gallery\n\n"
-        "The studies in [conf/experiment](../conf/experiment), as two CPU cores did them: `make gallery`. Every "
-        "section is what `python -m initbench.report runs/STUDY` says of the runs; nothing is written by hand but "
-        "what was expected, which is the comment of the study's file. cifar_core is for a GPU, and is not among them.\n"
+        "The studies in [conf/experiment](../conf/experiment), run by `make gallery` on two CPU cores. Each section is "
+        "the output of `python -m initbench.report runs/STUDY`; only the expectation is written by hand, as the comment "
+        "in the file of the study. cifar_core is missing because it needs a GPU.\n"
     )
     (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
 

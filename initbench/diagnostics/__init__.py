@@ -1,1 +1,1 @@
-"""How signal and gradient pass through a network at its present weights, on one batch. Needs no Lightning."""
+"""How signal and gradient pass through a network at its current weights, on one batch. Does not need Lightning."""

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from initbench.model.layers import ACTIVATIONS
 
-DEAD = 1e-6  # a derivative below lets nothing through
+DEAD = 1e-6  # a smaller derivative lets nothing through
 SATURATED = 0.05
 
 _NOT_ELEMENTWISE = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.Softmin, nn.LogSoftmax, nn.GLU, nn.Identity)
@@ -14,7 +14,7 @@ _HOMES = ("torch.nn.modules.activation", "timm.layers.activations")
 
 
 def is_activation(module: nn.Module) -> bool:
-    """Whether it is one of torch's elementwise activations, of timm's or of conf/model's, or a subclass."""
+    """Whether a module is an elementwise activation of torch, timm or initbench.model, or a subclass of one."""
     if isinstance(module, _NOT_ELEMENTWISE):
         return False
     return isinstance(module, _OURS) or any(kind.__module__.startswith(_HOMES) for kind in type(module).__mro__)
@@ -24,7 +24,7 @@ def derivative(activation: nn.Module, z: Tensor) -> Tensor:
     """phi'(z), entry by entry, in z's shape."""
     z = z.detach().requires_grad_()
     with torch.enable_grad():
-        # forward, not the call: hooks are not to see it.
+        # forward instead of a call, so that hooks do not see it.
         outputs = activation.forward(z)
     return torch.autograd.grad(outputs.sum(), z)[0]
 
@@ -32,7 +32,7 @@ def derivative(activation: nn.Module, z: Tensor) -> Tensor:
 def dead_and_saturated(activation: nn.Module, z: Tensor, unit_dim: int) -> tuple[float, float]:
     """The fraction of units along `unit_dim` with |phi'| < 1e-6 on the whole batch, and of entries with |phi'| < 0.05.
 
-    What is never off does not count as dead, and a ReLU's inactive half counts as saturated.
+    z: the input of the activation. The inactive half of a ReLU counts as saturated.
     """
     slope = derivative(activation, z).abs()
     most = slope.movedim(unit_dim, 0).flatten(1).amax(dim=1)

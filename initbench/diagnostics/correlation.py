@@ -9,17 +9,17 @@ PAIRS = 16
 
 
 def draw_pairs(samples: int, seed: int) -> Tensor:
-    """(pairs, 2) indices of disjoint pairs of a batch, at most 16 of them."""
+    """Indices of disjoint pairs of the samples of a batch, (pairs, 2), at most 16 pairs."""
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(seed))
     return order[: 2 * min(samples // 2, PAIRS)].view(-1, 2)
 
 
 def cosines(values: Tensor, samples: int, pairs: Tensor) -> list[float]:
-    """The cosine similarity of each pair of samples; NaN where one is zero, or where dimension 0 is not the batch."""
+    """The cosine similarity of each pair of samples; NaN if one of them is zero, or if dimension 0 is not the batch."""
     if len(values) != samples:
         return [math.nan] * len(pairs)
     flat = values.detach().flatten(1)[pairs.flatten()].float()
-    flat = flat / flat.abs().amax(dim=1, keepdim=True)  # squares of what vanished would underflow
+    flat = flat / flat.abs().amax(dim=1, keepdim=True)  # the squares of vanishing values would underflow
     flat = flat / flat.norm(dim=1, keepdim=True)
     similar: list[float] = (flat[0::2] * flat[1::2]).sum(dim=1).tolist()
     return similar

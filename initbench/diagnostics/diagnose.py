@@ -1,4 +1,4 @@
-"""One forward and one backward at the present weights, and what they show."""
+"""One forward and one backward pass at the current weights, and what they show."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,17 +23,17 @@ def diagnose(
     loss: Callable[[Any, Tensor], Tensor] = F.cross_entropy,
     seed: int = 0,
 ) -> Diagnosis:
-    """How signal and gradient pass through any nn.Module at its present weights; the model stays as it is.
+    """How signal and gradient pass through any nn.Module at its current weights; the model stays as it is.
 
-    `batch` is (inputs, targets), N samples along the first dimension; `loss` maps (outputs, targets) to a scalar;
-    `seed` chooses the pairs whose correlation is followed.
+    batch: (inputs, targets), N samples along the first dimension; loss: maps (outputs, targets) to a scalar; seed:
+    chooses the pairs of samples whose correlation is followed.
 
-    It runs on a copy in training mode and in fp32 or more: batch norm uses the batch's statistics. Dropout and its
-    like are off, since the weights are in question and not the noise. Gradients are those of `loss` as it is, so a
-    mean over the batch makes them N times smaller than a sample's own.
+    It runs on a copy in training mode and in fp32 or more: batch norm uses the statistics of the batch. Dropout and the
+    like are off, since this is about the weights and not the noise. Gradients are those of `loss`, so a mean over the
+    batch makes them N times smaller than those of a single sample.
 
-    Raises ValueError for a batch without targets or with fewer than two samples. What a model cannot give (a Jacobian
-    of integers) is missing, and `Diagnosis.missing` says why.
+    Raises ValueError for a batch without targets or with fewer than two samples. If a model does not have a quantity,
+    such as a Jacobian with respect to integers, it is missing, and `Diagnosis.missing` says why.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
         raise ValueError(f"diagnose needs a batch (inputs, targets) of two tensors, got {type(batch).__name__}")
@@ -53,7 +53,7 @@ def diagnose(
         missing = {}
         try:
             net["singular_values"] = singular_values(copy, inputs)
-        except Exception as error:  # a model of one's own may do what no transform of torch follows
+        except Exception as error:  # a model may do things that torch's transforms cannot follow
             missing["singular_values"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
     return Diagnosis(readings, net, missing)
 
@@ -61,8 +61,8 @@ def diagnose(
 def _pass(
     model: nn.Module, inputs: Tensor, targets: Tensor, loss: Callable[[Any, Tensor], Tensor], pairs: Tensor
 ) -> tuple[list[Reading], dict[str, Any]]:
-    """Once forward and once back."""
-    # A parametrized weight is computed at each access: the one that the layer used is the one to differentiate by.
+    """One forward and one backward pass: the readings of all layers, and the loss."""
+    # A parametrized weight is computed at each access; the gradient is with respect to the one that the layer used.
     with torch.enable_grad(), parametrize.cached(), watch(model, len(inputs), pairs) as readings:
         outputs = model(inputs)
         value = loss(outputs, targets)

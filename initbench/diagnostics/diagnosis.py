@@ -1,4 +1,4 @@
-"""What `diagnose` found: as a frame, as tidy rows, as a table in the terminal, as a figure."""
+"""The result of `diagnose`: as a frame, as tidy rows, as a table in the terminal, and as a figure."""
 
 import math
 from collections.abc import Sequence
@@ -30,9 +30,11 @@ _HEADINGS = {
 
 
 class Diagnosis:
-    """`net` has the loss, ln_classes, the input's correlation pair by pair, and the Jacobian's singular values.
+    """How signal and gradient pass through a network; `print` shows all of it.
 
-    `missing` maps a quantity that the model could not give to the reason. `print` shows all of it.
+    readings: one per weighted layer, in the order of execution; net: the loss, ln_classes, input_correlation (one per
+    pair of inputs) and the singular_values of the Jacobian; missing: the quantities that the model does not have, with
+    the reasons.
     """
 
     def __init__(self, readings: Sequence[Reading], net: dict[str, Any], missing: dict[str, str]) -> None:
@@ -42,7 +44,7 @@ class Diagnosis:
 
     @property
     def layers(self) -> "pd.DataFrame":
-        """A row a weighted layer in the order of execution, NaN where a layer has no such thing.
+        """One row per weighted layer in the order of execution; NaN if a layer does not have the quantity.
 
         pre_mean and pre_second_moment: of the layer's output. post_*: of the activation module after it. dead: the
         fraction of units whose activation has no derivative anywhere in the batch. saturated: the fraction of entries
@@ -50,12 +52,12 @@ class Diagnosis:
         weight_gradient_norm: of that with respect to its weights. gradient_to_weight: sqrt(mean dW^2 / mean W^2).
         correlation: mean cosine similarity of pairs of samples at the layer's output.
         """
-        import pandas as pd  # not needed by those who only want rows
+        import pandas as pd  # slow to import, and rows do not need it
 
         return pd.DataFrame(self._table()).set_index("layer")
 
     def rows(self) -> list[dict[str, Any]]:
-        """Tidy: layer ("" for the whole net), quantity, index (of a pair or a singular value, else 0), value."""
+        """Tidy rows: layer ("" for the whole net), quantity, index (of a pair or a singular value, else 0), value."""
         per_layer = [
             (reading.layer, quantity, values)
             for reading in self.readings
@@ -75,9 +77,9 @@ class Diagnosis:
         ]
 
     def scalars(self) -> dict[str, float]:
-        """`<quantity>/<layer>`, and of the net the loss, mean correlation, largest and smallest singular value.
+        """The finite values of `<quantity>/<layer>`, and those of the net.
 
-        Only what is finite.
+        The latter are the loss, ln_classes, the mean correlation, and the largest and smallest singular value.
         """
         found = {
             f"{quantity}/{row['layer']}": row[quantity]
@@ -92,7 +94,7 @@ class Diagnosis:
         return {key: value for key, value in found.items() if math.isfinite(value)}
 
     def figure(self) -> "go.Figure":
-        """Through depth: second moments, dead and saturated, dW/W, correlation; and the Jacobian's singular values."""
+        """Through depth: second moments, dead and saturated, dW/W, correlation; singular values of the Jacobian."""
         from initbench.diagnostics.figure import through_depth  # plotly takes a second to import
 
         correlations = [self.net["input_correlation"], *(reading.correlation for reading in self.readings)]
@@ -102,7 +104,7 @@ class Diagnosis:
         lines = [[row["layer"], *(_cell(row[quantity]) for quantity in _HEADINGS)] for row in self._table()]
         table = Table(title="Through depth", title_justify="left", box=SIMPLE_HEAD, padding=0)
         for index, heading in enumerate(("layer", *_HEADINGS.values())):
-            # In a narrow terminal the lines wrap: a number that is cut off would be another number.
+            # In a narrow terminal lines wrap instead of cutting numbers off.
             width = max((len(line[index]) for line in lines), default=0)
             table.add_column(heading, justify="right" if index else "left", min_width=width, no_wrap=True)
         for line in lines:

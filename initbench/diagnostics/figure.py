@@ -1,4 +1,4 @@
-"""The picture of a diagnosis: six panels, depth from left to right."""
+"""The figure of a diagnosis: six panels, with depth from left to right."""
 
 from collections.abc import Sequence
 from html import escape
@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from initbench.diagnostics.moments import known_mean
 from initbench.figures import COLOURS, DASHES, log_axis
 
-# Title, whether the axis is logarithmic, and the lines: quantity and its name, which the title has where there are two.
+# Title, whether the axis is logarithmic, and the lines as (quantity, name); a title with two lines names them.
 _PANELS: tuple[tuple[str, bool, tuple[tuple[str, str], ...]], ...] = (
     ("second moment: {0}, {1}", True, (("pre_second_moment", "pre-"), ("post_second_moment", "post-activation"))),
     ("second moment of the gradient", True, (("gradient_second_moment", "gradient"),)),
@@ -89,7 +89,7 @@ def _line(
 
 
 def _coloured(lines: Sequence[tuple[str, str]]) -> list[str]:
-    """The names in the colours of their lines: a legend would stand far from all panels but one."""
+    """The names in the colours of their lines, instead of a legend far from most panels."""
     return [f"<span style='color:{COLOURS[number]}'>{name}</span>" for number, (_, name) in enumerate(lines)]
 
 

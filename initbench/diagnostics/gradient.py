@@ -1,4 +1,4 @@
-"""Gradients of the loss with respect to weights: their size, alone and against the weights'."""
+"""The size of gradients with respect to weights, relative to the weights."""
 
 import math
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from initbench.diagnostics.moments import norm
 
 
 def gradient_to_weight(gradients: Sequence[Tensor], weights: Sequence[Tensor]) -> float:
-    """sqrt(mean dW^2 / mean W^2); infinite for a gradient of zero weights, NaN where both are zero.
+    """sqrt(mean dW^2 / mean W^2); infinite if only the weights are zero, NaN if both are.
 
-    A step of SGD changes the weights by this fraction times the learning rate. That layers agree in it is the
-    aim of Kraehenbuehl et al. (2016), "Data-dependent initializations of convolutional neural networks".
+    A step of SGD changes the weights by this fraction times the learning rate. Kraehenbuehl et al. (2016),
+    "Data-dependent initializations of convolutional neural networks", aim at the same value in all layers.
     """
     gradient, weight = norm(gradients), norm(weights)
     if weight == 0:

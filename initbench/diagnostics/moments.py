@@ -1,4 +1,4 @@
-"""Moments of a tensor's entries that neither underflow nor overflow: what vanishes is what they are there to show."""
+"""Moments of a tensor's entries that do not underflow, since they are there to show what vanishes."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,12 @@ from torch import Tensor
 
 
 def mean(tensor: Tensor) -> float:
+    """The mean of all entries."""
     return float(tensor.detach().mean())
 
 
 def second_moment(tensor: Tensor) -> float:
-    """mean(x^2). fp32 squares underflow below 1e-23, where a signal of a deep network may well be."""
+    """mean(x^2). Squares underflow in fp32 below 1e-23, which signals in a deep network may well reach."""
     tensor = tensor.detach()
     scale = tensor.abs().max()
     if scale == 0:

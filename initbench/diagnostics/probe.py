@@ -1,4 +1,4 @@
-"""What the layers of a model say while one batch passes forward and back."""
+"""Readings of the layers of a model while one batch passes forward and backward."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -37,23 +37,23 @@ class Reading:
     layer: str  # the module's qualified name; "name (2)" where it is called for the second time
     name: str
     module: nn.Module
-    correlation: list[float] = field(default_factory=list)  # of each pair
+    correlation: list[float] = field(default_factory=list)  # of each pair of samples
     values: dict[str, float] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, math.nan))
 
 
 @contextmanager
 def watch(model: nn.Module, samples: int, pairs: Tensor) -> Iterator[list[Reading]]:
-    """Readings of every weighted module in the order of execution, filled as the model runs and differentiates.
+    """Readings of every weighted module in the order of execution, filled in as the model runs and differentiates.
 
-    The pre-activation is what the module returns (before a norm; of a recurrent network, its states). The
-    post-activation, and what is dead or saturated, are those of the first activation module that runs after it and
-    before the next weighted module.
+    The pre-activation is the output of the module (before a norm; for a recurrent network, its states). The
+    post-activation, and the dead and saturated shares, belong to the first activation module that runs after it and
+    before the next weighted module. samples: in the batch; pairs: (pairs, 2), indices of samples.
     """
     readings: list[Reading] = []
     handles = []
     for name, module in model.named_modules():
         if hasattr(module, "inplace"):
-            module.inplace = False  # it would overwrite its input, which is to be read
+            module.inplace = False  # otherwise it would overwrite its input, which is read here
         if matrices(name, module):
             handles.append(module.register_forward_hook(partial(_read_layer, readings, name, samples, pairs)))
         elif is_activation(module):
@@ -66,19 +66,20 @@ def watch(model: nn.Module, samples: int, pairs: Tensor) -> Iterator[list[Readin
 
 
 def matrices(name: str, module: nn.Module) -> list[str]:
-    """The attributes of a module that are weight matrices; the originals behind a parametrization are not."""
+    """The attributes of a module that are weight matrices, without the originals behind a parametrization."""
     if isinstance(module, parametrize.ParametrizationList):
         return []
     keys = [key for key, _ in module.named_parameters(recurse=False)]
     if parametrize.is_parametrized(module):
-        keys += module.parametrizations  # type: ignore[arg-type]  # a ModuleDict, whose keys are meant
+        keys += module.parametrizations  # type: ignore[arg-type]  # a ModuleDict, of which this adds the keys
     return [key for key in keys if role_of(module, key, name) in MATRICES]
 
 
 def weights_of(model: nn.Module, called: set[str]) -> dict[str, list[Tensor]]:
     """The weight matrices of each module in `called`.
 
-    nn.MultiheadAttention never calls its out_proj but uses its weight: such a one is the nearest caller's.
+    nn.MultiheadAttention uses the weight of its out_proj without calling it; such a weight belongs to the nearest
+    module above that is called.
     """
     weights: dict[str, list[Tensor]] = {name: [] for name in called}
     for name, module in model.named_modules():
@@ -91,7 +92,7 @@ def weights_of(model: nn.Module, called: set[str]) -> dict[str, list[Tensor]]:
 
 
 def read_gradients(readings: Sequence[Reading], weights: dict[str, list[Tensor]], gradients: Sequence[Tensor]) -> None:
-    """Fill in what is of the weights; `gradients` in the order of `weights`."""
+    """Fill in the quantities of the weights' gradients; `gradients` are in the order of `weights`."""
     remaining = iter(gradients)
     of = {name: [next(remaining) for _ in tensors] for name, tensors in weights.items()}
     for reading in readings:
@@ -111,7 +112,7 @@ def _read_layer(
     def read_gradient(gradient: Tensor) -> None:
         reading.values["gradient_second_moment"] = second_moment(gradient)
 
-    # Not the tensor's own .grad: the model may go on to change it in place.
+    # A hook instead of the tensor's .grad, because the model may change the tensor in place.
     output.register_hook(read_gradient)
 
 
@@ -119,7 +120,7 @@ def _read_activation(readings: list[Reading], module: nn.Module, inputs: tuple[T
     if not readings or not math.isnan(readings[-1].values["dead"]):
         return
     reading, z = readings[-1], inputs[0]
-    # Convolutions have channels in dimension 1, everything else has its features last.
+    # Convolutions have their channels in dimension 1, all others have their features last.
     unit_dim = 1 if isinstance(reading.module, _ConvNd) else -1
     dead, saturated = dead_and_saturated(module, z, unit_dim)
     post = {"post_mean": mean(output), "post_second_moment": second_moment(output)}

@@ -22,6 +22,7 @@ _OF_TABLES = {"lower_is_better": False, "init": "init", "seed": "seed", "workloa
 
 
 def main(arguments: list[str]) -> None:
+    """Parse the command line and write the report. Raises ValueError for what cannot be asked."""
     asked = _parser().parse_args(arguments)
     _check(asked)
     folder = asked.output or _folder(asked.studies)
@@ -82,7 +83,7 @@ def _parser() -> Parser:
 
 
 def _check(asked: argparse.Namespace) -> None:
-    """Raise ValueError for what cannot be asked together."""
+    """Raise ValueError for options that do not go together."""
     if asked.wandb is not None:
         split_path(asked.wandb)
     for path in asked.studies:
@@ -95,7 +96,7 @@ def _check(asked: argparse.Namespace) -> None:
             raise ValueError(f"{option} is for a table of scores ({', '.join(KINDS)}); a study has its own")
         return
     if len(asked.studies) > 1:
-        raise ValueError("only one table can be reported on at a time, and no study beside it")
+        raise ValueError("only one table can be reported on at a time, and not together with a study")
     if asked.watch:
         raise ValueError("--watch needs a study: a table is read only once")
     if asked.score is None:
@@ -103,6 +104,7 @@ def _check(asked: argparse.Namespace) -> None:
 
 
 def write(asked: argparse.Namespace, folder: Path) -> None:
+    """Write the report, print the verdict and, with --wandb, publish the dashboard."""
     from initbench.report.formats.terminal import show
     from initbench.report.write import write_report
 
@@ -124,11 +126,11 @@ def write(asked: argparse.Namespace, folder: Path) -> None:
         line = publish_comparison(asked.wandb, title, verdict, folder)
         said.print(line, soft_wrap=True)
         if not line.startswith(PUBLISHED):
-            sys.exit(1)  # the report is there, but not what was asked for beside it
+            sys.exit(1)  # the report is there, but the dashboard is not
 
 
 def _verdict(asked: argparse.Namespace) -> "Verdict":
-    """The verdict on studies or on a table; ValueError where these, or what is asked of them, cannot be."""
+    """The verdict on studies or on a table. Raises ValueError if they cannot be read or the options do not fit them."""
     from initbench.analysis.comparison.comparison import Comparison
     from initbench.analysis.loading.studies import load_studies
     from initbench.analysis.verdict.verdict import Verdict
@@ -169,7 +171,7 @@ def _path(text: str) -> Path:
 
 
 def watch(asked: argparse.Namespace, folder: Path) -> None:
-    """Write the page whenever a record has changed; it reloads itself."""
+    """Write the page whenever a record changes; it reloads itself."""
     from initbench.report.write import write_page
 
     seen: object = None
@@ -183,7 +185,7 @@ def watch(asked: argparse.Namespace, folder: Path) -> None:
                 console.print(f"{number} run{'s' if number != 1 else ''}: {page}", soft_wrap=True)
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
-        pass  # the last page is written once more, one that does not reload
+        pass  # the caller writes the page once more, without the reloading
 
 
 def _title(studies: list[Path]) -> str:

@@ -1,4 +1,4 @@
-"""The public verdict on a set of runs, whoever made them: `initbench.verdict(frame, score="val_loss", ...)`."""
+"""The public verdict on runs of initbench or from elsewhere: `initbench.verdict(frame, score="val_loss", ...)`."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ def verdict(
     margin: float | None = None,
     reference: str | None = None,
 ) -> ReportableVerdict:
-    """Which initializer to use, and how sure that is, from one row per run, whoever made it.
+    """Which initializer to use, and how sure that is, from a table with one row per run.
 
     frame: from `initbench.load_runs` (of the other arguments only `margin` and `reference` apply), or any table with
     one row per run, whose columns `score`, `init`, `workload` (one, or a list that distinguishes workloads together)
@@ -74,7 +74,7 @@ def verdict(
 
 
 def _metric_of(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
-    """The metric that a user describes; ValueError for a description that makes no sense."""
+    """The metric that a user describes. Raises ValueError for a description that makes no sense."""
     if not isinstance(higher_is_better, bool | np.bool_):
         raise ValueError(f"higher_is_better must be True or False, got {higher_is_better!r}")
     if not isinstance(unit, str):

@@ -1,4 +1,4 @@
-"""The report of a study: one folder with all that its records say."""
+"""The report of a study: one folder with the page, tables and figures."""
 
 import json
 from pathlib import Path
@@ -17,13 +17,18 @@ FOLDER = "report"  # in the study's own
 
 
 def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:
-    """Write `index.html` and the script that draws its plots into `folder`; the path of the page."""
+    """Write `index.html` and the script that draws its plots into `folder`; return the path of the page.
+
+    refresh: the page reloads itself after so many seconds.
+    """
     return draw_page(verdict, report_plots(verdict.comparison), folder, title, refresh)
 
 
 def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
-    """Write the page, report.md, verdict.json, results.csv, pairs.csv, and in `figures/` what a paper needs; the path
-    of the page."""
+    """Write the page, report.md, verdict.json, results.csv, pairs.csv and figures/ into `folder`.
+
+    Returns the path of the page.
+    """
     drawn = report_plots(verdict.comparison)
     page = draw_page(verdict, drawn, folder, title)
     write_rest(verdict, drawn, folder, title)
@@ -31,7 +36,7 @@ def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
 
 
 def draw_page(verdict: Verdict, drawn: Plots, folder: Path, title: str, refresh: int | None = None) -> Path:
-    """`write_page`, with the plots that are made already."""
+    """The same as `write_page`, from plots that were made before."""
     page = render(verdict, drawn, title=title, folder=folder, refresh=refresh)
     script = folder / "plotly.min.js"
     if not script.exists():
@@ -41,9 +46,10 @@ def draw_page(verdict: Verdict, drawn: Plots, folder: Path, title: str, refresh:
 
 
 def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None:
-    """All but the page."""
+    """Write everything except the page."""
+    # matplotlib takes a second to import, and the end of a sweep does not need it.
     from initbench.report.formats import latex
-    from initbench.report.formats.paper_figures import write_figures  # matplotlib, which a sweep's end does without
+    from initbench.report.formats.paper_figures import write_figures
 
     comparison = verdict.comparison
     sign = comparison.metric.sign
@@ -60,7 +66,7 @@ def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None
 
 
 def _pairs(findings: Findings) -> pd.DataFrame:
-    """Every two initializers; with a reference also those of it, whose p_holm is corrected for them alone."""
+    """Every two initializers; with a reference, its pairs appear again with a p_holm corrected for them alone."""
     tables = {"all pairs": findings.pairs}
     if findings.reference is not None:
         tables["reference"] = findings.against_reference.reset_index(names="b").assign(a=findings.reference)

@@ -1,1 +1,1 @@
-"""How far a study is, from its records alone: `python -m initbench.status`. Needs no torch and no pandas."""
+"""The progress of a study, from its records alone: `python -m initbench.status`. Needs neither torch nor pandas."""

@@ -1,4 +1,4 @@
-"""`python -m initbench.status runs/STUDY`: how far a sweep is that runs elsewhere. It reads records only."""
+"""`python -m initbench.status runs/STUDY`: the progress of a study, from its records alone."""
 
 import json
 import time
@@ -14,6 +14,7 @@ from initbench.status.view import overview
 
 
 def main(arguments: list[str]) -> None:
+    """Parse the command line and print the summary. Raises ValueError for a folder that is not a study."""
     parser = Parser(
         prog="python -m initbench.status",
         description="Show how far a study is: one table per setting, what is running, why runs failed, the time left.",
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> None:
 
 
 def watch(folder: Path) -> None:
-    """Until all that was planned is over, or Ctrl-C."""
+    """Show the live view until all planned runs have ended, or Ctrl-C."""
     from initbench.status.live import Live
 
     live = Live(folder, ours=False)
@@ -49,7 +50,7 @@ def watch(folder: Path) -> None:
         while not live.all_over.wait(1):
             pass
     except KeyboardInterrupt:
-        pass  # enough seen
+        pass  # the summary is printed once more
     finally:
         live.stop()
 

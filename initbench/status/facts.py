@@ -1,4 +1,4 @@
-"""A record as the few facts that are shown of it."""
+"""The few facts of a record that status shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from initbench.record.signature import shared
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """Times are in seconds since the epoch, but for `written`."""
+    """What is shown about a run. Times are in seconds since the epoch, except `written`."""
 
     folder: str  # its name under the study: `<name>-<signature>`
     name: str
@@ -20,10 +20,10 @@ class RunFacts:
     setting: str
     title: str  # the setting, for people
     shared: Mapping[str, Any]  # the config of the setting
-    kind: str  # model and data as folders begin with them: how long a run takes depends mostly on these
+    kind: str  # model and data, with which folder names begin: how long a run takes mostly depends on them
     status: str
     sweep: str | None  # the id of the sweep that wrote the record
-    begun: tuple[Any, ...]  # differs for each time that somebody started or continued this run
+    begun: tuple[Any, ...]  # changes each time that the run is started or resumed
     since: float | None  # when that was
     host: str | None
     seconds: float | None  # how long it took, if it is complete
@@ -32,9 +32,9 @@ class RunFacts:
     total_steps: float | None
     best: float | None  # validation accuracy
     test: float | None  # accuracy
-    lr: float | None  # where it was chosen for this run, as the name does not tell it
-    reason: str | None  # the first line
-    written: int  # when the record was, in ns
+    lr: float | None  # if the command sets it, as the name does not show it
+    reason: str | None  # its first line
+    written: int  # when the record was written, in ns since the epoch
 
 
 def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> RunFacts:
@@ -50,7 +50,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> Run
     resumed = record.get("resumed_at", [])
     seconds = _number(record.get("seconds_train"))
     if started is not None and finished is not None and not resumed:
-        seconds = finished - started  # one that was interrupted may have lain for days
+        seconds = finished - started  # an interrupted run may have been paused for days
     return RunFacts(
         folder=folder,
         name=str(record["name"]),
@@ -78,7 +78,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> Run
 
 
 def chosen_lr(config: Mapping[str, Any]) -> float | None:
-    """The learning rate of a run whose command sets it, as in a grid or in tuning; None of other runs."""
+    """The learning rate of a run whose command sets it, as in a grid or in tuning; None for other runs."""
     rate = config["optimizer"].get("lr")
     return rate if "optimizer.lr=" in config.get("command", "") and isinstance(rate, int | float) else None
 

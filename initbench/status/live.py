@@ -1,6 +1,6 @@
-"""A sweep as it goes, in the process that started it: one live view in a terminal, else a line for each run that ends.
+"""The progress of a sweep in the process that started it: a live view in a terminal, otherwise a line per ended run.
 
-It looks at records, in a thread of its own, and so knows nothing of what runs them, or where.
+A thread of its own reads the records, so it does not matter what trains the runs, or where.
 """
 
 import atexit
@@ -27,61 +27,62 @@ from initbench.status.summary import WAITING, Summary, summarize
 from initbench.status.view import glance, line, totals
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig  # which `python -m initbench.status` has no need of
+    from omegaconf import DictConfig  # slow to import, and `python -m initbench.status` does not need it
 
-# Its runs are in this process: each has a progress bar, and speaks for itself.
+# These launchers train in this process, where each run has a progress bar and prints its own lines.
 _IN_PROCESS = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
 INTERVAL_SECONDS = 1.0
-QUIET_SECONDS = 30.0  # at most, where there is no view: the runs of a pack all end at once
-_MOST_OF_TIME = 0.05  # of a core: a study of very many runs is looked at less often
+QUIET_SECONDS = 30.0  # the longest silence without a live view; all runs of a pack end at once
+_MOST_OF_TIME = 0.05  # of one core; a study with very many runs is read less often
 _LONGEST_PAUSE = 10.0
 
 
 class Live:
-    """From `start` to `stop` the terminal's last lines are its own; what anybody prints appears above them.
+    """The view owns the last lines of the terminal from `start` to `stop`; other output appears above them.
 
-    ours: a sweep begins here and now, so neither what ended before nor the plan of an earlier one is its business.
+    ours: a sweep starts here and now, so runs that ended before and the plan of an earlier sweep are ignored.
     preload: a module that is imported while runs are running, because the end of the sweep will need it.
-    Nothing that goes wrong here reaches the sweep: a look that fails shows nothing.
+    Errors never reach the sweep: a look that fails shows nothing.
     """
 
     def __init__(self, folder: Path, *, ours: bool = True, preload: str = "") -> None:
-        self.all_over = threading.Event()  # nothing that was planned can still go on
+        self.all_over = threading.Event()  # all planned runs have ended
         self._study = Study(folder)
         self._preload = preload
         self._before = {name: written for name, (written, _) in self._study.stamps().items()}
         self._plan_before = self._study.plan() if ours else None
-        self._told: dict[str, Hashable] = {}  # of each run, which of its beginnings was seen to end
-        self._at_once: deque[int] = deque([0], maxlen=10)  # short runs leave gaps between them
+        self._told: dict[str, Hashable] = {}  # for each run, `begun` of the attempt whose end was reported
+        self._at_once: deque[int] = deque([0], maxlen=10)  # the latest numbers of running runs; short runs leave gaps
         self._display = Display(
             console=console,
             auto_refresh=False,
             transient=True,
             vertical_overflow="crop",
-            redirect_stderr=sys.stderr.isatty(),  # else it is a file, and does not disturb
+            redirect_stderr=sys.stderr.isatty(),  # a file does not disturb the view
         )
         self._spoke_at = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_looking, name="live view", daemon=True)
 
     def start(self) -> None:
+        """Show the view in a terminal, and start looking."""
         if console.is_interactive:
             self._display.start()
-        atexit.register(self.stop)  # whatever ends the sweep, the terminal gets its cursor back
+        atexit.register(self.stop)  # however the sweep ends, the terminal gets its cursor back
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell what ended since the last look, and leave the terminal as it was."""
+        """Report what ended since the last look, and leave the terminal as it was."""
         if not self._stopping.is_set():
             self._stopping.set()
-            self._thread.join(timeout=2)  # it may hang with the file system
-            with suppress(Exception):  # a file system that fails shows nothing, and stops no sweep
+            self._thread.join(timeout=2)  # it may hang if the file system does
+            with suppress(Exception):  # a failing file system must not stop the sweep
                 self.look()
             self._display.stop()
             atexit.unregister(self.stop)
 
     def look(self) -> None:
-        """Read what is new, and show it."""
+        """Read what has changed, and show it."""
         snapshot = self._study.read()
         if snapshot.plan and self._plan_before and snapshot.plan.sweep == self._plan_before.sweep:
             snapshot = replace(snapshot, plan=None)
@@ -102,15 +103,15 @@ class Live:
         pause = INTERVAL_SECONDS
         while not self._stopping.wait(pause):
             began = time.thread_time()
-            with suppress(Exception):  # likewise; the next look may succeed
+            with suppress(Exception):  # the next look may succeed
                 self.look()
             cost = time.thread_time() - began
             pause = min(max(INTERVAL_SECONDS, cost / _MOST_OF_TIME), _LONGEST_PAUSE)
 
     def _tell(self, summary: Summary, planned: frozenset[str]) -> None:
-        """A line for each run that ended; above a live view, for those that went wrong."""
+        """Print a line for each run that ended; above a live view, only for those that went wrong."""
         ended = sorted((run for run in summary.runs if self._is_news(run)), key=lambda run: run.written)
-        # Those of the plan before, whose end was not seen under it, are none of this one's.
+        # Runs of the previous plan whose end was not seen are not counted in this one.
         of_plan = [run for run in ended if not planned or run.folder in planned]
         counted = {run.folder for run in of_plan if run.status != "interrupted"}
         number = summary.over - len(counted)
@@ -120,7 +121,7 @@ class Live:
             of = f"/{summary.planned}" if summary.planned else ""
             wrong = run.status not in COMPLETE
             if wrong or not self._display.is_started:
-                # A second console of rich on one terminal knows nothing of the view, and would tear it.
+                # A second rich console on the same terminal does not know about the view and would break it.
                 to = errors if wrong and not (self._display.is_started and errors.is_terminal) else console
                 self._say(to, f"{escape(f'[{number}{of}]')} {line(run)}")
 
@@ -134,7 +135,7 @@ class Live:
         return self._before.get(run.folder) != run.written
 
 
-# Not in Hydra's callback: launchers send that to other processes together with the jobs, and threads cannot go along.
+# Not an attribute of Hydra's callback: launchers pickle that together with the jobs, and threads cannot be pickled.
 _views: list[Live] = []
 
 

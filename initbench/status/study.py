@@ -1,4 +1,4 @@
-"""A study as its folder has it: every record, read again only where its file has changed."""
+"""The records of a study's folder, each read again only if its file has changed."""
 
 import json
 import os
@@ -12,37 +12,39 @@ from initbench.status.facts import RunFacts, from_record
 
 DIED = "its process died"
 
-_Stamp = tuple[int, int]  # of a file that is replaced as a whole: when (ns), and its inode
+_Stamp = tuple[int, int]  # time (ns) and inode, which change when a file is replaced
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the latest sweep of a study set out to run, by the names of folders."""
+    """The runs that the latest sweep of a study planned, by the names of their folders."""
 
     runs: frozenset[str]
-    force: bool  # also what is finished already
+    force: bool  # finished runs are repeated, too
     sweep: str | None  # its id, which the records of its runs have
     abandoned: bool  # the process that made it is known to have ended
-    margin: float | None = None  # what the sweep asked of the report, see conf/config.yaml
+    margin: float | None = None  # of the report, see conf/config.yaml
     reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """A study at one moment."""
+
     runs: list[RunFacts]
     unreadable: list[str]  # names of folders
     plan: Plan | None
 
 
 class Study:
-    """One folder, to be read as often as one likes."""
+    """The folder of a study, which can be read again and again at little cost."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._read_so_far: dict[str, tuple[_Stamp, RunFacts | None]] = {}
 
     def stamps(self) -> dict[str, _Stamp]:
-        """What there is: for the name of each run's folder what changes with its record."""
+        """By the name of each run's folder something that changes when its record does."""
         try:
             with os.scandir(self.folder) as entries:
                 names = [entry.name for entry in entries if not entry.name.startswith(".")]
@@ -52,7 +54,7 @@ class Study:
         return {name: stamp for name, stamp in stamps if stamp is not None}
 
     def read(self) -> Snapshot:
-        """All runs as they are now. One whose record says running, but which nobody is at, was interrupted."""
+        """All runs as they are now; one whose record says running is interrupted if no process holds its lock."""
         self._read_so_far = {name: (stamp, self._run(name, stamp)) for name, stamp in self.stamps().items()}
         runs = [run for _, run in self._read_so_far.values() if run is not None]
         return Snapshot(
@@ -62,7 +64,7 @@ class Study:
         )
 
     def plan(self) -> Plan | None:
-        """The latest sweep's, None where none left a plan that can be read."""
+        """The plan of the latest sweep; None if there is none that can be read."""
         path = self.folder / ".sweep" / "plan.json"
         try:
             content = json.loads(path.read_bytes())
@@ -80,7 +82,7 @@ class Study:
         try:
             status = os.stat(f"{self.folder}/{name}/record.json")  # noqa: PTH116 - thousands of them, each second
         except OSError:
-            return None  # not the folder of a run, or of one that has not begun
+            return None  # not the folder of a run, or the run has not started
         return status.st_mtime_ns, status.st_ino
 
     def _run(self, name: str, stamp: _Stamp) -> RunFacts | None:
@@ -94,16 +96,16 @@ class Study:
             return None
 
     def _watched(self, run: RunFacts) -> RunFacts:
-        """A run whose record says running: how far it is, or what has become of it."""
+        """A run whose record says running, with how far it is or, if its process died, as interrupted."""
         folder = self.folder / run.folder
         try:
             held = is_held(folder)
         except OSError:
-            held = True  # a folder of somebody else's, where we may not ask
+            held = True  # the folder belongs to another user
         if held:
             largest = _largest(folder / "history.parquet")
             return replace(run, step=largest.get("step"), best=largest.get("val/accuracy"))
-        stamp = self._stamp(run.folder)  # it may have ended between the two looks
+        stamp = self._stamp(run.folder)  # it may have ended since its record was read
         latest = (self._run(run.folder, stamp) if stamp else None) or run
         return replace(latest, status="interrupted", reason=DIED) if latest.status == "running" else latest
 
@@ -114,13 +116,13 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # it belongs to another user
     return True
 
 
 def _largest(history: Path) -> dict[str, float]:
-    """The largest value of each column, from the footer alone: of the steps it is the latest."""
-    # Here and not above: it costs as much as thousands of records, and only runs that are under way have a use for it.
+    """The largest value of each column, from the footer of the file alone; the largest step is the latest."""
+    # Imported here because it takes as long as reading thousands of records, and only running runs need it.
     from pyarrow import ArrowException
     from pyarrow.parquet import read_metadata
 

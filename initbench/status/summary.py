@@ -1,4 +1,4 @@
-"""What a study's runs come to: a row an initializer, totals, what is running, and when it may end."""
+"""The summary of a study: one row per initializer, totals, what is running, and when it may end."""
 
 import math
 import statistics
@@ -22,20 +22,22 @@ class Row:
 
     init: str
     counts: Counter[str]  # of each status
-    median: float | None  # over finished runs, of the best validation accuracy
+    median: float | None  # of the best validation accuracy, over finished runs
     best: float | None  # of finished and running runs
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
+    """The runs that differ only in initializer and seed."""
+
     title: str
     rows: list[Row]  # best first
-    latest: int  # when a record of it was written last
+    latest: int  # when one of its records was last written
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Runs that failed, or were refused, for one reason."""
+    """Runs that failed or were refused for the same reason."""
 
     status: str
     reason: str
@@ -44,29 +46,34 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """When what is running and waiting may be over."""
+    """When the running and waiting runs may be over."""
 
     at_once: int
-    seconds_each: float | None  # None where nothing says it of one of the kinds
-    seconds_left: float | None  # None too where nothing is running, or nothing says what is to come
+    seconds_each: float | None  # None if it is unknown for one of the kinds
+    seconds_left: float | None  # None also if nothing is running, or it is unknown what is to come
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
+    """Everything that status shows."""
+
     runs: list[RunFacts]
-    counts: Counter[str]  # of each status, among them those that wait
-    planned: int | None  # how many runs the latest sweep set out to run, where that is known
-    over: int  # how many of them, or of all runs, will not go on
-    settings: list[Setting]  # the one that ran last at the end
+    counts: Counter[str]  # by status, including those that wait
+    planned: int | None  # how many runs the latest sweep planned, if that is known
+    over: int  # how many of them, or of all runs if there is no plan, have ended
+    settings: list[Setting]  # the most recent one last
     running: list[RunFacts]  # the oldest first
     troubles: list[Trouble]  # the most frequent first
     unreadable: list[str]  # names of folders
     estimate: Estimate
-    abandoned: bool  # runs are waiting, but for nobody: the process that planned them has ended, and nothing is running
+    abandoned: bool  # runs are waiting, but the process that planned them has ended, and nothing is running
 
 
 def summarize(snapshot: Snapshot, now: float, at_once: int = 0) -> Summary:
-    """`now` in seconds since the epoch; `at_once` where more runs than now are known to run at the same time."""
+    """The summary of a study.
+
+    now: in seconds since the epoch; at_once: how many runs are known to run at the same time, if more than now.
+    """
     plan = snapshot.plan
     names = name_versions((run.init, run.init_source) for run in snapshot.runs)
     named = (replace(run, init=names[run.init, run.init_source]) if run.init_source else run for run in snapshot.runs)
@@ -92,7 +99,7 @@ def summarize(snapshot: Snapshot, now: float, at_once: int = 0) -> Summary:
 
 
 def as_dict(summary: Summary) -> dict[str, Any]:
-    """Plain values, without the single runs that are over: for `python -m initbench.status --json`."""
+    """The summary as plain values, without the single runs that have ended: for `python -m initbench.status --json`."""
     of_running = ("folder", "init", "since", "host", "step", "total_steps", "best")
     return {
         "counts": {status: number for status, number in summary.counts.items() if number},
@@ -117,7 +124,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
 
 
 def _awaited(run: RunFacts, plan: Plan | None) -> RunFacts:
-    """The same, with status `waiting` where the latest sweep is yet to repeat what an earlier one left."""
+    """The run, with status `waiting` if the latest sweep has yet to repeat it after an earlier one."""
     if plan is None or plan.abandoned or run.folder not in plan.runs or run.sweep == plan.sweep:
         return run
     done = run.status == "running" or (run.status in COMPLETE and not plan.force)
@@ -127,10 +134,11 @@ def _awaited(run: RunFacts, plan: Plan | None) -> RunFacts:
 def estimate(
     runs: Iterable[RunFacts], running: Sequence[RunFacts], waiting: Sequence[str] | None, now: float, at_once: int
 ) -> Estimate:
-    """From the mean duration of complete runs of the same model, data and, if there are any, initializer; else from how
-    far those that are running have come, as the runs of a pack all end at once.
+    """An estimate of the time left.
 
-    The mean, not the median: durations are known to the second, and it is their sum that has to be waited for.
+    It uses the mean duration of complete runs of the same model and data, and of the same initializer if there are any;
+    otherwise the progress of the running ones, as all runs of a pack end at once. The mean, not the median, because the
+    time left is the sum of durations. waiting: folders of runs to come, None if they are not known.
     """
     by_label: dict[str, list[float]] = defaultdict(list)
     by_kind: dict[str, list[float]] = defaultdict(list)
@@ -160,7 +168,7 @@ def estimate(
 
 
 def _in_all(run: RunFacts, now: float) -> float | None:
-    """Seconds from its start to its end, if it goes on as it has; None of one that was interrupted in between."""
+    """Seconds from start to end at its present speed; None if it is unknown or the run was interrupted in between."""
     if run.since is None or not run.step or not run.total_steps or run.begun[2]:
         return None
     return (now - run.since) * run.total_steps / run.step
@@ -173,7 +181,7 @@ def _left(run: RunFacts, seconds: float, now: float) -> float:
 
 
 def _label(folder: str) -> str:
-    """All of a folder's name before the seed: model, data and initializer."""
+    """The part of a folder's name before the seed: model, data and initializer."""
     return folder.rpartition("-seed")[0]
 
 

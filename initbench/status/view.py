@@ -1,4 +1,4 @@
-"""How a study's summary looks in a terminal, and the line of a run that has ended."""
+"""The summary of a study in a terminal, and the line of a run that has ended."""
 
 import platform
 from datetime import datetime
@@ -30,7 +30,7 @@ _TABLE_LINES = 5  # title, head and rules
 def line(run: RunFacts, already: str = "") -> str:
     """`lenet-mnist-orthogonal-seed0  finished  test accuracy 0.9876  3.2 s`, with rich's markup.
 
-    already: what comes before the status, as "already " of a run that was not repeated.
+    already: text before the status, such as "already " for a run that is not repeated.
     """
     facts = [f"[{STYLES.get(run.status, 'none')}]{already}{escape(run.status)}[/]"]
     if run.lr is not None:
@@ -55,13 +55,13 @@ def overview(summary: Summary, now: float, width: int) -> Group:
 
 
 def glance(summary: Summary, now: float, console: Console) -> Group:
-    """As much of it as the terminal is high: totals first, then what is running, then the settings that ran last."""
+    """As much as fits into the terminal: totals first, then what is running, then the most recent settings."""
     end: list[RenderableType] = list(totals(summary))
     room = console.height - _lines(console, *end)
     running = summary.running[: max(0, min(_MOST_RUNNING, room // 3))]
     if running:
         end.insert(0, _running(running, now))
-    room = console.height - _lines(console, *end) - 1  # for what is left out
+    room = console.height - _lines(console, *end) - 1  # for the line that counts what is left out
     tables: list[RenderableType] = []
     left_out = 0
     for setting in reversed(summary.settings):
@@ -70,7 +70,7 @@ def glance(summary: Summary, now: float, console: Console) -> Group:
         room -= _TABLE_LINES + len(shown)
         if shown:
             tables.insert(0, _table(setting, shown, console.width))
-    more = [Text(f"and {left_out} rows more", style="dim")] if left_out else []
+    more = [Text(f"and {left_out} more rows", style="dim")] if left_out else []
     return Group(*tables, *more, *end)
 
 
@@ -79,7 +79,7 @@ def _lines(console: Console, *parts: RenderableType) -> int:
 
 
 def totals(summary: Summary) -> list[Text]:
-    """How many runs there are of each status; when they may be over; what could not be read."""
+    """How many runs have each status, when they may be over, and which records could not be read."""
     counts = summary.counts
     known = [*STYLES, *sorted(set(counts) - set(STYLES))]
     each = [Text(f"{counts[status]} {status}", STYLES.get(status, "")) for status in known if counts[status]]
@@ -111,15 +111,15 @@ def _time_left(summary: Summary) -> Text:
 
 
 def _table(setting: Setting, rows: list[Row], width: int) -> Group:
-    """A row an initializer; a column for each status that runs of this setting have, as far as `width` allows."""
-    # Not for those that wait: of most of them only the folder's name is known.
+    """One row per initializer; a column for each status that runs of this setting have, as far as `width` allows."""
+    # No column for waiting runs: for most of them only the name of the folder is known.
     found = [status for status in STYLES if status != WAITING and any(row.counts[status] for row in setting.rows)]
     heads = ["val median", "best", *found]
-    for spare in ("interrupted", "refused", "running"):  # the totals have them too
+    for spare in ("interrupted", "refused", "running"):  # the totals have them, too
         if sum(max(6, len(head)) + 3 for head in heads) + _NARROWEST_INIT > width and spare in heads:
             heads.remove(spare)
     table = Table()
-    table.add_column("init")  # gives way to the others
+    table.add_column("init")  # gets what the others leave
     for head in heads:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
@@ -146,7 +146,7 @@ def _running(runs: list[RunFacts], now: float) -> Table:
 
 
 def _troubles(troubles: list[Trouble]) -> Group:
-    """Why runs failed or were refused, each reason once, with the folder that tells more."""
+    """Why runs failed or were refused: each reason once, with a folder that has more about it."""
     lines = []
     for trouble in troubles[:_MOST_TROUBLES]:
         count, style = len(trouble.folders), STYLES[trouble.status]
@@ -154,13 +154,13 @@ def _troubles(troubles: list[Trouble]) -> Group:
         lines += [head + Text(trouble.reason), Text(f"  {trouble.folders[0]}" + (" ..." if count > 1 else ""), "dim")]
     left_out = len(troubles) - _MOST_TROUBLES
     if left_out > 0:
-        lines.append(Text(f"and {left_out} reasons more", "dim"))
+        lines.append(Text(f"and {left_out} more reasons", "dim"))
     lines.append(Text("see record.json in these folders for the full reasons", "dim"))
     return Group(*lines)
 
 
 def clock(time: float, now: float) -> str:
-    """The time of day here, with the date if that is not today's."""
+    """The local time of day, with the date if that is not today."""
     here = datetime.fromtimestamp(time)
     today = here.date() == datetime.fromtimestamp(now).date()
     return f"{here:%H:%M:%S}" if today else f"{here:%d %b %H:%M}"

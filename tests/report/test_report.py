@@ -94,7 +94,7 @@ def test_into_a_folder_of_ones_choice(tmp_path: Path) -> None:
         (["runs/demo", "runs/demo"], "{folder}/runs/demo is named twice"),
         (["scores.csv", "runs/demo", "--score", "loss"], "only one table can be reported on at a time, and no study"),
         (["runs/demo", "--unit", "%"], "--unit is for a table of scores"),
-        (["runs/demo", "--wandb", "project"], "'project' is no project of wandb: entity/project is needed"),
+        (["runs/demo", "--wandb", "project"], "'project' is not a wandb project; give entity/project"),
         (["runs/demo", "--reference", "b"], "unknown reference 'b'. Allowed: a"),
         (["runs/demo", "--margin", "0"], "margin must be a number above 0, got 0.0"),
         (["runs/demo", "--margin", "nan"], "margin must be a number, got nan"),

@@ -51,7 +51,7 @@ def test_reasons_are_told_once_each(tmp_path: Path) -> None:
     assert "second line" not in shown
     assert "5 failed: " in shown
     assert shown.count("1 refused: ") == 9
-    assert "and 11 reasons more" in shown
+    assert "and 11 more reasons" in shown
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_a_glance_is_never_higher_than_the_terminal(busy: Path, height: int, wid
     assert len(lines) <= height
     assert "12 running" in " ".join(lines)
     rows = sum(line.startswith("│") for line in lines)
-    left_out = f"and {72 - rows} rows more"
+    left_out = f"and {72 - rows} more rows"
     assert (left_out in lines) == (rows < 72)
     assert rows == 72 or height < 200
 

@@ -12,10 +12,10 @@ from initbench.analysis.statistics.pairs import compare, holm, same_as
 
 
 def between_studies(comparison: Comparison) -> pd.DataFrame:
-    """One row per initializer and pair of studies that have it, in their order: see `pairs.compare`.
+    """One row per initializer and pair of studies that have it, in their order; see `statistics.pairs.compare`.
 
     Columns: init, before, after, pairs, difference (after - before) with low and high, p, is_same (in every run) and
-    p_holm, over these rows alone: the question was not which of all is the best. Empty for a single study.
+    p_holm, corrected over these rows alone, since nobody asked which initializer is the best. Empty for a single study.
     """
     order = list(dict.fromkeys(map(str, comparison.runs["study"])))
     versions: dict[str, list[tuple[str, str]]] = defaultdict(list)

@@ -13,11 +13,11 @@ from initbench.analysis.statistics.row_swaps import Rows, swap_test
 
 @dataclass(frozen=True)
 class ChosenRates:
-    """The pairs of initializers whose rates were chosen, and for which the test is exact.
+    """Initializers whose learning rates were chosen.
 
-    rows: the first and the second initializer; by workload. Of other pairs: `tuned`, the initializers whose rates were
-    chosen by seeds that are not scored; `unmatched`, those whose rates were chosen by seeds that are, while the other
-    of the pair was not run at the same rates.
+    rows: the pairs for which the test of `statistics.row_swaps` is exact, with the rows of both by workload. For other
+    pairs there is no such test: tuned are the initializers whose rates were chosen by seeds that are not scored;
+    unmatched those whose rates were chosen by scored seeds, while the other of the pair was not run at the same rates.
     """
 
     rows: Mapping[tuple[str, str], Mapping[str, Rows]]
@@ -26,14 +26,15 @@ class ChosenRates:
 
     @cached_property
     def p(self) -> dict[frozenset[str], float]:
+        """The exact p value of each pair in `rows`."""
         return {frozenset(pair): swap_test(list(rows.values())) for pair, rows in self.rows.items()}
 
 
 def chosen_rates(runs: pd.DataFrame, scores: pd.DataFrame) -> ChosenRates:
-    """Which pairs of initializers have chosen rates.
+    """Which initializers had their learning rates chosen.
 
-    runs: all runs of the workloads of `scores`, those that choose among them; scores: (workload, seed) by initializer,
-    as they are compared.
+    runs: all runs of the workloads of `scores`, including those that chose a rate; scores: the compared ones, index
+    (workload, seed), a column for each initializer.
     """
     rates = runs[runs["selection_score"].notna()].groupby(["workload", "init"])["lr"].nunique()
     with_choice = {init for (_, init), number in rates.items() if number > 1}
@@ -63,7 +64,7 @@ def chosen_rates(runs: pd.DataFrame, scores: pd.DataFrame) -> ChosenRates:
 
 
 def _rows(grids: Sequence[pd.DataFrame | None], seeds: pd.Index) -> Rows | None:
-    """The seeds for which both were run at every rate; None where there are none, or the rates differ."""
+    """The rows of the seeds with which both were run at every rate; None if there are none, or the rates differ."""
     if any(grid is None for grid in grids):
         return None
     choosing, scored = [], []
@@ -87,5 +88,5 @@ def _rows(grids: Sequence[pd.DataFrame | None], seeds: pd.Index) -> Rows | None:
 
 
 def _whole(tables: Sequence[pd.DataFrame]) -> pd.Index:
-    """The seeds for which no table misses a rate."""
+    """The seeds for which no table lacks a rate."""
     return reduce(lambda seeds, of: seeds.intersection(of.dropna().index, sort=False), tables, tables[0].index)

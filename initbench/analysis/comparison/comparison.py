@@ -1,4 +1,4 @@
-"""A study as a whole: what is compared with what, what is found, the ranking of each workload, what is wrong."""
+"""A study as a whole: what is compared with what, what is found, and the ranking of each workload."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +17,10 @@ from initbench.metric import ACCURACY, DEFAULT_MARGIN, Metric, check_margin
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything a report says, computed once each.
+    """Everything that a report is about; each part is computed once.
 
-    runs: as from `load_runs` or `from_table`; margin: the smallest difference worth having, in points of a share and in
-    the unit of other metrics; reference: the initializer that the others are compared with.
+    runs: as from `load_runs` or `from_table`; margin: the smallest difference that matters, in percentage points for a
+    share and in the unit of the metric otherwise; reference: the initializer that the others are compared with.
 
     Raises ValueError for a margin that is not above 0.
     """
@@ -35,12 +35,12 @@ class Comparison:
 
     @property
     def points(self) -> float | None:
-        """The margin as it is typed; that of a share has a default."""
+        """The margin as a user types it; a share has a default."""
         return DEFAULT_MARGIN if self.margin is None and self.metric.is_share else self.margin
 
     @property
     def margin_text(self) -> str:
-        """The margin with its unit; empty where there is none."""
+        """The margin with its unit; empty if there is none."""
         return "" if self.points is None else f"{self.points:g} {self.metric.points}".rstrip()
 
     @cached_property
@@ -61,6 +61,7 @@ class Comparison:
 
     @cached_property
     def scopes(self) -> list[Scope]:
+        """The sets of initializers and workloads that are compared, that with the most runs first."""
         return scopes(self.scores, self.reference)
 
     @cached_property
@@ -91,7 +92,7 @@ class Comparison:
 
     @cached_property
     def short_names(self) -> dict[str, str]:
-        """What tells the names of the compared workloads apart, for sentences about several."""
+        """For each compared workload the part of its name that tells it apart, for sentences about several."""
         parts = {name: name.split(", ") for scope in self.scopes for name in scope.workloads}
         shared = set.intersection(*map(set, parts.values())) if parts else set()
         return {name: ", ".join(part for part in of if part not in shared) or name for name, of in parts.items()}
@@ -103,7 +104,7 @@ class Comparison:
 
     @cached_property
     def left_out(self) -> list[tuple[str, str]]:
-        """The workloads and initializers that are not compared, or not everywhere, and why."""
+        """The workloads and initializers that are not compared, or not on all workloads, and why."""
         found = list(left_out(self.scores, self.scopes).items())
         with_scores = set(self.scores.index.get_level_values("workload"))
         unscored = [ranking.workload for ranking in self.rankings if ranking.workload not in with_scores]
@@ -120,7 +121,7 @@ class Comparison:
 
     @cached_property
     def times(self) -> list[TimesToTarget]:
-        """For each workload and each target that some run reached; tests corrected over all of them together."""
+        """The times of each workload to each target that some run reached; tests are corrected over all of them."""
         inits = {workload: scope.inits for scope in self.scopes for workload in scope.workloads}
         found = []
         for ranking in self.rankings:
@@ -132,17 +133,18 @@ class Comparison:
 
     @cached_property
     def profile(self) -> pd.DataFrame:
-        """Dolan and Moré's profile of median steps to each workload's hardest target that some run reached."""
+        """Dolan and Moré's profile of the median steps to the hardest target that was reached on each workload."""
         times = {ranking.workload: ranking.table["median_steps"] for ranking in self.rankings if ranking.target}
         inits = list(self.main.overall.index) if self.main else []
         return performance_profile(pd.DataFrame(times).T.reindex(columns=inits))
 
     @cached_property
     def targets(self) -> list[str]:
+        """All targets that runs were watched for, the easiest first."""
         return targets_of(self.runs)
 
 
 def _shared_seeds(scores: pd.DataFrame) -> int:
-    """How many seeds two initializers or more have."""
+    """The number of seeds that two or more initializers have."""
     shared = scores[scores.notna().sum(axis=1) > 1]
     return int(shared.index.get_level_values("seed").nunique())

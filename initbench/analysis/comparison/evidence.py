@@ -30,16 +30,17 @@ class Evidence:
 
     @cached_property
     def complete(self) -> pd.DataFrame:
-        """The blocks that all initializers have."""
+        """The scores of the blocks that all initializers have."""
         return self.scores.dropna()
 
     @property
     def workloads(self) -> list[str]:
+        """The names of the workloads."""
         return list(dict.fromkeys(map(str, self.scores.index.get_level_values("workload"))))
 
     @cached_property
     def seeds(self) -> tuple[int, int]:
-        """Complete seeds of the workload with the fewest and of that with the most."""
+        """How many complete seeds the workload with the fewest has, and the one with the most."""
         sizes = self.complete.groupby(level="workload").size()
         return int(sizes.min()), int(sizes.max())
 
@@ -54,6 +55,7 @@ class Evidence:
 
     @cached_property
     def ranks(self) -> Ranks:
+        """Average ranks over the complete blocks, see `statistics.aggregate.average_ranks`."""
         return average_ranks(self.complete)
 
     @cached_property
@@ -63,7 +65,7 @@ class Evidence:
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """Every two initializers, see `statistics.pairs.compare`."""
+        """Comparisons of every two initializers, see `statistics.pairs.compare`."""
         return compare(self.scores, self.margin, swapped=self.chosen_rates.p)
 
     @cached_property
@@ -73,7 +75,7 @@ class Evidence:
 
     @cached_property
     def best_by_workload(self) -> dict[str, str]:
-        """The initializer with the best mean of each workload; of several, the one that is better over all."""
+        """By workload the initializer with the best mean; among equals, the one that is better over all workloads."""
         means = self.complete.groupby(level="workload", sort=False).mean()[list(self.overall.index)]
         top = means.max(axis=1)
         is_best = means.ge(top - rounding(top), axis=0)
@@ -81,11 +83,11 @@ class Evidence:
 
     @cached_property
     def differs_between_workloads(self) -> float:
-        """p value that some one initializer is best in every workload, see `statistics.crossover`."""
+        """p value of the hypothesis that one initializer is best in every workload, see `statistics.crossover`."""
         return crossover(self.complete, self.chosen_rates.rows)
 
     @property
     def can_tell_workloads_apart(self) -> bool:
-        """Whether there are enough seeds for the test of `differs_between_workloads` to show anything."""
+        """Whether there are enough seeds for `differs_between_workloads` to fall below the level."""
         tests = len(self.workloads) * (self.scores.shape[1] - 1)
         return tests * 0.5 ** self.seeds[0] < self.level

@@ -1,10 +1,10 @@
 """What a comparison shows. All decisions are made here; `analysis.verdict` only words them.
 
-The winner is named by rank verification: an initializer is best where its p value, not corrected, is below the level
+The winner is named by rank verification: an initializer is the best if its uncorrected p value is below the level
 against every rival. The number of rivals needs no correction, as all of the tests have to succeed (Hung & Fithian
-2019, Rank verification for exponential families); by simulation with these tests it holds its level for 2 to 8
-initializers (docs/comparison.md). "Better than these, but not than those" is another question, and is corrected after
-Holm over all pairs.
+2019, Rank verification for exponential families); in simulations with these tests it keeps its level for 2 to 8
+initializers (docs/comparison.md). "Better than these, but not than those" is another question, for which p values are
+corrected by Holm's method over all pairs.
 """
 
 import math
@@ -18,7 +18,7 @@ from initbench.analysis.statistics.blocks import seed_weights
 from initbench.analysis.statistics.pairs import against, compare, holm, same_as
 from initbench.analysis.statistics.sign_flips import lower_bound, seeds_for_flips
 
-LEAST_SEEDS = 4  # with which anything can be claimed: see Findings.apart
+LEAST_SEEDS = 4  # the fewest with which anything can be claimed, see Findings.apart
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Findings(Evidence):
 
     @cached_property
     def against_reference(self) -> pd.DataFrame:
-        """The reference against each other one; intervals and p_holm hold for these comparisons together."""
+        """The reference against each of the others; intervals and p_holm hold for these comparisons together."""
         assert self.reference is not None
         pairs = compare(self.scores, self.margin, self.scores.shape[1] - 1, self.chosen_rates.p)
         table = against(pairs, self.reference)
@@ -40,9 +40,9 @@ class Findings(Evidence):
 
     @cached_property
     def winner(self) -> str | None:
-        """The initializer that is verified to be the best; None where none is, or where it is not the reference.
+        """The initializer that is verified to be the best; None if there is none, or if it is not the reference.
 
-        Another one may have the same score in every run; then it is the first of these.
+        If several have the same score in every run, it is the first of these.
         """
         beaten = self.pairs[(self.pairs["p"] < self.level) & (self.pairs["difference"] > 0)]
         wins = beaten["a"].value_counts()
@@ -56,17 +56,17 @@ class Findings(Evidence):
 
     @cached_property
     def leader(self) -> str:
-        """The reference, else the winner, else the initializer with the best mean: the one that sentences are about."""
+        """The initializer that sentences are about: the reference, else the winner, else the one with the best mean."""
         return self.reference or self.winner or str(self.overall.index[0])
 
     @cached_property
     def all_rivals(self) -> pd.DataFrame:
-        """The leader against each other initializer, its largest lead first."""
+        """The leader against each of the others, its largest lead first."""
         return against(self.pairs, self.leader) if self.reference is None else self.against_reference
 
     @cached_property
     def ties(self) -> list[str]:
-        """The others that have the same score as the leader in every run."""
+        """The other initializers with the same score as the leader in every run."""
         return same_as(self.scores, self.leader)
 
     @cached_property
@@ -76,7 +76,7 @@ class Findings(Evidence):
 
     @cached_property
     def least_lead(self) -> float:
-        """Lower bound, with confidence 1 - level, of the winner's smallest lead: its test inverted."""
+        """Lower bound of the winner's smallest lead with confidence 1 - level, by inverting its test."""
         found = []
         for init in self.rivals.index:
             known = (self.scores[self.leader] - self.scores[init]).dropna()
@@ -87,12 +87,12 @@ class Findings(Evidence):
 
     @cached_property
     def doubtful(self) -> list[str]:
-        """Those over which the leader's lead may be due to skewness: see `p_skew` of `pairs.compare`."""
+        """The rivals over which the lead may be due to skewness: see `p_skew` of `statistics.pairs.compare`."""
         return [str(init) for init in self.rivals.index[self.rivals["p_skew"] >= self.level]]
 
     @property
     def comparisons(self) -> int:
-        """How many comparisons have to be allowed for, before one of the leader's can be shown by itself."""
+        """The number of comparisons to correct for before a single one of the leader's can be significant."""
         return 1 if self.reference is None else max(len(self.rivals), 1)
 
     @property
@@ -102,19 +102,19 @@ class Findings(Evidence):
 
     @cached_property
     def can_tell(self) -> bool:
-        """Whether there are enough seeds for any difference to be shown."""
+        """Whether there are enough seeds to show any difference."""
         return int(self.rivals["seeds"].to_numpy().max(initial=0)) >= self.least_seeds
 
     @cached_property
     def better(self) -> list[str]:
-        """Those that the leader is better than."""
+        """The rivals that the leader is better than."""
         return self._below("p_holm", self.rivals["difference"] > 0)
 
     @cached_property
     def worse(self) -> list[str]:
-        """Those that are better than the leader, then a reference or ahead only on the seeds that all share.
+        """The rivals that are better than the leader, which is then a reference, or ahead only on the seeds all share.
 
-        Every other one without a correction, as all of the tests have to succeed; else corrected after Holm.
+        If it is all of them, no correction is needed, as all of the tests have to succeed; otherwise Holm's is applied.
         """
         is_behind = self.rivals["difference"] < 0
         if self.reference is not None and (is_behind & (self.rivals["p"] < self.level)).all():
@@ -123,9 +123,9 @@ class Findings(Evidence):
 
     @cached_property
     def equal(self) -> list[str]:
-        """Those whose mean is within the margin of the leader's.
+        """The rivals whose mean is within the margin of the leader's.
 
-        All together without a correction, as all tests have to succeed; else corrected after Holm.
+        If it is all of them, no correction is needed, as all of the tests have to succeed; otherwise Holm's is applied.
         """
         if self.margin is None:
             return []
@@ -135,12 +135,12 @@ class Findings(Evidence):
 
     @property
     def as_good(self) -> list[str]:
-        """Those that are equal to the leader, and neither better nor worse by less than the margin."""
+        """The rivals that are equal to the leader and not shown to be better or worse by less than the margin."""
         return [init for init in self.equal if init not in {*self.better, *self.worse}]
 
     @cached_property
     def interchangeable(self) -> bool:
-        """Whether the leader and those as good, of which there are some, are equal to each other on every workload."""
+        """Whether the leader and those as good as it are equal to each other on every workload; False if none is."""
         every = [self.leader, *self.as_good, *self.ties]
         if len(every) == 1:
             return False
@@ -151,24 +151,24 @@ class Findings(Evidence):
 
     @cached_property
     def open(self) -> list[str]:
-        """Those for which neither better, worse nor equal is shown, nearest first."""
+        """The rivals that are shown to be neither better, nor worse, nor equal, the nearest first."""
         known = {*self.better, *self.worse, *self.equal}
         nearest = self.rivals["difference"].abs().sort_values(kind="stable").index
         return [] if self.winner == self.leader else [str(init) for init in nearest if init not in known]
 
     @cached_property
     def apart(self) -> list[str]:
-        """Those whose every run is worse than every run of the leader, if chance rarely does that for any pair.
+        """The rivals of which every run is worse than every run of the leader, if chance rarely does that to any pair.
 
         If two initializers with n runs each are alike, all runs of one are above all of the other with probability
-        2 / C(2n, n); as the runs of one seed may be alike on all workloads, only one of these counts. For studies too
-        small for the other tests.
+        2 / C(2n, n); as the runs of one seed may be alike on all workloads, only one workload counts. This is for
+        studies too small for the other tests.
         """
         return self._apart(1)
 
     @cached_property
     def apart_above(self) -> list[str]:
-        """Those whose every run is better than every run of the leader, likewise."""
+        """The rivals of which every run is better than every run of the leader, likewise."""
         return self._apart(-1)
 
     def _apart(self, sign: int) -> list[str]:

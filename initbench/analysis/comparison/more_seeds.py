@@ -1,4 +1,4 @@
-"""What would settle an open question: how many seeds, how long they take, and the command to type."""
+"""What would probably answer an open question: how many seeds, how long they take, and the command to type."""
 
 import itertools
 import math
@@ -13,19 +13,19 @@ from scipy.special import ndtri
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.statistics.power import POWER, seeds_needed, spread
 
-_MOST = 1000  # seeds: more are no plan
-_LEAST_SECONDS = 5  # of work: records are dated in whole seconds
+_MOST = 1000  # seeds; nobody runs more
+_LEAST_SECONDS = 5  # of work; records are dated in whole seconds
 
 
 @dataclass(frozen=True)
 class MoreSeeds:
     """More seeds for initializers with an open question.
 
-    inits: whose question they would settle; swept: the initializers that need them, so that all can still be compared;
-    difference: the one that they show with a power of 80 %, None with several questions; seeds: of each workload, those
-    that are there included; more: how many of them are still to be run; runs: how many runs these are; seconds: their
-    time on a machine like the one that ran the others, None where that is not known; commands: what to type, empty for
-    runs that were not made here.
+    inits: the rivals whose question they would answer; swept: the initializers that need them, so that all can still be
+    compared; difference: the one that they show with a power of 80 %, None if there are several questions; seeds: on
+    each workload, including those that are there; more: how many of them are still to be run; runs: how many runs these
+    are; seconds: the time they take on a machine like the one that ran the others, None if it is not known; commands:
+    what to type, empty for runs from elsewhere.
     """
 
     inits: tuple[str, ...]
@@ -39,8 +39,10 @@ class MoreSeeds:
 
 
 def more_seeds(findings: Findings) -> MoreSeeds | None:
-    """The sweep that would probably answer what is open; None where nothing is, or nothing says how many seeds that
-    takes."""
+    """The sweep that would probably answer what is open.
+
+    None if nothing is open, or if nothing says how many seeds it takes.
+    """
     needed = {init: seeds_to_tell(findings, init) for init in findings.open}
     known = {init: of for init, of in needed.items() if of is not None and of[0] <= _MOST}
     if findings.open and not findings.can_tell and not known:
@@ -52,12 +54,11 @@ def more_seeds(findings: Findings) -> MoreSeeds | None:
 
 
 def seeds_to_tell(findings: Findings, init: str) -> tuple[int, float] | None:
-    """Seeds that tell the leader from a rival, and the difference that they show: the one seen or, if that is smaller,
-    the margin.
+    """The seeds that tell the leader from a rival, and the difference that they show.
 
-    Where seeds for the margin are there already, and neither a difference nor equality is shown, those for the
-    difference seen. With several open questions each has the power that gives all of them 80 % together. None where
-    nothing says how much seeds differ, or where all of these are there.
+    That is the observed difference or, if it is smaller, the margin; but the observed one if there are enough seeds for
+    the margin already, and neither a difference nor equality is shown. With several open questions each has the power
+    that gives all of them 80 % together. None if nothing says how much seeds differ, or if there are enough seeds.
     """
     seen = abs(float(findings.rivals.at[init, "difference"]))
     power = 1 - (1 - POWER) / len(findings.open)
@@ -67,8 +68,8 @@ def seeds_to_tell(findings: Findings, init: str) -> tuple[int, float] | None:
 
 
 def seeds_for(findings: Findings, rival: str, difference: float, power: float = POWER) -> int | None:
-    """Seeds with which such a difference between the leader and a rival is shown, with this power."""
-    # What is below the level by itself, but not shown, is for the correction to show.
+    """The seeds that show such a difference between the leader and a rival with this power."""
+    # A p value that is below the level but not after the correction needs seeds for the correction.
     tests = findings.comparisons
     if findings.reference is None and findings.rivals.at[rival, "p"] < findings.level:
         tests = int(findings.pairs["p"].notna().sum())
@@ -78,8 +79,8 @@ def seeds_for(findings: Findings, rival: str, difference: float, power: float = 
 def _spread(findings: Findings, rival: str) -> float:
     """Standard deviation of one seed's difference between the leader and a rival.
 
-    Where learning rates were chosen, at least as large as a normal test with the p value of the swaps would have it:
-    the luck of the choice is not in the differences at the chosen rates.
+    If learning rates were chosen, it is at least what a normal test with the p value of the row swaps implies: the
+    differences at the chosen rates do not show the luck of the choice.
     """
     known = spread(findings.scores[findings.leader] - findings.scores[rival])
     exact = findings.chosen_rates.p.get(frozenset((findings.leader, rival)), 1.0)
@@ -90,15 +91,15 @@ def _spread(findings: Findings, rival: str) -> float:
 
 
 def _seeds_with(findings: Findings, rival: str) -> int:
-    """Seeds that the leader and a rival share on the workload where these are the fewest."""
+    """The number of seeds that the leader and a rival share on the workload where they share the fewest."""
     is_shared = findings.scores[[findings.leader, rival]].notna().all(axis=1)
     return int(is_shared.groupby(level="workload").sum().min())
 
 
 def _sweep(findings: Findings, needed: int, inits: list[str], difference: float | None) -> MoreSeeds:
-    """The sweep that gives the leader and `inits` at least as many seeds of each workload as are needed.
+    """The sweep that gives the leader and `inits` at least the needed seeds on each workload.
 
-    The others get them, too, where they would have too few in common to be compared with these: see `scope.scopes`.
+    The others get them, too, if they would otherwise share too few to be compared with these: see `scope.scopes`.
     """
     are_few = needed > 2 * findings.seeds[0]
     swept = list(map(str, findings.scores)) if are_few else [findings.leader, *inits]
@@ -124,10 +125,10 @@ def _sweep(findings: Findings, needed: int, inits: list[str], difference: float 
 
 
 def seconds_per_run(runs: pd.DataFrame) -> float | None:
-    """How long the machine was busy for each run, whether it did them one by one, several at once or as packs.
+    """How long the machine was busy per run, whether it trained them one by one, several at once or as packs.
 
-    The time during which any run was under way, over their number; None below five seconds of it. Resumed runs may have
-    been paused for days, and do not count.
+    The time during which any run was under way, divided by their number; None if that time is below five seconds.
+    Resumed runs may have been paused for days, so they do not count.
     """
     done = runs[
         runs["status"].isin(["finished", "diverged"]) & runs["started_at"].notna() & runs["finished_at"].notna()
@@ -145,7 +146,7 @@ def seconds_per_run(runs: pd.DataFrame) -> float | None:
 
 
 def _commands(runs: pd.DataFrame, seeds: set[int], inits: list[str]) -> list[str]:
-    """The commands that made the runs, with these seeds and, where they can be named, with `inits` alone."""
+    """The commands that made the runs, with these seeds and, if the initializers can be named, only `inits`."""
     made = {
         str(command): set(zip(of["workload"], of["lr"], strict=True))
         for command, of in runs.groupby("command", sort=False)
@@ -164,12 +165,12 @@ def _whole(seeds: pd.Series) -> set[int]:
 
 
 def _program(words: list[str]) -> int | None:
-    """The place of `initbench` in a command: `python -m initbench ...` or its script."""
+    """The position of `initbench` in a command, `python -m initbench ...` or the script; None if it is another."""
     return next((place for place, word in enumerate(words[:3]) if Path(word).name == "initbench"), None)
 
 
 def _changed(words: list[str], seeds: str, inits: list[str]) -> str:
-    """A command with these seeds, and with these initializers where it chooses among plain options."""
+    """A command with these seeds, and with these initializers if it chooses among plain options."""
     typed = [
         word for word in words[(_program(words) or 0) + 1 :] if not word.startswith(("seed=", "dry_run=", "force="))
     ]

@@ -11,7 +11,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Scope:
-    """Initializers that are compared, and the workloads over which they are."""
+    """Initializers that are compared, and the workloads on which they are."""
 
     inits: tuple[str, ...]
     workloads: tuple[str, ...]
@@ -22,12 +22,13 @@ def scopes(scores: pd.DataFrame, reference: str | None = None) -> list[Scope]:
 
     scores: index (workload, seed), a column for each initializer, NaN where a run is missing. Initializers can be
     compared on a workload if every two share at least half as many seeds as the two that share most, and all of them
-    share two seeds (one, if no two share more). Of the sets that can be, the one is taken that uses the most runs
-    beyond the first seed, which by itself says nothing, and of equal ones that with the reference; then that of the
-    remaining workloads, and so on. With the same initializers in every workload that is one comparison of all of them.
+    share two seeds (one, if no two share more). Among the sets that can be compared, the one that uses
+    the most runs beyond the first seed is taken (a single seed says nothing), and among equal ones that with the
+    reference; then the same among the remaining workloads, and so on. If every workload has the same initializers, this
+    is one comparison of all of them.
 
-    Not every subset is tried, of which there are too many: each initializer's set with those that share most seeds with
-    it, and what two such sets have in common.
+    There are too many subsets to try them all. The candidates are, for each initializer, the set with those that share
+    the most seeds with it, and the intersections of two such sets.
     """
     grids = {str(workload): _Grid.of(block) for workload, block in scores.groupby(level="workload", sort=False)}
     found: list[Scope] = []
@@ -56,7 +57,7 @@ def scopes(scores: pd.DataFrame, reference: str | None = None) -> list[Scope]:
 
 @dataclass(frozen=True)
 class _Grid:
-    """Which runs of a workload there are: (seeds, initializers)."""
+    """Which runs of a workload exist: (seeds, initializers)."""
 
     inits: list[str]
     present: npt.NDArray[np.bool_]
@@ -68,7 +69,7 @@ class _Grid:
         return cls([str(init) for init, some in zip(block, has, strict=True) if some], present[:, has])
 
     def shared(self, places: list[int]) -> npt.NDArray[np.int64]:
-        """(initializers, initializers): the number of seeds that two share; of one with itself 0."""
+        """The number of seeds that two initializers share, (initializers, initializers), with a diagonal of 0."""
         runs = self.present[:, places].astype(int)
         counts = runs.T @ runs
         np.fill_diagonal(counts, 0)
@@ -83,7 +84,7 @@ class _Grid:
         return most > 0 and 2 * pairs.min() >= most and self.complete(places) >= min(most, 2)
 
     def groups(self) -> Iterator[frozenset[str]]:
-        """Sets of initializers that can be compared: all, or for each one those that share most seeds with it."""
+        """Sets that can be compared: all initializers or, for each, those that share the most seeds with it."""
         every = list(range(len(self.inits)))
         if len(every) > 1 and self.is_comparable(every):
             yield frozenset(self.inits)
@@ -99,9 +100,9 @@ class _Grid:
 
 
 def _worth(inits: frozenset[str], grids: dict[str, _Grid]) -> dict[str, tuple[int, int]]:
-    """For each workload on which these can be compared: the runs beyond the first seed of each initializer; all runs.
+    """By workload on which these can be compared: the runs beyond each initializer's first seed, and all runs.
 
-    A workload with one seed is left out where others have more: it would have no spread.
+    A workload with one seed is left out if others have more, since it would have no spread.
     """
     found, seeds = {}, {}
     for workload, grid in grids.items():
@@ -115,7 +116,7 @@ def _worth(inits: frozenset[str], grids: dict[str, _Grid]) -> dict[str, tuple[in
 
 
 def left_out(scores: pd.DataFrame, found: list[Scope]) -> dict[str, str]:
-    """Why a workload is in no comparison, by its name, for those that have runs with a score."""
+    """Why workloads that have runs with a score are in no comparison, by their names."""
     inside = {workload for scope in found for workload in scope.workloads}
     reasons = {}
     for name, block in scores.groupby(level="workload", sort=False):
@@ -131,7 +132,7 @@ def left_out(scores: pd.DataFrame, found: list[Scope]) -> dict[str, str]:
 
 
 def partial(scores: pd.DataFrame, found: list[Scope]) -> Iterator[tuple[str, list[str], Scope]]:
-    """The initializers that have runs on workloads of a comparison but are not part of it, with these workloads."""
+    """Initializers that have runs on workloads of a comparison without being part of it; these workloads; its scope."""
     for scope in found:
         rows = scores[scores.index.get_level_values("workload").isin(scope.workloads)]
         for init in (str(init) for init in scores if init not in scope.inits):

@@ -38,15 +38,15 @@ _NUMBERS = ["budget", "chance", "steps_seen", "seconds_seen", "seconds_init", "s
 
 
 def load_runs(folder: str | Path) -> pd.DataFrame:
-    """Every run whose record is in a folder below `folder`, at any depth.
+    """All runs whose records are below `folder`, at any depth.
 
     Columns: study, init, model, data, optimizer, lr, seed, budget (in steps), status (finished, diverged, refused,
     failed, interrupted, running), reason, setting (equal for runs that differ only in init and seed), workload (in
     words, equal for runs that differ in learning rate, too), workload_id and workload_config (what they share),
-    signature, path, started_at, finished_at; train/loss, val/accuracy, test/accuracy and their like; steps_to_<target>,
-    seconds_to_<target>, missing where the target was not reached, and steps_seen, seconds_seen, until when that was
-    watched; seconds_init, seconds_train; init_source, a digest of the file of an initializer of your own; and what
-    `to_frame` adds. Raises ValueError where the folder is missing, or a record is no JSON.
+    signature, path, started_at, finished_at; train/loss, val/accuracy, test/accuracy and the like; steps_to_<target>
+    and seconds_to_<target>, missing if the target was not reached, and steps_seen, seconds_seen, until when the run was
+    watched for it; seconds_init, seconds_train; init_source, a digest of the file of an initializer of your own; and
+    what `to_frame` adds. Raises ValueError if the folder is missing or a record is not valid.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -60,7 +60,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = path.read_bytes()
         record: dict[str, Any] = json.loads(content)
-        if b"\\ud" in content.lower():  # half of a pair of surrogates is no text
+        if b"\\ud" in content.lower():  # half of a pair of surrogates cannot be encoded
             json.dumps(record, ensure_ascii=False).encode()
         check(record)
         flat(record, path.parent)
@@ -73,11 +73,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric = ACCURACY) -> pd.DataFrame:
-    """A row for each record and its folder, with what follows from all of them together.
+    """One row per record and its folder, with columns that follow from all of them together.
 
-    score: the metric on the test set, see `initbench.metric`; that of chance for a run that diverged, as its network
-    predicts nothing. selection_score: the same on validation. Missing for runs that did not end. is_tuning: its seed
-    is used to choose the learning rate, and so it has no score. learned: see `add_learned`.
+    score: the metric on the test set, see `initbench.metric`; the chance level for a run that diverged, whose network
+    no longer predicts anything. selection_score: the same on the validation set. Both are missing for runs that did not
+    end. is_tuning: the run's seed is used to choose the learning rate, so it has no score. learned: see `add_learned`.
     """
     runs = pd.DataFrame([flat(record, path) for record, path in records])
     runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
@@ -85,7 +85,7 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric =
     measured = [f"{stage}/{metric.name}" for stage in ("test", "val")]
     for column in (*_NUMBERS, *measured, *times):
         runs[column] = pd.to_numeric(runs[column], errors="coerce") if column in runs else math.nan
-    # A run that diverged before its first evaluation has the chance level of the other runs on the same data.
+    # A run that diverged before its first evaluation gets the chance level of the other runs on the same data.
     runs["chance"] = metric.sign * runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
     ended = runs["status"].map({"finished": False, "diverged": True})
     for name, column in zip(("score", "selection_score"), measured, strict=True):
@@ -105,13 +105,13 @@ def _separate_versions(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def add_learned(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
-    """The same runs with a column `learned`: whether a run with a score has learned anything, by `Metric.learned`."""
+    """The same runs with a column `learned`: whether a run with a score learned anything, see `Metric.learned`."""
     best = runs.groupby("workload")["score"].transform("max") if len(runs) else runs["score"]
     places = zip(runs["score"], runs["chance"], best, runs["status"], strict=True)
     return runs.assign(learned=[status != "diverged" and metric.learned(*of) for *of, status in places])
 
 
 def load_history(path: str | Path) -> pd.DataFrame:
-    """The history of one run by its folder: step, epoch, seconds, lr, train/*, val/*; empty where there is none."""
+    """The history of the run in the folder `path`: step, epoch, seconds, lr, train/*, val/*; empty if it has none."""
     file = Path(path) / "history.parquet"
     return pd.read_parquet(file) if file.exists() else pd.DataFrame({"step": []})

@@ -1,4 +1,4 @@
-"""The tables of many runs as one frame, with little overhead per file: there are thousands of small ones."""
+"""The parquet files of many runs as one frame, with little overhead per file: there are thousands of small ones."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ import pandas as pd
 def read_tables(
     runs: pd.DataFrame, table: str, columns: Sequence[str], text: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, list[str]]:
-    """`<table>.parquet` of all `runs` in one frame, and the names of the folders whose file is no such file.
+    """`<table>.parquet` of all `runs` as one frame, and the names of the folders whose file cannot be read.
 
-    Columns: run, its place in `runs`, then `columns`, NaN where a file lacks one; those in `text` hold text, the others
-    numbers. A run without the file has no row.
+    Columns: run, its position in `runs`, then `columns`, NaN where a file lacks one; those in `text` hold text, the
+    others numbers. A run without the file has no rows.
     """
-    # pandas's reader takes three times as long as pyarrow's own, and a frame a run as long again.
+    # pandas's reader takes three times as long as pyarrow's own, and one frame per run as long again.
     import pyarrow as pa
     from pyarrow import parquet
 

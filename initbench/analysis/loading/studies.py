@@ -12,10 +12,10 @@ AT = " @ "  # between an initializer and its study, where several studies have i
 
 
 def load_studies(studies: Sequence[Path]) -> pd.DataFrame:
-    """The runs of one study, or of several. An initializer that several have run on one workload becomes one per
-    study: `orthogonal @ new`.
+    """The runs of one study or several.
 
-    Raises ValueError for a folder that is missing or has no records of its own.
+    An initializer that several studies ran on the same workload becomes one per study: `orthogonal @ new`. Raises
+    ValueError for a folder that is missing or has no records of its own.
     """
     frames = []
     for study, name in zip(studies, study_names(studies), strict=True):
@@ -36,9 +36,9 @@ def load_studies(studies: Sequence[Path]) -> pd.DataFrame:
 
 
 def study_names(studies: Sequence[Path]) -> list[str]:
-    """What studies are called: by their folders, with as many of the folders above as tell them apart.
+    """Names for studies: their folders, with as many of the folders above as it takes to tell them apart.
 
-    Raises ValueError for a study that is there twice.
+    Raises ValueError for a study that is named twice.
     """
     paths = [study.resolve() for study in studies]
     if twice := [path for at, path in enumerate(paths) if path in paths[:at]]:

@@ -1,4 +1,4 @@
-"""Numbers that were made elsewhere, one row per run, as the frame that a comparison is made of."""
+"""A table of scores from elsewhere, one row per run, as the frame that a comparison needs."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -11,9 +11,9 @@ from initbench.analysis.loading.frame import add_learned
 from initbench.errors import nearest
 from initbench.metric import LARGEST, Metric
 
-_FAILED = ("", "nan", "na", "n/a", "null", "none")  # what files have in place of the score of a run that failed
-_ROUNDED = 1e-9  # shares that were computed may be beyond 0 and 1 by this much
-# What only runs that were made here have.
+_FAILED = ("", "nan", "na", "n/a", "null", "none")  # what files hold instead of a score if a run failed
+_ROUNDED = 1e-9  # computed shares may lie outside 0 to 1 by this much
+# The columns that only runs of initbench have.
 _TEXT = ("study", "model", "data", "optimizer", "reason", "setting", "signature", "path", "started_at", "finished_at")
 _ABOUT = ("host", "processor", "device", "torch", "commit", "command", "run_command", "workload_config")
 _NUMBERS = ("lr", "budget", "selection_score", "steps_seen", "seconds_seen", "seconds_init", "seconds_train")
@@ -35,9 +35,9 @@ def from_table(
     columns are compared with each other; runs with the same seed are paired. White space and control characters in
     names count as single spaces.
 
-    A score that is missing, NaN, infinite on the bad side, or beyond 1e50 there, is that of a run that failed: it
-    counts as `metric.chance` or, where that is None or better, as the worst score of its workload. With no chance level
-    given, an initializer without any score on a workload has none there.
+    A score that is missing, NaN, infinite on the bad side or beyond 1e50 there marks a run that failed: it counts as
+    `metric.chance` or, if that is None or better, as the worst score of its workload. Without a chance level, an
+    initializer with no score at all on a workload has none there.
 
     Raises ValueError, in one line, for a column that is missing or named twice, a score that is not a number, is
     infinite on the good side or, if a share, not within 0 to 1; an initializer, workload or seed that is empty; a run
@@ -69,7 +69,7 @@ def from_table(
     failed = runs["score"].isna()
     chance = math.nan if metric.chance is None else metric.sign * metric.chance
     worst = runs.groupby("workload")["score"].transform("min")
-    if math.isnan(chance):  # of an initializer that has no score at all on a workload, nothing is known there
+    if math.isnan(chance):  # nothing is known about an initializer without any score on the workload
         worst = worst.where(runs.groupby(["workload", "init"])["score"].transform("count") > 0)
     runs["score"] = runs["score"].fillna(worst.clip(upper=None if math.isnan(chance) else chance).fillna(chance))
     runs["status"] = ["diverged" if of else "finished" for of in failed]
@@ -79,7 +79,7 @@ def from_table(
 
 
 def _column(table: pd.DataFrame, name: Hashable) -> Hashable:
-    """The column that a name stands for; "2" may be the number 2."""
+    """The column with this name; "2" may also stand for the number 2."""
     try:
         if name in table.columns:
             return name
@@ -96,7 +96,7 @@ def _column(table: pd.DataFrame, name: Hashable) -> Hashable:
 
 
 def _number(value: Any, metric: Metric, place: str) -> float:
-    """A cell as a score; NaN for that of a run that failed."""
+    """A cell as a score; NaN for a run that failed."""
     if value is None or value is pd.NA or (isinstance(value, str) and value.strip().lower() in _FAILED):
         return math.nan
     try:
@@ -121,7 +121,7 @@ def _number(value: Any, metric: Metric, place: str) -> float:
 
 
 def _names_in(table: pd.DataFrame, column: Hashable) -> pd.Series:
-    """A column of names as text on one line."""
+    """A column of names, each as text on one line."""
     is_missing = table[column].isna()
     names = table[column].astype(object).map(one_line)
     if (empty := is_missing | names.eq("")).any():
@@ -130,7 +130,7 @@ def _names_in(table: pd.DataFrame, column: Hashable) -> pd.Series:
 
 
 def one_line(value: object) -> str:
-    """As text on one line, without control characters."""
+    """A value as text on one line, without control characters."""
     return " ".join("".join(c if c.isprintable() or ord(c) > 0x9F else " " for c in str(value)).split())
 
 
@@ -140,7 +140,7 @@ def _short(text: str, most: int = 80) -> str:
 
 
 def _workloads(names: pd.DataFrame) -> pd.Series:
-    """Names of workloads; with those of their columns where they would be the same otherwise."""
+    """Names of workloads, with the names of their columns if they would be ambiguous otherwise."""
     if names.empty:
         return pd.Series("all runs", names.index)
     joined = names.agg(", ".join, axis=1)
@@ -152,7 +152,7 @@ def _workloads(names: pd.DataFrame) -> pd.Series:
 
 
 def _seeds(seeds: pd.Series) -> pd.Series:
-    """Whole numbers where all of them are, so that they are in order; else as they are written."""
+    """Seeds as whole numbers if all of them are, so that they sort; otherwise as they are written."""
     numbers = pd.to_numeric(seeds, errors="coerce")
     is_whole = (numbers % 1 == 0) & (numbers.abs() < 2**53)
     return numbers.astype(int) if is_whole.all() else seeds

@@ -13,8 +13,11 @@ KINDS = (".csv", ".tsv", ".parquet")
 
 
 def read_table(path: Path) -> "pd.DataFrame":
-    """A CSV, TSV or parquet file; of CSV and TSV all cells are text, and the index is the number of the line on which a
-    row begins. Raises ValueError, in one line."""
+    """The table in a CSV, TSV or parquet file.
+
+    The cells of CSV and TSV files are text, and the index is the number of the line on which a row begins. Raises
+    ValueError, in one line, for a file that is missing or cannot be read.
+    """
     import pandas as pd
     import pyarrow as pa
 
@@ -50,7 +53,7 @@ def _read_text(path: Path, separator: str) -> "pd.DataFrame":
 
 
 def _fitted(cells: list[str], header: list[str], line: int) -> list[str]:
-    """A row of as many cells as the header; those missing at the end are empty, and so may be those beyond it."""
+    """A row with as many cells as the header: missing ones at the end become empty, superfluous empty ones go."""
     while len(cells) > len(header) and not cells[-1].strip():
         cells.pop()
     if len(cells) > len(header):

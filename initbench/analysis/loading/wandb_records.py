@@ -1,4 +1,4 @@
-"""Runs of a Weights & Biases project as local records, for those that were made elsewhere."""
+"""Runs of a Weights & Biases project as local records, for runs made on other machines."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,9 +20,9 @@ from initbench.wandb_client import Unavailable, connected, split_path
 
 _STEP = "trainer/global_step"
 _NEEDED = ("init.name", "model.name", "data.name", "optimizer.name", "scheduler.name", "trainer.name", "seed", "study")
-# wandb's states of a run that sent no status; "finished" among them: it ended well, but what it found is not known.
+# The status of a run that did not send one, by wandb's state. "finished" is not here: its results are not known.
 _STATUS = {"running": "running", "pending": "running", "killed": "interrupted", "preempted": "interrupted"}
-_FINAL = ("finished", "crashed", "failed", "killed")  # states after which nothing comes any more
+_FINAL = ("finished", "crashed", "failed", "killed")  # states in which a run sends nothing more
 
 
 def load_wandb(
@@ -35,7 +35,7 @@ def load_wandb(
     seed: str = "seed",
     workload: str | Sequence[str] = (),
 ) -> pd.DataFrame:
-    """The runs of "entity/project" on Weights & Biases as a frame; `filters` as wandb has them.
+    """The runs of "entity/project" on Weights & Biases as a frame; `filters` as in wandb's API.
 
     For runs that initbench did not make: name the summary metric by `score`, and keys of their configs by `init`,
     `seed` and `workload`. The frame has these columns, for `initbench.verdict(frame, score=...)`; nothing is written.
@@ -44,16 +44,16 @@ def load_wandb(
     For runs that initbench logged there: the frame of `load_runs`.
 
     Each is written as a record, `<folder>/<name>-<signature>/` with record.json and history.parquet; `folder` is
-    `runs/wandb-<project>` unless given. A second call downloads only what is new or had not ended. Of several
-    attempts at one config the latest that ended counts; a record that was made on this machine is left as it is.
+    `runs/wandb-<project>` unless given. A second call downloads only what is new or had not ended. If there are several
+    attempts at one config, the latest that ended counts; a record made on this machine is left as it is.
 
-    Histories are complete, not sampled. They have no `seconds` and no `epoch`: wandb has only the time since a run
-    began, with evaluations and uploads in it. seconds_init, seconds_train and seconds_to_<target> are the run's own,
-    from its summary; a target that was not reached is watched until seconds_init + seconds_train. started_at and
-    finished_at are wandb's: when the run was made, and last heard of. What a run did not send is missing: versions,
-    hardware, and the budget of one that did not finish.
+    Histories are complete, not sampled. They have no `seconds` and no `epoch`: wandb only knows the time since a run
+    began, which includes evaluations and uploads. seconds_init, seconds_train and seconds_to_<target> are the run's
+    own, from its summary; a target that was not reached counts as watched until seconds_init + seconds_train.
+    started_at and finished_at are wandb's: when the run was created, and when it was last heard from. What a run did
+    not send is missing: versions, hardware, and the budget of a run that did not finish.
 
-    Raises ValueError, in one line, where `path` is no "entity/project", and without a key, a network or the project.
+    Raises ValueError, in one line, if `path` is not "entity/project", or without a key, a network or the project.
     """
     _, project = split_path(path)
     if score is not None:
@@ -83,7 +83,7 @@ def load_wandb(
 
 @dataclass
 class _Held:
-    """The records there are, by folder, and all runs of wandb's that went into them with their state at the time."""
+    """The local records by folder, and the state that each run of wandb had when it was written into one of them."""
 
     records: dict[Path, dict[str, Any]] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class _Held:
 
 
 def _fetch(run: Any, target: Path, held: _Held) -> None:
-    """Write the record of `run`, unless there is a better one of the same config: that one only takes note of it."""
+    """Write the record of `run`, unless there is a better one of the same config, which then only notes the attempt."""
     store = Store(nested(run.config))
     store.folder = target / f"{store.name}-{store.signature}"
     before = held.records.get(store.folder)
@@ -119,7 +119,7 @@ def _fetch(run: Any, target: Path, held: _Held) -> None:
         wandb = {**before["wandb"], "attempts": attempts}
         held.add(store.folder, store.write(before["status"], **{**parts, "wandb": wandb}))
         return
-    rows = history(run.scan_history(use_cache=False))  # a cached file is of a time when the run was not at its end
+    rows = history(run.scan_history(use_cache=False))  # a cached file may predate the end of the run
     store.write_table("history", rows)
     parts = _parts(run, store.config, summary, status, rows)
     held.add(store.folder, store.write(status, **parts, wandb={**origin, "attempts": attempts}))
@@ -135,7 +135,7 @@ def _rank(record: Mapping[str, Any]) -> tuple[bool, str]:
 def _parts(
     run: Any, config: Mapping[str, Any], summary: Mapping[str, Any], status: str, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """What `initbench.training.run` puts into a record beside the config, as far as wandb has it."""
+    """What `initbench.training.run` adds to the config in a record, as far as wandb has it."""
     attempt = run.id.rpartition("-")[2]  # the logger's ids are <signature>-<folder>-<attempt>
     parts = {
         "attempt": int(attempt) if attempt.isdecimal() else 1,
@@ -186,10 +186,10 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def history(logged: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as `initbench.training.callbacks.history` writes them, from the rows that wandb has of a run.
+    """Rows as `initbench.training.callbacks.history` writes them, from the rows that wandb has for a run.
 
-    A row a step, in their order: wandb has one for each call of its logger, training and validation apart. What was
-    logged twice, as a run went on from a checkpoint before it, counts as it was logged last.
+    One row per step, in order: wandb has one per call of the logger, so training and validation come separately. A
+    value that was logged twice, because the run resumed from an earlier checkpoint, counts as it was logged last.
     """
     rows: dict[int, dict[str, Any]] = {}
     for line in logged:
@@ -203,13 +203,13 @@ def history(logged: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    """wandb has words for what JSON lacks: "NaN", "Infinity"."""
+    """A value as a number; wandb writes "NaN" and "Infinity" as text. None for anything else, such as a picture."""
     if value is None or isinstance(value, bool):
         return None
     try:
         return float(value)
     except (TypeError, ValueError):
-        return None  # a picture, say
+        return None
 
 
 def _time(moment: str) -> str:

@@ -17,13 +17,13 @@ _ABSENT = object()
 def wandb_table(
     path: str, filters: Mapping[str, Any] | None, *, score: str, init: str, seed: str, workload: Sequence[str]
 ) -> pd.DataFrame:
-    """A row for each run of "entity/project" that has ended: columns score, init, seed, workload, and id, state.
+    """One row per run of "entity/project" that has ended, with the columns score, init, seed, workload, id and state.
 
-    init, seed and workload are keys of the runs' configs, score one of their summaries; dots lead into nested ones:
-    "model.name", "val_loss.min". A run that crashed, or that never logged the score, has NaN, and counts as failed.
-    Runs without one of the keys, which are of something else, are skipped, with a line that says how many.
+    init, seed and workload are keys of the runs' configs, score is a key of their summaries; dots lead into nested
+    ones: "model.name", "val_loss.min". A run that crashed or never logged the score has NaN and counts as failed. Runs
+    that lack one of the keys are skipped, and a line says how many.
 
-    Raises ValueError, in one line, where no run has a key or the score, and as `load_wandb` does.
+    Raises ValueError, in one line, if no run has one of the keys or the score, and as `load_wandb` does.
     """
     split_path(path)
     with connected() as api:
@@ -49,7 +49,7 @@ def wandb_table(
 
 
 def _look_up(content: Mapping[str, Any], key: str) -> Any:
-    """The value of a key, itself with dots or at the end of a path; _ABSENT where there is none."""
+    """The value of a key, which may contain dots or be a path; _ABSENT if there is none."""
     if key in content:
         return content[key]
     for at in (place for place, letter in enumerate(key) if letter == "."):

@@ -1,6 +1,6 @@
-"""What workloads are called: model, data, optimizer and budget, and by what else they differ.
+"""Names for workloads: model, data, optimizer, budget, and whatever else they differ in.
 
-A workload is all that is equal but initializer, learning rate and seed.
+A workload is everything that runs share except initializer, learning rate and seed.
 """
 
 from typing import Any
@@ -11,10 +11,10 @@ from initbench.record.naming import differences, flatten
 
 
 def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
-    """The same runs with a column `workload`, in words; workloads with the same name also get the keys of the
-    config in which they differ.
+    """The same runs with a column `workload`: a name in words.
 
-    The learning rate is part of the name where a workload was run at one only.
+    Workloads that would have the same name also get the keys of the config in which they differ. The learning rate is
+    part of the name if the workload was run at only one.
     """
     groups = {str(key): group for key, group in runs.groupby("workload_id", sort=False)}
     parts = {key: (_head(group), _rate(group), _budget(group)) for key, group in groups.items()}
@@ -24,7 +24,7 @@ def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def workload_configs(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """By workload_id the config that its runs share, flat, with dotted keys."""
+    """The config that the runs of each workload share, flat with dotted keys, by workload_id."""
     first = runs.drop_duplicates("workload_id")
     return {str(key): flatten(what) for key, what in zip(first["workload_id"], first["workload_config"], strict=True)}
 
@@ -40,5 +40,5 @@ def _rate(runs: pd.DataFrame) -> str:
 
 
 def _budget(runs: pd.DataFrame) -> str:
-    """Known as soon as one run has begun."""
+    """The number of steps, which is known as soon as one run has started."""
     return f", {runs['budget'].max():.0f} steps" if runs["budget"].notna().any() else ""

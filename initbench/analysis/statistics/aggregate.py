@@ -20,6 +20,8 @@ _SEEDS_OF_SHARES = 10
 
 @dataclass(frozen=True)
 class Ranks:
+    """Average ranks of initializers, and how far apart they have to be to differ; see `average_ranks`."""
+
     ranks: pd.Series  # index: init, best (lowest average rank) first
     critical_difference: float  # average ranks further apart than this differ, at 5 % over all pairs together
     friedman_p: float  # that no initializer differs from another
@@ -88,7 +90,7 @@ def average_ranks(scores: pd.DataFrame) -> Ranks:
     scores: index (workload, seed), a column for each initializer; only complete rows count. Friedman's test, with its
     correction for ties, and Nemenyi's critical difference at 5 %. Demsar's blocks are data sets; here they are seeds,
     whose ranks are averaged over workloads first: runs of one seed may be alike on all of them. That makes the critical
-    difference too large rather than too small. What is found holds of these workloads, not of others. The difference
+    difference too large rather than too small. The result holds for these workloads, not for others. The difference
     and the p value are NaN with one initializer or fewer than two seeds; without a complete row, all are.
 
     Source: Demsar 2006, section 3.2; ties as in Conover 1999, Practical Nonparametric Statistics, section 5.8.
@@ -107,7 +109,7 @@ def average_ranks(scores: pd.DataFrame) -> Ranks:
 
 
 def _friedman(ranks: npt.NDArray[np.float64]) -> float:
-    """SciPy's Friedman test wants three columns and divides by zero where everything ties."""
+    """Friedman's test; SciPy's needs three columns and divides by zero if everything ties."""
     blocks, inits = ranks.shape
     middle = (inits + 1) / 2
     spread = ((ranks - middle) ** 2).sum()  # less where there are ties

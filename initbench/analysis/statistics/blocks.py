@@ -1,4 +1,4 @@
-"""Blocks, that is (workload, seed), and their means; every workload counts the same."""
+"""Blocks, which are pairs (workload, seed), and means over them in which every workload counts the same."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ TIE = 1e-12  # by how much scores of about 1 that are equal on paper may differ 
 
 
 def by_workload(values: npt.ArrayLike, workloads: npt.ArrayLike) -> tuple[Array, tuple[int, ...]]:
-    """Values, along their first axis, in the order of their workloads; and how many blocks each workload has."""
+    """The values, sorted by workload along their first axis, and how many blocks each workload has."""
     _, code, sizes = np.unique(np.asarray(workloads), return_inverse=True, return_counts=True)
     return np.asarray(values, dtype=float)[np.argsort(code, kind="stable")], tuple(sizes.tolist())
 
 
 def starts(sizes: Sequence[int]) -> npt.NDArray[np.int64]:
-    """Index of each workload's first block."""
+    """Index of the first block of each workload, from the number of blocks of each."""
     return np.cumsum((0, *sizes[:-1]))
 
 
@@ -37,5 +37,5 @@ def seed_weights(workloads: npt.ArrayLike, seeds: npt.ArrayLike) -> Array:
 
 
 def rounding(a: npt.ArrayLike, b: npt.ArrayLike = 0.0) -> Array:
-    """What scores or means, equal on paper, may differ by in their last bits; elementwise."""
+    """By how much scores or means that are equal on paper may differ in their last bits; elementwise."""
     return np.asarray(TIE * np.maximum(np.abs(a), np.abs(b)), dtype=float)

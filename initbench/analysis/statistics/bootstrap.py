@@ -10,10 +10,10 @@ from scipy.special import ndtr, stdtrit
 
 from initbench.analysis.statistics.blocks import Array
 
-RESAMPLES = 9_999  # with it 2.5 % and 97.5 % are whole order statistics: Davison & Hinkley 1997, chapter 5
+RESAMPLES = 9_999  # makes 2.5 % and 97.5 % whole order statistics: Davison & Hinkley 1997, chapter 5
 SEEDS_NEEDED = (5, 3)  # for an interval: seeds of a single workload, of each of several
-# A resample that happens to miss the only unusual seed has next to no variance, and its t would be infinite. It counts
-# with at least this share of the observed variance, which changes no level by more than 0.01.
+# A resample that happens to miss the only unusual seed has hardly any variance, and its t would be infinite. Each
+# variance is at least this share of the observed one, which changes no error rate by more than 0.01.
 _LEAST_VARIANCE = 0.1
 
 
@@ -66,7 +66,7 @@ def studentized(values: Array) -> Studentized:
 def bootstrap_counts(sizes: tuple[int, ...]) -> Array:
     """How often each resample of a stratified bootstrap draws each block, (RESAMPLES, sum of sizes).
 
-    sizes: blocks of each workload; blocks are in the order of their workloads. The same every time: a fixed generator.
+    sizes: blocks of each workload; blocks are sorted by workload. A fixed generator makes it the same every time.
     """
     rng = np.random.default_rng(0)
     counts = np.hstack([rng.multinomial(size, np.full(size, 1 / size), RESAMPLES) for size in sizes])
@@ -76,8 +76,8 @@ def bootstrap_counts(sizes: tuple[int, ...]) -> Array:
 def percentiles(resampled: Array, sizes: Sequence[int], confidence: float) -> tuple[float, float]:
     """Expanded percentile interval from the bootstrap's values, (RESAMPLES,), of a statistic.
 
-    sizes: the blocks of each workload; NaN below 5 of a single workload or 3 of each of several: with 3 of one, all
-    that the resamples say lies between the least and the greatest value, which covers 76 % (nominal 95 %).
+    sizes: the blocks of each workload; NaN with fewer than 5 of a single workload or 3 of each of several: with 3 of
+    one, no resample leaves the range of the values, which covers 76 % (nominal 95 %).
 
     The plain percentile interval is too narrow by sqrt((n - 1) / n) and by the normal in place of Student's t; a
     more extreme quantile makes up for both.
@@ -92,7 +92,7 @@ def percentiles(resampled: Array, sizes: Sequence[int], confidence: float) -> tu
 
 
 def quantiles(values: Array, tail: float) -> tuple[float, float]:
-    """The order statistics that leave `tail` of the values outside on either side, never fewer than none."""
+    """The order statistics that leave a share `tail` of the values, (n,), outside on either side."""
     outside = max(round(tail * (values.size + 1)), 1) - 1
     parted = np.partition(values, (outside, values.size - 1 - outside))
     return float(parted[outside]), float(parted[-1 - outside])

@@ -18,10 +18,10 @@ def crossover(scores: pd.DataFrame, chosen: Mapping[tuple[str, str], Mapping[str
     whose learning rates were chosen, as in `statistics.row_swaps.Swaps`. NaN with one workload or one initializer;
     1 with too few seeds.
 
-    For one initializer the hypothesis is rejected if a rival beats it on some workload: the smallest one-sided p over
-    workloads and rivals, times their number (Bonferroni). The whole is rejected if it is for every initializer, so p is
-    the largest of these (an intersection-union test). It tests whether the order varies between workloads, not whether
-    differences vary, which they do (Gail & Simon 1985).
+    The hypothesis that one given initializer is best everywhere is rejected if a rival beats it on some workload: the
+    smallest one-sided p over workloads and rivals, times their number (Bonferroni). The whole hypothesis is rejected if
+    that of every initializer is, so p is the largest of these (an intersection-union test). It tests whether the order
+    varies between workloads, not whether differences vary, which they do (Gail & Simon 1985).
     """
     inits = scores.shape[1]
     workloads = dict(iter(scores.groupby(level="workload")))

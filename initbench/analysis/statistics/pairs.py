@@ -1,9 +1,9 @@
-"""Every two initializers compared: with the same seed they saw the same batches in the same order.
+"""Comparisons of every two initializers, paired by seed: runs of one seed saw the same batches in the same order.
 
 `scores` is a frame with index (workload, seed) and a column for each initializer, higher is better, NaN where a run is
 missing. The statistic is always the mean over workloads of the mean over seeds, so that every workload counts the same
-however many seeds it has; a seed is one observation, whatever the number of workloads. What is found holds for these
-workloads; they are not a sample of anything.
+however many seeds it has; a seed is one observation, whatever the number of workloads. The results hold for these
+workloads, which are not a sample of anything.
 """
 
 import math
@@ -75,7 +75,7 @@ def compare(
 
 
 def _alike(values: Array, places: list[tuple[int, int]]) -> Iterator[tuple[list[int], npt.NDArray[np.bool_]]]:
-    """The pairs that have the same blocks in common, and these blocks: they are compared together."""
+    """Groups of pairs that have the same blocks in common, and these blocks; each group is compared together."""
     present = ~np.isnan(values)
     groups: dict[bytes, list[int]] = {}
     for at, (i, j) in enumerate(places):
@@ -107,7 +107,7 @@ def _compare(
 
 
 def same_as(scores: pd.DataFrame, init: str) -> list[str]:
-    """The others that were run with the same seeds on the same workloads, and have the same score in every run."""
+    """The other initializers with the same seeds, the same workloads, and the same score in every run."""
     others, own = scores.drop(columns=init), scores[[init]].to_numpy()
     values = others.to_numpy()
     is_same = (np.isnan(values) & np.isnan(own)) | (np.abs(values - own) <= rounding(values, own))
@@ -130,7 +130,7 @@ def holm(p_values: npt.ArrayLike) -> Array:
 
 
 def against(pairs: pd.DataFrame, init: str) -> pd.DataFrame:
-    """The comparisons of one initializer with each other one, as its lead, largest first: index the other.
+    """The comparisons of `init` with each of the others as its leads, the largest first; index: the other one.
 
     `pairs` as from `compare`.
     """
@@ -144,11 +144,11 @@ def improvement(scores: pd.DataFrame, a: str, b: str, confidence: float = 0.95) 
     """The probability that a run of a scores higher than a run of b on the same workload, and its interval.
 
     The share of all pairs of their different seeds, ties half, averaged over workloads; NaN if a workload has one seed.
-    Runs of one seed are left out, since they are alike more than two runs need be. The interval is the expanded
-    percentile bootstrap of blocks or, where that has no width (a beats b always), `unseen` probability at 0 for the low
-    end, at 1 for the high. Coverage of 95 %, in 1000 simulations each of normal scores correlated 0, 0.4, 0.8 between
-    initializers, improvements 0.5 to 0.92: 91 to 100 % with 5 seeds of one workload, 93 to 100 % with 3 seeds of three,
-    94 to 98 % with 10 of one.
+    Two runs of the same seed are not compared, since they are more alike than two runs need be. The interval is the
+    expanded percentile bootstrap of blocks or, where that has no width (a beats b always), `unseen` probability at 0
+    for the low end, at 1 for the high. Coverage of 95 %, in 1000 simulations each of normal scores correlated 0, 0.4,
+    0.8 between initializers, improvements 0.5 to 0.92: 91 to 100 % with 5 seeds of one workload, 93 to 100 % with 3
+    seeds of three, 94 to 98 % with 10 of one.
 
     Source: Agarwal et al. 2021, section 4.3, whose runs are not paired by seed.
     """
@@ -166,7 +166,7 @@ def improvement(scores: pd.DataFrame, a: str, b: str, confidence: float = 0.95) 
         drawn = counts[:, block]
         drawn_pairs = size**2 - np.einsum("rs,rs->r", drawn, drawn)
         won = np.einsum("rs,rs->r", drawn @ wins, drawn)
-        # A resample of one seed alone has no pair, and says nothing: half.
+        # A resample that drew only one seed has no pairs and counts as half.
         resampled += np.where(drawn_pairs > 0, won / np.maximum(drawn_pairs, 1), 0.5) / len(sizes)
     low, high = percentiles(resampled, sizes, confidence)
     if low == high:

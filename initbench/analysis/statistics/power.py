@@ -1,4 +1,4 @@
-"""How many seeds would answer a question, and what the runs at hand can answer."""
+"""How many seeds it takes to show a difference, and which difference a number of seeds can show."""
 
 import math
 
@@ -15,7 +15,7 @@ _MOST = 10_000  # more than anybody runs
 def spread(differences: pd.Series) -> float:
     """Standard deviation between seeds of the mean difference over workloads; NaN with fewer than two seeds.
 
-    differences: of two initializers, index (workload, seed).
+    differences: between two initializers, index (workload, seed).
     """
     known = differences.dropna()
     workloads, seeds = (known.index.get_level_values(level) for level in ("workload", "seed"))
@@ -25,7 +25,8 @@ def spread(differences: pd.Series) -> float:
 def seeds_needed(difference: float, spread: float, level: float = 0.05, power: float = POWER) -> int | None:
     """Seeds with which a true difference is shown with this power by a two-sided test; None beyond 10,000.
 
-    difference and `spread`, that of one seed, in the same unit. For normal differences ((z + z') spread / difference)^2
+    difference: the true one; spread: the standard deviation of one seed's difference, in the same unit. For normal
+    differences ((z + z') spread / difference)^2
     + z^2 / 2 with the quantiles z of the level and z' of the power: (2.8 spread / difference)^2 + 2 unless given.
 
     Source: Guenther 1981, Sample size formulas for normal theory t tests, for the last term.
@@ -45,7 +46,7 @@ def seeds_needed(difference: float, spread: float, level: float = 0.05, power: f
 
 
 def detectable(seeds: int, spread: float, level: float = 0.05, power: float = POWER) -> float:
-    """The smallest difference that so many seeds show with this power; inf below the fewest that can show anything."""
+    """The smallest difference that so many seeds show with this power; inf if they are too few to show any."""
     least = seeds_for_flips(alpha=level)
     if seeds <= least:
         return math.inf if seeds < least else float(ndtri(power ** (1 / least))) * spread

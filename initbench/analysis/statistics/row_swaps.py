@@ -2,12 +2,12 @@
 
 Where a rate is chosen by looking at results, flipping the sign of the difference between the two chosen runs is no
 longer exact: alike initializers differ significantly in up to 12 % of studies with ten tuning seeds, and in up to 18 %
-of grids, for a nominal 5 % (docs/comparison.md). Where two initializers are alike, so are their rows, all that was run
-with a seed at all of the rates. To swap two rows and choose anew gives a study that was as probable as the one that was
-made.
+of grids, for a nominal 5 % (docs/comparison.md). A row is all runs of one initializer with one seed, one at each rate.
+If two initializers are alike, so are their rows: swapping two rows and choosing the rates again gives a study that was
+as probable as the observed one.
 
-This takes runs at every rate for the seeds that are scored, too; a seed that lacks one is left out. Where only the
-chosen rates were run for them, p holds at these rates.
+This needs runs at every rate for the scored seeds, too; a seed that lacks one is left out. If only the chosen rates
+were run for them, p holds at these rates.
 """
 
 from collections.abc import Hashable, Sequence
@@ -27,9 +27,9 @@ SWAPS = 9_999
 class Rows:
     """Two initializers' runs on a workload: (2, seeds, rates), the rates in rising order.
 
-    choosing: their scores on validation, by which a rate is chosen; scored: their scores. `seeds` are the labels of
-    those that choose, then of those that are scored. With `cross_fitted` the two are the same, labels are there once,
-    and each seed is scored at the rate that the others choose.
+    choosing: their scores on validation, by which a rate is chosen; scored: their scores. seeds: the labels of the
+    seeds that choose, then of those that are scored. cross_fitted: the two are the same seeds, each label is there
+    once, and each seed is scored at the rate that the others choose.
     """
 
     choosing: Array
@@ -41,8 +41,8 @@ class Rows:
 def swap_test(workloads: Sequence[Rows], alternative: Alternative = "two-sided") -> float:
     """p value that two initializers are alike; the statistic is the mean over workloads of the mean over seeds.
 
-    A seed is swapped on all workloads at once. Exact up to 14 seeds, those that choose among them; beyond, 9,999 random
-    swaps. With alternative="greater" the test is one-sided: whether the first initializer is better.
+    A seed is swapped on all workloads at once. Exact up to 14 seeds, including those that choose; beyond that, 9,999
+    random swaps. With alternative="greater" the test is one-sided: whether the first initializer is better.
     """
     labels = {label: at for at, label in enumerate(dict.fromkeys(seed for of in workloads for seed in of.seeds))}
     places = [[labels[seed] for seed in of.seeds] for of in workloads]
@@ -58,7 +58,7 @@ def swap_test(workloads: Sequence[Rows], alternative: Alternative = "two-sided")
 
 
 def chosen_differences(rows: Rows) -> Array:
-    """(seeds,): the differences of the scores at the rates that are chosen."""
+    """The differences of the scores at the chosen rates, (seeds,)."""
     return _differences(rows, np.ones((1, len(rows.seeds)), dtype=bool))[0]
 
 
@@ -72,7 +72,7 @@ def _differences(of: Rows, keeps: npt.NDArray[np.bool_]) -> Array:
     if of.cross_fitted and seeds > 1:
         totals, seeds = totals - choosing, seeds - 1
     is_best = totals >= totals.max(axis=3, keepdims=True) - seeds * TIE
-    # The middle one of rates that are equally good, as `choose_lr` takes.
+    # If several rates are equally good, the middle one, as in `choose_lr`.
     middle = is_best.sum(axis=3, keepdims=True) // 2 + 1
     chosen = (np.cumsum(is_best, axis=3) == middle).argmax(axis=3, keepdims=True)
     at_chosen = np.take_along_axis(scored, np.broadcast_to(chosen, (*scored.shape[:3], 1)), axis=3)[..., 0]

@@ -1,7 +1,7 @@
 """Exact tests of paired differences: how often flipped signs would have given a mean difference as large.
 
 `values` are differences of two initializers, one for each seed, as `statistics.blocks.seed_weights` makes them.
-Where the two are alike, each might as well have had the other sign.
+If the two are alike, each difference might as well have had the other sign.
 """
 
 import math
@@ -19,7 +19,7 @@ Alternative = Literal["two-sided", "greater", "less"]
 EXACT_UP_TO = 18  # seeds: 2^17 patterns and their mirror images
 FLIPS = 49_999  # random patterns; the smallest p, 1 / 50,000, leaves 1035 comparisons (46 initializers) room under Holm
 _PATTERNS_AT_ONCE, _COMPARISONS_AT_ONCE = 8_192, 64  # 4 MB for each array
-_HALVINGS = 30  # of the interval in which a bound is sought
+_HALVINGS = 30  # of the interval in which a bound is searched for
 
 
 def sign_flip(values: npt.ArrayLike, alternative: Alternative = "two-sided") -> Any:
@@ -65,9 +65,9 @@ def count_extreme(permuted: Array, observed: Array, slack: Array, alternative: A
 
 
 def sign_patterns(seeds: int, exact_up_to: int = EXACT_UP_TO, flips: int = FLIPS) -> Iterator[Array]:
-    """Signs of the seeds, (patterns, seeds), some thousand patterns at a time; the first is the observed, all 1.
+    """Signs of the seeds, (patterns, seeds), some thousand patterns at a time; the first one, all 1, is the observed.
 
-    All patterns whose first sign is 1, or so many random ones and the observed: the others are their mirror images.
+    All patterns whose first sign is 1, or `flips` random ones and the observed: the others are their mirror images.
     """
     patterns = _signs(seeds, 0 if seeds <= exact_up_to else flips)
     for at in range(0, len(patterns), _PATTERNS_AT_ONCE):
@@ -87,9 +87,9 @@ def _signs(seeds: int, flips: int) -> npt.NDArray[np.int8]:
 def lower_bound(values: Array, share: Array, alpha: float = 0.025) -> Array:
     """Lower confidence bounds (1 - alpha) of the mean differences, (comparisons,): the one-sided test inverted.
 
-    values: (seeds, comparisons); share: (seeds,), what each value is of the mean, 1 on average: the row sums of the
-    weights that made them. Above 0 where `sign_flip` with alternative="greater" is below alpha; -inf with too few seeds
-    for any p below alpha.
+    values: (seeds, comparisons); share: (seeds,), the weight of each value in the mean, 1 on average: the row sums of
+    the matrix that made them. Above 0 where `sign_flip` with alternative="greater" is below alpha; -inf with too few
+    seeds for any p below alpha.
 
     Source: Pitman 1937; Ernst 2004, Permutation Methods: A Basis for Exact Inference, section 3.4.
     """

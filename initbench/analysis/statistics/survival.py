@@ -1,8 +1,8 @@
 """Time to a target, where some runs never get there.
 
-`times` are steps (or seconds, or epochs), positive, one a run; `reached` says of each run whether it met the target
-then. A run that has not is censored: all that is known of it is that it takes longer than the time it was watched, so
-it is neither dropped nor given a made-up time.
+`times` are positive steps (or seconds, or epochs), one per run; `reached` says whether the run reached the target at
+that time. A run that did not is censored: it is only known to take longer than it was watched, so it is neither dropped
+nor given a made-up time.
 
 A diverged run can never reach the target, so the caller censors it at the horizon, not at the step of its divergence.
 Then 1 - survival is the cumulative incidence of reaching the target, with divergence as the competing event
@@ -30,7 +30,8 @@ def kaplan_meier(times: npt.ArrayLike, reached: npt.ArrayLike, confidence: float
     times: (runs,) positive; reached: (runs,) of bool. Returns a frame with index time, beginning at 0, then every
     distinct time of a run; columns survival (right-continuous: its value at a time holds until the next), low and high,
     the pointwise log-log interval, which stays in [0, 1]. Where survival is 0 or 1 Greenwood's variance is 0 or
-    undefined and says nothing of the doubt, so low and high are NaN there; with one run they are everywhere.
+    undefined and says nothing about the uncertainty, so low and high are NaN there; with one run they are NaN
+    everywhere.
 
     Source: Kaplan & Meier 1958; the interval is Kalbfleisch & Prentice's, as in `scipy.stats.ecdf`.
     """
@@ -73,7 +74,7 @@ def restricted_mean(
 
     times: (runs,) positive; reached: (runs,) of bool; horizon in the unit of times. Returns the area under the
     Kaplan-Meier curve from 0 to the horizon, and its interval. If the last run watched was censored before the horizon,
-    the curve goes on flat, so the mean is then an upper bound: choose a horizon up to which runs were watched.
+    the curve continues flat, so the mean is then an upper bound: choose a horizon up to which runs were watched.
 
     The variance is Greenwood's of the area, times n / (n - 1), with the quantile of Student's t for n runs. Where no
     run is censored before the horizon, the usual case here, that is Student's t interval of min(time, horizon).

@@ -13,7 +13,7 @@ from initbench.analysis.verdict.about_rates import about_rates
 from initbench.analysis.verdict.about_workloads import about_dependence, about_order, depends_on_workload
 from initbench.analysis.verdict.sentence import Sentence, at_most, count, join, spelled
 
-_MOST_LEADS = 3  # differences that are
+_MOST_LEADS = 3  # differences that are given
 
 
 class AboutFindings:
@@ -28,6 +28,7 @@ class AboutFindings:
         self.rivals = findings.rivals
 
     def all(self) -> Iterator[Sentence]:
+        """All of them, in their order."""
         yield from about_dependence(self.found, self.short_names)
         first = self._first()
         yield first
@@ -136,7 +137,7 @@ class AboutFindings:
         row, number = self.rivals.loc[init], self.metric.number
         interval = ""
         if self.found.can_tell and not math.isnan(row["low"]):
-            # Student's interval may leave out 0 where the sign flips, which assume less, find nothing.
+            # Student's interval may exclude 0 although the sign flips, which assume less, find nothing.
             assumed = (
                 "the choice of rates not counted"
                 if self.found.chosen_rates.rows
@@ -154,7 +155,7 @@ class AboutFindings:
         return self.found.reference is not None and bool(self.found.better or self.found.worse)
 
     def _compared(self) -> Iterator[Sentence]:
-        """Better than these, worse than those, equal to others; of a winner that is said already."""
+        """Which initializers the leader is better than, worse than and equal to, unless it won against all of them."""
         found = self.found
         if self._is_against_reference and not self.is_winner:
             yield self._against_reference()
@@ -182,7 +183,7 @@ class AboutFindings:
         return Sentence("reference", text)
 
     def _corrected(self, inits: Sequence[str]) -> str:
-        """How the claims about these are corrected."""
+        """The level of the claims about these, and how it is corrected."""
         tests = len(self.rivals) if self.found.reference else int(self.found.pairs["p"].notna().sum())
         holm = f" after Holm's correction for {count(tests, 'pair')}" if tests > 1 else ""
         if self.found.reference and len(self.found.worse) == tests:

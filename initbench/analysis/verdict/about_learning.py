@@ -8,7 +8,7 @@ from initbench.analysis.verdict.sentence import Sentence, join
 
 
 def all_failed(comparison: Comparison, findings: Findings) -> bool:
-    """Whether no run learned anything; where that is not known, whether no run has a finite score."""
+    """Whether no run learned anything or, if that is not known, whether no run has a finite score."""
     is_known = comparison.metric.perfect is not None
     rankings = [ranking for ranking in comparison.rankings if ranking.workload in findings.workloads]
     tables = [ranking.table.loc[list(findings.scores.columns)] for ranking in rankings]
@@ -17,7 +17,7 @@ def all_failed(comparison: Comparison, findings: Findings) -> bool:
 
 
 def about_learning(comparison: Comparison) -> Iterator[Sentence]:
-    """Which initializers' runs learned nothing, and where it depended on the seed."""
+    """On which workloads no run of an initializer learned anything, and where it depended on the seed."""
     compared = {workload for scope in comparison.scopes for workload in scope.workloads}
     failed_altogether = [of.workloads for of in comparison.findings if all_failed(comparison, of)]
     said = {workload for workloads in failed_altogether for workload in workloads}

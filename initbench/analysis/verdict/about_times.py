@@ -1,4 +1,4 @@
-"""Who reaches a target first, in sentences."""
+"""Which initializer reaches a target first, in sentences."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _MOST_WORKLOADS = 3  # for which it is said
 
 
 def about_times(comparison: Comparison) -> Iterator[Sentence]:
-    """Who is the fastest to the hardest target of each workload that is compared."""
+    """Which initializer is the fastest to the hardest target of each compared workload."""
     hardest = {(ranking.workload, ranking.target) for ranking in comparison.rankings}
     shown = [of for of in comparison.times if (of.workload, of.target) in hardest and len(of.table) > 1]
     compared = {workload for scope in comparison.scopes for workload in scope.workloads}

@@ -1,4 +1,4 @@
-"""What a plan can show before it runs: the smallest difference that its seeds can detect."""
+"""What a plan can show, before it runs: the smallest difference that its seeds can detect."""
 
 import math
 import statistics
@@ -15,7 +15,7 @@ _POWER = "80 % power against one rival"
 
 
 def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
-    """In one sentence, for so many seeds of each workload; from the runs of the study, if any are finished."""
+    """One sentence about this many seeds on each workload, based on the finished runs of the study if there are any."""
     each = f"{seeds} seed{'s' if seeds != 1 else ''}" + (f" on each of {workloads} workloads" if workloads > 1 else "")
     if seeds < seeds_for_flips():
         return f"{each} cannot show a significant difference; at least {seeds_for_flips()} are needed"
@@ -28,11 +28,11 @@ def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
 
 
 def _spread(study: Path, workloads: int) -> float:
-    """The typical standard deviation between seeds of the difference of two initializers; NaN where it is not known."""
+    """The typical standard deviation between seeds of the difference of two initializers; NaN if it is not known."""
     main = Comparison(load_runs(study)).main if any(study.glob("*/record.json")) else None
     if main is None or main.seeds[0] < 3:
         return math.nan
     found = [spread(main.scores[a] - main.scores[b]) for a, b in combinations(main.scores, 2)]
     known = [value for value in found if value > 0]
-    # That of a mean over workloads; over more of them it is smaller.
+    # It is that of a mean over workloads, which is smaller over more of them.
     return statistics.median(known) * math.sqrt(len(main.workloads) / workloads) if known else math.nan

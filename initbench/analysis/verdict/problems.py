@@ -17,13 +17,15 @@ _UNENDED = {
 
 @dataclass(frozen=True)
 class Problem:
+    """Something that a reader has to know about the runs, as a sentence."""
+
     kind: str  # missing, unended, refused, diverged, seeds, edge, machines, twice
     text: str
     is_serious: bool  # the comparison is not the one that was planned
 
 
 def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
-    """All that a reader has to know before believing a table, the serious first."""
+    """Everything that a reader has to know before believing a table, the serious first."""
     found = [
         *_unended(runs),
         *_missing(rankings),
@@ -54,7 +56,7 @@ def _missing(rankings: Sequence[Ranking]) -> Iterator[Problem]:
         for init, has in ((init, set(group["seed"])) for init, group in ended.groupby("init")):
             if lacking := sorted(union - has):
                 text = f"{ranking.workload}: {init} has {len(has)} of {len(union)} seeds (missing: {_list(lacking)})."
-                yield Problem("missing", text, False)  # what failed or was interrupted is serious by itself
+                yield Problem("missing", text, False)  # failed and interrupted runs have a serious problem of their own
 
 
 def _seeds(rankings: Sequence[Ranking]) -> Iterator[Problem]:

@@ -8,14 +8,14 @@ import pandas as pd
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
-# Kinds that claim something. In at most one study of twenty any of those about scores is false (equality apart), and
-# likewise any claim of equality, and any about times: see docs/comparison.md.
+# Kinds that claim something. Claims about differences in scores, claims of equality and claims about times: each of the
+# three groups is false in at most one study of twenty, see docs/comparison.md.
 CLAIMS = ("winner", "better", "worse", "reference", "equal", "small", "apart", "differs", "fastest", "change")
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """`kind` says what it is about, see docs/comparison.md."""
+    """A sentence of the verdict; for the kinds see docs/comparison.md."""
 
     kind: str
     text: str
@@ -26,22 +26,24 @@ class Sentence:
 
 
 def p_value(value: float) -> str:
-    """Two digits, and never 0."""
+    """A p value with two digits, and never 0."""
     if math.isnan(value):
         return "-"
     return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}" if value >= 0.001 else f"{value:.0e}"
 
 
 def at_most(p: float) -> str:
-    """Rounded up, so that it stays true."""
+    """An upper bound of a p value, rounded up so that it stays true."""
     return "< 0.001" if p < 0.001 else f"≤ {math.ceil(1000 * p) / 1000:g}"
 
 
 def spelled(number: int) -> str:
+    """A number in words up to twelve, in digits beyond."""
     return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
 
 
 def join(items: Sequence[object] | pd.Index, word: str = "and", most: int = 8) -> str:
+    """ "a, b and c"; beyond `most` items, "a, b and 7 more"."""
     names = [str(item) for item in items]
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
@@ -49,4 +51,5 @@ def join(items: Sequence[object] | pd.Index, word: str = "and", most: int = 8) -
 
 
 def count(number: int, noun: str, words: bool = False) -> str:
+    """ "3 seeds", or with `words` "three seeds"."""
     return f"{spelled(number) if words else number} {noun}{'s' if number != 1 else ''}"

@@ -1,4 +1,4 @@
-"""The verdict on a set of runs, whoever made them: `initbench.verdict(frame, score="val_loss", ...)`."""
+"""The verdict on a comparison: its sentences, its problems, and all of it as JSON."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -25,7 +25,7 @@ class Verdict:
 
     @cached_property
     def sentences(self) -> list[Sentence]:
-        """The sentences, each with its kind; the first answers the question."""
+        """The sentences with their kinds; the first one answers the question."""
         return sentences(self.comparison)
 
     @cached_property
@@ -37,7 +37,7 @@ class Verdict:
         return "\n".join(map(str, self.sentences))
 
     def to_dict(self) -> dict[str, Any]:
-        """verdict.json: see docs/comparison.md for its keys. What is not known is None."""
+        """The content of verdict.json, whose keys are in docs/comparison.md; unknown values are None."""
         comparison, metric = self.comparison, self.comparison.metric
         content = {
             "schema": SCHEMA,
@@ -92,7 +92,7 @@ class Verdict:
         }
 
     def _values(self, table: pd.DataFrame, *columns: list[str]) -> pd.DataFrame:
-        """Scores as values of the metric; the ends of an interval swap where less is better."""
+        """Scores as values of the metric; the ends of an interval swap if lower is better."""
         sign = self.comparison.metric.sign
         return table.assign(
             **{name: sign * table[of] + 0.0 for group in columns for name, of in zip(group, group[::sign], strict=True)}

@@ -15,9 +15,9 @@ QUANTITIES = {
 
 
 def median_curves(runs: pd.DataFrame) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Medians over runs at step 0, by initializer: a row a layer in the order of execution, a column a quantity.
+    """Medians over runs at step 0 by initializer, and the names of the runs whose diagnostics cannot be read.
 
-    The quantities are QUANTITIES. Beside it the names of the runs whose diagnostics cannot be read.
+    Each frame has one row per layer, in the order of execution, and one column for each of QUANTITIES.
     """
     rows, broken = read_tables(runs, "layers", ["step", "layer", "quantity", "value"], text=["layer", "quantity"])
     rows = rows[(rows["step"] == 0) & rows["quantity"].isin(QUANTITIES)]

@@ -1,4 +1,4 @@
-"""Learning curves: the histories of runs, averaged over seeds step by step."""
+"""Learning curves: the histories of runs, averaged over seeds at each step."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from initbench.metric import Metric
 
 
 def stored_curves(metric: Metric) -> list[str]:
-    """The columns of histories that are averaged."""
+    """The columns of histories that have curves."""
     return list(dict.fromkeys([f"val/{metric.name}", "val/loss", "train/loss"]))
 
 
 def load_curves(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[str]]:
-    """The histories of all `runs` in one frame: init, seed, step, seconds (with those of the init), and curves.
+    """The histories of all `runs` in one frame, and the names of the runs whose history cannot be read.
 
-    Beside it the names of the runs whose history cannot be read. Where the metric is a share with a perfect value,
-    val/error is how far a run is from it: on a logarithmic axis that tells apart what is good.
+    Columns: init, seed, step, seconds (including the initialization), and the curves. If the metric is a share with a
+    perfect value, val/error is the distance to it, whose logarithm tells good runs apart.
     """
     stored = stored_curves(metric)
     rows, broken = read_tables(runs, "history", ["step", "seconds", *stored])
@@ -30,9 +30,9 @@ def load_curves(runs: pd.DataFrame, metric: Metric) -> tuple[pd.DataFrame, list[
 
 
 def mean_curves(curves: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """Each metric of each initializer, by (init, metric), those without a value left out.
+    """The curve of each metric and initializer, by (init, metric); those without any value are left out.
 
-    Index: step. Columns: mean, low and high over seeds, seconds (mean), and runs that got that far.
+    Index: step. Columns: mean, low and high over seeds, seconds (mean), and runs, how many got that far.
     """
     grouped = curves.groupby(["init", "step"])
     seconds = grouped["seconds"].mean()
@@ -46,7 +46,7 @@ def mean_curves(curves: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 
 def thinned(curve: pd.DataFrame, points: int) -> pd.DataFrame:
-    """Every k-th row and the last, so that there are about `points`; nothing is smoothed."""
+    """Every k-th row and the last, about `points` in all; nothing is smoothed."""
     return curve.iloc[_kept(len(curve), points)]
 
 

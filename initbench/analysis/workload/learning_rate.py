@@ -1,7 +1,7 @@
-"""Which runs represent an initializer where it was run at several learning rates.
+"""Which runs represent an initializer that was run at several learning rates.
 
-The rate is a nuisance parameter: chosen on validation, by seeds that are not the scored one, so that neither the test
-set nor the luck of the scored seed takes part.
+The rate is a nuisance parameter. It is chosen on the validation set by other seeds than the scored one, so that neither
+the test set nor the luck of the scored seed plays a part.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from initbench.analysis.statistics.blocks import TIE
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen for an initializer in a workload; `rates` are what it was chosen from."""
+    """The learning rate that was chosen for an initializer in a workload, and the `rates` it was chosen from."""
 
     workload: str
     init: str
     lr: float  # the rate at which most seeds are scored
     rates: tuple[float, ...]
-    cross_fitted: bool  # there were no tuning seeds, so that each seed is scored at what the others choose
+    cross_fitted: bool  # without tuning seeds, each seed is scored at the rate that the others choose
 
     @property
     def at_edge(self) -> bool:
@@ -30,8 +30,8 @@ class Choice:
 def choose_lr(runs: pd.DataFrame) -> float:
     """The learning rate with the highest mean `selection_score` over runs of one workload and initializer.
 
-    Only seeds that were run at every rate count, or all while there are none; of equally good rates the middle one
-    is taken. NaN where no run has ended.
+    Only seeds that were run at every rate count, or all seeds if there are none such; among equally good rates the
+    middle one is taken. NaN if no run has ended.
     """
     table = runs.pivot_table(index="seed", columns="lr", values="selection_score", dropna=False)
     means = (table.dropna() if len(table.dropna()) else table).mean().dropna()
@@ -40,11 +40,11 @@ def choose_lr(runs: pd.DataFrame) -> float:
 
 
 def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
-    """One run for each workload, initializer and seed: the one at the learning rate chosen for it; and the choices.
+    """For each workload, initializer and seed the run at the learning rate chosen for it; and the choices.
 
-    Where the study has tuning seeds (`is_tuning`), they choose and only other seeds are scored. Where it has none, but
+    If the study has tuning seeds (`is_tuning`), they choose, and only other seeds are scored. If it has none but
     several rates, each seed is scored at the rate that all the other seeds choose; a single seed chooses for itself.
-    Runs without a learning rate, or with one that is no number, are taken as they are, and so are those of which none
+    Runs without a numeric learning rate are taken as they are, and so are all runs of an initializer as long as none
     has ended.
     """
     rate = pd.to_numeric(runs["lr"], errors="coerce")
@@ -69,7 +69,7 @@ def scored(runs: pd.DataFrame) -> tuple[pd.DataFrame, list[Choice]]:
             kept.append(fresh[fresh["lr"] == fresh["seed"].map(chosen)])
             lr = float(pd.Series(chosen).mode().max())
         choices.append(Choice(str(workload), str(init), lr, rates, cross_fitted=len(rates) > 1 and not len(tuning)))
-    # The same run may lie in two folders, or in one under two studies: it counts once, as it ended if it did.
+    # The same run may be in two folders, or in two studies: it counts once, and one that ended comes first.
     runs = pd.concat(kept).sort_index()
     best_first = runs.sort_values("selection_score", key=lambda scores: scores.isna(), kind="stable")
     return runs.loc[best_first.drop_duplicates(["workload", "init", "seed", "lr"]).index.sort_values()], choices

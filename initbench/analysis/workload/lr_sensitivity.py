@@ -1,4 +1,4 @@
-"""The score against the learning rate: how much of an initializer's result depends on the rate."""
+"""How much the score of an initializer depends on the learning rate."""
 
 import math
 
@@ -26,10 +26,10 @@ def lr_sensitivity(runs: pd.DataFrame) -> pd.DataFrame:
 def good_range(sensitivity: pd.DataFrame, tolerance: float = 0.01, chance: float = -math.inf) -> pd.DataFrame:
     """For each initializer the learning rates around its best whose mean is at most `tolerance` below it.
 
-    One that is at no rate more than `tolerance` above chance is left out: all of them are equally bad.
+    An initializer that is nowhere more than `tolerance` above chance is left out: all of its rates are equally bad.
 
-    Columns: best_lr, low, high, decades = log10(high / low), and is_open: it ends where the grid does, so that it may
-    be wider. Index: init, the widest first.
+    Columns: best_lr, low, high, decades = log10(high / low), and is_open: the range ends where the grid does, so it
+    may be wider. Index: init, the widest range first.
     """
     rows = {}
     for init, group in sensitivity.groupby("init"):

@@ -17,6 +17,8 @@ _MEASURES = ("learned", "learned_low", "learned_high", "mean", "half_width", "iq
 
 @dataclass(frozen=True)
 class Ranking:
+    """The initializers of one workload from best to worst, and what their ranking is made of."""
+
     workload: str  # in words
     workload_id: str
     target: str | None  # see hardest_reached
@@ -31,12 +33,12 @@ class Ranking:
 
     @property
     def of_records(self) -> bool:
-        """Whether its runs were made here, and their chance level is known."""
+        """Whether these are runs of initbench, with records and a known chance level."""
         return bool(self.scored["path"].notna().any())
 
     @property
     def failures_count_as(self) -> str:
-        """What a run without a score of its own is given; see `table.from_table` for runs that were made elsewhere."""
+        """In words, the score that failed runs are given; for runs from elsewhere see `loading.table.from_table`."""
         if self.of_records:
             return "the chance level"
         worst = "the worst score of the workload"
@@ -44,7 +46,7 @@ class Ranking:
 
     @property
     def all_learned(self) -> bool:
-        """Whether every run learned something: if not, a mean with Student's interval says nothing."""
+        """Whether every run learned something; if not, a mean with Student's interval is misleading."""
         return bool((self.table["learned"].fillna(self.table["runs"]) >= self.table["scored"]).all())
 
 
@@ -56,14 +58,14 @@ def rankings(runs: pd.DataFrame) -> list[Ranking]:
 
 
 def rank(runs: pd.DataFrame) -> Ranking:
-    """Initializers of one workload by mean score, each at the learning rate chosen for it (see `selection.scored`).
+    """The initializers of one workload by mean score, each at the learning rate chosen for it (`learning_rate.scored`).
 
     Columns: lr; runs, and how many of them are finished, diverged, refused, failed; scored, how many have a score;
     learned, how many of these learned anything, with the exact 95 % interval of that share, learned_low and
     learned_high; mean of the scores (a run that diverged scores chance) and half_width, the 95 % interval of the mean
     by Student's t (missing below two runs); iqm, the interquartile mean, with its 95 % interval iqm_low and iqm_high;
     hit_rate, the share of ended runs that reached the target, and median_steps, the first evaluation by which half of
-    them had: infinite where fewer than half ever did, both missing where no run was watched for any target.
+    them had: infinite if fewer than half ever did; both are missing if no run was watched for any target.
     """
     spoken, choices = scored(runs)
     target, is_watched = hardest_reached(spoken), bool(targets_of(spoken))

@@ -1,4 +1,4 @@
-"""Steps and seconds to a target, initializer by initializer: what was reached, when, and how sure that is."""
+"""Steps and seconds to a target for each initializer: how many runs reached it, when, and how sure that is."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class TimesToTarget:
-    """Who reached a target of a workload, and when.
+    """Which initializers reached a target of a workload, and when.
 
     table: index init, the fastest first (by restricted mean). Columns: runs, diverged; hit_rate with hit_low, hit_high
-    (95 %); median_steps, median_seconds (infinite where fewer than half got there), the seconds with those of the init;
-    median_after, the evaluation before median_steps, NaN where that is not known; mean_steps, mean_low, mean_high,
+    (95 %); median_steps, median_seconds (infinite if fewer than half got there; seconds include the initialization);
+    median_after, the evaluation before median_steps, NaN if it is not known; mean_steps, mean_low, mean_high,
     restricted to the horizon (the last evaluation of the longest run); is_slower, whether the log-rank test has the
     first row on the faster side; p_alone, its p value; p and p_first, the same corrected by `correct`.
     """
@@ -30,9 +30,9 @@ class TimesToTarget:
 
 
 def observed(ended: pd.DataFrame, target: str, clock: str = "steps") -> tuple[Array, npt.NDArray[np.bool_]]:
-    """When each run reached the target, or until when it was watched without reaching it, and which of the two it is.
+    """When each run reached the target, or until when it was watched for it; and whether it reached it. (runs,) each.
 
-    A run that diverged never will: it counts as seen to the end of the longest run, the horizon.
+    A run that diverged never will: it counts as watched until the end of the longest run, the horizon.
     """
     hit = ended[f"{clock}_to_{target}"]
     seen = ended[f"{clock}_seen"].where(ended["status"] != "diverged")
@@ -41,7 +41,7 @@ def observed(ended: pd.DataFrame, target: str, clock: str = "steps") -> tuple[Ar
 
 
 def times_to(ended: pd.DataFrame, target: str) -> TimesToTarget:
-    """The times of one workload's runs that ended, not corrected yet."""
+    """The times of one workload's runs that ended; the tests are not corrected yet."""
     horizon = float(observed(ended, target)[0].max())
     rows, curves = {}, {}
     for init, runs in ended.groupby("init"):
@@ -64,7 +64,7 @@ def times_to(ended: pd.DataFrame, target: str) -> TimesToTarget:
             "mean_low": low,
             "mean_high": high,
         }
-    # A run that gets there at the horizon has the same restricted mean as one that never does.
+    # A run that reaches the target at the horizon has the same restricted mean as one that never does.
     table = pd.DataFrame.from_dict(rows, orient="index").sort_values(["mean_steps", "median_steps"], kind="stable")
     first = curves[str(table.index[0])]
     table["is_slower"] = [False, *(is_faster(*first, *curves[str(init)]) for init in table.index[1:])]
@@ -73,11 +73,11 @@ def times_to(ended: pd.DataFrame, target: str) -> TimesToTarget:
 
 
 def correct(times: Sequence[TimesToTarget]) -> list[TimesToTarget]:
-    """The same with one correction of the log-rank tests over targets and workloads together (Bonferroni).
+    """The same with the log-rank tests corrected over all targets and workloads together (Bonferroni).
 
-    p: over every two initializers of every table, as which of them is the fastest is known only afterwards. p_first:
-    over the tables alone; below a level against each of the others, it verifies that the first is the fastest, as in
-    `comparison.findings`.
+    p: over every two initializers of every table, as it is only known afterwards which of them is the fastest. p_first:
+    over the tables alone; if it is below a level against each of the others, the first is verified to be the fastest,
+    as in `comparison.findings`.
     """
     tables = [of.table for of in times]
     tested = sum(len(table) > 1 for table in tables)
@@ -95,6 +95,6 @@ def correct(times: Sequence[TimesToTarget]) -> list[TimesToTarget]:
 
 
 def _evaluation_before(steps: float, runs: pd.DataFrame) -> float:
-    """The evaluation before the one at `steps`: between the two the target was reached."""
+    """The evaluation before the one at `steps`; the target was reached between the two."""
     every = runs["val_every_n_steps"].max()
     return max((math.ceil(steps / every) - 1) * every, 0.0) if every > 0 and math.isfinite(steps) else math.nan

@@ -37,13 +37,13 @@ def forest_plot(findings: Findings, metric: Metric, number: int) -> Plot:
 
 
 def profile_plot(comparison: Comparison) -> Plot | None:
-    """Dolan and Moré's performance profile, where there are several workloads."""
+    """Dolan and Moré's performance profile, if there are several workloads."""
     if comparison.main is None or len(comparison.main.workloads) < 2:
         return None
     table = comparison.profile
-    if not (table.to_numpy() > 0).any():  # nobody reached any target, or there is none
+    if not (table.to_numpy() > 0).any():  # no target was reached, or there is none
         return None
-    table.loc[1.1 * table.index[-1]] = table.iloc[-1]  # what holds at the last ratio holds beyond, and is seen to
+    table.loc[1.1 * table.index[-1]] = table.iloc[-1]  # the last value continues, and the plot shows that
     series: dict[str, dict[str, View]] = {
         str(init): {"tau": {"x": table.index, "y": table[init]}} for init in comparison.main.overall.index
     }
@@ -64,7 +64,7 @@ def profile_plot(comparison: Comparison) -> Plot | None:
 
 
 def config_plot(comparison: Comparison) -> Plot | None:
-    """Score against the one number in which the workloads differ (a depth, a width), if there is one."""
+    """The score against the one number in which the workloads differ (a depth, a width), if there is one."""
     main, metric = comparison.main, comparison.metric
     if main is None or len(main.workloads) < 2:
         return None

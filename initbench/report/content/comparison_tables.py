@@ -13,7 +13,7 @@ from initbench.report.content.table import PairTable, Table, interval, number
 
 
 def overall_table(findings: Findings, metric: Metric) -> Table:
-    """All workloads of a comparison together, best first; the differences are to the first row."""
+    """All workloads of a comparison together, best first; differences are from the first row."""
     table = findings.overall
     rivals = against(findings.pairs, str(table.index[0]))
     rows = []
@@ -33,7 +33,7 @@ def overall_table(findings: Findings, metric: Metric) -> Table:
 
 
 def reference_table(findings: Findings, metric: Metric) -> Table:
-    """The reference against each other initializer, its largest lead first."""
+    """The reference against each of the others, its largest lead first."""
     rows = [(str(init), _comparison(row, metric, "+")) for init, row in findings.against_reference.iterrows()]
     columns = ["lead", "95 % interval (these pairs)", "p", "p (Holm)"]
     unit = f" Leads are in {metric.points}." if metric.points else ""
@@ -80,7 +80,7 @@ def pairs_table(findings: Findings, metric: Metric) -> PairTable:
 
 
 def heading(workloads: list[str], comparisons: int) -> str:
-    """What a comparison is over, as a heading."""
+    """A heading that names the workloads of a comparison; comparisons: how many the report has."""
     if comparisons == 1 and len(workloads) == 1:
         return "Ranking"
     return f"Over {len(workloads)} workloads" if len(workloads) > 1 else f"Compared on {workloads[0]}"

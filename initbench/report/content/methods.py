@@ -2,12 +2,12 @@
 
 from initbench.analysis.comparison.comparison import Comparison
 
-# What is said of runs that were made here alone.
+# Terms that only apply to runs of initbench.
 _OF_RECORDS = ("Score", "Learning rate", "Paired seeds", "Steps to a target", "Seconds")
 
 
 def methods(comparison: Comparison) -> list[tuple[str, str]]:
-    """Each term and its meaning."""
+    """The terms that the report of this comparison needs, with their meanings."""
     are_records = bool(comparison.runs["path"].notna().any())
     margin = comparison.margin_text
     return [
@@ -40,7 +40,7 @@ _METHODS = (
         "by tuning seeds, which are not scored (experiment=tuned), or, in a plain grid, by all seeds except the "
         "scored one. In a complete grid p is still exact: for each seed, all runs of two initializers are swapped "
         "at once, and the rates are chosen again; intervals and equality hold at the chosen rates. Where only the "
-        "chosen rates were run, so does p.",
+        "chosen rates were run, p holds at them, too.",
     ),
     (
         "Paired seeds",
@@ -51,7 +51,7 @@ _METHODS = (
         "The winner",
         "An initializer is named the best if its p is below 0.05 against every other (rank verification, Hung and "
         "Fithian, 2019). As all of these tests have to succeed, the number of rivals needs no correction, and six "
-        "seeds can suffice; that the winner is picked by its results is paid for by testing two-sided. "
+        "seeds can suffice. The tests are two-sided because the winner was picked by its results. "
         "'Better than these' is Holm-corrected over all pairs. A reference is compared with each of the others and "
         "corrected for these comparisons only.",
     ),
@@ -59,9 +59,10 @@ _METHODS = (
         "p",
         "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences. The "
         "runs of one seed change sign together on all workloads, as they may share initial weights and batches, so "
-        "that it is the number of seeds that counts. Exact up to 18 seeds, from 49,999 random flips beyond that. It "
+        "what counts is the number of seeds. Exact up to 18 seeds, from 49,999 random flips beyond that. It "
         "tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
-        "difference too often; of a winner the verdict says where a test that allows for it (bootstrap-t) disagrees.",
+        "difference too often; if a test that allows for skewness (bootstrap-t) does not confirm a winner, the verdict "
+        "says so.",
     ),
     (
         "What p is about",
@@ -75,7 +76,7 @@ _METHODS = (
         "Student's t of paired differences at a level divided by the number of pairs (Bonferroni), so that they "
         "hold for all pairs at once. An interval may contain 0 although the winner is verified, because verifying "
         "the winner needs no such correction; and it may exclude 0 although no difference is shown, because it "
-        "assumes normal differences and p does not. What is said follows p.",
+        "assumes normal differences and p does not. The sentences follow p.",
     ),
     (
         "Equal",

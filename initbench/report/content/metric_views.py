@@ -9,7 +9,10 @@ from initbench.metric import Metric
 
 
 def view_keys(scores: pd.Series, metric: Metric, value: str, error: str) -> list[str]:
-    """The views of a share: first how far it is from perfect, unless one is perfect, which a log axis cannot show."""
+    """The keys of the views, that of the error first unless some score is perfect, which a log axis cannot show.
+
+    scores: whose largest decides; value, error: the two keys. Only `value` for a metric without a perfect share.
+    """
     if not (metric.is_share and metric.higher_is_better and metric.perfect is not None):
         return [value]
     return [error, value] if scores.max() < metric.perfect else [value, error]
@@ -18,7 +21,10 @@ def view_keys(scores: pd.Series, metric: Metric, value: str, error: str) -> list
 def metric_views(
     middle: Any, low: Any, high: Any, metric: Metric, keys: Sequence[str]
 ) -> list[tuple[str, tuple[Any, Any, Any]]]:
-    """Scores as they are plotted: as values of the metric, and as the distance from a perfect one."""
+    """For each key its three curves: values of the metric or, for an error, distances from the perfect value.
+
+    middle, low, high: numbers or columns of scores.
+    """
     found = []
     for key in keys:
         if key.endswith("error") and metric.perfect is not None:

@@ -1,6 +1,6 @@
 """A plot as plain data: series of points with bands, one per initializer, in views to choose from.
 
-page.js draws it, and writes the table of the view that is shown; paper.py draws the first view.
+page.js draws it and writes the table of the view that is shown; paper_figures.py draws the first view.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,15 @@ import numpy as np
 
 _UNSEEN = 0.006  # of the height of a plot: about a pixel
 
-View = Mapping[str, Sequence[Any]]  # x, y, and where there are any low, high, text
+View = Mapping[str, Sequence[Any]]  # x, y and, if there are any, low, high, text
 
 
 @dataclass(frozen=True)
 class Plot:
-    """`choices` are the selects above it; a view's key is what they choose, joined by `|`."""
+    """A plot with one series per initializer.
+
+    choices: the selects above it, as (name, [(value, label)]); the key of a view is the chosen values, joined by `|`.
+    """
 
     name: str  # unique on the page
     title: str
@@ -25,7 +28,7 @@ class Plot:
     x_titles: dict[str, str]  # by view
     y_titles: dict[str, str]
     choices: list[tuple[str, list[tuple[str, str]]]] = field(default_factory=list)  # name, (value, label)
-    runs: Mapping[str, str] = field(default_factory=dict)  # the filters that show the runs behind it, beside init
+    runs: Mapping[str, str] = field(default_factory=dict)  # the filters, besides init, that show the runs behind it
     log: Mapping[str, str] = field(default_factory=dict)  # by view: the axes that are logarithmic at first, "x", "xy"
     step: bool = False  # drawn in steps
     markers: bool = False
@@ -34,11 +37,11 @@ class Plot:
 
     @property
     def first(self) -> str:
-        """The view that is shown at first, and drawn for papers."""
+        """The view that is shown first, and drawn for papers."""
         return next(iter(self.x_titles))
 
     def hidden(self, view: str) -> dict[str, str]:
-        """The lines that cannot be seen, by initializer: each with one that is drawn over it all along."""
+        """The lines that cannot be seen, by initializer, each with one that is drawn over all of it."""
         if self.forest:
             return {}
         is_log = self.log.get(view, "")
@@ -64,7 +67,7 @@ class Plot:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """All of it as JSON. A column that several views share, like the steps, is written once."""
+        """The plot as JSON. A column that several views share, such as the steps, is written once."""
         places: dict[Any, int] = {}
         columns: list[list[Any]] = []
 
@@ -103,7 +106,7 @@ def _scaled(values: Sequence[Any], is_log: bool) -> np.ndarray:
 
 
 def _short(values: Sequence[Any]) -> list[Any]:
-    """Five digits are more than a screen shows; JSON has neither NaN nor infinity."""
+    """The values with five digits, more than a screen shows; None for NaN and infinity, which JSON lacks."""
     if len(values) and isinstance(next(iter(values)), str):
         return list(values)
     numbers = np.asarray(values, dtype=float)

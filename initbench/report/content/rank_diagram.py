@@ -1,4 +1,4 @@
-"""The critical-difference diagram: average ranks on an axis, a bar over those that are not told apart.
+"""The critical-difference diagram: average ranks on an axis, with bars over those that do not differ significantly.
 
 Source: Demsar 2006, Statistical Comparisons of Classifiers over Multiple Data Sets, figure 1.
 """
@@ -24,6 +24,8 @@ _DPI = 72.0
 
 @dataclass(frozen=True)
 class Line:
+    """A straight line, in pixels."""
+
     x: tuple[float, float]
     y: tuple[float, float]
     width: float = 1.0
@@ -31,6 +33,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Label:
+    """A text at a point, in pixels."""
+
     x: float
     y: float
     anchor: str  # start, middle, end
@@ -39,7 +43,7 @@ class Label:
 
 @dataclass(frozen=True)
 class RankDiagram:
-    """In pixels from the upper left corner; drawn by `svg` for the page, by `figure` for a paper."""
+    """Lines and labels in pixels from the upper left corner; `svg` draws them for the page, `figure` for a paper."""
 
     width: float
     height: float
@@ -47,7 +51,7 @@ class RankDiagram:
     labels: list[Label]
 
     def svg(self) -> str:
-        """In the colour of the text around it."""
+        """The diagram as SVG, in the colour of the text around it."""
         lines = [
             f'<line x1="{of.x[0]:.1f}" y1="{of.y[0]:.1f}" x2="{of.x[1]:.1f}" y2="{of.y[1]:.1f}" '
             f'stroke-width="{of.width:g}"/>'
@@ -63,7 +67,8 @@ class RankDiagram:
         return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {box}>{"".join(parts)}</svg>'
 
     def figure(self) -> "Figure":
-        from matplotlib.figure import Figure  # which a page does without
+        """The diagram as a matplotlib figure."""
+        from matplotlib.figure import Figure  # slow to import, and the page does not need it
 
         figure = Figure(figsize=(self.width / _DPI, self.height / _DPI))
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, self.width), ylim=(self.height, 0))
@@ -77,7 +82,7 @@ class RankDiagram:
 
 
 def rank_diagram(ranks: Ranks, level: float = 0.05) -> RankDiagram | None:
-    """None with fewer than three initializers, or where there are too few blocks for a critical difference."""
+    """The diagram of these ranks; None with fewer than three initializers or without a critical difference."""
     names, values = list(shortened(map(str, ranks.ranks.index)).values()), ranks.ranks.tolist()
     if len(names) < 3 or math.isnan(ranks.critical_difference):
         return None
@@ -115,7 +120,7 @@ def rank_diagram(ranks: Ranks, level: float = 0.05) -> RankDiagram | None:
 
 
 def alike(ranks: list[float], critical_difference: float) -> list[tuple[int, int]]:
-    """The places of the first and the last of each largest set of rising ranks that are not further apart than this."""
+    """The first and the last position of each maximal group of ascending ranks at most `critical_difference` apart."""
     ends = [max(at for at, rank in enumerate(ranks) if rank - first <= critical_difference) for first in ranks]
     starts = [0, *(at for at, (before, end) in enumerate(pairwise(ends), start=1) if end > before)]
     return [(start, ends[start]) for start in starts if ends[start] > start]

@@ -27,13 +27,16 @@ def _label(column: str) -> str:
 
 
 def learning_curves(ranking: Ranking, metric: Metric, points: int) -> Plot | None:
-    """Mean over seeds, with the range between the lowest and the highest, by steps and by seconds."""
+    """Means over seeds with the range from the lowest to the highest, by steps and by seconds.
+
+    points: about how many of each curve are drawn. None if no run has a history.
+    """
     curves, broken = load_curves(ranking.scored[ranking.scored["score"].notna()], metric)
     means = mean_curves(curves)
     if not means:
         return None
     stored = stored_curves(metric)
-    # The error's log axis tells apart what is good, where nothing is perfect.
+    # The error on a log axis tells good runs apart, unless one is perfect.
     is_perfect = any((curve["mean"] == 0).any() for (_, column), curve in means.items() if column == "val/error")
     order = [stored[0], "val/error", *stored[1:]] if is_perfect else ["val/error", *stored]
     present = [column for column in order if any(column == of for _, of in means)]
@@ -69,7 +72,7 @@ def learning_curves(ranking: Ranking, metric: Metric, points: int) -> Plot | Non
 
 
 def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:
-    """The share of runs still short of each target, Kaplan-Meier; the hardest reached one first."""
+    """The share of runs that have not reached each target (Kaplan-Meier); the target of the ranking comes first."""
     ended = ranking.scored[ranking.scored["score"].notna()]
     targets = [t for t in targets_of(ended) if ended[f"steps_to_{t}"].notna().any()]
     if not targets:
@@ -99,7 +102,7 @@ def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:
 
 
 def rate_plot(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Plot | None:
-    """The score on validation, and how far it is from perfect, against the learning rate, where there were several."""
+    """The validation score, and how far it is from perfect, against the learning rate; None if there was only one."""
     table = lr_sensitivity(runs[runs["workload"] == ranking.workload])
     if table["lr"].nunique() < 2:
         return None
@@ -127,7 +130,7 @@ def rate_plot(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Plot | No
 
 
 def depth_plot(ranking: Ranking) -> Plot | None:
-    """The initialized network layer by layer, median over seeds, where runs were diagnosed."""
+    """The initialized network layer by layer, medians over seeds; None if no run was diagnosed."""
     series: dict[str, dict[str, View]] = {}
     medians, broken = median_curves(ranking.scored)
     for init in (init for init in map(str, ranking.table.index) if init in medians):

@@ -14,10 +14,10 @@ from initbench.report.content.table import Table, half_width, number, steps
 
 
 def ranking_table(ranking: Ranking, metric: Metric) -> Table:
-    """A ranking; columns that say nothing are left out.
+    """The ranking of a workload, without empty columns.
 
-    The mean with Student's interval where every run learned something. Else the share that did, and the interquartile
-    mean of all, to which a run that failed adds chance.
+    If every run learned something, it has means with Student's intervals. Otherwise it has the share of runs that did,
+    and the interquartile mean of all, in which a failed run counts as chance.
     """
     outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
     rates = ["learning rate"] * ranking.has_choice
@@ -55,7 +55,7 @@ def _learned(row: pd.Series) -> list[str]:
 
 
 def detail_tables(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
-    """What stands behind a ranking: each learning rate, each target, and other means."""
+    """The details behind a ranking: each learning rate, each target, and other means."""
     runs = comparison.runs[comparison.runs["workload"] == ranking.workload]
     yield from _rates(runs, ranking, comparison.metric)
     yield from _times(comparison, ranking)
@@ -94,7 +94,7 @@ def _rates(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Iterator[Tab
 
 
 def _times(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
-    """For each target that some run reached: by whom, when, and whether that differs."""
+    """For each target that some run reached: which initializers reached it, when, and whether they differ."""
     for times in (times for times in comparison.times if times.workload == ranking.workload):
         rows = []
         for init, row in times.table.iterrows():
@@ -110,13 +110,14 @@ def _times(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
             [*columns, "p (log-rank, all pairs)", "p (to be the fastest)"],
             rows,
             {"workload": ranking.workload_id, "scored": "yes"},
-            note="Both p compare with the first row. The one is corrected for all pairs, targets and workloads; the "
-            "other, which has to be small in every row for the first to be the fastest, for targets and workloads.",
+            note="Both p values compare with the first row. The first one is corrected for all pairs, targets and "
+            "workloads. The second one is corrected for targets and workloads only; if it is small in every row, the "
+            "first initializer is the fastest of all.",
         )
 
 
 def between(row: pd.Series) -> str:
-    """A median time as the interval between two evaluations that it is known by."""
+    """A median time as the interval between two evaluations in which it lies."""
     if math.isinf(row["median_steps"]) or math.isnan(row["median_after"]):
         return steps(row["median_steps"])
     return f"{row['median_after']:.0f} to {row['median_steps']:.0f}"

@@ -1,4 +1,4 @@
-"""What the wandb workspace of a study shows, as wandb-workspaces's model of a saved view."""
+"""The panels of a study's workspace on wandb, as wandb-workspaces's model of a saved view."""
 
 import hashlib
 import unicodedata
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 STEP = "trainer/global_step"
 # The loggers send `init.name` as one flat key: the dot is part of it, and wandb's own ".value" comes after.
 INIT = "init.name.value"
-MOST = 100  # runs, bars and lines of a panel; wandb's own ten would hide initializers
+MOST = 100  # runs, bars and lines of a panel; wandb's default of ten would hide initializers
 
 
 def dashboard(
@@ -29,11 +29,11 @@ def dashboard(
     targets: Sequence[str],
     run_id: str,
 ) -> "View":
-    """The view "initbench: <study>". `tables`: titles, and their keys in the summary of the run `run_id`."""
+    """The view "initbench: <study>"; tables: by title their keys in the summary of the run `run_id`."""
     import wandb
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # it is written for a pydantic of before
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is written for an older pydantic
         import wandb_workspaces.reports.v2.interface as wr
         import wandb_workspaces.workspaces as ws
         from wandb_workspaces import expr
@@ -75,20 +75,20 @@ def dashboard(
             pinned_columns=[f"summary:test/{metric.name}", "summary:status", "config:seed.value"],
         ),
     )._to_model()
-    view.name = f"nw-{hashlib.sha256(study.encode()).hexdigest()[:11]}-v"  # the form that the app's URLs take
-    # Not through RunsetSettings: it parses a string, in which a study called "lr=0.1" is not one any more.
+    view.name = f"nw-{hashlib.sha256(study.encode()).hexdigest()[:11]}-v"  # the form that URLs of the app need
+    # Not through RunsetSettings, which parses a string and misreads a study called "lr=0.1".
     runs = expr.And(expr.Metric("Group") == study, expr.Metric("JobType") != "summary")
     view.spec.section.run_sets[0].filters = expr.filters_tree_to_v2(runs.to_model())
     return view
 
 
 def short_name(name: str) -> str:
-    """A view's name as the app's URLs and the library's look-up have it."""
+    """The name of a view in URLs of the app and in look-ups of the library."""
     return name.removeprefix("nw-").removesuffix("-v")
 
 
 def _curve(metric: str, band: Literal["stddev", "minmax"], *, log: bool = False) -> "LinePlot":
-    """Mean over the runs of an initializer, against optimizer steps. A logarithm wants a band that stays positive."""
+    """Mean over the runs of an initializer against optimizer steps. A log axis needs a band that stays positive."""
     import wandb_workspaces.reports.v2.interface as wr
 
     return wr.LinePlot(
@@ -105,7 +105,7 @@ def _curve(metric: str, band: Literal["stddev", "minmax"], *, log: bool = False)
 
 
 def _bars(metric: str) -> "BarPlot":
-    """Mean and range over the runs of an initializer that have the number: those that got there."""
+    """Mean and range over the runs of an initializer that have the metric; of a target, those that reached it."""
     import wandb_workspaces.reports.v2.interface as wr
 
     return wr.BarPlot(
@@ -122,7 +122,7 @@ def _bars(metric: str) -> "BarPlot":
 
 
 def _table(entity: str, project: str, run_id: str, held: str) -> "WeavePanel":
-    """A table of the summary run's, which the workspace's own runs, `runs` in the library's panel, do not contain."""
+    """A table of the summary run, which is not among the runs of the workspace that the library's panel reads."""
     import wandb_workspaces.reports.v2.interface as wr
 
     config = wr.WeavePanelSummaryTable(table_name=held)._to_model().config
@@ -149,7 +149,7 @@ def _table(entity: str, project: str, run_id: str, held: str) -> "WeavePanel":
 
 
 def _plain(name: str) -> str:
-    """The library takes no symbols in a view's name, for the sake of emojis: not even `=`."""
+    """A name without symbols: to exclude emojis, the library refuses all of them in a view's name, even `=`."""
     return "".join("_" if unicodedata.category(char)[0] == "S" else char for char in name)
 
 

@@ -1,4 +1,4 @@
-"""A comparison on Weights & Biases: what of it goes into the study's workspace and summary run."""
+"""A comparison on Weights & Biases: the tables and figures of the study's summary run."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,9 +14,11 @@ from initbench.report.dashboard.workspace import publish
 
 
 def publish_comparison(path: str, study: str, verdict: Verdict, folder: Path) -> str:
-    """Build or update the dashboard of `study` in `path`, "entity/project"; one line says where it is, or why not.
+    """Build or update the dashboard of `study` in `path`, "entity/project".
 
-    Raises ValueError where `path` is no "entity/project".
+    Returns one line with its address, or with what went wrong.
+
+    Raises ValueError if `path` is not "entity/project".
     """
     comparison = verdict.comparison
     names = {ranking.workload_id: ranking.workload for ranking in comparison.rankings}
@@ -41,7 +43,7 @@ def publish_comparison(path: str, study: str, verdict: Verdict, folder: Path) ->
 
 
 def as_plotly(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> go.Figure:
-    """The first view of a plot, as the page draws it."""
+    """The first view of a plot as a plotly figure, as the page draws it."""
     view, log = plot.first, plot.log.get(plot.first, "")
     figure = go.Figure()
     for init, views in plot.series.items():

@@ -1,7 +1,7 @@
 """The dashboard of a study on Weights & Biases: a saved workspace, and a run that holds the study's own numbers.
 
-The view is the study's: its name follows from the study, so that publishing again updates it, from any machine. What
-was changed in it by hand is then overwritten; a copy in the app ("save as new view") stays.
+The name of the view follows from the study, so that publishing again updates it, from any machine. Changes made by hand
+are then overwritten; a copy made in the app ("save as new view") stays.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wandb import Run
     from wandb_workspaces.workspaces.internal import View
 
-PUBLISHED = "wandb: "  # what the line begins with where all went well
+PUBLISHED = "wandb: "  # how the line begins if all went well
 INIT_TIMEOUT_S = 10.0
 FINISH_TIMEOUT_S = 30.0
 
@@ -40,16 +40,16 @@ def publish(
     targets: Sequence[str],
     folder: Path,
 ) -> str:
-    """Build or update the workspace "initbench: <study>" in `path`, "entity/project"; one line says where it is.
+    """Build or update the workspace "initbench: <study>" in `path`, "entity/project"; return a line with its address.
 
     It shows the runs whose group is `study`, grouped by `init.name`: learning curves against `trainer/global_step`,
-    steps to each of `targets` ("0.9"), scores, and `verdict` and `tables` of the summary run. That one has
-    job_type "summary" and holds `tables` (an index becomes the first column, `init` where it has no name), `figures`
-    and, in its summary, `verdict`; publishing again resumes it, and its summary has the latest.
+    steps to each of `targets` ("0.9"), scores, and `verdict` and `tables` of the summary run. That run
+    has job_type "summary" and holds `tables` (an index becomes the first column, `init` if it has no name), `figures`
+    and, in its summary, `verdict`. Publishing again resumes it, and its summary has the latest values.
 
-    The spec is also written to `<folder>/workspace.json`, as a `wandb_workspaces.workspaces.internal.View`. Where wandb
-    cannot be had, for whatever reason, the summary run is logged offline under `folder`, and the line says what was
-    wrong and how to upload it. Raises ValueError where `path` is no "entity/project".
+    The spec is also written to `<folder>/workspace.json`, as a `wandb_workspaces.workspaces.internal.View`. If wandb
+    cannot be reached, the summary run is logged offline under `folder`, and the line says what was wrong and how to
+    upload it. Raises ValueError if `path` is not "entity/project".
     """
     entity, project = split_path(path)
     run_id = _identity(study, folder)
@@ -75,19 +75,19 @@ def publish(
     if not logged:
         try:
             logged = _sync(_log(start, folder, mode="offline", **contents))
-        except Exception as error:  # a wandb that does not work at all must not end the report
+        except Exception as error:  # a broken wandb must not end the report
             logged = f"not kept ({reason(error)})"
     advice = "Fix this and run the command again."
     return f"not published to wandb: {problem}. {advice} Workspace spec: {spec}; summary run: {logged}"
 
 
 def key(name: str) -> str:
-    """The name of a table or figure on wandb, whose queries take a dot for a path."""
+    """The name of a table or figure on wandb, whose queries read a dot as a path."""
     return name.replace(".", "_")
 
 
-class _Cut(Exception):  # noqa: N818 - an upload that was, not a mistake
-    """The server died before all was uploaded; what it has not got lies in `folder`."""
+class _Cut(Exception):  # noqa: N818 - an upload that was cut off, not a mistake
+    """The server died before everything was uploaded; the rest is in `folder`."""
 
     def __init__(self, problem: str, folder: Path) -> None:
         super().__init__(problem)
@@ -112,12 +112,15 @@ def _log(
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, go.Figure],
 ) -> Path:
-    """Logs the summary run and returns where wandb keeps it. Raises _Cut where it began online and was not finished."""
+    """Log the summary run and return the folder where wandb keeps it.
+
+    Raises _Cut if an upload began and did not finish.
+    """
     import wandb
 
     if mode == "offline":
         wandb.setup(wandb.Settings(silent=True))
-        # Uploaded beside this one, an older file of the same run would only double it.
+        # An older file of the same run would be uploaded, too, and only double it.
         for old in (folder / "wandb").glob(f"offline-run-*-{start['id']}"):
             shutil.rmtree(old)
     settings = wandb.Settings(
@@ -134,20 +137,20 @@ def _log(
             mode=mode,
             job_type="summary",
             dir=folder,
-            # A run of the same id that is not resumed begins at step 0 again, and every row is there twice.
+            # A run with the same id that is not resumed starts at step 0 again, and every row appears twice.
             resume="allow",
             reinit="create_new",  # the default hands back a run that is still open
             settings=settings,
         )
-    except Exception:  # of any kind: it is raised again
-        with suppress(Exception, SystemExit):  # it exits where the service ended badly
-            wandb.teardown()  # else the id stays taken, and the run cannot begin offline either
+    except Exception:  # whatever it is, it is raised again
+        with suppress(Exception, SystemExit):  # it exits if the service ended badly
+            wandb.teardown()  # otherwise the id stays taken, and the run cannot start offline either
         raise
     kept = Path(run.settings.sync_dir)
     try:
         _fill(run, verdict, tables, figures)
         run.finish()
-    except Exception as error:  # whatever the service dies of
+    except Exception as error:  # whatever the service fails with
         raise _Cut(f"not all was uploaded ({reason(error)})", kept) from error
     return kept
 
@@ -171,7 +174,7 @@ def _save(view: "View") -> None:
 
     try:
         view.id = get_view_dict(view.entity, view.project, short_name(view.name))["id"]
-    except ValueError:  # there is none of this name: it is made
+    except ValueError:  # there is none with this name yet
         view.id = ""
     upsert_view2(view)
 

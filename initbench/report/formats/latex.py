@@ -12,7 +12,7 @@ from initbench.report.content.workload_tables import ranking_table
 from initbench.report.formats.latex_escape import escape
 
 _PACKAGES = r"% needs \usepackage{array,booktabs,graphicx,longtable}"
-# A table that is wider than the text, or higher than most of a page, is made as wide or as high; no other is changed.
+# A table that is wider than the text or higher than most of a page is scaled to fit; no other is changed.
 _FIT = (
     r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
     r"\resizebox*{!}{\ifdim\totalheight>.8\textheight .8\textheight\else\totalheight\fi}{%",
@@ -22,7 +22,7 @@ _NAME = r">{\raggedright\arraybackslash}p{.19\textwidth}"
 
 
 def rankings(comparison: Comparison) -> str:
-    """For each comparison a table over all workloads and, with a reference, one of it; then one for each workload."""
+    """For each comparison a table over all workloads and one of the reference, if any; then one for each workload."""
     metric = comparison.metric
     found = []
     for number, findings in enumerate(comparison.findings, start=1):
@@ -37,7 +37,7 @@ def rankings(comparison: Comparison) -> str:
         inits = next((scope.inits for scope in comparison.scopes if of.workload in scope.workloads), ())
         best = next((init for init, _ in of_workloads.rows if init in inits), "")
         found.append(_table(of_workloads, f"{of.workload}.", f"workload-{number}", best))
-    # LaTeX keeps so many tables in mind before it gives up.
+    # LaTeX holds only so many unplaced floats before it gives up.
     batches = [found[at : at + _FLOATS] for at in range(0, len(found), _FLOATS)]
     return "\n\n".join([_PACKAGES, "\n\\clearpage\n".join("\n\n".join(batch) for batch in batches)]) + "\n"
 
@@ -68,7 +68,7 @@ def pairs(comparison: Comparison) -> str:
 
 
 def _table(table: Table, caption: str, label: str, best: str = "") -> str:
-    """`best` is the initializer whose mean is bold."""
+    """A table environment; best: the initializer whose mean is bold."""
     score = next((at + 1 for at, name in enumerate(table.columns) if "mean" in name), None)
     rows = [_row([init, *cells], bold=score if init == best else None) for init, cells in table.rows]
     note = [rf"\par\smallskip{{\footnotesize {escape(table.note)}\par}}"] if table.note else []
@@ -102,5 +102,5 @@ def _row(cells: list[str], bold: int | None = None) -> str:
     shown = [escape(cell) for cell in cells]
     if bold is not None:
         shown[bold] = rf"\textbf{{{shown[bold]}}}"
-    # The end of a row takes a bracket after it for an option.
+    # Without the {}, a bracket at the start of a row would be read as an option of the row before.
     return f"{{}}{' & '.join(shown)} \\\\"

@@ -1,6 +1,6 @@
-"""Text as pdflatex prints it, whatever letters names are in."""
+"""Text that pdflatex can print, whatever letters it contains."""
 
-# ruff: noqa: RUF001 - it is about such letters
+# ruff: noqa: RUF001 - ambiguous letters are what this file is about
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ _SPECIAL |= {"≥": r"$\ge$", "≠": r"$\neq$", "≈": r"$\approx$", "∞": r"$\
 _SPECIAL |= {"·": r"$\cdot$", "°": r"$^\circ$", "²": "$^2$", "³": "$^3$", "µ": r"$\mu$", "\u00a0": "~"}
 _SPECIAL |= {"×": r"$\times$", "→": r"$\to$", "∑": r"$\sum$", "∂": r"$\partial$", "…": r"\dots{}", "\u200b": ""}
 _SPECIAL |= {character: f"\\{character}" for character in "&%$#{}"}
-_KNOWN = "‘’“”–—ßæøåÆØÅœŒłŁ§¶©£¡¿"  # to its standard fonts, as are Latin letters with such accents
+_KNOWN = "‘’“”–—ßæøåÆØÅœŒłŁ§¶©£¡¿"  # in its standard fonts, like Latin letters with these accents
 _ACCENTS = ("0300", "0301", "0302", "0303", "0308", "030C")
 _GREEK = re.compile(
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|mu|nu|xi|pi|rho|sigma|tau|upsilon|phi|chi|psi|omega"
@@ -20,7 +20,10 @@ _LATIN = re.compile("Alpha|Beta|Epsilon|Zeta|Eta|Iota|Kappa|Mu|Nu|Rho|Tau|Chi") 
 
 
 def escape(text: str) -> str:
-    """Long names may be broken after punctuation; a letter that the fonts lack becomes its code, as (U+4E2D)."""
+    """The text with all special characters escaped.
+
+    Long names may be broken after punctuation; a letter that the fonts lack becomes its code, such as (U+4E2D).
+    """
     return re.sub(r"(?<=[,=])(?=\S)", r"\\allowbreak{}", "".join(map(_character, text)))
 
 

@@ -1,4 +1,4 @@
-"""report.md: the verdict, what is wrong, and the tables, for a pull request."""
+"""report.md: the verdict, the problems and the tables, for a pull request."""
 
 from initbench.analysis.verdict.sentence import Sentence
 from initbench.analysis.verdict.verdict import Verdict
@@ -8,7 +8,7 @@ from initbench.report.content.workload_tables import ranking_table
 
 
 def markdown(verdict: Verdict, title: str) -> str:
-    """The report as GitHub renders it; names cannot break out of their cells."""
+    """The report in GitHub's Markdown; names cannot break out of their cells."""
     comparison = verdict.comparison
     parts = [f"# {_text(title)}", *map(_sentence, verdict.sentences)]
     if verdict.problems:
@@ -32,7 +32,7 @@ def _sentence(sentence: Sentence) -> str:
 
 
 def table(given: Table) -> str:
-    """A table as GitHub renders it, with its note below."""
+    """A table in GitHub's Markdown, with its note below."""
     top = [["init", *given.columns], ["---", *["---:"] * len(given.columns)]]
     lines = [*top, *([_code(init), *map(_text, cells)] for init, cells in given.rows)]
     rows = "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -46,7 +46,7 @@ def _text(text: str) -> str:
 
 
 def _code(name: str) -> str:
-    """A name as code; one with a backslash as text, since a pipe after it would end its cell."""
+    """A name as code, or as text if it has a backslash, after which a pipe would end its cell."""
     if "\\" in name:
         return _text(name)
     escaped = name.replace("`", "'").replace("|", "\\|").replace("\n", " ")

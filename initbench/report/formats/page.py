@@ -1,4 +1,4 @@
-"""index.html: one page that opens offline, works with a keyboard, and leads from every number to its runs."""
+"""index.html: one page that opens offline, works with a keyboard, and links every number to its runs."""
 
 import math
 import os
@@ -23,7 +23,11 @@ from initbench.report.content.workload_tables import detail_tables, ranking_tabl
 
 
 def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh: int | None = None) -> str:
-    """The page's HTML. `plots` as from `plots.plots`; links to records are relative to `folder`."""
+    """The HTML of the page.
+
+    plots: as from `report_plots`; folder: links to records are relative to it; refresh: the page reloads itself after
+    so many seconds.
+    """
     environment = Environment(loader=PackageLoader("initbench.report"), autoescape=True, undefined=StrictUndefined)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": False}  # best first, first view first
     parts = files("initbench.report") / "templates"
@@ -82,13 +86,13 @@ def _facts(runs: pd.DataFrame) -> str:
 
 
 def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What the table of runs can be narrowed to: the name of each filter, its values and what they are called."""
+    """The filters of the table of runs: the name of each, and its values with their labels."""
     runs = comparison.runs
 
     def values(column: str) -> list[tuple[str, str]]:
         return [(str(value), str(value)) for value in sorted(runs[column].dropna().unique(), key=str)]
 
-    # Those of runs that were refused may be words.
+    # The rates of refused runs may be words.
     rates = sorted(pd.to_numeric(runs["lr"], errors="coerce").dropna().unique())
     seeds = sorted(runs["seed"].dropna().unique(), key=lambda seed: (isinstance(seed, str), seed))
     return [
@@ -102,7 +106,7 @@ def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _runs(comparison: Comparison, folder: Path) -> list[dict[str, Any]]:
-    """A row a run: what the filters look at, what is shown, and where its files are."""
+    """One row per run: what the filters look at, what is shown, and where its files are."""
     metric, scored = comparison.metric, set(comparison.scored.index)
     targets = {ranking.workload: ranking.target for ranking in comparison.rankings}
     rows = []

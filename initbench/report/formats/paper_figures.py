@@ -34,11 +34,11 @@ STYLES = {
     "longdash": (0, (9, 2)),
     "longdashdot": (0, (9, 2, 1, 2)),
 }
-_STEPS = ((1,), (1, 2, 5), range(1, 10))  # the ticks of a log axis within each power of ten, the fewest first
+_STEPS = ((1,), (1, 2, 5), range(1, 10))  # choices of ticks within each power of ten of a log axis, the fewest first
 _OURS = re.compile(r"(against|curves|depth|lr|profile|ranking|ranks|survival)(-.*)?\.(svg|pdf)")
 _CREATOR = "initbench, by matplotlib"
-_LEGEND_CHARACTERS, _HANDLE_CHARACTERS = 82, 8  # what fits into a line of the legend, and the length of a line's sample
-# Text stays text, to be edited and searched; the same runs give the same bytes.
+_LEGEND_CHARACTERS, _HANDLE_CHARACTERS = 82, 8  # how much fits into a row of the legend; the length of a sample line
+# Text stays text, so that it can be edited and searched; the same runs give the same bytes.
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "initbench",
@@ -53,31 +53,31 @@ _SETTINGS: dict[Any, Any] = {
 def write_figures(comparison: Comparison, plots: Plots, folder: Path) -> None:
     """Write `<plot>-<workload>.svg` and `.pdf` for the first view of each plot, and critical-difference diagrams.
 
-    Those of an earlier report that are not written again are removed.
+    Figures of an earlier report that are not written again are removed.
     """
     styles = looks(comparison)
     written: set[Path] = set()
     names = {ranking.workload_id: ranking.workload for ranking in comparison.rankings}
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
-        # A name in letters that the font lacks: an SVG has them all the same, a PDF has boxes.
+        # If the font lacks letters of a name, an SVG has them all the same, and a PDF has boxes.
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         for place, group in plots.items():
             for plot in (plot for plot in group if plot.series):
                 figure = draw(plot, styles)
                 figure.draw_without_rendering()
-                figure.set_layout_engine("none")  # the layout is that of now, not made again for each file
+                figure.set_layout_engine("none")  # keep this layout for both files
                 name = plot.name if place is None else plot.name.replace(place, slug(names[place]))
                 written |= _save(figure, folder / name)
         for number, findings in enumerate(comparison.findings):
             if diagram := rank_diagram(findings.ranks):
                 written |= _save(diagram.figure(), folder / f"ranks{f'-{number + 1}' if number else ''}")
     for path in set(folder.glob("*")) - written:
-        if _OURS.fullmatch(path.name) and _CREATOR.encode() in path.read_bytes():  # no figure of somebody else
+        if _OURS.fullmatch(path.name) and _CREATOR.encode() in path.read_bytes():  # not a figure from elsewhere
             path.unlink()
 
 
 def _save(figure: Figure, path: Path) -> set[Path]:
-    """The files that are written."""
+    """Write the figure as SVG and PDF; return the two files."""
     paths = set()
     for kind, date in (("svg", "Date"), ("pdf", "CreationDate")):
         content = io.BytesIO()
@@ -115,7 +115,7 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
         axes.set_xscale("log")
         _tick(axes.xaxis)
     elif all(float(x).is_integer() for points in shown.values() for x in points["x"]):
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # of layers and steps there are no halves
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # layers and steps are whole numbers
     if plot.forest:
         axes.invert_yaxis()
         return figure
@@ -129,7 +129,7 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
 
 
 def _tick(axis: Axis) -> None:
-    """Ticks of a log axis in plain digits, as matplotlib's own are formulas; two or more, however short it is."""
+    """Ticks of a log axis in plain digits, since matplotlib's own are formulas; at least two, however short it is."""
     low, high = sorted(axis.get_view_interval())
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     choices = [[step * 10.0**power for power in powers for step in steps] for steps in _STEPS]
@@ -171,11 +171,11 @@ def _draw_series(
     if "low" in view:
         between: dict[str, Any] = {"step": "post"} if plot.step else {}
         low, high = np.maximum(view["low"], floor), np.asarray(view["high"], dtype=float)
-        if plot.step:  # what holds at a point holds until the next, whether or not more is known there
+        if plot.step:  # a value holds until the next point, whether or not more is known there
             low, high = (pd.Series(edge).ffill(limit=1).to_numpy() for edge in (low, high))
         axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, **between)
 
 
 def slug(title: str) -> str:
-    """A title as a file's name."""
+    """A title as the name of a file."""
     return re.sub(r"[^\w.=]+", "-", title).strip("-")[:80]

@@ -1,4 +1,4 @@
-"""Rankings and a verdict in the terminal."""
+"""Rankings and the verdict in the terminal."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from initbench.report.content.table import Table
 from initbench.report.content.workload_tables import ranking_table
 
 _BORDER = 3  # of a column: two spaces and a line
-_LEAST_NAME, _LEAST_HEADING = 12 + _BORDER, 6  # neither is broken into shorter lines
+_LEAST_NAME, _LEAST_HEADING = 12 + _BORDER, 6  # neither is made narrower
 
 
 def show(verdict: Verdict, console: Console, rankings: bool = True) -> None:
-    """A table for each workload, that of the reference if there is one, then the sentences."""
+    """Print a table for each workload, one of the reference if there is one, then the sentences."""
     comparison, metric = verdict.comparison, verdict.comparison.metric
     tables = [(ranking_table(ranking, metric), ranking.workload) for ranking in comparison.rankings] if rankings else []
     own = [reference_table(findings, metric) for findings in comparison.findings if findings.reference is not None]
@@ -28,8 +28,11 @@ def show(verdict: Verdict, console: Console, rankings: bool = True) -> None:
 
 
 def as_rich(table: Table, title: str, width: int) -> RichTable:
-    """The table for a terminal of this width. No number is cut off: where it does not fit, intervals are left out,
-    which the page has too, then the words of headings are broken, then names."""
+    """The table for a terminal of this width, in columns.
+
+    No number is cut off. If the table does not fit, intervals are left out (the page has them), then headings are
+    broken, then names.
+    """
     if sum(_natural(table)) + 1 > width:
         table = table.without_intervals()
     drawn = RichTable(title=escape(title), title_justify="left")
@@ -42,7 +45,7 @@ def as_rich(table: Table, title: str, width: int) -> RichTable:
 
 
 def _fitted(table: Table, width: int) -> list[int]:
-    """The widths of the columns: broken where that must be, and as little as it must."""
+    """The widths of the columns, narrowed no more than necessary."""
     widths = _natural(table)
     least = [_LEAST_NAME, *(max(_widest(cells), _LEAST_HEADING) + _BORDER for _, *cells in _columns(table)[1:])]
     for _ in range(sum(widths) + 1 - width):
@@ -54,7 +57,7 @@ def _fitted(table: Table, width: int) -> list[int]:
 
 
 def _natural(table: Table) -> list[int]:
-    """The widths of columns, with borders: as wide as their cells, and as the longest word of their headings."""
+    """The widths of columns with borders: those of their widest cells and of the longest words of their headings."""
     return [max(_widest(cells), _widest(name.split())) + _BORDER for name, *cells in _columns(table)]
 
 
