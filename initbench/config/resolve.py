@@ -4,8 +4,9 @@ import shlex
 from collections.abc import Collection
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from initbench.errors import UserMistake
 from initbench.record.signature import shared_init
 
 
@@ -13,12 +14,17 @@ def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
     """The config as plain values, with the names of options where a user's own YAML has none.
 
     `hydra` is the hydra node of the same job, whether it is still part of `config` or not.
+    Raises UserMistake where several options of one group are chosen, and OmegaConf's errors for interpolations.
     """
     resolved = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
-    resolved["study"] = str(resolved["study"])
     resolved["command"] = _command(hydra, tuned=resolved.get("tuning") is not None)
     for group, choice in hydra.runtime.choices.items():
         if isinstance(resolved.get(group), dict):
+            if isinstance(choice, ListConfig):
+                options = ",".join(choice)
+                raise UserMistake(
+                    f"{group}=[{options}] is several options for one run; a sweep is -m {group}={options}"
+                )
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
     _own_function(resolved, hydra.overrides.task)
     return resolved

@@ -8,11 +8,20 @@ always the function.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Arrays", "ImageData", "ImageDataModule", "build", "image_folder", "mnist_mini", "torchvision_dataset"]
+__all__ = [
+    "Arrays",
+    "ImageData",
+    "ImageDataModule",
+    "build",
+    "check_source",
+    "image_folder",
+    "mnist_mini",
+    "torchvision_dataset",
+]
 
 if TYPE_CHECKING:
     from initbench.data.base import Arrays
-    from initbench.data.factory import build
+    from initbench.data.factory import build, check_source
     from initbench.data.folder import image_folder
     from initbench.data.images import ImageData
     from initbench.data.mini import mnist_mini
@@ -24,6 +33,7 @@ _HOME = {
     "ImageData": "initbench.data.images",
     "ImageDataModule": "initbench.data.module",
     "build": "initbench.data.factory",
+    "check_source": "initbench.data.factory",
     "image_folder": "initbench.data.folder",
     "mnist_mini": "initbench.data.mini",
     "torchvision_dataset": "initbench.data.vision",

@@ -5,7 +5,7 @@ names it; `build` adds what the data says: in_channels, image_size, num_classes.
 """
 
 from initbench.model.airbench import Airbench
-from initbench.model.builder import build
+from initbench.model.builder import GIVEN, build
 from initbench.model.lenet import LeNet
 from initbench.model.libraries import timm_model, torchvision_model
 from initbench.model.mlp import MLP
@@ -17,6 +17,7 @@ from initbench.model.vgg import VGG
 from initbench.model.vit import ViT
 
 __all__ = [
+    "GIVEN",
     "MLP",
     "VGG",
     "Airbench",

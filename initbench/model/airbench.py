@@ -1,10 +1,13 @@
 """The network of cifar10-airbench94, which was made to reach 94 % on CIFAR-10 within seconds."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from annotated_types import Len
 from torch import Tensor, nn
 
-from initbench.model.layers import activation, named
+from initbench.model.layers import Activation, activation, named
+from initbench.ranges import PositiveInt
 
 _STAGES = 3
 _KERNEL = 2  # of the first convolution, whose filters are meant to whiten patches
@@ -20,7 +23,7 @@ class Airbench(nn.Sequential):
     last pool takes the whole map, which is 3x3 for images of 32x32 and 28x28. Logits are multiplied by
     `output_scale`.
 
-    Raises ValueError for images that do not survive the pools, and for widths of another number of stages.
+    Raises ValueError for images that do not survive the pools.
 
     Source: Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3 and listing of airbench94.
     """
@@ -31,12 +34,10 @@ class Airbench(nn.Sequential):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        width: Sequence[int],
+        width: Annotated[Sequence[PositiveInt], Len(_STAGES, _STAGES)],
         output_scale: float,
-        nonlinearity: str = "gelu",
+        nonlinearity: Activation = "gelu",
     ) -> None:
-        if len(width) != _STAGES:
-            raise ValueError(f"width must list the channels of {_STAGES} stages, got {list(width)}")
         side = (image_size - _KERNEL + 1) // 2 // 2 // 2
         if side < 1:
             raise ValueError(f"images must be at least 9x9 pixels, not {image_size}x{image_size}")

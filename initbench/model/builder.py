@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from initbench import target
+
+GIVEN = ("in_channels", "image_size", "num_classes")  # to every model, as the data has them
+
 
 def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_classes: int) -> nn.Module:
-    """Instantiate `cfg` (`_target_`, a label `name`, the model's own keys) for images of the given shape.
+    """Build `cfg` (`_target_`, a label `name`, the model's own keys) for images of the given shape.
 
     A zero batch is sent once through a copy of the model, so that a network too deep for small images is
     refused here and not in training; the model returned has never run.
@@ -21,25 +23,23 @@ def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_clas
     scores of shape (batch, num_classes).
     """
     node = cfg if isinstance(cfg, DictConfig) else OmegaConf.create(dict(cfg))
-    # Resolved before `name` is dropped: other keys may interpolate it.
     keys: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment] # of a mapping
-    name = keys.pop("name", None) or keys.get("_target_")
+    name = keys.get("name") or keys.get("_target_")
     shape = f"{in_channels}x{image_size}x{image_size}"
-    data = {"in_channels": in_channels, "image_size": image_size, "num_classes": num_classes}
+    data = dict(zip(GIVEN, (in_channels, image_size, num_classes), strict=True))
+    target.check_node("model", keys, GIVEN)
     try:
-        model = instantiate(keys, **data, _convert_="all")
-    except InstantiationException as error:
-        # Hydra wraps what the model raised: unknown keys and names, sizes refused by a constructor.
-        reason = error.__cause__ or error
-        if isinstance(reason, ValueError):
-            raise ValueError(f"model {name}: {reason}") from error
-        raise ValueError(f"model {name} cannot be built for {shape} images: {_line(reason)}") from error
+        model = target.call("model", keys, **data)
+    except ValueError as error:
+        raise ValueError(f"model {name}: {error}") from error
+    except Exception as error:  # whatever a constructor raises is the reason to report
+        raise ValueError(f"model {name} cannot be built for {shape} images: {target.line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"model {name}: its _target_ made a {type(model).__name__}, not an nn.Module")
     try:
         output = _scores(model, torch.zeros(2, in_channels, image_size, image_size))
     except Exception as error:  # whatever a model's own forward raises is the reason to report
-        raise ValueError(f"model {name} cannot take {shape} images: {_line(error)}") from error
+        raise ValueError(f"model {name} cannot take {shape} images: {target.line(error)}") from error
     if output.shape != (2, num_classes):
         raise ValueError(
             f"model {name} cannot take {shape} images: for a batch of 2 it returns "
@@ -55,8 +55,3 @@ def _scores(model: nn.Module, images: Tensor) -> Tensor:
     if not isinstance(output, Tensor):
         raise TypeError(f"it returns a {type(output).__name__}, not a tensor of scores")
     return output
-
-
-def _line(error: BaseException) -> str:
-    """Torch appends stack notes to some messages; their first line is the reason."""
-    return (str(error) or type(error).__name__).splitlines()[0]

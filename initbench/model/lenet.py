@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from initbench.model.layers import activation, named
+from initbench.model.layers import Activation, activation, named
 
 
 class LeNet(nn.Sequential):
@@ -15,7 +15,9 @@ class LeNet(nn.Sequential):
     Raises ValueError for images smaller than 12x12.
     """
 
-    def __init__(self, *, in_channels: int, image_size: int, num_classes: int, nonlinearity: str = "relu") -> None:
+    def __init__(
+        self, *, in_channels: int, image_size: int, num_classes: int, nonlinearity: Activation = "relu"
+    ) -> None:
         side = (image_size // 2 - 4) // 2  # padded 5x5 keeps the size, unpadded 5x5 takes 4, pools halve
         if side < 1:
             raise ValueError(f"images must be at least 12x12 pixels, not {image_size}x{image_size}")

@@ -1,9 +1,10 @@
 """VGG for small images: the convolutions of the paper, one linear classifier."""
 
+from typing import Literal
+
 from torch import nn
 
-from initbench.errors import unknown
-from initbench.model.layers import activation, named, norm2d
+from initbench.model.layers import Activation, Norm2d, activation, named, norm2d
 
 # Convolutions in each of the five stages: configurations A, B, D, E of Simonyan & Zisserman (2015), Table 1.
 _STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -16,8 +17,6 @@ class VGG(nn.Sequential):
     As usual on CIFAR, the paper's three fully connected layers (made for 7x7 maps) are one. Pools round
     up, so that 28x28 images end, like 32x32, in one pixel; what larger images leave is averaged.
     `norm` is none, batch or group.
-
-    Raises ValueError for an unknown depth.
     """
 
     def __init__(
@@ -26,12 +25,10 @@ class VGG(nn.Sequential):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        depth: int,
-        nonlinearity: str = "relu",
-        norm: str = "none",
+        depth: Literal[11, 13, 16, 19],
+        nonlinearity: Activation = "relu",
+        norm: Norm2d = "none",
     ) -> None:
-        if depth not in _STAGES:
-            raise unknown("vgg depth", depth, map(str, _STAGES))
         layers: dict[str, nn.Module | None] = {}
         channels, index = in_channels, 0
         for stage, (count, out_channels) in enumerate(zip(_STAGES[depth], _CHANNELS, strict=True), start=1):

@@ -1,13 +1,15 @@
 """The Vision Transformer (Dosovitskiy et al., 2021), small and plain: no class token, no dropout."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.errors import unknown
-from initbench.model.layers import activation, named
+from initbench.model.layers import Activation, activation, named
+from initbench.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
-NORMS = ("pre", "post", "none")
+Norm = Literal["pre", "post", "none"]
 
 
 class PatchEmbedding(nn.Module):
@@ -54,7 +56,7 @@ class Residual(nn.Module):
     that multiplies x: it is not trained, and 1, which is no scale at all, until an initializer sets it (DeepNorm).
     """
 
-    def __init__(self, layers: dict[str, nn.Module], width: int, norm: str, gate: bool) -> None:
+    def __init__(self, layers: dict[str, nn.Module], width: int, norm: Norm, gate: bool) -> None:
         super().__init__()
         first = nn.LayerNorm(width) if norm == "pre" else None
         self.branch = nn.Sequential(named({"norm": first, **layers}))
@@ -80,7 +82,7 @@ class ViT(nn.Module):
     (pre), after each sum as in Vaswani et al. (2017) (post), or nowhere (none). `gate` puts a learned scalar on
     each branch (ReZero, Bachlechner et al., 2021).
 
-    Raises ValueError for patches that do not tile the image, heads that do not share the width, an unknown norm.
+    Raises ValueError for patches that do not tile the image, and for heads that do not share the width.
     """
 
     def __init__(
@@ -89,18 +91,16 @@ class ViT(nn.Module):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        patch_size: int,
-        width: int,
-        depth: int,
-        num_heads: int,
-        mlp_ratio: float = 4,
-        nonlinearity: str = "gelu",
-        norm: str = "pre",
+        patch_size: PositiveInt,
+        width: PositiveInt,
+        depth: NonNegativeInt,
+        num_heads: PositiveInt,
+        mlp_ratio: PositiveFloat = 4,
+        nonlinearity: Activation = "gelu",
+        norm: Norm = "pre",
         gate: bool = False,
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise unknown("norm", norm, NORMS)
         if image_size % patch_size:
             raise ValueError(f"patch_size must divide the image's {image_size} pixels, {patch_size} does not")
         if width % num_heads:

@@ -5,15 +5,19 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from initbench.ranges import Fraction, NonNegativeFloat, OpenFraction, PositiveFloat
+
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
     """The optimizer's lr throughout."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
-def cosine(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, final_fraction: float) -> LRScheduler:
+def cosine(
+    optimizer: Optimizer, total_steps: int, *, warmup_fraction: Fraction, final_fraction: NonNegativeFloat
+) -> LRScheduler:
     """A linear warm-up over `warmup_fraction` of the steps, then half a cosine down to `final_fraction` * lr."""
-    warmup_steps = _warmup_steps(total_steps, warmup_fraction)
+    warmup_steps = round(warmup_fraction * total_steps)
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -24,20 +28,25 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, fi
     return LambdaLR(optimizer, factor)
 
 
-def warmup(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float) -> LRScheduler:
+def warmup(optimizer: Optimizer, total_steps: int, *, warmup_fraction: Fraction) -> LRScheduler:
     """A linear warm-up over `warmup_fraction` of the steps, then the optimizer's lr."""
-    warmup_steps = _warmup_steps(total_steps, warmup_fraction)
+    warmup_steps = round(warmup_fraction * total_steps)
     return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / max(1, warmup_steps)))
 
 
 def linear(
-    optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, initial_fraction: float, final_fraction: float
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    warmup_fraction: Fraction,
+    initial_fraction: NonNegativeFloat,
+    final_fraction: NonNegativeFloat,
 ) -> LRScheduler:
     """From `initial_fraction` * lr up to lr over `warmup_fraction` of the steps, then down to `final_fraction` * lr.
 
     Both are straight lines: the triangle of Smith (2018) and of cifar10-airbench (Jordan 2024).
     """
-    warmup_steps = _warmup_steps(total_steps, warmup_fraction)
+    warmup_steps = round(warmup_fraction * total_steps)
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -49,11 +58,14 @@ def linear(
 
 
 def onecycle(
-    optimizer: Optimizer, total_steps: int, *, pct_start: float, div_factor: float, final_div_factor: float
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    pct_start: OpenFraction,
+    div_factor: PositiveFloat,
+    final_div_factor: PositiveFloat,
 ) -> LRScheduler:
-    """torch's OneCycleLR with the optimizer's lr as the peak. Raises ValueError for pct_start outside (0, 1)."""
-    if not 0 < pct_start < 1:
-        raise ValueError(f"scheduler.pct_start must lie in (0, 1), got {pct_start}")
+    """torch's OneCycleLR with the optimizer's lr as the peak."""
     peak = [group["lr"] for group in optimizer.param_groups]
     return OneCycleLR(
         optimizer,
@@ -64,9 +76,3 @@ def onecycle(
         div_factor=div_factor,
         final_div_factor=final_div_factor,
     )
-
-
-def _warmup_steps(total_steps: int, fraction: float) -> int:
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"scheduler.warmup_fraction must lie in [0, 1], got {fraction}")
-    return round(fraction * total_steps)

@@ -11,13 +11,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from initbench.config.check import check_sweep
 from initbench.console import console, errors
 from initbench.errors import Unwritable
 from initbench.record.lock import is_held
 from initbench.record.store import COMPLETE, check_writable, now, read_record, write_record
 from initbench.status import live
 from initbench.status.study import Plan, Study
-from initbench.sweep.job import check_switches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +31,9 @@ class SweepSummary(Callback):
         try:
             # As typed: there is no job yet that ${hydra:...} could be of.
             _refuse_several_studies(_overrides(config.hydra))
-            check_writable(config.runs_dir)
-            check_switches(config)
             _refuse_dots(config.hydra)
+            check_sweep(config)
+            check_writable(config.runs_dir)
         except ValueError as error:
             # Hydra turns an exception of a callback into a warning and goes on.
             errors.print(f"initbench: {error}", markup=False, soft_wrap=True)

@@ -94,7 +94,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
         refuse(model(), f"{name} is no file of weights", path=str(tmp_path / name))
     refuse(model(), "holds no state_dict", path=saved(tmp_path, [torch.ones(1)]))
     refuse(model(), "holds no state_dict", path=saved(tmp_path, {"a": 3}))
-    refuse(model(), "path of state_dict must be str, got 3", path=3)
+    refuse(model(), "path of state_dict must be text, got 3", path=3)
 
 
 class Payload:
