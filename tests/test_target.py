@@ -1,5 +1,6 @@
 """From a dotted name to a call that fits the signature."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -26,7 +27,7 @@ def made(
     return locals()
 
 
-def annotated(*, size: PositiveInt = 1, rate: float = 0, sides: tuple[int, int] = (1, 1), optional: int = None) -> Any:  # type: ignore[assignment]  # as people write it
+def annotated(*, size: PositiveInt = 1, rate: float = 0, sides: tuple[int, int] = (1, 1), optional: int = None) -> Any:  # type: ignore[assignment]  # noqa: RUF013 - as people write it
     return size, rate, sides, optional
 
 
@@ -70,9 +71,8 @@ def test_types_are_strict_but_for_what_yaml_cannot_say() -> None:
     ],
 )
 def test_what_an_annotation_does_not_allow_is_one_line(keys: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
         target.call("x", node(annotated, **keys))
-    assert str(error.value) == said
 
 
 def test_annotations_that_cannot_be_evaluated_are_left_alone() -> None:
@@ -95,9 +95,8 @@ def test_annotations_that_cannot_be_evaluated_are_left_alone() -> None:
     ],
 )
 def test_what_cannot_be_called_is_one_line(config: dict[str, Any], given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
         target.call("x", config, **given)
-    assert str(error.value).startswith(said)
 
 
 @pytest.mark.parametrize("name", ["os.system", "subprocess.run", "builtins.eval", "logging.os.system", "posix.system"])
@@ -121,7 +120,7 @@ def test_the_environment_may_allow_some_packages_alone(monkeypatch: pytest.Monke
         (int, "a whole number"),
         (PositiveFloat | None, "a number above 0 or null"),
         (OpenFraction, "a number in (0, 1)"),
-        (Annotated[int, Ge(0)] | Sequence[Annotated[int, Ge(0)]], "a whole number of at least 0 or a list of whole numbers of at least 0"),
+        (int | Sequence[Annotated[int, Ge(0)]], "a whole number or a list of whole numbers of at least 0"),
         (Literal["auto"] | bool, "auto, true or false"),
         (dict[str, Any] | None, "a mapping or null"),
         (object, ""),

@@ -99,6 +99,8 @@ def find(spec: Spec, beside: Iterable[str] = ()) -> Target:
         raise ValueError(f"{spec!r} is no initializer: give a number, a name, a function or a mapping with a name")
     parameters = dict(spec)
     name = parameters.pop("name", None)
+    if not isinstance(name, str | None):
+        raise ValueError(f"{name!r} is no name of an initializer")
     if "_target_" not in parameters:
         if name is None:
             raise ValueError(f"{dict(spec)!r} names no initializer: add name: or _target_:")

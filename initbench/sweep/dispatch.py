@@ -20,6 +20,7 @@ from initbench.diagnostics.schedule import asked_for
 from initbench.errors import UserMistake, unknown
 from initbench.record.store import atomic_write, now, read_record
 from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.job import check_objective
 from initbench.sweep.plan import Job, plan, seconds_left
 
 # What becomes of a job with a record of this status.
@@ -83,6 +84,7 @@ def _refused(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Job
         try:
             check(config, job.overrides)
             check_targets(config)
+            check_objective(config, master.hydra.sweeper)
         except UserMistake as mistake:
             refused[job.folder.name] = str(mistake)
     return refused

@@ -45,7 +45,7 @@ def run_job(config: DictConfig) -> float | None:
             raise
         _pass_over(Store(resolved), mistake)
         return None
-    _check_objective(resolved, hydra.sweeper)
+    check_objective(resolved, hydra.sweeper)
     store = Store(resolved)
     record = store.read()
     if resolved["dry_run"]:
@@ -74,7 +74,7 @@ def packable(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConf
         check(config, overrides)
     except UserMistake:
         return False
-    _check_objective(config, sweeper)
+    check_objective(config, sweeper)
     return config["force"] or (Store(config).read() or {}).get("status") not in COMPLETE
 
 
@@ -121,7 +121,7 @@ def _refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
         return store.write("refused", **kept, **times, reason=str(mistake))
 
 
-def _check_objective(config: dict[str, Any], sweeper: DictConfig) -> None:
+def check_objective(config: dict[str, Any], sweeper: DictConfig) -> None:
     """Raise UserMistake unless records will hold the objective, and a sweeper that optimizes looks for good runs."""
     name = config["objective"]
     results = [*convergence([{"step": 0, "val/accuracy": 0.0, "val/loss": 0.0}], num_classes=2)]

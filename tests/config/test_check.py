@@ -129,12 +129,12 @@ def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
         ("+trainer.fast_dev_run=true", "trainer.fast_dev_run would change what a step is worth"),
         (
             "diagnostics.steps=powers",
-            "diagnostics.steps must be powers_of_two or a list of whole numbers of at least 0",
+            "diagnostics.steps must be powers_of_two or a list of whole numbers of at least ",
         ),
         ("diagnostics.every=0", "diagnostics.every must be a whole number of at least 1 or null, got 0"),
         (
             "experiment=tuned tuning.lr_factors=[1]",
-            "tuning.lr_factors must have at least two different positive numbers",
+            "tuning.lr_factors must have at least two different positive ",
         ),
         ("experiment=tuned tuning.lr_factors=3", "tuning.lr_factors must be a list of numbers above 0, got 3. Try tun"),
         ("experiment=tuned tuning.seeds=[]", "tuning.seeds must be a list of at least 1 whole numbers"),
@@ -192,7 +192,7 @@ MISTAKES = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("typed", [*MISTAKES, "data=null", "logger=null", "seed=0-3", "study=62e9571"])
+@pytest.mark.parametrize("typed", [*MISTAKES, "study=", "data=null", "logger=null", "seed=0-3", "study=62e9571"])
 @pytest.mark.parametrize("how", [[], ["-m"], ["dry_run=true"], ["-m", "dry_run=true"]], ids=" ".join)
 def test_the_command_says_one_line_and_exits_with_two(tmp_path: Path, typed: str, how: list[str]) -> None:
     found = subprocess.run(

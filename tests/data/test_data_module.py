@@ -127,7 +127,7 @@ def test_augmentation_leaves_the_global_generator_alone(make_module: MakeModule)
         ({"cutout": 6}, "data.cutout=6 is more than the 5 pixels of a side"),
     ],
 )
-def test_a_setting_that_does_not_suit_the_data_is_refused(
+def test_a_setting_that_does_not_suit_is_refused(
     make_module: MakeModule, setting: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):

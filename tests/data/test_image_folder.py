@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from initbench.data import build, folder, image_folder
+from initbench.data import build, check_source, folder, image_folder
 
 
 def save(path: Path, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0) -> None:

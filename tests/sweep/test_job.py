@@ -12,7 +12,7 @@ from initbench.errors import UserMistake
 from initbench.record.lock import lock
 from initbench.record.store import Store
 from initbench.sweep import job
-from initbench.sweep.job import _check, _refuse
+from initbench.sweep.job import _refuse
 
 MISTAKE = UserMistake("logger.mode=online, but no API key")
 
