@@ -15,7 +15,9 @@ import inspect
 import os
 import pkgutil
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from initbench.allowed import refusal, shorten, words
@@ -130,6 +132,17 @@ def _refuse(what: str, target: str, name: str) -> None:
         raise ValueError(f"{what}._target_={target!r}{is_other}: INITBENCH_TARGETS allows only {', '.join(allowed)}")
 
 
+def annotations(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function's arguments, as far as they can be evaluated, each by itself."""
+    source: Any = inspect.unwrap(_annotated(function))
+    found = {}
+    for name, hint in getattr(source, "__annotations__", {}).items():
+        alone = SimpleNamespace(__annotations__={name: hint})
+        with suppress(Exception):  # a name that somebody else imports for his type checker alone
+            found |= get_type_hints(alone, getattr(source, "__globals__", {}), include_extras=True)
+    return {name: hint for name, hint in found.items() if name != "return"}
+
+
 def _annotated(function: Callable[..., Any]) -> Any:
     """The function whose annotations tell what to pass: __init__ of a class, __call__ of an object."""
     if inspect.isclass(function):
@@ -141,18 +154,12 @@ def _annotated(function: Callable[..., Any]) -> Any:
 def _adapters(function: Any) -> "dict[str, tuple[Any, TypeAdapter[Any]]]":
     from pydantic import ConfigDict, TypeAdapter  # a tenth of a second, which --help must not cost
 
-    try:
-        hints = get_type_hints(function, include_extras=True)
-    except Exception:  # annotations of somebody else's that cannot be evaluated
-        return {}
+    strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
     adapters = {}
-    for name, annotation in hints.items():
+    for name, annotation in annotations(function).items():
         if words(annotation):
-            try:
-                strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
+            with suppress(Exception):  # not every annotation of somebody else's means something to pydantic
                 adapters[name] = (annotation, TypeAdapter(annotation, config=strict))
-            except Exception:  # nor do all of them mean something to pydantic
-                continue
     return adapters
 
 

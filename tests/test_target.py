@@ -75,8 +75,10 @@ def test_what_an_annotation_does_not_allow_is_one_line(keys: dict[str, Any], sai
         target.call("x", node(annotated, **keys))
 
 
-def test_annotations_that_cannot_be_evaluated_are_left_alone() -> None:
-    assert target.call("x", node(made, size="any"))["size"] == "any"
+def test_an_annotation_that_cannot_be_evaluated_is_left_alone_and_the_others_count() -> None:
+    assert target.call("x", node(made, odd="any"))["odd"] == "any"
+    with pytest.raises(ValueError, match=r"unknown x\.kind 'onne'\. Did you mean 'one'\? Allowed: one, two"):
+        target.call("x", node(made, kind="onne"))
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ class Init(Option):
     reset_parameters), the name of an initializer, a mapping {name: orthogonal, gain: 2}, or null: as the weights."""
 
     target: str | None = Field(None, alias="_target_", description="the function that fills tensors or treats a model")
+    weight: Policy = Field("default", description="policy for weights, where the option itself fills none")
     bias: Policy = Field(description="policy for biases")
     norm_scale: Policy = Field(description="policy for the scales of norms")
     norm_shift: Policy = Field(description="policy for the shifts of norms")

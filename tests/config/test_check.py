@@ -1,7 +1,6 @@
 """What a config may be: each key of each group with each kind of wrong value, and the line that says so."""
 
 import copy
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -174,10 +173,24 @@ def test_checking_leaves_the_config_and_its_signature_as_they_were() -> None:
     assert (checked.optimizer.lr, checked.data.val_size, checked.init.name) == (1.0, 0.5, "kaiming_normal")
 
 
-def test_the_schema_of_a_config_is_json() -> None:
-    from initbench.config.schema import Config
+@pytest.mark.parametrize(
+    "path, missing, said",
+    [
+        (("init", "gain"), "???", "init.gain"),
+        (("init", "rules"), [{"match": "a", "weight": {"std": "???"}}], "init.rules[0].weight.std"),
+        (("seed",), "???", "seed"),
+    ],
+)
+def test_a_value_that_is_missing_is_asked_for_by_its_key(path: tuple[str, ...], missing: Any, said: str) -> None:
+    assert refusal(changed(compose_config(), path, missing)) == f"{said} has no value yet: give one, {said}=..."
 
-    assert json.dumps(Config.model_json_schema())
+
+def test_a_name_is_no_choice_but_of_an_architecture() -> None:
+    config = compose_config("model=torchvision", "init=normal")
+    check(config, ["model.name=x", "init.std=1", "seed=3"])
+    for typed in ("init.name=zeros", "++init.name=zeros"):
+        with pytest.raises(UserMistake, match=r"init\.name is a label and chooses nothing; did you mean init=zeros"):
+            check(config, [typed])
 
 
 MISTAKES = [
