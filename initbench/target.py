@@ -135,7 +135,7 @@ def _refuse(what: str, target: str, name: str) -> None:
 def annotations(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of a function's arguments, as far as they can be evaluated, each by itself."""
     source: Any = inspect.unwrap(_annotated(function))
-    found = {}
+    found: dict[str, Any] = {}
     for name, hint in getattr(source, "__annotations__", {}).items():
         alone = SimpleNamespace(__annotations__={name: hint})
         with suppress(Exception):  # a name that somebody else imports for his type checker alone

@@ -118,7 +118,7 @@ def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
         ("~report", "report is missing: add +report=... (a mapping)"),
         ("~data.batch_size", "data.batch_size is missing: add +data.batch_size=... (a whole number of at least 1)"),
         ("optimizer.lr=-1", "optimizer.lr must be a number of at least 0, got -1"),
-        ("optimizer.lr=.nan", "optimizer.lr must be a number of at least 0, got nan"),
+        ("optimizer.lr=nan", "optimizer.lr must be a number of at least 0, got nan"),
         ("optimizer.decay=weight", "unknown optimizer.decay 'weight'. Did you mean 'weights'? Allowed: weights, all"),
         ("optimizer.lr_multipliers=64", "optimizer.lr_multipliers must be a mapping or null, got 64"),
         ("+optimizer.lr_multipliers.bias=fast", "optimizer.lr_multipliers must be a mapping"),

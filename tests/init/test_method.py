@@ -116,7 +116,7 @@ def without_no_grad(model: nn.Module) -> None:
     "function, arguments, message",
     [
         (needs_x, {}, "needs_x takes x first; name its first argument tensor"),
-        (needs_std, {}, "needs_std has no default for its parameter std: give a value"),
+        (needs_std, {}, "std of needs_std is missing: needs_std has no default for it"),
         (needs_std, {"sdt": 1.0}, "unknown key sdt of needs_std. Did you mean 'std'"),
         (needs_std, {"std": "big"}, "std of needs_std must be a number, got 'big'"),
         (each, {"std": 1.0}, "unknown key std of each"),
@@ -272,7 +272,7 @@ def test_from_the_command_line(tmp_path: Path, arguments: list[str], scheme: str
         ),
         (["init._target_=mine.small_", "+init.sdt=1"], "unknown key sdt of mine.small_. Did you mean 'std'?"),
         pytest.param(
-            ["init._target_=mine.whole"], "mine.whole has no default for its parameter scale", marks=pytest.mark.slow
+            ["init._target_=mine.whole"], "scale of mine.whole is missing: whole has no default for it", marks=pytest.mark.slow
         ),
     ],
 )
