@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from initbench.allowed import is_list, refusal, shorten, words
@@ -64,12 +64,20 @@ def _describe(config: Mapping[str, Any], found: Any, overrides: Collection[str])
     return key, refusal(key, annotation_of(field), value) + _hint(key, annotation_of(field), value, overrides)
 
 
+def _allows(annotation: Any, value: object) -> bool:
+    try:
+        TypeAdapter(annotation, config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
 def _hint(key: str, annotation: Any, value: object, overrides: Collection[str]) -> str:
     """What to type instead, where that can be told."""
     typed = next((line.partition("=")[2] for line in overrides if line.startswith(f"{key}=")), str(value))
     if isinstance(value, int | float) and "text" in words(annotation):
         return f". What YAML reads as a number or a switch is a name in quotes: \"{key}='{typed}'\""
-    if isinstance(value, str | int | float) and is_list(annotation):
+    if is_list(annotation) and _allows(annotation, [value]):
         return f". Try {key}=[{typed}]"
     if isinstance(value, str) and (ends := re.fullmatch(r"(\d+)\s*(?:-|\.\.|:)\s*(\d+)", value)):
         return f". For a sweep over all of them: -m '{key}=range({ends[1]},{int(ends[2]) + 1})'"

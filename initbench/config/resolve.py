@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Collection
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from initbench.errors import UserMistake
 from initbench.record.signature import shared_init
@@ -18,13 +18,13 @@ def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
     """
     resolved = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
     resolved["command"] = _command(hydra, tuned=resolved.get("tuning") is not None)
+    for override in hydra.overrides.task:
+        group, _, choice = override.partition("=")
+        if choice.startswith("[") and isinstance(resolved.get(group), dict):  # Hydra would lay one over the other
+            several = choice.strip("[]")
+            raise UserMistake(f"{group}={choice} is several options for one run; a sweep is -m {group}={several}")
     for group, choice in hydra.runtime.choices.items():
         if isinstance(resolved.get(group), dict):
-            if isinstance(choice, ListConfig):
-                options = ",".join(choice)
-                raise UserMistake(
-                    f"{group}=[{options}] is several options for one run; a sweep is -m {group}={options}"
-                )
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
     _own_function(resolved, hydra.overrides.task)
     return resolved

@@ -1,6 +1,6 @@
 """Initializers as in-place functions, and the Initializer that applies them to any nn.Module.
 
-Depends on torch and yaml only: usable as a library, without Hydra, Lightning or wandb being imported.
+Depends on torch, yaml and pydantic only: usable as a library, without Hydra, Lightning or wandb being imported.
 `schemes/` has the functions that fill one tensor, `methods/` those that treat a whole model.
 """
 

@@ -272,7 +272,9 @@ def test_from_the_command_line(tmp_path: Path, arguments: list[str], scheme: str
         ),
         (["init._target_=mine.small_", "+init.sdt=1"], "unknown key sdt of mine.small_. Did you mean 'std'?"),
         pytest.param(
-            ["init._target_=mine.whole"], "scale of mine.whole is missing: whole has no default for it", marks=pytest.mark.slow
+            ["init._target_=mine.whole"],
+            "scale of mine.whole is missing: whole has no default",
+            marks=pytest.mark.slow,
         ),
     ],
 )
