@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo gallery test test-slow test-chaos test-cluster test-oracles check format bench clean
+.PHONY: setup demo gallery test test-slow test-chaos test-cluster test-oracles check format bench reference clean
 
 setup: $(VENV)/.ready
 
@@ -54,6 +54,9 @@ format: setup
 
 bench: setup  ## docs/benchmarks.md anew: sweeps, packs, steps, growth, start; a quarter of an hour on two cores
 	$(BIN)/python scripts/benchmarks.py
+
+reference: setup  ## docs/config.md and docs/config.schema.json anew
+	$(BIN)/python scripts/config_reference.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

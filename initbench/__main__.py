@@ -9,7 +9,7 @@ import sys
 from typing import Any, NoReturn
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -43,7 +43,8 @@ def entry() -> None:
     except (HydraException, OmegaConfBaseException, UserMistake) as error:
         refuse(error)
     except ValueError as error:
-        if not str(error).startswith("Only one of --run"):  # Hydra's word for -m together with --cfg
+        # Hydra's words for -m together with --cfg, and for init=null.
+        if not str(error).startswith(("Only one of --run", "Config group override must be")):
             raise
         refuse(error)
     except Stopped as stop:
@@ -65,8 +66,30 @@ def refuse(error: Exception) -> NoReturn:
     """One message and exit code 2; HYDRA_FULL_ERROR=1 in the environment shows the traceback."""
     if _WANTS_TRACEBACK:
         raise error
-    print(f"initbench: {explain(error)}", file=sys.stderr)
+    is_choice = isinstance(error, MissingConfigException) or str(error).startswith("Config group override must be")
+    line = (is_choice and no_option(sys.argv[1:])) or explain(error)
+    print(f"initbench: {line}", file=sys.stderr)
     sys.exit(2)
+
+
+def no_option(arguments: list[str]) -> str:
+    """The line for the first override that gives a group something other than the name of an option, if any does."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ChoiceSweep
+
+    typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    for override in OverridesParser.create().parse_overrides(typed):
+        group, value = override.key_or_group, override.value()
+        options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+        for choice in value.list if isinstance(value, ChoiceSweep) else [value]:
+            if not options or isinstance(choice, str) or (group == "experiment" and isinstance(choice, list)):
+                continue
+            if isinstance(choice, list):
+                listed = ",".join(map(str, choice))
+                return f"{group}=[{listed}] is several options for one run; a sweep is -m {group}={listed}"
+            name = "null" if choice is None else choice
+            return f"unknown option {group}={name}. Available in {group}: {', '.join(options)}"
+    return ""
 
 
 if __name__ == "__main__":

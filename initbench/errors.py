@@ -33,6 +33,7 @@ def explain(error: Exception) -> str:
     from omegaconf.errors import (
         ConfigAttributeError,
         ConfigKeyError,
+        InterpolationKeyError,
         InterpolationResolutionError,
         OmegaConfBaseException,
     )
@@ -47,6 +48,10 @@ def explain(error: Exception) -> str:
         return str(error.__cause__)  # of a launcher or sweeper of ours, in its own words
     if isinstance(error, InterpolationResolutionError) and "HydraConfig was not set" in str(error):
         return f"{error.full_key}: the runs of a sweep are known by their configs, which cannot hold ${{hydra:...}}"
+    if isinstance(error, UserMistake):
+        return str(error)
+    if isinstance(error, InterpolationKeyError):
+        return f"{error.full_key}: {str(error).splitlines()[0]}"
     cause = error.__cause__
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node]

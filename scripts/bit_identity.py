@@ -29,7 +29,14 @@ SWEEPS: dict[str, list[str]] = {
     "pack with batch norm": ["model=resnet20", "init=default,fixup", "seed=0,1", "hydra/launcher=packed"],
     "pack that diverges": ["model=mlp", "optimizer=sgd", "optimizer.lr=1e30,0.05", "hydra/launcher=packed", "seed=0,1"],
     "two processes": ["model=lenet", "trainer.devices=2", "trainer.accelerator=cpu", _NO_PACKS, "init=lsuv"],
-    "double precision": ["model=plain_cnn", "trainer.precision=64-true", "data.flip=true", _NO_PACKS],
+    "double precision": [
+        "model=plain_cnn",
+        "model.depth=3",
+        "model.width=8",
+        "trainer.precision=64-true",
+        "data.flip=true",
+        _NO_PACKS,
+    ],
     "recurrent, smoothed": ["model=lstm", "trainer.label_smoothing=0.1", "init=chrono", _NO_PACKS],
     "diagnosed": ["model=resnet20", "diagnostics=schedule", "data.crop_padding=2", "data.cutout=4", _NO_PACKS],
 }

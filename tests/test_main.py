@@ -46,14 +46,14 @@ def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: P
 
 def test_what_a_report_is_asked_for_is_checked_before_training_and_kept_for_later(tmp_path: Path) -> None:
     for typed, said in (
-        ("report.margin=0", "report.margin must be a number above 0, got 0"),
-        ("report.margin=wide", "report.margin must be a number, got 'wide'"),
+        ("report.margin=0", "report.margin must be a number in (0, 1e+50) or null, got 0"),
+        ("report.margin=wide", "report.margin must be a number in (0, 1e+50) or null, got 'wide'"),
         ("report.margin=1,2", "report.margin cannot be swept over: a study has one report"),
-        ("report.margin=???", "report.margin has no value"),
+        ("report.margin=???", "report.margin has no value yet: give one, report.margin=..."),
         ("hydra.sweeper.params={report.margin: '1,2'}", "report.margin cannot be swept over: a study has one report"),
-        ("report.reference=[a]", "report.reference must be the name of an initializer, got ['a']"),
-        ("report=null", "report must have a margin and a reference (either may be null), got None"),
-        ("~report", "report must have a margin and a reference (either may be null), got None"),
+        ("report.reference=[a]", "report.reference must be text or null, got ['a']"),
+        ("report=null", "report must be a mapping with the keys margin, reference, got None"),
+        ("~report", "report is missing: add +report=... (a mapping)"),
         ("report.reference=orthogonl", "unknown report.reference 'orthogonl'. Did you mean 'orthogonal'?"),
         ("report.refrence=zeros", "unknown key report.refrence. Did you mean 'reference'?"),
     ):
@@ -163,7 +163,7 @@ def test_an_initializer_and_a_config_folder_of_ones_own(tmp_path: Path) -> None:
 def test_help_and_config_import_nothing_heavy(tmp_path: Path, flag: list[str]) -> None:
     code = (
         "import runpy, sys\n"
-        "heavy = ('torch', 'torchvision', 'lightning', 'wandb', 'pandas', 'plotly', 'scipy')\n"
+        "heavy = ('torch', 'torchvision', 'lightning', 'wandb', 'pandas', 'plotly', 'scipy', 'pydantic')\n"
         f"sys.argv = ['initbench', *{flag!r}]\n"
         "try:\n"
         "    runpy.run_module('initbench', run_name='__main__')\n"

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from initbench.config.source import source_digests
+from initbench.errors import UserMistake
 from initbench.record.signature import shared_init
 
 
@@ -15,10 +16,15 @@ def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
 
     `source` is added where functions of the user's own are part of it: the digest of their files by group.
     `hydra` is the hydra node of the same job, whether it is still part of `config` or not.
+    Raises UserMistake where several options of one group are chosen, and OmegaConf's errors for interpolations.
     """
     resolved = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
-    resolved["study"] = str(resolved["study"])
     resolved["command"] = _command(hydra, tuned=resolved.get("tuning") is not None)
+    for override in hydra.overrides.task:
+        group, _, choice = override.partition("=")
+        if choice.startswith("[") and isinstance(resolved.get(group), dict):  # Hydra would lay one over the other
+            several = choice.strip("[]")
+            raise UserMistake(f"{group}={choice} is several options for one run; a sweep is -m {group}={several}")
     for group, choice in hydra.runtime.choices.items():
         if isinstance(resolved.get(group), dict):
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 
 from initbench import lazy
 
-__all__ = ["Arrays", "ImageData", "ImageDataModule", "build", "image_folder", "mnist_mini", "torchvision_dataset"]
+__all__ = [
+    "Arrays",
+    "ImageData",
+    "ImageDataModule",
+    "build",
+    "check_source",
+    "image_folder",
+    "mnist_mini",
+    "torchvision_dataset",
+]
 
 if TYPE_CHECKING:
     from initbench.data.base import Arrays
-    from initbench.data.factory import build
+    from initbench.data.factory import build, check_source
     from initbench.data.folder import image_folder
     from initbench.data.images import ImageData
     from initbench.data.mini import mnist_mini
@@ -27,6 +36,7 @@ __getattr__ = lazy.attributes(
         "ImageData": "initbench.data.images",
         "ImageDataModule": "initbench.data.module",
         "build": "initbench.data.factory",
+        "check_source": "initbench.data.factory",
         "image_folder": "initbench.data.folder",
         "mnist_mini": "initbench.data.mini",
         "torchvision_dataset": "initbench.data.vision",

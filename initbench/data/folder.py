@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
+from typing import Literal
 
 import numpy as np
 import torch
 
 from initbench.data.base import Arrays
-from initbench.errors import nearest, unknown
+from initbench.errors import nearest
+from initbench.ranges import PositiveInt
 
 # What every build of Pillow reads; other files (notes, thumbnail databases) are passed over.
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -26,7 +28,7 @@ _CHUNK = 64  # images a thread decodes at a time
 _WORTH_THREADS = 16_000
 
 
-def image_folder(root: str, folder: str | None, image_size: int, channels: int = 3) -> Arrays:
+def image_folder(root: str, folder: str | None, image_size: PositiveInt, channels: Literal[1, 3] = 3) -> Arrays:
     """Images under `folder`/train/<class>/ and `folder`/test/<class>/, in any format that Pillow reads.
 
     Each image is resized and its centre cut out, to `image_size` pixels a side, in RGB (`channels` 3) or grey
@@ -39,10 +41,6 @@ def image_folder(root: str, folder: str | None, image_size: int, channels: int =
     """
     if not folder:
         raise ValueError("data.folder is not set: the folder that holds train/<class>/ and test/<class>/")
-    if type(image_size) is not int or image_size < 1:
-        raise ValueError(f"image_size must be a whole number of at least 1, got {image_size!r}")
-    if channels not in _MODES:
-        raise unknown("channels", channels, map(str, _MODES))
     path = Path(root) / folder
     listing = _list_images(path)
     file = _cached(path, listing, image_size, channels)

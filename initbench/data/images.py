@@ -11,7 +11,6 @@ from initbench.data.base import Arrays
 from initbench.data.batches import Batch, Batches, Loader
 from initbench.data.seeding import AUGMENT, derive_seed
 from initbench.data.split import split
-from initbench.errors import unknown
 
 _EVALUATION_BATCH_SIZE = 1000
 
@@ -22,7 +21,7 @@ class ImageData:
     Loaders yield uint8; `prepare` makes normalised (and, while training, augmented) float32 of it on the device. Under
     DDP `batch_size` is the global one, shared out over the ranks.
 
-    Args (the shared keys of conf/config.yaml say more):
+    Args (initbench/config/schema.py has their types and ranges):
         arrays: the dataset.
         seed: of the order of the images and of augmentation; the validation split does not depend on it.
         val_size: images held out of the training set, a number or a fraction in (0, 1).
@@ -31,7 +30,7 @@ class ImageData:
         val_every_n_steps: validate once in so many training steps.
         targets: validation accuracies in (0, 1) whose time to be reached is measured.
 
-    Raises ValueError for a setting out of range.
+    Raises ValueError for a setting that does not suit the data: more images than there are.
     """
 
     def __init__(
@@ -55,16 +54,12 @@ class ImageData:
         total, size = len(arrays.train_images), arrays.image_size
         self.val_size = _val_count(val_size, total)
         self.train_size, self.test_size = total - self.val_size, len(arrays.test_images)
-        self.batch_size = _integer("batch_size", batch_size, 1, self.train_size)
-        self.crop_padding = _integer("crop_padding", crop_padding, 0, size - 1)  # a reflection has no more pixels
-        self.cutout = _integer("cutout", cutout, 0, size)
-        self.num_workers = _integer("num_workers", num_workers, 0)
-        self.val_every_n_steps = _integer("val_every_n_steps", val_every_n_steps, 1)
+        self.batch_size = _at_most("batch_size", batch_size, self.train_size, "images to train on")
+        self.crop_padding = _at_most("crop_padding", crop_padding, size - 1, "pixels that a reflection has")
+        self.cutout = _at_most("cutout", cutout, size, "pixels of a side")
+        self.num_workers = num_workers
+        self.val_every_n_steps = val_every_n_steps
         self.targets = tuple(float(target) for target in targets)
-        if not all(0 < target < 1 for target in self.targets):
-            raise ValueError(f"targets must be accuracies between 0 and 1 (exclusive), got {list(self.targets)}")
-        if stream not in ("auto", True, False):
-            raise unknown("stream", stream, ("auto", "true", "false"))
         self.streams = arrays.nbytes > max_resident_gb * 1e9 if stream == "auto" else bool(stream)
 
         self.in_channels, self.image_size = arrays.in_channels, arrays.image_size
@@ -146,17 +141,17 @@ def _on_device(arrays: Arrays, device: torch.device) -> tuple[Batch, Batch]:
     return train, (arrays.test_images.to(device), arrays.test_labels.to(device))
 
 
-def _integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    allowed = f"between {low} and {high}" if high is not None else f"of at least {low}"
-    if type(value) is not int or value < low or (high is not None and value > high):
-        raise ValueError(f"{name} must be a whole number {allowed}, got {value!r}")
+def _at_most(name: str, value: int, most: int, what: str) -> int:
+    if value > most:
+        raise ValueError(f"data.{name}={value} is more than the {most} {what}")
     return value
 
 
-def _val_count(val_size: object, total: int) -> int:
+def _val_count(val_size: int | float, total: int) -> int:
     """Images held out of `total`: at least one, and at least one is left to train on."""
-    if isinstance(val_size, float) and 0 < val_size < 1:
-        val_size = round(val_size * total)
-    if type(val_size) is not int or not 0 < val_size < total:
-        raise ValueError(f"val_size must be a fraction in (0, 1) or a number from 1 to {total - 1}, got {val_size!r}")
-    return val_size
+    count = round(val_size * total) if isinstance(val_size, float) else val_size
+    if not 0 < count < total:
+        raise ValueError(
+            f"data.val_size={val_size} holds {count} of {total} training images out: 1 to {total - 1} can be"
+        )
+    return count

@@ -6,26 +6,23 @@ import tempfile
 import warnings
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from initbench.data.base import Arrays
-from initbench.errors import unknown
-
-_DATASETS = ("MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN")
 
 
-def torchvision_dataset(dataset: str, root: str) -> Arrays:
+def torchvision_dataset(
+    dataset: Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN"], root: str
+) -> Arrays:
     """The train and test splits of a torchvision dataset under `root`, downloaded where they are missing.
 
-    Raises ValueError for an unknown dataset, for files that are missing and cannot be downloaded, and for
-    files that are damaged; the message names the folder and the files.
+    Raises ValueError for files that are missing and cannot be downloaded, and for files that are damaged; the message
+    names the folder and the files.
     """
-    if dataset not in _DATASETS:
-        raise unknown("dataset", dataset, _DATASETS)
     from torchvision import datasets  # seconds to import, and the bundled digits do not need it
 
     reader = getattr(datasets, dataset)

@@ -1,7 +1,7 @@
 """Initializers as in-place functions, and the Initializer that applies them to any nn.Module.
 
-A library that depends on torch, scipy and yaml only: it imports neither Hydra, Lightning nor wandb. `schemes/` holds
-the functions that fill one tensor, `methods/` those that change a whole model.
+A library that depends on torch, scipy, yaml and pydantic only: it imports neither Hydra, Lightning nor wandb.
+`schemes/` holds the functions that fill one tensor, `methods/` those that change a whole model.
 """
 
 from initbench.init.assignment import Assignment, fill

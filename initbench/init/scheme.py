@@ -13,13 +13,11 @@ conf/init/orthogonal.yaml.
 """
 
 import inspect
-import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import torch
 import yaml
@@ -32,6 +30,7 @@ from initbench.init.schemes.elementary import constant_
 from initbench.init.schemes.own import default_
 from initbench.init.structure import FINDERS
 from initbench.registry import CONF
+from initbench.target import check, load
 
 Spec = float | str | Mapping[str, Any] | Callable[..., Any]
 """A number (a constant), the name of an initializer, a mapping {name or _target_, **parameters}, or a function."""
@@ -106,6 +105,8 @@ def find(spec: Spec, beside: Iterable[str] = ()) -> Target:
         raise ValueError(f"{spec!r} is no initializer: give a number, a name, a function or a mapping with a name")
     parameters = dict(spec)
     name = parameters.pop("name", None)
+    if not isinstance(name, str | None):
+        raise ValueError(f"{name!r} is no name of an initializer")
     if "_target_" not in parameters:
         if name is None:
             raise ValueError(f"{dict(spec)!r} names no initializer: add name: or _target_:")
@@ -150,12 +151,7 @@ def _defaults(name: str) -> dict[str, Any]:
 
 
 def _target(label: str, target: Any, parameters: Mapping[str, Any], beside: Iterable[str] = ()) -> Target:
-    try:
-        function = pkgutil.resolve_name(target) if isinstance(target, str) else target
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"cannot import the initializer {target!r}: {error}") from error
-    if not callable(function):
-        raise ValueError(f"{target!r} is a {type(function).__name__}, not a function")
+    function = target if callable(target) else load("init", target)
     try:
         signature = inspect.signature(function).parameters
     except ValueError as error:  # some builtins have none
@@ -167,37 +163,7 @@ def _target(label: str, target: Any, parameters: Mapping[str, Any], beside: Iter
             "for each module) or model (it is called once)"
         )
     given = GIVEN[first]
-    allowed = [name for name in signature if name not in given]
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.values())
     parameters = {key: value for key, value in parameters.items() if key not in ("name", "_target_")}
-    for key in parameters:
-        if key not in allowed and not takes_any:
-            raise unknown(f"parameter of {label}", key, [*allowed, *beside] or ["none"])
-    for key in allowed:
-        parameter = signature[key]
-        is_one = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-        if is_one and parameter.default is parameter.empty and key not in parameters:
-            raise ValueError(f"{label} has no default for its parameter {key}: give a value")
-    _check_types(label, function, parameters)
+    check(function, parameters, f"{{}} of {label}", [name for name in given if name in signature], beside=list(beside))
     asks_for = tuple(name for name in signature if name in given[1:])
     return Target(label, function, parameters, first, asks_for)
-
-
-_PLAIN = (bool, int, float, str, NoneType)
-
-
-def _check_types(label: str, function: Callable[..., Any], parameters: Mapping[str, Any]) -> None:
-    """Raise ValueError for a word where a number belongs, as far as the function's annotations say."""
-    try:
-        hints = get_type_hints(function)
-    except (NameError, TypeError):  # annotations of a user's own that cannot be evaluated
-        return
-    for key, value in parameters.items():
-        hint = hints.get(key)
-        types = get_args(hint) or (hint,)
-        if not set(types) <= set(_PLAIN):
-            continue
-        accepted = (*types, int) if float in types else types
-        if type(value) not in accepted:
-            names = " or ".join("null" if kind is NoneType else kind.__name__ for kind in types)
-            raise ValueError(f"{key} of {label} must be {names}, got {value!r}")

@@ -5,11 +5,12 @@ what it returns before the Trainer, `summarize` once the final numbers are known
 Lightning calls `finalize` on every logger after each of `fit` and `test`, so only `close` ends a run.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from initbench import target
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
@@ -48,15 +49,7 @@ def prepare(cfg: Mapping[str, Any]) -> Opening:
 
     Raises ValueError for a wrong option, a missing optional package or a missing key: before there is any run.
     """
-    from hydra.utils import get_method
-
-    options = {key: value for key, value in cfg.items() if key not in ("_target_", "name")}
-    try:
-        prepared = get_method(cfg["_target_"])
-        inspect.signature(prepared).bind(**options)
-    except (ImportError, TypeError, ValueError) as error:
-        raise ValueError(f"logger {cfg.get('_target_')}: {error}") from error
-    opening: Opening = prepared(**options)
+    opening: Opening = target.call("logger", cfg)
     return opening
 
 

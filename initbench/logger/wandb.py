@@ -11,35 +11,27 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from initbench.errors import unknown
 from initbench.logger import RunInfo
+from initbench.ranges import PositiveFloat
 
 if TYPE_CHECKING:
     from wandb import Run
-
-MODES = ("auto", "online", "offline")
 
 
 def mirror(
     *,
     project: str,
     entity: str | None,
-    mode: str,
-    init_timeout_s: float,
-    finish_timeout_s: float,
+    mode: Literal["auto", "online", "offline"],
+    init_timeout_s: PositiveFloat,  # wandb reads 0 as forever
+    finish_timeout_s: PositiveFloat,
 ) -> "Callable[[RunInfo], list[WandbMirror]]":
     """Starts the wandb run `<signature>-<attempt>` in the study's group and wraps it as a Lightning logger.
 
-    Raises ValueError for an unknown mode, a timeout that is not positive (wandb reads 0 as forever), and
-    `mode=online` without an API key.
+    Raises ValueError for `mode=online` without an API key.
     """
-    if mode not in MODES:
-        raise unknown("logger.mode", mode, MODES)
-    for key, value in {"init_timeout_s": init_timeout_s, "finish_timeout_s": finish_timeout_s}.items():
-        if not isinstance(value, int | float) or value <= 0:
-            raise ValueError(f"logger.{key}={value}: a positive number of seconds is needed.")
     settings = {
         "init_timeout": init_timeout_s,
         "finish_timeout": finish_timeout_s,

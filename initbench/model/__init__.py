@@ -10,7 +10,7 @@ from initbench import lazy
 
 if TYPE_CHECKING:
     from initbench.model.airbench import Airbench
-    from initbench.model.builder import build
+    from initbench.model.builder import GIVEN, build
     from initbench.model.lenet import LeNet
     from initbench.model.libraries import timm_model, torchvision_model
     from initbench.model.mlp import MLP
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from initbench.model.vit import ViT
 
 __all__ = [
+    "GIVEN",
     "MLP",
     "VGG",
     "Airbench",
@@ -41,6 +42,7 @@ __all__ = [
 __getattr__ = lazy.attributes(
     __name__,
     {
+        "GIVEN": "initbench.model.builder",
         "Airbench": "initbench.model.airbench",
         "build": "initbench.model.builder",
         "CifarResNet": "initbench.model.resnet_cifar",

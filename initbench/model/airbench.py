@@ -1,10 +1,13 @@
 """The network of cifar10-airbench94, which reaches 94 % on CIFAR-10 within seconds (Jordan 2024)."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from annotated_types import Len
 from torch import Tensor, nn
 
-from initbench.model.layers import activation, named
+from initbench.model.layers import Activation, activation, named
+from initbench.ranges import PositiveInt
 
 _STAGES = 3
 _KERNEL = 2  # of the first convolution, whose filters whiten patches
@@ -20,8 +23,7 @@ class Airbench(nn.Sequential):
     it. The last pool covers the whole map, which is 3x3 for images of 32x32 and 28x28. Scores are multiplied by
     `output_scale`.
 
-    Raises ValueError for images that are too small for the pools, for a `width` of another length, and for an unknown
-    nonlinearity.
+    Raises ValueError for images that are too small for the pools.
 
     Source: Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", section 3 and listing of airbench94.
     """
@@ -32,12 +34,10 @@ class Airbench(nn.Sequential):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        width: Sequence[int],
+        width: Annotated[Sequence[PositiveInt], Len(_STAGES, _STAGES)],
         output_scale: float,
-        nonlinearity: str = "gelu",
+        nonlinearity: Activation = "gelu",
     ) -> None:
-        if len(width) != _STAGES:
-            raise ValueError(f"width must list the channels of {_STAGES} stages, got {list(width)}")
         side = (image_size - _KERNEL + 1) // 2 // 2 // 2
         if side < 1:
             raise ValueError(f"images must be at least 9x9 pixels, not {image_size}x{image_size}")

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
+from initbench import target
+
+GIVEN = ("in_channels", "image_size", "num_classes")  # to every model, as the data has them
+
 
 def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_classes: int) -> nn.Module:
-    """Instantiate `cfg` (`_target_`, a label `name`, the model's own keys) for images of the given shape.
+    """Build `cfg` (`_target_`, a label `name`, the model's own keys) for images of the given shape.
 
     A copy of the model is run once on a batch of zeros, so that a network that is too deep for small images is refused
     here and not during training; the model that is returned has never run.
@@ -21,25 +23,23 @@ def build(cfg: Mapping[str, Any], *, in_channels: int, image_size: int, num_clas
     (batch, num_classes).
     """
     node = cfg if isinstance(cfg, DictConfig) else OmegaConf.create(dict(cfg))
-    # Resolve before removing `name`, which other keys may interpolate.
     keys: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment] # of a mapping
-    name = keys.pop("name", None) or keys.get("_target_")
+    name = keys.get("name") or keys.get("_target_")
     shape = f"{in_channels}x{image_size}x{image_size}"
-    data = {"in_channels": in_channels, "image_size": image_size, "num_classes": num_classes}
+    data = dict(zip(GIVEN, (in_channels, image_size, num_classes), strict=True))
+    target.check_node("model", keys, GIVEN)
     try:
-        model = instantiate(keys, **data, _convert_="all")
-    except InstantiationException as error:
-        # Hydra wraps the exception of the constructor: unknown keys, unknown names, sizes that it refuses.
-        reason = error.__cause__ or error
-        if isinstance(reason, ValueError):
-            raise ValueError(f"model {name}: {reason}") from error
-        raise ValueError(f"model {name} cannot be built for {shape} images: {_line(reason)}") from error
+        model = target.call("model", keys, **data)
+    except ValueError as error:
+        raise ValueError(f"model {name}: {error}") from error
+    except Exception as error:  # any exception of the constructor is the reason
+        raise ValueError(f"model {name} cannot be built for {shape} images: {target.line(error)}") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"model {name}: its _target_ made a {type(model).__name__}, not an nn.Module")
     try:
         output = _scores(model, torch.zeros(2, in_channels, image_size, image_size))
     except Exception as error:  # any exception of the model's forward is the reason
-        raise ValueError(f"model {name} cannot take {shape} images: {_line(error)}") from error
+        raise ValueError(f"model {name} cannot take {shape} images: {target.line(error)}") from error
     if output.shape != (2, num_classes):
         raise ValueError(
             f"model {name} cannot take {shape} images: for a batch of 2 it returns "
@@ -55,8 +55,3 @@ def _scores(model: nn.Module, images: Tensor) -> Tensor:
     if not isinstance(output, Tensor):
         raise TypeError(f"it returns a {type(output).__name__}, not a tensor of scores")
     return output
-
-
-def _line(error: BaseException) -> str:
-    """The first line of a message: torch appends a stack trace to some."""
-    return (str(error) or type(error).__name__).splitlines()[0]

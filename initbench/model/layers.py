@@ -3,13 +3,22 @@
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from math import gcd
+from typing import Literal
 
 from torch import nn
 
-from initbench.errors import unknown
+from initbench.ranges import PositiveInt
 
 # Named as in torch.nn.functional, and as in the gains of initbench.init.
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+Activation = Literal[
+    "linear", "relu", "relu6", "leaky_relu", "prelu", "elu", "celu", "selu", "gelu", "silu", "mish", "tanh",
+    "tanhshrink", "sigmoid", "logsigmoid", "softplus", "softsign", "hardswish", "hardtanh", "hardsigmoid",
+]  # fmt: skip
+Norm1d = Literal["none", "batch", "layer"]
+Norm2d = Literal["none", "batch", "group"]
+Widths = PositiveInt | Sequence[PositiveInt]
+
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "linear": nn.Identity,
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
@@ -33,51 +42,35 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-def activation(nonlinearity: str) -> nn.Module:
-    """A new activation module with torch's defaults. Raises ValueError for a name outside `ACTIVATIONS`."""
-    if nonlinearity not in ACTIVATIONS:
-        raise unknown("nonlinearity", nonlinearity, ACTIVATIONS)
+def activation(nonlinearity: Activation) -> nn.Module:
+    """A new activation module with torch's defaults."""
     return ACTIVATIONS[nonlinearity]()
 
 
-def norm1d(norm: str, features: int) -> nn.Module | None:
-    """The normalization layer for (batch, features); None for `none`.
-
-    Raises ValueError for a name other than none, batch and layer.
-    """
-    if norm == "none":
-        return None
-    if norm == "batch":
-        return nn.BatchNorm1d(features)
-    if norm == "layer":
-        return nn.LayerNorm(features)
-    raise unknown("norm", norm, ("none", "batch", "layer"))
+def norm1d(norm: Norm1d, features: int) -> nn.Module | None:
+    """The normalization layer for (batch, features); None for `none`."""
+    kinds: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+    return None if norm == "none" else kinds[norm](features)
 
 
-def norm2d(norm: str, channels: int) -> nn.Module | None:
+def norm2d(norm: Norm2d, channels: int) -> nn.Module | None:
     """The normalization layer for (batch, channels, height, width); None for `none`.
 
     `group` has 32 groups (Wu & He 2018), or the greatest common divisor of 32 and the number of channels.
-    Raises ValueError for a name other than none, batch and group.
     """
-    if norm == "none":
-        return None
-    if norm == "batch":
-        return nn.BatchNorm2d(channels)
     if norm == "group":
         return nn.GroupNorm(gcd(32, channels), channels)
-    raise unknown("norm", norm, ("none", "batch", "group"))
+    kinds: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d}
+    return None if norm == "none" else kinds[norm](channels)
 
 
-def widths(width: int | Sequence[int], count: int, key: str) -> list[int]:
+def widths(width: Widths, count: int, key: str) -> list[int]:
     """One width for each of `count` layers: an int is repeated, a list must have `count` entries.
 
-    Raises ValueError for a string and for a list of another length; `key` names the option that gave `count`.
+    Raises ValueError for a list of another length; `key` names the option that gave `count`.
     """
     if isinstance(width, int):
         return [width] * count
-    if isinstance(width, str):
-        raise ValueError(f"width must be a whole number or a list of {count}, got {width!r}")
     if len(width) != count:
         raise ValueError(f"width lists {len(width)} values but {key} is {count}; set {key}={len(width)}")
     return list(width)

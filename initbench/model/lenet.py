@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from initbench.model.layers import activation, named
+from initbench.model.layers import Activation, activation, named
 
 
 class LeNet(nn.Sequential):
@@ -12,12 +12,14 @@ class LeNet(nn.Sequential):
     every feature map is connected to all maps below. The first convolution is padded, so 28x28 images give the paper's
     16 maps of 5x5; larger images give larger maps.
 
-    Raises ValueError for images smaller than 12x12, and for an unknown nonlinearity.
+    Raises ValueError for images smaller than 12x12.
 
     Source: LeCun, Bottou, Bengio & Haffner 1998, section II.B.
     """
 
-    def __init__(self, *, in_channels: int, image_size: int, num_classes: int, nonlinearity: str = "relu") -> None:
+    def __init__(
+        self, *, in_channels: int, image_size: int, num_classes: int, nonlinearity: Activation = "relu"
+    ) -> None:
         side = (image_size // 2 - 4) // 2  # the padded convolution keeps the size, the other subtracts 4, pools halve
         if side < 1:
             raise ValueError(f"images must be at least 12x12 pixels, not {image_size}x{image_size}")

@@ -1,11 +1,11 @@
 """The multilayer perceptron."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import nn
 
-from initbench.model.layers import activation, named, norm1d, widths
+from initbench.model.layers import Activation, Norm1d, Widths, activation, named, norm1d, widths
+from initbench.ranges import Fraction, NonNegativeInt
 
 
 class MLP(nn.Sequential):
@@ -24,11 +24,11 @@ class MLP(nn.Sequential):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        depth: int,
-        width: int | Sequence[int],
-        nonlinearity: str = "relu",
-        norm: str = "none",
-        dropout: float = 0,
+        depth: NonNegativeInt,
+        width: Widths,
+        nonlinearity: Activation = "relu",
+        norm: Norm1d = "none",
+        dropout: Fraction = 0,
         bias: bool = True,
     ) -> None:
         sizes = [in_channels * image_size**2, *widths(width, depth, "depth")]

@@ -1,11 +1,11 @@
 """A convolutional network of any depth without skip connections, for which initialization matters most."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 from torch import nn
 
-from initbench.model.layers import activation, named, norm2d, widths
+from initbench.model.layers import Activation, Norm2d, Widths, activation, named, norm2d, widths
+from initbench.ranges import PositiveInt
 
 
 class PlainCNN(nn.Sequential):
@@ -26,14 +26,14 @@ class PlainCNN(nn.Sequential):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        depth: int,
-        width: int | Sequence[int],
-        stages: int = 3,
-        nonlinearity: str = "relu",
-        norm: str = "none",
+        depth: PositiveInt,
+        width: Widths,
+        stages: PositiveInt = 3,
+        nonlinearity: Activation = "relu",
+        norm: Norm2d = "none",
         padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
     ) -> None:
-        if not 1 <= stages <= depth:
+        if stages > depth:
             raise ValueError(f"stages must be between 1 and depth ({depth}), not {stages}")
         # The first stages have one more convolution if they cannot all have the same number.
         counts = [depth // stages + (stage < depth % stages) for stage in range(stages)]

@@ -1,6 +1,10 @@
 """Recurrent networks that read an image row by row (like the sequential MNIST of Le et al. 2015, which has pixels)."""
 
+from typing import Literal
+
 from torch import Tensor, nn
+
+from initbench.ranges import PositiveInt
 
 
 class RowClassifier(nn.Module):
@@ -26,28 +30,27 @@ def rnn(
     in_channels: int,
     image_size: int,
     num_classes: int,
-    hidden_size: int,
-    num_layers: int = 1,
-    nonlinearity: str = "tanh",
+    hidden_size: PositiveInt,
+    num_layers: PositiveInt = 1,
+    nonlinearity: Literal["tanh", "relu"] = "tanh",
 ) -> RowClassifier:
-    """The simple recurrent network (Elman 1990); with relu and init=irnn it is the IRNN of Le et al. (2015).
-
-    Raises ValueError for a nonlinearity other than tanh and relu.
-    """
+    """The simple recurrent network (Elman 1990); with relu and init=irnn it is the IRNN of Le et al. (2015)."""
     size = image_size * in_channels
     cells = nn.RNN(size, hidden_size, num_layers, nonlinearity=nonlinearity, batch_first=True)
     return RowClassifier(cells, num_classes)
 
 
 def lstm(
-    *, in_channels: int, image_size: int, num_classes: int, hidden_size: int, num_layers: int = 1
+    *, in_channels: int, image_size: int, num_classes: int, hidden_size: PositiveInt, num_layers: PositiveInt = 1
 ) -> RowClassifier:
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
     size = image_size * in_channels
     return RowClassifier(nn.LSTM(size, hidden_size, num_layers, batch_first=True), num_classes)
 
 
-def gru(*, in_channels: int, image_size: int, num_classes: int, hidden_size: int, num_layers: int = 1) -> RowClassifier:
+def gru(
+    *, in_channels: int, image_size: int, num_classes: int, hidden_size: PositiveInt, num_layers: PositiveInt = 1
+) -> RowClassifier:
     """Gated recurrent units (Cho et al. 2014)."""
     size = image_size * in_channels
     return RowClassifier(nn.GRU(size, hidden_size, num_layers, batch_first=True), num_classes)

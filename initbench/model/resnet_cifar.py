@@ -1,11 +1,15 @@
 """The ResNets of He et al. (2016) for CIFAR: ResNet-20, 32, 44, 56, 110."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.errors import unknown
-from initbench.model.layers import activation, named, norm2d
+from initbench.model.layers import Activation, activation, named, norm2d
+from initbench.ranges import PositiveInt
+
+Norm = Literal["none", "batch", "group", "fixup"]
 
 
 class Shortcut(nn.Module):
@@ -37,7 +41,7 @@ class ScalarBias(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions (`branch`) with a shortcut around them and the activation after the sum."""
 
-    def __init__(self, in_channels: int, channels: int, nonlinearity: str, norm: str, gate: bool) -> None:
+    def __init__(self, in_channels: int, channels: int, nonlinearity: Activation, norm: Norm, gate: bool) -> None:
         super().__init__()
         widens = channels != in_channels
         stride = 2 if widens else 1
@@ -88,10 +92,10 @@ class CifarResNet(nn.Sequential):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        depth: int,
-        width: int = 16,
-        nonlinearity: str = "relu",
-        norm: str = "batch",
+        depth: PositiveInt,
+        width: PositiveInt = 16,
+        nonlinearity: Activation = "relu",
+        norm: Norm = "batch",
         gate: bool = False,
     ) -> None:
         blocks, remainder = divmod(depth - 2, 6)
@@ -118,18 +122,14 @@ class CifarResNet(nn.Sequential):
         super().__init__(named(layers))
 
 
-def _norm(norm: str, channels: int) -> nn.Module | None:
-    if norm == "fixup":
-        return ScalarBias()
-    if norm not in ("none", "batch", "group"):
-        raise unknown("norm", norm, ("none", "batch", "group", "fixup"))
-    return norm2d(norm, channels)
+def _norm(norm: Norm, channels: int) -> nn.Module | None:
+    return ScalarBias() if norm == "fixup" else norm2d(norm, channels)
 
 
-def _scalar_bias(norm: str) -> ScalarBias | None:
+def _scalar_bias(norm: Norm) -> ScalarBias | None:
     return ScalarBias() if norm == "fixup" else None
 
 
-def _conv(in_channels: int, channels: int, stride: int, norm: str) -> nn.Conv2d:
+def _conv(in_channels: int, channels: int, stride: int, norm: Norm) -> nn.Conv2d:
     bias = norm == "none"
     return nn.Conv2d(in_channels, channels, kernel_size=3, stride=stride, padding=1, bias=bias)

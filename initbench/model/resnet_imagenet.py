@@ -1,10 +1,9 @@
 """torchvision's ResNets, optionally with a first layer for small images."""
 
+from typing import Literal
+
 from torch import nn
 
-from initbench.errors import unknown
-
-STEMS = ("cifar", "imagenet")
 # ResNets of He et al. (2016), Table 1: torchvision's name of the block, and the number of blocks in each stage.
 _STAGES = {
     18: ("BasicBlock", [2, 2, 2, 2]),
@@ -15,20 +14,21 @@ _STAGES = {
 }
 
 
-def resnet(*, in_channels: int, image_size: int, num_classes: int, depth: int, stem: str = "cifar") -> nn.Module:
+def resnet(
+    *,
+    in_channels: int,
+    image_size: int,
+    num_classes: int,
+    depth: Literal[18, 34, 50, 101, 152],
+    stem: Literal["cifar", "imagenet"] = "cifar",
+) -> nn.Module:
     """ResNet-18, 34, 50, 101 or 152 of He et al. (2016).
 
     `stem="imagenet"` is the original 7x7 convolution with stride 2 and a max pool, after which an image of 32x32 pixels
     is 8x8; `stem="cifar"` is a 3x3 convolution with stride 1 and no pool.
-
-    Raises ValueError for an unknown depth or stem.
     """
     from torchvision.models import resnet as torchvision_resnet  # takes seconds to import
 
-    if depth not in _STAGES:
-        raise unknown("resnet depth", depth, map(str, _STAGES))
-    if stem not in STEMS:
-        raise unknown("stem", stem, STEMS)
     block, stages = _STAGES[depth]
     model = torchvision_resnet.ResNet(getattr(torchvision_resnet, block), stages, num_classes=num_classes)
     if stem == "imagenet":

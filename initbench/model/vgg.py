@@ -1,9 +1,10 @@
 """VGG for small images: the convolutions of the paper with one linear classifier."""
 
+from typing import Literal
+
 from torch import nn
 
-from initbench.errors import unknown
-from initbench.model.layers import activation, named, norm2d
+from initbench.model.layers import Activation, Norm2d, activation, named, norm2d
 
 # Convolutions in each of the five stages: configurations A, B, D, E of Simonyan & Zisserman (2015), Table 1.
 _STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -16,8 +17,6 @@ class VGG(nn.Sequential):
     As is common for CIFAR, one linear layer replaces the paper's three, which are made for 7x7 maps. Pools round up, so
     28x28 images, like 32x32, end as one pixel; the maps of larger images are averaged. `norm` is none, batch or group.
 
-    Raises ValueError for an unknown depth, norm or nonlinearity.
-
     Source: Simonyan & Zisserman 2015, Table 1.
     """
 
@@ -27,12 +26,10 @@ class VGG(nn.Sequential):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        depth: int,
-        nonlinearity: str = "relu",
-        norm: str = "none",
+        depth: Literal[11, 13, 16, 19],
+        nonlinearity: Activation = "relu",
+        norm: Norm2d = "none",
     ) -> None:
-        if depth not in _STAGES:
-            raise unknown("vgg depth", depth, map(str, _STAGES))
         layers: dict[str, nn.Module | None] = {}
         channels, index = in_channels, 0
         for stage, (count, out_channels) in enumerate(zip(_STAGES[depth], _CHANNELS, strict=True), start=1):

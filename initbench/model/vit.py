@@ -1,13 +1,15 @@
 """The Vision Transformer (Dosovitskiy et al. 2021) without class token and dropout."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.errors import unknown
-from initbench.model.layers import activation, named
+from initbench.model.layers import Activation, activation, named
+from initbench.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
-NORMS = ("pre", "post", "none")
+Norm = Literal["pre", "post", "none"]
 
 
 class PatchEmbedding(nn.Module):
@@ -55,7 +57,7 @@ class Residual(nn.Module):
     `skip_scale`, which is not trained and is 1 unless an initializer sets it (DeepNorm).
     """
 
-    def __init__(self, layers: dict[str, nn.Module], width: int, norm: str, gate: bool) -> None:
+    def __init__(self, layers: dict[str, nn.Module], width: int, norm: Norm, gate: bool) -> None:
         super().__init__()
         first = nn.LayerNorm(width) if norm == "pre" else None
         self.branch = nn.Sequential(named({"norm": first, **layers}))
@@ -82,8 +84,8 @@ class ViT(nn.Module):
     sum as in Vaswani et al. 2017 (post), or nowhere (none). `gate` multiplies each branch by a learnable scalar
     (ReZero, Bachlechner et al. 2021).
 
-    Raises ValueError for a patch_size (in pixels) that does not divide the image, for a number of heads that does not
-    divide the width, and for an unknown norm or nonlinearity.
+    Raises ValueError for a patch_size (in pixels) that does not divide the image, and for a number of heads that does
+    not divide the width.
     """
 
     def __init__(
@@ -92,18 +94,16 @@ class ViT(nn.Module):
         in_channels: int,
         image_size: int,
         num_classes: int,
-        patch_size: int,
-        width: int,
-        depth: int,
-        num_heads: int,
-        mlp_ratio: float = 4,
-        nonlinearity: str = "gelu",
-        norm: str = "pre",
+        patch_size: PositiveInt,
+        width: PositiveInt,
+        depth: NonNegativeInt,
+        num_heads: PositiveInt,
+        mlp_ratio: PositiveFloat = 4,
+        nonlinearity: Activation = "gelu",
+        norm: Norm = "pre",
         gate: bool = False,
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise unknown("norm", norm, NORMS)
         if image_size % patch_size:
             raise ValueError(f"patch_size must divide the image's {image_size} pixels, {patch_size} does not")
         if width % num_heads:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from initbench.config.target import instantiate
+from initbench import target
 from initbench.errors import unknown
 from initbench.init.roles import ROLES, storage_of, walk
 
@@ -26,20 +26,15 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
     et al. 2019, "Bag of tricks", section 3.1), or `all`; and `lr_multipliers`, factors for the learning rate by role.
     Every optimizer counts as adaptive unless its name ends in SGD.
 
-    Raises ValueError for a negative lr, weight_decay or multiplier, for an unknown role, and for an argument that the
+    The config's schema has the ranges of these. Raises ValueError for an unknown role, and for an argument that the
     optimizer does not accept.
     """
     settings = dict(config)
-    settings.pop("name", None)
     decay = settings.pop("decay", "weights")
-    if decay not in ("weights", "all"):
-        raise unknown("optimizer.decay", decay, ("weights", "all"))
-    for key in ("lr", "weight_decay"):
-        value = settings.get(key, 0.0)
-        if not isinstance(value, int | float) or not value >= 0:
-            raise ValueError(f"optimizer.{key} must be a number of at least 0, got {value!r}")
-
-    of_roles = _lr_multipliers(settings.pop("lr_multipliers", None))
+    of_roles = settings.pop("lr_multipliers", None) or {}
+    for role in of_roles:
+        if role not in ROLES:
+            raise unknown("role in optimizer.lr_multipliers", role, ROLES)
     adaptive = not str(settings.get("_target_")).endswith("SGD")
 
     def make(model: nn.Module, learning_rates: LearningRates) -> Optimizer:
@@ -49,7 +44,7 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
         groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay, multipliers)
         for group in groups:
             group["lr"] = settings["lr"] * group["lr_multiplier"]
-        optimizer: Optimizer = instantiate("optimizer", settings, params=groups)
+        optimizer: Optimizer = target.call("optimizer", settings, params=groups)
         return optimizer
 
     try:
@@ -57,19 +52,6 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
     except (RuntimeError, IndexError) as error:
         raise ValueError(f"optimizer {settings.get('_target_')}: {error}") from error
     return make
-
-
-def _lr_multipliers(given: Any) -> Mapping[str, float]:
-    if given is None:
-        return {}
-    if not isinstance(given, Mapping):
-        raise ValueError(f"optimizer.lr_multipliers must be a mapping, {{norm_shift: 64}}, got {given!r}")
-    for role, multiplier in given.items():
-        if role not in ROLES:
-            raise unknown("role in optimizer.lr_multipliers", role, ROLES)
-        if type(multiplier) not in (int, float) or not multiplier >= 0:
-            raise ValueError(f"optimizer.lr_multipliers.{role} must be a number of at least 0, got {multiplier!r}")
-    return given
 
 
 def parameter_groups(

@@ -9,20 +9,22 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
+from initbench.ranges import Fraction, NonNegativeFloat, OpenFraction, PositiveFloat
+
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:
     """The optimizer's learning rate at every step."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
-def cosine(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, final_fraction: float) -> LRScheduler:
+def cosine(
+    optimizer: Optimizer, total_steps: int, *, warmup_fraction: Fraction, final_fraction: NonNegativeFloat
+) -> LRScheduler:
     """A linear warm-up over `warmup_fraction` of the steps, then half a cosine down to `final_fraction` * lr.
-
-    Raises ValueError for a warmup_fraction outside [0, 1].
 
     Source: Loshchilov & Hutter 2017, SGDR, eq. 5, without restarts.
     """
-    warmup_steps = _warmup_steps(total_steps, warmup_fraction)
+    warmup_steps = round(warmup_fraction * total_steps)
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -33,26 +35,27 @@ def cosine(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, fi
     return LambdaLR(optimizer, factor)
 
 
-def warmup(optimizer: Optimizer, total_steps: int, *, warmup_fraction: float) -> LRScheduler:
-    """A linear warm-up over `warmup_fraction` of the steps, then the optimizer's learning rate.
-
-    Raises ValueError for a warmup_fraction outside [0, 1].
-    """
-    warmup_steps = _warmup_steps(total_steps, warmup_fraction)
+def warmup(optimizer: Optimizer, total_steps: int, *, warmup_fraction: Fraction) -> LRScheduler:
+    """A linear warm-up over `warmup_fraction` of the steps, then the optimizer's learning rate."""
+    warmup_steps = round(warmup_fraction * total_steps)
     return LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / max(1, warmup_steps)))
 
 
 def linear(
-    optimizer: Optimizer, total_steps: int, *, warmup_fraction: float, initial_fraction: float, final_fraction: float
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    warmup_fraction: Fraction,
+    initial_fraction: NonNegativeFloat,
+    final_fraction: NonNegativeFloat,
 ) -> LRScheduler:
     """Linearly from `initial_fraction` * lr to lr over `warmup_fraction` of the steps, then to `final_fraction` * lr.
 
-    This is the triangular schedule of cifar10-airbench (Jordan 2024). Raises ValueError for a warmup_fraction outside
-    [0, 1].
+    This is the triangular schedule of cifar10-airbench (Jordan 2024).
 
     Source: Smith 2018.
     """
-    warmup_steps = _warmup_steps(total_steps, warmup_fraction)
+    warmup_steps = round(warmup_fraction * total_steps)
 
     def factor(step: int) -> float:
         if step < warmup_steps:
@@ -64,17 +67,20 @@ def linear(
 
 
 def onecycle(
-    optimizer: Optimizer, total_steps: int, *, pct_start: float, div_factor: float, final_div_factor: float
+    optimizer: Optimizer,
+    total_steps: int,
+    *,
+    pct_start: OpenFraction,
+    div_factor: PositiveFloat,
+    final_div_factor: PositiveFloat,
 ) -> LRScheduler:
     """torch's OneCycleLR with the optimizer's learning rate as the peak.
 
     `pct_start` is the fraction of the steps before the peak; the rate starts at lr / div_factor and ends at lr /
-    (div_factor * final_div_factor). Raises ValueError for a pct_start outside (0, 1).
+    (div_factor * final_div_factor).
 
     Source: Smith & Topin 2018; torch.optim.lr_scheduler.OneCycleLR.
     """
-    if not 0 < pct_start < 1:
-        raise ValueError(f"scheduler.pct_start must lie in (0, 1), got {pct_start}")
     peak = [group["lr"] for group in optimizer.param_groups]
     return OneCycleLR(
         optimizer,
@@ -85,9 +91,3 @@ def onecycle(
         div_factor=div_factor,
         final_div_factor=final_div_factor,
     )
-
-
-def _warmup_steps(total_steps: int, fraction: float) -> int:
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"scheduler.warmup_fraction must lie in [0, 1], got {fraction}")
-    return round(fraction * total_steps)

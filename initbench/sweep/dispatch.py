@@ -4,7 +4,7 @@ import json
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from initbench.config.check import check, check_targets
 from initbench.console import console, duration
 from initbench.diagnostics.schedule import asked_for
 from initbench.errors import UserMistake, unknown
+from initbench.record.objective import check_objective
 from initbench.record.store import atomic_write, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
@@ -45,6 +47,8 @@ def dispatch(
 ) -> Iterator[list[list[str]]]:
     """Yield, batch by batch, the overrides of the runs to do; with dry_run=true print the plan, and write nothing.
 
+    Raises UserMistake where a dry run finds runs that would be refused.
+
     Within a batch those that died come last: in one process, a run that is killed at each try must not bar the others.
     """
     jobs = plan(loader, master, [job for batch in batches for job in batch])
@@ -54,7 +58,11 @@ def dispatch(
     all_of_them = master.force or master.print_init or asked_for(master.diagnostics)
     todo = [job for job in jobs if all_of_them or not job.is_complete]
     if master.dry_run:
-        _print(jobs, force=master.force)
+        refused = _refused(loader, master, todo)
+        _print(jobs, refused, force=master.force)
+        if refused:
+            reason = next(iter(refused.values()))
+            raise UserMistake(f"{len(refused)} of {len(jobs)} runs would be refused: {reason}")
     else:
         if len(todo) < len(jobs):
             console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them already done")
@@ -65,6 +73,20 @@ def dispatch(
         left = [overrides for overrides in batch if id(overrides) in died]
         if left:
             yield sorted(left, key=lambda overrides: died[id(overrides)])
+
+
+def _refused(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Job]) -> dict[str, str]:
+    """Why jobs would be refused, by the names of their folders, as far as it can be told without their data."""
+    refused = {}
+    for job in jobs:
+        config = loader.resolved(master, job.overrides)
+        try:
+            check(config, job.overrides)
+            check_targets(config)
+            check_objective(config, master.hydra.sweeper.get("direction"))
+        except UserMistake as mistake:
+            refused[job.folder.name] = str(mistake)
+    return refused
 
 
 def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) -> None:
@@ -104,12 +126,15 @@ def _write(study: Path, planned: Planned, master: DictConfig) -> None:
     atomic_write(study / ".sweep" / "plan.json", json.dumps(content).encode())
 
 
-def _print(jobs: Sequence[Job], force: bool) -> None:
+def _print(jobs: Sequence[Job], refused: Mapping[str, str], force: bool) -> None:
     table = Table(box=SIMPLE_HEAD, title="What would run", title_justify="left")
     table.add_column("run", no_wrap=True)
     table.add_column("state")
     for job in jobs:
-        table.add_row(escape(job.folder.name), "runs again" if force and job.status else _NEXT[job.status])
+        state = "runs again" if force and job.status else _NEXT[job.status]
+        if reason := refused.get(job.folder.name):
+            state = f"would be refused: {escape(reason)}"
+        table.add_row(escape(job.folder.name), state)
     console.print(table)
     todo = [job for job in jobs if force or not job.is_complete]
     seconds = seconds_left(jobs)

@@ -1,18 +1,19 @@
 """One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from rich.markup import escape
 
+from initbench.config.check import check, check_targets
 from initbench.config.resolve import resolve
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import asked_for
-from initbench.errors import Unwritable, UserMistake
-from initbench.metric import check_margin
+from initbench.errors import Unwritable, UserMistake, explain
 from initbench.record.life import refuse
 from initbench.record.objective import check_objective, objective
 from initbench.record.stopping import stoppable
@@ -28,8 +29,19 @@ def run_job(config: DictConfig) -> float | None:
     recorded as refused and as failed, and the sweep goes on.
     """
     hydra: Any = HydraConfig.get()  # a node, not the schema's class
-    resolved = resolve(config, hydra)
-    check_switches(resolved)
+    try:
+        resolved = resolve(config, hydra)
+    except OmegaConfBaseException as error:
+        raise UserMistake(explain(error)) from error
+    try:
+        check(resolved, hydra.overrides.task)
+        if resolved["dry_run"]:
+            check_targets(resolved)
+    except UserMistake as mistake:
+        if HydraConfig.get().mode is RunMode.RUN:
+            raise
+        _pass_over(Store(resolved), mistake)
+        return None
     check_objective(resolved, hydra.sweeper.get("direction"))
     store = Store(resolved)
     record = store.read()
@@ -44,7 +56,7 @@ def run_job(config: DictConfig) -> float | None:
             console.print("  it ran without diagnostics; under another study= it runs again, with them", soft_wrap=True)
     else:
         with stoppable():
-            record = _run(resolved, hydra.overrides.task, store)
+            record = _run(resolved, store)
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(f"record: {store.folder}", soft_wrap=True)
     return objective(record, resolved["objective"])
@@ -56,7 +68,7 @@ def to_pack(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfi
     Raises UserMistake where the whole sweep cannot be what its user wants.
     """
     try:
-        _check(config, overrides)
+        check(config, overrides)
     except UserMistake:
         return None
     check_objective(config, sweeper.get("direction"))
@@ -65,29 +77,9 @@ def to_pack(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfi
     return None if is_done else store
 
 
-def check_switches(config: Mapping[str, Any] | DictConfig) -> None:
-    """Raise UserMistake for a word where true or false belongs, as any would count as true, and for an odd margin."""
-    for key in ("dry_run", "force", "print_init"):
-        if not isinstance(config[key], bool):
-            raise UserMistake(f"{key} must be true or false, got {config[key]!r}")
-    report = config.get("report")
-    if not isinstance(report, Mapping | DictConfig) or set(report) != {"margin", "reference"}:
-        raise UserMistake(f"report must have a margin and a reference (either may be null), got {report!r}")
-    for key in report:
-        if isinstance(report, DictConfig) and OmegaConf.is_missing(report, key):
-            raise UserMistake(f"report.{key} has no value")
-    if not isinstance(report["reference"], str | None):
-        raise UserMistake(f"report.reference must be the name of an initializer, got {report['reference']!r}")
-    try:
-        check_margin(report["margin"], "report.margin")
-    except ValueError as error:
-        raise UserMistake(str(error)) from error
-
-
-def _run(config: dict[str, Any], overrides: Iterable[str], store: Store) -> dict[str, Any]:
+def _run(config: dict[str, Any], store: Store) -> dict[str, Any]:
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
-        _check(config, overrides)
         with console.status("loading"):
             from initbench.training.run import run  # torch and Lightning take seconds
         record = run(config)
@@ -106,28 +98,12 @@ def _run(config: dict[str, Any], overrides: Iterable[str], store: Store) -> dict
     return record
 
 
-def _check(config: dict[str, Any], overrides: Iterable[str]) -> None:
-    """Raise UserMistake for what can be told from the resolved config, and from what was typed, alone."""
-    if missing := sorted(_missing(config)):
-        raise UserMistake(f"{missing[0]} has no value yet: give one, {missing[0]}=...")
-    for override in overrides:
-        key, _, value = override.partition("=")
-        group, _, attribute = key.lstrip("+").partition(".")
-        # timm and torchvision look a model up by it; everywhere else it would rename a run and choose nothing.
-        if attribute == "name" and "architecture" not in config[group]:
-            raise UserMistake(f"{group}.name is a label and chooses nothing; did you mean {group}={value}?")
-
-
-def _missing(value: Any, path: str = "") -> Iterator[str]:
-    """What is still to be given, as it would be typed."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            yield from _missing(part, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for place, part in enumerate(value):
-            yield from _missing(part, f"{path}[{place}]")
-    elif value == "???":
-        yield path
+def _pass_over(store: Store, mistake: UserMistake) -> None:
+    """Record that a job of a sweep cannot be run; a dry run only says so."""
+    if store.config["dry_run"]:
+        console.print(f"{escape(store.folder.name)}  would be refused: {escape(str(mistake))}", soft_wrap=True)
+    elif (record := refuse(store, mistake)) is not None:
+        say(record)
 
 
 def _print_init(store: Store) -> None:

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from initbench.config.check import check_sweep
 from initbench.console import console, errors
 from initbench.errors import Unwritable
 from initbench.record.life import mark_dead
@@ -18,7 +19,6 @@ from initbench.record.store import COMPLETE, check_writable, read_record
 from initbench.record.sweep_id import begin_sweep
 from initbench.status import live
 from initbench.status.study import Plan, Study
-from initbench.sweep.job import check_switches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +32,9 @@ class SweepSummary(Callback):
         try:
             # As typed: there is no job yet that ${hydra:...} could be of.
             _refuse_several_studies(_overrides(config.hydra))
-            check_writable(config.runs_dir)
-            check_switches(config)
             _refuse_dots(config.hydra)
+            check_sweep(config)
+            check_writable(config.runs_dir)
         except ValueError as error:
             # Hydra turns an exception of a callback into a warning and goes on.
             errors.print(f"initbench: {error}", markup=False, soft_wrap=True)

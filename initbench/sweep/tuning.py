@@ -60,14 +60,7 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
 
 
 def _check(tuning: dict[str, Any], jobs: Sequence[Overrides]) -> None:
-    factors, seeds = tuning["lr_factors"], tuning["seeds"]
-    for key in ("lr_factors", "seeds"):
-        if not isinstance(tuning[key], list):
-            raise UserMistake(f"tuning.{key}={tuning[key]} must be a list, as in tuning.{key}=[{tuning[key]}]")
-    if len(set(factors)) < 2 or not all(isinstance(factor, int | float) and factor > 0 for factor in factors):
-        raise UserMistake(f"tuning.lr_factors={factors} must have at least two different positive numbers")
-    if not seeds:
-        raise UserMistake("tuning.seeds is empty: at least one seed must choose the learning rate")
+    seeds = tuning["seeds"]
     if any(override.startswith(_RATE) for job in jobs for override in job):
         raise UserMistake(
             "optimizer.lr cannot be set with experiment=tuned, which multiplies the config's rate by tuning.lr_factors"

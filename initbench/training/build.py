@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from initbench import data, logger, model, optimizer
-from initbench.config.target import instantiate
+from initbench import data, logger, model, optimizer, target
 from initbench.data import ImageData
 from initbench.diagnostics.schedule import Schedule
 from initbench.init import Initializer
@@ -32,8 +31,6 @@ class RunParts:
 def build_run(config: Mapping[str, Any]) -> RunParts:
     """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
     seed = config["seed"]
-    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed must be a whole number in [0, 2^32), got {seed!r}")
     images = data.build(config["data"], seed=seed)
     # What a constructor draws and no initializer redraws (a class token) depends on the seed alone.
     random.seed(seed)
@@ -48,8 +45,7 @@ def build_run(config: Mapping[str, Any]) -> RunParts:
     initializer = Initializer.from_config(config["init"])
     initializer.plan(network)
     total_steps = compute.total_steps(config["trainer"], images.steps_per_epoch)
-    settings = {key: value for key, value in config["scheduler"].items() if key != "name"}
-    scheduler = partial(instantiate, "scheduler", settings, total_steps=total_steps)
+    scheduler = partial(target.call, "scheduler", config["scheduler"], total_steps=total_steps)
     scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
     optimizer_config = dict(config["optimizer"])
     if config["trainer"]["precision"] == "16-mixed" and optimizer_config.get("fused"):
@@ -63,12 +59,6 @@ def build_run(config: Mapping[str, Any]) -> RunParts:
         seed=seed,
         compile=config["trainer"]["compile"],
         channels_last=config["trainer"]["channels_last"],
-        label_smoothing=_label_smoothing(config["trainer"]["label_smoothing"]),
+        label_smoothing=config["trainer"]["label_smoothing"],
     )
     return RunParts(images, recipe, total_steps, Schedule(config["diagnostics"]), logger.prepare(config["logger"]))
-
-
-def _label_smoothing(value: Any) -> float:
-    if type(value) not in (int, float) or not 0 <= value < 1:
-        raise ValueError(f"trainer.label_smoothing must be a number in [0, 1), got {value!r}")
-    return float(value)

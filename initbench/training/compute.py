@@ -5,10 +5,7 @@ from typing import Any
 
 import torch
 
-from initbench.errors import unknown
-
 _ALL_THREADS = torch.get_num_threads()  # before any run has changed it
-_PRECISIONS = ("highest", "high", "medium")
 
 
 def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
@@ -16,8 +13,7 @@ def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
 
     Raises ValueError where neither is positive.
     """
-    max_epochs = count("max_epochs", config["max_epochs"], none=-1)
-    max_steps = count("max_steps", config["max_steps"], none=-1)
+    max_epochs, max_steps = (-1 if config[key] is None else config[key] for key in ("max_epochs", "max_steps"))
     bounds = [bound for bound in (max_epochs * steps_per_epoch, max_steps) if bound > 0]
     if not bounds or 0 in (max_epochs, max_steps):
         raise ValueError(f"trainer.max_epochs={max_epochs} and max_steps={max_steps}: nothing would be trained")
@@ -25,27 +21,9 @@ def total_steps(config: Mapping[str, Any], steps_per_epoch: int) -> int:
 
 
 def set_rounding(config: Mapping[str, Any]) -> None:
-    """What decides how sums are rounded: the CPU's threads, one per core by default, and how float32 is multiplied.
-
-    Raises ValueError for fewer than one thread, and for a precision that torch does not know.
-    """
-    threads = count("threads", config["threads"], none=_ALL_THREADS)
-    if threads < 1:
-        raise ValueError(f"trainer.threads must be at least 1, got {threads}")
-    torch.set_num_threads(threads)
-    precision = config["float32_matmul_precision"]
-    if precision not in _PRECISIONS:
-        raise unknown("trainer.float32_matmul_precision", precision, _PRECISIONS)
-    torch.set_float32_matmul_precision(precision)
-
-
-def count(key: str, value: Any, none: int | None = None) -> int:
-    """The whole number that `value` must be; `none` where it is None and that is allowed."""
-    if value is None and none is not None:
-        return none
-    if type(value) is not int:
-        raise ValueError(f"trainer.{key} must be a whole number, got {value!r}")
-    return value
+    """What decides how sums are rounded: the CPU's threads, one per core by default, and how float32 is multiplied."""
+    torch.set_num_threads(config["threads"] or _ALL_THREADS)
+    torch.set_float32_matmul_precision(config["float32_matmul_precision"])
 
 
 def device(config: Mapping[str, Any]) -> torch.device:

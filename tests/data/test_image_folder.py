@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from initbench.data import build, folder, image_folder
+from initbench.data import build, check_source, folder, image_folder
 
 
 def save(path: Path, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0) -> None:
@@ -217,15 +217,20 @@ def test_a_corrupt_image_is_named(tree: Path, content: bytes | str, suffix: str)
 @pytest.mark.parametrize(
     "keys, message",
     [
-        ({"folder": None}, "data.folder is not set"),
-        ({"image_size": 0}, "image_size must be a whole number of at least 1, got 0"),
+        ({"image_size": 0}, "data.image_size must be a whole number of at least 1, got 0"),
         ({"image_size": 8.0}, "got 8.0"),
-        ({"channels": 2}, "unknown channels 2. Allowed: 1, 3"),
+        ({"channels": 2}, "data.channels must be 1 or 3, got 2"),
     ],
 )
 def test_wrong_keys_are_refused(tree: Path, keys: dict[str, Any], message: str) -> None:
+    config = {"_target_": "initbench.data.image_folder", "root": str(tree.parent), "folder": tree.name, "image_size": 8}
     with pytest.raises(ValueError, match=message):
-        image_folder(**({"root": str(tree.parent), "folder": tree.name, "image_size": 8} | keys))
+        check_source(config | keys)
+
+
+def test_a_folder_must_be_named() -> None:
+    with pytest.raises(ValueError, match=r"data\.folder is not set"):
+        image_folder("", None, 8)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import scipy.io
 import torch
 from torchvision import datasets
 
-from initbench.data import torchvision_dataset
+from initbench.data import check_source, torchvision_dataset
 from initbench.data.base import Arrays
 
 GENERATOR = np.random.default_rng(0)
@@ -154,8 +154,9 @@ def test_a_damaged_file_is_reported(dataset: str, tmp_path: Path, monkeypatch: p
 
 
 def test_an_unknown_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"unknown dataset 'CIFAR11'\. Did you mean 'CIFAR10"):
-        torchvision_dataset("CIFAR11", str(tmp_path))
+    config = {"_target_": "initbench.data.torchvision_dataset", "dataset": "CIFAR11", "root": str(tmp_path)}
+    with pytest.raises(ValueError, match=r"unknown data\.dataset 'CIFAR11'\. Did you mean 'CIFAR10"):
+        check_source(config)
 
 
 def test_a_folder_that_cannot_be_written_is_reported(locked_folder: Path) -> None:

@@ -116,10 +116,10 @@ def without_no_grad(model: nn.Module) -> None:
     "function, arguments, message",
     [
         (needs_x, {}, "needs_x takes x first; name its first argument tensor"),
-        (needs_std, {}, "needs_std has no default for its parameter std: give a value"),
-        (needs_std, {"sdt": 1.0}, "unknown parameter of needs_std 'sdt'. Did you mean 'std'"),
-        (needs_std, {"std": "big"}, "std of needs_std must be float, got 'big'"),
-        (each, {"std": 1.0}, "unknown parameter of each 'std'"),
+        (needs_std, {}, "std of needs_std is missing: needs_std has no default for it"),
+        (needs_std, {"sdt": 1.0}, "unknown key sdt of needs_std. Did you mean 'std'"),
+        (needs_std, {"std": "big"}, "std of needs_std must be a number, got 'big'"),
+        (each, {"std": 1.0}, "unknown key std of each"),
         (returns_three, {}, "returns_three does not work with {}: 'int' object is not iterable"),
         (without_no_grad, {}, "without_no_grad does not work with {}: a leaf Variable that requires grad"),
         ("normal", {"bias": whole}, "whole treats a whole model, so it cannot be the policy of a role"),
@@ -268,11 +268,13 @@ def test_from_the_command_line(tmp_path: Path, arguments: list[str], scheme: str
     "arguments, message",
     [
         pytest.param(
-            ["init._target_=mine.smal_"], "cannot import the initializer 'mine.smal_'", marks=pytest.mark.slow
+            ["init._target_=mine.smal_"], "init._target_='mine.smal_' cannot be imported", marks=pytest.mark.slow
         ),
-        (["init._target_=mine.small_", "+init.sdt=1"], "unknown parameter of mine.small_ 'sdt'. Did you mean 'std'?"),
+        (["init._target_=mine.small_", "+init.sdt=1"], "unknown key sdt of mine.small_. Did you mean 'std'?"),
         pytest.param(
-            ["init._target_=mine.whole"], "mine.whole has no default for its parameter scale", marks=pytest.mark.slow
+            ["init._target_=mine.whole"],
+            "scale of mine.whole is missing: whole has no default",
+            marks=pytest.mark.slow,
         ),
     ],
 )

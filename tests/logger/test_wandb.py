@@ -334,5 +334,5 @@ def test_the_environment_decides_the_mode(
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(ValueError, match=r"unknown logger\.mode 'ofline'\. Did you mean 'offline'\?"):
         prepare(conf(mode="ofline"))
-    with pytest.raises(ValueError, match=r"logger\.finish_timeout_s=0"):
+    with pytest.raises(ValueError, match=r"logger\.finish_timeout_s must be a number above 0, got 0"):
         prepare(conf(finish_timeout_s=0))

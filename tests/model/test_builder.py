@@ -95,10 +95,13 @@ def test_name_may_be_interpolated_and_the_config_is_kept():
     [
         ({"_target_": "own_models.Pair", "sizes": 0, "name": "pair"}, "model pair .* returns a tuple, not"),
         ({"_target_": "own_models.Raw", "name": "raw"}, r"returns shape \(2, 1, 28, 28\), not \(2, 10\)"),
-        ({"_target_": "own_models.Absent"}, "model own_models.Absent cannot be built .*own_models.Absent"),
+        (
+            {"_target_": "own_models.Absent"},
+            "model._target_='own_models.Absent' cannot be imported: .*'Absent'",
+        ),
         ({"_target_": "absent_module.Model"}, "absent_module"),
-        ({"_target_": "builtins.dict", "name": "d"}, "model d: its _target_ made a dict, not an nn.Module"),
-        ({"name": "n"}, "model n: its _target_ made a dict"),
+        ({"_target_": "collections.Counter", "name": "d"}, "model d: its _target_ made a Counter, not an nn.Module"),
+        ({"name": "n"}, "model._target_ must be the dotted name of a function or class, got None"),
     ],
 )
 def test_refusals(own, cfg, message):

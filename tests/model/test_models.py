@@ -238,20 +238,20 @@ def test_nonlinearity_replaces_every_activation(name):
 @pytest.mark.parametrize(
     "name,overrides,message",
     [
-        ("mlp", {"nonlinearity": "rellu"}, "model mlp: unknown nonlinearity 'rellu'. Did you mean 'relu'"),
-        ("mlp", {"norm": "group"}, "unknown norm 'group'.*Allowed: batch, layer, none"),
+        ("mlp", {"nonlinearity": "rellu"}, "unknown model.nonlinearity 'rellu'. Did you mean 'relu'"),
+        ("mlp", {"norm": "group"}, "unknown model.norm 'group'.*Allowed: none, batch, layer"),
         ("mlp", {"width": [64, 128, 64]}, "width lists 3 values but depth is 2"),
-        ("plain_cnn", {"norm": "layer"}, "unknown norm 'layer'.*Allowed: batch, group, none"),
+        ("plain_cnn", {"norm": "layer"}, "unknown model.norm 'layer'.*Allowed: none, batch, group"),
         ("plain_cnn", {"depth": 2}, r"stages must be between 1 and depth \(2\), not 3"),
         ("plain_cnn", {"width": [16, 32]}, "width lists 2 values but stages is 3"),
         ("plain_cnn", {"padding_mode": "round"}, "padding_mode"),
         ("resnet20", {"depth": 18}, r"depth must be 6n \+ 2 .*, not 18"),
-        ("resnet18", {"depth": 20}, "unknown resnet depth 20"),
-        ("resnet18", {"stem": "cifar10"}, "unknown stem 'cifar10'. Did you mean 'cifar'"),
-        ("airbench", {"width": [64, 256]}, r"width must list the channels of 3 stages, got \[64, 256\]"),
-        ("vgg11", {"depth": 12}, "unknown vgg depth 12"),
+        ("resnet18", {"depth": 20}, "model.depth must be 18, 34, 50, 101 or 152, got 20"),
+        ("resnet18", {"stem": "cifar10"}, "unknown model.stem 'cifar10'. Did you mean 'cifar'"),
+        ("airbench", {"width": [64, 256]}, r"model.width must be a list of 3 whole numbers .*, got \[64, 256\]"),
+        ("vgg11", {"depth": 12}, "model.depth must be 11, 13, 16 or 19, got 12"),
         ("rnn", {"nonlinearity": "gelu"}, "gelu"),
-        ("lenet", {"widht": 3}, "model lenet cannot be built for 1x28x28 images: .*'widht'"),
+        ("lenet", {"widht": 3}, "unknown key model.widht. LeNet takes: nonlinearity"),
     ],
 )
 def test_wrong_values(name, overrides, message):

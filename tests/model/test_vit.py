@@ -162,10 +162,10 @@ def test_a_norm_does_not_rename_the_weights():
 @pytest.mark.parametrize(
     "overrides,message",
     [
-        ({"norm": "preln"}, "unknown norm 'preln'.*Allowed: none, post, pre"),
+        ({"norm": "preln"}, "unknown model.norm 'preln'.*Allowed: pre, post, none"),
         ({"patch_size": 5}, "patch_size must divide the image's 28 pixels, 5 does not"),
         ({"num_heads": 5}, "num_heads must divide the width of 64, 5 does not"),
-        ({"nonlinearity": "gleu"}, "unknown nonlinearity 'gleu'. Did you mean 'gelu'"),
+        ({"nonlinearity": "gleu"}, "unknown model.nonlinearity 'gleu'. Did you mean 'gelu'"),
     ],
 )
 def test_wrong_values(overrides, message):

@@ -69,21 +69,13 @@ def test_every_file_takes_a_step(name: str) -> None:
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"lr": -1}, "optimizer.lr must be a number of at least 0, got -1"),
-        ({"lr": "fast"}, "optimizer.lr must be a number of at least 0, got 'fast'"),
-        ({"decay": "weight"}, "Did you mean 'weights'"),
-        ({"_target_": "torch.optim.SGDD"}, "optimizer torch.optim.SGDD: .*SGDD"),
-        ({"momentun": 0.9}, "unexpected keyword argument 'momentun'"),
+        ({"_target_": "torch.optim.SGDD"}, "optimizer._target_='torch.optim.SGDD' cannot be imported.* mean 'SGD'"),
+        ({"momentun": 0.9}, "unknown key optimizer.momentun. Did you mean 'momentum'"),
+        ({"momentum": "much"}, "optimizer.momentum must be a number, got 'much'"),
         (
             {"lr_multipliers": {"norm_shfit": 64}},
             "role in optimizer.lr_multipliers 'norm_shfit'. Did you",
         ),
-        (
-            {"lr_multipliers": {"bias": "fast"}},
-            "optimizer.lr_multipliers.bias must be a number of at least 0",
-        ),
-        ({"lr_multipliers": 0}, "optimizer.lr_multipliers must be a mapping, .*, got 0"),
-        ({"lr_multipliers": 64}, "optimizer.lr_multipliers must be a mapping, .*, got 64"),
     ],
 )
 def test_wrong_values_are_clear_errors(changes: dict[str, Any], message: str) -> None:

@@ -8,8 +8,7 @@ import pytest
 import torch
 from configs import compose_config, options
 
-from initbench import scheduler
-from initbench.config.target import instantiate
+from initbench import scheduler, target
 
 
 def rates(make: Any, steps: int, lr: float = 2.0) -> list[float]:
@@ -60,12 +59,16 @@ def test_onecycle_peaks_at_the_optimizers_lr() -> None:
 def test_every_file_of_the_group(name: str) -> None:
     config = compose_config(f"scheduler={name}")["scheduler"]
     assert config.pop("name") == name
-    found = rates(partial(instantiate, "scheduler", config), 20)
+    found = rates(partial(target.call, "scheduler", config), 20)
     assert all(0 <= lr <= 2.0 for lr in found)
 
 
 def test_wrong_values_are_clear_errors() -> None:
-    with pytest.raises(ValueError, match=r"warmup_fraction must lie in \[0, 1\], got 2"):
-        rates(partial(scheduler.warmup, warmup_fraction=2), 3)
-    with pytest.raises(ValueError, match=r"pct_start must lie in \(0, 1\), got 1"):
-        rates(partial(scheduler.onecycle, pct_start=1, div_factor=25, final_div_factor=1e4), 3)
+    for name, key, value, message in (
+        ("warmup", "warmup_fraction", 2, r"scheduler.warmup_fraction must be a number in \[0, 1\], got 2"),
+        ("onecycle", "pct_start", 1, r"scheduler.pct_start must be a number in \(0, 1\), got 1"),
+        ("cosine", "final_fracton", 1, r"unknown key scheduler.final_fracton. Did you mean 'final_fraction'\?"),
+    ):
+        config = compose_config(f"scheduler={name}")["scheduler"]
+        with pytest.raises(ValueError, match=message):
+            rates(partial(target.call, "scheduler", config | {key: value}), 3)

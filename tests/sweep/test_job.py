@@ -1,6 +1,5 @@
 """What a mistake leaves of a run that has a record already."""
 
-import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ from initbench.record import life
 from initbench.record.life import refuse
 from initbench.record.lock import lock
 from initbench.record.store import Store
-from initbench.sweep.job import _check
 
 MISTAKE = UserMistake("logger.mode=online, but no API key")
 
@@ -64,24 +62,3 @@ def test_a_run_that_another_process_is_at_is_left_to_it(
     store.write("running", attempt=1)
     assert refuse(store, MISTAKE) is None
     assert (store.read() or {})["status"] == "running"
-
-
-@pytest.mark.parametrize(
-    "config, path",
-    [
-        ({"init": {"path": "???"}, "seed": 0}, "init.path"),
-        ({"init": {"rules": [{"match": "a", "weight": {"std": "???"}}]}}, "init.rules[0].weight.std"),
-        ({"seed": "???"}, "seed"),
-    ],
-)
-def test_a_value_that_is_missing_is_asked_for_by_its_key(config: dict[str, Any], path: str) -> None:
-    with pytest.raises(UserMistake, match=re.escape(f"{path} has no value yet: give one, {path}=...")):
-        _check(config, [])
-
-
-def test_a_name_is_no_choice_but_of_an_architecture() -> None:
-    config = {"init": {"name": "normal"}, "model": {"name": "resnet18", "architecture": "resnet18"}, "seed": 0}
-    _check(config, ["model.name=x", "init.std=1", "seed=3"])
-    for typed in ("init.name=zeros", "++init.name=zeros"):
-        with pytest.raises(UserMistake, match=r"init\.name is a label and chooses nothing; did you mean init=zeros"):
-            _check(config, [typed])

@@ -105,11 +105,6 @@ def test_fewer_seeds_that_choose_than_are_scored_are_told(
     [
         ([], ["optimizer.lr=0.1", "seed=0"], "optimizer.lr cannot be set with experiment=tuned"),
         ([], ["seed=101"], "seed=101 cannot be scored"),
-        (["tuning.lr_factors=[1]"], ["seed=0"], "must have at least two different positive numbers"),
-        (["tuning.lr_factors=[1,-1]"], ["seed=0"], "must have at least two different positive numbers"),
-        (["tuning.lr_factors=3"], ["seed=0"], "must be a list, as in tuning.lr_factors="),
-        (["tuning.seeds=5"], ["seed=0"], "must be a list, as in tuning.seeds="),
-        (["tuning.seeds=[]"], ["seed=0"], "tuning.seeds is empty"),
         ([], ["~optimizer.lr", "seed=0"], "no learning rate to tune"),
     ],
 )

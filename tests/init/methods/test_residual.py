@@ -197,5 +197,5 @@ def test_a_model_without_gates_is_refused(name):
 
 
 def test_a_value_that_is_a_word_is_refused():
-    with pytest.raises(ValueError, match="value of skipinit must be float, got 'zero'"):
+    with pytest.raises(ValueError, match="value of skipinit must be a number, got 'zero'"):
         initbench.initialize(resnet(gate=True), "skipinit", value="zero")

@@ -96,7 +96,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
         refuse(model(), f"{name} is not a file of weights", path=str(tmp_path / name))
     refuse(model(), "does not hold a state_dict", path=saved(tmp_path, [torch.ones(1)]))
     refuse(model(), "does not hold a state_dict", path=saved(tmp_path, {"a": 3}))
-    refuse(model(), "path of state_dict must be str, got 3", path=3)
+    refuse(model(), "path of state_dict must be text, got 3", path=3)
 
 
 class Payload:

@@ -1,0 +1,112 @@
+"""Whether a config can be run: the first mistake in it, in one line of our own words.
+
+`check` compares a config with the schema and imports nothing that takes seconds. `check_targets` compares what the
+options add with the signatures of their functions, and so imports torch. What builds the parts of a run does the same
+by itself; a dry run builds nothing.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from initbench.config.resolve import resolve
+from initbench.errors import UserMistake, explain
+
+if TYPE_CHECKING:
+    from initbench.config.schema import Config
+
+# What a sweep has one of, so that it must be there before the first job.
+_OF_THE_SWEEP = ("study", "runs_dir", "report", "tuning", "dry_run", "force", "print_init")
+
+
+def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "Config":
+    """The typed form of a resolved config. Raises UserMistake for what no run can be made of.
+
+    `overrides` are what was typed, in which the name of an option may have been set where an option was meant.
+    """
+    from initbench.config.mistakes import mistakes
+    from initbench.config.schema import Config
+
+    if missing := next(_missing(config), None):
+        raise UserMistake(f"{missing} has no value yet: give one, {missing}=...")
+    for _, line in mistakes(config, overrides):
+        raise UserMistake(line)
+    for override in overrides:
+        key, _, value = override.partition("=")
+        group, _, attribute = key.lstrip("+").partition(".")
+        # timm and torchvision look a model up by it; everywhere else it would rename a run and choose nothing.
+        if attribute == "name" and "architecture" not in config[group]:
+            raise UserMistake(f"{group}.name is a label and chooses nothing; did you mean {group}={value}?")
+    return Config.model_validate(config)
+
+
+def check_sweep(master: DictConfig) -> None:
+    """Raise UserMistake for a sweep none of whose jobs could run.
+
+    `master` is the config without what is swept over, so that a value that it lacks may be one that each job has.
+    """
+    from initbench.config.mistakes import mistakes
+
+    try:
+        config = resolve(master, master.hydra)
+    except OmegaConfBaseException as error:
+        raise UserMistake(explain(error)) from error
+    missing = list(_missing(config))
+    for path in missing:
+        if path.partition(".")[0] in _OF_THE_SWEEP:
+            raise UserMistake(f"{path} has no value yet: give one, {path}=...")
+    for key, line in mistakes(config, master.hydra.overrides.task):
+        if not any(path.startswith(key) for path in missing):
+            raise UserMistake(line)
+
+
+def check_targets(config: Mapping[str, Any]) -> None:
+    """Raise UserMistake where the `_target_` of an option is none, or does not take the option's other keys."""
+    for group in ("init", "model", "data", "optimizer", "scheduler", "trainer", "logger"):
+        if mistake := _mistake_in(group, json.dumps(config[group])):
+            raise UserMistake(mistake)
+
+
+@cache  # the jobs of a sweep share most of their options
+def _mistake_in(group: str, text: str) -> str:
+    from initbench import data, logger, model, optimizer, target
+    from initbench.config.schema import Trainer
+    from initbench.init import Initializer
+
+    node = json.loads(text)
+    try:
+        if group == "init":
+            Initializer.from_config(node)
+        elif group == "model":
+            target.check_node(group, node, model.GIVEN)
+        elif group == "data":
+            data.check_source(node)
+        elif group == "optimizer":
+            optimizer.build(node)
+        elif group == "scheduler":
+            target.check_node(group, node, ("total_steps",), positional=1)
+        elif group == "logger":
+            logger.prepare(node)
+        elif added := {key: value for key, value in node.items() if key not in Trainer.model_fields}:
+            from lightning.pytorch import Trainer as LightningTrainer  # seconds
+
+            target.check(LightningTrainer, added, "trainer.{}")
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _missing(value: Any, path: str = "") -> Iterator[str]:
+    """What is still to be given, as it would be typed."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _missing(part, f"{path}.{key}".lstrip("."))
+    elif isinstance(value, list):
+        for place, part in enumerate(value):
+            yield from _missing(part, f"{path}[{place}]")
+    elif value == "???":
+        yield path

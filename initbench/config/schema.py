@@ -1,0 +1,186 @@
+"""What a config may be: every key that is ours, with its type, range, choices and meaning.
+
+pydantic and not Hydra's structured configs, which know neither ranges nor unions, make no JSON schema, and cannot
+express a group to whose keys a user adds his own. What an option adds to these keys (a model's depth, an
+initializer's gain) is declared by the signature of its `_target_` (initbench/target.py).
+
+Types are strict, as YAML has types of its own: text is no number, and true is not 1.
+"""
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Lt, MinLen
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from initbench.metric import LARGEST
+from initbench.ranges import (
+    HalfOpenFraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    OpenFraction,
+    PositiveFloat,
+    PositiveInt,
+)
+
+Seed = Annotated[int, Ge(0), Lt(2**32)]
+Epochs = Annotated[int, Ge(-1)]
+Policy = float | str | dict[str, Any] | None
+Precision = Literal[
+    "16-mixed", "16-true", "32-true", "64-true", "bf16-mixed", "bf16-true", "transformer-engine",
+    "transformer-engine-float16", "16", "32", "64", "bf16", 16, 32, 64,
+]  # fmt: skip
+
+# They change how many steps a run has, what a step is, or when it is evaluated: then runs cannot be compared.
+_NOT_OF_THE_TRAINER = (
+    "accumulate_grad_batches",
+    "fast_dev_run",
+    "limit_test_batches",
+    "limit_train_batches",
+    "limit_val_batches",
+    "max_time",
+    "overfit_batches",
+)
+
+
+def _folder_name(study: str) -> str:
+    if study in ("", ".", "..") or not set(study).isdisjoint("/\\\0\n"):
+        raise ValueError("must be the name of one folder, without / and other than . and ..")
+    if len(study.encode()) > 255:
+        raise ValueError("must be the name of a folder, at most 255 bytes")
+    return study
+
+
+def _two_different(factors: list[float]) -> list[float]:
+    if len(set(factors)) < 2:
+        raise ValueError("must have at least two different positive numbers")
+    return factors
+
+
+class Part(BaseModel):
+    """A mapping of a config whose keys are all known."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Option(BaseModel):
+    """A group of the config: keys of ours, and those that the chosen option adds."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    name: Annotated[str, MinLen(1)] = Field(description="what tables call it: the name of the option's file")
+
+
+class Init(Option):
+    """What every initializer shares. A policy is a number (a constant), `default` (the module's own
+    reset_parameters), the name of an initializer, a mapping {name: orthogonal, gain: 2}, or null: as the weights."""
+
+    target: str | None = Field(None, alias="_target_", description="the function that fills tensors or treats a model")
+    weight: Policy = Field("default", description="policy for weights, where the option itself fills none")
+    bias: Policy = Field(description="policy for biases")
+    norm_scale: Policy = Field(description="policy for the scales of norms")
+    norm_shift: Policy = Field(description="policy for the shifts of norms")
+    recurrent_input: Policy = Field(description="policy for recurrent weights of the input, gate by gate")
+    recurrent_hidden: Policy = Field(description="policy for recurrent weights of the state, gate by gate")
+    attention_in: Policy = Field(description="policy for query, key and value, each")
+    embedding: Policy = Field(description="policy for embeddings")
+    other: Policy = Field(description="policy for class tokens, position embeddings, layer scales, PReLU slopes")
+    rules: list[dict[str, Any]] = Field(description="policies for single layers; the first that matches wins")
+
+
+class Target(Option):
+    """A group all of whose other keys are arguments of its `_target_`."""
+
+    target: str = Field(alias="_target_", description="the class or function that is called with the other keys")
+
+
+class Data(Target):
+    batch_size: PositiveInt = Field(description="images of one training step, over all devices")
+    val_size: PositiveInt | OpenFraction = Field(description="training images held out: a number or a fraction")
+    val_every_n_steps: PositiveInt = Field(description="training steps between validations")
+    targets: list[OpenFraction] = Field(description="validation accuracies whose time to be reached is measured")
+    flip: bool = Field(description="mirror each training image with probability 1/2")
+    crop_padding: NonNegativeInt = Field(description="pixels of reflected padding before a random crop")
+    cutout: NonNegativeInt = Field(description="side in pixels of a random square that is blanked")
+    stream: Literal["auto"] | bool = Field(description="auto: images stay on the device up to max_resident_gb")
+    max_resident_gb: NonNegativeFloat = Field(description="in 1e9 bytes")
+    num_workers: NonNegativeInt = Field(description="threads of the streaming loader")
+
+
+class Optimizer(Target):
+    lr: NonNegativeFloat = Field(description="peak learning rate")
+    weight_decay: NonNegativeFloat = Field(0.0, description="as the optimizer defines it")
+    decay: Literal["weights", "all"] = Field("weights", description="what weight_decay acts on; all: norms, biases too")
+    lr_multipliers: dict[str, NonNegativeFloat] | None = Field(None, description="factors of lr by role")
+
+
+class Trainer(Option):
+    """Any other argument of lightning.Trainer may be added."""
+
+    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps", "tpu"] = Field(description="auto: the best there is")
+    devices: PositiveInt = Field(description="processes on this machine")
+    precision: Precision = Field(description="as lightning.Trainer has it")
+    float32_matmul_precision: Literal["highest", "high", "medium"] = Field(description="high: TensorFloat32")
+    max_epochs: Epochs | None = Field(description="epochs; -1 or null: max_steps alone")
+    max_steps: Epochs | None = Field(description="optimizer steps; -1 or null: max_epochs alone")
+    log_every_n_steps: PositiveInt = Field(description="steps that a logged training loss is the mean of")
+    gradient_clip_val: NonNegativeFloat | None = Field(description="largest norm of the gradient")
+    label_smoothing: HalfOpenFraction = Field(description="share of each label that is spread over all classes")
+    on_oom: Literal["fail", "halve"] = Field(description="halve: out of memory, once more in half batches")
+    compile: bool = Field(description="torch.compile")
+    channels_last: bool = Field(description="memory format of convolutions")
+    deterministic: bool | Literal["warn"] = Field(description="same config and seed, same bits on the same machine")
+    threads: PositiveInt | None = Field(description="CPU threads; null: one per core")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_stay_steps(cls, keys: Any) -> Any:
+        for key in _NOT_OF_THE_TRAINER:
+            if isinstance(keys, dict) and key in keys:
+                raise ValueError(
+                    f"trainer.{key} would change what a step is worth; max_epochs, max_steps and the data decide"
+                )
+        return keys
+
+
+class Diagnostics(Part):
+    name: Annotated[str, MinLen(1)] = Field(description="the name of the option's file")
+    steps: Literal["powers_of_two"] | list[NonNegativeInt] = Field(description="after so many updates of the weights")
+    every: PositiveInt | None = Field(description="each multiple of so many steps too")
+    print: bool = Field(description="show step 0 as a table")
+
+
+class Report(Part):
+    margin: Annotated[PositiveFloat, Lt(LARGEST)] | None = Field(
+        description="the smallest difference that matters, in percentage points"
+    )
+    reference: str | None = Field(description="an initializer to compare with each of the others; null: all pairs")
+
+
+class Tuning(Part):
+    lr_factors: Annotated[list[PositiveFloat], AfterValidator(_two_different)] = Field(description="times optimizer.lr")
+    extensions: NonNegativeInt = Field(description="how often to extend the grid where the best rate is at an end")
+    seeds: Annotated[list[Seed], MinLen(1)] = Field(description="these choose the rate and are not scored")
+
+
+class Config(Part):
+    """A config, as it is composed of conf/config.yaml, one option of each group, and what was typed."""
+
+    init: Init
+    model: Target
+    data: Data
+    optimizer: Optimizer
+    scheduler: Target
+    trainer: Trainer
+    logger: Target
+    diagnostics: Diagnostics
+    study: Annotated[str, AfterValidator(_folder_name)] = Field(description="a folder of runs that are compared")
+    runs_dir: Annotated[str, MinLen(1)] = Field(description="records go to <runs_dir>/<study>/")
+    data_dir: Annotated[str, MinLen(1)] = Field(description="where datasets are looked for and downloaded to")
+    seed: Seed = Field(description="weights, data order and augmentation derive from it")
+    dry_run: bool = Field(description="print what would run; run nothing")
+    force: bool = Field(description="run finished runs again from the start")
+    checkpoint_seconds: NonNegativeFloat = Field(description="seconds between checkpoints")
+    tuning: Tuning | None = Field(description="how each initializer gets a learning rate of its own; experiment=tuned")
+    report: Report
+    objective: str = Field(description="the number of the record that hydra/sweeper=optuna optimizes")
+    print_init: bool = Field(description="print the table of what was initialized, and how")
+    command: str = Field("", description="what to type for this run; written by initbench")

@@ -1,0 +1,228 @@
+"""What a config may be: each key of each group with each kind of wrong value, and the line that says so."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from configs import compose_config, options
+
+from initbench.config.check import check, check_targets
+from initbench.errors import UserMistake
+from initbench.record.signature import signature
+from initbench.training.build import build_run
+
+WRONG: list[Any] = ["wrong", -1, 0, 1.5, True, None, [], ["wrong"], [-1], {}, {"wrong": 1}, float("inf"), float("nan")]
+GROUPS = ("init", "model", "data", "optimizer", "scheduler", "trainer", "logger", "diagnostics")
+COMPOSED = [
+    ["model=mlp", "logger=none", "trainer.accelerator=cpu", "diagnostics=schedule"],
+    ["experiment=tuned", "model=lenet", "logger=wandb", "init=lsuv", "optimizer=sgd", "scheduler=onecycle"],
+]
+
+
+def places(config: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every key of a config, mappings themselves included."""
+    for key, value in config.items():
+        yield (*path, key)
+        if isinstance(value, dict):
+            yield from places(value, (*path, key))
+
+
+def changed(config: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    config = copy.deepcopy(config)
+    node = config
+    for key in path[:-1]:
+        node = node[key]
+    node[path[-1]] = value
+    return config
+
+
+def refusal(config: dict[str, Any], *, build: bool = False) -> str:
+    """What a user is told: one line; nothing where the config can be run."""
+    try:
+        check(config)
+        check_targets(config)
+        if build:
+            build_run(config)
+    except UserMistake as mistake:
+        return str(mistake)
+    except ValueError as error:  # of what depends on several values, or on the data
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("overrides", COMPOSED, ids=" ".join)
+def test_a_wrong_value_at_any_key_is_one_line(overrides: list[str]) -> None:
+    """Never another exception, and what the schema and the signatures let pass can be built, or says why not."""
+    config = compose_config(*overrides)
+    paths = list(places(config))
+    assert len(paths) > 70
+    refused = 0
+    for path in paths:
+        for value in WRONG:
+            where = f"{'.'.join(path)}={value!r}"
+            try:
+                said = refusal(changed(config, path, value), build=path[0] in GROUPS)
+            except Exception as error:
+                raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
+            assert "\n" not in said, where
+            assert len(said) < 700, where
+            refused += bool(said)
+    assert refused > 0.7 * len(paths) * len(WRONG)
+
+
+@pytest.mark.parametrize("overrides", COMPOSED, ids=" ".join)
+def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
+    config = compose_config(*overrides)
+    for group in GROUPS:
+        said = refusal(changed(config, (group, "nmae"), 1))
+        # An initializer's and a dataset's function may be called with any keys, but these are not.
+        assert "nmae" in said, group
+        for key in config[group]:
+            lacking = copy.deepcopy(config)
+            del lacking[group][key]
+            assert "\n" not in refusal(lacking, build=True), f"{group}.{key}"
+
+
+@pytest.mark.parametrize(
+    "override, said",
+    [
+        ("study=null", "study must be text, got None"),
+        ("study=7", "study must be text, got 7. What YAML reads as a number or a switch is a name in quotes: "),
+        ("study=..", "study must be the name of one folder, without / and other than . and .., got '..'"),
+        ("study=", "study must be the name of one folder"),
+        ("study=/abs", "study must be the name of one folder"),
+        (f"study={'x' * 300}", "study must be the name of a folder, at most 255 bytes, got 'xxx"),
+        ("study=62e9571", "study must be text, got inf"),
+        ("runs_dir=7", "runs_dir must be text that is not empty, got 7"),
+        ("data.targets=0.9", "data.targets must be a list of numbers in (0, 1), got 0.9. Try data.targets=[0.9]"),
+        ("data.targets=[1.5]", "data.targets must be a list of numbers in (0, 1), got [1.5]"),
+        ("data.batch_size=0", "data.batch_size must be a whole number of at least 1, got 0"),
+        ("data.batch_size=2.0", "data.batch_size must be a whole number of at least 1, got 2.0"),
+        ("data.val_size=-0.1", "data.val_size must be a whole number of at least 1 or a number in (0, 1), got -0.1"),
+        ("data.val_size=true", "data.val_size must be a whole number of at least 1 or a number in (0, 1), got True"),
+        ("data.stream=autp", "data.stream must be auto, true or false, got 'autp'. Did you mean 'auto'?"),
+        ("checkpoint_seconds=often", "checkpoint_seconds must be a number of at least 0, got 'often'"),
+        ("seed=0-3", "seed must be a whole number in [0, 4294967296), got '0-3'. For a sweep over all of them: -m "),
+        ("seed=-1", "seed must be a whole number in [0, 4294967296), got -1"),
+        ("seed=???", "seed has no value yet: give one, seed=..."),
+        ("+foo=1", "unknown key foo. Keys of the config: init, "),
+        ("+report.refrence=a", "unknown key report.refrence. Did you mean 'reference'? Keys of report: margin, "),
+        ("report=null", "report must be a mapping with the keys margin, reference, got None"),
+        ("report.margin=0", "report.margin must be a number in (0, 1e+50) or null, got 0"),
+        ("report.reference=[a]", "report.reference must be text or null, got ['a']"),
+        ("dry_run=yess", "dry_run must be true or false, got 'yess'"),
+        ("~report", "report is missing: add +report=... (a mapping)"),
+        ("~data.batch_size", "data.batch_size is missing: add +data.batch_size=... (a whole number of at least 1)"),
+        ("optimizer.lr=-1", "optimizer.lr must be a number of at least 0, got -1"),
+        ("optimizer.lr=nan", "optimizer.lr must be a number of at least 0, got nan"),
+        ("optimizer.decay=weight", "unknown optimizer.decay 'weight'. Did you mean 'weights'? Allowed: weights, all"),
+        ("optimizer.lr_multipliers=64", "optimizer.lr_multipliers must be a mapping or null, got 64"),
+        ("+optimizer.lr_multipliers.bias=fast", "optimizer.lr_multipliers must be a mapping"),
+        ("trainer.devices=0", "trainer.devices must be a whole number of at least 1, got 0"),
+        ("trainer.accelerator=gpuu", "unknown trainer.accelerator 'gpuu'. Did you mean 'gpu'?"),
+        ("trainer.label_smoothing=1", "trainer.label_smoothing must be a number in [0, 1), got 1"),
+        ("+trainer.fast_dev_run=true", "trainer.fast_dev_run would change what a step is worth"),
+        (
+            "diagnostics.steps=powers",
+            "diagnostics.steps must be powers_of_two or a list of whole numbers of at least ",
+        ),
+        ("diagnostics.every=0", "diagnostics.every must be a whole number of at least 1 or null, got 0"),
+        (
+            "experiment=tuned tuning.lr_factors=[1]",
+            "tuning.lr_factors must have at least two different positive ",
+        ),
+        ("experiment=tuned tuning.lr_factors=3", "tuning.lr_factors must be a list of numbers above 0, got 3. Try tun"),
+        ("experiment=tuned tuning.seeds=[]", "tuning.seeds must be a list of at least 1 whole numbers"),
+        ("model=mlp model.depth=-1", "model.depth must be a whole number of at least 0, got -1"),
+        ("model=mlp +model.depht=1", "unknown key model.depht. Did you mean 'depth'? MLP takes: depth, "),
+        ("model=mlp ~model.depth", "model.depth is missing: MLP has no default for it"),
+        ("+trainer.max_epoch=3", "unknown key trainer.max_epoch. Did you mean 'max_epochs'?"),
+        ("init=sparse init.sparsity=half", "sparsity of sparse must be a number, got 'half'"),
+        ("logger.mode=onlin logger=wandb", "unknown logger.mode 'onlin'. Did you mean 'online'?"),
+    ],
+)
+def test_the_line_says_what_is_allowed(override: str, said: str) -> None:
+    assert refusal(compose_config(*override.split())).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "group", ["init", "model", "data", "optimizer", "scheduler", "trainer", "logger", "diagnostics"]
+)
+def test_every_option_is_allowed(group: str) -> None:
+    for name in options(group):
+        if (group, name) != ("init", "state_dict"):  # its path is for the user to give
+            assert refusal(compose_config(f"{group}={name}")) == "", name
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_every_experiment_is_allowed(name: str) -> None:
+    assert refusal(compose_config(f"experiment={name}")) == ""
+
+
+def test_checking_leaves_the_config_and_its_signature_as_they_were() -> None:
+    config = compose_config("data.val_size=0.5", "optimizer.lr=1", "trainer.max_steps=null")
+    before = copy.deepcopy(config)
+    checked = check(config)
+    check_targets(config)
+    assert config == before
+    assert signature(compose_config("data_dir=data")) == "8c5b8539f0"  # of 0.1.0: records stay what they were
+    assert (checked.optimizer.lr, checked.data.val_size, checked.init.name) == (1.0, 0.5, "kaiming_normal")
+
+
+@pytest.mark.parametrize(
+    "path, missing, said",
+    [
+        (("init", "gain"), "???", "init.gain"),
+        (("init", "rules"), [{"match": "a", "weight": {"std": "???"}}], "init.rules[0].weight.std"),
+        (("seed",), "???", "seed"),
+    ],
+)
+def test_a_value_that_is_missing_is_asked_for_by_its_key(path: tuple[str, ...], missing: Any, said: str) -> None:
+    assert refusal(changed(compose_config(), path, missing)) == f"{said} has no value yet: give one, {said}=..."
+
+
+def test_a_name_is_no_choice_but_of_an_architecture() -> None:
+    config = compose_config("model=torchvision", "init=normal")
+    check(config, ["model.name=x", "init.std=1", "seed=3"])
+    for typed in ("init.name=zeros", "++init.name=zeros"):
+        with pytest.raises(UserMistake, match=r"init\.name is a label and chooses nothing; did you mean init=zeros"):
+            check(config, [typed])
+
+
+MISTAKES = [
+    "init=null",
+    "init=[zeros,ones]",
+    "trainer=5",
+    "+foo=1",
+    "report.margin=${foo}",
+    "data.targets=0.9",
+    "study=",
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("typed", [*MISTAKES, "study=", "data=null", "logger=null", "seed=0-3", "study=62e9571"])
+@pytest.mark.parametrize("how", [[], ["-m"], ["dry_run=true"], ["-m", "dry_run=true"]], ids=" ".join)
+def test_the_command_says_one_line_and_exits_with_two(tmp_path: Path, typed: str, how: list[str]) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "initbench", typed, *how], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, len(found.stderr.splitlines())) == (2, 1), found.stderr
+    assert found.stderr.startswith("initbench: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_which_runs_would_be_refused(tmp_path: Path) -> None:
+    arguments = ["-m", "model=mlp", "model.depth=-1,2", "init=zeros,ones", "logger=none", "dry_run=true"]
+    found = subprocess.run(
+        [sys.executable, "-m", "initbench", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    said = "model.depth must be a whole number of at least 0, got -1"
+    assert found.returncode == 2
+    assert found.stderr.splitlines() == [f"initbench: 2 of 4 runs would be refused: {said}"]
+    assert found.stdout.count("would be refused") == 2
+    assert list(tmp_path.iterdir()) == []
