@@ -127,7 +127,9 @@ class Trainer(Option):
     on_oom: Literal["fail", "halve"] = Field(description="halve: out of memory, once more in half batches")
     compile: bool = Field(description="torch.compile")
     channels_last: bool = Field(description="memory format of convolutions")
-    deterministic: bool | Literal["warn"] = Field(description="same config and seed, same bits on the same machine")
+    deterministic: bool | Literal["warn"] = Field(
+        False, description="same config and seed, same bits on the same machine"
+    )
     threads: PositiveInt | None = Field(description="CPU threads; null: one per core")
 
     @model_validator(mode="before")
