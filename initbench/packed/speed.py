@@ -1,16 +1,19 @@
-"""What has been measured on this machine, remembered for all sweeps: `~/.cache/initbench/speed.json`."""
+"""What has been measured on this machine, remembered for all sweeps in the user's cache: `initbench/speed.json`."""
 
 import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from initbench.cache import cache_folder
 from initbench.errors import Unwritable
 from initbench.packed.messages import Steps
+from initbench.record.damage import mapping, read_json, readable, wrong
 from initbench.record.signature import digest
 from initbench.record.store import atomic_write
 
@@ -50,20 +53,26 @@ def choose(measured: Sequence[Steps]) -> dict[str, Any]:
 
 def remembered() -> dict[str, dict[str, Any]]:
     """By family: `replicas` and `why`."""
-    try:
-        found: dict[str, dict[str, Any]] = json.loads(_path().read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
+    path = _path()
+    found = None if path is None else readable(read_json, path, _check, "it is measured again")
+    return found or {}
+
+
+def _check(content: object) -> None:
+    """Raise ValueError for what `remember` has not written."""
+    for pace in mapping(content, "it").values():
+        if type(mapping(pace, "a speed").get("replicas")) is not int or not isinstance(pace.get("why"), str):
+            raise wrong("a speed", pace, "replicas and why")
 
 
 def remember(of: str, pace: Mapping[str, Any]) -> None:
     """Where nothing can be kept, each sweep measures anew."""
-    try:
-        atomic_write(_path(), json.dumps({**remembered(), of: pace}, indent=1).encode())
-    except Unwritable:
-        return
+    path = _path()
+    if path is not None:
+        with suppress(Unwritable):
+            atomic_write(path, json.dumps({**remembered(), of: pace}, indent=1).encode())
 
 
-def _path() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "initbench" / "speed.json"
+def _path() -> Path | None:
+    folder = cache_folder()
+    return None if folder is None else folder / "speed.json"

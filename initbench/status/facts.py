@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from initbench.record.check import check
 from initbench.record.signature import shared
 
 
@@ -36,8 +35,6 @@ class Run:
 
 
 def from_record(record: Mapping[str, Any], folder: str, written: int) -> Run:
-    """Raises KeyError, TypeError, ValueError or AttributeError for what is no record of ours."""
-    check(record)
     config, results = record["config"], record.get("results", {})
     model, data, optimizer = (config[group]["name"] for group in ("model", "data", "optimizer"))
     rate = config["optimizer"].get("lr")

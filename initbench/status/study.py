@@ -1,13 +1,14 @@
 """A study as its folder has it: every record, read again only where its file has changed."""
 
-import json
 import os
 import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from initbench.metric import check_margin
+from initbench.record.damage import Damaged, mapping, read_json, readable, tell, wrong
 from initbench.record.lock import is_held
+from initbench.record.store import read_record
 from initbench.status.facts import Run, from_record
 
 DIED = "its process died"
@@ -64,22 +65,18 @@ class Study:
     def plan(self) -> Plan | None:
         """The latest sweep's, None where none left a plan that can be read."""
         path = self.folder / ".sweep" / "plan.json"
-        try:
-            content = json.loads(path.read_bytes())
-            written = int(content["since"])
-            abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
-            report = content.get("report", {})
-            asked = report.get("margin"), report.get("reference")
-            check_margin(asked[0])
-            if not isinstance(asked[1], str | None):
-                return None
-            return Plan(frozenset(content["runs"]), bool(content.get("force")), written, abandoned, *asked)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        content = readable(read_json, path, _check_plan, "the next sweep writes it again")
+        if content is None:
             return None
+        abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
+        report = content.get("report", {})
+        asked = report.get("margin"), report.get("reference")
+        return Plan(frozenset(content["runs"]), bool(content.get("force")), content["since"], abandoned, *asked)
 
     def _stamp(self, name: str) -> _Stamp | None:
         try:
-            status = os.stat(f"{self.folder}/{name}/record.json")  # noqa: PTH116 - thousands of them, each second
+            # A link to nothing is damage, too. No Path: thousands of them, each second.
+            status = os.lstat(f"{self.folder}/{name}/record.json")
         except OSError:
             return None  # not the folder of a run, or of one that has not begun
         return status.st_mtime_ns, status.st_ino
@@ -88,20 +85,13 @@ class Study:
         known = self._read_so_far.get(name)
         if known is not None and known[0] == stamp:
             return known[1]
-        try:
-            content = (self.folder / name / "record.json").read_bytes()
-            return from_record(json.loads(content), name, written=stamp[0])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None
+        record = readable(read_record, self.folder / name)
+        return None if record is None else from_record(record, name, written=stamp[0])
 
     def _watched(self, run: Run) -> Run:
         """A run whose record says running: how far it is, or what has become of it."""
         folder = self.folder / run.folder
-        try:
-            held = is_held(folder)
-        except OSError:
-            held = True  # a folder of somebody else's, where we may not ask
-        if held:
+        if is_held(folder):
             largest = _largest(folder / "history.parquet")
             return replace(run, step=largest.get("step"), best=largest.get("val/accuracy"))
         stamp = self._stamp(run.folder)  # it may have ended between the two looks
@@ -109,13 +99,27 @@ class Study:
         return replace(latest, status="interrupted", reason=DIED) if latest.status == "running" else latest
 
 
+def _check_plan(content: object) -> None:
+    """Raise ValueError for what is no plan of a sweep."""
+    plan = mapping(content, "it")
+    if not isinstance(plan.get("runs"), list) or not all(isinstance(name, str) for name in plan["runs"]):
+        raise wrong("runs", plan.get("runs"), "a list of names")
+    for key in ("since", "pid"):
+        if type(plan.get(key)) is not int:
+            raise wrong(key, plan.get(key), "a whole number")
+    report = mapping(plan.get("report", {}), "report")
+    check_margin(report.get("margin"), "report.margin")
+    if not isinstance(report.get("reference"), str | None):
+        raise wrong("report.reference", report["reference"], "text")
+
+
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        pass  # somebody else's
+    except (PermissionError, OverflowError):
+        pass  # somebody else's, or nobody's
     return True
 
 
@@ -127,8 +131,12 @@ def _largest(history: Path) -> dict[str, float]:
 
     try:
         group = read_metadata(history).row_group(0)
-    except (OSError, ArrowException):
+    except FileNotFoundError:
         return {}  # nothing was logged yet
+    except (OSError, ArrowException, IndexError) as error:
+        tell(Damaged(history, error, "the run writes it again"))
+        return {}
     columns = [group.column(index) for index in range(group.num_columns)]
     known = [column for column in columns if column.statistics is not None and column.statistics.has_min_max]
-    return {column.path_in_schema: column.statistics.max for column in known}
+    found = {column.path_in_schema: column.statistics.max for column in known}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}

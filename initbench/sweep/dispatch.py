@@ -17,7 +17,8 @@ from rich.table import Table
 from initbench.console import console, duration
 from initbench.diagnostics.schedule import asked_for
 from initbench.errors import UserMistake, unknown
-from initbench.record.store import atomic_write, now, read_record
+from initbench.record.damage import readable
+from initbench.record.store import atomic_write, left_alone, now, read_record
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
 
@@ -73,7 +74,7 @@ def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) ->
     inits = {job.init for job in jobs}
     if reference is None or reference in inits:
         return
-    earlier = (read_record(path.parent) or {} for path in study.glob("*/record.json"))
+    earlier = (readable(read_record, path.parent) or {} for path in study.glob("*/record.json"))
     if reference not in (known := inits | {str(record.get("init")) for record in earlier}):
         raise UserMistake(str(unknown("report.reference", reference, known)))
 
@@ -105,12 +106,18 @@ def _write(study: Path, planned: Planned, master: DictConfig) -> None:
     atomic_write(study / ".sweep" / "plan.json", json.dumps(content).encode())
 
 
+def _next(job: Job, force: bool) -> str:
+    if left_alone(job.folder):
+        return "refused: its files must stay as they are"
+    return "runs again" if force and job.status else _NEXT.get(job.status, "runs again")
+
+
 def _print(jobs: Sequence[Job], force: bool) -> None:
     table = Table(box=SIMPLE_HEAD, title="What would run", title_justify="left")
     table.add_column("run", no_wrap=True)
     table.add_column("state")
     for job in jobs:
-        table.add_row(escape(job.folder.name), "runs again" if force and job.status else _NEXT[job.status])
+        table.add_row(escape(job.folder.name), _next(job, force))
     console.print(table)
     todo = [job for job in jobs if force or not job.is_complete]
     seconds = seconds_left(jobs)

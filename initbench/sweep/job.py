@@ -1,6 +1,7 @@
 """One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
 
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,11 @@ from initbench.diagnostics.schedule import asked_for
 from initbench.errors import Unwritable, UserMistake, unknown
 from initbench.metric import check_margin
 from initbench.record.convergence import convergence, time_to_targets
+from initbench.record.damage import readable
 from initbench.record.flat import numbers
 from initbench.record.lock import lock
 from initbench.record.stopping import stoppable
-from initbench.record.store import COMPLETE, Store, now
+from initbench.record.store import COMPLETE, Store, left_alone, now, read_table
 from initbench.status.facts import chosen_lr
 
 STYLES = {"finished": "green", "diverged": "yellow", "refused": "yellow", "failed": "red", "interrupted": "yellow"}
@@ -35,6 +37,10 @@ def run_job(config: DictConfig) -> float | None:
     check_switches(resolved)
     _check_objective(resolved, hydra.sweeper)
     store = Store(resolved)
+    if left_alone(store.folder):
+        if HydraConfig.get().mode is RunMode.RUN:
+            sys.exit(2)
+        return None  # the sweep's end counts it
     record = store.read()
     if resolved["dry_run"]:
         console.print(f"{escape(store.folder.name)}  {'new' if record is None else record['status']}", soft_wrap=True)
@@ -82,7 +88,10 @@ def packable(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConf
     except UserMistake:
         return False
     _check_objective(config, sweeper)
-    return config["force"] or (Store(config).read() or {}).get("status") not in COMPLETE
+    store = Store(config)
+    if left_alone(store.folder):
+        return False
+    return config["force"] or (store.read() or {}).get("status") not in COMPLETE
 
 
 def _run(config: dict[str, Any], overrides: Iterable[str], store: Store) -> dict[str, Any]:
@@ -171,11 +180,10 @@ def objective(record: dict[str, Any], name: str) -> float | None:
 
 
 def _print_init(store: Store) -> None:
-    from pyarrow import parquet
-
     from initbench.training.callbacks.init_table import as_table
 
-    console.print(as_table(parquet.read_table(store.folder / "parameters.parquet").to_pylist()), crop=False)
+    if (table := readable(read_table, store.folder, "parameters")) is not None:
+        console.print(as_table(table.to_pylist()), crop=False)
 
 
 def say(record: dict[str, Any], already: str = "") -> None:

@@ -16,6 +16,7 @@ from rich.progress import track
 from initbench import __version__
 from initbench.console import console
 from initbench.record import signature
+from initbench.record.damage import mapping, read_json, readable, wrong
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record
 from initbench.sweep.compose import CachingConfigLoader
 
@@ -68,7 +69,7 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
         remembered = {**known[lines]}
         folder = study / remembered.pop("folder")
         if folder not in jobs:
-            record = read_record(folder) or {}
+            record = readable(read_record, folder) or {}
             status = record.get("status")
             taken = [record.get("seconds_init"), record.get("seconds_train")]
             known_ones = [number for number in taken if number is not None]  # of a run from wandb there may be none
@@ -107,9 +108,16 @@ def _inputs(loader: CachingConfigLoader) -> str:
 
 
 def _remembered(memory: Path, inputs: str) -> dict[str, dict[str, Any]]:
-    try:
-        content = json.loads(memory.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    runs: dict[str, dict[str, Any]] = content["runs"] if content["inputs"] == inputs else {}
-    return runs
+    content = readable(read_json, memory, _check, "it is made again")
+    return content["runs"] if content is not None and content["inputs"] == inputs else {}
+
+
+def _check(content: object) -> None:
+    """Raise ValueError for what `plan` has not written."""
+    memory = mapping(content, "it")
+    if not isinstance(memory.get("inputs"), str):
+        raise wrong("inputs", memory.get("inputs"), "text")
+    kinds = {"folder": str, "setting": str, "workload": str, "init": str, "seed": object}
+    for run in mapping(memory.get("runs"), "runs").values():
+        if mapping(run, "a run").keys() != kinds.keys() or not all(isinstance(run[key], kinds[key]) for key in kinds):
+            raise wrong("a run", run, f"one with {', '.join(kinds)}")

@@ -13,8 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from initbench.console import console, errors
 from initbench.errors import Unwritable
+from initbench.record.damage import readable
 from initbench.record.lock import is_held
-from initbench.record.store import COMPLETE, check_writable, now, read_record, write_record
+from initbench.record.store import COMPLETE, check_writable, left_alone, now, read_record, write_record
 from initbench.status import live
 from initbench.status.study import Plan, Study
 from initbench.sweep.job import check_switches
@@ -49,7 +50,9 @@ class SweepSummary(Callback):
         try:
             bury(study)
             runs = summarize(study, config.report)
-            unbegun = len(_unbegun(study, self._started_at))
+            without = _without_record(study, self._started_at)
+            refused = [name for name in without if left_alone(study / name)]
+            unbegun = len([name for name in without if name not in refused and not is_held(study / name)])
         except Unwritable as error:
             errors.print(f"initbench: {error}", soft_wrap=True)
             sys.exit(1)
@@ -66,7 +69,7 @@ class SweepSummary(Callback):
             errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
         if "failed" in ended or unbegun:
             sys.exit(1)
-        if "refused" in ended:
+        if "refused" in ended or refused:
             sys.exit(2)
 
 
@@ -97,29 +100,22 @@ def _refuse_dots(hydra: DictConfig) -> None:
 def bury(study: Path) -> None:
     """Say in records that say running while nobody is at them what became of these runs."""
     for folder in study.iterdir():
-        record = read_record(folder)
+        record = readable(read_record, folder)
         if record is not None and record["status"] == "running" and not is_held(folder):
             reason = "its process died: it was killed, or the machine had no memory left"
             write_record(folder, {**record, "status": "failed", "reason": reason, "finished_at": now()})
 
 
-def _unbegun(study: Path, since: str) -> list[str]:
+def _without_record(study: Path, since: str) -> list[str]:
     """The runs that the sweep since then set out to do and left no record of."""
     plan = Study(study).plan()
     if plan is None or plan.written < datetime.fromisoformat(since).timestamp() * 1e9:
         return []  # of a sweeper that makes none
-    return [name for name in sorted(plan.runs) if not _is_of(study / name, since, plan) and not _is_held(study / name)]
-
-
-def _is_held(folder: Path) -> bool:
-    try:
-        return is_held(folder)
-    except OSError:  # a folder of somebody else's, where we may not ask
-        return True
+    return [name for name in sorted(plan.runs) if not _is_of(study / name, since, plan)]
 
 
 def _is_of(folder: Path, since: str, plan: Plan) -> bool:
-    record = read_record(folder) or {}
+    record = readable(read_record, folder) or {}
     is_done = record.get("status") in COMPLETE and not plan.force
     return is_done or record.get("finished_at", "") >= since
 

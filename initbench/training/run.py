@@ -71,8 +71,9 @@ def run(config: dict[str, Any]) -> dict[str, Any] | None:
 
 def _attempt(store: Store, before: dict[str, Any], processes: int, experiment: Experiment) -> dict[str, Any]:
     config = store.config
-    if config["force"] or "traceback" in before:
-        store.checkpoint.unlink(missing_ok=True)  # what raised may have been mended: it starts anew
+    if config["force"] or not before or "traceback" in before:
+        # What raised may have been mended, and without a record nobody knows whether it raised: it starts anew.
+        store.checkpoint.unlink(missing_ok=True)
     resumed = store.checkpoint.exists()
     started = {
         "attempt": before.get("attempt", 0) + (not resumed),

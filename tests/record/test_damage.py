@@ -9,15 +9,15 @@ import pytest
 from frames import record
 
 from initbench.analysis.frame import load_runs
-from initbench.record.check import check
+from initbench.record.damage import check_record
 
 REAL = record("a", 0, provenance={"hostname": "x", "versions": {"torch": "2"}, "git": {"commit": "1"}, "command": "c"})
 ODD = [None, True, 3, 2.5, "x", [], {}, [1], {"a": 1}, 10**400, float("inf"), float("nan"), "\ud800"]
 
 
 def test_a_record_is_one() -> None:
-    check(REAL)
-    check({**REAL, "status": "running", "results": {}, "targets": {}, "reason": None})
+    check_record(REAL)
+    check_record({**REAL, "status": "running", "results": {}, "targets": {}, "reason": None})
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_record_is_one() -> None:
 )
 def test_the_key_is_named(parts: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words) as error:
-        check({**REAL, **parts})
+        check_record({**REAL, **parts})
     assert len(str(error.value)) < 150
 
 
