@@ -7,5 +7,8 @@ from platformdirs import user_cache_path
 
 def cache_folder() -> Path | None:
     """The platform's, `~/.cache/initbench` on Linux; None for a user without a home, as in many containers."""
-    folder = user_cache_path("initbench", appauthor=False)
-    return folder if folder.is_absolute() else None  # "~" stays where nobody knows what it stands for
+    try:
+        folder = user_cache_path("initbench", appauthor=False)
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None  # older platformdirs leave "~" as it is

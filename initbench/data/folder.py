@@ -171,9 +171,9 @@ def _first_writable(folders: Sequence[Path]) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=folder).close()
             return folder
-    where = " nor ".join(map(str, folders))
+    where = " or ".join(map(str, folders))
     remedy = "set XDG_CACHE_HOME to a folder that may be written"
-    raise ValueError(f"no permission to write the image cache: neither {where}; {remedy}")
+    raise ValueError(f"no permission to write the image cache in {where}: {remedy}")
 
 
 def _write(target: Path, shape: tuple[int, ...], decoded: Iterator[bytes]) -> None:

@@ -74,8 +74,8 @@ def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) ->
     inits = {job.init for job in jobs}
     if reference is None or reference in inits:
         return
-    earlier = (readable(read_record, path.parent) or {} for path in study.glob("*/record.json"))
-    if reference not in (known := inits | {str(record.get("init")) for record in earlier}):
+    earlier = [readable(read_record, path.parent) for path in study.glob("*/record.json")]
+    if reference not in (known := inits | {record["init"] for record in earlier if record is not None}):
         raise UserMistake(str(unknown("report.reference", reference, known)))
 
 

@@ -37,8 +37,15 @@ def test_what_is_remembered_is_found_again(tmp_path: Path, monkeypatch: pytest.M
     speed.remember("b", {"replicas": 0, "why": "no"})
     assert speed.remembered() == {"a": {"replicas": 4, "why": "so"}, "b": {"replicas": 0, "why": "no"}}
     (file,) = tmp_path.rglob("*.json")
-    file.write_text("{")
-    assert speed.remembered() == {}  # a file that is broken is as good as none
+    for damage in ("{", "[1]", '{"a": 3}', '{"a": {"replicas": "x", "why": ""}}', "[" * 100_000, "\x00"):
+        file.write_text(damage)
+        assert speed.remembered() == {}
+    speed.remember("a", {"replicas": 4, "why": "so"})
+    assert speed.remembered() == {"a": {"replicas": 4, "why": "so"}}
+    file.unlink()
+    file.mkdir()
+    speed.remember("a", {"replicas": 4, "why": "so"})
+    assert speed.remembered() == {"a": {"replicas": 4, "why": "so"}}
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     speed.remember("a", {})
 

@@ -1,15 +1,21 @@
-"""What is no record of a run is refused by the key that is wrong, and never with another error."""
+"""What is no record of a run is named by the key that is wrong; nothing overwrites what may be worth keeping."""
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from frames import record
 
-from initbench.analysis.frame import load_runs
-from initbench.record.damage import check_record
+from initbench.analysis.frame import load_history, load_runs
+from initbench.errors import UserMistake
+from initbench.record.damage import SCHEMA, Damaged, NewerRecord, check_record, readable
+from initbench.record.lock import lock
+from initbench.record.store import read_record, write_record
+from initbench.status.study import Study
 
 REAL = record("a", 0, provenance={"hostname": "x", "versions": {"torch": "2"}, "git": {"commit": "1"}, "command": "c"})
 ODD = [None, True, 3, 2.5, "x", [], {}, [1], {"a": 1}, 10**400, float("inf"), float("nan"), "\ud800"]
@@ -50,24 +56,69 @@ def places(node: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("path", places(REAL), ids=".".join)
-def test_whatever_stands_in_a_place_it_is_read_or_refused_in_one_line(path: tuple[str, ...], tmp_path: Path) -> None:
+def test_whatever_stands_in_a_place_all_read_it_or_none(path: tuple[str, ...], tmp_path: Path) -> None:
     for number, odd in enumerate(ODD):
         damaged = copy.deepcopy(REAL)
         parent: Any = damaged
         for key in path[:-1]:
             parent = parent[key]
         parent[path[-1]] = odd
-        folder = tmp_path / str(number) / "run"
-        folder.mkdir(parents=True)
-        (folder / "record.json").write_text(json.dumps(damaged))
-        reason = refusal(folder.parent)
-        assert reason is None or "is not a valid record of a run (" in reason
-        assert reason is None or len(reason.splitlines()) == 1
+        run = tmp_path / str(number) / "run"
+        run.mkdir(parents=True)
+        (run / "record.json").write_text(json.dumps(damaged))
+        try:
+            read_record(run)
+            reasons = []
+        except Damaged as reason:
+            reasons = str(reason).splitlines()
+        runs = load_runs(run.parent)
+        assert (len(runs), runs.attrs["unreadable"]) == (1 - len(reasons), reasons)
+        seen = Study(run.parent).read()
+        assert (len(seen.runs), seen.unreadable) == (1 - len(reasons), ["run"] * len(reasons))
 
 
-def refusal(study: Path) -> str | None:
-    try:
-        assert len(load_runs(study)) == 1
-    except ValueError as error:
-        return str(error)
-    return None
+def test_a_record_that_cannot_be_read_is_set_aside_before_one_is_written(tmp_path: Path) -> None:
+    assert read_record(tmp_path) is None
+    for number, content in enumerate((b"{", b"", b"\xff"), 1):
+        (tmp_path / "record.json").write_bytes(content)
+        with pytest.raises(Damaged, match="the next sweep that has this run sets the file aside and runs it again"):
+            read_record(tmp_path)
+        write_record(tmp_path, {**REAL, "seed": number})
+        assert (read_record(tmp_path) or {})["seed"] == number
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name != "record.json"}
+    assert kept == {"record.json.damaged": b"{", "record.json.damaged.2": b"", "record.json.damaged.3": b"\xff"}
+
+
+def test_a_newer_record_is_not_overwritten(tmp_path: Path) -> None:
+    newer = json.dumps({"schema": SCHEMA + 1})
+    (tmp_path / "record.json").write_text(newer)
+    with pytest.raises(NewerRecord, match="upgrade initbench, or choose another study=") as refused:
+        write_record(tmp_path, REAL)
+    assert isinstance(refused.value, UserMistake)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("record.json", newer)]
+
+
+def test_each_file_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "record.json").write_text("[1]")
+    for _ in range(3):
+        assert readable(read_record, tmp_path) is None
+    reason = "it is [1], not a mapping"
+    assert capsys.readouterr().err.startswith(f"initbench: {tmp_path / 'record.json'} cannot be read ({reason}): the ")
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", {"step": ["x"], "other": [1]}])
+def test_a_table_is_read_or_named(content: bytes | dict[str, list[Any]], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert load_history(run).empty
+    write_record(run, {**REAL, "status": "running"})
+    file = run / "history.parquet"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+        with pytest.raises(Damaged, match=re.escape(f"{file} cannot be read (")):
+            load_history(run)
+    else:
+        pd.DataFrame(content).to_parquet(file)
+        assert list(load_history(run)) == list(content)
+    with lock(run):  # under way: status looks for the latest step
+        (seen,) = Study(tmp_path).read().runs
+    assert seen.step is None
