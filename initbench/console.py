@@ -18,6 +18,12 @@ console = Console(highlight=False, emoji=False, quiet=_QUIET)
 errors = Console(stderr=True, highlight=False, emoji=False, quiet=_QUIET)
 
 
+def warn(line: str) -> None:
+    """One line on stderr, above a live view if there is one, whose stand-in for sys.stderr a second console lacks."""
+    if not _QUIET:
+        print(f"initbench: {line}", file=sys.stderr)
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
     if seconds < 9.95:

@@ -12,6 +12,10 @@ class Unwritable(UserMistake):
     """Nothing can be recorded, the disk being full or read-only: it ends a sweep, as no run of it would fare better."""
 
 
+class LeftAlone(UserMistake):
+    """A run whose files must stay as they are: it is refused, without a record that says so."""
+
+
 def nearest(value: str, allowed: Iterable[str]) -> str:
     """`" Did you mean 'relu'?"` for `value="rellu"`, an empty string where nothing is close."""
     by_letters = {name.lower(): name for name in allowed}  # MNIST is mnist

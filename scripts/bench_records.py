@@ -33,11 +33,12 @@ def copy_records(study: Path, runs: int) -> None:
     """A finished record for each seed, in the folder that the plan of the sweep expects."""
     memory = study / ".sweep" / "signatures.json"
     content = json.loads(memory.read_text())
-    (typed, (folder, setting)) = next(iter(content["runs"].items()))
+    typed, run = next(iter(content["runs"].items()))
+    folder = run["folder"]
     record = json.loads((study / folder / "record.json").read_text())
     for seed in track(range(1, runs), "records", transient=True):
         name = folder.replace("seed0", f"seed{seed}")
-        content["runs"][typed.replace("seed=0", f"seed={seed}")] = [name, setting]
+        content["runs"][typed.replace("seed=0", f"seed={seed}")] = {**run, "folder": name, "seed": seed}
         (study / name).mkdir()
         (study / name / "record.json").write_text(json.dumps({**record, "name": name, "seed": seed}, indent=1))
     memory.write_text(json.dumps(content))

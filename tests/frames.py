@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from initbench.analysis.loading.frame import to_frame
+from initbench.record.damage import SCHEMA
 from initbench.record.signature import digest
 
 TARGETS = (0.5, 0.9)
@@ -50,6 +51,8 @@ def record(
         results |= {"val/accuracy": accuracy, "val/best_accuracy": accuracy}
         results |= {"test/accuracy": accuracy} if status == "finished" else {}
     return {
+        "schema": SCHEMA,
+        "name": f"mlp-mnist-{init}-seed{seed}",
         "study": "study",
         "status": status,
         "init": init,

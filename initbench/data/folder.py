@@ -3,20 +3,24 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryFile
-from typing import Literal
+from tempfile import TemporaryFile
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from initbench.cache import cache_folder
 from initbench.data.base import Arrays
 from initbench.errors import nearest
 from initbench.ranges import PositiveInt
+from initbench.record.damage import Damaged, readable
+from initbench.record.lock import locked
+from initbench.record.store import replacing
 
 # What every build of Pillow reads; other files (notes, thumbnail databases) are passed over.
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -43,9 +47,7 @@ def image_folder(root: str, folder: str | None, image_size: PositiveInt, channel
         raise ValueError("data.folder is not set: the folder that holds train/<class>/ and test/<class>/")
     path = Path(root) / folder
     listing = _list_images(path)
-    file = _cached(path, listing, image_size, channels)
-    # Copy on write: what the operating system reads lazily and shares between processes stays as it is.
-    images = torch.from_numpy(np.load(file, mmap_mode="c"))
+    images = torch.from_numpy(_cached(path, listing, image_size, channels))
     labels = torch.tensor(listing.labels, dtype=torch.int64)
     n = listing.num_train
     return Arrays(
@@ -119,72 +121,73 @@ def _images(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(images, key=lambda entry: entry.name)
 
 
-def _cached(path: Path, listing: _Listing, image_size: int, channels: int) -> Path:
-    """The file of decoded images (N, C, S, S), uint8; made where it does not exist.
-
-    Its name tells what is in it, and it is put in place whole, so that a file of that name can be trusted.
-    """
-    from filelock import FileLock
-
+def _cached(path: Path, listing: _Listing, image_size: int, channels: int) -> Any:
+    """The decoded images (N, C, S, S), uint8, as a memory map of a file, which is made where there is none."""
     kind = f"{image_size}x{image_size}x{channels}-v{_FORMAT}"
     name = f"{kind}-{listing.digest[:24]}.npy"
-    beside, in_home = (
-        path / ".initbench",
-        _user_cache() / hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24],
-    )
-    for folder in (beside, in_home):
-        if (folder / name).is_file():
-            return folder / name
-    folder = _first_writable(beside, in_home)
-    with FileLock(folder / "lock"):
-        if not (folder / name).is_file():  # else another process has made it meanwhile
-            _write(folder / name, listing, image_size, channels)
+    shape = (len(listing.files), channels, image_size, image_size)
+    folders = [path / ".initbench"]
+    if (in_home := cache_folder()) is not None:
+        folders.append(in_home / hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:24])
+    for folder in folders:
+        if (images := readable(_load, folder / name, shape)) is not None:
+            return images
+    folder = _first_writable(folders)
+    with ExitStack() as stack:
+        with suppress(OSError):  # where nothing can be locked, two processes may both decode
+            stack.enter_context(locked(folder / "lock"))
+        if (images := readable(_load, folder / name, shape)) is None:  # else another process has made it meanwhile
+            _write(folder / name, shape, _decode_all(listing, image_size, channels))
+            images = _load(folder / name, shape)
             for outdated in folder.glob(f"{kind}-*.npy"):
                 if outdated.name != name:
-                    with suppress(OSError):  # Windows: still mapped by another process
+                    with suppress(OSError):  # somebody else's
                         outdated.unlink()
-    return folder / name
+    return images
 
 
-def _user_cache() -> Path:
-    """Where the platform keeps what a program can make again."""
-    if sys.platform == "win32":
-        return Path(os.environ["LOCALAPPDATA"]) / "initbench" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "initbench"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "initbench"
+def _load(file: Path, shape: tuple[int, ...]) -> Any:
+    """A cache that is there, None where there is none. Its name tells what is in it; Damaged for what is of no use.
+
+    Copy on write: what the operating system reads lazily and shares between processes stays as it is.
+    """
+    try:
+        images = np.lib.format.open_memmap(file, mode="c")  # runs no code of the file's, as np.load might
+        if images.shape != shape or images.dtype != np.uint8:
+            raise ValueError(f"{images.dtype} {images.shape}, not uint8 {shape}")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        raise Damaged(file, error, "the images are decoded again") from error
+    return images
 
 
-def _first_writable(*folders: Path) -> Path:
+def _first_writable(folders: Sequence[Path]) -> Path:
     for folder in folders:
         with suppress(OSError):  # then the next one
             folder.mkdir(parents=True, exist_ok=True)
             TemporaryFile(dir=folder).close()
             return folder
-    raise ValueError(f"no permission to write the image cache: neither {folders[0]} nor {folders[1]}")
+    where = " or ".join(map(str, folders))
+    remedy = "set XDG_CACHE_HOME to a folder that may be written"
+    raise ValueError(f"no permission to write the image cache in {where}: {remedy}")
 
 
-def _write(target: Path, listing: _Listing, image_size: int, channels: int) -> None:
-    """Decode all images, in order, into a temporary file that becomes `target`."""
+def _write(target: Path, shape: tuple[int, ...], decoded: Iterator[bytes]) -> None:
+    """Write the pixels of all images, in order, into a file that becomes `target`."""
     from rich.console import Console
     from rich.progress import track
 
-    shape = (len(listing.files), channels, image_size, image_size)
-    temporary = NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False)  # noqa: SIM115  # renamed or removed below
     try:
-        with temporary as file:
+        with replacing(target) as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            decoded = _decode_all(listing, image_size, channels)
             console = Console(file=sys.stderr)
-            label = f"decoding {len(listing.files)} images"
+            label = f"decoding {shape[0]} images"
             for pixels in track(decoded, label, total=shape[0] / _CHUNK, console=console, transient=True):
                 file.write(pixels)
-        Path(temporary.name).replace(target)
     except OSError as error:  # a full disk
         raise ValueError(f"the image cache {target.parent} cannot be written: {error}") from error
-    finally:
-        Path(temporary.name).unlink(missing_ok=True)
 
 
 def _decode_all(listing: _Listing, image_size: int, channels: int) -> Iterator[bytes]:

@@ -4,13 +4,15 @@ A sweep that is typed again makes the same packs, so that their checkpoints fit.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from initbench.record.damage import mapping, read_json, readable, set_aside, wrong
 from initbench.record.lock import is_held
 from initbench.record.signature import digest
-from initbench.record.store import COMPLETE, Store, atomic_write, read_record
+from initbench.record.store import COMPLETE, Store, atomic_write, read_record, writing
 
 
 def checkpoint_of(folders: Sequence[Path]) -> Path:
@@ -66,7 +68,10 @@ def clear(study: Path) -> None:
     """Remove the packs that can go on no more: some of their runs have ended, and nobody is about to end the others."""
     for path in study.glob(".packs/*.json"):
         content = _read(path)
-        if content is not None and _is_over(study, content):
+        if content is None and os.path.lexists(path):
+            with writing(path):
+                set_aside(path)
+        elif content is not None and _is_over(study, content):
             _remove(path.with_suffix(".ckpt"))
 
 
@@ -76,12 +81,16 @@ def _is_over(study: Path, content: dict[str, Any]) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """`runs` and `slots`; None where another sweep has removed it meanwhile."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
+    """`runs` and `slots`; None where it cannot be read, or another sweep has removed it meanwhile."""
+    content: dict[str, Any] | None = readable(read_json, path, _check, "packs are decided without it")
     return content
+
+
+def _check(content: object) -> None:
+    """Raise ValueError for what `write` has not written."""
+    runs = mapping(content, "it").get("runs")
+    if not isinstance(runs, list) or not runs or not all(isinstance(name, str) for name in runs):
+        raise wrong("runs", runs, "a list of names")
 
 
 def _remove(checkpoint: Path) -> None:
@@ -94,4 +103,4 @@ def _members(checkpoint: Path) -> Path:
 
 
 def _is_complete(folder: Path) -> bool:
-    return (read_record(folder) or {}).get("status") in COMPLETE
+    return (readable(read_record, folder) or {}).get("status") in COMPLETE

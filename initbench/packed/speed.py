@@ -11,7 +11,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from initbench.cache import cache_folder
 from initbench.errors import Unwritable
+from initbench.record.damage import mapping, read_json, readable, wrong
 from initbench.record.signature import digest
 from initbench.record.store import atomic_write
 
@@ -74,17 +76,25 @@ def remembered(config: Mapping[str, Any], slot: Mapping[str, str]) -> Speed | No
 
 def remember(config: Mapping[str, Any], slot: Mapping[str, str], speed: Speed) -> None:
     """If the cache cannot be written, every sweep measures again."""
-    with suppress(Unwritable):
-        atomic_write(_path(), json.dumps({**_read(), family(config, slot): asdict(speed)}, indent=1).encode())
+    path = _path()
+    if path is not None:
+        with suppress(Unwritable):
+            atomic_write(path, json.dumps({**_read(), family(config, slot): asdict(speed)}, indent=1).encode())
 
 
 def _read() -> dict[str, dict[str, Any]]:
-    try:
-        found: dict[str, dict[str, Any]] = json.loads(_path().read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
+    path = _path()
+    return (None if path is None else readable(read_json, path, _check, "it is measured again")) or {}
 
 
-def _path() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "initbench" / "speed.json"
+def _check(content: object) -> None:
+    """Raise ValueError for what `remember` has not written."""
+    for speed in mapping(content, "it").values():
+        is_one = mapping(speed, "a speed").keys() == {"replicas", "why"}
+        if not is_one or type(speed["replicas"]) is not int or not isinstance(speed["why"], str):
+            raise wrong("a speed", speed, "replicas and why")
+
+
+def _path() -> Path | None:
+    folder = cache_folder()
+    return None if folder is None else folder / "speed.json"

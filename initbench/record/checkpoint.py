@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from initbench.console import errors
+from initbench.console import warn
+from initbench.record.damage import set_aside
 from initbench.record.store import writing
 
 # A large model is saved less often than asked for: checkpoints take at most this fraction of the time.
@@ -65,13 +66,8 @@ class CheckpointFile:
             raise  # it says nothing about the file
         except Exception as error:  # torch, zipfile and pickle each raise their own
             reason = str(error).partition("\n")[0] or type(error).__name__
-            kept = self.path.with_suffix(".damaged")
-            self.path.replace(kept)
-            errors.print(
-                f"{self.path} cannot be used ({reason}): the run starts from the beginning; the file is kept as {kept}",
-                markup=False,
-                soft_wrap=True,
-            )
+            kept = set_aside(self.path)
+            warn(f"{self.path} cannot be read ({reason}): the run starts from the beginning; it is kept as {kept}")
             return None
         return state
 

@@ -21,6 +21,7 @@ from initbench import logger
 from initbench.errors import Unwritable, UserMistake
 from initbench.logger import Opening, RunInfo
 from initbench.record import stopping
+from initbench.record.damage import readable
 from initbench.record.fields import fields
 from initbench.record.flat import numbers
 from initbench.record.history import History
@@ -53,8 +54,11 @@ class Life:
 
     @property
     def starts_anew(self) -> bool:
-        """Whether a checkpoint must not be used: as the user wants it, or as what raised may have been mended."""
-        return self.store.config["force"] or "traceback" in self.before
+        """Whether a checkpoint must not be used.
+
+        The user wants it so; or what raised may have been mended; or without a record nobody knows whether it raised.
+        """
+        return self.store.config["force"] or not self.before or "traceback" in self.before
 
     @property
     def log(self) -> Path:
@@ -175,7 +179,7 @@ def mark_lost(store: Store, reason: str) -> None:
 def mark_dead(study: Path) -> None:
     """Mark records of a study as failed that say "running" but are not locked."""
     for folder in study.iterdir():
-        record = read_record(folder)
+        record = readable(read_record, folder)
         if record is not None and record["status"] == "running" and not is_held(folder):
             write_record(folder, {**record, "status": "failed", "reason": _DIED, "finished_at": now()})
 

@@ -3,45 +3,123 @@
 flock works on one machine and on NFS; on Lustre where it is mounted with `flock`, as most are.
 """
 
+import errno
+import fcntl
+import math
+import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
-from filelock import FileLock, Timeout
+from initbench.errors import LeftAlone, Unwritable, UserMistake
 
 # Long enough for a process whose parent was killed to notice and end, and for `is_held` to have looked.
 PATIENCE_SECONDS = 10.0
+_POLL_SECONDS = 0.05
+_HELD = (errno.EACCES, errno.EAGAIN)  # by another process; everything else is said to have no locks
+_OPEN = os.O_RDWR | os.O_NONBLOCK
 
 
 @contextmanager
 def lock(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[bool]:
-    """Hold the lock of a run's folder; False where another process keeps it for longer than `patience` (seconds)."""
+    """Hold the lock of a run's folder; False where another process keeps it for longer than `patience` (seconds).
+
+    Raises LeftAlone where this user may not open the lock, Unwritable where nothing in the study can be locked.
+    """
     path = _path(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(path)
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mine = stack.enter_context(locked(path, patience))
+        except OSError as error:
+            raise _explained(path, error) from error
+        yield mine
+
+
+@contextmanager
+def locked(path: Path, patience: float = math.inf) -> Iterator[bool]:
+    """`lock`, of a file that is made if need be. Raises OSError where it cannot be opened or locked."""
+    file = os.open(path, _OPEN | os.O_CREAT, 0o666)
     try:
-        held.acquire(timeout=patience)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
+        yield _acquire(file, patience)
     finally:
-        held.release()
+        with ExitStack() as stack:
+            stack.callback(os.close, file)
+            fcntl.flock(file, fcntl.LOCK_UN)  # or a child that was forked meanwhile would keep it
+
+
+def _acquire(file: int, patience: float) -> bool:
+    deadline = time.monotonic() + patience
+    while not _try(file, fcntl.LOCK_EX):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def _try(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        raise
+    return True
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a living process is at this run."""
-    path = _path(folder)
-    if not path.exists():
-        return False
+    """Whether a living process is at this run; True where that cannot be asked. Nothing is written."""
     try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
+        file = os.open(_path(folder), os.O_RDONLY | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
         return True
+    try:
+        return not _try(file, fcntl.LOCK_SH)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+
+
+def check_lock(folder: Path) -> None:
+    """Raise LeftAlone where `lock` would; nothing is written."""
+    path = _path(folder)
+    try:
+        os.close(os.open(path, _OPEN))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise _explained(path, error) from error
+
+
+def check_locks(file: IO[bytes], where: str | Path) -> None:
+    """Raise ValueError where files such as this one, in `where`, cannot be locked."""
+    try:
+        _try(file.fileno(), fcntl.LOCK_EX)
+    except OSError as error:
+        raise ValueError(_no_locks(where, error)) from error
 
 
 def _path(folder: Path) -> Path:
     # Beside the runs: the folder of a run that is refused alone is never made.
     return folder.parent / ".locks" / f"{folder.name}.lock"
+
+
+def _explained(path: Path, error: OSError) -> UserMistake:
+    if path.parent.exists() and not path.parent.is_dir():
+        return Unwritable(f"{path.parent} is no folder: move it away, as the locks of runs belong there")
+    if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
+        return Unwritable(_no_locks(path.parent.parent, error))
+    if os.path.lexists(path):
+        remedy = "ask its owner for permission to write it, or choose another study="
+        return LeftAlone(f"{path} cannot be opened ({error.strerror}), so its run is left alone: {remedy}")
+    return Unwritable(f"{path.parent} cannot be written: {error.strerror}")
+
+
+def _no_locks(where: str | Path, error: OSError) -> str:
+    remedy = "choose another runs_dir=, or mount this one with flock"
+    return f"{where} is on a file system that cannot lock files (flock: {error.strerror}): {remedy}"

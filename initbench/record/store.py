@@ -4,6 +4,7 @@ record.json says what was run and what came of it; history.parquet has a row a l
 parameters.parquet a row a parameter; layers.parquet, where there are diagnostics, a row a number that they found.
 """
 
+import errno
 import json
 import math
 import os
@@ -11,14 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any
+from secrets import token_hex
+from tempfile import TemporaryFile
+from typing import IO, Any
 
-from initbench.errors import Unwritable
+from initbench.errors import LeftAlone, Unwritable
+from initbench.record.damage import SCHEMA, Damaged, NewerRecord, check_record, read_json, readable, set_aside, tell
+from initbench.record.lock import check_lock, check_locks
 from initbench.record.signature import init_label, run_name, setting, signature
 
-SCHEMA = 1
 COMPLETE = ("finished", "diverged")  # outcomes that a second start would only repeat
+TABLE_REMEDY = "the record of the run stands; delete the run's folder, and the same sweep makes both again"
+# How file systems refuse fsync that have none, or not for everybody; what was written is as safe as they make it.
+_NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 
 
 class Store:
@@ -32,8 +38,8 @@ class Store:
         self.checkpoint = self.folder / "checkpoint.ckpt"
 
     def read(self) -> dict[str, Any] | None:
-        """The record as it stands, None where there is none."""
-        return read_record(self.folder)
+        """The record as it stands, None where there is none that can be read."""
+        return readable(read_record, self.folder)
 
     def write(self, status: str, **parts: Any) -> dict[str, Any]:
         """Write record.json and return it. `status`: running, finished, diverged, refused, interrupted or failed."""
@@ -66,17 +72,55 @@ class Store:
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """The record in a run's folder, None where there is none."""
-    try:
-        record: dict[str, Any] = json.loads((folder / "record.json").read_bytes())
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return None  # check_writable says what is wrong with the folder, if anything is
+    """The record in a run's folder, None where there is none. Raises Damaged for one that cannot be read.
+
+    Whoever goes on without it calls `readable(read_record, folder)`.
+    """
+    remedy = "the next sweep that has this run sets the file aside and runs it again"
+    record: dict[str, Any] | None = read_json(folder / "record.json", check_record, remedy)
     return record
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write record.json; one that cannot be read is set aside, one of a newer schema raises NewerRecord."""
+    path = folder / "record.json"
+    try:
+        read_record(folder)
+    except NewerRecord:
+        raise
+    except Damaged:
+        with writing(path):
+            set_aside(path)
     text = json.dumps(finite(record), indent=1, allow_nan=False)
-    atomic_write(folder / "record.json", text.encode())
+    atomic_write(path, text.encode())
+
+
+def read_table(folder: Path, name: str) -> Any:
+    """`<name>.parquet` of a run as a pyarrow.Table, None where there is none. Raises Damaged."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = folder / f"{name}.parquet"
+    try:
+        with parquet.ParquetFile(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except (OSError, pa.ArrowException) as error:
+        raise Damaged(path, error, TABLE_REMEDY) from error
+
+
+def left_alone(folder: Path) -> bool:
+    """Whether the files of a run must stay as they are; then one line says why, the first time."""
+    try:
+        check_lock(folder)
+        read_record(folder)
+    except LeftAlone as reason:
+        tell(reason)
+        return True
+    except Damaged:
+        pass  # a run may replace it
+    return False
 
 
 def now() -> str:
@@ -85,13 +129,15 @@ def now() -> str:
 
 
 def check_writable(runs_dir: str | Path) -> None:
-    """Raise ValueError unless folders can be made under `runs_dir`; leaves nothing behind."""
+    """Raise ValueError unless folders can be made, and files locked, under `runs_dir`; leaves nothing behind."""
     existing = Path(runs_dir).absolute()
-    while not existing.exists():
-        existing = existing.parent
     try:
-        with NamedTemporaryFile(dir=existing) as file:
+        while not existing.exists():
+            existing = existing.parent
+        with TemporaryFile(dir=existing) as file:
             file.write(bytes(4096))  # a full disk still takes names
+            file.flush()
+            check_locks(file, runs_dir)
     except OSError as error:
         raise ValueError(f"runs_dir {str(runs_dir)!r} is not writable: {error.strerror}") from error
 
@@ -113,16 +159,32 @@ def atomic_write(path: Path, content: bytes) -> None:
     """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with replacing(path) as file:
+            file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `path` when the block has ended; if the block raises, nothing is left of it.
+
+    Its mode follows the umask. A folder in that place is set aside.
+    """
+    part = path.with_name(f".{path.name}.{token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
             try:
-                file.write(content)
-                file.flush()
                 os.fsync(file.fileno())
-                Path(file.name).replace(path)
-            except BaseException:  # a signal too must leave no part behind
-                Path(file.name).unlink(missing_ok=True)
-                raise
-        path.chmod(0o644)  # NamedTemporaryFile makes files that only their owner may read
+            except OSError as error:
+                if error.errno not in _NO_FSYNC:
+                    raise
+        if path.is_dir() and not path.is_symlink():
+            set_aside(path)
+        part.replace(path)
+    except BaseException:  # a signal too must leave no part behind
+        part.unlink(missing_ok=True)
+        raise
 
 
 def finite(value: Any) -> Any:

@@ -167,7 +167,10 @@ def _is_table(path: Path) -> bool:
 def _path(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError("a path is empty")
-    return Path(text).expanduser()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # nobody knows whose home
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
 def watch(asked: argparse.Namespace, folder: Path) -> None:

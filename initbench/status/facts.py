@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from initbench.record.check import check
 from initbench.record.signature import shared
 
 
@@ -38,11 +37,7 @@ class RunFacts:
 
 
 def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> RunFacts:
-    """The facts of a record as it is on disk or in memory.
-
-    Raises KeyError, TypeError, ValueError or AttributeError for what is not a record of ours.
-    """
-    check(record)
+    """The facts of a record, which `read_record` has checked or this process has written."""
     config, results = record["config"], record.get("results", {})
     model, data, optimizer = (config[group]["name"] for group in ("model", "data", "optimizer"))
     rate = config["optimizer"].get("lr")

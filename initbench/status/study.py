@@ -1,13 +1,14 @@
 """The records of a study's folder, each read again only if its file has changed."""
 
-import json
 import os
 import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from initbench.metric import check_margin
+from initbench.record.damage import Damaged, mapping, read_json, readable, tell, wrong
 from initbench.record.lock import is_held
+from initbench.record.store import read_record
 from initbench.status.facts import RunFacts, from_record
 
 DIED = "its process died"
@@ -66,21 +67,18 @@ class Study:
     def plan(self) -> Plan | None:
         """The plan of the latest sweep; None if there is none that can be read."""
         path = self.folder / ".sweep" / "plan.json"
-        try:
-            content = json.loads(path.read_bytes())
-            abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
-            report = content.get("report", {})
-            asked = report.get("margin"), report.get("reference")
-            check_margin(asked[0])
-            if not isinstance(asked[1], str | None) or not isinstance(content["sweep"], str | None):
-                return None
-            return Plan(frozenset(content["runs"]), bool(content.get("force")), content["sweep"], abandoned, *asked)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        content = readable(read_json, path, _check_plan, "the next sweep writes it again")
+        if content is None:
             return None
+        abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
+        report = content.get("report", {})
+        asked = report.get("margin"), report.get("reference")
+        return Plan(frozenset(content["runs"]), bool(content.get("force")), content["sweep"], abandoned, *asked)
 
     def _stamp(self, name: str) -> _Stamp | None:
         try:
-            status = os.stat(f"{self.folder}/{name}/record.json")  # noqa: PTH116 - thousands of them, each second
+            # A link to nothing is damage, too. No Path: thousands of them, each second.
+            status = os.lstat(f"{self.folder}/{name}/record.json")
         except OSError:
             return None  # not the folder of a run, or the run has not started
         return status.st_mtime_ns, status.st_ino
@@ -89,20 +87,13 @@ class Study:
         known = self._read_so_far.get(name)
         if known is not None and known[0] == stamp:
             return known[1]
-        try:
-            content = (self.folder / name / "record.json").read_bytes()
-            return from_record(json.loads(content), name, written=stamp[0])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return None
+        record = readable(read_record, self.folder / name)
+        return None if record is None else from_record(record, name, written=stamp[0])
 
     def _watched(self, run: RunFacts) -> RunFacts:
         """A run whose record says running, with how far it is or, if its process died, as interrupted."""
         folder = self.folder / run.folder
-        try:
-            held = is_held(folder)
-        except OSError:
-            held = True  # the folder belongs to another user
-        if held:
+        if is_held(folder):
             largest = _largest(folder / "history.parquet")
             return replace(run, step=largest.get("step"), best=largest.get("val/accuracy"))
         stamp = self._stamp(run.folder)  # it may have ended since its record was read
@@ -110,13 +101,28 @@ class Study:
         return replace(latest, status="interrupted", reason=DIED) if latest.status == "running" else latest
 
 
+def _check_plan(content: object) -> None:
+    """Raise ValueError for what is no plan of a sweep."""
+    plan = mapping(content, "it")
+    if not isinstance(plan.get("runs"), list) or not all(isinstance(name, str) for name in plan["runs"]):
+        raise wrong("runs", plan.get("runs"), "a list of names")
+    if type(plan.get("pid")) is not int:
+        raise wrong("pid", plan.get("pid"), "a whole number")
+    if "sweep" not in plan or not isinstance(plan["sweep"], str | None):
+        raise wrong("sweep", plan.get("sweep"), "text")
+    report = mapping(plan.get("report", {}), "report")
+    check_margin(report.get("margin"), "report.margin")
+    if not isinstance(report.get("reference"), str | None):
+        raise wrong("report.reference", report["reference"], "text")
+
+
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        pass  # it belongs to another user
+    except (PermissionError, OverflowError):
+        pass  # it belongs to another user, or to nobody
     return True
 
 
@@ -128,8 +134,12 @@ def _largest(history: Path) -> dict[str, float]:
 
     try:
         group = read_metadata(history).row_group(0)
-    except (OSError, ArrowException):
+    except FileNotFoundError:
         return {}  # nothing was logged yet
+    except (OSError, ArrowException, IndexError) as error:
+        tell(Damaged(history, error, "the run writes it again"))
+        return {}
     columns = [group.column(index) for index in range(group.num_columns)]
     known = [column for column in columns if column.statistics is not None and column.statistics.has_min_max]
-    return {column.path_in_schema: column.statistics.max for column in known}
+    found = {column.path_in_schema: column.statistics.max for column in known}
+    return {name: value for name, value in found.items() if isinstance(value, int | float)}

@@ -17,8 +17,9 @@ from initbench.config.check import check, check_targets
 from initbench.console import console, duration
 from initbench.diagnostics.schedule import asked_for
 from initbench.errors import UserMistake, unknown
+from initbench.record.damage import readable
 from initbench.record.objective import check_objective
-from initbench.record.store import atomic_write, now, read_record
+from initbench.record.store import atomic_write, left_alone, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
@@ -94,8 +95,8 @@ def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) ->
     inits = {job.init for job in jobs}
     if reference is None or reference in inits:
         return
-    earlier = (read_record(path.parent) or {} for path in study.glob("*/record.json"))
-    if reference not in (known := inits | {str(record.get("init")) for record in earlier}):
+    earlier = [readable(read_record, path.parent) for path in study.glob("*/record.json")]
+    if reference not in (known := inits | {record["init"] for record in earlier if record is not None}):
         raise UserMistake(str(unknown("report.reference", reference, known)))
 
 
@@ -126,15 +127,20 @@ def _write(study: Path, planned: Planned, master: DictConfig) -> None:
     atomic_write(study / ".sweep" / "plan.json", json.dumps(content).encode())
 
 
+def _next(job: Job, refused: Mapping[str, str], force: bool) -> str:
+    if reason := refused.get(job.folder.name):
+        return f"would be refused: {escape(reason)}"
+    if (force or not job.is_complete) and left_alone(job.folder):
+        return "refused: its files must stay as they are"
+    return "runs again" if force and job.status else _NEXT.get(job.status, "runs again")
+
+
 def _print(jobs: Sequence[Job], refused: Mapping[str, str], force: bool) -> None:
     table = Table(box=SIMPLE_HEAD, title="What would run", title_justify="left")
     table.add_column("run", no_wrap=True)
     table.add_column("state")
     for job in jobs:
-        state = "runs again" if force and job.status else _NEXT[job.status]
-        if reason := refused.get(job.folder.name):
-            state = f"would be refused: {escape(reason)}"
-        table.add_row(escape(job.folder.name), state)
+        table.add_row(escape(job.folder.name), _next(job, refused, force))
     console.print(table)
     todo = [job for job in jobs if force or not job.is_complete]
     seconds = seconds_left(jobs)

@@ -1,5 +1,6 @@
 """One job, alone or in a sweep: skip what is done, run what is not, never let one run stop another."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,10 +15,11 @@ from initbench.config.resolve import resolve
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import asked_for
 from initbench.errors import Unwritable, UserMistake, explain
+from initbench.record.damage import readable
 from initbench.record.life import refuse
 from initbench.record.objective import check_objective, objective
 from initbench.record.stopping import stoppable
-from initbench.record.store import COMPLETE, Store
+from initbench.record.store import COMPLETE, Store, left_alone, read_table
 from initbench.status.facts import from_record
 from initbench.status.view import line
 
@@ -44,6 +46,10 @@ def run_job(config: DictConfig) -> float | None:
         return None
     check_objective(resolved, hydra.sweeper.get("direction"))
     store = Store(resolved)
+    if left_alone(store.folder):
+        if HydraConfig.get().mode is RunMode.RUN:
+            sys.exit(2)
+        return None  # the sweep's end counts it
     record = store.read()
     if resolved["dry_run"]:
         console.print(f"{escape(store.folder.name)}  {'new' if record is None else record['status']}", soft_wrap=True)
@@ -74,7 +80,7 @@ def to_pack(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfi
     check_objective(config, sweeper.get("direction"))
     store = Store(config)
     is_done = (store.read() or {}).get("status") in COMPLETE and not config["force"]
-    return None if is_done else store
+    return None if is_done or left_alone(store.folder) else store
 
 
 def _run(config: dict[str, Any], store: Store) -> dict[str, Any]:
@@ -107,11 +113,10 @@ def _pass_over(store: Store, mistake: UserMistake) -> None:
 
 
 def _print_init(store: Store) -> None:
-    from pyarrow import parquet
-
     from initbench.training.callbacks.init_table import as_table
 
-    console.print(as_table(parquet.read_table(store.folder / "parameters.parquet").to_pylist()), crop=False)
+    if (table := readable(read_table, store.folder, "parameters")) is not None:
+        console.print(as_table(table.to_pylist()), crop=False)
 
 
 def say(record: dict[str, Any], already: str = "") -> None:

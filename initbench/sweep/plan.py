@@ -17,6 +17,7 @@ from initbench import __version__
 from initbench.config import source
 from initbench.console import console
 from initbench.record import signature
+from initbench.record.damage import mapping, read_json, readable, wrong
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record
 from initbench.sweep.compose import CachingConfigLoader
 
@@ -70,7 +71,7 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
         remembered = {**known[lines]}
         folder = study / remembered.pop("folder")
         if folder not in jobs:
-            record = read_record(folder) or {}
+            record = readable(read_record, folder) or {}
             status = record.get("status")
             taken = [record.get("seconds_init"), record.get("seconds_train")]
             known_ones = [number for number in taken if number is not None]  # of a run from wandb there may be none
@@ -110,12 +111,23 @@ def _inputs(loader: CachingConfigLoader) -> str:
 
 def _remembered(memory: Path, inputs: str) -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:
     """What is known of each job, and the digests of the code that their configs name; empty where either changed."""
-    try:
-        content = json.loads(memory.read_text())
-    except (FileNotFoundError, ValueError):
+    content = readable(read_json, memory, _check, "it is made again")
+    if content is None or content["inputs"] != inputs:
         return {}, {}
-    if content["inputs"] != inputs or any(
-        source.source_digest(name) != was for name, was in content["sources"].items()
-    ):
+    if any(source.source_digest(name) != was for name, was in content["sources"].items()):
         return {}, {}
     return content["runs"], content["sources"]
+
+
+def _check(content: object) -> None:
+    """Raise ValueError for what `plan` has not written."""
+    memory = mapping(content, "it")
+    if not isinstance(memory.get("inputs"), str):
+        raise wrong("inputs", memory.get("inputs"), "text")
+    for name, digest in mapping(memory.get("sources"), "sources").items():
+        if not isinstance(digest, str | None):
+            raise wrong(f"sources.{name}", digest, "text")
+    kinds = {"folder": str, "setting": str, "workload": str, "init": str, "seed": object}
+    for run in mapping(memory.get("runs"), "runs").values():
+        if mapping(run, "a run").keys() != kinds.keys() or not all(isinstance(run[key], kinds[key]) for key in kinds):
+            raise wrong("a run", run, f"one with {', '.join(kinds)}")

@@ -13,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from initbench.config.check import check_sweep
 from initbench.console import console, errors
 from initbench.errors import Unwritable
+from initbench.record.damage import readable
 from initbench.record.life import mark_dead
 from initbench.record.lock import is_held
-from initbench.record.store import COMPLETE, check_writable, read_record
+from initbench.record.store import COMPLETE, check_writable, left_alone, read_record
 from initbench.record.sweep_id import begin_sweep
 from initbench.status import live
 from initbench.status.study import Plan, Study
@@ -50,7 +51,9 @@ class SweepSummary(Callback):
         try:
             mark_dead(study)
             runs = summarize(study, config.report)
-            unbegun = len(_unbegun(study, self._sweep))
+            without = _without_record(study, self._sweep)
+            refused = [name for name in without if left_alone(study / name)]
+            unbegun = len([name for name in without if name not in refused and not is_held(study / name)])
         except Unwritable as error:
             errors.print(f"initbench: {error}", soft_wrap=True)
             sys.exit(1)
@@ -67,7 +70,7 @@ class SweepSummary(Callback):
             errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
         if "failed" in ended or unbegun:
             sys.exit(1)
-        if "refused" in ended:
+        if "refused" in ended or refused:
             sys.exit(2)
 
 
@@ -95,23 +98,16 @@ def _refuse_dots(hydra: DictConfig) -> None:
             raise ValueError(f"hydra.{group}={hydra[group]} sets a key; an option is chosen by hydra/{group}=...")
 
 
-def _unbegun(study: Path, sweep: str) -> list[str]:
+def _without_record(study: Path, sweep: str) -> list[str]:
     """The runs that a sweep set out to do and left no record of."""
     plan = Study(study).plan()
     if plan is None or plan.sweep != sweep:
         return []  # of a sweeper that makes none
-    return [name for name in sorted(plan.runs) if not _is_of(study / name, plan) and not _is_held(study / name)]
-
-
-def _is_held(folder: Path) -> bool:
-    try:
-        return is_held(folder)
-    except OSError:  # a folder of somebody else's, where we may not ask
-        return True
+    return [name for name in sorted(plan.runs) if not _is_of(study / name, plan)]
 
 
 def _is_of(folder: Path, plan: Plan) -> bool:
-    record = read_record(folder) or {}
+    record = readable(read_record, folder) or {}
     is_done = record.get("status") in COMPLETE and not plan.force
     return is_done or record.get("sweep") == plan.sweep
 

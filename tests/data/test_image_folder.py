@@ -122,6 +122,47 @@ def test_the_cache_follows_the_folder(tree: Path) -> None:
     assert len(cache_files(tree)) == 3, "each size and number of channels has its own"
 
 
+@pytest.mark.parametrize("damage", ["empty", "truncated", "garbage", "pickled", "other", "folder"])
+def test_a_damaged_cache_is_made_again(tree: Path, damage: str, capfd: pytest.CaptureFixture[str]) -> None:
+    expected = read(tree).train_images.clone()
+    (file,) = cache_files(tree)
+    if damage == "folder":
+        file.unlink()
+        (file / "inside").mkdir(parents=True)
+    elif damage == "pickled":
+        with file.open("wb") as opened:
+            np.save(opened, np.array([Unpickled()], dtype=object), allow_pickle=True)
+    elif damage == "other":
+        with file.open("wb") as opened:
+            np.save(opened, np.zeros(3))
+    else:
+        file.write_bytes({"empty": b"", "truncated": file.read_bytes()[:-1], "garbage": b"\xff" * 999}[damage])
+    capfd.readouterr()
+    assert torch.equal(read(tree).train_images, expected)
+    lines = [line for line in capfd.readouterr().err.splitlines() if "cannot be read" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"initbench: {file} cannot be read (")
+    assert lines[0].endswith("): the images are decoded again")
+    assert torch.equal(read(tree).train_images, expected)
+    assert "cannot be read" not in capfd.readouterr().err
+
+
+class Unpickled:
+    """Whoever unpickles one fails."""
+
+    def __reduce__(self) -> Any:
+        return pytest.fail, ("it was unpickled",)
+
+
+def test_the_umask_says_who_may_read_the_cache(tree: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        read(tree)
+    finally:
+        os.umask(before)
+    assert [file.stat().st_mode & 0o777 for file in cache_files(tree)] == [0o640]
+
+
 def test_two_at_once_build_one_cache(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Path] = []
     write = folder._write
@@ -153,7 +194,7 @@ def test_a_folder_that_cannot_be_written_is_cached_elsewhere(
     assert not (locked_folder / ".initbench").exists()
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(locked_folder / "nowhere"))
-    with pytest.raises(ValueError, match="no permission to write the image cache: neither"):
+    with pytest.raises(ValueError, match=r"no permission to write the image cache in .* or .*: set XDG_CACHE_HOME"):
         image_folder("", str(locked_folder), 8)
 
 

@@ -113,3 +113,21 @@ def test_of_a_study_that_is_done_nothing_is_left(decided: list[list[Store]], tmp
         finish(pack)
     files.clear(study)
     assert list(study.glob(".packs/*")) == []
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "{}", '{"runs": []}', '{"runs": [1]}', '{"runs": "ab"}', "[" * 100_000])
+def test_a_pack_whose_file_is_damaged_is_decided_again(
+    content: str, decided: list[list[Store]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = decided
+    file = files.checkpoint_of(folders(first)).with_suffix(".json")
+    file.write_text(content)
+    assert sorted(map(folders, files.under_way(runs(tmp_path), 2, 2))) == sorted(map(folders, others))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"initbench: {file} cannot be read (")
+    assert line.endswith("): packs are decided without it")
+    assert file.read_text() == content  # to look changes nothing
+    files.clear(file.parent.parent)
+    assert [path.name for path in file.parent.glob(f"{file.name}*")] == [f"{file.name}.damaged"]
+    again = files.decide(runs(tmp_path), 2, 2)
+    assert sorted(path for pack in again for path in folders(pack)) == sorted(folders(runs(tmp_path)))

@@ -37,8 +37,15 @@ def test_what_is_remembered_is_found_again(tmp_path: Path, monkeypatch: pytest.M
     speed.remember(other, {}, Speed(0, "no"))
     assert (speed.remembered(one, {}), speed.remembered(other, {})) == (Speed(4, "so"), Speed(0, "no"))
     (file,) = tmp_path.rglob("*.json")
-    file.write_text("{")
-    assert speed.remembered(one, {}) is None  # a file that is broken is as good as none
+    for damage in ("{", "[1]", '{"a": 3}', '{"a": {"replicas": "x", "why": ""}}', "[" * 100_000, "\x00"):
+        file.write_text(damage)
+        assert speed.remembered(one, {}) is None
+    speed.remember(one, {}, Speed(4, "so"))
+    assert speed.remembered(one, {}) == Speed(4, "so")
+    file.unlink()
+    file.mkdir()
+    speed.remember(one, {}, Speed(4, "so"))
+    assert speed.remembered(one, {}) == Speed(4, "so")
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
     speed.remember(one, {}, Speed(4, "so"))
 

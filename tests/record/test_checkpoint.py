@@ -86,10 +86,10 @@ def test_what_is_no_checkpoint_of_this_run_is_set_aside_and_named(
     damage(file.path)
     assert file.load() is None
     assert not file.path.exists()
-    assert file.path.with_suffix(".damaged").exists()
+    assert Path(f"{file.path}.damaged").exists()
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert f"{file.path} cannot be used" in said
+    assert f"{file.path} cannot be read" in said
     assert "the run starts from the beginning" in said
     assert not Path("executed").exists()
 

@@ -117,6 +117,7 @@ def test_what_libraries_say_is_in_every_log(lives: list[Life]) -> None:
 def test_an_attempt_that_failed_starts_anew_and_one_that_was_stopped_does_not(small: Any) -> None:
     store = Store(small())
     assert not Life(store, {"status": "interrupted"}).starts_anew
+    assert Life(store, {}).starts_anew  # its record is gone
     assert Life(store, {"status": "failed", "traceback": "..."}).starts_anew
     assert Life(Store(small("force=true")), {}).starts_anew
 

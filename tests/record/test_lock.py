@@ -1,6 +1,8 @@
 """One process at a time on a run, and a dead one does not count."""
 
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from initbench.errors import LeftAlone, Unwritable
 from initbench.record.lock import is_held, lock
+from initbench.record.store import check_writable, left_alone
 
 HOLD = """
 import sys, time
@@ -58,3 +62,40 @@ def test_a_process_that_is_about_to_end_is_waited_for(other, tmp_path: Path) -> 
 def test_looking_makes_no_file(tmp_path: Path) -> None:
     assert not is_held(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_said_at_once(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lock(tmp_path / "run"):
+        pass
+
+    def refuse(file: int, kind: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    began = time.monotonic()
+    reason = re.escape(f"{tmp_path} is on a file system that cannot lock files (flock: {os.strerror(number)}): choose")
+    with pytest.raises(Unwritable, match=reason), lock(tmp_path / "run"):
+        pass
+    with pytest.raises(ValueError, match=reason):
+        check_writable(tmp_path)
+    assert is_held(tmp_path / "run")
+    assert time.monotonic() - began < 1
+
+
+def test_a_file_in_the_place_of_the_locks_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".locks").write_text("")
+    assert not is_held(tmp_path / "run")
+    with pytest.raises(Unwritable, match=r"\.locks is no folder: move it away"), lock(tmp_path / "run"):
+        pass
+
+
+def test_a_lock_that_cannot_be_opened_leaves_its_run_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / ".locks" / "run.lock").mkdir(parents=True)
+    with pytest.raises(LeftAlone, match="so its run is left alone: ask its owner"), lock(tmp_path / "run"):
+        pass
+    assert left_alone(tmp_path / "run")
+    assert not left_alone(tmp_path / "another")
+    assert "run.lock cannot be opened (Is a directory)" in capsys.readouterr().err

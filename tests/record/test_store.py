@@ -1,7 +1,9 @@
 """The folder of a run: atomic, readable, nothing before it is needed."""
 
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pandas as pd
 import pytest
 
 from initbench.errors import Unwritable
+from initbench.record.lock import lock
 from initbench.record.store import Store, atomic_write, check_writable
 
 
@@ -20,11 +23,11 @@ def test_nothing_is_made_before_the_first_write(small: Any) -> None:
 
 def test_a_record_reads_back_with_nan_as_null(small: Any) -> None:
     store = Store(small())
-    store.write("diverged", results={"val/loss": math.nan, "list": [math.inf, 1.0]})
+    store.write("diverged", results={"val/loss": math.nan}, list=[math.inf, 1.0])
     record = store.read()
     assert record is not None
     assert record["status"] == "diverged"
-    assert record["results"] == {"val/loss": None, "list": [None, 1.0]}
+    assert (record["results"], record["list"]) == ({"val/loss": None}, [None, 1.0])
     assert record["config"] == small()
     assert store.folder.name == f"{store.name}-{store.signature}"
 
@@ -52,9 +55,42 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_others_may_read_what_is_written(tmp_path: Path) -> None:
-    atomic_write(tmp_path / "file", b"")
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
+def test_the_umask_says_who_may_read_what_is_written(umask: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        atomic_write(tmp_path / "file", b"")
+        with lock(tmp_path / "run"):
+            pass
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "file", tmp_path / ".locks" / "run.lock"):
+        assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_without_fsync_has_what_was_written(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.fsync", refuse)
+    atomic_write(tmp_path / "file", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
+
+
+def test_a_folder_in_the_place_of_a_file_is_set_aside(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "file" / str(number)).mkdir(parents=True)
+        atomic_write(tmp_path / "file", b"new")
+        assert (tmp_path / "file").read_bytes() == b"new"
+        (tmp_path / "file").unlink()
+    assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/*")) == [
+        "file.damaged.2/1",
+        "file.damaged.3/2",
+        "file.damaged/0",
+    ]
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

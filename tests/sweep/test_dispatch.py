@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from frames import record
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
@@ -44,7 +45,7 @@ def test_what_is_done_is_left_out_and_what_died_comes_last(
     statuses = {0: "finished", 1: "running", 2: "interrupted", 4: "failed"} | ({} if typed else {4: "diverged"})
     for seed, job in enumerate(plan(loader, master, [job for batch in batches for job in batch])):
         if seed in statuses:
-            write_record(job.folder, {"status": statuses[seed], "seconds_init": 1.0, "seconds_train": 1.0})
+            write_record(job.folder, record("any", seed, status=statuses[seed]))
     found: Any = list(dispatch(loader, master, batches, Planned()))
     assert [[overrides[-1].partition("=")[2] for overrides in batch] for batch in found] == left
     planned = tmp_path / "runs" / "main" / ".sweep" / "plan.json"
@@ -86,7 +87,7 @@ def test_a_reference_that_neither_the_sweep_nor_the_study_has_is_refused(
 ) -> None:
     where = f"runs_dir={tmp_path}/runs"
     master = hydra.compose_config("config", [where, f"report.reference={reference}"], RunMode.MULTIRUN)
-    write_record(tmp_path / "runs" / "main" / "earlier", {"status": "finished", "init": "normal"})
+    write_record(tmp_path / "runs" / "main" / "earlier", record("normal", 0))
     jobs = [[where, "init=orthogonal"], [where, "init=zeros"]]
     started = dispatch(CachingConfigLoader(hydra.config_loader), master, [jobs], Planned())
     if is_known:

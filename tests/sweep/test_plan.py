@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from frames import record
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
@@ -35,7 +36,7 @@ def planned(tmp_path: Path) -> Any:
 
 def finish(job: Any, status: str = "finished", seconds: float = 3.0) -> None:
     job.folder.mkdir(parents=True, exist_ok=True)
-    write_record(job.folder, {"status": status, "seconds_init": 1.0, "seconds_train": seconds})
+    write_record(job.folder, record("any", 0, status=status, seconds_init=1.0, seconds_train=seconds))
 
 
 def test_what_has_a_record_is_known_and_what_is_the_same_run_is_one(planned: Any) -> None:

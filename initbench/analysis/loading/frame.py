@@ -1,6 +1,5 @@
 """Records as a pandas frame, one row per run."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,9 +10,10 @@ import pandas as pd
 from initbench.analysis.loading.workload_names import name_workloads
 from initbench.errors import nearest
 from initbench.metric import ACCURACY, Metric
-from initbench.record.check import check
+from initbench.record.damage import Damaged, tell
 from initbench.record.flat import flat
 from initbench.record.naming import name_versions
+from initbench.record.store import read_record, read_table
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "signature", "path"]
 _ALWAYS = [
@@ -46,30 +46,25 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     signature, path, started_at, finished_at; train/loss, val/accuracy, test/accuracy and the like; steps_to_<target>
     and seconds_to_<target>, missing if the target was not reached, and steps_seen, seconds_seen, until when the run was
     watched for it; seconds_init, seconds_train; init_source, a digest of the file of an initializer of your own; and
-    what `to_frame` adds. Raises ValueError if the folder is missing or a record is not valid.
+    what `to_frame` adds. A record that cannot be read is left out, with one line on stderr, which is also in the list
+    `frame.attrs["unreadable"]`. Raises ValueError if the folder is missing.
     """
     folder = Path(folder)
     if not folder.is_dir():
         there = [str(path) for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
         raise ValueError(f"there is no folder {str(folder)!r}.{nearest(str(folder), there)}")
-    records = sorted(folder.rglob("record.json"))
-    return to_frame((_read(record), record.parent) for record in records)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = path.read_bytes()
-        record: dict[str, Any] = json.loads(content)
-        if b"\\ud" in content.lower():  # half of a pair of surrogates cannot be encoded
-            json.dumps(record, ensure_ascii=False).encode()
-        check(record)
-        flat(record, path.parent)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"{path} is not a valid record of a run ({reason}): delete it, and the run starts again"
-        ) from error
-    return record
+    records, unreadable = [], []
+    for path in sorted(folder.rglob("record.jso[n]")):  # by its plain name a link to nothing would not be found
+        try:
+            record = read_record(path.parent)
+        except Damaged as damaged:
+            tell(damaged)
+            unreadable.append(str(damaged))
+        else:
+            records += [] if record is None else [(record, path.parent)]
+    runs = to_frame(records)
+    runs.attrs["unreadable"] = unreadable
+    return runs
 
 
 def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric = ACCURACY) -> pd.DataFrame:
@@ -112,6 +107,9 @@ def add_learned(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
 
 
 def load_history(path: str | Path) -> pd.DataFrame:
-    """The history of the run in the folder `path`: step, epoch, seconds, lr, train/*, val/*; empty if it has none."""
-    file = Path(path) / "history.parquet"
-    return pd.read_parquet(file) if file.exists() else pd.DataFrame({"step": []})
+    """The history of the run in the folder `path`: step, epoch, seconds, lr, train/*, val/*; empty if it has none.
+
+    Raises ValueError for a file that cannot be read.
+    """
+    table = read_table(Path(path), "history")
+    return pd.DataFrame({"step": []}) if table is None else table.to_pandas()

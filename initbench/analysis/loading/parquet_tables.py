@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from initbench.record.damage import Damaged, tell
+from initbench.record.store import TABLE_REMEDY
+
 
 def read_tables(
     runs: pd.DataFrame, table: str, columns: Sequence[str], text: Sequence[str] = ()
@@ -33,7 +36,8 @@ def read_tables(
             tables.append(found.cast(pa.schema(kinds.items())))
         except FileNotFoundError:
             continue
-        except (OSError, pa.ArrowException):  # or text where numbers belong
+        except (OSError, pa.ArrowException) as error:  # or text where numbers belong
+            tell(Damaged(file, error, TABLE_REMEDY))
             broken.append(Path(path).name)
             continue
         places.append(place)

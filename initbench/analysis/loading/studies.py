@@ -32,7 +32,9 @@ def load_studies(studies: Sequence[Path]) -> pd.DataFrame:
     runs = name_workloads(pd.concat(frames, ignore_index=True)) if len(frames) > 1 else frames[0]
     shared = runs.groupby(["workload_id", "init"])["study"].transform("nunique") > 1
     of_both = runs["init"].isin(runs.loc[shared, "init"])
-    return runs.assign(init=runs["init"].where(~of_both, runs["init"] + AT + runs["study"]))
+    runs = runs.assign(init=runs["init"].where(~of_both, runs["init"] + AT + runs["study"]))
+    runs.attrs["unreadable"] = [message for frame in frames for message in frame.attrs["unreadable"]]
+    return runs
 
 
 def study_names(studies: Sequence[Path]) -> list[str]:

@@ -1,6 +1,5 @@
 """Runs of a Weights & Biases project as local records, for runs made on other machines."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +14,8 @@ from initbench.analysis.loading.wandb_table import wandb_table
 from initbench.console import console
 from initbench.metric import ACCURACY
 from initbench.record.convergence import convergence, time_to_targets
-from initbench.record.store import COMPLETE, Store
+from initbench.record.damage import readable
+from initbench.record.store import COMPLETE, Store, read_record
 from initbench.wandb_client import Unavailable, connected, split_path
 
 _STEP = "trainer/global_step"
@@ -92,7 +92,8 @@ class _Held:
     def read(cls, folder: Path) -> "_Held":
         held = cls()
         for file in sorted(folder.glob("*/record.json")):
-            held.add(file.parent, json.loads(file.read_bytes()))
+            if (record := readable(read_record, file.parent)) is not None:
+                held.add(file.parent, record)
         return held
 
     def add(self, folder: Path, record: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ _UNENDED = {
 class Problem:
     """Something that a reader has to know about the runs, as a sentence."""
 
-    kind: str  # missing, unended, refused, diverged, seeds, edge, machines, twice
+    kind: str  # unreadable, missing, unended, refused, diverged, seeds, edge, machines, twice
     text: str
     is_serious: bool  # the comparison is not the one that was planned
 
@@ -27,6 +27,7 @@ class Problem:
 def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
     """Everything that a reader has to know before believing a table, the serious first."""
     found = [
+        *_unreadable(runs),
         *_unended(runs),
         *_missing(rankings),
         *_seeds(rankings),
@@ -37,6 +38,12 @@ def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
         *_twice(runs),
     ]
     return sorted(found, key=lambda problem: not problem.is_serious)
+
+
+def _unreadable(runs: pd.DataFrame) -> Iterator[Problem]:
+    if left_out := runs.attrs.get("unreadable"):
+        what = "run is excluded because its record" if len(left_out) == 1 else "runs are excluded because their records"
+        yield Problem("unreadable", f"{len(left_out)} {what} cannot be read. {_list(left_out, most=3)}.", True)
 
 
 def _unended(runs: pd.DataFrame) -> Iterator[Problem]:

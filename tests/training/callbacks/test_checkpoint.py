@@ -153,8 +153,8 @@ def test_with_a_checkpoint_that_cannot_be_read_the_run_begins_anew_at_once(
     record = run(config)
     assert record is not None
     assert (record["status"], record["attempt"], record["resumed_at"]) == ("finished", 2, [])
-    assert f"{store.checkpoint} cannot be used" in capsys.readouterr().err
-    assert store.checkpoint.with_suffix(".damaged").read_bytes() == b"torn"
+    assert f"{store.checkpoint} cannot be read" in capsys.readouterr().err
+    assert Path(f"{store.checkpoint}.damaged").read_bytes() == b"torn"
 
 
 def test_force_starts_anew(small: Any, stopped: Any) -> None:
