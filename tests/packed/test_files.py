@@ -129,5 +129,5 @@ def test_a_pack_whose_file_is_damaged_is_decided_again(
     assert file.read_text() == content  # to look changes nothing
     files.clear(file.parent.parent)
     assert [path.name for path in file.parent.glob(f"{file.name}*")] == [f"{file.name}.damaged"]
-    again = files.decide(runs(tmp_path), 2, 2)
+    again = packed(runs(tmp_path), most=2, slots=2)
     assert sorted(path for pack in again for path in folders(pack)) == sorted(folders(runs(tmp_path)))

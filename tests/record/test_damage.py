@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from frames import record
-from initbench.analysis.frame import load_history, load_runs
 
+from initbench.analysis.loading.frame import load_history, load_runs
 from initbench.errors import UserMistake
 from initbench.record.damage import SCHEMA, Damaged, NewerRecord, check_record, readable
 from initbench.record.lock import lock

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
-from initbench.analysis.frame import load_runs
 
 import initbench.report.__main__ as report
 import initbench.status.__main__ as status
 from initbench.__main__ import main
+from initbench.analysis.loading.frame import load_runs
 from initbench.record import damage
 from initbench.record.store import read_record
 

@@ -23,7 +23,7 @@ SOMEBODY = 54321
 AS_SOMEBODY = f"""
 import contextlib, io, json, os, sys, warnings
 from pathlib import Path
-from initbench.analysis.frame import load_runs
+from initbench.analysis.loading.frame import load_runs
 from initbench.cache import cache_folder
 from initbench.data import image_folder
 from initbench.packed import speed
