@@ -35,8 +35,8 @@ def main() -> None:
     introduction = (
         "# Gallery\n\n"
         "The studies in [conf/experiment](../conf/experiment), run by `make gallery` on two CPU cores. Each section is "
-        "the output of `python -m initbench.report runs/STUDY`; only the expectation is written by hand, as the comment "
-        "in the file of the study. cifar_core is missing because it needs a GPU.\n"
+        "the output of `python -m initbench.report runs/STUDY`; only the expectation is written by hand, as the "
+        "comment in the file of the study. cifar_core is missing because it needs a GPU.\n"
     )
     (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
 
