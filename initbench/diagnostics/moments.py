@@ -26,7 +26,7 @@ def norm(tensors: Sequence[Tensor]) -> float:
 
 
 def known_mean(values: Sequence[float]) -> float:
-    """The mean of the values that are not NaN; NaN where there are none.
+    """The mean of the values that are not NaN; NaN if there are none.
 
     A pair of samples one of which is zero has no correlation; it must not spoil the mean of the others.
     """

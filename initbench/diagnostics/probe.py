@@ -34,7 +34,7 @@ QUANTITIES = (
 class Reading:
     """One call of one weighted module."""
 
-    layer: str  # the module's qualified name; "name (2)" where it is called for the second time
+    layer: str  # the module's qualified name; "name (2)" when it is called for the second time
     name: str
     module: nn.Module
     correlation: list[float] = field(default_factory=list)  # of each pair of samples

@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> None:
     """Parse the command line and print the summary. Raises ValueError for a folder that is not a study."""
     parser = Parser(
         prog="python -m initbench.status",
-        description="Show how far a study is: one table per setting, what is running, why runs failed, the time left.",
+        description="Show the progress of a study: one table per setting, what is running, why runs failed, time left.",
     )
     parser.add_argument("study", type=Path, metavar="runs/STUDY", help="the folder that holds the runs' folders")
     parser.add_argument("--watch", action="store_true", help="refresh until all planned runs have ended, or Ctrl-C")

@@ -189,7 +189,10 @@ def _settings(runs: Iterable[RunFacts]) -> list[Setting]:
     grouped: dict[str, list[RunFacts]] = defaultdict(list)
     for run in runs:
         grouped[run.setting].append(run)
-    titles = {key: _title(members) for key, members in grouped.items()}
+    titles = {}
+    for key, members in grouped.items():
+        steps = max((run.total_steps for run in members if run.total_steps), default=None)
+        titles[key] = members[0].title + (f", {steps:.0f} steps" if steps else "")
     more = differences(titles, {key: flatten(members[0].shared) for key, members in grouped.items()})
     settings = []
     for key, members in grouped.items():
@@ -201,11 +204,6 @@ def _settings(runs: Iterable[RunFacts]) -> list[Setting]:
             Setting(titles[key] + more[key], sorted((_row(*row) for row in rows.items()), key=_merit), latest)
         )
     return sorted(settings, key=lambda setting: setting.latest)
-
-
-def _title(runs: Sequence[RunFacts]) -> str:
-    steps = max((run.total_steps for run in runs if run.total_steps), default=None)
-    return runs[0].title + (f", {steps:.0f} steps" if steps else "")
 
 
 def _row(init: str, runs: list[RunFacts]) -> Row:

@@ -92,7 +92,10 @@ def test_into_a_folder_of_ones_choice(tmp_path: Path) -> None:
         (["runs/bare"], "runs/bare/0000/record.json is not a valid record of a run (config is None, not a mapping)"),
         (["runs/folder"], "runs/folder/0000/record.json is not a valid record of a run ([Errno 21]"),
         (["runs/demo", "runs/demo"], "{folder}/runs/demo is named twice"),
-        (["scores.csv", "runs/demo", "--score", "loss"], "only one table can be reported on at a time, and no study"),
+        (
+            ["scores.csv", "runs/demo", "--score", "loss"],
+            "only one table can be reported on at a time, and not together",
+        ),
         (["runs/demo", "--unit", "%"], "--unit is for a table of scores"),
         (["runs/demo", "--wandb", "project"], "'project' is not a wandb project; give entity/project"),
         (["runs/demo", "--reference", "b"], "unknown reference 'b'. Allowed: a"),

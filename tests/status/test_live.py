@@ -72,6 +72,21 @@ def test_each_run_that_ends_is_one_line(tmp_path: Path, printed: Callable[[], li
     assert view.all_over.is_set()
 
 
+def test_what_the_end_needs_is_imported_while_runs_are_running(
+    tmp_path: Path, printed: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "needed_at_the_end.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    view = Live(tmp_path / "study", preload="needed_at_the_end")
+    write(tmp_path / "study", "zeros", 0)
+    view.look()
+    assert "needed_at_the_end" not in sys.modules
+    with lock(write(tmp_path / "study", "zeros", 1, "running")):
+        view.look()
+    assert "needed_at_the_end" in sys.modules
+    del sys.modules["needed_at_the_end"]
+
+
 def test_while_nothing_ends_a_line_says_how_far_it_is(
     tmp_path: Path, printed: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ def test_a_real_record_has_what_those_made_by_hand_have(small: Any, tmp_path: Pa
     assert (seen.step, seen.total_steps, seen.seconds_train) == (8, 8, real["seconds_train"])
     assert (seen.best, seen.test) == (real["results"]["val/best_accuracy"], real["results"]["test/accuracy"])
     assert f"finished[/]  test accuracy {seen.test:.4f}  {seen.seconds_train:.1f} s" in line(seen)
+    assert "]already finished[/]" in line(seen, "already ")
 
 
 def test_a_run_is_running_while_somebody_is_at_it(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Evidence:
 
     scores: index (workload, seed), a column for each initializer, higher is better, NaN where a run is missing; runs:
     all runs of these workloads, also those that chose a learning rate; margin: the smallest difference that matters, in
-    the unit of the scores, None where that is not known; level: the error rate of all claims about these initializers.
+    the unit of the scores, None if it is not known; level: the error rate of all claims about these initializers.
     """
 
     scores: pd.DataFrame

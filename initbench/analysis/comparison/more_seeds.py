@@ -1,4 +1,4 @@
-"""What would probably answer an open question: how many seeds, how long they take, and the command to type."""
+"""How many more seeds would probably answer an open question, how long they take, and the command to type."""
 
 import itertools
 import math

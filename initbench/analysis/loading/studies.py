@@ -8,7 +8,7 @@ import pandas as pd
 from initbench.analysis.loading.frame import load_runs
 from initbench.analysis.loading.workload_names import name_workloads
 
-AT = " @ "  # between an initializer and its study, where several studies have it
+AT = " @ "  # between an initializer and its study, if several studies have it
 
 
 def load_studies(studies: Sequence[Path]) -> pd.DataFrame:

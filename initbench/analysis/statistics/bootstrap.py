@@ -28,13 +28,13 @@ class Studentized:
     """
 
     mean: Array  # (comparisons,)
-    error: Array  # (comparisons,), the standard error; 0 where all differences are the same
+    error: Array  # (comparisons,), the standard error; 0 if all differences are the same
     resampled: Array  # (RESAMPLES, comparisons), of t; NaN with too few seeds
 
     def p(self) -> Array:
         """Two-sided p values, (comparisons,), that the mean differences are 0; NaN with too few seeds.
 
-        Without any spread 0 or, where the differences are 0, 1.
+        Without any spread it is 0, or 1 if all differences are 0.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             t = self.mean / self.error

@@ -40,7 +40,7 @@ def seeds_needed(difference: float, spread: float, level: float = 0.05, power: f
     if needed > _MOST:
         return None
     least = seeds_for_flips(alpha=level)
-    # With the fewest seeds that can show anything, each of them has to win.
+    # With the fewest seeds that can show anything, all of them have to point the same way.
     is_enough = spread == 0 or ndtr(difference / spread) ** least >= power
     return max(math.ceil(needed - 1e-9), least if is_enough else least + 1)
 

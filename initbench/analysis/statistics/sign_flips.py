@@ -26,7 +26,7 @@ def sign_flip(values: npt.ArrayLike, alternative: Alternative = "two-sided") -> 
     """p value that the differences are symmetric about 0, as they are if the two initializers are alike.
 
     values: (seeds,) or (seeds, comparisons), without NaN. Returns a float, or an array (comparisons,). With
-    alternative="greater" the test is one-sided: whether the differences tend to exceed 0. 1.0 where all of them are 0.
+    alternative="greater" the test is one-sided: whether the differences tend to exceed 0. 1.0 if all of them are 0.
 
     Exact up to 18 seeds. Beyond them, 49,999 random flips from a fixed generator; the observed signs are counted among
     them, so that p is never too small. The statistic is the mean; Student's t would order all flips in the same way.

@@ -12,7 +12,7 @@ from initbench.analysis.statistics.blocks import Array
 
 
 def mean_interval(values: list[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Mean and half width of its interval by Student's t; NaN where there are too few values."""
+    """Mean and half width of its interval by Student's t; NaN with too few values."""
     n = len(values)
     if n == 0:
         return math.nan, math.nan

@@ -1,4 +1,4 @@
-"""Time to a target, where some runs never get there.
+"""Time to a target that some runs never reach.
 
 `times` are positive steps (or seconds, or epochs), one per run; `reached` says whether the run reached the target at
 that time. A run that did not is censored: it is only known to take longer than it was watched, so it is neither dropped
@@ -70,7 +70,7 @@ def _share(hits: int, runs: int, confidence: float) -> tuple[float, float, float
 def restricted_mean(
     times: npt.ArrayLike, reached: npt.ArrayLike, horizon: float, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Mean time to the target within the horizon, where a run that needs longer counts as the horizon.
+    """Mean time to the target within the horizon; a run that needs longer counts as the horizon.
 
     times: (runs,) positive; reached: (runs,) of bool; horizon in the unit of times. Returns the area under the
     Kaplan-Meier curve from 0 to the horizon, and its interval. If the last run watched was censored before the horizon,
@@ -118,7 +118,7 @@ def unseen(runs: int, confidence: float = 0.95) -> float:
 
 
 def median_time(times: npt.ArrayLike, reached: npt.ArrayLike) -> float:
-    """The first time by which half of the runs have reached the target; inf where fewer than half do.
+    """The first time by which half of the runs have reached the target; inf if fewer than half do.
 
     times: (runs,) positive; reached: (runs,) of bool.
 

@@ -49,7 +49,8 @@ class AboutFindings:
             they = "it" if len(which) == 1 else "they"
             use = "On average over the workloads, use" if depends_on_workload(self.found) else "Use"
             at_rates = "at the chosen learning rates, " if found.chosen_rates.tuned else ""
-            text = f"{use} {join(which, 'or')}: {at_rates}{they} beat {rival}; {self._by_chance()}."
+            text = f"{use} {join(which, 'or')}: {at_rates}{they} beat {rival}; "
+            text += f"chance alone would do that in fewer than 1 of {self._studies} such studies."
             return Sentence("winner", text)
         if self.open and not found.can_tell:
             return self._apart() if found.apart or found.apart_above else self._too_few()
@@ -58,25 +59,20 @@ class AboutFindings:
             return Sentence("open", f"{text}{seeds_that_would_tell(self.found, self.more, self.metric)}.")
         return next(self._compared())
 
-    def _by_chance(self) -> str:
-        return f"chance alone would do that in fewer than 1 of {self._studies} such studies"
-
     @property
     def _studies(self) -> int:
         return round(1 / self.found.level)
 
     def _apart(self) -> Sentence:
+        rest = str(self.rivals.index[0]) if len(self.rivals) == 1 else "any other initializer"
         parts = [
-            f"{word} than every run of {join(inits, 'or') if len(inits) < len(self.rivals) else self._any_other()}"
+            f"{word} than every run of {join(inits, 'or') if len(inits) < len(self.rivals) else rest}"
             for word, inits in (("better", self.found.apart), ("worse", self.found.apart_above))
             if inits
         ]
         text = f"Every run of {self.leader} is {' and '.join(parts)}"
         alike = f"between initializers that are alike, chance would do that in fewer than 1 of {self._studies} studies"
         return Sentence("apart", f"{text}; {alike}.")
-
-    def _any_other(self) -> str:
-        return str(self.rivals.index[0]) if len(self.rivals) == 1 else "any other initializer"
 
     def _too_few(self) -> Sentence:
         what = count(self.found.seeds[1], "seed", words=True).capitalize()
@@ -122,7 +118,7 @@ class AboutFindings:
         return f"{text} ({p_each})."
 
     def _reservations(self) -> Iterator[Sentence]:
-        """What weakens a victory."""
+        """What to keep in mind about a winner: small leads, and leads that may be due to skewness."""
         if self.found.equal:
             lead = f"Its lead over {join(self.found.equal)} is shown to be smaller than the margin"
             yield Sentence("small", f"{lead}, {self.margin}.")

@@ -1,4 +1,4 @@
-"""How many more seeds would probably answer what is open, in sentences."""
+"""How many more seeds would probably answer the open questions, in sentences."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ _MOST_SEEDS = 1000  # that are told exactly
 
 
 def seeds_that_would_tell(found: Findings, more: MoreSeeds | None, metric: Metric) -> str:
-    """The end of the sentence that says what is open; empty where nothing says how many seeds it would take."""
+    """The end of the sentence that says what is open; empty if nothing says how many seeds it takes."""
     if more is None:
         return ""
     seeds = count(more.more, "more seed")

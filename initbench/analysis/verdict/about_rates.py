@@ -7,7 +7,7 @@ from initbench.analysis.verdict.sentence import Sentence, join
 
 
 def about_rates(found: Findings) -> Iterator[Sentence]:
-    """Nothing where no learning rate was chosen."""
+    """Sentences about the choice of learning rates; none if no rate was chosen."""
     chosen = found.chosen_rates
     if chosen.rows:
         yield Sentence(

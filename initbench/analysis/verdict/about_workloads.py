@@ -14,7 +14,7 @@ def depends_on_workload(found: Findings) -> bool:
 
 
 def about_dependence(found: Findings, short_names: Mapping[str, str]) -> Iterator[Sentence]:
-    """The claim that the best initializer depends on the workload, where it is shown; short_names: by workload."""
+    """The claim that the best initializer depends on the workload, if that is shown; short_names: by workload."""
     if depends_on_workload(found):
         p = p_value(found.differs_between_workloads)
         best = _best_by_workload(found, short_names)
@@ -22,7 +22,7 @@ def about_dependence(found: Findings, short_names: Mapping[str, str]) -> Iterato
 
 
 def about_order(found: Findings, short_names: Mapping[str, str]) -> Iterator[Sentence]:
-    """That the best means differ between workloads, where that is not shown to be more than chance."""
+    """The fact that the best mean differs between workloads, if that is not shown to be more than chance."""
     if len(set(found.best_by_workload.values())) > 1 and not depends_on_workload(found):
         why = (
             "which chance alone could explain"

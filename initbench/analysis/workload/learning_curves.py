@@ -1,7 +1,5 @@
 """Learning curves: the histories of runs, averaged over seeds at each step."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from initbench.analysis.loading.parquet_tables import read_tables
@@ -47,10 +45,6 @@ def mean_curves(curves: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 def thinned(curve: pd.DataFrame, points: int) -> pd.DataFrame:
     """Every k-th row and the last, about `points` in all; nothing is smoothed."""
-    return curve.iloc[_kept(len(curve), points)]
-
-
-def _kept(length: int, points: int) -> Sequence[int]:
-    stride = -(-length // points)
-    kept = list(range(0, length, max(stride, 1)))
-    return kept if not length or kept[-1] == length - 1 else [*kept, length - 1]
+    last = len(curve) - 1
+    kept = range(0, len(curve), max(-(-len(curve) // points), 1))
+    return curve.iloc[[*kept] if last in kept or last < 0 else [*kept, last]]

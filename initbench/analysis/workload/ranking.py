@@ -106,7 +106,7 @@ def targets_of(runs: pd.DataFrame) -> list[str]:
 
 
 def hardest_reached(runs: pd.DataFrame) -> str | None:
-    """The hardest target that half of some initializer's ended runs reached, or any run; None where none was."""
+    """The hardest target that half of some initializer's ended runs reached, or else any run; None if none was."""
     ended = runs[runs["score"].notna()]
     for share in (0.5, 0.0):
         for target in reversed(targets_of(ended)):

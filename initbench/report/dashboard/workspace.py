@@ -52,7 +52,8 @@ def publish(
     upload it. Raises ValueError if `path` is not "entity/project".
     """
     entity, project = split_path(path)
-    run_id = _identity(study, folder)
+    digest = hashlib.sha256(f"{study}\n{folder.resolve()}".encode()).hexdigest()
+    run_id = f"summary-{digest[:12]}"
     names = {name: key(name) for name in tables}
     view = dashboard(
         entity, project, study, verdict=verdict, metric=metric, tables=names, targets=targets, run_id=run_id
@@ -96,11 +97,6 @@ class _Cut(Exception):  # noqa: N818 - an upload that was cut off, not a mistake
 
 def _sync(folder: Path) -> str:
     return f"wandb sync {shlex.quote(str(folder))}"
-
-
-def _identity(study: str, folder: Path) -> str:
-    digest = hashlib.sha256(f"{study}\n{folder.resolve()}".encode()).hexdigest()
-    return f"summary-{digest[:12]}"
 
 
 def _log(

@@ -28,7 +28,7 @@ class Plot {
   get view() {
     const selects = [...this.figure.querySelectorAll("[data-choice]")];
     const keys = Object.keys(this.data.x);
-    // A choice of one has no select: the other parts of the key decide.
+    // A choice with a single option has no select: the other parts of the key decide.
     return keys.find((key) => selects.every((select) => key.split("|").includes(select.value))) ?? keys[0];
   }
 
@@ -37,7 +37,7 @@ class Plot {
     return { x: axes.includes("x"), y: axes.includes("y") };
   }
 
-  // The initializers that are shown, each with its points in the present view.
+  // The initializers that are shown, each with its points in the current view.
   get shown() {
     return Object.entries(this.data.series).filter(([init, views]) => views[this.view] && !hidden.has(init)).map(([init, views]) => [init, views[this.view]]);
   }
@@ -55,7 +55,7 @@ class Plot {
         traces.push({ ...common, x: view.x, y: [place], error_x: arms, mode: "markers", marker: { color: line.color, size: 9 }, hovertemplate });
         continue;
       }
-      // Zero has no logarithm: a gap, or for time to a target the first instant.
+      // Zero has no logarithm: it leaves a gap or, in a time to a target, becomes the first instant.
       const y = this.log.y ? view.y.map((value) => (value > 0 ? value : null)) : view.y;
       if (view.low && view.low.some((low, i) => low !== null && low !== view.high[i])) {
         const known = view.x.map((_, i) => i).filter((i) => view.low[i] !== null && view.high[i] !== null && (!this.log.y || view.high[i] > 0));
@@ -98,7 +98,7 @@ class Plot {
     this.tabulate();
   }
 
-  // All that is drawn, a row an x and a column an initializer; every number leads to the runs behind it.
+  // Everything that is drawn, one row per x and one column per initializer; every number links to the runs behind it.
   tabulate() {
     const details = this.figure.querySelector("[data-table]");
     if (!details.open) return;
@@ -136,7 +136,7 @@ function link(text, query) {
   return made;
 }
 
-// plotly reads a few HTML tags in texts; names of initializers are none.
+// plotly reads a few HTML tags in texts; in names of initializers they are escaped.
 function escaped(text) {
   return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 }
@@ -145,7 +145,7 @@ function escaped(text) {
 function staircase(view, known) {
   const [forth, back] = [[], []];
   for (const i of known) {
-    // What holds at a point holds until the next, whether or not more is known there.
+    // A value holds until the next point, whether or not more is known there.
     for (const x of [view.x[i], view.x[i + 1] ?? view.x[i]]) {
       forth.push([x, view.high[i]]);
       back.push([x, view.low[i]]);
@@ -155,7 +155,7 @@ function staircase(view, known) {
   return [outline.map((point) => point[0]), outline.map((point) => point[1])];
 }
 
-// plotly's own ticks of a logarithmic axis overlap between one and ten decades.
+// plotly's default ticks of a logarithmic axis overlap between one and ten decades.
 function ticks(shown, name) {
   const values = shown.flatMap(([, view]) => view[name]).filter((value) => value > 0);
   if (!values.length) return {};
@@ -167,7 +167,7 @@ function ticks(shown, name) {
 const plots = [...document.querySelectorAll("figure.plot")].map((figure) => new Plot(figure));
 const redraw = () => plots.filter((plot) => plot.drawn).forEach((plot) => plot.draw());
 
-// Plots far down the page cost nothing until somebody scrolls there.
+// Plots further down the page are only drawn when they are scrolled into view.
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) {
     if (!entry.isIntersecting) continue;
@@ -177,7 +177,7 @@ const seen = new IntersectionObserver((entries) => {
 }, { rootMargin: "400px" });
 addEventListener("DOMContentLoaded", () => plots.forEach((plot) => seen.observe(plot.canvas)));
 
-// A printed page has all of its plots, each as wide as the paper, and what is folded on the screen.
+// A printed page has all of its plots, each as wide as the paper, and all folded sections.
 addEventListener("beforeprint", () => {
   for (const plot of plots) {
     plot.draw();
@@ -192,7 +192,7 @@ function show(changed, checked) {
     box.checked = checked;
     hidden[checked ? "delete" : "add"](box.dataset.init);
   }
-  // Not the table of runs, which has filters of its own.
+  // All but the table of runs, which has its own filters.
   for (const row of document.querySelectorAll("section:not(#runs) tr[data-init]")) row.hidden = hidden.has(row.dataset.init);
   redraw();
 }
@@ -224,7 +224,7 @@ function filter() {
 for (const field of filters) field.addEventListener("input", filter);
 document.querySelector("#runs form").addEventListener("reset", () => setTimeout(filter));
 
-// Every number of the page leads here: #runs?init=...&workload=...
+// Every number of the page links here: #runs?init=...&workload=...
 function follow() {
   const [place, query] = location.hash.slice(1).split("?");
   if (place !== "runs" || query === undefined) return;
@@ -235,7 +235,7 @@ function follow() {
 }
 addEventListener("hashchange", follow);
 addEventListener("click", (event) => {
-  // A link to where one is already changes no hash, but the filters may have been changed by hand.
+  // A link to the current hash does not change it, but the filters may have been changed by hand.
   if (event.target.closest('a[href^="#runs?"]')) setTimeout(follow);
 });
 addEventListener("DOMContentLoaded", follow);

@@ -189,7 +189,7 @@ def test_rows_of_a_step_are_joined_and_what_was_logged_again_counts() -> None:
 
 @pytest.mark.parametrize("path", ["initbench", "a/b/c", "", "/initbench", "someone/", "some one/x"])
 def test_a_path_is_entity_and_project(path: str) -> None:
-    with pytest.raises(ValueError, match="entity/project is needed"):
+    with pytest.raises(ValueError, match="give entity/project"):
         load_wandb(path)
     assert split_path("my-team/a project") == ("my-team", "a project")
 

@@ -243,6 +243,6 @@ print(workspace.publish({PATH!r}, "depth", **given))
 
 @pytest.mark.parametrize("path", ["initbench", "a/b/c", "", "a b/c"])
 def test_a_path_is_entity_and_project(path: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="entity/project is needed"):
+    with pytest.raises(ValueError, match="give entity/project"):
         publish(path, "s", verdict="", metric=ACCURACY, tables={}, figures={}, targets=[], folder=tmp_path)
     assert list(tmp_path.glob("workspace.json")) == []
