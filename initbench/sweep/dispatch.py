@@ -107,7 +107,7 @@ def _write(study: Path, planned: Planned, master: DictConfig) -> None:
 
 
 def _next(job: Job, force: bool) -> str:
-    if left_alone(job.folder):
+    if (force or not job.is_complete) and left_alone(job.folder):
         return "refused: its files must stay as they are"
     return "runs again" if force and job.status else _NEXT.get(job.status, "runs again")
 
