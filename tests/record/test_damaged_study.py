@@ -325,6 +325,32 @@ def test_a_damaged_memory_of_plans_is_made_again(name: str, study: Path, said: C
     assert said(start, *SWEEP) == []
 
 
+def test_a_lock_that_cannot_be_opened_leaves_its_run_alone(study: Path, said: Callable[..., list[str]]) -> None:
+    (run,) = study.glob(VICTIM)
+    shutil.rmtree(run)
+    lock = study / ".locks" / f"{run.name}.lock"
+    folder(lock)
+    for arguments, code in ((DRY, 0), (SWEEP, 2)):
+        (line,) = said(start, *arguments, code=code)
+        assert line.startswith(
+            f"initbench: {lock} cannot be opened (Is a directory), so its run is left alone: ask its"
+        )
+        assert not run.exists()
+
+
+def test_a_file_in_the_place_of_the_locks_ends_the_sweep(study: Path, said: Callable[..., list[str]]) -> None:
+    (run,) = study.glob(VICTIM)
+    shutil.rmtree(run)
+    shutil.rmtree(study / ".locks")
+    (study / ".locks").write_text("")
+    before = files(study)
+    for of in (status.main, report.main, read):
+        assert said(of, str(study)) == []
+    (line,) = said(start, *SWEEP, code=2)
+    assert line == f"initbench: {study / '.locks'} is no folder: move it away, as the locks of runs belong there"
+    assert {**files(study), ".sweep/plan.json": ""} == {**before, ".sweep/plan.json": ""}
+
+
 @pytest.mark.parametrize("launcher", ["local", "auto"])
 def test_the_commands_themselves(launcher: str, study: Path, said: Callable[..., list[str]]) -> None:
     """With workers, of which none speaks; everything is damaged at once."""
