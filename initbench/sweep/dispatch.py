@@ -132,8 +132,6 @@ def _next(job: Job, refused: Mapping[str, str], force: bool) -> str:
         return f"would be refused: {escape(reason)}"
     if (force or not job.is_complete) and left_alone(job.folder):
         return "refused: its files must stay as they are"
-    if (force or not job.is_complete) and left_alone(job.folder):
-        return "refused: its files must stay as they are"
     return "runs again" if force and job.status else _NEXT.get(job.status, "runs again")
 
 

@@ -33,7 +33,7 @@ from initbench.training.run import run
 
 warnings.simplefilter("ignore")
 study, configs = Path("runs/main"), json.loads(sys.argv[1])
-run(configs["warm"]), load_runs(study), image_folder("", "mine", 8), speed.remembered()
+run(configs["warm"]), load_runs(study), image_folder("", "mine", 8), speed.remembered(configs["warm"], {{}})
 os.setgroups([]), os.setgid({SOMEBODY}), os.setuid({SOMEBODY})
 for name in ("HOME", "XDG_CACHE_HOME"):
     os.environ.pop(name, None)
@@ -61,7 +61,7 @@ note("runs", lambda: sorted(map(int, load_runs(study)["seed"])))
 note("again", lambda: Store(unreadable).write("refused")["status"])
 note("new", lambda: run(new)["status"])
 note("cache", cache_folder)
-note("speed", lambda: (speed.remember("a", {{}}), speed.remembered()))
+note("speed", lambda: (speed.remember(new, {{}}, speed.Speed(4)), speed.remembered(new, {{}})))
 note("mine", lambda: len(image_folder("", "mine", 8).train_images))
 note("read-only", lambda: len(image_folder("", "read-only", 8).train_images))
 print(json.dumps(found))
@@ -137,7 +137,7 @@ def test_a_record_that_may_not_be_read_is_passed_over_and_set_aside(found: dict[
 def test_a_run_needs_no_home(found: dict[str, Any], shared: Path) -> None:
     assert found["new"] == ["finished", []]
     assert found["cache"] == [None, []]
-    assert found["speed"] == [[None, {}], []]
+    assert found["speed"] == [[None, None], []]
     assert found["mine"] == [1, []]
     said, _ = found["read-only"]
     assert said.startswith("ValueError: no permission to write the image cache in read-only/.initbench: set XDG_")
