@@ -22,9 +22,10 @@ from rich.markup import escape
 from initbench.console import console, errors
 from initbench.record.store import COMPLETE
 from initbench.status.facts import RunFacts
+from initbench.status.line import line
 from initbench.status.study import Study
 from initbench.status.summary import WAITING, Summary, summarize
-from initbench.status.view import glance, line, totals
+from initbench.status.view import glance, totals
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig  # slow to import, and `python -m initbench.status` does not need it

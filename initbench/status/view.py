@@ -10,38 +10,13 @@ from rich.text import Text
 
 from initbench.console import duration
 from initbench.status.facts import RunFacts
+from initbench.status.line import STYLES
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
 
-STYLES = {
-    "finished": "green",
-    "running": "cyan",
-    "diverged": "yellow",
-    "interrupted": "yellow",
-    "refused": "yellow",
-    "failed": "red",
-    WAITING: "dim",
-}
 _MOST_RUNNING = 8
 _MOST_TROUBLES = 10
 _NARROWEST_INIT = 14  # with its frame
 _TABLE_LINES = 5  # title, head and rules
-
-
-def line(run: RunFacts, already: str = "") -> str:
-    """`lenet-mnist-orthogonal-seed0  finished  test accuracy 0.9876  3.2 s`, with rich's markup.
-
-    already: text before the status, such as "already " for a run that is not repeated.
-    """
-    facts = [f"[{STYLES.get(run.status, 'none')}]{already}{escape(run.status)}[/]"]
-    if run.lr is not None:
-        facts.append(f"lr {run.lr:g}")
-    if run.test is not None:
-        facts.append(f"test accuracy {run.test:.4f}")
-    if run.seconds_train is not None:
-        facts.append(f"{run.seconds_train:.1f} s")
-    if run.reason:
-        facts.append(escape(run.reason))
-    return f"{escape(run.name)}  {'  '.join(facts)}"
 
 
 def overview(summary: Summary, now: float, width: int) -> Group:

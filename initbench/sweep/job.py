@@ -21,7 +21,7 @@ from initbench.record.objective import check_objective, objective
 from initbench.record.stopping import stoppable
 from initbench.record.store import COMPLETE, Store, left_alone, read_table
 from initbench.status.facts import from_record
-from initbench.status.view import line
+from initbench.status.line import line
 
 
 def run_job(config: DictConfig) -> float | None:

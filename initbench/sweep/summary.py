@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from initbench.config.check import check_sweep
 from initbench.console import console, errors
 from initbench.errors import Unwritable
 from initbench.record.damage import readable
 from initbench.record.life import mark_dead
 from initbench.record.lock import is_held
-from initbench.record.store import COMPLETE, check_writable, left_alone, read_record
-from initbench.record.sweep_id import begin_sweep
+from initbench.record.store import COMPLETE, left_alone, read_record
 from initbench.status import live
 from initbench.status.study import Plan, Study
 
@@ -25,77 +21,34 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class SweepSummary(Callback):
-    """Hydra calls it around a multirun, whatever launches the jobs: all it knows it reads from records."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        self._sweep = begin_sweep()
-        try:
-            # As typed: there is no job yet that ${hydra:...} could be of.
-            _refuse_several_studies(_overrides(config.hydra))
-            _refuse_dots(config.hydra)
-            check_sweep(config)
-            check_writable(config.runs_dir)
-        except ValueError as error:
-            # Hydra turns an exception of a callback into a warning and goes on.
-            errors.print(f"initbench: {error}", markup=False, soft_wrap=True)
-            sys.exit(2)
-        if not config.dry_run:
-            live.start(config, preload="initbench.report.write")
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        if config.dry_run:
-            return
-        live.stop()
-        study = Path(config.runs_dir) / str(config.study)
-        try:
-            mark_dead(study)
-            runs = summarize(study, config.report)
-            without = _without_record(study, self._sweep)
-            refused = [name for name in without if left_alone(study / name)]
-            unbegun = len([name for name in without if name not in refused and not is_held(study / name)])
-        except Unwritable as error:
-            errors.print(f"initbench: {error}", soft_wrap=True)
-            sys.exit(1)
-        except Exception:  # Hydra would turn it into a warning and exit with 0; the records are safe, this reads them
-            errors.print_exception()
-            sys.exit(1)
-        ended = runs[runs["sweep"] == self._sweep]["status"].value_counts()
-        if "running" in set(runs["status"]):
-            console.print("other processes are still at some runs; the same command shows them when they are done")
-        for status in ended.index.intersection(["interrupted", "refused", "failed"]):
-            errors.print(f"{ended[status]} runs {status}; their records under {study} say why", soft_wrap=True)
-        if unbegun:
-            begun = "1 run was" if unbegun == 1 else f"{unbegun} runs were"
-            errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
-        if "failed" in ended or unbegun:
-            sys.exit(1)
-        if "refused" in ended or refused:
-            sys.exit(2)
-
-
-def _overrides(hydra: DictConfig) -> list[str]:
-    """What was typed, and what a config, such as a study's, sweeps over, as it would be."""
-    typed: Any = OmegaConf.to_container(hydra.overrides.task)
-    sweeper: Any = OmegaConf.to_container(hydra.sweeper)
-    return [*typed, *(f"{key}={value}" for key, value in (sweeper.get("params") or {}).items())]
-
-
-def _refuse_several_studies(overrides: list[str]) -> None:
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key = override.get_key_element()
-        if not override.is_sweep_override():
-            continue
-        if key in ("study", "runs_dir"):
-            raise ValueError(f"{key} cannot be swept over: the runs of a sweep are compared, so they share a study")
-        if key.partition(".")[0] == "report":
-            raise ValueError(f"{key} cannot be swept over: a study has one report")
-
-
-def _refuse_dots(hydra: DictConfig) -> None:
-    for group in ("launcher", "sweeper"):
-        if isinstance(hydra[group], str):
-            raise ValueError(f"hydra.{group}={hydra[group]} sets a key; an option is chosen by hydra/{group}=...")
+def end(config: DictConfig, sweep: str) -> None:
+    """End the view, mark what died, print and write the report; exit with 1 or 2 if runs failed or were refused."""
+    live.stop()
+    study = Path(config.runs_dir) / str(config.study)
+    try:
+        mark_dead(study)
+        runs = summarize(study, config.report)
+        without = _without_record(study, sweep)
+        refused = [name for name in without if left_alone(study / name)]
+        unbegun = len([name for name in without if name not in refused and not is_held(study / name)])
+    except Unwritable as error:
+        errors.print(f"initbench: {error}", soft_wrap=True)
+        sys.exit(1)
+    except Exception:  # Hydra would turn it into a warning and exit with 0; the records are safe, this reads them
+        errors.print_exception()
+        sys.exit(1)
+    ended = runs[runs["sweep"] == sweep]["status"].value_counts()
+    if "running" in set(runs["status"]):
+        console.print("other processes are still at some runs; the same command shows them when they are done")
+    for status in ended.index.intersection(["interrupted", "refused", "failed"]):
+        errors.print(f"{ended[status]} runs {status}; their records under {study} say why", soft_wrap=True)
+    if unbegun:
+        begun = "1 run was" if unbegun == 1 else f"{unbegun} runs were"
+        errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
+    if "failed" in ended or unbegun:
+        sys.exit(1)
+    if "refused" in ended or refused:
+        sys.exit(2)
 
 
 def _without_record(study: Path, sweep: str) -> list[str]:

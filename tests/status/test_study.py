@@ -13,8 +13,9 @@ from records import NOW, folder_name, iso, record, write, write_plan
 
 from initbench.record.lock import lock
 from initbench.status.facts import from_record
+from initbench.status.line import line
 from initbench.status.study import DIED, Study
-from initbench.status.view import clock, line
+from initbench.status.view import clock
 from initbench.training.run import run
 
 

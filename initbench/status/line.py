@@ -1,0 +1,32 @@
+"""The line of a run that has ended."""
+
+from rich.markup import escape
+
+from initbench.status.facts import RunFacts
+
+STYLES = {
+    "finished": "green",
+    "running": "cyan",
+    "diverged": "yellow",
+    "interrupted": "yellow",
+    "refused": "yellow",
+    "failed": "red",
+    "waiting": "dim",
+}
+
+
+def line(run: RunFacts, already: str = "") -> str:
+    """`lenet-mnist-orthogonal-seed0  finished  test accuracy 0.9876  3.2 s`, with rich's markup.
+
+    already: text before the status, such as "already " for a run that is not repeated.
+    """
+    facts = [f"[{STYLES.get(run.status, 'none')}]{already}{escape(run.status)}[/]"]
+    if run.lr is not None:
+        facts.append(f"lr {run.lr:g}")
+    if run.test is not None:
+        facts.append(f"test accuracy {run.test:.4f}")
+    if run.seconds_train is not None:
+        facts.append(f"{run.seconds_train:.1f} s")
+    if run.reason:
+        facts.append(escape(run.reason))
+    return f"{escape(run.name)}  {'  '.join(facts)}"
