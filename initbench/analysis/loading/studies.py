@@ -25,7 +25,7 @@ def load_studies(studies: Sequence[Path]) -> pd.DataFrame:
             what = (
                 f"is not a study; these folders in it are: {', '.join(inside[:5])}"
                 if inside
-                else "has no records of runs"
+                else "has no records of runs" + (" that can be read" if runs.attrs["unreadable"] else "")
             )
             raise ValueError(f"{study} {what}")
         frames.append(runs.assign(study=name))
