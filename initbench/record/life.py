@@ -12,13 +12,13 @@ No other module writes a status:
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from initbench import logger
-from initbench.errors import Unwritable, UserMistake
+from initbench.errors import LeftAlone, Unwritable, UserMistake
 from initbench.logger import Opening, RunInfo
 from initbench.record import stopping
 from initbench.record.damage import readable
@@ -172,8 +172,8 @@ def refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
 def mark_lost(store: Store, reason: str) -> None:
     """Record that a run's process was lost, unless the run came as far as a record of its own."""
     if (store.read() or {}).get("status") in (None, "failed", "refused"):
-        sweep = sweep_id()
-        store.write("failed", reason=reason, started_at=now(), finished_at=now(), sweep=sweep)
+        with suppress(LeftAlone):  # which was said already
+            store.write("failed", reason=reason, started_at=now(), finished_at=now(), sweep=sweep_id())
 
 
 def mark_dead(study: Path) -> None:

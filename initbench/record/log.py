@@ -9,6 +9,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from initbench.record.damage import set_aside
+
 
 def note(path: Path, text: str) -> None:
     """Append a line, with the time, to a log; a full disk loses it, as writing the record will say."""
@@ -56,6 +58,8 @@ def logging_to(paths: Sequence[Path]) -> Iterator[None]:
 @contextmanager
 def _handler(path: Path) -> Iterator[logging.FileHandler]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        set_aside(path)
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: writing the record says so

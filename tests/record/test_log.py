@@ -51,3 +51,12 @@ def test_somebody_elses_fault_handler_stays(tmp_path: Path) -> None:
     with logging_to([tmp_path / "log.txt"]):
         pass
     assert faulthandler.is_enabled()
+
+
+def test_a_folder_in_the_place_of_the_log_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.mkdir()
+    with logging_to([path]):
+        note(path, "attempt 1 begins")
+    assert "attempt 1 begins" in path.read_text()
+    assert (tmp_path / "log.txt.damaged").is_dir()
