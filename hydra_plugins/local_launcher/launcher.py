@@ -6,11 +6,8 @@ Hydra imports this module at every start, whichever launcher is chosen: what onl
 import atexit
 import logging
 import pickle
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from initbench.workers.reply import failed, outcome
+from initbench.workers.sigterm import raising_on_sigterm
 from initbench.workers.slots import environments
 
 if TYPE_CHECKING:
@@ -117,16 +115,3 @@ class LocalLauncher(Launcher):
             self.pool = Pool(self.environments, setup, self.stop_seconds)
             atexit.register(self.pool.close)
         return self.pool
-
-
-@contextmanager
-def raising_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises SystemExit inside, as Ctrl-C does KeyboardInterrupt, unless somebody handles it already."""
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if ours:
-        signal.signal(signal.SIGTERM, lambda signum, frame: sys.exit(128 + signum))
-    try:
-        yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)

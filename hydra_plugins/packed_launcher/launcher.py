@@ -14,7 +14,8 @@ from hydra.core.utils import JobReturn, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.local_launcher.launcher import LocalLauncher, LocalLauncherConf, raising_on_sigterm
+from hydra_plugins.local_launcher.launcher import LocalLauncher, LocalLauncherConf
+from initbench.workers.sigterm import raising_on_sigterm
 from initbench.workers.slots import environments, slots_of_several
 
 if TYPE_CHECKING:
