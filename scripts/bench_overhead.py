@@ -30,6 +30,7 @@ from initbench import CONF
 from initbench.data import ImageDataModule
 from initbench.record.history import History
 from initbench.record.store import Store
+from initbench.schema import Config
 from initbench.training import compute
 from initbench.training import trainer as lightning_trainer
 from initbench.training.build import RunParts, build_run
@@ -40,7 +41,7 @@ from initbench.training.module import Classifier
 from initbench.training.run import checkpoint_of
 
 
-def config_of(model: str, runs_dir: str, data: str, own: list[str]) -> dict[str, Any]:
+def store_of(model: str, runs_dir: str, data: str, own: list[str]) -> Store:
     overrides = [
         f"model={model}",
         f"data={data}",
@@ -56,20 +57,21 @@ def config_of(model: str, runs_dir: str, data: str, own: list[str]) -> dict[str,
     ]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=overrides)
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]  # of a mapping
+    return Store(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]  # of a mapping
 
 
-def bare(parts: RunParts, config: dict[str, Any]) -> float:
+def bare(parts: RunParts, store: Store) -> float:
     """Seconds of one epoch of the shortest loop that does the same work."""
-    compute.set_rounding(config["trainer"])
-    recipe, data, device = parts.recipe, parts.data, compute.device(config["trainer"])
+    config = store.typed
+    compute.set_rounding(config.trainer)
+    recipe, data, device = parts.recipe, parts.data, compute.device(config.trainer)
     loader = data.loader("train", device)
     model = recipe.model.train().to(device)
     optimizer = recipe.make_optimizer()
     if recipe.compile:
         model.compile()
-    augmented = config["data"]["flip"] or config["data"]["crop_padding"] or config["data"]["cutout"]
-    is_half = {"32-true": False, "bf16-mixed": True}[config["trainer"]["precision"]]  # of others there is no bare loop
+    augmented = config.data.flip or config.data.crop_padding or config.data.cutout
+    is_half = {"32-true": False, "bf16-mixed": True}[str(config.trainer.precision)]  # of others there is no bare loop
     half = torch.autocast(device.type, torch.bfloat16, enabled=is_half)
     started = time.perf_counter()
     for step, (images, labels) in enumerate(loader):
@@ -88,24 +90,23 @@ def synchronize() -> None:
         torch.accelerator.synchronize()
 
 
-def lightning(parts: RunParts, config: dict[str, Any]) -> float:
-    return _fit(parts, config, [])
+def lightning(parts: RunParts, store: Store) -> float:
+    return _fit(parts, store.typed, [])
 
 
-def initbench(parts: RunParts, config: dict[str, Any]) -> float:
-    store = Store(config)
+def initbench(parts: RunParts, store: Store) -> float:
     store.write("running")
     history = History(store)
-    recorder = Recorder(history, config["trainer"]["log_every_n_steps"])
+    recorder = Recorder(history, store.typed.trainer.log_every_n_steps)
     checkpoint = Checkpoint(checkpoint_of(store), parts.total_steps, recorder)
-    return _fit(parts, config, [recorder, ProgressBar(store.name, parts.total_steps, history), checkpoint])
+    return _fit(parts, store.typed, [recorder, ProgressBar(store.name, parts.total_steps, history), checkpoint])
 
 
-def _fit(parts: RunParts, config: dict[str, Any], callbacks: list[Any]) -> float:
+def _fit(parts: RunParts, config: Config, callbacks: list[Any]) -> float:
     clock = Clock()
     every = parts.data.val_every_n_steps
     trainer = lightning_trainer.build(
-        config["trainer"], val_every_n_steps=every, callbacks=[*callbacks, clock], loggers=[]
+        config.trainer, val_every_n_steps=every, callbacks=[*callbacks, clock], loggers=[]
     )
     trainer.num_sanity_val_steps = 0
     trainer.fit(Classifier(parts.recipe), datamodule=ImageDataModule(parts.data))
@@ -123,7 +124,7 @@ class Clock(L.Callback):
         self.seconds = time.perf_counter() - self.started
 
 
-VARIANTS: dict[str, Callable[[RunParts, dict[str, Any]], float]] = {
+VARIANTS: dict[str, Callable[[RunParts, Store], float]] = {
     "bare": bare,
     "lightning": lightning,
     "initbench": initbench,
@@ -138,13 +139,13 @@ def measure(models: list[str], data: str, rounds: int, own: list[str]) -> list[d
 def _measure(model: str, data: str, rounds: int, own: list[str]) -> dict[str, Any]:
     taken: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as runs_dir:
-        config = config_of(model, runs_dir, data, own)
+        store = store_of(model, runs_dir, data, own)
         for number in track(range(rounds + 1), model, transient=True):
             times = {}
             for name, variant in VARIANTS.items():
-                parts = build_run(config)
+                parts = build_run(store.typed)
                 with contextlib.redirect_stdout(io.StringIO()):
-                    times[name] = variant(parts, config)
+                    times[name] = variant(parts, store)
             if number:  # the first round warms up
                 taken.append(times)
         steps = parts.data.steps_per_epoch

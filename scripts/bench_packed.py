@@ -36,6 +36,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from initbench import CONF
 from initbench.packed.forward import forward_of
 from initbench.packed.pack import Pack
+from initbench.schema import Config
 from initbench.training import compute
 from initbench.training.build import RunParts, build_run
 from initbench.workers.slots import environments
@@ -51,9 +52,9 @@ def experiment_of(model: str, accelerator: str) -> RunParts:
     overrides = [f"model={model}", *SHAPES[model], f"data.batch_size={BATCH}", f"trainer.accelerator={accelerator}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("config", overrides=overrides)
-    resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]  # of a mapping
-    parts = build_run(resolved)
-    parts.recipe.model.to(compute.device(resolved["trainer"]))
+    typed = Config.model_validate(OmegaConf.to_container(config, resolve=True))
+    parts = build_run(typed)
+    parts.recipe.model.to(compute.device(typed.trainer))
     return parts
 
 

@@ -14,7 +14,7 @@ import yaml
 from initbench import CONF, target
 from initbench.allowed import words
 from initbench.config.mistakes import annotation_of, key_of, part_of
-from initbench.config.schema import Config
+from initbench.schema import Config
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

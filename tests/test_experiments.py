@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from configs import options
+from configs import options, typed
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -48,9 +48,9 @@ def test_every_cell_of_every_study_can_be_built(name: str, overrides: list[str],
     assert resolved["study"] == name
     if name == "cifar_core" and {"init=zero_gamma", "model=plain_cnn"} <= set(overrides):
         with pytest.raises(ValueError, match="residual"):
-            build_run(resolved)  # as the file's comment says
+            build_run(typed(resolved))  # as the file's comment says
     else:
-        assert build_run(resolved).total_steps > 0
+        assert build_run(typed(resolved)).total_steps > 0
 
 
 @pytest.mark.parametrize("name", options("experiment"))

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from initbench.allowed import is_list, refusal, shorten, words
-from initbench.config.schema import Config
 from initbench.errors import nearest
+from initbench.schema import Config
 
 
 def mistakes(config: Mapping[str, Any], overrides: Collection[str] = ()) -> Iterator[tuple[str, str]]:

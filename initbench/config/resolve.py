@@ -8,10 +8,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from initbench.config.source import source_digests
 from initbench.errors import UserMistake
+from initbench.record.plain import PlainConfig
 from initbench.record.signature import shared_init
 
 
-def resolve(config: DictConfig, hydra: DictConfig) -> dict[str, Any]:
+def resolve(config: DictConfig, hydra: DictConfig) -> PlainConfig:
     """The config as plain values, with the names of options where a user's own YAML has none.
 
     `source` is added where functions of the user's own are part of it: the digest of their files by group.
@@ -48,7 +49,7 @@ def _plain(config: DictConfig, key: str) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
-def _own_function(resolved: dict[str, Any], overrides: Collection[str]) -> None:
+def _own_function(resolved: PlainConfig, overrides: Collection[str]) -> None:
     """`init._target_=my.module.fn` puts another function in an option's place: drop what was meant for the old one."""
     typed = {override.partition("=")[0].lstrip("+") for override in overrides}
     if "init._target_" in typed:

@@ -1,28 +1,25 @@
 """The steps at which a run is diagnosed."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from initbench.schema import Diagnostics
 
 POWERS = "powers_of_two"
 
 
-def asked_for(config: Mapping[str, Any]) -> bool:
-    """Whether a config asks for diagnostics; decided by its steps, not its `name`."""
-    return bool(config["steps"]) or config["every"] is not None
-
-
 class Schedule:
-    """The steps of conf/diagnostics/*.yaml, for `step in schedule`; false if there are none.
+    """The steps of conf/diagnostics/*.yaml, for `step in schedule`; false if there are none, whatever its `name`.
 
     config: `steps` is a list of steps or `powers_of_two` (0, 1, 2, 4, 8, ...); `every` adds all multiples of a number,
     including 0. Step t comes after t updates of the weights.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
-        self.steps, self.every = config["steps"], config["every"]
+    def __init__(self, config: "Diagnostics") -> None:
+        self.steps, self.every = config.steps, config.every
 
     def __bool__(self) -> bool:
-        return asked_for(vars(self))
+        return bool(self.steps) or self.every is not None
 
     def __contains__(self, step: int) -> bool:
         # A power of two has one bit set, and no bit in common with the number before it.

@@ -4,8 +4,7 @@ import copy
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -15,6 +14,7 @@ from initbench.packed.forward import Forward, SideBySide, agreeing, forward_of
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 from initbench.record.life import Life
+from initbench.schema import Config
 from initbench.training import compute
 from initbench.training.build import RunParts, build_run
 
@@ -31,7 +31,7 @@ def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]
     alone: dict[str, str] = {}
     for life in lives:
         try:
-            replica = Replica(life, built(life.store.config))
+            replica = Replica(life, built(life.store.typed))
         except Exception:  # whatever it is, the run says it in its own record when it is trained alone
             alone[life.store.folder.name] = "what cannot be built or initialized"
         else:
@@ -52,16 +52,15 @@ def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]
     return packs, alone
 
 
-def built(config: Mapping[str, Any]) -> RunParts:
+def built(config: Config) -> RunParts:
     """Everything that a run is made of, its model initialized on the training device."""
-    settings = config["trainer"]
-    compute.set_rounding(settings)
-    torch.use_deterministic_algorithms(settings["deterministic"] is True)
+    compute.set_rounding(config.trainer)
+    torch.use_deterministic_algorithms(config.trainer.deterministic is True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # as trainer.build says
     parts = build_run(config)
-    dtype = torch.float64 if settings["precision"] == "64-true" else torch.float32
+    dtype = torch.float64 if config.trainer.precision == "64-true" else torch.float32
     # Stacked, parameters lie in the plain order; what is computed from them is laid out anew.
-    parts.recipe.model.to(compute.device(settings), dtype).to(memory_format=torch.contiguous_format)
+    parts.recipe.model.to(compute.device(config.trainer), dtype).to(memory_format=torch.contiguous_format)
     parts.recipe.initialize(parts.data)
     return parts
 

@@ -52,7 +52,7 @@ def under_way(runs: Sequence[Store], most: int, slots: int) -> list[list[Store]]
     """
     by_name = {run.folder.name: run for run in runs}
     study = runs[0].folder.parent
-    if runs[0].config["force"]:
+    if runs[0].typed.force:
         return []
     packs = []
     for path in sorted(study.glob(".packs/*.json")):

@@ -28,7 +28,7 @@ class Training:
         self.all = list(replicas)
         self.replicas = list(replicas)  # those that are still trained
         self.total_steps = first.parts.total_steps
-        self.log_every = first.config["trainer"]["log_every_n_steps"]
+        self.log_every = first.config.trainer.log_every_n_steps
         self.val_every = first.parts.data.val_every_n_steps
         self.data = {one.seed: one.parts.data for one in replicas}
         self.sums = torch.zeros(len(pack), 3, device=device)

@@ -3,9 +3,8 @@
 import copy
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +14,8 @@ from initbench.packed.eligible import built, forward_for
 from initbench.packed.forward import Forward
 from initbench.packed.pack import Pack
 from initbench.packed.speed import Steps
+from initbench.record.plain import PlainConfig
+from initbench.record.store import Store
 from initbench.training.build import RunParts
 
 SIZES = (4, 8, 16, 32, 64)
@@ -28,7 +29,7 @@ LOOP_SECONDS = 0.0005
 MOST_OF_MEMORY = 0.5
 
 
-def measure(configs: Sequence[Mapping[str, Any]], sharing: int) -> Steps:
+def measure(configs: Sequence[PlainConfig], sharing: int) -> Steps:
     """What steps of runs of one kind take alone and in packs, by the first that can be built.
 
     `sharing`: how many processes share the memory of the device. What is raised is of the moment (another process may
@@ -54,13 +55,13 @@ def measure(configs: Sequence[Mapping[str, Any]], sharing: int) -> Steps:
     return steps
 
 
-def _first_built(configs: Sequence[Mapping[str, Any]]) -> RunParts:
+def _first_built(configs: Sequence[PlainConfig]) -> RunParts:
     """The first run that can be built; one that cannot says why by itself, in its own record."""
     *others, last = configs
     for config in others:
         with suppress(Exception):  # a user's initializer may raise anything
-            return built(config)
-    return built(last)
+            return built(Store(config).typed)
+    return built(Store(last).typed)
 
 
 def _alone(parts: RunParts) -> tuple[float, float]:

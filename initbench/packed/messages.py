@@ -4,8 +4,10 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from initbench.record.plain import PlainConfig
 
-def train(configs: list[dict[str, Any]]) -> JobReturn:
+
+def train(configs: list[PlainConfig]) -> JobReturn:
     """Returns the Outcome of a pack."""
     from initbench.packed.train import train_pack
     from initbench.record.stopping import stoppable
@@ -14,7 +16,7 @@ def train(configs: list[dict[str, Any]]) -> JobReturn:
         return _completed(train_pack(configs))
 
 
-def measure(argument: tuple[list[dict[str, Any]], int]) -> JobReturn:
+def measure(argument: tuple[list[PlainConfig], int]) -> JobReturn:
     """Returns the Steps of runs of one kind; the number is that of the slots that share a device."""
     from initbench.packed.measure import measure
 

@@ -1,7 +1,8 @@
 """What became of the runs of a pack, as a worker tells the process that started it."""
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from initbench.record.plain import Record
 
 
 @dataclass
@@ -11,7 +12,7 @@ class Outcome:
     `said` is for people: several workers on one terminal would write over each other, so their parent speaks for them.
     """
 
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # those that ended
+    records: dict[str, Record] = field(default_factory=dict)  # those that ended
     alone: dict[str, str] = field(default_factory=dict)  # why others have to be trained by themselves
     too_large: list[list[str]] = field(default_factory=list)  # packs for which there was too little memory
     said: list[str] = field(default_factory=list)

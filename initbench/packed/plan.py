@@ -6,24 +6,21 @@ torch.
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain, groupby
-from typing import Any
 
-import yaml
-
-from initbench.diagnostics.schedule import asked_for
+from initbench.diagnostics.schedule import Schedule
 from initbench.packed import files
 from initbench.packed.speed import Speed
+from initbench.record.plain import PlainConfig
 from initbench.record.signature import digest, shared_source
 from initbench.record.store import Store
-from initbench.registry import CONF
 
 # Their rule is elementwise: a stack of parameters is stepped as each would be.
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW"))
 PRECISIONS = ("32-true", "64-true")
+ACCELERATORS = ("auto", "cpu", "gpu")
 
 
 @dataclass(frozen=True)
@@ -74,11 +71,8 @@ def plan(
     groups: dict[str, list[Store]] = defaultdict(list)
     alone: dict[str, list[Store]] = defaultdict(list)
     for run in runs:
-        try:
-            reason, kind = obstacle(run), kind_of(run.config)
-        except Exception as error:  # a config lacks what others have: trained alone, the run says what comes of that
-            reason, kind = f"{type(error).__name__}: {error}", ""
-        (groups[kind] if reason is None else alone[reason]).append(run)
+        reason = obstacle(run)
+        (groups[kind_of(run.config)] if reason is None else alone[reason]).append(run)
     decisions = [_decide(group, slots, most, known) for group in groups.values()]
     return decisions + [Alone(some, why) for why, some in alone.items()]
 
@@ -116,7 +110,7 @@ def arrange(runs: Sequence[Store], most: int, slots: int) -> list[list[Store]]:
     return [runs[first::count] for first in range(count)]  # dealt out, each gets its share of every block
 
 
-def kind_of(config: Mapping[str, Any]) -> str:
+def kind_of(config: PlainConfig) -> str:
     """Equal for runs that differ in initializer, seed and learning rate alone, so that they can be trained together."""
     part = {key: value for key, value in config.items() if key not in ("init", "seed", "command", "source")}
     part["source"] = shared_source(config)
@@ -126,29 +120,28 @@ def kind_of(config: Mapping[str, Any]) -> str:
 
 def obstacle(run: Store) -> str | None:
     """Why a run has to be trained by itself, as far as its config says; None where nothing does."""
-    config = run.config
-    trainer, optimizer = config["trainer"], config["optimizer"]
-    if missing := sorted(_usual_trainer_keys() - set(trainer)):
-        return f"no trainer.{missing[0]}"
-    if optimizer.get("_target_") not in OPTIMIZERS:
-        return f"optimizer {optimizer.get('name')}"
-    if asked_for(config["diagnostics"]):
+    config, trainer = run.typed, run.typed.trainer
+    if config.optimizer.target not in OPTIMIZERS:
+        return f"optimizer {config.optimizer.name}"
+    if Schedule(config.diagnostics):
         return "diagnostics"
-    if config["print_init"]:
+    if config.print_init:
         return "print_init"
-    if trainer["devices"] != 1:
-        return f"trainer.devices={trainer['devices']}"
-    if trainer["compile"]:
+    if trainer.devices != 1:
+        return f"trainer.devices={trainer.devices}"
+    if trainer.compile:
         return "trainer.compile"
-    if unknown := [key for key, is_known in _known(trainer).items() if not is_known]:
-        return f"trainer.{unknown[0]}={trainer[unknown[0]]}"
-    if added := sorted(set(trainer) - _usual_trainer_keys()):
-        return f"trainer.{added[0]}"
-    if type(config["seed"]) is not int:
-        return f"seed={config['seed']}"
-    if type(optimizer["lr"]) not in (int, float):
-        return f"optimizer.lr={optimizer['lr']}"
-    if run.checkpoint.exists() and not config["force"]:
+    if trainer.accelerator not in ACCELERATORS:
+        return f"trainer.accelerator={trainer.accelerator}"
+    if trainer.deterministic == "warn":
+        return "trainer.deterministic=warn"
+    if trainer.gradient_clip_val == 0:  # to Lightning: no clipping
+        return "trainer.gradient_clip_val=0"
+    if trainer.precision not in PRECISIONS:
+        return f"trainer.precision={trainer.precision}"
+    if trainer.added:
+        return f"trainer.{min(trainer.added)}"
+    if run.checkpoint.exists() and not config.force:
         return "a checkpoint of its own"
     return None
 
@@ -158,28 +151,10 @@ def alone_line(why: str, number: int) -> str:
     return f"{words}: {why}"
 
 
-def _known(trainer: Mapping[str, Any]) -> dict[str, bool]:
-    """Whether a value is one that packs know. With others a run is what Lightning makes of them, or says why not."""
-    clip, log_every = trainer["gradient_clip_val"], trainer["log_every_n_steps"]
-    return {
-        "accelerator": trainer["accelerator"] in ("auto", "cpu", "gpu"),
-        "deterministic": type(trainer["deterministic"]) is bool,
-        "gradient_clip_val": clip is None or (type(clip) in (int, float) and clip > 0),
-        "log_every_n_steps": type(log_every) is int and log_every > 0,
-        "on_oom": trainer["on_oom"] in ("fail", "halve"),
-        "precision": trainer["precision"] in PRECISIONS,
-    }
-
-
 def _what(runs: Sequence[Store]) -> str:
-    config = runs[0].config
-    return f"{config['model']['name']} on {config['data']['name']}: {len(runs)} runs"
+    config = runs[0].typed
+    return f"{config.model.name} on {config.data.name}: {len(runs)} runs"
 
 
 def _rate_and_seed(run: Store) -> tuple[float, int]:
-    return run.config["optimizer"]["lr"], run.config["seed"]
-
-
-@cache
-def _usual_trainer_keys() -> frozenset[str]:
-    return frozenset(yaml.safe_load((CONF / "trainer" / "default.yaml").read_text()))
+    return run.typed.optimizer.lr, run.typed.seed

@@ -5,6 +5,8 @@ from typing import Any
 
 from initbench.record.history import History
 from initbench.record.life import Life, log_summary
+from initbench.record.plain import Record
+from initbench.schema import Config
 from initbench.training.build import RunParts
 
 
@@ -26,12 +28,12 @@ class Replica:
         return self.life.store.folder.name
 
     @property
-    def config(self) -> dict[str, Any]:
-        return self.life.store.config
+    def config(self) -> Config:
+        return self.life.store.typed
 
     @property
     def seed(self) -> int:
-        return self.config["seed"]
+        return self.config.seed
 
     def begin(self, saved: dict[str, Any] | None, replicas: int) -> None:
         """Start, or continue from what `state_dict` returned, in a pack of so many."""
@@ -45,7 +47,7 @@ class Replica:
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history.state_dict(), "epoch": self.epoch}
 
-    def end(self, test: dict[str, float]) -> dict[str, Any]:
+    def end(self, test: dict[str, float]) -> Record:
         """Write the record and return it. `test`: loss and accuracy on the test set; empty if the run diverged."""
         parts = self.parts
         return self.life.end(
@@ -57,7 +59,7 @@ class Replica:
             seconds_init=parts.recipe.seconds_init,
         )
 
-    def tell(self, record: dict[str, Any]) -> str | None:
+    def tell(self, record: Record) -> str | None:
         """Tell the loggers all of the run at once: opening them is no part of the training. Returns what went wrong."""
         try:
             with self.life.logged(self.parts.open_loggers, resumes=False) as loggers:

@@ -23,6 +23,7 @@ from initbench.record.checkpoint import CheckpointFile
 from initbench.record.life import Life, claimed, under_way
 from initbench.record.lock import PATIENCE_SECONDS
 from initbench.record.log import note
+from initbench.record.plain import PlainConfig
 from initbench.record.store import Store
 from initbench.training import compute
 
@@ -30,7 +31,7 @@ _TELLING_AT_ONCE = 4  # threads
 _IMPATIENCE_SECONDS = 0.2  # longer than somebody takes who only looks whether a run is held
 
 
-def train_pack(configs: Sequence[dict[str, Any]]) -> Outcome:
+def train_pack(configs: Sequence[PlainConfig]) -> Outcome:
     """Train runs of one kind (`plan.kind_of`) at once, as one pack or several, one after the other.
 
     Runs that another process is at are in no part of the outcome.
@@ -75,11 +76,11 @@ def _train_pack(replicas: list[Replica], forward: Forward, outcome: Outcome) -> 
 
 def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
     first, config = replicas[0], replicas[0].config
-    device = compute.device(config["trainer"])
+    device = compute.device(config.trainer)
     folders = [replica.life.store.folder for replica in replicas]
     path = files.checkpoint_of(folders)
-    checkpoint = CheckpointFile(path, path.stem, config["checkpoint_seconds"])
-    if config["force"]:
+    checkpoint = CheckpointFile(path, path.stem, config.checkpoint_seconds)
+    if config.force:
         files.remove(folders)
     saved = checkpoint.load(device)
     for place, replica in enumerate(replicas):
@@ -90,10 +91,10 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
         [replica.parts.recipe.make_optimizer for replica in replicas],
         first.parts.recipe.make_scheduler,
         seeds=[replica.seed for replica in replicas],
-        clip=config["trainer"]["gradient_clip_val"],
+        clip=config.trainer.gradient_clip_val,
         label_smoothing=first.parts.recipe.label_smoothing,
     )
-    name = f"{config['model']['name']}-{config['data']['name']} x {len(replicas)}"
+    name = f"{config.model.name}-{config.data.name} x {len(replicas)}"
     with _progress(name, first.parts.total_steps) as tick:
 
         def after_step(step: int) -> None:

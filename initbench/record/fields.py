@@ -1,15 +1,15 @@
 """What the record of a run that has ended says: how it converged, and how long that took."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.history import History
+from initbench.record.plain import Record
 
 
 def fields(
     history: History, *, test: Mapping[str, float], targets: Sequence[float], num_classes: int, seconds_init: float
-) -> dict[str, Any]:
+) -> Record:
     """Results, times to the targets and durations. `test`: loss and accuracy on the test set; empty if it diverged."""
     rows = list(history)
     latest = {key: history.latest.get(key) for key in ("train/loss", "train/accuracy")}

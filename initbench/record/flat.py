@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from initbench.record.plain import Row
 from initbench.record.signature import digest, workload
 
 
@@ -19,7 +20,7 @@ def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
     return row
 
 
-def flat(record: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def flat(record: Mapping[str, Any], path: Path) -> Row:
     """What was run, what became of it, and its numbers."""
     config, provenance = record["config"], record.get("provenance", {})
     ln_classes = record.get("results", {}).get("ln_classes")

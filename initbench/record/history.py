@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from initbench.record.plain import Row
 from initbench.record.store import Store
 
 FLUSH_SECONDS = 5.0  # a killed process loses at most so much of the history
@@ -19,7 +20,7 @@ class History:
 
     def __init__(self, store: Store | None) -> None:
         self.store = store  # None on all processes but the first
-        self.by_step: dict[int, dict[str, Any]] = {}
+        self.by_step: dict[int, Row] = {}
         self.latest: dict[str, float] = {}  # of each quantity
         self.seconds = 0.0
         self.seconds_evaluation = 0.0
@@ -76,7 +77,7 @@ class History:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         vars(self).update(state)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self.by_step.values())
 
     def _add(self, step: int, epoch: int, values: Mapping[str, float]) -> None:

@@ -27,6 +27,7 @@ from initbench.record.flat import numbers
 from initbench.record.history import History
 from initbench.record.lock import PATIENCE_SECONDS, is_held, lock
 from initbench.record.log import logging_to, note
+from initbench.record.plain import Record
 from initbench.record.provenance import provenance
 from initbench.record.stopping import Stopped
 from initbench.record.store import COMPLETE, Store, now, read_record, write_record
@@ -43,7 +44,7 @@ class Life:
     """One attempt at one run, while the lock of its folder is held. It can be sent to other processes."""
 
     store: Store
-    before: dict[str, Any]  # the record as it was found; empty where there was none
+    before: Record  # the record as it was found; empty where there was none
     started: dict[str, Any] = field(default_factory=dict)  # what every record of this attempt says
     has_ended: bool = False
 
@@ -79,7 +80,7 @@ class Life:
         among = f", as one of {replicas} replicas" if replicas > 1 else ""
         note(self.log, f"attempt {self.started['attempt']} {how}{among}")
 
-    def end(self, history: History, more: Mapping[str, Any], **of_fields: Any) -> dict[str, Any]:
+    def end(self, history: History, more: Mapping[str, Any], **of_fields: Any) -> Record:
         """Write the record of a run that was trained to its end or diverged; return it. See `fields` for the rest."""
         history.flush()
         parts = {**self.started, "finished_at": now(), **fields(history, **of_fields), **more}
@@ -95,14 +96,14 @@ class Life:
     @contextmanager
     def logged(self, opening: Opening, *, resumes: bool) -> Iterator["list[Logger]"]:
         """Inside, the run's loggers are open. `resumes`: whether they have rows of this attempt already."""
-        config = self.store.config
+        config = self.store.typed
         loggers = opening(
             RunInfo(
                 folder=self.store.folder,
-                study=config["study"],
+                study=config.study,
                 name=self.store.name,
-                tags=[config[group]["name"] for group in ("init", "model", "data")],
-                config=config,
+                tags=[config.init.name, config.model.name, config.data.name],
+                config=self.store.config,
                 signature=self.store.signature,
                 attempt=self.started["attempt"],
                 resumed=resumes,
@@ -156,7 +157,7 @@ def log_summary(loggers: "Sequence[Logger]", record: Mapping[str, Any]) -> None:
     logger.summarize(loggers, {**what, **numbers(record)})
 
 
-def refuse(store: Store, mistake: UserMistake) -> dict[str, Any] | None:
+def refuse(store: Store, mistake: UserMistake) -> Record | None:
     """Record a mistake that was found before the run began; None where another process is at the run."""
     with claimed(store) as life:
         if life is None:

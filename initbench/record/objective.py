@@ -2,23 +2,26 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from initbench.errors import UserMistake, unknown
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
 from initbench.record.store import COMPLETE
 
+if TYPE_CHECKING:
+    from initbench.schema import Config
 
-def check_objective(config: Mapping[str, Any], direction: Any) -> None:
-    """Raise UserMistake unless records will hold config["objective"], and `direction` asks for good values of it.
+
+def check_objective(config: "Config", direction: Any) -> None:
+    """Raise UserMistake unless records will hold config.objective, and `direction` asks for good values of it.
 
     `direction`: "maximize" or "minimize", as text or as an enumeration's member; None for a sweeper without one.
     """
-    name = config["objective"]
+    name = config.objective
     results = [*convergence([{"step": 0, "val/accuracy": 0.0, "val/loss": 0.0}], num_classes=2)]
     results += [f"{stage}/{metric}" for stage in ("train", "test") for metric in ("loss", "accuracy")]
-    targets = time_to_targets([], config["data"].get("targets", []), seconds_init=0.0, reason="")
+    targets = time_to_targets([], config.data.targets, seconds_init=0.0, reason="")
     allowed = list(numbers({"results": dict.fromkeys(results), "targets": targets}))
     if name not in allowed:
         raise UserMistake(str(unknown("objective", name, allowed)))

@@ -11,15 +11,20 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from initbench.errors import LeftAlone, Unwritable
 from initbench.record.damage import SCHEMA, Damaged, NewerRecord, check_record, read_json, readable, set_aside, tell
 from initbench.record.lock import check_lock, check_locks
+from initbench.record.plain import PlainConfig, Record
 from initbench.record.signature import init_label, run_name, setting, signature
+
+if TYPE_CHECKING:
+    from initbench.schema import Config
 
 COMPLETE = ("finished", "diverged")  # outcomes that a second start would only repeat
 TABLE_REMEDY = "the record of the run stands; delete the run's folder, and the same sweep makes both again"
@@ -28,20 +33,30 @@ _NO_FSYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 
 
 class Store:
-    """The folder of one config's run. Nothing is created before the first write."""
+    """The folder of one config's run. Nothing is created before the first write.
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    `config` is what the signature and the record are made of, and may be one that is refused.
+    """
+
+    def __init__(self, config: PlainConfig) -> None:
         self.config = config
         self.signature = signature(config)
         self.name = run_name(config)
         self.folder = Path(config["runs_dir"]) / config["study"] / f"{self.name}-{self.signature}"
         self.checkpoint = self.folder / "checkpoint.ckpt"
 
-    def read(self) -> dict[str, Any] | None:
+    @cached_property
+    def typed(self) -> "Config":
+        """The config with an attribute for each key, for a run that may begin: it has passed `check`."""
+        from initbench.schema import Config  # pydantic, which reading records must not cost
+
+        return Config.model_validate(self.config)
+
+    def read(self) -> Record | None:
         """The record as it stands, None where there is none that can be read."""
         return readable(read_record, self.folder)
 
-    def write(self, status: str, **parts: Any) -> dict[str, Any]:
+    def write(self, status: str, **parts: Any) -> Record:
         """Write record.json and return it. `status`: running, finished, diverged, refused, interrupted or failed."""
         record = {
             "schema": SCHEMA,
@@ -71,13 +86,13 @@ class Store:
         atomic_write(self.folder / f"{name}.parquet", sink.getvalue().to_pybytes())
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def read_record(folder: Path) -> Record | None:
     """The record in a run's folder, None where there is none. Raises Damaged for one that cannot be read.
 
     Whoever goes on without it calls `readable(read_record, folder)`.
     """
     remedy = "the next sweep that has this run sets the file aside and runs it again"
-    record: dict[str, Any] | None = read_json(folder / "record.json", check_record, remedy)
+    record: Record | None = read_json(folder / "record.json", check_record, remedy)
     return record
 
 

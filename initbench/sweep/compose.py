@@ -7,7 +7,6 @@ differ only in values (seed=3, optimizer.lr=0.1), which are set in a copy.
 import copy
 import pickle
 from collections.abc import Sequence
-from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import ConfigRepository
@@ -18,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from initbench.config.resolve import resolve
+from initbench.record.plain import PlainConfig
 
 
 class CachingConfigLoader(ConfigLoaderImpl):
@@ -57,7 +57,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
 
-    def resolved(self, master_config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    def resolved(self, master_config: DictConfig, overrides: Sequence[str]) -> PlainConfig:
         """The plain config of one job (`initbench.config.resolve`): to plan it and to pack it is to ask twice.
 
         Raises ValueError for ${hydra:...} in it: a run is known by its config, before Hydra has made a job of it.
@@ -66,7 +66,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
         if job not in self._resolved:
             config = self.load_sweep_config(master_config, list(job))
             self._resolved[job] = pickle.dumps(resolve(config, config.hydra))
-        resolved: dict[str, Any] = pickle.loads(self._resolved[job])
+        resolved: PlainConfig = pickle.loads(self._resolved[job])
         return resolved
 
     def __getstate__(self) -> dict[str, object]:
@@ -83,7 +83,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
         return override.package is None and not is_choice
 
 
-def resolved_config(loader: ConfigLoader, master_config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+def resolved_config(loader: ConfigLoader, master_config: DictConfig, overrides: Sequence[str]) -> PlainConfig:
     """The plain config of one job, whichever sweeper asks for it."""
     if isinstance(loader, CachingConfigLoader):  # as it was planned
         return loader.resolved(master_config, overrides)

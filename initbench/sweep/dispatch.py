@@ -15,7 +15,7 @@ from rich.table import Table
 
 from initbench.config.check import check, check_targets
 from initbench.console import console, duration
-from initbench.diagnostics.schedule import asked_for
+from initbench.diagnostics.schedule import Schedule
 from initbench.errors import UserMistake, unknown
 from initbench.record.damage import readable
 from initbench.record.objective import check_objective
@@ -56,7 +56,7 @@ def dispatch(
     study = Path(master.runs_dir) / str(master.study)
     _check_reference(master.report.reference, jobs, study)
     # A finished run has a table to show, or no diagnostics to say so.
-    all_of_them = master.force or master.print_init or asked_for(master.diagnostics)
+    all_of_them = master.force or master.print_init or Schedule(master.diagnostics)
     todo = [job for job in jobs if all_of_them or not job.is_complete]
     if master.dry_run:
         refused = _refused(loader, master, todo)
@@ -82,9 +82,9 @@ def _refused(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Job
     for job in jobs:
         config = loader.resolved(master, job.overrides)
         try:
-            check(config, job.overrides)
+            typed = check(config, job.overrides)
             check_targets(config)
-            check_objective(config, master.hydra.sweeper.get("direction"))
+            check_objective(typed, master.hydra.sweeper.get("direction"))
         except UserMistake as mistake:
             refused[job.folder.name] = str(mistake)
     return refused

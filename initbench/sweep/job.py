@@ -13,11 +13,12 @@ from rich.markup import escape
 from initbench.config.check import check, check_targets
 from initbench.config.resolve import resolve
 from initbench.console import console, errors
-from initbench.diagnostics.schedule import asked_for
+from initbench.diagnostics.schedule import Schedule
 from initbench.errors import Unwritable, UserMistake, explain
 from initbench.record.damage import readable
 from initbench.record.life import refuse
 from initbench.record.objective import check_objective, objective
+from initbench.record.plain import PlainConfig, Record
 from initbench.record.stopping import stoppable
 from initbench.record.store import COMPLETE, Store, left_alone, read_table
 from initbench.status.facts import from_record
@@ -36,59 +37,59 @@ def run_job(config: DictConfig) -> float | None:
     except OmegaConfBaseException as error:
         raise UserMistake(explain(error)) from error
     try:
-        check(resolved, hydra.overrides.task)
-        if resolved["dry_run"]:
+        typed = check(resolved, hydra.overrides.task)
+        if typed.dry_run:
             check_targets(resolved)
     except UserMistake as mistake:
         if HydraConfig.get().mode is RunMode.RUN:
             raise
         _pass_over(Store(resolved), mistake)
         return None
-    check_objective(resolved, hydra.sweeper.get("direction"))
+    check_objective(typed, hydra.sweeper.get("direction"))
     store = Store(resolved)
     if left_alone(store.folder):
         if HydraConfig.get().mode is RunMode.RUN:
             sys.exit(2)
         return None  # the sweep's end counts it
     record = store.read()
-    if resolved["dry_run"]:
+    if typed.dry_run:
         console.print(f"{escape(store.folder.name)}  {'new' if record is None else record['status']}", soft_wrap=True)
         return None
-    if record is not None and record["status"] in COMPLETE and not resolved["force"]:
+    if record is not None and record["status"] in COMPLETE and not typed.force:
         say(record, "already ")
-        if resolved["print_init"]:
+        if typed.print_init:
             _print_init(store)
-        if asked_for(resolved["diagnostics"]) and not (store.folder / "layers.parquet").exists():
+        if Schedule(typed.diagnostics) and not (store.folder / "layers.parquet").exists():
             console.print("  it ran without diagnostics; under another study= it runs again, with them", soft_wrap=True)
     else:
         with stoppable():
-            record = _run(resolved, store)
+            record = _run(store)
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(f"record: {store.folder}", soft_wrap=True)
-    return objective(record, resolved["objective"])
+    return objective(record, typed.objective)
 
 
-def to_pack(config: dict[str, Any], overrides: Sequence[str], sweeper: DictConfig) -> Store | None:
+def to_pack(config: PlainConfig, overrides: Sequence[str], sweeper: DictConfig) -> Store | None:
     """The run that a job is, if it is still to be run and may be part of a pack; None where it speaks for itself.
 
     Raises UserMistake where the whole sweep cannot be what its user wants.
     """
     try:
-        check(config, overrides)
+        typed = check(config, overrides)
     except UserMistake:
         return None
-    check_objective(config, sweeper.get("direction"))
+    check_objective(typed, sweeper.get("direction"))
     store = Store(config)
-    is_done = (store.read() or {}).get("status") in COMPLETE and not config["force"]
+    is_done = (store.read() or {}).get("status") in COMPLETE and not typed.force
     return None if is_done or left_alone(store.folder) else store
 
 
-def _run(config: dict[str, Any], store: Store) -> dict[str, Any]:
+def _run(store: Store) -> Record:
     in_sweep = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
         with console.status("loading"):
             from initbench.training.run import run  # torch and Lightning take seconds
-        record = run(config)
+        record = run(store.config)
     except UserMistake as mistake:
         if not in_sweep or isinstance(mistake, Unwritable):
             raise
@@ -119,6 +120,6 @@ def _print_init(store: Store) -> None:
         console.print(as_table(table.to_pylist()), crop=False)
 
 
-def say(record: dict[str, Any], already: str = "") -> None:
+def say(record: Record, already: str = "") -> None:
     to = errors if record["status"] in ("failed", "refused") else console
     to.print(line(from_record(record, record["name"]), already), soft_wrap=True)

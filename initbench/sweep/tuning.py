@@ -3,7 +3,6 @@ where the best is at its edge; the last runs the requested seeds at the chosen r
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,6 +10,7 @@ from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record.damage import readable
 from initbench.record.store import COMPLETE, read_record
+from initbench.schema import Tuning
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import plan
 
@@ -25,12 +25,12 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
 
     Raises UserMistake where the learning rate is swept over already, or a seed would both choose and be scored.
     """
-    tuning: dict[str, Any] = OmegaConf.to_container(master.tuning)  # type: ignore[assignment]  # of a mapping
-    _check(tuning, jobs)
-    seeds = tuning["seeds"]
-    candidates = {base: _candidates(loader, master, base, tuning["lr_factors"]) for base in map(_base, jobs)}
+    tuning = Tuning.model_validate(OmegaConf.to_container(master.tuning))
+    seeds = tuning.seeds
+    _check(seeds, jobs)
+    candidates = {base: _candidates(loader, master, base, tuning.lr_factors) for base in map(_base, jobs)}
     console.print(
-        f"tuning: {len(candidates)} configs at {len(tuning['lr_factors'])} learning rates, {len(seeds)} seeds each"
+        f"tuning: {len(candidates)} configs at {len(tuning.lr_factors)} learning rates, {len(seeds)} seeds each"
     )
     scored_seeds = len({override for job in jobs for override in job if override.startswith(_SEED)})
     if len(seeds) < min(scored_seeds, _ENOUGH):
@@ -40,7 +40,7 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
             soft_wrap=True,
         )
     yield [_job(base, rate, seed) for base, rates in candidates.items() for rate in rates for seed in seeds]
-    for _ in range(tuning["extensions"]):
+    for _ in range(tuning.extensions):
         chosen = _choose(loader, master, candidates, seeds)
         further = {base: _beyond(candidates[base], rate) for base, rate in chosen.items()}
         at_edge = {base: rate for base, rate in further.items() if rate is not None}
@@ -60,8 +60,7 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
         yield scored
 
 
-def _check(tuning: dict[str, Any], jobs: Sequence[Overrides]) -> None:
-    seeds = tuning["seeds"]
+def _check(seeds: Sequence[int], jobs: Sequence[Overrides]) -> None:
     if any(override.startswith(_RATE) for job in jobs for override in job):
         raise UserMistake(
             "optimizer.lr cannot be set with experiment=tuned, which multiplies the config's rate by tuning.lr_factors"

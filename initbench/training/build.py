@@ -1,10 +1,8 @@
 """Everything that one run is made of, built from its config."""
 
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from initbench.data import ImageData
 from initbench.diagnostics.schedule import Schedule
 from initbench.init import Initializer
 from initbench.logger import Opening
+from initbench.schema import Config
 from initbench.training import compute
 from initbench.training.recipe import Recipe
 
@@ -28,27 +27,27 @@ class RunParts:
     open_loggers: Opening
 
 
-def build_run(config: Mapping[str, Any]) -> RunParts:
+def build_run(config: Config) -> RunParts:
     """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
-    seed = config["seed"]
-    images = data.build(config["data"], seed=seed)
+    seed = config.seed
+    images = data.build(config.data.node, seed=seed)
     # What a constructor draws and no initializer redraws (a class token) depends on the seed alone.
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - a user's own model may draw from it
     torch.manual_seed(seed)
     network = model.build(
-        config["model"],
+        config.model.node,
         in_channels=images.in_channels,
         image_size=images.image_size,
         num_classes=images.num_classes,
     )
-    initializer = Initializer.from_config(config["init"])
+    initializer = Initializer.from_config(config.init.node)
     initializer.plan(network)
-    total_steps = compute.total_steps(config["trainer"], images.steps_per_epoch)
-    scheduler = partial(target.call, "scheduler", config["scheduler"], total_steps=total_steps)
+    total_steps = compute.total_steps(config.trainer, images.steps_per_epoch)
+    scheduler = partial(target.call, "scheduler", config.scheduler.node, total_steps=total_steps)
     scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
-    optimizer_config = dict(config["optimizer"])
-    if config["trainer"]["precision"] == "16-mixed" and optimizer_config.get("fused"):
+    optimizer_config = dict(config.optimizer.node)
+    if config.trainer.precision == "16-mixed" and optimizer_config.get("fused"):
         # A fused optimizer undoes the loss scaling by itself, after clipping and gradient norms had to see it undone.
         optimizer_config["fused"] = False
     recipe = Recipe(
@@ -57,8 +56,8 @@ def build_run(config: Mapping[str, Any]) -> RunParts:
         optimizer.build(optimizer_config),
         scheduler,
         seed=seed,
-        compile=config["trainer"]["compile"],
-        channels_last=config["trainer"]["channels_last"],
-        label_smoothing=config["trainer"]["label_smoothing"],
+        compile=config.trainer.compile,
+        channels_last=config.trainer.channels_last,
+        label_smoothing=config.trainer.label_smoothing,
     )
-    return RunParts(images, recipe, total_steps, Schedule(config["diagnostics"]), logger.prepare(config["logger"]))
+    return RunParts(images, recipe, total_steps, Schedule(config.diagnostics), logger.prepare(config.logger.node))

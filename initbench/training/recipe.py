@@ -13,6 +13,7 @@ from initbench.data import ImageData
 from initbench.errors import UserMistake
 from initbench.init import Batch, Initializer, rows, weights_digest
 from initbench.optimizer import LearningRates
+from initbench.record.plain import Row
 
 
 class Recipe:
@@ -40,7 +41,7 @@ class Recipe:
         self.label_smoothing = label_smoothing  # of the training loss
         self.micro_batches = 1  # parts of a batch that are computed one after the other, to save memory
         self.initialized = False
-        self.init_table: list[dict[str, Any]] = []
+        self.init_table: list[Row] = []
         self.init_numbers: dict[str, float] = {}  # what a method says of its cost and success
         self.initial_weights = ""
         self.seconds_init = 0.0

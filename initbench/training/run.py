@@ -1,10 +1,9 @@
 """One run by Lightning: from a resolved config to its record."""
 
-import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache, partial
 from typing import Any
@@ -13,13 +12,16 @@ import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
 from lightning.fabric.utilities import registry
 
+from initbench.config.check import check
 from initbench.data import ImageDataModule
 from initbench.errors import UserMistake
 from initbench.record.checkpoint import CheckpointFile
 from initbench.record.history import History
 from initbench.record.life import Life, claimed, log_summary, under_way
 from initbench.record.log import note
+from initbench.record.plain import PlainConfig, Record
 from initbench.record.store import Store, check_writable
+from initbench.schema import Config, Trainer
 from initbench.training import trainer
 from initbench.training.build import RunParts, build_run
 from initbench.training.callbacks.checkpoint import Checkpoint
@@ -42,14 +44,14 @@ warnings.filterwarnings("ignore", message=r"The `srun` command is available on y
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
 
 
-def run(config: dict[str, Any]) -> dict[str, Any] | None:
+def run(config: PlainConfig) -> Record | None:
     """Train one resolved config and return its record, which is also on disk; None where another process is at it.
 
     A run that was stopped or killed continues from its checkpoint. Raises UserMistake before anything is written
     where the config cannot be run. Any other exception is in the record (see `initbench.record.life`), and is raised
     again.
     """
-    processes, parts = prepare(config)
+    processes, parts = prepare(check(config))
     store = Store(config)
     with claimed(store) as life:
         if life is None:
@@ -66,15 +68,15 @@ def run(config: dict[str, Any]) -> dict[str, Any] | None:
         return record
 
 
-def prepare(config: Mapping[str, Any]) -> tuple[int, RunParts]:
+def prepare(config: Config) -> tuple[int, RunParts]:
     """The number of processes and everything that they need; all that a user can get wrong is found here."""
     try:
-        check_writable(config["runs_dir"])
-        processes = trainer.check_devices(config["trainer"])
+        check_writable(config.runs_dir)
+        processes = trainer.check_devices(config.trainer)
         parts = build_run(config)
         for stage in ("train", "val", "test"):  # can each be shared out over the processes?
             parts.data.loader(stage, torch.device("cpu"), world=processes)
-        _check_trainer(json.dumps(config["trainer"]), parts.data.val_every_n_steps)
+        _check_trainer(config.trainer, parts.data.val_every_n_steps)
     except ValueError as error:
         raise UserMistake(str(error)) from error
     except (Exception, SystemExit) as error:  # a user's class may raise anything
@@ -85,63 +87,62 @@ def prepare(config: Mapping[str, Any]) -> tuple[int, RunParts]:
 
 
 @cache  # a fortieth of a second, which every run of a sweep would pay
-def _check_trainer(config: str, val_every_n_steps: int) -> None:
-    trainer.build(json.loads(config), val_every_n_steps=val_every_n_steps, callbacks=[], loggers=[])
+def _check_trainer(config: Trainer, val_every_n_steps: int) -> None:
+    trainer.build(config, val_every_n_steps=val_every_n_steps, callbacks=[], loggers=[])
 
 
 def checkpoint_of(store: Store) -> CheckpointFile:
-    return CheckpointFile(store.checkpoint, store.folder.name, store.config["checkpoint_seconds"])
+    return CheckpointFile(store.checkpoint, store.folder.name, store.typed.checkpoint_seconds)
 
 
-def _train_alone(life: Life, parts: RunParts) -> dict[str, Any]:
+def _train_alone(life: Life, parts: RunParts) -> Record:
     """`train`; where the device runs out of memory and `on_oom` allows it, once more with half batches."""
     try:
         return train(life, parts)
     except torch.OutOfMemoryError as error:
-        if life.store.config["trainer"]["on_oom"] != "halve":
+        if life.store.typed.trainer.on_oom != "halve":
             raise
         note(life.log, f"out of memory: once more, each batch in two halves. {error}")
     # Outside of `except`: the exception holds on to the tensors of the attempt.
     torch.cuda.empty_cache()
-    again = build_run(life.store.config)
+    again = build_run(life.store.typed)
     again.recipe.micro_batches = 2
     again.data = parts.data  # the images are on the device already
     life.started["resumed_at"] = []
     return train(life, again)
 
 
-def _train_on_several(processes: int, life: Life) -> dict[str, Any]:
+def _train_on_several(processes: int, life: Life) -> Record:
     from initbench.training.distributed import spawn
 
-    record: dict[str, Any] = spawn(_train_rank, processes, life)
+    record: Record = spawn(_train_rank, processes, life)
     return record
 
 
 def _train_rank(life: Life) -> Any:
     """`train` on one of several processes; the first writes the record and returns it."""
-    return train(life, build_run(life.store.config), is_first=os.environ["RANK"] == "0")
+    return train(life, build_run(life.store.typed), is_first=os.environ["RANK"] == "0")
 
 
 def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
     """Fit, evaluate, and end the life of the run."""
-    store, config = life.store, life.store.config
+    store, config = life.store, life.store.typed
     resumes = bool(life.started["resumed_at"])
     history = History(store if is_first else None)
-    recorder = Recorder(history, config["trainer"]["log_every_n_steps"])
+    recorder = Recorder(history, config.trainer.log_every_n_steps)
     callbacks: list[L.Callback] = [recorder]
     with ExitStack() as stack:
         stack.callback(history.flush)
         more: Callable[[], dict[str, Any]] = dict
         if is_first:
             progress = ProgressBar(store.name, parts.total_steps, history)
-            callbacks += [progress, InitTable(store, config["print_init"])]
+            callbacks += [progress, InitTable(store, config.print_init)]
             if parts.schedule:
                 from initbench.training.callbacks.diagnostics import Diagnostics
 
-                show = config["diagnostics"]["print"]
-                callbacks.append(
-                    diagnostics := Diagnostics(parts.schedule, store, recorder, seed=config["seed"], show=show)
-                )
+                show = config.diagnostics.print
+                diagnostics = Diagnostics(parts.schedule, store, recorder, seed=config.seed, show=show)
+                callbacks.append(diagnostics)
                 stack.callback(diagnostics.flush)
                 more = diagnostics.fields
         callbacks.append(Checkpoint(checkpoint_of(store), parts.total_steps, recorder))
@@ -149,12 +150,12 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
         if is_first:
             loggers = stack.enter_context(life.logged(parts.open_loggers, resumes=resumes))
         lightning_trainer = trainer.build(
-            config["trainer"],
+            config.trainer,
             val_every_n_steps=parts.data.val_every_n_steps,
             callbacks=callbacks,
             loggers=loggers,
         )
-        if config["trainer"]["compile"]:
+        if config.trainer.compile:
             from initbench.training.compiling import compile_clock
 
             stack.enter_context(compile_clock(recorder))

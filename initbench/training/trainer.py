@@ -1,5 +1,6 @@
 """From the trainer config to a lightning.Trainer, with a user's mistake as one ValueError."""
 
+import inspect
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,25 +14,25 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from initbench.errors import nearest
+from initbench.schema import Trainer
 from initbench.training.compute import set_rounding
 
-# Keys of conf/trainer/ that are ours; all others are arguments of lightning.Trainer.
-OURS = ("name", "compile", "channels_last", "float32_matmul_precision", "label_smoothing", "on_oom", "threads")
+_ARGUMENTS = list(inspect.signature(L.Trainer.__init__).parameters)[1:]
+# Keys of conf/trainer/ that Lightning does not know; all others, misspelt ones too, are for it to take or to refuse.
+_OURS = Trainer.model_fields.keys() - _ARGUMENTS
 
 
-def build(
-    config: Mapping[str, Any], *, val_every_n_steps: int, callbacks: list[L.Callback], loggers: list[Logger]
-) -> L.Trainer:
+def build(config: Trainer, *, val_every_n_steps: int, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
     """The Trainer. Raises ValueError for an argument or value that it does not take, devices included."""
     set_rounding(config)
-    if config["on_oom"] == "halve" and config["devices"] > 1:
+    if config.on_oom == "halve" and config.devices > 1:
         raise ValueError("trainer.on_oom=halve is for one device; with more, each has a part of the batch already")
-    arguments = {"benchmark": False, **{key: value for key, value in config.items() if key not in OURS}}
+    arguments = {"benchmark": False, **{key: value for key, value in config.node.items() if key not in _OURS}}
     arguments["max_steps"] = -1 if arguments["max_steps"] is None else arguments["max_steps"]
     try:
         trainer = L.Trainer(
             **arguments,
-            strategy=_strategy(config["devices"]),
+            strategy=_strategy(config.devices),
             # Never what Lightning finds around it: inside a SLURM job it would count tasks and requeue by itself.
             plugins=[TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()],
             callbacks=callbacks,
@@ -53,16 +54,14 @@ def build(
     return trainer
 
 
-def check_devices(config: Mapping[str, Any]) -> int:
+def check_devices(config: Trainer) -> int:
     """The number of processes. Raises ValueError where `devices` are more than there are."""
-    devices: int = config["devices"]
-    accelerator = config["accelerator"]
-    on_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
+    on_gpu = config.accelerator in ("gpu", "cuda") or (config.accelerator == "auto" and torch.cuda.is_available())
     there = torch.cuda.device_count() if on_gpu else (os.cpu_count() or 1)
-    if devices > there:
+    if config.devices > there:
         kind = "GPUs" if on_gpu else "CPU cores, one a process"
-        raise ValueError(f"trainer.devices={devices}, but this machine has {there} {kind}")
-    return devices
+        raise ValueError(f"trainer.devices={config.devices}, but this machine has {there} {kind}")
+    return config.devices
 
 
 def _strategy(devices: int) -> str | Strategy:
@@ -73,8 +72,5 @@ def _explain(error: Exception, arguments: Mapping[str, Any]) -> str:
     message = str(error).replace("\n", " ")
     if "unexpected keyword argument" in message:
         wrong = message.rsplit("'", 2)[1]
-        import inspect
-
-        allowed = list(inspect.signature(L.Trainer.__init__).parameters)[1:]
-        return f"lightning.Trainer has no argument {wrong!r}.{nearest(wrong, allowed)}"
+        return f"lightning.Trainer has no argument {wrong!r}.{nearest(wrong, _ARGUMENTS)}"
     return message

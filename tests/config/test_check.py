@@ -43,10 +43,10 @@ def changed(config: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[s
 def refusal(config: dict[str, Any], *, build: bool = False) -> str:
     """What a user is told: one line; nothing where the config can be run."""
     try:
-        check(config)
+        typed = check(config)
         check_targets(config)
         if build:
-            build_run(config)
+            build_run(typed)
     except UserMistake as mistake:
         return str(mistake)
     except ValueError as error:  # of what depends on several values, or on the data
@@ -226,3 +226,11 @@ def test_a_dry_run_says_which_runs_would_be_refused(tmp_path: Path) -> None:
     assert found.stderr.splitlines() == [f"initbench: 2 of 4 runs would be refused: {said}"]
     assert found.stdout.count("would be refused") == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_functions_are_called_with_is_as_it_was_composed() -> None:
+    """A bias of 0 that became 0.0 would have another label in the tables of runs."""
+    config = compose_config("init=orthogonal", "init.bias=0", "trainer.gradient_clip_val=1", "data.max_resident_gb=8")
+    typed = check(config)
+    for group in ("init", "model", "data", "optimizer", "scheduler", "trainer", "logger"):
+        assert repr(getattr(typed, group).node) == repr(config[group])

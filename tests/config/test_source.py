@@ -10,6 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from initbench import CONF
+from initbench.config.check import check
 from initbench.config.resolve import resolve
 from initbench.config.source import named_sources, source_digest, source_digests
 from initbench.record.signature import setting, signature
@@ -108,6 +109,7 @@ def test_an_edited_initializer_is_another_run_of_the_same_setting(own: Path, ove
     before = resolved(*overrides)
     assert set(before["source"]) == {"init"}
     assert named_sources(before)["written.fill_"] == before["source"]["init"]
+    assert check(before).source == before["source"]
     edit(own / "written.py", "other = 1")
     after = resolved(*overrides)
     assert signature(after) != signature(before)

@@ -1,13 +1,15 @@
 """When a run is diagnosed."""
 
 import pytest
-from configs import compose_config, options
+from configs import compose_config, options, typed
 
 from initbench.diagnostics.schedule import Schedule
+from initbench.schema import Diagnostics
 
 
 def steps(**config: object) -> list[int]:
-    schedule = Schedule({"steps": [], "every": None, **config})
+    usual = {"name": "own", "steps": [], "every": None, "print": False}
+    schedule = Schedule(Diagnostics.model_validate({**usual, **config}))
     return [step for step in range(21) if step in schedule]
 
 
@@ -21,6 +23,6 @@ def test_steps() -> None:
 
 @pytest.mark.parametrize("name", options("diagnostics"))
 def test_every_option_is_a_schedule(name: str) -> None:
-    config = compose_config(f"diagnostics={name}")["diagnostics"]
-    assert config["name"] == name
+    config = typed(compose_config(f"diagnostics={name}")).diagnostics
+    assert config.name == name
     assert bool(Schedule(config)) == (0 in Schedule(config)) == (name != "none")

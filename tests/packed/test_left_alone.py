@@ -24,13 +24,10 @@ def test_what_cannot_be_mapped_over_is_left_and_said(
     [
         (["diagnostics=init"], "diagnostics"),
         (["diagnostics.every=4"], "diagnostics"),  # of diagnostics=none, which has the key, too
-        (["optimizer.lr=O.1"], "optimizer.lr=O.1"),
         (["trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed"),
         (["+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
         (["trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0"),  # with Lightning: none
         (["trainer.deterministic=warn"], "trainer.deterministic=warn"),
-        (["trainer.on_oom=hlave"], "trainer.on_oom=hlave"),
-        (["trainer.log_every_n_steps=0"], "trainer.log_every_n_steps=0"),
         (["data.stream=true"], "images that are streamed"),
     ],
 )

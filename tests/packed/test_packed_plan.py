@@ -12,9 +12,9 @@ from initbench.record.store import Store
 
 
 def runs(folder: Path, inits: int, seeds: int, rates: int = 1) -> list[Store]:
-    base = compose_config("model=mlp", f"runs_dir={folder}")
+    fixed = ["model=mlp", f"runs_dir={folder}"]
     return [
-        Store({**base, "init": {"name": init}, "seed": seed, "optimizer": {**base["optimizer"], "lr": rate}})
+        Store(compose_config(*fixed, f"init.name=init{init}", f"seed={seed}", f"optimizer.lr={rate}"))
         for init in range(inits)
         for rate in range(rates)
         for seed in range(seeds)

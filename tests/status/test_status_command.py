@@ -27,7 +27,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_shows_it_without_torch_and_pandas(tmp_path: Path) -> None:
+def test_the_command_shows_it_and_imports_nothing_heavy(tmp_path: Path) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -37,8 +37,9 @@ def test_the_command_shows_it_without_torch_and_pandas(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"step": [1]}), folder / "history.parquet")
     code = (
         "import sys, runpy; sys.argv = ['status', 'runs/mine']\n"
+        "heavy = ('torch', 'pandas', 'lightning', 'hydra', 'scipy', 'pydantic')\n"
         "runpy.run_module('initbench.status', run_name='__main__')\n"
-        "print('HEAVY', [name for name in ('torch', 'pandas', 'lightning', 'hydra', 'scipy') if name in sys.modules])\n"
+        "print('HEAVY', [name for name in heavy if name in sys.modules])\n"
     )
     with lock(folder):
         found = subprocess.run(

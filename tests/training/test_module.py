@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import pytest
 import torch
+from configs import typed
 
 from initbench.data import ImageDataModule
 from initbench.errors import UserMistake
@@ -16,9 +17,10 @@ from initbench.training.trainer import build
 
 
 def trained(config: dict[str, Any], *callbacks: L.Callback, ckpt_path: Path | None = None) -> tuple[Any, L.Trainer]:
-    parts = build_run(config)
+    settings = typed(config)
+    parts = build_run(settings)
     every = parts.data.val_every_n_steps
-    trainer = build(config["trainer"], val_every_n_steps=every, callbacks=list(callbacks), loggers=[])
+    trainer = build(settings.trainer, val_every_n_steps=every, callbacks=list(callbacks), loggers=[])
     # weights_only: the checkpoint is one of ours, written a moment ago.
     module, data = Classifier(parts.recipe), ImageDataModule(parts.data)
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=False)
@@ -41,7 +43,7 @@ def test_the_hook_applies_the_initializer_to_the_parameters_that_are_trained(sma
     spy = Spy()
     config = small("init=orthogonal", "init.gain=1")
     recipe, _ = trained(config, spy)
-    alone = initialize(build_run(config).recipe.model, "orthogonal", gain=1, seed=0)
+    alone = initialize(build_run(typed(config)).recipe.model, "orthogonal", gain=1, seed=0)
     for name, parameter in alone.named_parameters():
         assert torch.equal(spy.weights[name], parameter)
     assert spy.optimizer_holds_them
@@ -91,7 +93,7 @@ def test_what_needs_data_sees_the_first_batch_of_training_not_augmented(small: A
     """The same as the library gives on that batch; the statistics of norms are those of training alone."""
     config = small("init=lsuv", "model=resnet20", "model.depth=8", "data.crop_padding=2", "trainer.max_steps=1")
     recipe, _ = trained(config)
-    parts = build_run(config)
+    parts = build_run(typed(config))
     batch = parts.data.fixed_batch(torch.device("cpu"))
     assert len(batch[0]) == config["data"]["batch_size"]
     first = next(iter(parts.data.loader("train", torch.device("cpu"))))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from configs import typed
 from torch import Tensor, nn
 
 from initbench.data import ImageDataModule
@@ -33,12 +34,12 @@ def test_parts_of_a_batch_come_to_the_whole(small: Any, precision: str) -> None:
     """Also of one that cannot be halved: each part counts by its images."""
     weights = []
     for micro_batches in (1, 2, 3):
-        config = small("optimizer=sgd", "data.batch_size=65", f"trainer.precision={precision}")
+        config = typed(small("optimizer=sgd", "data.batch_size=65", f"trainer.precision={precision}"))
         parts = build_run(config)
         parts.recipe.micro_batches = micro_batches
         module, data = Classifier(parts.recipe), ImageDataModule(parts.data)
         every = parts.data.val_every_n_steps
-        built = trainer.build(config["trainer"], val_every_n_steps=every, callbacks=[], loggers=[])
+        built = trainer.build(config.trainer, val_every_n_steps=every, callbacks=[], loggers=[])
         built.fit(module, datamodule=data)
         weights.append(nn.utils.parameters_to_vector(parts.recipe.model.parameters()).detach())
     tolerance = 1e-5 if precision == "32-true" else 1e-2

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from configs import REAL_DATA, options
+from configs import REAL_DATA, options, typed
 
 import initbench
 from initbench.config.check import check
@@ -219,7 +219,7 @@ def test_every_initializer_trains_a_small_net(small: Any, tmp_path: Path, name: 
         model = ELSEWHERE[name][1]
     if name == "state_dict":
         weights = tmp_path / "weights.pt"
-        torch.save(build_run(small(*model)).recipe.model.state_dict(), weights)
+        torch.save(build_run(typed(small(*model))).recipe.model.state_dict(), weights)
         own = [f"init.path={weights}"]
     record = run(small(f"init={name}", *model, *own, "trainer.max_steps=2"))
     assert record["status"] in ("finished", "diverged")
@@ -236,7 +236,7 @@ def test_a_refused_initializer_leaves_nothing(small: Any, tmp_path: Path, name: 
 @pytest.mark.parametrize("name", options("model"))
 def test_every_model_is_composed_and_initialized(small: Any, name: str) -> None:
     """Training each takes minutes (tests/model takes the steps); here that the initializer covers it."""
-    parts = build_run(small(f"model={name}", "init=kaiming_normal", "data.batch_size=2"))
+    parts = build_run(typed(small(f"model={name}", "init=kaiming_normal", "data.batch_size=2")))
     assignments = parts.recipe.initializer.plan(parts.recipe.model)
     assert len(assignments) == len(list(parts.recipe.model.parameters()))
 

@@ -10,6 +10,7 @@ from initbench.diagnostics.diagnose import diagnose
 from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.schedule import Schedule
 from initbench.record.history import FLUSH_SECONDS
+from initbench.record.plain import Row
 from initbench.record.store import Store
 from initbench.training.callbacks.recorder import Recorder
 from initbench.training.module import Classifier
@@ -31,7 +32,7 @@ class Diagnostics(L.Callback):
         self.seconds = 0.0
         self.steps: list[int] = []
         self.missing: dict[str, str] = {}
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Row] = []
         self._flushed_at = 0.0
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from initbench.console import console
+from initbench.record.plain import Row
 from initbench.record.store import Store
 from initbench.training.module import Classifier
 
@@ -28,7 +29,7 @@ class InitTable(L.Callback):
             console.print(as_table(pl_module.recipe.init_table), crop=False)
 
 
-def as_table(rows: Sequence[dict[str, Any]]) -> Table:
+def as_table(rows: Sequence[Row]) -> Table:
     """The rows of `initbench.init.rows` for the terminal; the rule of a role without rules is the role itself."""
     columns = ("parameter", "role", "rule", "scheme", "fan_in", "fan_out", "std_expected", "std", "mean")
     table = Table(title="What was initialized", title_justify="left", box=SIMPLE_HEAD, padding=0)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from configs import typed
 from torch import Tensor, nn
 
 from initbench import diagnose, load_runs
@@ -42,7 +43,7 @@ def test_rows_of_step_zero_are_those_of_the_initialized_network(small: Any) -> N
     rows = pd.read_parquet(Store(config).folder / "layers.parquet")
     assert list(rows) == ["step", "layer", "quantity", "index", "value"]
     assert set(rows["step"]) == {0}
-    experiment = build_run(config)
+    experiment = build_run(typed(config))
     experiment.recipe.initializer.apply(experiment.recipe.model, seed=config["seed"])
     batch = experiment.data.fixed_batch(torch.device("cpu"))
     layers = diagnose(experiment.recipe.model, batch, seed=config["seed"]).layers
@@ -101,7 +102,7 @@ def test_their_time_is_not_that_of_training(small: Any, monkeypatch: pytest.Monk
 def test_the_clock_stands_still_and_goes_on(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10.0
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    classifier = Classifier(build_run(small()).recipe)
+    classifier = Classifier(build_run(typed(small())).recipe)
     recorder = Recorder(History(None), 10)
     with recorder.stopped(classifier):
         now += 5

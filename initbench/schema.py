@@ -7,10 +7,10 @@ initializer's gain) is declared by the signature of its `_target_` (initbench/ta
 Types are strict, as YAML has types of its own: text is no number, and true is not 1.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Lt, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from initbench.metric import LARGEST
 from initbench.ranges import (
@@ -67,6 +67,24 @@ class Option(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
     name: Annotated[str, MinLen(1)] = Field(description="what tables call it: the name of the option's file")
+    _node: dict[str, Any]
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keep(cls, node: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        option = validate(node)
+        option._node = node
+        return option
+
+    @property
+    def node(self) -> dict[str, Any]:
+        """The mapping as it was composed, with `_target_` and its arguments: a 0 is no 0.0 here."""
+        return self._node
+
+    @property
+    def added(self) -> dict[str, Any]:
+        """The keys that are not ours."""
+        return self.model_extra or {}
 
 
 class Init(Option):
@@ -185,5 +203,6 @@ class Config(Part):
     report: Report
     objective: str = Field(description="the number of the record that hydra/sweeper=optuna optimizes")
     print_init: bool = Field(description="print the table of what was initialized, and how")
+    command: str = Field("", description="what to type for this run; written by initbench")
     command: str = Field("", description="what to type for this run; written by initbench")
     source: dict[str, str] = Field({}, description="digests of your own code, by group; written by initbench")
