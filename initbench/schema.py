@@ -204,5 +204,4 @@ class Config(Part):
     objective: str = Field(description="the number of the record that hydra/sweeper=optuna optimizes")
     print_init: bool = Field(description="print the table of what was initialized, and how")
     command: str = Field("", description="what to type for this run; written by initbench")
-    command: str = Field("", description="what to type for this run; written by initbench")
     source: dict[str, str] = Field({}, description="digests of your own code, by group; written by initbench")
