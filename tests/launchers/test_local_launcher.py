@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from initbench.workers import slots
+from initbench.workers.slots import environments
 
 APP = Path(__file__).parent / "app" / "app.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
@@ -227,7 +227,7 @@ def test_slots_and_threads_follow_from_the_machine(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     slots, threads, devices = expected
-    found = slots.environments(**{**DEFAULTS, **keys})
+    found = environments(**{**DEFAULTS, **keys})
     assert len(found) == slots
     if threads is not None:
         assert {environment["OMP_NUM_THREADS"] for environment in found} == {threads}
