@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from initbench.workers.slots import environments
+from initbench.workers import slots as machine
 
 APP = Path(__file__).parent / "app" / "app.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
@@ -227,7 +227,7 @@ def test_slots_and_threads_follow_from_the_machine(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     slots, threads, devices = expected
-    found = environments(**{**DEFAULTS, **keys})
+    found = machine.environments(**{**DEFAULTS, **keys})
     assert len(found) == slots
     if threads is not None:
         assert {environment["OMP_NUM_THREADS"] for environment in found} == {threads}
@@ -255,14 +255,14 @@ def test_gpus_are_those_that_the_driver_lists(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert slots.device_names(devices) == expected
+    assert machine.device_names(devices) == expected
 
 
 def test_gpus_that_somebody_has_hidden_stay_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5f")
-    assert slots.device_names(None) == ["3", "GPU-5f"]
+    assert machine.device_names(None) == ["3", "GPU-5f"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert slots.device_names(None) == []
+    assert machine.device_names(None) == []
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_gpus_that_somebody_has_hidden_stay_hidden(monkeypatch: pytest.MonkeyPat
 def test_what_cannot_be_is_refused(keys: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with pytest.raises(ValueError, match=re.escape(message)):
-        slots.environments(**{**DEFAULTS, **keys})
+        machine.environments(**{**DEFAULTS, **keys})
 
 
 @pytest.mark.slow
