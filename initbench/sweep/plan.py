@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import re
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ from initbench.console import console
 from initbench.record import signature
 from initbench.record.damage import mapping, read_json, readable, wrong
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record
+from initbench.status.facts import RunFacts, from_record
+from initbench.status.summary import estimate
 from initbench.sweep.compose import CachingConfigLoader
 
 # How a sweep goes about its runs; which runs they are is not changed by it.
@@ -27,7 +28,7 @@ _HOW = ("hydra", "dry_run=", "force=")
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep, and what its record says: a status and, if it has finished, how long that took."""
+    """One run of a sweep, and what its record says."""
 
     overrides: Sequence[str]
     folder: Path
@@ -35,8 +36,11 @@ class Job:
     workload: str  # its digest
     init: str  # as tables call it
     seed: int
-    status: str | None
-    seconds: float | None  # of initializer and training
+    run: RunFacts | None  # None where there is no record
+
+    @property
+    def status(self) -> str | None:
+        return None if self.run is None else self.run.status
 
     @property
     def is_complete(self) -> bool:
@@ -71,30 +75,19 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
         remembered = {**known[lines]}
         folder = study / remembered.pop("folder")
         if folder not in jobs:
-            record = readable(read_record, folder) or {}
-            status = record.get("status")
-            taken = [record.get("seconds_init"), record.get("seconds_train")]
-            known_ones = [number for number in taken if number is not None]  # of a run from wandb there may be none
-            seconds = sum(known_ones) if status == "finished" and len(known_ones) == 2 else None
-            jobs[folder] = Job(job, folder, status=status, seconds=seconds, **remembered)
+            record = readable(read_record, folder)
+            run = None if record is None else from_record(record, folder.name)
+            jobs[folder] = Job(job, folder, run=run, **remembered)
     if len(known) > before and not master.dry_run:
         atomic_write(memory, json.dumps({"inputs": inputs, "sources": sources, "runs": known}).encode())
     return list(jobs.values())
 
 
 def seconds_left(jobs: Sequence[Job]) -> float | None:
-    """Seconds that the jobs to do take one after the other, each as long as the median finished one of its kind.
-
-    None where a kind has no finished run. A kind is a setting: the same model, data, optimizer and budget.
-    """
-    taken: dict[str, list[float]] = {}
-    for job in jobs:
-        if job.seconds is not None:
-            taken.setdefault(job.setting, []).append(job.seconds)
-    todo = [job.setting for job in jobs if not job.is_complete]
-    if not all(setting in taken for setting in todo):
-        return None
-    return sum(statistics.median(taken[setting]) for setting in todo)
+    """Seconds that the jobs to do take one after the other, judging by those that have ended; None if none tells."""
+    todo = [job.folder.name for job in jobs if not job.is_complete]
+    runs = [job.run for job in jobs if job.run is not None]
+    return estimate(runs, [], todo, now=0.0, at_once=1).seconds_left if todo else 0.0
 
 
 def _inputs(loader: CachingConfigLoader) -> str:
