@@ -22,11 +22,11 @@ INTRODUCTION = """\
 # The config
 
 Every key, what it may be, its default and its meaning. `python -m initbench --cfg job` prints a config composed.
-Keys are typed as `group.key=value`, and those that an option does not list as `+group.key=value`. A number that is
+Set a key with `group.key=value`; add one that the option does not list with `+group.key=value`. A number that is
 meant as a name needs quotes: `"study='7'"`. A config is checked before anything is trained; `dry_run=true` checks it
 and runs nothing. The launchers have pages of their own in `docs/launchers/`.
 
-`_target_` may name any importable function or class but those that run processes or evaluate text;
+`_target_` may name any importable function or class except those that run processes or evaluate text;
 `INITBENCH_TARGETS=initbench,torch,my_lab` in the environment allows these packages alone.
 
 Editors that know JSON schema check a study's YAML with `docs/config.schema.json`:
