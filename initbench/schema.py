@@ -139,7 +139,7 @@ class Trainer(Option):
     float32_matmul_precision: Literal["highest", "high", "medium"] = Field(description="high: TensorFloat32")
     max_epochs: Epochs | None = Field(description="epochs; -1 or null: max_steps alone")
     max_steps: Epochs | None = Field(description="optimizer steps; -1 or null: max_epochs alone")
-    log_every_n_steps: PositiveInt = Field(description="number of steps over which the logged training loss is averaged")
+    log_every_n_steps: PositiveInt = Field(description="number of steps over which a logged loss is averaged")
     gradient_clip_val: NonNegativeFloat | None = Field(description="largest norm of the gradient")
     label_smoothing: HalfOpenFraction = Field(description="share of each label that is spread over all classes")
     on_oom: Literal["fail", "halve"] = Field(description="halve: out of memory, once more in half batches")
