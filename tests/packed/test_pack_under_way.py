@@ -65,6 +65,11 @@ def test_a_pack_that_was_stopped_goes_on_bit_for_bit(
     interrupted(configs(tmp_path / "parts", *overrides), step, monkeypatch)
     stopped = [json.loads(file.read_text()) for file in (tmp_path / "parts").glob("*/*/record.json")]
     assert [(record["status"], record["reason"]) for record in stopped] == [("interrupted", "stopped")] * 4
+    for log in (tmp_path / "parts").glob("*/*/log.txt"):
+        assert [line.split(" ", 2)[2] for line in log.read_text().splitlines()] == [
+            "attempt 1 begins, as one of 4 replicas",
+            "interrupted",
+        ]
     parts = train_packs(configs(tmp_path / "parts", *overrides), most=64)
     for one, other in zip(whole.items(), parts.items(), strict=True):
         assert other[1]["attempt"] == 1
