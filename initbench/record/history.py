@@ -76,6 +76,7 @@ class History:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         vars(self).update(state)
+        self._unwritten = True  # whoever made this state may have died before it wrote the rows
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.by_step.values())

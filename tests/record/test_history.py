@@ -1,0 +1,53 @@
+"""What a run has measured survives its process."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from initbench.record.history import History
+from initbench.record.store import Store
+
+
+def test_rows_of_a_checkpoint_are_written_even_if_nothing_is_added(small: Any) -> None:
+    """As where a process dies between its last checkpoint, after the last step, and the end of the run."""
+    store = Store(small())
+    before = History(store)
+    before.add_validation(8, 1, {"loss": 0.5, "accuracy": 0.8})
+    after = History(store)
+    after.load_state_dict(before.state_dict())
+    after.flush()
+    assert pd.read_parquet(store.folder / "history.parquet")["val/loss"].tolist() == [0.5]
+
+
+def test_training_and_validation_share_the_row_of_a_step(small: Any) -> None:
+    history = History(None)
+    history.seconds = 2.0
+    training = history.add_training(4, 0, {"loss": 1.0, "accuracy": 0.5}, 0.1, 3.0, scaled=False)
+    validation = history.add_validation(4, 0, {"loss": 0.9, "accuracy": 0.6})
+    assert list(history) == [{"step": 4, "epoch": 0, "seconds": 2.0, **training, **validation}]
+    assert history.evaluated_at(4)
+    assert history.latest["val/loss"] == 0.9
+
+
+@pytest.mark.parametrize(
+    "loss, grad_norm, scaled, diverged",
+    [
+        (1.0, 2.0, False, None),
+        (float("inf"), 2.0, False, "training loss inf by step 4"),
+        (1.0, float("nan"), False, "gradient norm nan at step 4"),
+        (1.0, float("inf"), True, None),  # the scaler of 16-mixed probes for the largest finite scale
+        (float("nan"), float("nan"), True, "training loss nan by step 4"),
+    ],
+)
+def test_what_is_no_number_is_divergence(loss: float, grad_norm: float, scaled: bool, diverged: str | None) -> None:
+    history = History(None)
+    history.add_training(4, 0, {"loss": loss, "accuracy": 0.5}, 0.1, grad_norm, scaled=scaled)
+    assert history.diverged == diverged
+
+
+def test_a_validation_may_show_it_too(tmp_path: Path) -> None:
+    history = History(None)
+    history.add_validation(0, 0, {"loss": float("nan"), "accuracy": 0.1})
+    assert history.diverged == "validation loss nan at step 0"
