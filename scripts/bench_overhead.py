@@ -30,7 +30,7 @@ from initbench import CONF
 from initbench.data import ImageDataModule
 from initbench.record.history import History
 from initbench.record.store import Store
-from initbench.schema import Config
+from initbench.schema.config import Config
 from initbench.training import compute
 from initbench.training import trainer as lightning_trainer
 from initbench.training.build import RunParts, build_run

@@ -36,7 +36,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from initbench import CONF
 from initbench.packed.forward import forward_of
 from initbench.packed.pack import Pack
-from initbench.schema import Config
+from initbench.schema.config import Config
 from initbench.training import compute
 from initbench.training.build import RunParts, build_run
 from initbench.workers.slots import environments

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from initbench import CONF, target
-from initbench.allowed import words
+from initbench import CONF
 from initbench.config.mistakes import annotation_of, key_of, part_of
-from initbench.schema import Config
+from initbench.schema import target
+from initbench.schema.allowed import words
+from initbench.schema.config import Config
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 

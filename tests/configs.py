@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from initbench import CONF
 from initbench.record.plain import PlainConfig
-from initbench.schema import Config
+from initbench.schema.config import Config
 
 # `make test` runs on real data too where this names a folder that holds it.
 REAL_DATA = os.environ.get("INITBENCH_DATA")

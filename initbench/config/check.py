@@ -17,7 +17,7 @@ from initbench.config.resolve import resolve
 from initbench.errors import UserMistake, explain
 
 if TYPE_CHECKING:
-    from initbench.schema import Config
+    from initbench.schema.config import Config
 
 # What a sweep has one of, so that it must be there before the first job.
 _OF_THE_SWEEP = ("study", "runs_dir", "report", "tuning", "dry_run", "force", "print_init")
@@ -29,7 +29,7 @@ def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "Config
     `overrides` are what was typed, in which the name of an option may have been set where an option was meant.
     """
     from initbench.config.mistakes import mistakes
-    from initbench.schema import Config
+    from initbench.schema.config import Config
 
     if missing := next(_missing(config), None):
         raise UserMistake(f"{missing} has no value yet: give one, {missing}=...")
@@ -73,9 +73,10 @@ def check_targets(config: Mapping[str, Any]) -> None:
 
 @cache  # the jobs of a sweep share most of their options
 def _mistake_in(group: str, text: str) -> str:
-    from initbench import data, logger, model, optimizer, target
+    from initbench import data, logger, model, optimizer
     from initbench.init import Initializer
-    from initbench.schema import Trainer
+    from initbench.schema import target
+    from initbench.schema.config import Trainer
 
     node = json.loads(text)
     try:

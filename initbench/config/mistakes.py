@@ -7,9 +7,9 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from initbench.allowed import is_list, refusal, shorten, words
 from initbench.errors import nearest
-from initbench.schema import Config
+from initbench.schema.allowed import is_list, refusal, shorten, words
+from initbench.schema.config import Config
 
 
 def mistakes(config: Mapping[str, Any], overrides: Collection[str] = ()) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from initbench import target
 from initbench.data.base import Arrays
 from initbench.data.images import ImageData
+from initbench.schema import target
 
 # Datasets that this process has read, so that a sweep decodes each once. A few, as they stay in memory.
 _CACHE: OrderedDict[str, Arrays] = OrderedDict()

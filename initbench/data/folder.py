@@ -17,10 +17,10 @@ import torch
 from initbench.cache import cache_folder
 from initbench.data.base import Arrays
 from initbench.errors import nearest
-from initbench.ranges import PositiveInt
 from initbench.record.damage import Damaged, readable
 from initbench.record.lock import locked
 from initbench.record.store import replacing
+from initbench.schema.ranges import PositiveInt
 
 # What every build of Pillow reads; other files (notes, thumbnail databases) are passed over.
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}

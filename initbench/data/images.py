@@ -21,7 +21,7 @@ class ImageData:
     Loaders yield uint8; `prepare` makes normalised (and, while training, augmented) float32 of it on the device. Under
     DDP `batch_size` is the global one, shared out over the ranks.
 
-    Args (initbench/schema.py has their types and ranges):
+    Args (initbench/schema/config.py has their types and ranges):
         arrays: the dataset.
         seed: of the order of the images and of augmentation; the validation split does not depend on it.
         val_size: images held out of the training set, a number or a fraction in (0, 1).

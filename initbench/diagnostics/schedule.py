@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from initbench.schema import Diagnostics
+    from initbench.schema.config import Diagnostics
 
 POWERS = "powers_of_two"
 

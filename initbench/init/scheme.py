@@ -30,7 +30,7 @@ from initbench.init.schemes.elementary import constant_
 from initbench.init.schemes.own import default_
 from initbench.init.structure import FINDERS
 from initbench.registry import CONF
-from initbench.target import check, load
+from initbench.schema.target import check, load
 
 Spec = float | str | Mapping[str, Any] | Callable[..., Any]
 """A number (a constant), the name of an initializer, a mapping {name or _target_, **parameters}, or a function."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from initbench import target
+from initbench.schema import target
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from initbench.logger import RunInfo
-from initbench.ranges import PositiveFloat
+from initbench.schema.ranges import PositiveFloat
 
 if TYPE_CHECKING:
     from wandb import Run

@@ -7,7 +7,7 @@ from annotated_types import Len
 from torch import Tensor, nn
 
 from initbench.model.layers import Activation, activation, named
-from initbench.ranges import PositiveInt
+from initbench.schema.ranges import PositiveInt
 
 _STAGES = 3
 _KERNEL = 2  # of the first convolution, whose filters whiten patches

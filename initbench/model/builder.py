@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from initbench import target
+from initbench.schema import target
 
 GIVEN = ("in_channels", "image_size", "num_classes")  # to every model, as the data has them
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from initbench.ranges import PositiveInt
+from initbench.schema.ranges import PositiveInt
 
 # Named as in torch.nn.functional, and as in the gains of initbench.init.
 Activation = Literal[

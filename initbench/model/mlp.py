@@ -5,7 +5,7 @@ from itertools import pairwise
 from torch import nn
 
 from initbench.model.layers import Activation, Norm1d, Widths, activation, named, norm1d, widths
-from initbench.ranges import Fraction, NonNegativeInt
+from initbench.schema.ranges import Fraction, NonNegativeInt
 
 
 class MLP(nn.Sequential):

@@ -5,7 +5,7 @@ from typing import Literal
 from torch import nn
 
 from initbench.model.layers import Activation, Norm2d, Widths, activation, named, norm2d, widths
-from initbench.ranges import PositiveInt
+from initbench.schema.ranges import PositiveInt
 
 
 class PlainCNN(nn.Sequential):

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from initbench.ranges import PositiveInt
+from initbench.schema.ranges import PositiveInt
 
 
 class RowClassifier(nn.Module):

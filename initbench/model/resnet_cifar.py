@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.model.layers import Activation, activation, named, norm2d
-from initbench.ranges import PositiveInt
+from initbench.schema.ranges import PositiveInt
 
 Norm = Literal["none", "batch", "group", "fixup"]
 

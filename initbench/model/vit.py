@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.model.layers import Activation, activation, named
-from initbench.ranges import NonNegativeInt, PositiveFloat, PositiveInt
+from initbench.schema.ranges import NonNegativeInt, PositiveFloat, PositiveInt
 
 Norm = Literal["pre", "post", "none"]
 

@@ -6,9 +6,9 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from initbench import target
 from initbench.errors import unknown
 from initbench.init.roles import ROLES, storage_of, walk
+from initbench.schema import target
 
 # The roles that `decay: weights` decays.
 DECAYED = ("weight", "recurrent_input", "recurrent_hidden", "attention_in", "embedding")

@@ -14,7 +14,7 @@ from initbench.packed.forward import Forward, SideBySide, agreeing, forward_of
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 from initbench.record.life import Life
-from initbench.schema import Config
+from initbench.schema.config import Config
 from initbench.training import compute
 from initbench.training.build import RunParts, build_run
 

@@ -6,7 +6,7 @@ from typing import Any
 from initbench.record.history import History
 from initbench.record.life import Life, log_summary
 from initbench.record.plain import Record
-from initbench.schema import Config
+from initbench.schema.config import Config
 from initbench.training.build import RunParts
 
 

@@ -10,7 +10,7 @@ from initbench.record.flat import numbers
 from initbench.record.store import COMPLETE
 
 if TYPE_CHECKING:
-    from initbench.schema import Config
+    from initbench.schema.config import Config
 
 
 def check_objective(config: "Config", direction: Any) -> None:

@@ -24,7 +24,7 @@ from initbench.record.plain import PlainConfig, Record
 from initbench.record.signature import init_label, run_name, setting, signature
 
 if TYPE_CHECKING:
-    from initbench.schema import Config
+    from initbench.schema.config import Config
 
 COMPLETE = ("finished", "diverged")  # outcomes that a second start would only repeat
 TABLE_REMEDY = "the record of the run stands; delete the run's folder, and the same sweep makes both again"
@@ -48,7 +48,7 @@ class Store:
     @cached_property
     def typed(self) -> "Config":
         """The config with an attribute for each key, for a run that may begin: it has passed `check`."""
-        from initbench.schema import Config  # pydantic, which reading records must not cost
+        from initbench.schema.config import Config  # pydantic, which reading records must not cost
 
         return Config.model_validate(self.config)
 

@@ -9,7 +9,7 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
-from initbench.ranges import Fraction, NonNegativeFloat, OpenFraction, PositiveFloat
+from initbench.schema.ranges import Fraction, NonNegativeFloat, OpenFraction, PositiveFloat
 
 
 def constant(optimizer: Optimizer, total_steps: int) -> LRScheduler:

@@ -10,7 +10,7 @@ from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record.damage import readable
 from initbench.record.store import COMPLETE, read_record
-from initbench.schema import Tuning
+from initbench.schema.config import Tuning
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import plan
 

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from initbench import data, logger, model, optimizer, target
+from initbench import data, logger, model, optimizer
 from initbench.data import ImageData
 from initbench.diagnostics.schedule import Schedule
 from initbench.init import Initializer
 from initbench.logger import Opening
-from initbench.schema import Config
+from initbench.schema import target
+from initbench.schema.config import Config
 from initbench.training import compute
 from initbench.training.recipe import Recipe
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from initbench.schema import Trainer
+from initbench.schema.config import Trainer
 
 _ALL_THREADS = torch.get_num_threads()  # before any run has changed it
 

@@ -21,7 +21,7 @@ from initbench.record.life import Life, claimed, log_summary, under_way
 from initbench.record.log import note
 from initbench.record.plain import PlainConfig, Record
 from initbench.record.store import Store, check_writable
-from initbench.schema import Config, Trainer
+from initbench.schema.config import Config, Trainer
 from initbench.training import trainer
 from initbench.training.build import RunParts, build_run
 from initbench.training.callbacks.checkpoint import Checkpoint

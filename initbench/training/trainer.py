@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from initbench.errors import nearest
-from initbench.schema import Trainer
+from initbench.schema.config import Trainer
 from initbench.training.compute import set_rounding
 
 _ARGUMENTS = list(inspect.signature(L.Trainer.__init__).parameters)[1:]

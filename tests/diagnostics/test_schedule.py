@@ -4,7 +4,7 @@ import pytest
 from configs import compose_config, options, typed
 
 from initbench.diagnostics.schedule import Schedule
-from initbench.schema import Diagnostics
+from initbench.schema.config import Diagnostics
 
 
 def steps(**config: object) -> list[int]:

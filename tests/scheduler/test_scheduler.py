@@ -8,7 +8,8 @@ import pytest
 import torch
 from configs import compose_config, options
 
-from initbench import scheduler, target
+from initbench import scheduler
+from initbench.schema import target
 
 
 def rates(make: Any, steps: int, lr: float = 2.0) -> list[float]:

@@ -20,8 +20,8 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from initbench.allowed import refusal, shorten, words
 from initbench.errors import nearest
+from initbench.schema.allowed import refusal, shorten, words
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from annotated_types import Ge
 
-from initbench import target
-from initbench.allowed import words
-from initbench.ranges import HalfOpenFraction, OpenFraction, PositiveFloat, PositiveInt
+from initbench.schema import target
+from initbench.schema.allowed import words
+from initbench.schema.ranges import HalfOpenFraction, OpenFraction, PositiveFloat, PositiveInt
 
 
 def made(
@@ -111,7 +111,10 @@ def test_the_environment_may_allow_some_packages_alone(monkeypatch: pytest.Monke
     monkeypatch.setenv("INITBENCH_TARGETS", "initbench, torch.optim")
     assert target.load("data", "initbench.data.mnist_mini")
     assert target.load("optimizer", "torch.optim.SGD")
-    for name, reason in (("torch.nn.Linear", ""), ("initbench.target.pkgutil.resolve_name", ", which is of pkgutil")):
+    for name, reason in (
+        ("torch.nn.Linear", ""),
+        ("initbench.schema.target.pkgutil.resolve_name", ", which is of pkgutil"),
+    ):
         with pytest.raises(ValueError, match=rf"_target_='{name}'{reason}"):
             target.load("model", name)
 

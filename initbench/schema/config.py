@@ -2,7 +2,7 @@
 
 pydantic and not Hydra's structured configs, which know neither ranges nor unions, make no JSON schema, and cannot
 express a group to whose keys a user adds his own. What an option adds to these keys (a model's depth, an
-initializer's gain) is declared by the signature of its `_target_` (initbench/target.py).
+initializer's gain) is declared by the signature of its `_target_` (initbench/schema/target.py).
 
 Types are strict, as YAML has types of its own: text is no number, and true is not 1.
 """
@@ -13,7 +13,7 @@ from annotated_types import Ge, Lt, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from initbench.metric import LARGEST
-from initbench.ranges import (
+from initbench.schema.ranges import (
     HalfOpenFraction,
     NonNegativeFloat,
     NonNegativeInt,
