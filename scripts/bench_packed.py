@@ -39,7 +39,7 @@ from initbench.packed.pack import Pack
 from initbench.schema.config import Config
 from initbench.training import compute
 from initbench.training.build import RunParts, build_run
-from initbench.workers.slots import environments
+from initbench.workers.slots import Slots
 
 SHAPES = {"mlp": ["model.depth=3", "model.width=[64,128,64]", "model.norm=batch"], "lenet": [], "resnet20": []}
 BATCH, SEEDS = 128, 4
@@ -109,7 +109,7 @@ def perturbed(model: nn.Module, seed: int) -> nn.Module:
 
 def processes(way: str, model: str, replicas: int, accelerator: str) -> tuple[float, float]:
     """What one process with all threads takes, or as many as there are slots, at the same time."""
-    slots = [{}] if way == "bare" else environments(None, 1, [] if accelerator == "cpu" else None, None)
+    slots = [{}] if way == "bare" else Slots(devices=[] if accelerator == "cpu" else None).environments()
     of_each = str(max(1, replicas // len(slots)))
     command = [sys.executable, __file__, "--accelerator", accelerator, "--one", way, model, of_each]
     started = [

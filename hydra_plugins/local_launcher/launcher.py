@@ -17,11 +17,10 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
 from initbench.workers.reply import failed, outcome
-from initbench.workers.sigterm import raising_on_sigterm
-from initbench.workers.slots import environments
+from initbench.workers.slots import Slots
 
 if TYPE_CHECKING:
     from initbench.workers.pool import Pool
@@ -49,15 +48,9 @@ class LocalLauncher(Launcher):
 
     preload: tuple[str, ...] = ()  # modules that a worker imports as it starts
 
-    def __init__(
-        self,
-        slots: int | None,
-        runs_per_device: int,
-        devices: int | Sequence[int | str] | None,
-        threads_per_slot: int | None,
-        stop_seconds: float,
-    ) -> None:
-        self.environments = environments(slots, runs_per_device, devices, threads_per_slot)
+    def __init__(self, stop_seconds: float, **slots: Any) -> None:
+        self.slots = Slots(**slots)
+        self.environments = self.slots.environments()
         self.stop_seconds = stop_seconds
         self.pool: Pool | None = None
 
@@ -84,26 +77,19 @@ class LocalLauncher(Launcher):
                 else:
                     yield index, job
 
-        with raising_on_sigterm():
-            pool = self._warm_pool()
-            try:
-                for index, reply in pool.run(composed()):
-                    returns[index] = outcome(reply)
-            except BaseException:  # whatever ends the sweep, Ctrl-C above all, ends its workers
-                pool.close(interrupt=True)
-                raise
+        with self.warm_pool().at_work() as pool:
+            for index, reply in pool.run(composed()):
+                returns[index] = outcome(reply)
         for index, overrides in enumerate(job_overrides):
             returns[index].overrides = returns[index].overrides or list(overrides)
         return [returns[index] for index in range(len(job_overrides))]
 
     def compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        """The config of one job, `hydra.job.num` among it."""
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
-        return config
+        from initbench.sweep.compose import job_config
 
-    def _warm_pool(self) -> "Pool":
+        return job_config(self.hydra_context.config_loader, self.config, overrides, number)
+
+    def warm_pool(self) -> "Pool":
         if self.pool is None:
             import cloudpickle
 

@@ -5,7 +5,7 @@ Hydra imports this module at every start, whichever launcher is chosen: what onl
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,6 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.local_launcher.launcher import LocalLauncher, LocalLauncherConf
-from initbench.workers.sigterm import raising_on_sigterm
-from initbench.workers.slots import environments, slots_of_several
 
 if TYPE_CHECKING:
     from initbench.packed.queue import Jobs, Packing
@@ -44,34 +42,29 @@ class PackedLauncher(LocalLauncher):
 
     preload = ("initbench.packed.train",)
 
-    def __init__(self, replicas: int, measure: bool, stop_seconds: float, **of_slots: Any) -> None:
-        super().__init__(stop_seconds=stop_seconds, **of_slots)  # which Hydra has checked by LocalLauncherConf
-        self._of_slots = of_slots
-        self._expects = False
+    def __init__(self, replicas: int, measure: bool, stop_seconds: float, **slots: Any) -> None:
+        super().__init__(stop_seconds, **slots)
         if replicas < 1:
             raise ValueError(f"hydra.launcher.replicas must be at least 1, got {replicas}")
         self.replicas = replicas
         self.measure = measure
+        self._expects = False
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         processes = OmegaConf.select(config, "trainer.devices")
         if isinstance(processes, int) and processes > 1:
-            self._of_slots = slots_of_several(processes, self._of_slots)
-            self.environments = environments(**self._of_slots)
+            self.slots = self.slots.for_processes(processes)
+            self.environments = self.slots.environments()
 
     def expect(self, jobs: int) -> None:
         """A whole sweep has so many: where that is less than there are slots, each has more threads.
 
         What is said first counts, as the rest of a sweep must run on as many threads as the whole did.
         """
-        if not self._expects and self._of_slots["slots"] is None and jobs < len(self.environments):
-            self.environments = environments(**{**self._of_slots, "slots": jobs})
+        if not self._expects and self.slots.slots is None and jobs < len(self.environments):
+            self.environments = replace(self.slots, slots=jobs).environments()
         self._expects = True
-
-    def warm(self) -> None:
-        """Start the workers, which import what they will need."""
-        self._warm_pool().start()
 
     def say_how(self, job_overrides: Sequence[Sequence[str]]) -> None:
         """What `launch` would say as it begins: which of the runs would be trained together."""
@@ -88,16 +81,11 @@ class PackedLauncher(LocalLauncher):
         setup_globals()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         self.expect(len(job_overrides))
-        with raising_on_sigterm():
-            pool = self._warm_pool()
-            try:
-                pool.start()
-                queue = Queue(self._jobs(job_overrides, initial_job_idx), self._packing())
-                for number, reply in pool.run(queue):
-                    queue.take(number, reply)
-            except BaseException:  # whatever ends the sweep, Ctrl-C above all, ends its workers
-                pool.close(interrupt=True)
-                raise
+        with self.warm_pool().at_work() as pool:
+            pool.start()
+            queue = Queue(self._jobs(job_overrides, initial_job_idx), self._packing())
+            for number, reply in pool.run(queue):
+                queue.take(number, reply)
         returns = queue.returns()
         for answer, overrides in zip(returns, job_overrides, strict=True):
             answer.overrides = answer.overrides or list(overrides)

@@ -39,7 +39,7 @@ class PlanningSweeper(BasicSweeper):
         if isinstance(self.launcher, PackedLauncher):
             self.launcher.expect(len(grid))
             if not (self.config.dry_run or self._has_records()):
-                self.launcher.warm()  # its workers import torch while the runs are planned
+                self.launcher.warm_pool().start()  # its workers import torch while the runs are planned
         returns: list[Sequence[JobReturn]] = []
         planned = Planned()
         for jobs in [grid] if self.config.tuning is None else rounds(self.loader, self.config, grid):

@@ -16,13 +16,14 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from initbench.config.resolve import resolve
 from initbench.console import console
 from initbench.record.life import mark_lost
 from initbench.record.stopping import Stopped
 from initbench.record.store import Store
+from initbench.sweep.compose import job_config
 
 if TYPE_CHECKING:
     from ray import ObjectRef
@@ -55,7 +56,8 @@ class RayTasks:
             self._compare(remote, [machine["Resources"] for machine in ray.nodes() if machine["Alive"]])
             # All before the first is submitted: a worker that waits for a next one may have to give its GPU away.
             configs = [
-                self._compose(overrides, number) for number, overrides in enumerate(job_overrides, initial_job_idx)
+                job_config(self.hydra_context.config_loader, self.config, overrides, number)
+                for number, overrides in enumerate(job_overrides, initial_job_idx)
             ]
             runs = [task.remote(config) for config in configs]
             returned = [_wait(run, config) for run, config in zip(runs, configs, strict=True)]
@@ -100,12 +102,6 @@ class RayTasks:
         elif self.config.trainer.accelerator != "cpu" and not wanted["GPU"] and any("GPU" in m for m in machines):
             advice = "hydra.launcher.ray.remote.num_gpus=1, or 0.25 for four runs to share one"
             console.print(f"no run gets a GPU of the Ray cluster: {advice}", soft_wrap=True)
-
-    def _compose(self, overrides: Sequence[str], number: int) -> DictConfig:
-        config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-        with open_dict(config):
-            config.hydra.job.id = config.hydra.job.num = number
-        return config
 
 
 def _as_here(hydra_context: HydraContext, task_function: TaskFunction) -> Callable[[DictConfig], JobReturn]:

@@ -14,7 +14,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from initbench.config.resolve import resolve
 from initbench.record.plain import PlainConfig
@@ -81,6 +81,14 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def _sets_a_value(self, override: Override) -> bool:
         is_choice = override.is_hydra_override() or self._groups.group_exists(override.key_or_group)
         return override.package is None and not is_choice
+
+
+def job_config(loader: ConfigLoader, master_config: DictConfig, overrides: Sequence[str], number: int) -> DictConfig:
+    """The config of one job, with its number in the sweep, as Hydra's launchers make it."""
+    config = loader.load_sweep_config(master_config, list(overrides))
+    with open_dict(config):
+        config.hydra.job.id = config.hydra.job.num = number
+    return config
 
 
 def resolved_config(loader: ConfigLoader, master_config: DictConfig, overrides: Sequence[str]) -> PlainConfig:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from typing import Self
 
+from initbench.workers.sigterm import raising_on_sigterm
 from initbench.workers.worker import NO_MORE
 
 
@@ -80,6 +82,16 @@ class Pool:
                 return
             ready = wait([worker.results for worker in busy])
             ended = [self._finish(worker) for worker in busy if worker.results in ready]
+
+    @contextmanager
+    def at_work(self) -> Iterator[Self]:
+        """Whatever ends a sweep inside, Ctrl-C and SIGTERM above all, ends the workers."""
+        with raising_on_sigterm():
+            try:
+                yield self
+            except BaseException:
+                self.close(interrupt=True)
+                raise
 
     def close(self, interrupt: bool = False) -> None:
         """End the workers: after their last job, or with `interrupt` at once, by a signal to the job; or else kill."""

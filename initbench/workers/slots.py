@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
 
 # What OpenMP, MKL, OpenBLAS, Accelerate and numexpr read when they are loaded.
 THREADS = (
@@ -21,35 +21,38 @@ THREADS = (
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
 
-def environments(
-    slots: int | None,
-    runs_per_device: int,
-    devices: int | Sequence[int | str] | None,
-    threads_per_slot: int | None,
-) -> list[dict[str, str]]:
-    """What the environment of each slot's process has beyond our own. Raises ValueError for what cannot be."""
-    for key, value in (("slots", slots), ("runs_per_device", runs_per_device), ("threads_per_slot", threads_per_slot)):
-        if value is not None and value < 1:
-            raise ValueError(f"hydra.launcher.{key} must be at least 1, got {value}")
-    names = device_names(devices)
-    if slots is None:
-        slots = len(names) * runs_per_device or max(1, cores() // (threads_per_slot or 1))
-    # Whatever the number of jobs: the rest of a sweep must run on as many threads as the whole did, bit for bit.
-    threads = {**MALLOC, **dict.fromkeys(THREADS, str(threads_per_slot or max(1, cores() // slots)))}
-    if devices is None and not names:
-        return [threads] * slots
-    return [{**threads, "CUDA_VISIBLE_DEVICES": names[slot % len(names)] if names else ""} for slot in range(slots)]
+@dataclass(frozen=True)
+class Slots:
+    """What `hydra.launcher` asks for; None where it leaves the choice to us."""
 
+    slots: int | None = None
+    runs_per_device: int = 1
+    devices: int | Sequence[int | str] | None = None
+    threads_per_slot: int | None = None
 
-def slots_of_several(processes: int, of_slots: dict[str, Any]) -> dict[str, Any]:
-    """The same keys, with as many GPUs or cores a slot as a run has processes, where nothing else is asked for."""
-    if of_slots["slots"] is not None or of_slots["devices"] is not None:
-        return of_slots
-    gpus = visible_gpus()
-    if len(gpus) < processes:  # on cores; or too few, as the run will say
-        return {**of_slots, "slots": max(1, cores() // processes), "devices": [",".join(gpus)] if gpus else None}
-    firsts = range(0, len(gpus) - processes + 1, processes)
-    return {**of_slots, "devices": [",".join(gpus[first : first + processes]) for first in firsts]}
+    def environments(self) -> list[dict[str, str]]:
+        """What the environment of each slot's process has beyond our own. Raises ValueError for what cannot be."""
+        for key in ("slots", "runs_per_device", "threads_per_slot"):
+            if (value := getattr(self, key)) is not None and value < 1:
+                raise ValueError(f"hydra.launcher.{key} must be at least 1, got {value}")
+        names = device_names(self.devices)
+        slots = self.slots or len(names) * self.runs_per_device or max(1, cores() // (self.threads_per_slot or 1))
+        # Whatever the number of jobs: the rest of a sweep must run on as many threads as the whole did, bit for bit.
+        threads = {**MALLOC, **dict.fromkeys(THREADS, str(self.threads_per_slot or max(1, cores() // slots)))}
+        if self.devices is None and not names:
+            return [threads] * slots
+        return [{**threads, "CUDA_VISIBLE_DEVICES": names[slot % len(names)] if names else ""} for slot in range(slots)]
+
+    def for_processes(self, processes: int) -> "Slots":
+        """As many GPUs or cores a slot as a run has processes, where nothing else is asked for."""
+        if self.slots is not None or self.devices is not None:
+            return self
+        gpus = visible_gpus()
+        if len(gpus) < processes:  # on cores; or too few, as the run will say
+            slots = max(1, cores() // processes)
+            return replace(self, slots=slots, devices=[",".join(gpus)] if gpus else None)
+        firsts = range(0, len(gpus) - processes + 1, processes)
+        return replace(self, devices=[",".join(gpus[first : first + processes]) for first in firsts])
 
 
 def sharing(environments: Sequence[dict[str, str]]) -> int:

@@ -45,8 +45,8 @@ def finish(folder: Path, *arguments: str) -> list[str]:
     for _ in range(3):
         if (code := start(folder, *arguments).wait(timeout=900)) == 0:
             lines = (folder / "out.txt").read_text().splitlines()
-            tables = "\n".join(line for line in lines if line.startswith(("┃", "│"))).split("┃ init")
-            # The task of the run that began last comes last, which after a kill is any.
+            tables = "\n".join(line for line in lines if line.startswith(("┏", "┃", "│"))).split("┏")
+            # The workload of the run that began last comes last, which after a kill is any.
             return sorted(table.strip() for table in tables)
     raise AssertionError(f"exit code {code}: {(folder / 'errors.txt').read_text()[-3000:]}")
 

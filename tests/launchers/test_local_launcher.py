@@ -17,7 +17,6 @@ from initbench.workers import slots as machine
 
 APP = Path(__file__).parent / "app" / "app.py"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-DEFAULTS: dict[str, Any] = {"slots": None, "runs_per_device": 1, "devices": None, "threads_per_slot": None}
 CORES = len(os.sched_getaffinity(0))
 
 
@@ -227,7 +226,7 @@ def test_slots_and_threads_follow_from_the_machine(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     slots, threads, devices = expected
-    found = machine.environments(**{**DEFAULTS, **keys})
+    found = machine.Slots(**keys).environments()
     assert len(found) == slots
     if threads is not None:
         assert {environment["OMP_NUM_THREADS"] for environment in found} == {threads}
@@ -277,7 +276,7 @@ def test_gpus_that_somebody_has_hidden_stay_hidden(monkeypatch: pytest.MonkeyPat
 def test_what_cannot_be_is_refused(keys: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     with pytest.raises(ValueError, match=re.escape(message)):
-        machine.environments(**{**DEFAULTS, **keys})
+        machine.Slots(**keys).environments()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import initbench
-from initbench.workers.slots import environments, sharing, slots_of_several
+from initbench.workers.slots import Slots, sharing
 
 FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "trainer.accelerator=cpu"]
 
@@ -303,9 +303,9 @@ def test_where_there_are_fewer_runs_than_slots_each_has_more_threads(tmp_path: P
 
 def test_slots_share_a_device_or_have_one_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    assert sharing(environments(None, 1, None, None)) == 1
-    assert sharing(environments(None, 3, None, None)) == 3
-    assert sharing(environments(4, 1, [], None)) == 4  # the memory of the machine
+    assert sharing(Slots().environments()) == 1
+    assert sharing(Slots(runs_per_device=3).environments()) == 3
+    assert sharing(Slots(slots=4, devices=[]).environments()) == 4  # the memory of the machine
 
 
 def test_one_line_says_that_wandb_is_offline(tmp_path: Path) -> None:
@@ -329,9 +329,8 @@ def test_a_slot_has_as_many_devices_as_a_run(
     visible: str, processes: int, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    usual: dict[str, Any] = {"slots": None, "runs_per_device": 1, "devices": None, "threads_per_slot": None}
-    found = slots_of_several(processes, usual)
-    assert {key: found[key] for key in expected} == expected
-    environments(**found)
-    asked = {**usual, "devices": ["3"]}
-    assert slots_of_several(processes, asked) == asked
+    found = Slots().for_processes(processes)
+    assert {key: getattr(found, key) for key in expected} == expected
+    found.environments()
+    asked = Slots(devices=["3"])
+    assert asked.for_processes(processes) == asked
