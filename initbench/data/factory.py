@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from initbench.data.base import Arrays
 from initbench.data.images import ImageData
+from initbench.record.plain import PlainConfig
 from initbench.schema import target
 
 # Datasets that this process has read, so that a sweep decodes each once. A few, as they stay in memory.
@@ -28,7 +29,7 @@ def build(cfg: Mapping[str, Any], *, seed: int) -> ImageData:
     that cannot be read.
     """
     resolved = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
-    keys: dict[str, Any] = {str(key): value for key, value in dict(resolved).items()}  # type: ignore[arg-type]  # a DictConfig's container is a dict
+    keys: PlainConfig = {str(key): value for key, value in dict(resolved).items()}  # type: ignore[arg-type]  # a DictConfig's container is a dict
     settings = {name: keys.pop(name) for name in _SETTINGS}
     return ImageData(_load(keys), seed=seed, **settings)
 
@@ -38,7 +39,7 @@ def check_source(cfg: Mapping[str, Any]) -> None:
     target.check_node("data", {key: value for key, value in cfg.items() if key not in _SETTINGS})
 
 
-def _load(keys: dict[str, Any]) -> Arrays:
+def _load(keys: PlainConfig) -> Arrays:
     key = json.dumps(keys, sort_keys=True)
     arrays = _CACHE.pop(key, None)
     if arrays is None or not arrays.is_current():

@@ -1,11 +1,10 @@
 """How a run converged, from its history alone: pure functions over rows {step, seconds, val/accuracy, ...}."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
-Row = Mapping[str, Any]
+from initbench.record.plain import Record, Row
 
 
 def convergence(history: Sequence[Row], num_classes: int) -> dict[str, float | None]:
@@ -30,7 +29,7 @@ def convergence(history: Sequence[Row], num_classes: int) -> dict[str, float | N
 
 def time_to_targets(
     history: Sequence[Row], targets: Sequence[float], *, seconds_init: float, reason: str
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Record]:
     """For each target the first evaluation that reaches it, in steps and in seconds of training plus init.
 
     A target that was not reached is censored at the last evaluation: `reached` is False, steps and seconds

@@ -45,7 +45,7 @@ class Life:
 
     store: Store
     before: Record  # the record as it was found; empty where there was none
-    started: dict[str, Any] = field(default_factory=dict)  # what every record of this attempt says
+    started: Record = field(default_factory=dict)  # what every record of this attempt says
     has_ended: bool = False
 
     @property

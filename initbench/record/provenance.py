@@ -8,12 +8,13 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from initbench.record.plain import Record
 
 _PACKAGES = ("initbench", "torch", "torchvision", "lightning", "hydra-core", "numpy", "timm", "wandb")
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> Record:
     """Everything about this process that a reader may need to repeat its numbers."""
     import torch
 
@@ -28,7 +29,7 @@ def provenance() -> dict[str, Any]:
 
 
 @cache
-def _machine() -> dict[str, Any]:
+def _machine() -> Record:
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "git": _git(),
@@ -49,7 +50,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _git() -> dict[str, Any] | None:
+def _git() -> Record | None:
     """Commit of the working directory, where the user's own code lies; None outside a repository."""
     try:
         commit = _run("git", "rev-parse", "HEAD")

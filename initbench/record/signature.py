@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from initbench.record.plain import PlainConfig
 from initbench.registry import CONF
 
 # What can change the numbers of a run. Everything else in a config (study, loggers, folders, launchers,
@@ -22,7 +23,7 @@ _UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
 _UNCOUNTED_IN_TRAINER = ("on_oom",)
 
 
-def counted(config: Mapping[str, Any]) -> dict[str, Any]:
+def counted(config: Mapping[str, Any]) -> PlainConfig:
     """The part of a resolved config that the signature is made of."""
     part = {key: config[key] for key in _COUNTED}
     part["data"] = {key: value for key, value in part["data"].items() if key not in _UNCOUNTED_IN_DATA}
@@ -42,7 +43,7 @@ def setting(config: Mapping[str, Any]) -> str:
     return digest(shared(config))
 
 
-def shared(config: Mapping[str, Any]) -> dict[str, Any]:
+def shared(config: Mapping[str, Any]) -> PlainConfig:
     """What the runs of a setting share."""
     part = counted(config)
     del part["init"], part["seed"]
@@ -58,7 +59,7 @@ def shared_source(config: Mapping[str, Any]) -> dict[str, str]:
     return {group: digest for group, digest in config.get("source", {}).items() if group != "init"}
 
 
-def workload(config: Mapping[str, Any]) -> dict[str, Any]:
+def workload(config: Mapping[str, Any]) -> PlainConfig:
     """A setting at any learning rate: runs of equal workloads may be compared, if the rate is tuned."""
     part = shared(config)
     part["optimizer"] = {key: value for key, value in part["optimizer"].items() if key != "lr"}
@@ -92,14 +93,14 @@ def run_name(config: Mapping[str, Any]) -> str:
 
 
 @cache
-def shared_init() -> dict[str, Any]:
+def shared_init() -> PlainConfig:
     """What every initializer shares: the policies and rules of conf/config.yaml."""
-    shared: dict[str, Any] = yaml.safe_load((CONF / "config.yaml").read_text())["init"]
+    shared: PlainConfig = yaml.safe_load((CONF / "config.yaml").read_text())["init"]
     return shared
 
 
 @cache
-def _standard_init(name: str) -> dict[str, Any]:
+def _standard_init(name: str) -> PlainConfig:
     path = CONF / "init" / f"{name}.yaml"
     # One of the user's own has no file here to compare with: its label gives all its parameters.
     option = yaml.safe_load(path.read_text()) if path.exists() else {"_target_": _ANY}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +12,7 @@ from initbench.data import ImageData
 from initbench.errors import UserMistake
 from initbench.init import Batch, Initializer, rows, weights_digest
 from initbench.optimizer import LearningRates
-from initbench.record.plain import Row
+from initbench.record.plain import Record, Row
 
 
 class Recipe:
@@ -81,7 +80,7 @@ class Recipe:
         self.initial_weights = weights_digest(self.model)
         self.initialized = True
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> Record:
         """What the record says about how the run was set up and initialized."""
         return {
             "init_numbers": self.init_numbers,

@@ -133,7 +133,7 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
     callbacks: list[L.Callback] = [recorder]
     with ExitStack() as stack:
         stack.callback(history.flush)
-        more: Callable[[], dict[str, Any]] = dict
+        more: Callable[[], Record] = dict
         if is_first:
             progress = ProgressBar(store.name, parts.total_steps, history)
             callbacks += [progress, InitTable(store, config.print_init)]

@@ -15,6 +15,7 @@ from initbench.console import console
 from initbench.metric import ACCURACY
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.damage import readable
+from initbench.record.plain import PlainConfig, Record, Row
 from initbench.record.store import COMPLETE, Store, read_record
 from initbench.wandb_client import Unavailable, connected, split_path
 
@@ -85,7 +86,7 @@ def load_wandb(
 class _Held:
     """The local records by folder, and the state that each run of wandb had when it was written into one of them."""
 
-    records: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    records: dict[Path, Record] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -96,7 +97,7 @@ class _Held:
                 held.add(file.parent, record)
         return held
 
-    def add(self, folder: Path, record: dict[str, Any]) -> None:
+    def add(self, folder: Path, record: Record) -> None:
         self.records[folder] = record
         self.states |= record.get("wandb", {}).get("attempts", {})
 
@@ -133,9 +134,7 @@ def _rank(record: Mapping[str, Any]) -> tuple[bool, str]:
     return record["status"] in COMPLETE, record["started_at"]
 
 
-def _parts(
-    run: Any, config: Mapping[str, Any], summary: Mapping[str, Any], status: str, rows: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _parts(run: Any, config: Mapping[str, Any], summary: Mapping[str, Any], status: str, rows: list[Row]) -> Record:
     """What `initbench.training.run` adds to the config in a record, as far as wandb has it."""
     attempt = run.id.rpartition("-")[2]  # the logger's ids are <signature>-<folder>-<attempt>
     parts = {
@@ -174,9 +173,9 @@ def _parts(
     }
 
 
-def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+def nested(flat: Mapping[str, Any]) -> PlainConfig:
     """The config of dotted keys: `{"init.gain": 2}` becomes `{"init": {"gain": 2}}`."""
-    config: dict[str, Any] = {}
+    config: PlainConfig = {}
     for dotted, value in flat.items():
         *groups, key = dotted.split(".")
         place = config
@@ -186,13 +185,13 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def history(logged: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def history(logged: Iterable[Mapping[str, Any]]) -> list[Row]:
     """Rows as `initbench.training.callbacks.history` writes them, from the rows that wandb has for a run.
 
     One row per step, in order: wandb has one per call of the logger, so training and validation come separately. A
     value that was logged twice, because the run resumed from an earlier checkpoint, counts as it was logged last.
     """
-    rows: dict[int, dict[str, Any]] = {}
+    rows: dict[int, Row] = {}
     for line in logged:
         if (step := line.get(_STEP)) is None:
             continue

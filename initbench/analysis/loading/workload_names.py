@@ -3,11 +3,10 @@
 A workload is everything that runs share except initializer, learning rate and seed.
 """
 
-from typing import Any
-
 import pandas as pd
 
 from initbench.record.naming import differences, flatten
+from initbench.record.plain import PlainConfig
 
 
 def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
@@ -23,7 +22,7 @@ def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(workload=runs["workload_id"].map(named))
 
 
-def workload_configs(runs: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def workload_configs(runs: pd.DataFrame) -> dict[str, PlainConfig]:
     """The config that the runs of each workload share, flat with dotted keys, by workload_id."""
     first = runs.drop_duplicates("workload_id")
     return {str(key): flatten(what) for key, what in zip(first["workload_id"], first["workload_config"], strict=True)}

@@ -12,6 +12,7 @@ from initbench.analysis.comparison.more_seeds import MoreSeeds
 from initbench.analysis.verdict.problems import Problem, problems
 from initbench.analysis.verdict.sentence import Sentence
 from initbench.analysis.verdict.sentences import sentences
+from initbench.record.plain import Row
 from initbench.record.store import finite
 
 SCHEMA = 1
@@ -99,6 +100,6 @@ class Verdict:
         )
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.rename_axis("init").reset_index().to_dict("records")
+def _rows(table: pd.DataFrame) -> list[Row]:
+    rows: list[Row] = table.rename_axis("init").reset_index().to_dict("records")
     return rows

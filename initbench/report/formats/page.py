@@ -14,6 +14,7 @@ from markupsafe import Markup
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.verdict.verdict import Verdict
+from initbench.record.plain import Row
 from initbench.report.content.comparison_tables import heading, overall_table, pairs_table, reference_table
 from initbench.report.content.legend import looks
 from initbench.report.content.methods import methods
@@ -105,7 +106,7 @@ def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
-def _runs(comparison: Comparison, folder: Path) -> list[dict[str, Any]]:
+def _runs(comparison: Comparison, folder: Path) -> list[Row]:
     """One row per run: what the filters look at, what is shown, and where its files are."""
     metric, scored = comparison.metric, set(comparison.scored.index)
     targets = {ranking.workload: ranking.target for ranking in comparison.rankings}

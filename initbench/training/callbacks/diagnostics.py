@@ -10,7 +10,7 @@ from initbench.diagnostics.diagnose import diagnose
 from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.schedule import Schedule
 from initbench.record.history import FLUSH_SECONDS
-from initbench.record.plain import Row
+from initbench.record.plain import Record, Row
 from initbench.record.store import Store
 from initbench.training.callbacks.recorder import Recorder
 from initbench.training.module import Classifier
@@ -51,7 +51,7 @@ class Diagnostics(L.Callback):
     ) -> None:
         self._diagnose(trainer, pl_module, trainer.global_step)
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> Record:
         """What the record says about them; layers.parquet is complete then."""
         self.flush()
         return {
