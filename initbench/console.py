@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from io import TextIOWrapper
 
 from rich.console import Console
@@ -18,9 +19,16 @@ console = Console(highlight=False, emoji=False, quiet=_QUIET)
 errors = Console(stderr=True, highlight=False, emoji=False, quiet=_QUIET)
 
 
+# What a worker would have printed; its parent prints it when the job has ended.
+unsaid: list[str] = []
+
+
+@cache
 def warn(line: str) -> None:
-    """One line on stderr, above a live view if there is one, whose stand-in for sys.stderr a second console lacks."""
-    if not _QUIET:
+    """One line on stderr, the first time; above a live view, whose stand-in for sys.stderr a second console lacks."""
+    if _QUIET:
+        unsaid.append(line)
+    else:
         print(f"initbench: {line}", file=sys.stderr)
 
 

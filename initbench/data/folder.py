@@ -17,7 +17,7 @@ import torch
 from initbench.cache import cache_folder
 from initbench.data.base import Arrays
 from initbench.errors import nearest
-from initbench.record.damage import Damaged, readable
+from initbench.record.damage import Damaged, check_file, readable
 from initbench.record.lock import locked
 from initbench.record.store import replacing
 from initbench.schema.ranges import PositiveInt
@@ -152,6 +152,7 @@ def _load(file: Path, shape: tuple[int, ...]) -> Any:
     Copy on write: what the operating system reads lazily and shares between processes stays as it is.
     """
     try:
+        check_file(file)
         images = np.lib.format.open_memmap(file, mode="c")  # runs no code of the file's, as np.load might
         if images.shape != shape or images.dtype != np.uint8:
             raise ValueError(f"{images.dtype} {images.shape}, not uint8 {shape}")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from initbench.record.damage import mapping, read_json, readable, set_aside, wrong
+from initbench.record.damage import discard, mapping, read_json, readable, set_aside, wrong
 from initbench.record.lock import is_held
 from initbench.record.signature import digest
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record, writing
@@ -94,8 +94,8 @@ def _check(content: object) -> None:
 
 
 def _remove(checkpoint: Path) -> None:
-    checkpoint.unlink(missing_ok=True)
-    _members(checkpoint).unlink(missing_ok=True)
+    discard(checkpoint)
+    discard(_members(checkpoint))
 
 
 def _members(checkpoint: Path) -> Path:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from initbench.record.damage import discard
 from initbench.record.history import History
 from initbench.record.life import Life, log_summary
 from initbench.record.plain import Record
@@ -37,7 +38,7 @@ class Replica:
 
     def begin(self, saved: dict[str, Any] | None, replicas: int) -> None:
         """Start, or continue from what `state_dict` returned, in a pack of so many."""
-        self.life.store.checkpoint.unlink(missing_ok=True)  # of a run by itself, which this one was forced to replace
+        discard(self.life.store.checkpoint)  # of a run by itself, which this one was forced to replace
         if saved is not None:
             self.history.load_state_dict(saved["history"])
             self.epoch = saved["epoch"]

@@ -79,7 +79,7 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
     device = compute.device(config.trainer)
     folders = [replica.life.store.folder for replica in replicas]
     path = files.checkpoint_of(folders)
-    checkpoint = CheckpointFile(path, path.stem, config.checkpoint_seconds)
+    checkpoint = CheckpointFile(path, path.stem, config.checkpoint_seconds, ("training", "replicas"))
     if config.force:
         files.remove(folders)
     saved = checkpoint.load(device)

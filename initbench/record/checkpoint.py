@@ -1,12 +1,13 @@
 """A checkpoint on disk: replaced as a whole, saved no more often than it pays, checked before it is used."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from initbench.console import warn
-from initbench.record.damage import set_aside
+from initbench.record.damage import check_file, discard, set_aside
 from initbench.record.store import writing
 
 # A large model is saved less often than asked for: checkpoints take at most this fraction of the time.
@@ -16,12 +17,13 @@ _LARGEST_SHARE_OF_TIME = 0.05
 class CheckpointFile:
     """The checkpoint of one run or of one pack, at `path`.
 
-    `owner` is written into the file, and a file that somebody else owns is not loaded.
+    `owner` is written into the file, and a file that somebody else owns, or that lacks one of `keys`, is not loaded.
     """
 
-    def __init__(self, path: Path, owner: str, seconds: float) -> None:
+    def __init__(self, path: Path, owner: str, seconds: float, keys: Collection[str]) -> None:
         self.path = path
         self.owner = owner
+        self.keys = keys
         self.seconds = seconds  # between two checkpoints
         self._saved_at = time.monotonic()
         self._cost = 0.0
@@ -36,6 +38,8 @@ class CheckpointFile:
         """
         started = time.monotonic()
         part = self.path.with_suffix(".part")
+        if is_first and part.exists() and not part.is_file():
+            set_aside(part)
         try:
             with writing(self.path):
                 part.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +48,7 @@ class CheckpointFile:
                     part.replace(self.path)
         finally:
             if is_first:
-                part.unlink(missing_ok=True)
+                discard(part)
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - started
 
@@ -59,17 +63,23 @@ class CheckpointFile:
         if not self.path.exists():
             return None
         try:
+            check_file(self.path)
             state: Any = torch.load(self.path, map_location=device, weights_only=True)
             if not isinstance(state, dict) or state.get("owner") != self.owner:
                 raise ValueError("it belongs to another run")
+            if missing := [key for key in self.keys if key not in state]:
+                raise ValueError(f"it has no {missing[0]}")
         except torch.OutOfMemoryError:
             raise  # it says nothing about the file
         except Exception as error:  # torch, zipfile and pickle each raise their own
-            reason = str(error).partition("\n")[0] or type(error).__name__
+            # torch's own message advises to read it with weights_only=False.
+            is_foreign = isinstance(error, UnpicklingError)
+            what = "it holds more than tensors and plain values" if is_foreign else str(error).partition("\n")[0]
+            reason = what or type(error).__name__
             kept = set_aside(self.path)
             warn(f"{self.path} cannot be read ({reason}): the run starts from the beginning; it is kept as {kept}")
             return None
         return state
 
     def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
+        discard(self.path)

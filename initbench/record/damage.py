@@ -4,11 +4,11 @@ Readers pass a damaged record over. A run that begins sets it aside, as `record.
 of a newer schema is neither read nor touched.
 """
 
+import errno
 import json
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -67,12 +67,21 @@ def readable(
 
 def tell(problem: Exception) -> None:
     """One line on stderr, once in a process."""
-    _tell(str(problem))
+    warn(str(problem))
 
 
-@cache
-def _tell(line: str) -> None:
-    warn(line)
+def check_file(path: Path) -> None:
+    """Raise OSError for a FIFO, a socket or a device, as opening it might never return."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no file")
+
+
+def discard(path: Path) -> None:
+    """Delete a file, if it is there; what else is in its place is set aside."""
+    if path.is_file() or path.is_symlink():
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        set_aside(path)
 
 
 def set_aside(path: Path) -> Path:
@@ -90,6 +99,7 @@ def read_json(path: Path, check: Callable[[Any], None], remedy: str) -> Any:
     check: raises ValueError where that is not what belongs there. Raises Damaged for this, and for what is no JSON.
     """
     try:
+        check_file(path)
         content = path.read_bytes()
         value = json.loads(content, parse_constant=_refuse_constant)
         if b"\\ud" in content or b"\\uD" in content:  # half of a surrogate pair is no text

@@ -114,6 +114,8 @@ def _explained(path: Path, error: OSError) -> UserMistake:
         return Unwritable(f"{path.parent} is no folder: move it away, as the locks of runs belong there")
     if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
         return Unwritable(_no_locks(path.parent.parent, error))
+    if path.is_dir():
+        return LeftAlone(f"{path} is a folder, so its run is left alone: move it away, as a lock is a file")
     if os.path.lexists(path):
         remedy = "ask its owner for permission to write it, or choose another study="
         return LeftAlone(f"{path} cannot be opened ({error.strerror}), so its run is left alone: {remedy}")

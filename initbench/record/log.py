@@ -58,7 +58,7 @@ def logging_to(paths: Sequence[Path]) -> Iterator[None]:
 @contextmanager
 def _handler(path: Path) -> Iterator[logging.FileHandler]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
+    if path.exists() and not path.is_file():
         set_aside(path)
     handler = logging.FileHandler(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))

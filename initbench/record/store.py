@@ -18,7 +18,17 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from initbench.errors import LeftAlone, Unwritable
-from initbench.record.damage import SCHEMA, Damaged, NewerRecord, check_record, read_json, readable, set_aside, tell
+from initbench.record.damage import (
+    SCHEMA,
+    Damaged,
+    NewerRecord,
+    check_file,
+    check_record,
+    read_json,
+    readable,
+    set_aside,
+    tell,
+)
 from initbench.record.lock import check_lock, check_locks
 from initbench.record.plain import PlainConfig, Record
 from initbench.record.signature import init_label, run_name, setting, signature
@@ -117,6 +127,7 @@ def read_table(folder: Path, name: str) -> Any:
 
     path = folder / f"{name}.parquet"
     try:
+        check_file(path)
         with parquet.ParquetFile(path) as file:
             return file.read()
     except FileNotFoundError:
@@ -128,6 +139,8 @@ def read_table(folder: Path, name: str) -> Any:
 def left_alone(folder: Path) -> bool:
     """Whether the files of a run must stay as they are; then one line says why, the first time."""
     try:
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise LeftAlone(f"{folder} is no folder, so its run is left alone: move it away")
         check_lock(folder)
         read_record(folder)
     except LeftAlone as reason:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from initbench.metric import check_margin
-from initbench.record.damage import Damaged, mapping, read_json, readable, tell, wrong
+from initbench.record.damage import Damaged, check_file, mapping, read_json, readable, tell, wrong
 from initbench.record.lock import is_held
 from initbench.record.store import read_record
 from initbench.status.facts import RunFacts, from_record
@@ -133,6 +133,7 @@ def _largest(history: Path) -> dict[str, float]:
     from pyarrow.parquet import read_metadata
 
     try:
+        check_file(history)
         group = read_metadata(history).row_group(0)
     except FileNotFoundError:
         return {}  # nothing was logged yet

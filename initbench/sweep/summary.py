@@ -75,6 +75,8 @@ def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFr
     from initbench.report.write import FOLDER, write_page
 
     runs = load_runs(study)
+    if runs.empty:
+        return runs
     verdict = Verdict(Comparison(runs, margin=report["margin"], reference=report["reference"]))
     show(verdict, console)
     command = f"python -m initbench.report {shlex.quote(str(study))}"

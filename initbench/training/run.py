@@ -86,13 +86,26 @@ def prepare(config: Config) -> tuple[int, RunParts]:
     return processes, parts
 
 
+# What Lightning writes into a checkpoint, and needs.
+_OF_LIGHTNING = (
+    "pytorch-lightning_version",
+    "epoch",
+    "global_step",
+    "loops",
+    "callbacks",
+    "state_dict",
+    "optimizer_states",
+    "lr_schedulers",
+)
+
+
 @cache  # a fortieth of a second, which every run of a sweep would pay
 def _check_trainer(config: Trainer, val_every_n_steps: int) -> None:
     trainer.build(config, val_every_n_steps=val_every_n_steps, callbacks=[], loggers=[])
 
 
 def checkpoint_of(store: Store) -> CheckpointFile:
-    return CheckpointFile(store.checkpoint, store.folder.name, store.typed.checkpoint_seconds)
+    return CheckpointFile(store.checkpoint, store.folder.name, store.typed.checkpoint_seconds, _OF_LIGHTNING)
 
 
 def _train_alone(life: Life, parts: RunParts) -> Record:

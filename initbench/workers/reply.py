@@ -5,6 +5,8 @@ import signal
 
 from hydra.core.utils import JobReturn, JobStatus
 
+from initbench.console import warn
+
 
 def outcome(reply: bytes | int) -> JobReturn:
     """What a worker sent, or the failure that its exit code tells of."""
@@ -15,6 +17,8 @@ def outcome(reply: bytes | int) -> JobReturn:
         result: JobReturn = pickle.loads(reply)
     except Exception as error:  # a class may raise anything here
         return failed(RuntimeError(f"what the job returned cannot be loaded: {error!r}"))
+    for line in getattr(result, "unsaid", ()):
+        warn(line)
     return result
 
 

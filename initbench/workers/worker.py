@@ -24,6 +24,7 @@ import cloudpickle
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 
+from initbench import console
 from initbench.workers.exit import exit_at_once
 
 NO_MORE = b""
@@ -96,6 +97,7 @@ def _prepare(setup: bytes) -> Callable[..., JobReturn]:
 
 def _pack(result: JobReturn) -> bytes:
     """Pickle what came of a job; a value that cannot be pickled is a failure that says so."""
+    result.unsaid, console.unsaid[:] = list(console.unsaid), []  # type: ignore[attr-defined]  # it has no place for it
     result.cfg = result.hydra_cfg = None  # large, and the parent can compose them again
     if result.status is JobStatus.FAILED:
         result.return_value = _portable(result._return_value)

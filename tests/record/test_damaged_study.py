@@ -16,9 +16,9 @@ from hydra.core.singleton import Singleton
 
 import initbench.report.__main__ as report
 import initbench.status.__main__ as status
+from initbench import console
 from initbench.__main__ import main
 from initbench.analysis.loading.frame import load_runs
-from initbench.record import damage
 from initbench.record.store import read_record
 
 SWEEP = [
@@ -166,7 +166,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     """The lines on stderr of a command, run as if by a process of its own; it must end with exit code `code`."""
 
     def run(of: Callable[[list[str]], object], *arguments: str, code: int = 0) -> list[str]:
-        damage._tell.cache_clear()
+        console.warn.cache_clear()
         monkeypatch.setattr(sys, "argv", ["initbench", *arguments])
         capsys.readouterr()
         try:

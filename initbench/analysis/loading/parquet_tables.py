@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from initbench.record.damage import Damaged, tell
+from initbench.record.damage import Damaged, check_file, tell
 from initbench.record.store import TABLE_REMEDY
 
 
@@ -28,6 +28,7 @@ def read_tables(
             continue
         file = Path(path) / f"{table}.parquet"
         try:
+            check_file(file)
             with parquet.ParquetFile(file) as opened:
                 present = [column for column in columns if column in opened.schema_arrow.names]
                 found = opened.read(present, use_threads=False)
