@@ -18,6 +18,8 @@ from initbench.record.stopping import Stopped
 from initbench.registry import CONF
 from initbench.workers.exit import exit_at_once
 
+# The config of the run in this process, once there is one: what raises before is a mistake in what was typed.
+_begun: list[DictConfig] = []
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -25,6 +27,7 @@ _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 def main(config: DictConfig) -> Any:
     from initbench.sweep.job import run_job
 
+    _begun.append(config)
     try:
         return run_job(config)
     except UserMistake as mistake:
@@ -35,26 +38,29 @@ def entry() -> None:
     """Run `main`; what Hydra refuses ends like what we refuse."""
     is_done = exit_at_once()
     # argparse takes overrides only in one row; people type -m or --config-dir in the middle of them.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda argument: "=" in argument and not argument.startswith("-"))
+    sys.argv[1:] = sorted(sys.argv[1:], key=_is_override)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, instead of printing and exiting with 1
     try:
         main()
         is_done()
     except (HydraException, OmegaConfBaseException, UserMistake) as error:
         refuse(error)
-    except ValueError as error:
-        # Hydra's words for -m together with --cfg, and for init=null.
-        if not str(error).startswith(("Only one of --run", "Config group override must be")):
-            raise
-        refuse(error)
     except Stopped as stop:
         say_how_to_go_on(stop.signum)
     except KeyboardInterrupt:
         say_how_to_go_on(signal.SIGINT)
+    except Exception as error:
+        if _begun:
+            raise
+        refuse(error)  # a YAML file, a launcher's key: Hydra, PyYAML and the system each raise their own
     except SystemExit as end:
         if end.code == 128 + signal.SIGTERM:  # of a launcher that was stopped
             say_how_to_go_on(signal.SIGTERM)
         raise
+
+
+def _is_override(argument: str) -> bool:
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def say_how_to_go_on(signum: int) -> NoReturn:
@@ -67,7 +73,10 @@ def refuse(error: Exception) -> NoReturn:
     if _WANTS_TRACEBACK:
         raise error
     is_choice = isinstance(error, MissingConfigException) or str(error).startswith("Config group override must be")
+    is_known = isinstance(error, HydraException | OmegaConfBaseException | UserMistake | ValueError)
     line = (is_choice and no_option(sys.argv[1:])) or explain(error)
+    if not is_known:
+        line = f"this command cannot be run: {type(error).__name__}: {line} (HYDRA_FULL_ERROR=1 says where)"
     print(f"initbench: {line}", file=sys.stderr)
     sys.exit(2)
 

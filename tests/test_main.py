@@ -130,6 +130,23 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
         (["seed=${hydra:job.num}", "-m"], "seed: the runs of a sweep are known by their configs"),
         (["study=a,b", "-m"], "study cannot be swept over"),
         (["model.name=resnet18"], "model.name is a label and chooses nothing; did you mean model=resnet18?"),
+        (["init={name: orthogonal}"], "init.name is a label and chooses nothing; did you mean init=orthogonal?"),
+        (["data={name: cifar10}"], "data.name is a label and chooses nothing; did you mean data=cifar10?"),
+        (["seed=range(0)", "-m"], "seed=range(0) has no values, so there is nothing to run"),
+        (["init=glob(zzz*)", "dry_run=true", "-m"], "init=glob(zzz*) has no values, so there is nothing to run"),
+        (["seed=range(0,3,0)", "-m"], "seed=range(0,3,0): range() arg 3 must not be zero"),
+        (["seed=range(1e9)", "-m"], "seed=range(1e9) has more than 100,000 values"),
+        (["dry_run=true,false", "-m"], "dry_run cannot be swept over"),
+        (["hydra.sweeper.params=[1]", "-m"], "hydra.sweeper.params must be a mapping"),
+        (["hydra.launcher=null", "-m"], "hydra.launcher=None sets a key"),
+        (["hydra.launcher._target_=nope.x", "-m"], "this command cannot be run: RuntimeError: Invalid plugin 'nope.x'"),
+        (["hydra.searchpath=[http://x]"], "No config source registered for schema http"),
+        (["hydra.run.dir=/dev/null/x"], "this command cannot be run: NotADirectoryError"),
+        (["trainer.threads=100000"], "trainer.threads must be a whole number in [1, 1024] or null, got 100000"),
+        (["trainer.max_steps=0", "dry_run=true"], "trainer.max_epochs=3 and max_steps=0: nothing would be trained"),
+        (["runs_dir=/dev/null/runs", "dry_run=true"], "is not writable: Not a directory"),
+        (["optimizer.lr=inf"], "optimizer.lr must be a number of at least 0, got inf"),
+        (["init.gain=1e400", "dry_run=true"], "gain of kaiming_normal must be a number or null, got inf"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -138,6 +155,50 @@ def test_a_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list
     assert len(found.stderr.strip().splitlines()) == 1, found.stderr
     assert found.stderr.startswith(f"initbench: {message}") or message in found.stderr
     assert not list(tmp_path.rglob("record.json"))
+
+
+@pytest.mark.parametrize("launch", [["dry_run=true"], ["-m", "seed=0,1"]], ids=["alone", "sweep"])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"_target_: torch.nn.init.normal_\n\tstd: 1\n", "ScannerError"),
+        (b"_target_: a\n_target_: b\n", "found duplicate key _target_"),
+        (b"_target_: [a\n", "ParserError"),
+        (b"a: !!python/object/apply:os.system [ls]\n", "could not determine a constructor"),
+        (b"42\n", "Invalid loaded object type: int"),
+        (b"defaults: foo\n", "efaults"),
+    ],
+    ids=["tab", "duplicate", "unclosed", "tag", "number", "defaults"],
+)
+def test_a_yaml_that_cannot_be_read_is_one_line(
+    tmp_path: Path, content: bytes, message: str, launch: list[str]
+) -> None:
+    (tmp_path / "own" / "init").mkdir(parents=True)
+    (tmp_path / "own" / "init" / "mine.yaml").write_bytes(content)
+    found = command(tmp_path, "--config-dir", "own", "init=mine", *launch)
+    assert found.returncode == 2
+    assert len(found.stderr.strip().splitlines()) == 1, found.stderr
+    assert message in found.stderr
+
+
+def test_a_yaml_that_nobody_asked_for_stops_no_sweep(tmp_path: Path) -> None:
+    (tmp_path / "own" / "init").mkdir(parents=True)
+    (tmp_path / "own" / "init" / "latin.yaml").write_bytes(b"name: \xe9\xff\n")
+    found = command(tmp_path, "--config-dir", "own", "~optimizer.betas", "-m", "init=ones,zeros", "dry_run=true")
+    assert found.returncode == 0, found.stderr
+    assert "ones" in found.stdout
+
+
+def test_a_dry_run_of_hydras_own_sweeper_is_seen(tmp_path: Path) -> None:
+    found = command(tmp_path, "-m", "hydra/sweeper=basic", "init=ones,zeros", "dry_run=true")
+    assert [line.split()[-1] for line in found.stdout.splitlines() if "lenet" in line] == ["new", "new"]
+
+
+def test_a_sweep_that_leaves_no_record_says_so(tmp_path: Path) -> None:
+    found = command(tmp_path, *FAST, "-m", "hydra.sweep.subdir=/dev/null/x", "hydra/launcher=local")
+    assert found.returncode == 1
+    assert "1 run was not begun" in found.stderr
+    assert "Traceback" not in found.stderr
 
 
 def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:

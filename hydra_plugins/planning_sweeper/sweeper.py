@@ -29,12 +29,14 @@ class PlanningSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from initbench.sweep.dispatch import Planned, dispatch, say_what_can_be_shown
+        from initbench.sweep.start import check_values
         from initbench.sweep.tuning import rounds
 
         assert self.config is not None
         assert self.launcher is not None
         typed = [*self._parse_config(), *arguments]
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(typed)
+        check_values(overrides)
         (grid,) = self.split_arguments(overrides, None)
         if isinstance(self.launcher, PackedLauncher):
             self.launcher.expect(len(grid))

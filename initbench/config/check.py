@@ -7,14 +7,16 @@ by itself; a dry run builds nothing.
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from initbench.config.resolve import resolve
 from initbench.errors import UserMistake, explain
+from initbench.registry import CONF
 
 if TYPE_CHECKING:
     from initbench.schema.config import Config
@@ -39,9 +41,31 @@ def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "Config
         key, _, value = override.partition("=")
         group, _, attribute = key.lstrip("+").partition(".")
         # timm and torchvision look a model up by it; everywhere else it would rename a run and choose nothing.
-        if attribute == "name" and "architecture" not in config[group]:
-            raise UserMistake(f"{group}.name is a label and chooses nothing; did you mean {group}={value}?")
+        if attribute == "name" and not key.startswith("~") and "architecture" not in config[group]:
+            raise _only_a_label(group, value)
+    for group in ("init", "model", "data", "optimizer", "scheduler"):
+        name, target = config[group]["name"], config[group].get("_target_")
+        if target != _target_of(group, name) is not None and target in map(partial(_target_of, group), _options(group)):
+            raise _only_a_label(group, name)
     return Config.model_validate(config)
+
+
+def _only_a_label(group: str, name: str) -> UserMistake:
+    return UserMistake(f"{group}.name is a label and chooses nothing; did you mean {group}={name}?")
+
+
+@cache
+def _options(group: str) -> list[str]:
+    return [path.stem for path in (CONF / group).glob("*.yaml")]
+
+
+@cache
+def _target_of(group: str, name: str) -> str | None:
+    """The `_target_` of one of our own options, None where there is no such option or it has none."""
+    if name not in _options(group):
+        return None
+    target: str | None = yaml.safe_load((CONF / group / f"{name}.yaml").read_text()).get("_target_")
+    return target
 
 
 def check_sweep(master: DictConfig) -> None:

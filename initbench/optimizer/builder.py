@@ -44,7 +44,12 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
         groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay, multipliers)
         for group in groups:
             group["lr"] = settings["lr"] * group["lr_multiplier"]
-        optimizer: Optimizer = target.call("optimizer", settings, params=groups)
+        optimizer = target.call("optimizer", settings, params=groups)
+        if not isinstance(optimizer, Optimizer):
+            made = type(optimizer).__name__
+            raise ValueError(f"optimizer {settings['_target_']} made a {made}, not a torch.optim.Optimizer")
+        if type(optimizer).step is Optimizer.step:
+            raise ValueError(f"optimizer {settings['_target_']} has no step of its own")
         return optimizer
 
     try:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 from initbench.console import warn
@@ -72,10 +71,9 @@ class CheckpointFile:
         except torch.OutOfMemoryError:
             raise  # it says nothing about the file
         except Exception as error:  # torch, zipfile and pickle each raise their own
-            # torch's own message advises to read it with weights_only=False.
-            is_foreign = isinstance(error, UnpicklingError)
-            what = "it holds more than tensors and plain values" if is_foreign else str(error).partition("\n")[0]
-            reason = what or type(error).__name__
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            if "weights_only" in reason:  # torch's advice, which is to read it without
+                reason = "it is no checkpoint of tensors and plain values"
             kept = set_aside(self.path)
             warn(f"{self.path} cannot be read ({reason}): the run starts from the beginning; it is kept as {kept}")
             return None

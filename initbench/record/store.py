@@ -17,7 +17,7 @@ from secrets import token_hex
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
-from initbench.errors import LeftAlone, Unwritable
+from initbench.errors import LeftAlone, Unwritable, UserMistake
 from initbench.record.damage import (
     SCHEMA,
     Damaged,
@@ -157,7 +157,7 @@ def now() -> str:
 
 
 def check_writable(runs_dir: str | Path) -> None:
-    """Raise ValueError unless folders can be made, and files locked, under `runs_dir`; leaves nothing behind."""
+    """Raise UserMistake unless folders can be made, and files locked, under `runs_dir`; leaves nothing behind."""
     existing = Path(runs_dir).absolute()
     try:
         while not existing.exists():
@@ -167,7 +167,7 @@ def check_writable(runs_dir: str | Path) -> None:
             file.flush()
             check_locks(file, runs_dir)
     except OSError as error:
-        raise ValueError(f"runs_dir {str(runs_dir)!r} is not writable: {error.strerror}") from error
+        raise UserMistake(f"runs_dir {str(runs_dir)!r} is not writable: {error.strerror}") from error
 
 
 @contextmanager

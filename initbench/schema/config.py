@@ -9,7 +9,7 @@ Types are strict, as YAML has types of its own: text is no number, and true is n
 
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge, Lt, MinLen
+from annotated_types import Ge, Le, Lt, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from initbench.metric import LARGEST
@@ -24,6 +24,7 @@ from initbench.schema.ranges import (
 
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 Epochs = Annotated[int, Ge(-1)]
+Threads = Annotated[int, Ge(1), Le(1024)]  # OpenMP crashes at some tens of thousands
 Policy = float | str | dict[str, Any] | None
 Precision = Literal[
     "16-mixed", "16-true", "32-true", "64-true", "bf16-mixed", "bf16-true", "transformer-engine",
@@ -59,13 +60,13 @@ def _two_different(factors: list[float]) -> list[float]:
 class Part(BaseModel):
     """A mapping of a config whose keys are all known."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Option(BaseModel):
     """A group of the config: keys of ours, and those that the chosen option adds."""
 
-    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
     name: Annotated[str, MinLen(1)] = Field(description="what tables call it: the name of the option's file")
     _node: dict[str, Any]
 
@@ -148,7 +149,7 @@ class Trainer(Option):
     deterministic: bool | Literal["warn"] = Field(
         False, description="same config and seed, same bits on the same machine"
     )
-    threads: PositiveInt | None = Field(description="CPU threads; null: one per core")
+    threads: Threads | None = Field(description="CPU threads; null: one per core")
 
     @model_validator(mode="before")
     @classmethod
@@ -159,6 +160,13 @@ class Trainer(Option):
                     f"trainer.{key} would change what a step is worth; max_epochs, max_steps and the data decide"
                 )
         return keys
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if 0 in (self.max_epochs, self.max_steps) or {self.max_epochs, self.max_steps} <= {None, -1}:
+            bounds = f"trainer.max_epochs={self.max_epochs} and max_steps={self.max_steps}"
+            raise ValueError(f"{bounds}: nothing would be trained")
+        return self
 
 
 class Diagnostics(Part):

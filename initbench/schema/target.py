@@ -44,7 +44,7 @@ def load(what: str, target: Any) -> Callable[..., Any]:
     _refuse(what, target, target)
     try:
         function = pkgutil.resolve_name(target)
-    except Exception as error:  # a module of the user's own may raise anything
+    except (Exception, SystemExit) as error:  # a module of the user's own may raise anything
         near = nearest(error.name, dir(error.obj)) if isinstance(error, AttributeError) and error.name else ""
         raise ValueError(
             f"{what}._target_={target!r} cannot be imported: {line(error)}{'.' if near else ''}{near}"
@@ -154,7 +154,7 @@ def _annotated(function: Callable[..., Any]) -> Any:
 def _adapters(function: Any) -> "dict[str, tuple[Any, TypeAdapter[Any]]]":
     from pydantic import ConfigDict, TypeAdapter  # a tenth of a second, which --help must not cost
 
-    strict = ConfigDict(strict=True, arbitrary_types_allowed=True)
+    strict = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
     adapters = {}
     for name, annotation in annotations(function).items():
         if words(annotation):

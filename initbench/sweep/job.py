@@ -20,7 +20,7 @@ from initbench.record.life import refuse
 from initbench.record.objective import check_objective, objective
 from initbench.record.plain import PlainConfig, Record
 from initbench.record.stopping import stoppable
-from initbench.record.store import COMPLETE, Store, left_alone, read_table
+from initbench.record.store import COMPLETE, Store, check_writable, left_alone, read_table
 from initbench.status.facts import from_record
 from initbench.status.line import line
 
@@ -39,6 +39,7 @@ def run_job(config: DictConfig) -> float | None:
     try:
         typed = check(resolved, hydra.overrides.task)
         if typed.dry_run:
+            check_writable(typed.runs_dir)
             check_targets(resolved)
     except UserMistake as mistake:
         if HydraConfig.get().mode is RunMode.RUN:

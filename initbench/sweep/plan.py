@@ -96,9 +96,9 @@ def _inputs(loader: CachingConfigLoader) -> str:
     for entry in loader.whole_search_path.get_path():
         folder = Path(str(entry.path).removeprefix("file://"))
         for path in sorted(folder.rglob("*.yaml")) if folder.is_dir() else []:
-            text = path.read_text()
-            parts += [str(path), text]
-            parts += [os.environ.get(name) for name in re.findall(r"oc\.env:\s*(\w+)", text)]
+            content = path.read_bytes()
+            parts += [str(path), content]
+            parts += [os.environb.get(name) for name in re.findall(rb"oc\.env:\s*(\w+)", content)]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

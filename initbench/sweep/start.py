@@ -1,16 +1,22 @@
 """What is checked before a sweep's first job, and what begins with the sweep: its id and its live view."""
 
 import sys
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from initbench.config.check import check_sweep
 from initbench.console import errors
+from initbench.errors import UserMistake
 from initbench.record.store import check_writable
 from initbench.record.sweep_id import begin_sweep
 from initbench.status import live
+
+_MOST_VALUES = 100_000  # of one key
 
 
 def start(config: DictConfig) -> str:
@@ -21,6 +27,8 @@ def start(config: DictConfig) -> str:
         _refuse_dots(config.hydra)
         check_sweep(config)
         check_writable(config.runs_dir)
+        if config.dry_run and "direction" in config.hydra.sweeper:
+            raise ValueError("dry_run cannot tell what this sweeper will try, as that depends on results")
     except ValueError as error:
         # Hydra turns an exception of a callback into a warning and goes on.
         errors.print(f"initbench: {error}", markup=False, soft_wrap=True)
@@ -35,7 +43,10 @@ def _overrides(hydra: DictConfig) -> list[str]:
     """What was typed, and what a config, such as a study's, sweeps over, as it would be."""
     typed: Any = OmegaConf.to_container(hydra.overrides.task)
     sweeper: Any = OmegaConf.to_container(hydra.sweeper)
-    return [*typed, *(f"{key}={value}" for key, value in (sweeper.get("params") or {}).items())]
+    params = sweeper.get("params") or {}
+    if not isinstance(params, dict):
+        raise ValueError(f"hydra.sweeper.params must be a mapping of keys to what they are swept over, got {params}")
+    return [*typed, *(f"{key}={value}" for key, value in params.items())]
 
 
 def _refuse_several_studies(overrides: list[str]) -> None:
@@ -45,11 +56,28 @@ def _refuse_several_studies(overrides: list[str]) -> None:
             continue
         if key in ("study", "runs_dir"):
             raise ValueError(f"{key} cannot be swept over: the runs of a sweep are compared, so they share a study")
+        if key in ("dry_run", "force"):
+            raise ValueError(f"{key} cannot be swept over: it says what to do with the whole sweep")
         if key.partition(".")[0] == "report":
             raise ValueError(f"{key} cannot be swept over: a study has one report")
 
 
+def check_values(overrides: Sequence[Override]) -> None:
+    """Raise UserMistake for a sweep over no values, or over more than anybody runs."""
+    for override in overrides:
+        if not override.is_sweep_override():
+            continue
+        try:
+            values = list(islice(override.sweep_string_iterator(), _MOST_VALUES + 1))
+        except ValueError as error:  # of a range whose step is 0
+            raise UserMistake(f"{override.input_line}: {error}") from error
+        if not values:
+            raise UserMistake(f"{override.input_line} has no values, so there is nothing to run")
+        if len(values) > _MOST_VALUES:
+            raise UserMistake(f"{override.input_line} has more than {_MOST_VALUES:,} values")
+
+
 def _refuse_dots(hydra: DictConfig) -> None:
     for group in ("launcher", "sweeper"):
-        if isinstance(hydra[group], str):
+        if not isinstance(hydra[group], DictConfig):
             raise ValueError(f"hydra.{group}={hydra[group]} sets a key; an option is chosen by hydra/{group}=...")

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from initbench import data, logger, model, optimizer
 from initbench.data import ImageData
@@ -46,7 +47,11 @@ def build_run(config: Config) -> RunParts:
     initializer.plan(network)
     total_steps = compute.total_steps(config.trainer, images.steps_per_epoch)
     scheduler = partial(target.call, "scheduler", config.scheduler.node, total_steps=total_steps)
-    scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
+    made = scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
+    if not isinstance(made, LRScheduler):
+        raise ValueError(
+            f"scheduler {config.scheduler.target} made a {type(made).__name__}, not an LRScheduler of torch"
+        )
     optimizer_config = dict(config.optimizer.node)
     if config.trainer.precision == "16-mixed" and optimizer_config.get("fused"):
         # A fused optimizer undoes the loss scaling by itself, after clipping and gradient norms had to see it undone.

@@ -8,15 +8,9 @@ _ALL_THREADS = torch.get_num_threads()  # before any run has changed it
 
 
 def total_steps(config: Trainer, steps_per_epoch: int) -> int:
-    """Optimizer steps of a whole run: all epochs, or max_steps if that comes first.
-
-    Raises ValueError where neither is positive.
-    """
-    max_epochs, max_steps = (-1 if most is None else most for most in (config.max_epochs, config.max_steps))
-    bounds = [bound for bound in (max_epochs * steps_per_epoch, max_steps) if bound > 0]
-    if not bounds or 0 in (max_epochs, max_steps):
-        raise ValueError(f"trainer.max_epochs={max_epochs} and max_steps={max_steps}: nothing would be trained")
-    return min(bounds)
+    """Optimizer steps of a whole run: all epochs, or max_steps if that comes first."""
+    bounds = [(config.max_epochs or -1) * steps_per_epoch, config.max_steps or -1]
+    return min(bound for bound in bounds if bound > 0)
 
 
 def set_rounding(config: Trainer) -> None:

@@ -20,6 +20,8 @@ THREADS = (
 # mapped and zeroed anew each time: `bench_packed.py --one packed lenet 32` trains half as many images a second.
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
 
+_MOST = 1024  # OpenMP crashes at some tens of thousands of threads
+
 
 @dataclass(frozen=True)
 class Slots:
@@ -33,8 +35,8 @@ class Slots:
     def environments(self) -> list[dict[str, str]]:
         """What the environment of each slot's process has beyond our own. Raises ValueError for what cannot be."""
         for key in ("slots", "runs_per_device", "threads_per_slot"):
-            if (value := getattr(self, key)) is not None and value < 1:
-                raise ValueError(f"hydra.launcher.{key} must be at least 1, got {value}")
+            if (value := getattr(self, key)) is not None and not 1 <= value <= _MOST:
+                raise ValueError(f"hydra.launcher.{key} must be from 1 to {_MOST}, got {value}")
         names = device_names(self.devices)
         slots = self.slots or len(names) * self.runs_per_device or max(1, cores() // (self.threads_per_slot or 1))
         # Whatever the number of jobs: the rest of a sweep must run on as many threads as the whole did, bit for bit.

@@ -267,8 +267,8 @@ def test_gpus_that_somebody_has_hidden_stay_hidden(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "keys, message",
     [
-        ({"slots": 0}, "slots must be at least 1, got 0"),
-        ({"threads_per_slot": -1}, "threads_per_slot must be at least 1, got -1"),
+        ({"slots": 0}, "slots must be from 1 to 1024, got 0"),
+        ({"threads_per_slot": -1}, "threads_per_slot must be from 1 to 1024, got -1"),
         ({"devices": "0,1"}, "devices must be a number or a list, got '0,1': try [0,1]"),
         ({"devices": 3}, "devices is 3, but the visible GPUs are ['0', '1']"),
     ],

@@ -1,5 +1,6 @@
 """A checkpoint is saved when that pays, and never loaded unless it is what it says."""
 
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from initbench.record.checkpoint import CheckpointFile
 
 
 def saved(folder: Path, owner: str = "a-run") -> CheckpointFile:
-    file = CheckpointFile(folder / "checkpoint.ckpt", owner, seconds=0.0)
+    file = CheckpointFile(folder / "checkpoint.ckpt", owner, seconds=0.0, keys=("weights", "rows"))
     state = {"owner": owner, "weights": torch.arange(1000.0), "rows": {4: {"step": 4, "val/loss": 0.5}}}
     file.save(lambda part: torch.save(state, part))
     return file
@@ -27,7 +28,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 
 
 def test_where_there_is_none_there_is_nothing(tmp_path: Path) -> None:
-    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=0.0)
+    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=0.0, keys=("weights", "rows"))
     assert file.load() is None
     file.remove()
 
@@ -50,6 +51,11 @@ def _directory(path: Path) -> None:
     path.mkdir()
 
 
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def _torn(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
@@ -70,6 +76,8 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a list": lambda path: torch.save([1], path),
     "foreign": _foreign,
     "a directory": _directory,
+    "a FIFO": _fifo,
+    "without a key": lambda path: torch.save({"owner": "a-run", "rows": {}}, path),
     "code": _executes,
 }
 
@@ -91,14 +99,32 @@ def test_what_is_no_checkpoint_of_this_run_is_set_aside_and_named(
     assert said.count("\n") == 1
     assert f"{file.path} cannot be read" in said
     assert "the run starts from the beginning" in said
+    assert "weights_only" not in said
     assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoint.ckpt", "checkpoint.part"])
+def test_a_folder_in_the_place_of_a_file_is_set_aside(tmp_path: Path, name: str) -> None:
+    (tmp_path / name / "inside").mkdir(parents=True)
+    file = saved(tmp_path) if name.endswith(".part") else CheckpointFile(tmp_path / name, "a-run", 0.0, keys=())
+    assert (file.load() is not None) is name.endswith(".part")
+    file.remove()
+    assert [path.name for path in tmp_path.iterdir()] == [f"{name}.damaged"]
+    assert (tmp_path / f"{name}.damaged" / "inside").is_dir()
+
+
+def test_a_folder_that_is_removed_unread_is_set_aside(tmp_path: Path) -> None:
+    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", 0.0, keys=())
+    file.path.mkdir()
+    file.remove()
+    assert Path(f"{file.path}.damaged").is_dir()
 
 
 def test_a_slow_checkpoint_is_saved_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most a twentieth of the time goes into saving."""
     now = 0.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=10.0)
+    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=10.0, keys=())
     now = 10.0
     assert not file.is_due()
     now = 11.0

@@ -66,7 +66,13 @@ def table(**columns: Any) -> Damage:
     return lambda path: pd.DataFrame(columns).to_parquet(path)
 
 
+def fifo(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+
 RECORDS: dict[str, Damage] = {
+    "a FIFO": fifo,
     "empty": text(""),
     "truncated": half,
     "garbage": text(b"\x00\xff\xfe" * 40),
@@ -332,10 +338,18 @@ def test_a_lock_that_cannot_be_opened_leaves_its_run_alone(study: Path, said: Ca
     folder(lock)
     for arguments, code in ((DRY, 0), (SWEEP, 2)):
         (line,) = said(start, *arguments, code=code)
-        assert line.startswith(
-            f"initbench: {lock} cannot be opened (Is a directory), so its run is left alone: ask its"
-        )
+        assert line == f"initbench: {lock} is a folder, so its run is left alone: move it away, as a lock is a file"
         assert not run.exists()
+
+
+def test_a_file_in_the_place_of_a_run_leaves_it_alone(study: Path, said: Callable[..., list[str]]) -> None:
+    (run,) = study.glob(VICTIM)
+    shutil.rmtree(run)
+    run.touch()
+    for arguments, code in ((DRY, 0), (SWEEP, 2)):
+        (line,) = said(start, *arguments, code=code)
+        assert line == f"initbench: {run} is no folder, so its run is left alone: move it away"
+        assert run.is_file()
 
 
 def test_a_file_in_the_place_of_the_locks_ends_the_sweep(study: Path, said: Callable[..., list[str]]) -> None:

@@ -159,7 +159,7 @@ def test_a_model_that_cannot_be_diagnosed_trains_nevertheless(
 
 
 def test_weights_that_are_not_finite_are_diagnosed_too(small: Any) -> None:
-    record = run(small("init=constant", "init.value=inf", "diagnostics=init"))
+    record = run(small("init=constant", "init.value=3e38", "diagnostics=init"))
     assert record["status"] == "diverged"
     assert record["diagnostics"]["steps"] == [0]
 
