@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 
 import initbench.report.__main__ as report
@@ -161,6 +162,7 @@ def study(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     shutil.copytree(whole / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    Plugins.instance()  # or Hydra would look for them once more afterwards, and define their classes anew
     before = Singleton.get_state()
     yield Path("runs/main")
     Singleton.set_state(before)
