@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.core.singleton import Singleton
+from hydra.core.hydra_config import HydraConfig
 
 import initbench.report.__main__ as report
 import initbench.status.__main__ as status
@@ -158,14 +157,13 @@ def command(path: Path, *arguments: str, module: str = "initbench") -> subproces
 
 @pytest.fixture
 def study(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of it, and Hydra's state as it was."""
+    """A copy of it; afterwards Hydra has no config, as before."""
     shutil.copytree(whole / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    Plugins.instance()  # or Hydra would look for them once more afterwards, and define their classes anew
-    before = Singleton.get_state()
     yield Path("runs/main")
-    Singleton.set_state(before)
+    # Not by Singleton.set_state, which defines the classes of Hydra's plugins anew.
+    HydraConfig.instance().cfg = None
     GlobalHydra.instance().clear()
 
 
