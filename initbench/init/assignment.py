@@ -150,5 +150,12 @@ def try_schemes(assignments: Sequence[Assignment], seed: int) -> dict[str, Tenso
                 f"{scheme.label} leaves values of {assignment.layer.name} unset, or sets them to nan: it must fill the "
                 "whole tensor, whose old values it is not given"
             )
+        if not scheme.is_default and not value.to(assignment.parameter.tensor.dtype).isfinite().all():
+            given = ", ".join(f"{key}={value}" for key, value in scheme.parameters.items())
+            dtype = str(assignment.parameter.tensor.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"{scheme.label} with {given or 'its defaults'} sets values of {assignment.layer.name} to infinity "
+                f"in {dtype}; every initial value must be finite"
+            )
         drawn[assignment.layer.name] = value
     return drawn

@@ -116,7 +116,7 @@ class Initializer:
         `batch` and `loss` are passed to the method if it needs them. Raises ValueError as `plan` does, for a seed that
         is not an integer, and for a batch that is missing or unsuitable.
         """
-        if not isinstance(seed, Integral):  # 1 and 1.0 would give different streams
+        if not isinstance(seed, Integral) or isinstance(seed, bool):  # 1, 1.0 and True would give different streams
             raise ValueError(f"seed must be an integer, got {seed!r}")
         assignments = self._assign(model)
         fill(assignments, seed)

@@ -13,6 +13,7 @@ conf/init/orthogonal.yaml.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -96,6 +97,8 @@ def find(spec: Spec, beside: Iterable[str] = ()) -> Target:
     `beside` lists the other keys that are allowed, to suggest one for a misspelled key.
     """
     if isinstance(spec, int | float) and not isinstance(spec, bool):
+        if not math.isfinite(spec):
+            raise ValueError(f"a constant must be a finite number, got {spec}")
         return _target(str(spec), constant_, {"value": float(spec)})
     if isinstance(spec, str):
         spec = {"name": spec}

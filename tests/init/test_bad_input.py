@@ -1,6 +1,8 @@
 """Models, batches and arguments at the edge: the right result, or one clear ValueError before anything is written."""
 
 import copy
+import inspect
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from torch import nn
 
 from initbench.init import Batch, initialize, initializer, rows
+from initbench.init.scheme import find, options, read_option
 
 INPUTS = torch.randn(32, 12, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.arange(32) % 7
@@ -259,3 +262,39 @@ def test_what_is_no_batch_is_refused_before_anything_is_written(batch: Any, got:
 )
 def test_a_wrong_argument_is_refused_before_anything_is_written(init: Any, arguments: Any, message: str) -> None:
     refuse(perceptron(), init, message, batch=(INPUTS, TARGETS), **arguments)
+
+
+NUMBERS = [
+    (name, key)
+    for name in options()
+    if "_target_" in read_option(name)
+    for key, parameter in inspect.signature(find(name).function).parameters.items()
+    if parameter.annotation in (float, float | None, float | str)
+]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("name, key", NUMBERS)
+def test_a_number_that_is_not_finite_is_refused(name: str, key: str, value: float) -> None:
+    refuse(perceptron(), name, rf"{key} of {name} must be a number.*, got {value}", **{key: value})
+
+
+@pytest.mark.parametrize("role", ["bias", "norm_scale", "norm_shift"])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_constant_that_is_not_finite_is_refused(role: str, value: float) -> None:
+    refuse(perceptron(), "normal", rf"a constant must be a finite number, got {value}", **{role: value})
+
+
+@pytest.mark.parametrize("dtype, gain", [(torch.float16, 1e6), (torch.bfloat16, 1e39), (torch.float32, 1e39)])
+def test_a_number_too_large_for_the_dtype_is_refused(dtype: torch.dtype, gain: float) -> None:
+    refuse(perceptron().to(dtype), "orthogonal", r"sets values of 0\.weight to infinity in", gain=gain)
+
+
+@pytest.mark.parametrize("seed", [True, False, 1.0, "1", None])
+def test_a_seed_that_is_no_integer_is_refused(seed: Any) -> None:
+    refuse(perceptron(), "normal", "seed must be an integer", seed=seed)
+
+
+def test_integers_of_numpy_are_the_same_seeds() -> None:
+    ours, theirs = (initialize(perceptron(), "normal", seed=seed) for seed in (3, np.int64(3)))
+    assert torch.equal(ours[0].weight, theirs[0].weight)

@@ -25,7 +25,7 @@ def _std_of_isometry(
     layer: Layer, *, gain: float | None = None, nonlinearity: str | None = None, a: float | None = None
 ) -> float:
     # The squares of an isometry's kernel sum to the number of its inputs, however they are spread over taps (Parseval).
-    if len(layer.shape) == 2:
+    if math.prod(layer.shape[2:]) == 1:
         return _std(layer, gain=gain, nonlinearity=nonlinearity, a=a)
     outputs = layer.shape[0] // layer.groups
     return resolve_gain(layer, gain, nonlinearity, a) / math.sqrt(outputs * math.prod(layer.shape[2:]))

@@ -93,6 +93,8 @@ def draw_(tensor: Tensor, generator: Generator, std: float, distribution: str) -
     """Fill with zero-mean numbers of standard deviation `std`. Raises ValueError for an unknown distribution."""
     if distribution == "normal":
         init.normal_(tensor, 0.0, std, generator)
+    elif distribution == "truncated_normal" and std == 0:  # torch divides by it
+        init.zeros_(tensor)
     elif distribution == "truncated_normal":
         std /= _TRUNCATED_STD
         init.trunc_normal_(tensor, 0.0, std, -2 * std, 2 * std, generator)

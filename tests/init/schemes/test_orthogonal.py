@@ -160,3 +160,11 @@ def test_a_vector_is_refused(scheme) -> None:
     layer = describe_layer("bias", nn.Linear(2, 3), "bias", torch.empty(3))
     with pytest.raises(ValueError, match="at least two dimensions"):
         scheme(torch.empty(3), layer, Generator())
+
+
+@pytest.mark.parametrize("name", ["delta_orthogonal", "orthogonal_conv"])
+@pytest.mark.parametrize("inputs, outputs, groups", [(48, 4, 1), (4, 48, 1), (48, 8, 2)])
+def test_a_kernel_of_one_tap_is_a_matrix(name: str, inputs: int, outputs: int, groups: int) -> None:
+    row = initbench.describe(nn.Conv2d(inputs, outputs, 1, groups=groups, bias=False), name, gain=1).iloc[0]
+    assert row["std_expected"] == pytest.approx(1 / math.sqrt(max(inputs, outputs) / groups))
+    assert row["std"] == pytest.approx(row["std_expected"], rel=0.05)

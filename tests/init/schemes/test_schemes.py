@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Generator, Tensor, nn
 
+from initbench import describe
 from initbench.init.layer import Layer, describe_layer
 from initbench.init.schemes.elementary import normal_, sparse_, trunc_normal_, uniform_
 from initbench.init.schemes.identity import dirac_, eye_
 from initbench.init.schemes.orthogonal import orthogonal_
 from initbench.init.schemes.variance import (
+    DISTRIBUTIONS,
     kaiming_normal_,
     kaiming_uniform_,
     lecun_normal_,
@@ -143,3 +145,30 @@ def test_sparse_places_its_zeros_by_the_generator() -> None:
 def test_wrong_parameters_are_one_clear_error(scheme, parameters, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         filled(scheme, nn.Linear(4, 4), **parameters)
+
+
+@pytest.mark.parametrize(
+    "mean, std, a, b",
+    [(0, 1, -2, 2), (0, 1, 0, 1e-9), (0, 1, 1, 1 + 1e-7), (0.5, 2, -3, 0.6), (0, 0.02, -2, 2), (-1, 0.5, 0, 9)],
+)
+def test_the_std_of_a_truncated_normal(mean: float, std: float, a: float, b: float) -> None:
+    """As drawn; a narrow interval has the density of a uniform one."""
+    row = describe(nn.Linear(400, 400), "trunc_normal", mean=mean, std=std, a=a, b=b).iloc[0]
+    if b - a < 1e-3 * std:
+        assert row["std_expected"] == pytest.approx((b - a) / math.sqrt(12), rel=1e-6)
+    else:
+        exactly = stats.truncnorm((a - mean) / std, (b - mean) / std, scale=std).std()
+        assert row["std_expected"] == pytest.approx(exactly, rel=1e-9)
+        assert row["std"] == pytest.approx(row["std_expected"], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "name, parameters, value",
+    [("trunc_normal", {"std": 0}, 0.0), ("trunc_normal", {"std": 0, "mean": 0.5}, 0.5)]
+    + [("variance_scaling", {"gain": 0, "distribution": distribution}, 0.0) for distribution in DISTRIBUTIONS]
+    + [(name, {"gain": 0}, 0.0) for name in ("orthogonal", "kaiming_normal", "kaiming_uniform", "xavier_normal")]
+    + [("normal", {"std": 0, "mean": 2}, 2.0), ("uniform", {"a": 3, "b": 3}, 3.0), ("sparse", {"std": 0}, 0.0)],
+)
+def test_a_draw_without_spread_is_a_constant(name: str, parameters: dict[str, float | str], value: float) -> None:
+    table = describe(nn.Linear(5, 4), name, **parameters)
+    assert (table.loc[0, "mean"], table.loc[0, "std"], table.loc[0, "std_expected"]) == (value, 0, 0)
