@@ -11,6 +11,7 @@ For relu this is exact (E = 1/2, gain = sqrt 2). torch's gains for tanh (5/3) an
 1): they were chosen empirically, and are kept because they are in common use.
 """
 
+import inspect
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -72,14 +73,33 @@ _MODULES = {
     "LogSigmoid": "logsigmoid",
     "Tanhshrink": "tanhshrink",
 }
-_PRELU_SLOPE = 0.25  # the initial slope of PReLU (He et al. 2015, section 2.1; torch's default)
+# What torch.nn.init.calculate_gain takes beside, and the names of modules.
+_ALIASES = {
+    "identity": "linear",
+    "Identity": "linear",
+    "Linear": "linear",
+    **{f"conv{kind}{axes}d": "linear" for kind in ("", "_transpose") for axes in (1, 2, 3)},
+    **{f"Conv{kind}{axes}d": "linear" for kind in ("", "Transpose") for axes in (1, 2, 3)},
+    "RReLU": "leaky_relu",
+    **_MODULES,
+}
+# Functions that modules call by themselves, such as nn.TransformerEncoderLayer its `activation`.
+_FUNCTIONS = {
+    **{function: name for name, function in ACTIVATIONS.items() if name != "linear"},
+    torch.relu: "relu",
+    F.tanh: "tanh",
+    F.sigmoid: "sigmoid",
+    torch.selu: "selu",
+}
 
 
 def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> float:
     """The gain of a nonlinearity by name; `negative_slope` (default 0.01) is used by leaky_relu only.
 
-    Raises ValueError for a name outside `NONLINEARITIES`.
+    A name is one of `NONLINEARITIES`, or whatever else torch.nn.init.calculate_gain takes (conv2d), or that of a module
+    (GELU). Raises ValueError for any other.
     """
+    nonlinearity = _ALIASES.get(nonlinearity, nonlinearity)
     if nonlinearity in TORCH_TABLE:
         return float(nn.init.calculate_gain(nonlinearity, negative_slope))  # type: ignore[arg-type]  # a Literal there
     return _gain_by_quadrature(nonlinearity)
@@ -88,8 +108,9 @@ def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> fl
 def activation(nonlinearity: str, negative_slope: float | None = None) -> Callable[[Tensor], Tensor]:
     """The elementwise function of that name; `negative_slope` (default 0.01) is used by leaky_relu only.
 
-    Raises ValueError for a name outside `NONLINEARITIES`.
+    Names are those of `calculate_gain`. Raises ValueError for any other.
     """
+    nonlinearity = _ALIASES.get(nonlinearity, nonlinearity)
     if nonlinearity not in ACTIVATIONS:
         raise unknown("nonlinearity", nonlinearity, NONLINEARITIES)
     if nonlinearity == "leaky_relu" and negative_slope is not None:
@@ -109,14 +130,25 @@ def _gain_by_quadrature(nonlinearity: str) -> float:
 def nonlinearity_of(model: nn.Module) -> tuple[str, float]:
     """The model's most frequent activation and its negative slope; ("linear", 0.01) if it has no activation.
 
-    A recurrent network counts as its own activation: tanh for LSTM and GRU, the nonlinearity it was built with for RNN.
+    A recurrent network or cell counts as its own activation: tanh for LSTM and GRU, the nonlinearity it was built with
+    for RNN. A function counts where it is a module's attribute `activation`.
     """
-    found: Counter[tuple[str, float]] = Counter()
-    for module in model.modules():
-        if isinstance(module, nn.RNNBase):
-            found["relu" if module.mode == "RNN_RELU" else "tanh", 0.01] += 1
-        kind = type(module).__name__
-        if kind in _MODULES:
-            slope = _PRELU_SLOPE if kind == "PReLU" else float(getattr(module, "negative_slope", 0.01))
-            found[_MODULES[kind], slope] += 1
+    found = Counter(activation for module in model.modules() if (activation := _activation_of(module)) is not None)
     return found.most_common(1)[0][0] if found else ("linear", 0.01)
+
+
+def _activation_of(module: nn.Module) -> tuple[str, float] | None:
+    kind = type(module).__name__
+    if isinstance(module, nn.RNNBase):
+        return "relu" if module.mode == "RNN_RELU" else "tanh", 0.01
+    if isinstance(module, nn.RNNCellBase):
+        return str(getattr(module, "nonlinearity", "tanh")), 0.01
+    if isinstance(module, nn.PReLU):  # with the slope that it begins with (He et al. 2015, section 2.1)
+        return "leaky_relu", float(module.init)
+    if isinstance(module, nn.RReLU):  # E[a^2] for a slope a that is drawn from U(lower, upper)
+        low, high = module.lower, module.upper
+        return "leaky_relu", math.sqrt((low**2 + low * high + high**2) / 3)
+    if kind in _MODULES:
+        return _MODULES[kind], float(getattr(module, "negative_slope", 0.01))
+    function = getattr(module, "activation", None)
+    return (_FUNCTIONS[function], 0.01) if inspect.isroutine(function) and function in _FUNCTIONS else None
