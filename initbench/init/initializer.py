@@ -15,7 +15,7 @@ from initbench.init.assignment import Assignment, check_fillable, fill, stream, 
 from initbench.init.gain import nonlinearity_of
 from initbench.init.layer import Position, describe_layer
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
-from initbench.init.roles import MATRICES, ROLES, NamedParameter, walk
+from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
 from initbench.init.scheme import SHARED, Scheme, Spec, find, read_option, resolve
 
 _POSITIONS = ("first", "last")
@@ -118,12 +118,14 @@ class Initializer:
         """
         if not isinstance(seed, Integral) or isinstance(seed, bool):  # 1, 1.0 and True would give different streams
             raise ValueError(f"seed must be an integer, got {seed!r}")
+        model = unwrap(model)
         assignments = self._assign(model)
         fill(assignments, seed)
         if self.method is None:
             return Outcome(assignments)
         changed, numbers = self.method(model, partial(stream, seed), batch, loss)
-        return Outcome(assignments, self.method.label, frozenset(changed), numbers)
+        names = frozenset(bare_name(model, name) for name in changed)
+        return Outcome(assignments, self.method.label, names, numbers)
 
     def learning_rates(self, model: nn.Module, *, adaptive: bool) -> dict[str, float]:
         """The factor for each parameter's learning rate, by parameter name, for factors other than 1 (muP, Fixup).
@@ -141,7 +143,7 @@ class Initializer:
         shape on which the scheme is not defined, raises ValueError here and not halfway through a model. Also raises
         ValueError for a role or a rule that matches no parameter.
         """
-        assignments = self._assign(model)
+        assignments = self._assign(unwrap(model))
         try_schemes(assignments, seed=0)
         return assignments
 
@@ -186,7 +188,7 @@ class Initializer:
         for index, (pattern, schemes) in enumerate(self.rules):
             unused = [role for role in schemes if (index, role) not in used]
             if unused:
-                names = [name for name, _ in model.named_modules() if name] + list(_POSITIONS)
+                names = [bare_name(model, name) for name, _ in model.named_modules() if name] + list(_POSITIONS)
                 kinds = sorted({type(module).__name__ for module in model.modules()})
                 suggestion = "" if pattern in names + kinds else nearest(pattern, names + kinds)
                 raise ValueError(

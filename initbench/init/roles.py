@@ -26,6 +26,19 @@ _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _WEIGHTED = (nn.Linear, _ConvNd, nn.Bilinear)
 
 
+# Modules that stand for another one, and the name under which they hold it: torch.compile, and what shards or repeats.
+_WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    "DataParallel": "module",
+    "DistributedDataParallel": "module",
+    "FullyShardedDataParallel": "_fsdp_wrapped_module",
+    "CheckpointWrapper": "_checkpoint_wrapped_module",
+}
+
+# Those of these names that nobody gives a module of his own.
+WRAPPED = {name for name in _WRAPPERS.values() if name.startswith("_")}
+
+
 class NamedParameter(NamedTuple):
     """One parameter of a model, the module that it belongs to, and its role."""
 
@@ -38,8 +51,28 @@ class NamedParameter(NamedTuple):
     parametrized: bool
 
 
+def unwrap(model: nn.Module) -> nn.Module:
+    """The module itself, without torch.compile, DataParallel, DistributedDataParallel and FSDP around it."""
+    while (inner := _WRAPPERS.get(type(model).__name__)) is not None:
+        model = model.get_submodule(inner)
+    return model
+
+
+def bare_name(model: nn.Module, name: str) -> str:
+    """The name that a module or parameter of the model would have if no module were wrapped (see `unwrap`)."""
+    kept: list[str] = []
+    module: nn.Module | None = model
+    for part in name.split("."):
+        if _WRAPPERS.get(type(module).__name__) != part:
+            kept.append(part)
+        module = None if module is None else module._modules.get(part)
+    return ".".join(kept)
+
+
 def walk(model: nn.Module) -> Iterator[NamedParameter]:
     """Every parameter of the model once, in registration order; shared storage is listed under its first name.
+
+    Names are those of the model without wrappers.
 
     Raises ValueError for the hook-based weight_norm and spectral_norm of torch.nn.utils: they overwrite the weight
     before each forward pass, so initializing it would have no effect.
@@ -48,6 +81,7 @@ def walk(model: nn.Module) -> Iterator[NamedParameter]:
     for module_name, module in model.named_modules():
         if isinstance(module, parametrize.ParametrizationList):
             continue  # its originals are listed under the name of the parametrized tensor
+        module_name = bare_name(model, module_name)
         _refuse_hooked(module_name, module)
         prefix = f"{module_name}." if module_name else ""
         for key, parameter in module.named_parameters(recurse=False):

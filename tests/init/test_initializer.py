@@ -1,16 +1,19 @@
 """Which scheme fills which parameter, and that it does so exactly."""
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.nn.utils import parametrizations, parametrize
 
 import initbench
-from initbench.init import Initializer, initialize, options, rows
+from initbench.init import Initializer, describe, initialize, initializer, options, rows
 from initbench.init.scheme import read_option
 
 
@@ -371,3 +374,49 @@ def test_rows_describe_what_was_done() -> None:
     assert (weight["parameter"], weight["fan_in"], weight["fan_out"]) == ("0.weight", 200, 100)
     assert weight["std"] == pytest.approx(math.sqrt(2 / 200), rel=0.02)
     assert (bias["role"], bias["scheme"], bias["std"]) == ("bias", "0", 0.0)
+
+
+def small() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(12, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Sequential(nn.Linear(20, 7)))
+
+
+def _inside(model: nn.Sequential) -> nn.Sequential:
+    model[3] = torch.compile(model[3], backend="eager")
+    model[0] = checkpoint_wrapper(model[0])
+    return model
+
+
+WRAPPERS: dict[str, Callable[[nn.Sequential], nn.Module]] = {
+    "compile": torch.compile,
+    "DataParallel": nn.DataParallel,
+    "both": lambda model: torch.compile(nn.DataParallel(model)),
+    "inside": _inside,
+}
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "default", "lsuv", "state_dict", "mup"])
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())
+def test_a_wrapped_model_gets_the_weights_of_the_bare_one(
+    name: str, wrap: Callable[[nn.Sequential], nn.Module], tmp_path: Path
+) -> None:
+    saved = initialize(small(), "normal")
+    torch.save(wrap(saved).state_dict() if name == "state_dict" else {}, tmp_path / "weights.pt")
+    arguments: dict[str, Any] = {"path": str(tmp_path / "weights.pt")} if name == "state_dict" else {}
+    arguments["rules"] = [{"match": "3.0", "bias": 0.5}, {"match": "0.bias", "bias": 0.25}]
+    arguments["batch"] = torch.randn(32, 12, generator=torch.Generator().manual_seed(0))
+    bare, wrapped = small(), small()
+    initialize(bare, name, **arguments)
+    initialize(wrap(wrapped), name, **arguments)
+    if name == "state_dict":
+        assert torch.equal(bare[0].weight, saved[0].weight)
+    for ours, theirs in zip(bare.parameters(), wrapped.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_table_of_a_wrapped_model_has_the_names_of_the_bare_one() -> None:
+    batch = torch.randn(32, 12, generator=torch.Generator().manual_seed(0))
+    bare, wrapped = (describe(model, "lsuv", batch=batch) for model in (small(), _inside(small())))
+    assert bare.equals(wrapped)
+    assert initializer("mup").learning_rates(nn.DataParallel(small()), adaptive=True) == initializer(
+        "mup"
+    ).learning_rates(small(), adaptive=True)

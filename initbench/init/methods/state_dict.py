@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from initbench.errors import nearest
+from initbench.init.roles import WRAPPED, bare_name
 
 
 def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool = True) -> dict[str, float]:
@@ -15,6 +16,9 @@ def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool =
     Nothing in the file is executed (`weights_only`). Weights under the keys `state_dict` or `model`, as in checkpoints
     of Lightning and timm, are found. Only names that start with `prefix` are used, without it ("model." for a Lightning
     checkpoint). The signature of a run contains the path, not the content of the file.
+
+    Names are those of the model without torch.compile, DataParallel, DistributedDataParallel and FSDP around it or in
+    it, in the file as in the model.
 
     With strict=False, names that only the file or only the model has, and tensors of another shape (for another number
     of classes), are skipped; at least one tensor must match. Returns `tensors_loaded`.
@@ -25,7 +29,9 @@ def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool =
     Acts on: every parameter and buffer that the file has.
     """
     state = {name.removeprefix(prefix): value for name, value in _read(path).items() if name.startswith(prefix)}
-    own = model.state_dict()
+    own = {bare_name(model, name): tensor for name, tensor in model.state_dict().items()}
+    if all(name.startswith("module.") for name in state) and not any(name.startswith("module.") for name in own):
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}  # of a DataParallel or DDP
     missing, surplus = [name for name in own if name not in state], [name for name in state if name not in own]
     misshaped = [name for name in own if name in state and state[name].shape != own[name].shape]
     matching = [name for name in own if name in state and name not in misshaped]
@@ -61,4 +67,5 @@ def _read(path: str) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"{path} does not hold a state_dict, a mapping of names to tensors")
-    return content
+    # Of a model that was compiled, or sharded, as a whole or in parts.
+    return {".".join(part for part in name.split(".") if part not in WRAPPED): content[name] for name in content}
