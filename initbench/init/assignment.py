@@ -1,5 +1,6 @@
 """An assignment: which scheme fills which parameter. And the filling itself, the same on every device."""
 
+import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +8,15 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from initbench.init.layer import Layer
-from initbench.init.roles import NamedParameter
+from initbench.init.roles import NamedParameter, evaluating, value_of
 from initbench.init.scheme import Scheme
 from initbench.init.schemes.own import reset_of
+
+_POWER_ITERATIONS = 15  # as many as torch makes when it registers spectral_norm
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def fill(assignments: Sequence[Assignment], seed: int) -> None:
         value = drawn.get(name)
         if value is None:
             value = draw_(torch.empty(tensor.shape, dtype=torch.float32), assignment, stream(seed, name))
-        _write(assignment.parameter, value)
+        _write(assignment.parameter, value, stream(seed, f"{name}/singular vectors"))
 
 
 def stream(seed: int, name: str) -> Generator:
@@ -109,7 +114,7 @@ def check_fillable(assignment: Assignment) -> None:
                 )
 
 
-def _write(parameter: NamedParameter, value: Tensor) -> None:
+def _write(parameter: NamedParameter, value: Tensor, generator: Generator) -> None:
     if not parameter.parametrized:
         parameter.tensor.copy_(value)
         return
@@ -118,6 +123,39 @@ def _write(parameter: NamedParameter, value: Tensor) -> None:
         setattr(parameter.module, parameter.key, value.to(parameter.tensor))
     except (NotImplementedError, ValueError, RuntimeError) as error:
         raise ValueError(f"{parameter.name} is parametrized and cannot be set through it: {error}") from error
+    _estimate_again(parameter.module.parametrizations[parameter.key], generator)  # type: ignore[index, arg-type]  # a ModuleDict
+
+
+def _estimate_again(parametrizations: parametrize.ParametrizationList, generator: Generator) -> None:
+    """Let spectral_norm's singular vectors, which are those of the weight before, fit what is behind the weight now.
+
+    They start from random vectors, as they do when torch registers the parametrization.
+    """
+    kinds = range(parametrizations.ntensors) if not parametrizations.is_tensor else ()
+    value: Any = [getattr(parametrizations, f"original{kind}") for kind in kinds] or [parametrizations.original]
+    for part in parametrizations:
+        if isinstance(part, _SpectralNorm) and hasattr(part, "_u"):
+            for vector in (part._u, part._v):
+                vector.copy_(torch.nn.functional.normalize(torch.randn(vector.shape, generator=generator), dim=0))
+            part._power_method(part._reshape_weight_to_matrix(*value), _POWER_ITERATIONS)
+        with evaluating(part):
+            value = [part(*value)]
+
+
+def _try_to_write(assignment: Assignment, value: Tensor, generator: Generator) -> None:
+    """Raise ValueError where a parametrized weight cannot be set to this value, or is not a number then."""
+    parameter = assignment.parameter
+    try:
+        module = copy.deepcopy(parameter.module)
+    except Exception as error:  # a class of the user's own may raise anything
+        raise ValueError(f"{parameter.name}: a {type(parameter.module).__name__} cannot be copied: {error}") from error
+    _write(parameter._replace(module=module), value, generator)
+    if not value_of(module, parameter.key).isfinite().all():
+        kinds = ", ".join(type(part).__name__.lstrip("_") for part in module.parametrizations[parameter.key])  # type: ignore[index]  # a ModuleDict
+        raise ValueError(
+            f"{parameter.name} is not a number once {assignment.scheme.label} has set it, as {kinds} divides by the "
+            "norm of its weight"
+        )
 
 
 def try_schemes(assignments: Sequence[Assignment], seed: int) -> dict[str, Tensor]:
@@ -158,4 +196,11 @@ def try_schemes(assignments: Sequence[Assignment], seed: int) -> dict[str, Tenso
                 f"in {dtype}; every initial value must be finite"
             )
         drawn[assignment.layer.name] = value
+    for assignment in assignments:
+        if assignment.parameter.parametrized and not assignment.kept:
+            name = assignment.layer.name
+            if name not in drawn:
+                empty = torch.empty(assignment.parameter.tensor.shape, dtype=torch.float32)
+                drawn[name] = draw_(empty, assignment, stream(seed, name))
+            _try_to_write(assignment, drawn[name], stream(seed, name))
     return drawn

@@ -21,7 +21,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.init.roles import storage_of
+from initbench.init.roles import storage_of, walk
 from initbench.init.scheme import Spec, find, global_generator
 from initbench.init.structure import FINDERS, require
 
@@ -78,9 +78,9 @@ class Method:
             raise ValueError(
                 f"{self.label} changed which parameters {type(model).__name__} has, or their shapes; it may set values"
             )
-        for name, value in working.named_parameters():
-            if not value.isfinite().all():
-                raise ValueError(f"{self.label} left values in {name} that are not finite")
+        for found in walk(working):
+            if not found.tensor.isfinite().all():
+                raise ValueError(f"{self.label} left values in {found.name} that are not finite")
         changed = _write_back(working.named_parameters(), dict(model.named_parameters()))
         if not self.needs_batch:
             _write_back(working.named_buffers(), dict(model.named_buffers()))

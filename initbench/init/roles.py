@@ -1,7 +1,8 @@
 """Roles: what a parameter is for, determined from its module. `walk` lists every parameter exactly once."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -94,8 +95,29 @@ def walk(model: nn.Module) -> Iterator[NamedParameter]:
                 own = {storage_of(parameter) for parameter in originals.parameters(recurse=False)}
                 if own and not own & seen:
                     seen |= own
-                    tensor, role = getattr(module, key), role_of(module, key, module_name)
+                    tensor, role = value_of(module, key), role_of(module, key, module_name)
                     yield NamedParameter(prefix + key, module_name, module, key, tensor, role, parametrized=True)
+
+
+def value_of(module: Any, key: str) -> Tensor:
+    """The tensor `module.<key>`. A parametrized one as in evaluation, which leaves spectral_norm's state alone."""
+    with ExitStack() as stack:
+        if parametrize.is_parametrized(module, key):
+            stack.enter_context(evaluating(module.parametrizations[key]))
+        tensor: Tensor = getattr(module, key)
+    return tensor
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Inside, the module and all of its parts are in evaluation mode; afterwards each is in the one that it was in."""
+    modes = {part: part.training for part in module.modules()}
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
@@ -116,7 +138,7 @@ def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
         return "bias"
     if key == "weight" and is_packed_projection(module, module_name):
         return "attention_in"
-    if key == "weight" and (isinstance(module, _WEIGHTED) or getattr(module, key).dim() >= 2):
+    if key == "weight" and (isinstance(module, _WEIGHTED) or value_of(module, key).dim() >= 2):
         return "weight"
     return "other"
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from initbench.init.assignment import Assignment
 from initbench.init.initializer import Outcome, initializer
 from initbench.init.method import as_batch
+from initbench.init.roles import value_of
 from initbench.init.scheme import Spec
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _is_changed_by_method(assignment: Assignment, outcome: Outcome) -> bool:
 
 def _moment(assignment: Assignment, moment: Any) -> float | None:
     # Read again, since a parametrized tensor is recomputed at each access.
-    tensor: Tensor = getattr(assignment.layer.module, assignment.layer.key).detach()
+    tensor = value_of(assignment.layer.module, assignment.layer.key).detach()
     if tensor.numel() == 0 or tensor.is_complex():
         return None
     if tensor.numel() == 1 and moment is torch.std:
