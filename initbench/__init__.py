@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from initbench.init import Initializer, describe, initialize
     from initbench.report.verdict import verdict
 
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 __getattr__ = lazy.attributes(
     __name__,
     {

@@ -4,8 +4,10 @@ Nothing heavy is imported before a job starts, so that --help and --cfg answer a
 """
 
 import os
+import platform
 import signal
 import sys
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 import hydra
@@ -13,6 +15,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from initbench import __version__
 from initbench.errors import UserMistake, explain
 from initbench.record.stopping import Stopped
 from initbench.registry import CONF
@@ -36,6 +39,9 @@ def main(config: DictConfig) -> Any:
 
 def entry() -> None:
     """Run `main`; what Hydra refuses ends like what we refuse."""
+    if sys.argv[1:] == ["--version"]:
+        print(f"initbench {__version__}, torch {version('torch')}, Python {platform.python_version()}")
+        return
     is_done = exit_at_once()
     # argparse takes overrides only in one row; people type -m or --config-dir in the middle of them.
     sys.argv[1:] = sorted(sys.argv[1:], key=_is_override)

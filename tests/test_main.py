@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -237,3 +238,30 @@ def test_help_and_config_import_nothing_heavy(tmp_path: Path, flag: list[str]) -
     assert found.stdout.strip().splitlines()[-1] == "HEAVY []"
     assert "init" in found.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_ours(tmp_path: Path) -> None:
+    found = command(tmp_path, "--version")
+    assert found.stdout.startswith(f"initbench {initbench.__version__}, torch {version('torch')}, Python 3.")
+    assert found.returncode == 0
+
+
+def test_dir_shows_the_public_names_and_submodules_are_there_without_an_import() -> None:
+    assert sorted(dir(initbench)) == sorted([*initbench.__all__, "__version__"])
+    code = "import initbench; print(initbench.data.Arrays.__name__, hasattr(initbench, 'nothing'))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, timeout=100).split() == ["Arrays", "False"]
+
+
+def test_initializers_of_ones_own_are_shown_too(tmp_path: Path) -> None:
+    (tmp_path / "own" / "init").mkdir(parents=True)
+    (tmp_path / "own" / "init" / "mine.yaml").write_text("name: mine\n_target_: torch.nn.init.normal_\n")
+
+    def show(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "initbench.init", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+
+    assert "Fill the input Tensor" in show("mine", "--config-dir", "own").stdout
+    assert "--config-dir" in show("--help").stdout
+    unknown = show("orthogonal", "mini", "--config-dir", "own")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "unknown initializer 'mini'. Did you mean 'mine'?" in unknown.stderr

@@ -1,30 +1,45 @@
 """`python -m initbench.init` lists all initializers; `python -m initbench.init NAME ...` describes some in full."""
 
-import sys
 from itertools import groupby
+from pathlib import Path
 
+import yaml
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from initbench.command_line import Parser, run
+from initbench.errors import unknown
 from initbench.init.listing import Entry, entries
-from initbench.init.scheme import find, read_option
+from initbench.init.scheme import options
 from initbench.registry import CONF
+from initbench.schema.target import load
 
 
-def main(names: list[str]) -> None:
+def main(arguments: list[str]) -> None:
     """Print the list, or the config file and docstring of each name. Raises ValueError for an unknown name."""
+    parser = Parser(
+        prog="python -m initbench.init",
+        description="List the initializers, or show the config file and the documentation of some.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="an initializer, as in init=NAME")
+    parser.add_argument("--config-dir", type=Path, help="a folder of your own, whose init/*.yaml are shown too")
+    asked = parser.parse_args(arguments)
     console = Console()
-    if not names:
+    if not asked.names:
         console.print(overview(entries()))
         console.print("Details, parameters and docstring of one: python -m initbench.init NAME", style="dim")
-    for name in names:
-        option = read_option(name)
-        console.print(f"[bold]conf/init/{escape(name)}.yaml[/]")
-        console.print((CONF / "init" / f"{name}.yaml").read_text(), markup=False, highlight=False, soft_wrap=True)
-        if "_target_" in option:
-            function = find(name).function
+    own = {} if asked.config_dir is None else {path.stem: path for path in asked.config_dir.glob("init/*.yaml")}
+    if unknown_names := [name for name in asked.names if name not in own and name not in options()]:
+        raise unknown("initializer", unknown_names[0], [*own, *options()])
+    for name in asked.names:
+        path = own.get(name, CONF / "init" / f"{name}.yaml")
+        console.print(f"[bold]{escape(str(path) if name in own else f'conf/init/{name}.yaml')}[/]")
+        text = path.read_text()
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if "_target_" in (option := yaml.safe_load(text)):
+            function = load("init", option["_target_"])
             console.print(f"[bold]{escape(option['_target_'])}[/]")
             console.print(function.__doc__ or "", markup=False, highlight=False, soft_wrap=True)
 
@@ -45,8 +60,4 @@ def overview(found: list[Entry]) -> Table:
 
 
 if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except ValueError as error:
-        print(f"initbench: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)
