@@ -21,8 +21,10 @@ from initbench.record.stopping import Stopped
 from initbench.registry import CONF
 from initbench.workers.exit import exit_at_once
 
-# The config of the run in this process, once there is one: what raises before is a mistake in what was typed.
+# The config of the run in this process, once there is one.
 _begun: list[DictConfig] = []
+# Hydra's words, in a ValueError, for -m together with --cfg, and for init=null.
+_OF_HYDRA = ("Only one of --run", "Config group override must be")
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 
 
@@ -55,10 +57,12 @@ def entry() -> None:
         say_how_to_go_on(stop.signum)
     except KeyboardInterrupt:
         say_how_to_go_on(signal.SIGINT)
-    except Exception as error:
-        if _begun:
-            raise
-        refuse(error)  # a YAML file, a launcher's key: Hydra, PyYAML and the system each raise their own
+    except Exception as error:  # of a YAML file, of a launcher's key: Hydra, PyYAML and the system raise their own
+        from initbench.sweep.start import launched
+
+        if _begun or launched:
+            raise  # what was typed is right, so it is a crash
+        refuse(error)
     except SystemExit as end:
         if end.code == 128 + signal.SIGTERM:  # of a launcher that was stopped
             say_how_to_go_on(signal.SIGTERM)
@@ -79,9 +83,9 @@ def refuse(error: Exception) -> NoReturn:
     if _WANTS_TRACEBACK:
         raise error
     is_choice = isinstance(error, MissingConfigException) or str(error).startswith("Config group override must be")
-    is_known = isinstance(error, HydraException | OmegaConfBaseException | UserMistake | ValueError)
+    is_known = isinstance(error, HydraException | OmegaConfBaseException | UserMistake)
     line = (is_choice and no_option(sys.argv[1:])) or explain(error)
-    if not is_known:
+    if not is_known and not line.startswith(_OF_HYDRA) and not is_choice:
         line = f"this command cannot be run: {type(error).__name__}: {line} (HYDRA_FULL_ERROR=1 says where)"
     print(f"initbench: {line}", file=sys.stderr)
     sys.exit(2)

@@ -18,7 +18,6 @@ for stream in (sys.stdout, sys.stderr):
 console = Console(highlight=False, emoji=False, quiet=_QUIET)
 errors = Console(stderr=True, highlight=False, emoji=False, quiet=_QUIET)
 
-
 # What a worker would have printed; its parent prints it when the job has ended.
 unsaid: list[str] = []
 

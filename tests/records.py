@@ -32,7 +32,7 @@ def record(
     model: dict[str, Any] | None = None,
     **parts: Any,
 ) -> dict[str, Any]:
-    """Of a run that started `ago` seconds before NOW and, unless it is running, ended after `took`."""
+    """The record of a run that started `ago` seconds before NOW and, unless it is running, ended after `took`."""
     ended: dict[str, Any] = {} if status == "running" or took is None else {"finished_at": iso(ago - took)}
     if status in ("finished", "diverged"):
         ended |= {"reason": None, "results": {"val/best_accuracy": best}, "seconds_train": took, "total_steps": 100}

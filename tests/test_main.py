@@ -143,6 +143,8 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
         (["hydra.launcher._target_=nope.x", "-m"], "this command cannot be run: RuntimeError: Invalid plugin 'nope.x'"),
         (["hydra.searchpath=[http://x]"], "No config source registered for schema http"),
         (["hydra.run.dir=/dev/null/x"], "this command cannot be run: NotADirectoryError"),
+        (["hydra.sweep.dir=/dev/null/x", "-m"], "hydra.sweep.dir '/dev/null/x' is not writable: Not a directory"),
+        (["hydra.sweeper.max_batch_size=0", "-m"], "this command cannot be run: AssertionError"),
         (["trainer.threads=100000"], "trainer.threads must be a whole number in [1, 1024] or null, got 100000"),
         (["trainer.max_steps=0", "dry_run=true"], "trainer.max_epochs=3 and max_steps=0: nothing would be trained"),
         (["runs_dir=/dev/null/runs", "dry_run=true"], "is not writable: Not a directory"),
@@ -180,6 +182,64 @@ def test_a_yaml_that_cannot_be_read_is_one_line(
     assert found.returncode == 2
     assert len(found.stderr.strip().splitlines()) == 1, found.stderr
     assert message in found.stderr
+
+
+MINE = """
+import torch
+
+def nothing(*arguments, **keys):
+    return None
+
+class Still(torch.optim.Optimizer):
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+"""
+
+
+@pytest.mark.parametrize(
+    "group, target, message",
+    [
+        ("optimizer", "mine.nothing", "optimizer mine.nothing made a NoneType, not a torch.optim.Optimizer"),
+        ("optimizer", "mine.Still", "optimizer mine.Still has no step of its own"),
+        ("scheduler", "mine.nothing", "scheduler mine.nothing made a NoneType, not an LRScheduler of torch"),
+        ("init", "leaves.anything", "init._target_='leaves.anything' cannot be imported: 5"),
+    ],
+)
+def test_code_of_ones_own_that_is_of_no_use_is_one_line(tmp_path: Path, group: str, target: str, message: str) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "leaves.py").write_text("import sys; sys.exit(5)")
+    (tmp_path / "own" / group).mkdir(parents=True)
+    (tmp_path / "own" / group / "mine.yaml").write_text(f"_target_: {target}\nlr: 0.1\n")
+    if group != "optimizer":
+        (tmp_path / "own" / group / "mine.yaml").write_text(f"_target_: {target}\n")
+    found = command(tmp_path, "--config-dir", "own", f"{group}=mine", *FAST)
+    assert (found.returncode, found.stderr) == (2, f"initbench: {message}\n")
+
+
+BROKEN = """
+from dataclasses import dataclass
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.launcher import Launcher
+
+@dataclass
+class Conf:
+    _target_: str = "hydra_plugins.broken.BrokenLauncher"
+
+ConfigStore.instance().store(group="hydra/launcher", name="broken", node=Conf, provider="broken")
+
+class BrokenLauncher(Launcher):
+    def setup(self, **keys): pass
+    def launch(self, job_overrides, initial_job_idx): return {}["a bug"]
+"""
+
+
+def test_a_crash_of_a_launcher_keeps_its_traceback(tmp_path: Path) -> None:
+    (tmp_path / "hydra_plugins" / "broken").mkdir(parents=True)
+    (tmp_path / "hydra_plugins" / "broken" / "__init__.py").write_text(BROKEN)
+    found = command(tmp_path, *FAST, "-m", "hydra/launcher=broken", "seed=0,1", PYTHONPATH=str(tmp_path))
+    assert found.returncode == 1
+    assert "Traceback" in found.stderr
+    assert "KeyError: 'a bug'" in found.stderr
 
 
 def test_a_yaml_that_nobody_asked_for_stops_no_sweep(tmp_path: Path) -> None:
@@ -262,6 +322,8 @@ def test_initializers_of_ones_own_are_shown_too(tmp_path: Path) -> None:
 
     assert "Fill the input Tensor" in show("mine", "--config-dir", "own").stdout
     assert "--config-dir" in show("--help").stdout
+    assert "In own/init: mine" in show("--config-dir", "own").stdout
+    assert show("mine", "--config-dir", "oven").stderr == "initbench: --config-dir oven has no folder init/\n"
     unknown = show("orthogonal", "mini", "--config-dir", "own")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "unknown initializer 'mini'. Did you mean 'mine'?" in unknown.stderr

@@ -29,7 +29,7 @@ class PlanningSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from initbench.sweep.dispatch import Planned, dispatch, say_what_can_be_shown
-        from initbench.sweep.start import check_values
+        from initbench.sweep.start import check_values, launched
         from initbench.sweep.tuning import rounds
 
         assert self.config is not None
@@ -48,6 +48,7 @@ class PlanningSweeper(BasicSweeper):
             batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
             for todo in dispatch(self.loader, self.config, batches, planned):
                 if not self.config.dry_run:
+                    launched.append(len(todo))
                     returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
                 elif isinstance(self.launcher, PackedLauncher):
                     self.launcher.say_how(todo)

@@ -7,7 +7,7 @@ by itself; a dry run builds nothing.
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -45,7 +45,8 @@ def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "Config
             raise _only_a_label(group, value)
     for group in ("init", "model", "data", "optimizer", "scheduler"):
         name, target = config[group]["name"], config[group].get("_target_")
-        if target != _target_of(group, name) is not None and target in map(partial(_target_of, group), _options(group)):
+        named = _target_of(group, name)
+        if named not in (None, target) and any(target == _target_of(group, other) for other in _options(group)):
             raise _only_a_label(group, name)
     return Config.model_validate(config)
 
@@ -54,14 +55,13 @@ def _only_a_label(group: str, name: str) -> UserMistake:
     return UserMistake(f"{group}.name is a label and chooses nothing; did you mean {group}={name}?")
 
 
-@cache
 def _options(group: str) -> list[str]:
     return [path.stem for path in (CONF / group).glob("*.yaml")]
 
 
 @cache
 def _target_of(group: str, name: str) -> str | None:
-    """The `_target_` of one of our own options, None where there is no such option or it has none."""
+    """The `_target_` of an option of ours; None where there is no such option, or it has none."""
     if name not in _options(group):
         return None
     target: str | None = yaml.safe_load((CONF / group / f"{name}.yaml").read_text()).get("_target_")

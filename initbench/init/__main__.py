@@ -27,10 +27,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config-dir", type=Path, help="a folder of your own, whose init/*.yaml are shown too")
     asked = parser.parse_args(arguments)
     console = Console()
+    if asked.config_dir is not None and not (asked.config_dir / "init").is_dir():
+        raise ValueError(f"--config-dir {asked.config_dir} has no folder init/")
+    own = {} if asked.config_dir is None else {path.stem: path for path in asked.config_dir.glob("init/*.yaml")}
     if not asked.names:
         console.print(overview(entries()))
+        if own:
+            console.print(f"In {asked.config_dir / 'init'}: {', '.join(sorted(own))}", markup=False, soft_wrap=True)
         console.print("Details, parameters and docstring of one: python -m initbench.init NAME", style="dim")
-    own = {} if asked.config_dir is None else {path.stem: path for path in asked.config_dir.glob("init/*.yaml")}
     if unknown_names := [name for name in asked.names if name not in own and name not in options()]:
         raise unknown("initializer", unknown_names[0], [*own, *options()])
     for name in asked.names:

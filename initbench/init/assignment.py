@@ -100,6 +100,11 @@ def check_fillable(assignment: Assignment) -> None:
         raise ValueError(
             f"{parameter.name} is on the meta device and has no memory: model.to_empty(device='cpu') first"
         )
+    if parameter.key == "_flat_param":
+        kind = type(parameter.module).__name__
+        raise ValueError(
+            f"a {kind} is wrapped, and FSDP has flattened its parameters: initialize it before, or with use_orig_params"
+        )
     if parameter.tensor.is_complex() and not assignment.kept:
         raise ValueError(
             f"{parameter.name} is complex, and initializers draw real numbers; to keep it as built, add a rule with "

@@ -1,5 +1,6 @@
 """Builds the optimizer of a config: weight decay on weights only, learning rates scaled by role and initializer."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
         if not isinstance(optimizer, Optimizer):
             made = type(optimizer).__name__
             raise ValueError(f"optimizer {settings['_target_']} made a {made}, not a torch.optim.Optimizer")
-        if type(optimizer).step is Optimizer.step:
+        if inspect.unwrap(type(optimizer).step) is inspect.unwrap(Optimizer.step):  # torch wraps each class's
             raise ValueError(f"optimizer {settings['_target_']} has no step of its own")
         return optimizer
 

@@ -25,7 +25,7 @@ class Replica:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
+        """The name of its folder."""
         return self.life.store.folder.name
 
     @property

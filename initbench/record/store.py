@@ -156,18 +156,21 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def check_writable(runs_dir: str | Path) -> None:
-    """Raise UserMistake unless folders can be made, and files locked, under `runs_dir`; leaves nothing behind."""
-    existing = Path(runs_dir).absolute()
+def check_writable(folder: str | Path, key: str = "runs_dir") -> None:
+    """Raise UserMistake unless folders can be made, and files locked, under `folder`; leaves nothing behind.
+
+    `key` says where the config has it.
+    """
+    existing = Path(folder).absolute()
     try:
         while not existing.exists():
             existing = existing.parent
         with TemporaryFile(dir=existing) as file:
             file.write(bytes(4096))  # a full disk still takes names
             file.flush()
-            check_locks(file, runs_dir)
+            check_locks(file, folder)
     except OSError as error:
-        raise UserMistake(f"runs_dir {str(runs_dir)!r} is not writable: {error.strerror}") from error
+        raise UserMistake(f"{key} {str(folder)!r} is not writable: {error.strerror}") from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ Types are strict, as YAML has types of its own: text is no number, and true is n
 
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge, Le, Lt, MinLen
+from annotated_types import Ge, Lt, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from initbench.metric import LARGEST
@@ -20,11 +20,11 @@ from initbench.schema.ranges import (
     OpenFraction,
     PositiveFloat,
     PositiveInt,
+    Threads,
 )
 
 Seed = Annotated[int, Ge(0), Lt(2**32)]
 Epochs = Annotated[int, Ge(-1)]
-Threads = Annotated[int, Ge(1), Le(1024)]  # OpenMP crashes at some tens of thousands
 Policy = float | str | dict[str, Any] | None
 Precision = Literal[
     "16-mixed", "16-true", "32-true", "64-true", "bf16-mixed", "bf16-true", "transformer-engine",

@@ -8,6 +8,10 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt
 
+# 100,000 end in a segmentation fault of OpenMP; no machine has so many cores.
+MOST_THREADS = 1024
+
+Threads = Annotated[int, Ge(1), Le(MOST_THREADS)]
 PositiveInt = Annotated[int, Ge(1)]
 NonNegativeInt = Annotated[int, Ge(0)]
 PositiveFloat = Annotated[float, Gt(0)]

@@ -18,6 +18,9 @@ from initbench.status import live
 
 _MOST_VALUES = 100_000  # of one key
 
+# How many jobs this process has handed to a launcher, launch by launch.
+launched: list[int] = []
+
 
 def start(config: DictConfig) -> str:
     """Begin a sweep and return its id; exit with code 2 if none of its jobs could run."""
@@ -27,6 +30,7 @@ def start(config: DictConfig) -> str:
         _refuse_dots(config.hydra)
         check_sweep(config)
         check_writable(config.runs_dir)
+        check_writable(config.hydra.sweep.dir, "hydra.sweep.dir")
         if config.dry_run and "direction" in config.hydra.sweeper:
             raise ValueError("dry_run cannot tell what this sweeper will try, as that depends on results")
     except ValueError as error:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from initbench.schema.ranges import MOST_THREADS
+
 # What OpenMP, MKL, OpenBLAS, Accelerate and numexpr read when they are loaded.
 THREADS = (
     "OMP_NUM_THREADS",
@@ -19,8 +21,6 @@ THREADS = (
 # glibc returns large blocks to the system as they are freed, and a training step would have its activations' pages
 # mapped and zeroed anew each time: `bench_packed.py --one packed lenet 32` trains half as many images a second.
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-
-_MOST = 1024  # OpenMP crashes at some tens of thousands of threads
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Slots:
     def environments(self) -> list[dict[str, str]]:
         """What the environment of each slot's process has beyond our own. Raises ValueError for what cannot be."""
         for key in ("slots", "runs_per_device", "threads_per_slot"):
-            if (value := getattr(self, key)) is not None and not 1 <= value <= _MOST:
-                raise ValueError(f"hydra.launcher.{key} must be from 1 to {_MOST}, got {value}")
+            if (value := getattr(self, key)) is not None and not 1 <= value <= MOST_THREADS:
+                raise ValueError(f"hydra.launcher.{key} must be from 1 to {MOST_THREADS}, got {value}")
         names = device_names(self.devices)
         slots = self.slots or len(names) * self.runs_per_device or max(1, cores() // (self.threads_per_slot or 1))
         # Whatever the number of jobs: the rest of a sweep must run on as many threads as the whole did, bit for bit.

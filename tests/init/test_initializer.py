@@ -1,20 +1,15 @@
 """Which scheme fills which parameter, and that it does so exactly."""
 
-import copy
 import math
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
-from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
-from torch.nn.utils import parametrizations, parametrize
 
 import initbench
-from initbench.init import Initializer, describe, initialize, initializer, options, rows
+from initbench.init import Initializer, initialize, options, rows
 from initbench.init.scheme import read_option
 
 
@@ -293,26 +288,6 @@ def test_weights_are_the_same_whatever_the_dtype_and_memory_format(name: str, dt
     assert other.weight.data_ptr() == pointer  # in place: optimizers and DDP hold on to it
 
 
-def test_a_weight_norm_is_initialized_through() -> None:
-    layer = parametrizations.weight_norm(nn.Linear(6, 4))
-    initialize(layer, "orthogonal", gain=1.0)
-    assert torch.allclose(layer.weight @ layer.weight.T, torch.eye(4), atol=1e-5)
-    assert torch.allclose(layer.parametrizations.weight.original0.flatten(), torch.ones(4), atol=1e-5)
-    initialize(layer, "default")
-    assert layer.weight.abs().max() <= 1 / math.sqrt(6) + 1e-6
-
-
-def test_a_parametrization_without_inverse_is_refused() -> None:
-    class Symmetric(nn.Module):
-        def forward(self, weight: torch.Tensor) -> torch.Tensor:
-            return weight.triu() + weight.triu(1).T
-
-    layer = nn.Linear(3, 3)
-    parametrize.register_parametrization(layer, "weight", Symmetric())
-    with pytest.raises(ValueError, match="weight is parametrized by Symmetric, which has no right_inverse"):
-        initialize(layer, "orthogonal")
-
-
 def test_frozen_parameters_are_initialized_and_stay_frozen() -> None:
     layer = nn.Linear(3, 3).requires_grad_(False)
     initialize(layer, "ones")
@@ -375,106 +350,3 @@ def test_rows_describe_what_was_done() -> None:
     assert (weight["parameter"], weight["fan_in"], weight["fan_out"]) == ("0.weight", 200, 100)
     assert weight["std"] == pytest.approx(math.sqrt(2 / 200), rel=0.02)
     assert (bias["role"], bias["scheme"], bias["std"]) == ("bias", "0", 0.0)
-
-
-def small() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(12, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Sequential(nn.Linear(20, 7)))
-
-
-def _inside(model: nn.Sequential) -> nn.Sequential:
-    model[3] = torch.compile(model[3], backend="eager")
-    model[0] = checkpoint_wrapper(model[0])
-    return model
-
-
-WRAPPERS: dict[str, Callable[[nn.Sequential], nn.Module]] = {
-    "compile": torch.compile,
-    "DataParallel": nn.DataParallel,
-    "both": lambda model: torch.compile(nn.DataParallel(model)),
-    "inside": _inside,
-}
-
-
-@pytest.mark.parametrize("name", ["orthogonal", "default", "lsuv", "state_dict", "mup"])
-@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())
-def test_a_wrapped_model_gets_the_weights_of_the_bare_one(
-    name: str, wrap: Callable[[nn.Sequential], nn.Module], tmp_path: Path
-) -> None:
-    saved = initialize(small(), "normal")
-    torch.save(wrap(saved).state_dict() if name == "state_dict" else {}, tmp_path / "weights.pt")
-    arguments: dict[str, Any] = {"path": str(tmp_path / "weights.pt")} if name == "state_dict" else {}
-    arguments["rules"] = [{"match": "3.0", "bias": 0.5}, {"match": "0.bias", "bias": 0.25}]
-    arguments["batch"] = torch.randn(32, 12, generator=torch.Generator().manual_seed(0))
-    bare, wrapped = small(), small()
-    initialize(bare, name, **arguments)
-    initialize(wrap(wrapped), name, **arguments)
-    if name == "state_dict":
-        assert torch.equal(bare[0].weight, saved[0].weight)
-    for ours, theirs in zip(bare.parameters(), wrapped.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
-
-
-def test_a_table_of_a_wrapped_model_has_the_names_of_the_bare_one() -> None:
-    batch = torch.randn(32, 12, generator=torch.Generator().manual_seed(0))
-    bare, wrapped = (describe(model, "lsuv", batch=batch) for model in (small(), _inside(small())))
-    assert bare.equals(wrapped)
-    assert initializer("mup").learning_rates(nn.DataParallel(small()), adaptive=True) == initializer(
-        "mup"
-    ).learning_rates(small(), adaptive=True)
-
-
-NORMS = [parametrizations.weight_norm, parametrizations.spectral_norm]
-
-
-@pytest.mark.parametrize("name", ["zeros", "constant"])
-@pytest.mark.parametrize("norm", NORMS)
-def test_a_weight_that_is_divided_by_its_norm_must_have_one(norm: Callable[..., nn.Module], name: str) -> None:
-    model = nn.Sequential(nn.Linear(4, 3), norm(nn.Linear(3, 5)))
-    before = copy.deepcopy(model.state_dict())
-    with pytest.raises(ValueError, match=rf"1\.weight is not a number once {name} has set it, as \w+Norm divides"):
-        initialize(model, name, **({"value": 0.0} if name == "constant" else {}))
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-
-
-@pytest.mark.parametrize("layer", [lambda: nn.Linear(30, 20), lambda: nn.Conv2d(4, 6, 3), lambda: nn.LSTM(4, 5)])
-def test_spectral_norm_divides_by_the_norm_of_the_new_weight(layer: Callable[[], nn.Module]) -> None:
-    module = layer()
-    key = "weight_hh_l0" if isinstance(module, nn.LSTM) else "weight"
-    norm = parametrizations.spectral_norm(module, key)
-    again = copy.deepcopy(norm)
-    before = copy.deepcopy(norm.state_dict())
-    initializer("normal").plan(norm)
-    describe(norm, "normal")
-    assert all(torch.equal(value, before[name]) for name, value in norm.state_dict().items())
-    for model in (norm.train(), again.eval()):
-        initialize(model, "normal", std=3.0)
-        with torch.no_grad():
-            original = model.parametrizations[key].original.flatten(1)
-            sigma = torch.linalg.svdvals(original)
-            model.eval()
-            assert float(torch.linalg.svdvals(getattr(model, key).flatten(1))[0]) == pytest.approx(1, rel=0.1)
-            assert sigma[0] > 3
-    assert all(torch.equal(value, again.state_dict()[name]) for name, value in norm.state_dict().items())
-
-
-def test_an_orthogonal_weight_that_cannot_be_set_is_refused_before_anything_is_written() -> None:
-    layer = parametrizations.orthogonal(nn.Linear(4, 4), orthogonal_map="matrix_exp", use_trivialization=False)
-    model = nn.Sequential(nn.Linear(4, 4), layer)
-    before = copy.deepcopy(model.state_dict())
-    with pytest.raises(ValueError, match=r"1\.weight is parametrized and cannot be set through it"):
-        initialize(model, "normal")
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-
-
-@pytest.mark.parametrize("norm", NORMS)
-def test_a_method_that_zeroes_what_is_divided_by_its_norm_is_refused(norm: Callable[..., nn.Module]) -> None:
-    def zero(model: nn.Module) -> None:
-        with torch.no_grad():
-            model[1].weight = torch.zeros(5, 3)
-
-    model = nn.Sequential(nn.Linear(4, 3), norm(nn.Linear(3, 5)))
-    before = copy.deepcopy(model.state_dict())
-    with pytest.raises(ValueError, match=r"zero left values in 1\.weight that are not finite"):
-        initialize(model, zero)
-    same = ("parametrizations.weight.0._u", "parametrizations.weight.0._v")
-    assert all(key.endswith(same) or key in before for key in model.state_dict())

@@ -103,6 +103,7 @@ RECORDS: dict[str, Damage] = {
     "half a surrogate": record(init="\ud800"),
 }
 TABLES: dict[str, Damage] = {
+    "a FIFO": fifo,
     "empty": text(""),
     "garbage": text(b"PAR1" + b"\xff" * 200 + b"PAR1"),
     "truncated": half,
@@ -110,12 +111,14 @@ TABLES: dict[str, Damage] = {
     "other types": table(step=["a"], seconds=["b"], layer=[1], quantity=[2], value=["c"]),
 }
 PLANS: dict[str, Damage] = {
+    "a FIFO": fifo,
     "empty": text(""),
     "a folder": folder,
     "runs that are no list": text('{"runs": 3}'),
     "deep": text("[" * 100_000),
 }
 MEMORIES: dict[str, Damage] = {
+    "a FIFO": fifo,
     "garbage": text(b"\xff\x00"),
     "a folder": folder,
     "a list": text("[1]"),
@@ -340,6 +343,18 @@ def test_a_lock_that_cannot_be_opened_leaves_its_run_alone(study: Path, said: Ca
         (line,) = said(start, *arguments, code=code)
         assert line == f"initbench: {lock} is a folder, so its run is left alone: move it away, as a lock is a file"
         assert not run.exists()
+
+
+def test_what_a_worker_finds_damaged_is_said_by_its_parent(study: Path, said: Callable[..., list[str]]) -> None:
+    (run,) = study.glob(VICTIM)
+    record(status="interrupted")(run / "record.json")
+    (run / "checkpoint.ckpt").write_text("garbage")
+    fifo(run / "log.txt")
+    others = [argument for argument in SWEEP if not argument.startswith("hydra/launcher")]
+    (line,) = said(start, *others, "hydra/launcher=local", "hydra.launcher.slots=1")
+    assert line.startswith(f"initbench: {run / 'checkpoint.ckpt'} cannot be read (")
+    assert json.loads((run / "record.json").read_bytes())["status"] == "finished"
+    assert (run / "log.txt").is_file()
 
 
 def test_a_file_in_the_place_of_a_run_leaves_it_alone(study: Path, said: Callable[..., list[str]]) -> None:

@@ -92,3 +92,10 @@ def test_what_is_optimized(name: str, status: str, value: float | None) -> None:
 
 def test_the_objective_makes_no_other_run(small: Any) -> None:
     assert signature(small()) == signature(small("objective=val/loss"))
+
+
+@needs_optuna
+def test_what_a_search_would_try_cannot_be_told(tmp_path: Path) -> None:
+    found = run(tmp_path, "-m", "hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "seed=0,1", "dry_run=true")
+    said = "dry_run cannot tell what this sweeper will try, as that depends on results"
+    assert (found.returncode, found.stderr) == (2, f"initbench: {said}\n")

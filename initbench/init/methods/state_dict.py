@@ -67,5 +67,5 @@ def _read(path: str) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"{path} does not hold a state_dict, a mapping of names to tensors")
-    # Of a model that was compiled, or sharded, as a whole or in parts.
+    # The model that was saved may have been compiled or sharded, as a whole or in parts.
     return {".".join(part for part in name.split(".") if part not in WRAPPED): content[name] for name in content}
