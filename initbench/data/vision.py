@@ -1,9 +1,11 @@
 """The datasets that torchvision reads in their official on-disk formats."""
 
 import io
+import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +15,15 @@ import torch
 from torch import Tensor
 
 from initbench.data.base import Arrays
+from initbench.data.turn import alone
 
 
 def torchvision_dataset(
     dataset: Literal["MNIST", "FashionMNIST", "KMNIST", "CIFAR10", "CIFAR100", "SVHN"], root: str
 ) -> Arrays:
     """The train and test splits of a torchvision dataset under `root`, downloaded where they are missing.
+
+    Of several processes that miss a dataset one downloads it and the others wait. Files appear whole.
 
     Raises ValueError for files that are missing and cannot be downloaded, and for files that are damaged; the message
     names the folder and the files.
@@ -27,8 +32,8 @@ def torchvision_dataset(
 
     reader = getattr(datasets, dataset)
     folder, names = _layout(reader, Path(root))
-    if missing := _missing(folder, names):
-        _download(reader, root, folder, missing)
+    if _missing(folder, names):
+        _download(reader, Path(root), folder, names)
     try:
         train, test = _split(reader, root, "train"), _split(reader, root, "test")
     except PermissionError as error:
@@ -67,25 +72,64 @@ def _split(reader: Any, root: str, split: str, *, download: bool = False) -> Any
         return reader(root, download=download, **which)
 
 
-def _download(reader: Any, root: str, folder: Path, missing: list[str]) -> None:
-    from rich.console import Console
-
+def _download(reader: Any, root: Path, folder: Path, names: list[str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ValueError(f"{folder.resolve()} cannot be written, to download {reader.__name__}: {error}") from error
+    with alone(folder / f".{reader.__name__}.lock", f"downloading {reader.__name__} to {folder}") as held:
+        missing = _missing(folder, names)  # fewer, if another process has downloaded it meanwhile
+        abandoned = list(folder.glob(f".{reader.__name__}.*.partial")) if held else []  # by a process that was killed
+        partial = Path(tempfile.mkdtemp(prefix=f".{reader.__name__}.", suffix=".partial", dir=folder))
+        try:
+            if missing:
+                _fetch(reader, root, partial, folder, missing, abandoned)
+        finally:
+            for leftover in (partial, *abandoned):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _fetch(
+    reader: Any, root: Path, partial: Path, folder: Path, missing: Sequence[str], abandoned: Sequence[Path]
+) -> None:
+    """Download to `partial`, and move what is missing to its place."""
+    from rich.console import Console
+
     console = Console(file=sys.stderr)  # one line of ours in place of torchvision's bars, one per file
     try:
+        _reuse(reader, root, partial, abandoned)
         with console.status(f"downloading {reader.__name__} to {folder}"), redirect_stderr(io.StringIO()):
             for split in ("train", "test"):
-                _split(reader, root, split, download=True)
+                _split(reader, str(partial), split, download=True)
+        source, _ = _layout(reader, partial)
+        for name in missing:
+            (source / name).replace(folder / name)
     except Exception as error:  # no network, a server that is gone, an archive cut short: the remedy is the same
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise ValueError(
             f"{reader.__name__} is missing and cannot be downloaded ({reason}). Put {', '.join(missing)} "
             f"into {folder.resolve()}, or choose data=mnist_mini, which needs no download"
         ) from error
+
+
+def _reuse(reader: Any, root: Path, partial: Path, abandoned: Sequence[Path]) -> None:
+    """Bring to `partial` what is downloaded already: archives under `root`, and what an earlier process has left."""
+    from torchvision.datasets.utils import check_integrity
+
+    if hasattr(reader, "resources"):
+        files = {f"{reader.__name__}/raw/{archive}": md5 for archive, md5 in reader.resources}
+    elif hasattr(reader, "base_folder"):
+        files = {reader.filename: reader.tgz_md5}
+    else:
+        files = {name: md5 for _, name, md5 in (reader.split_list[split] for split in ("train", "test"))}
+    for name, md5 in files.items():
+        target = partial / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if check_integrity(root / name, md5):
+            target.symlink_to((root / name).resolve())
+        elif left := [folder / name for folder in abandoned if check_integrity(folder / name, md5)]:
+            left[0].replace(target)
 
 
 def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:

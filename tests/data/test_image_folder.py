@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from initbench.data import build, check_source, folder, image_folder
+from initbench.data import build, check_source, image_folder, pixels
 
 
 def save(path: Path, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0) -> None:
@@ -84,7 +84,7 @@ def cache_files(tree: Path) -> list[Path]:
 def test_images_are_decoded_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read(tree)
     (file,) = cache_files(tree)
-    monkeypatch.setattr(folder, "_write", None)  # decoding again would call it
+    monkeypatch.setattr(pixels, "_write", None)  # decoding again would call it
     second = read(tree)
     assert torch.equal(first.train_images, second.train_images)
     assert cache_files(tree) == [file]
@@ -165,8 +165,8 @@ def test_the_umask_says_who_may_read_the_cache(tree: Path) -> None:
 
 def test_two_at_once_build_one_cache(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Path] = []
-    write = folder._write
-    monkeypatch.setattr(folder, "_write", lambda target, *rest: (built.append(target), write(target, *rest)))
+    write = pixels._write
+    monkeypatch.setattr(pixels, "_write", lambda target, *rest: (built.append(target), write(target, *rest)))
     with ThreadPoolExecutor(4) as pool:
         results = list(pool.map(lambda _: read(tree), range(4)))
     assert len(built) == 1
