@@ -69,6 +69,8 @@ def _eight_bits(image: Any) -> Any:
     if image.mode in ("I", "F"):
         kind = "32-bit integers" if image.mode == "I" else "floats"
         raise Unreadable(f"its pixels are {kind} of unknown range: convert it to 8 or 16 bits")
+    if image.mode == "LAB":
+        return image.convert("RGB")  # Pillow knows no way from Lab to grey
     if "transparency" in image.info and layout in _IN_EIGHT_BITS:
         image.info["transparency"] = _IN_EIGHT_BITS[layout](image.info["transparency"])
     return image

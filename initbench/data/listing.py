@@ -140,16 +140,19 @@ def _kind(entry: os.DirEntry[str]) -> str:
 def _passed_over(path: Path, everything: Sequence[_Entries]) -> list[str]:
     """One line, or none, about what is in the folder, its splits and its classes and is not read."""
     root, splits, classes = everything[0], everything[1 : 1 + len(_SPLITS)], everything[1 + len(_SPLITS) :]
+    hidden = [entry for found in everything for entry in found["hidden"] if entry.path != str(path / CACHE)]
+    stray = [entry for found in (root, *splits) for entry in found["image"]]
+    folders = [entry for entry in root["folder"] if entry.name not in _SPLITS]
     passed = {
-        "hidden": [entry for found in everything for entry in found["hidden"] if entry.path != str(path / CACHE)],
-        "of another type": [entry for found in everything for entry in found["file"]],
-        "images outside the classes": [entry for found in (root, *splits) for entry in found["image"]],
-        "folders": [entry for entry in root["folder"] if entry.name not in _SPLITS],
+        ("hidden", "hidden"): hidden,
+        ("file of another type", "files of another type"): [entry for found in everything for entry in found["file"]],
+        ("image outside the classes", "images outside the classes"): stray,
+        ("folder", "folders"): folders + [entry for found in classes for entry in found["folder"]],
     }
-    passed["folders"] += [entry for found in classes for entry in found["folder"]]
     counted = [
-        f"{len(entries)} {what} ({several(sorted(os.path.relpath(entry.path, path) for entry in entries))})"
-        for what, entries in passed.items()
+        f"{len(entries)} {one if len(entries) == 1 else many} "
+        f"({several(sorted(os.path.relpath(entry.path, path) for entry in entries))})"
+        for (one, many), entries in passed.items()
         if entries
     ]
     return [f"{path}: passed over {', '.join(counted)}"] if counted else []
