@@ -1,6 +1,7 @@
 """One forward and one backward pass at the current weights, and what they show."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.nn.utils import parametrize
 
-from initbench.diagnostics.chance import ln_classes
 from initbench.diagnostics.correlation import cosines, draw_pairs
 from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.jacobian import keep_statistics, singular_values
+from initbench.diagnostics.loss import Loss, cross_entropy, ln_classes
 from initbench.diagnostics.probe import Reading, read_gradients, watch, weights_of
 from initbench.init.method import working_copy
 
@@ -20,27 +21,37 @@ def diagnose(
     model: nn.Module,
     batch: tuple[Tensor, Tensor],
     *,
-    loss: Callable[[Any, Tensor], Tensor] = F.cross_entropy,
+    loss: Loss = F.cross_entropy,
     seed: int = 0,
 ) -> Diagnosis:
     """How signal and gradient pass through any nn.Module at its current weights; the model stays as it is.
 
-    batch: (inputs, targets), N samples along the first dimension; loss: maps (outputs, targets) to a scalar; seed:
-    chooses the pairs of samples whose correlation is followed.
+    batch: (inputs, targets), N samples along the first dimension; seed: chooses the pairs of samples whose correlation
+    is followed.
+
+    loss: maps (outputs, targets) to a scalar. F.cross_entropy, the default, takes logits (N, classes, ...), and also
+    (N, ..., classes) where the shape of the targets (N, ...) says so: images, segmentation and sequences need no loss
+    of their own. If both layouts fit, as for a sequence as long as there are classes, it is torch's, (N, classes, ...).
+    Regression needs a loss, such as F.mse_loss. `ln_classes` is that of the layout, and NaN for a loss that is no mean
+    cross-entropy.
 
     It runs on a copy in training mode and in fp32 or more: batch norm uses the statistics of the batch. Dropout and the
     like are off, since this is about the weights and not the noise. Gradients are those of `loss`, so a mean over the
     batch makes them N times smaller than those of a single sample.
 
-    Raises ValueError for a batch without targets or with fewer than two samples. If a model does not have a quantity,
-    such as a Jacobian with respect to integers, it is missing, and `Diagnosis.missing` says why.
+    Raises ValueError for a batch without targets or with fewer than two samples, for outputs and targets that do not
+    suit F.cross_entropy, and for a loss that is no scalar or does not depend on the weights. If a model does not have a
+    quantity, such as a Jacobian with respect to integers, it is missing, and `Diagnosis.missing` says why.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
         raise ValueError(f"diagnose needs a batch (inputs, targets) of two tensors, got {type(batch).__name__}")
     inputs, targets = batch
-    if len(inputs) < 2 or len(inputs) != len(targets):
-        raise ValueError(f"diagnose needs targets for two inputs or more, got {len(inputs)} and {len(targets)}")
-    first = next(model.parameters())
+    inputs_of, targets_of = (len(part) if part.dim() else 0 for part in batch)
+    if inputs_of < 2 or inputs_of != targets_of:
+        raise ValueError(f"diagnose needs targets for two inputs or more, got {inputs_of} and {targets_of}")
+    first = next(model.parameters(), None)
+    if first is None:
+        raise ValueError(f"diagnose needs weights, and {type(model).__name__} has no parameters")
     with torch.random.fork_rng([first.device] if first.is_cuda else []):
         torch.manual_seed(seed)
         copy = working_copy(model, first.device)
@@ -48,9 +59,10 @@ def diagnose(
         inputs = inputs.to(first.device, dtype if inputs.is_floating_point() else None)
         keep_statistics(copy)
         pairs = draw_pairs(len(inputs), seed)
-        readings, net = _pass(copy, inputs, targets.to(first.device), loss, pairs)
+        if loss is F.cross_entropy:
+            loss = cross_entropy
+        readings, net, missing = _pass(copy, inputs, targets.to(first.device), loss, pairs)
         net["input_correlation"] = cosines(inputs, len(inputs), pairs)
-        missing = {}
         try:
             net["singular_values"] = singular_values(copy, inputs)
         except Exception as error:  # a model may do things that torch's transforms cannot follow
@@ -59,15 +71,42 @@ def diagnose(
 
 
 def _pass(
-    model: nn.Module, inputs: Tensor, targets: Tensor, loss: Callable[[Any, Tensor], Tensor], pairs: Tensor
-) -> tuple[list[Reading], dict[str, Any]]:
-    """One forward and one backward pass: the readings of all layers, and the loss."""
+    model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss, pairs: Tensor
+) -> tuple[list[Reading], dict[str, Any], dict[str, str]]:
+    """One forward and one backward pass: the readings of all layers, the loss, and what is missing."""
     # A parametrized weight is computed at each access; the gradient is with respect to the one that the layer used.
     with torch.enable_grad(), parametrize.cached(), watch(model, len(inputs), pairs) as readings:
         outputs = model(inputs)
         value = loss(outputs, targets)
         weights = weights_of(model, {reading.name for reading in readings})
-        flat = [weight for tensors in weights.values() for weight in tensors]
-        gradients = torch.autograd.grad(value, flat, allow_unused=True, materialize_grads=True)
+        gradients, missing = _gradients(value, weights, outputs)
     read_gradients(readings, weights, gradients)
-    return readings, {"loss": float(value.detach()), "ln_classes": ln_classes(outputs, targets)}
+    net = {"loss": float(value.detach()), "ln_classes": ln_classes(outputs, targets, loss)}
+    if math.isnan(net["loss"]) and isinstance(outputs, Tensor) and outputs.isfinite().all():
+        missing["loss"] = "it is nan though the outputs are finite: are all targets ignored?"
+    return readings, net, missing
+
+
+def _gradients(
+    value: Any, weights: Mapping[str, Sequence[Tensor]], outputs: Any
+) -> tuple[dict[str, list[Tensor | None]], dict[str, str]]:
+    """The gradient with respect to each weight, None for those that the loss does not depend on; what is missing."""
+    flat = [weight for tensors in weights.values() for weight in tensors]
+    if not flat:
+        raise ValueError("diagnose needs a layer with weights, and none ran")
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise ValueError(f"the loss must be a scalar, got a tensor of shape {tuple(value.shape)}")
+    found: Sequence[Tensor | None] = [None]
+    if isinstance(value, Tensor) and value.requires_grad:
+        ends = [outputs] if isinstance(outputs, Tensor) and outputs.requires_grad else []
+        found = torch.autograd.grad(value, [*flat, *ends], allow_unused=True)
+    if all(gradient is None for gradient in found[: len(flat)]):
+        raise ValueError("the loss does not depend on the weights: is something detached, or computed under no_grad?")
+    remaining = iter(found)
+    gradients = {name: [next(remaining) for _ in tensors] for name, tensors in weights.items()}
+    missing = {}
+    if unused := [name for name, of in gradients.items() if all(gradient is None for gradient in of)]:
+        missing["gradients"] = f"the loss does not depend on {', '.join(unused)}"
+    if (end := next(remaining, None)) is not None and not end.any():
+        missing["gradients"] = "the loss does not change with the outputs, so every gradient is 0"
+    return gradients, missing

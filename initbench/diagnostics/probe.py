@@ -1,7 +1,7 @@
 """Readings of the layers of a model while one batch passes forward and backward."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -91,13 +91,18 @@ def weights_of(model: nn.Module, called: set[str]) -> dict[str, list[Tensor]]:
     return weights
 
 
-def read_gradients(readings: Sequence[Reading], weights: dict[str, list[Tensor]], gradients: Sequence[Tensor]) -> None:
-    """Fill in the quantities of the weights' gradients; `gradients` are in the order of `weights`."""
-    remaining = iter(gradients)
-    of = {name: [next(remaining) for _ in tensors] for name, tensors in weights.items()}
+def read_gradients(
+    readings: Sequence[Reading],
+    weights: Mapping[str, Sequence[Tensor]],
+    gradients: Mapping[str, Sequence[Tensor | None]],
+) -> None:
+    """Fill in the quantities of the weights' gradients: NaN for a layer that the loss does not depend on."""
     for reading in readings:
-        reading.values["weight_gradient_norm"] = norm(of[reading.name])
-        reading.values["gradient_to_weight"] = gradient_to_weight(of[reading.name], weights[reading.name])
+        found, own = gradients[reading.name], weights[reading.name]
+        known = [gradient for gradient in found if gradient is not None]
+        if known or not own:
+            reading.values["weight_gradient_norm"] = norm(known)
+            reading.values["gradient_to_weight"] = gradient_to_weight(known, own)
 
 
 def _read_layer(

@@ -4,7 +4,8 @@ It works on an fp32 copy, from which only values are copied back, so it cannot c
 data passes through the model) the running statistics of norms. A method asks for what it needs by the names of its
 arguments:
 
-- `batch`: one fixed Batch on the model's device. The copy is in training mode with dropout switched off.
+- `batch`: one fixed Batch on the model's device, for `model(batch.inputs)` or `inputs, targets = batch`. The copy is in
+  training mode with dropout switched off.
 - `loss`: a function from (outputs, targets) to a scalar.
 - `stream`: a function from a name to a torch.Generator with its own random stream.
 - `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds.
@@ -32,7 +33,7 @@ _STOCHASTIC = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "DropPath", "St
 
 
 class Batch(NamedTuple):
-    """One batch of inputs (N, ...) and, for methods that need a loss, targets (N, ...)."""
+    """One batch: inputs (N, ...), and targets (N, ...), None if the caller of `initialize` gave inputs alone."""
 
     inputs: Tensor
     targets: Tensor | None = None

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -233,10 +234,8 @@ def test_damage_of_any_kind_is_a_refusal_or_an_image(kind: str, read: Callable[.
         damaged = bytearray(content)
         for place in generator.integers(min(len(content), 200), size=3):
             damaged[place] = generator.integers(256)
-        try:
+        with suppress(Unreadable):
             assert read(bytes(damaged), 4).shape == (4, 4, 1)
-        except Unreadable as error:
-            assert "\n" not in str(error)
 
 
 def test_a_decompression_bomb_is_refused(read: Callable[..., np.ndarray]) -> None:

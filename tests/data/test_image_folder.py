@@ -252,7 +252,7 @@ def test_several_unreadable_images_are_counted_in_one_line(tree: Path) -> None:
     for name in "abcde":
         (folder / f"{name}.png").write_bytes(b"")
     Image.new("F", (8, 8)).save(folder / "a.tiff")
-    with pytest.raises(ValueError, match="^6 files cannot be read as images: ") as caught:
+    with pytest.raises(ValueError, match=r"^6 files cannot be read as images: ") as caught:
         read(tree)
     reasons = f"{folder / 'a.png'} (it is empty), {folder / 'a.tiff'} (its pixels are floats of unknown range: "
     assert reasons in str(caught.value)

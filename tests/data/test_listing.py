@@ -51,8 +51,9 @@ def test_what_is_passed_over_is_counted_in_one_line(tree: Path, capfd: pytest.Ca
     assert len(read(tree).train_images) == 4
     lines = [line for line in capfd.readouterr().err.splitlines() if "passed over" in line]
     assert lines == [
-        f"initbench: {tree}: passed over 4 hidden (.DS_Store, .git, train/.cache and 1 more), 6 files of another type (LICENSE, "
-        "test/dog/pipe.png, test/labels.csv and 3 more), 1 image outside the classes (train/stray.png), "
+        f"initbench: {tree}: passed over 4 hidden (.DS_Store, .git, train/.cache and 1 more), "
+        "6 files of another type (LICENSE, test/dog/pipe.png, test/labels.csv and 3 more), "
+        "1 image outside the classes (train/stray.png), "
         "3 folders (train/cat/nested, train/cat/x.png, val)"
     ]
 
@@ -135,7 +136,7 @@ def test_a_class_may_have_any_name(tree: Path, name: str) -> None:
 
 def test_a_class_may_have_a_name_that_is_no_unicode(tree: Path) -> None:
     for split in ("train", "test"):
-        os.rename(bytes(tree / split / "cat"), bytes(tree / split) + b"/caf\xe9")
+        (tree / split / "cat").rename(os.fsdecode(bytes(tree / split) + b"/caf\xe9"))
     assert len(read(tree).classes) == 2
 
 
