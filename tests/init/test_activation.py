@@ -203,10 +203,10 @@ RELU, LEAKY = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), nn.Sequential(nn.Linear
         (RELU, "kaiming_normal", {"a": 0.2}, "a=0.2 is the negative slope of leaky_relu, and the nonlinearity is relu"),
         (LEAKY, "orthogonal", {"a": 0.2, "nonlinearity": "tanh"}, "the nonlinearity is tanh"),
         (RELU, "xavier_normal", {"nonlinearity": "relu"}, "nonlinearity=relu changes nothing, since gain is 1"),
-        (RELU, "xavier_uniform", {"a": 0.3}, "a=0.3 changes nothing, since gain is 1: leave it out, or set gain: null"),
-        (RELU, "variance_scaling", {"nonlinearity": "tanh"}, "set gain: null"),
+        (RELU, "xavier_uniform", {"a": 0.3}, "a=0.3 changes nothing, since gain is 1: leave it out, or set gain=null"),
+        (RELU, "variance_scaling", {"nonlinearity": "tanh"}, "set gain=null"),
         (RELU, "kaiming_uniform", {"gain": 2.0, "a": 0.2}, "since gain is 2"),
-        (RELU, "mean_field", {"sigma_w": 1.5, "sigma_b": 0.1, "nonlinearity": "tanh"}, "set sigma_w: critical"),
+        (RELU, "mean_field", {"sigma_w": 1.5, "sigma_b": 0.1, "nonlinearity": "tanh"}, "set sigma_w=critical"),
         (RELU, "mean_field", {"a": 0.1}, "the nonlinearity is relu"),
     ],
 )

@@ -37,7 +37,7 @@ def _sigmas(
     layer: Layer, sigma_w: float | str, sigma_b: float | None, nonlinearity: str | None, a: float | None
 ) -> tuple[float, float]:
     if sigma_b is not None and not isinstance(sigma_w, str):
-        refuse_unused(nonlinearity, a, "sigma_w and sigma_b are numbers", "sigma_w: critical")
+        refuse_unused(nonlinearity, a, "sigma_w and sigma_b are numbers", "sigma_w=critical")
     else:
         phi = resolve_nonlinearity(layer, nonlinearity, a)
         if sigma_b is None:

@@ -33,7 +33,7 @@ def resolve_gain(layer: Layer, gain: float | None, nonlinearity: str | None, a: 
     """
     if gain is None:
         return resolve_nonlinearity(layer, nonlinearity, a).gain
-    refuse_unused(nonlinearity, a, f"gain is {gain:g}", "gain: null")
+    refuse_unused(nonlinearity, a, f"gain is {gain:g}", "gain=null")
     return gain
 
 
