@@ -11,11 +11,10 @@ For relu this is exact (E = 1/2, gain = sqrt 2). torch's gains for tanh (5/3) an
 1): they were chosen empirically, and are kept because they are in common use.
 """
 
-import inspect
 import math
-from collections import Counter
 from collections.abc import Callable
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -48,107 +47,76 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sin": torch.sin,
 }
 
-NONLINEARITIES = tuple(ACTIVATIONS)
+NONLINEARITIES = (*ACTIVATIONS, "glu")
 
-# Names of module classes, since timm has its own classes under torch's names.
-_MODULES = {
-    "ReLU": "relu",
-    "LeakyReLU": "leaky_relu",
-    "PReLU": "leaky_relu",
-    "Tanh": "tanh",
-    "Sigmoid": "sigmoid",
-    "SELU": "selu",
-    "GELU": "gelu",
-    "GELUTanh": "gelu",
-    "SiLU": "silu",
-    "Mish": "mish",
-    "ELU": "elu",
-    "CELU": "celu",
-    "Softplus": "softplus",
-    "Softsign": "softsign",
-    "Hardswish": "hardswish",
-    "Hardtanh": "hardtanh",
-    "Hardsigmoid": "hardsigmoid",
-    "ReLU6": "relu6",
-    "LogSigmoid": "logsigmoid",
-    "Tanhshrink": "tanhshrink",
-}
-# What torch.nn.init.calculate_gain takes beside, and the names of modules.
+# What torch.nn.init.calculate_gain takes besides, and the names of modules that are not those above in lower case.
 _ALIASES = {
     "identity": "linear",
-    "Identity": "linear",
-    "Linear": "linear",
-    **{f"conv{kind}{axes}d": "linear" for kind in ("", "_transpose") for axes in (1, 2, 3)},
-    **{f"Conv{kind}{axes}d": "linear" for kind in ("", "Transpose") for axes in (1, 2, 3)},
-    "RReLU": "leaky_relu",
-    **_MODULES,
-}
-# Functions that modules call by themselves, such as nn.TransformerEncoderLayer its `activation`.
-_FUNCTIONS = {
-    **{function: name for name, function in ACTIVATIONS.items() if name != "linear"},
-    torch.relu: "relu",
-    F.tanh: "tanh",
-    F.sigmoid: "sigmoid",
-    torch.selu: "selu",
+    **{f"conv{kind}{axes}d": "linear" for kind in ("", "_transpose", "transpose") for axes in (1, 2, 3)},
+    "leakyrelu": "leaky_relu",
+    "prelu": "leaky_relu",
+    "rrelu": "leaky_relu",
+    "gelutanh": "gelu",
 }
 
 
-def calculate_gain(nonlinearity: str, negative_slope: float | None = None) -> float:
-    """The gain of a nonlinearity by name; `negative_slope` (default 0.01) is used by leaky_relu only.
+@dataclass(frozen=True)
+class Nonlinearity:
+    """An activation function: `nonlinearity(x)` applies it, entry by entry, and `nonlinearity.gain` is its gain.
+
+    `name` is one of `NONLINEARITIES`; or that of a class or function of another kind, which `function` computes.
+    """
+
+    name: str
+    negative_slope: float = 0.01  # used by leaky_relu only
+    function: Callable[[Tensor], Tensor] | None = None
+    is_assumed: bool = False  # linear because none was found, though the model may call one as a function
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The function of every entry of x. Raises ValueError for glu, which multiplies the halves of its input."""
+        if self.function is not None:
+            return self.function(x.clone())  # a copy, since it may work in place
+        if self.name == "glu":
+            raise ValueError(
+                "glu multiplies one half of its input by a function of the other: it has no value by entry"
+            )
+        return F.leaky_relu(x, self.negative_slope) if self.name == "leaky_relu" else ACTIVATIONS[self.name](x)
+
+    @property
+    def gain(self) -> float:
+        """torch's gain for the names in `TORCH_TABLE`; for all others the one that keeps the second moment."""
+        if self.function is None and self.name in TORCH_TABLE:
+            return float(nn.init.calculate_gain(self.name, self.negative_slope))  # type: ignore[arg-type]  # a Literal
+        return _gain_by_quadrature(self)
+
+
+LINEAR = Nonlinearity("linear")
+
+
+def named(nonlinearity: str, negative_slope: float | None = None) -> Nonlinearity:
+    """The nonlinearity of that name; `negative_slope` (default 0.01) is used by leaky_relu only.
 
     A name is one of `NONLINEARITIES`, or whatever else torch.nn.init.calculate_gain takes (conv2d), or that of a module
     (GELU). Raises ValueError for any other.
     """
-    nonlinearity = _ALIASES.get(nonlinearity, nonlinearity)
-    if nonlinearity in TORCH_TABLE:
-        return float(nn.init.calculate_gain(nonlinearity, negative_slope))  # type: ignore[arg-type]  # a Literal there
-    return _gain_by_quadrature(nonlinearity)
-
-
-def activation(nonlinearity: str, negative_slope: float | None = None) -> Callable[[Tensor], Tensor]:
-    """The elementwise function of that name; `negative_slope` (default 0.01) is used by leaky_relu only.
-
-    Names are those of `calculate_gain`. Raises ValueError for any other.
-    """
-    nonlinearity = _ALIASES.get(nonlinearity, nonlinearity)
-    if nonlinearity not in ACTIVATIONS:
+    name = nonlinearity if nonlinearity in NONLINEARITIES else nonlinearity.lower()
+    name = _ALIASES.get(name, name)
+    if name not in NONLINEARITIES:
         raise unknown("nonlinearity", nonlinearity, NONLINEARITIES)
-    if nonlinearity == "leaky_relu" and negative_slope is not None:
-        return partial(F.leaky_relu, negative_slope=negative_slope)
-    return ACTIVATIONS[nonlinearity]
+    return Nonlinearity(name, 0.01 if negative_slope is None else negative_slope)
+
+
+def calculate_gain(nonlinearity: str | Nonlinearity, negative_slope: float | None = None) -> float:
+    """The gain of a nonlinearity or of its name (see `named`, which also tells the errors raised)."""
+    return nonlinearity.gain if isinstance(nonlinearity, Nonlinearity) else named(nonlinearity, negative_slope).gain
 
 
 @cache
-def _gain_by_quadrature(nonlinearity: str) -> float:
+def _gain_by_quadrature(nonlinearity: Nonlinearity) -> float:
+    # With independent a and b, E[(a sigmoid(b))^2] = E[sigmoid(b)^2].
+    phi = torch.sigmoid if nonlinearity.name == "glu" else nonlinearity
     # A dense trapezoidal rule: unlike Gauss-Hermite quadrature it is accurate for the kinks of hardswish and relu6.
-    z = torch.linspace(-12, 12, 240_001, dtype=torch.float64)
+    z = torch.linspace(-12, 12, 240_001, dtype=torch.float64, device="cpu")
     density = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
-    second_moment = torch.trapezoid(density * activation(nonlinearity)(z) ** 2, z)
+    second_moment = torch.trapezoid(density * phi(z) ** 2, z)
     return float(second_moment.rsqrt())
-
-
-def nonlinearity_of(model: nn.Module) -> tuple[str, float]:
-    """The model's most frequent activation and its negative slope; ("linear", 0.01) if it has no activation.
-
-    A recurrent network or cell counts as its own activation: tanh for LSTM and GRU, the nonlinearity it was built with
-    for RNN. A function counts where it is a module's attribute `activation`.
-    """
-    found = Counter(activation for module in model.modules() if (activation := _activation_of(module)) is not None)
-    return found.most_common(1)[0][0] if found else ("linear", 0.01)
-
-
-def _activation_of(module: nn.Module) -> tuple[str, float] | None:
-    kind = type(module).__name__
-    if isinstance(module, nn.RNNBase):
-        return "relu" if module.mode == "RNN_RELU" else "tanh", 0.01
-    if isinstance(module, nn.RNNCellBase):
-        return str(getattr(module, "nonlinearity", "tanh")), 0.01
-    if isinstance(module, nn.PReLU):  # with the slope that it begins with (He et al. 2015, section 2.1)
-        return "leaky_relu", float(module.init)
-    if isinstance(module, nn.RReLU):  # E[a^2] for a slope a that is drawn from U(lower, upper)
-        low, high = module.lower, module.upper
-        return "leaky_relu", math.sqrt((low**2 + low * high + high**2) / 3)
-    if kind in _MODULES:
-        return _MODULES[kind], float(getattr(module, "negative_slope", 0.01))
-    function = getattr(module, "activation", None)
-    return (_FUNCTIONS[function], 0.01) if inspect.isroutine(function) and function in _FUNCTIONS else None

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest, unknown
+from initbench.init.activation import nonlinearity_of
 from initbench.init.assignment import Assignment, check_fillable, fill, stream, try_schemes
-from initbench.init.gain import nonlinearity_of
 from initbench.init.layer import Position, describe_layer
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk

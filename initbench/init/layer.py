@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.parameter import is_lazy
 
+from initbench.init.gain import LINEAR, Nonlinearity
 from initbench.init.roles import is_packed_projection
 
 # The number of gates, whose matrices are stacked in one recurrent weight.
@@ -48,8 +49,7 @@ class Layer:
     groups: int  # independent sub-matrices along the first dimension of a block (grouped convolutions)
     blocks: int  # independent matrices stacked along the first dimension of the parameter (gates, projections)
     transposed: bool  # stored as (in, out / groups, *kernel)
-    nonlinearity: str
-    negative_slope: float
+    nonlinearity: Nonlinearity  # the model's
     position: Position | None = None  # None for a parameter that is not a weight matrix
 
     def to_blocks(self, value: Tensor) -> list[Tensor]:
@@ -84,12 +84,12 @@ def describe_layer(
     module: nn.Module,
     key: str,
     tensor: Tensor,
-    nonlinearity: tuple[str, float] = ("linear", 0.01),
+    nonlinearity: Nonlinearity = LINEAR,
     position: Position | None = None,
 ) -> Layer:
     """The Layer for `module.<key>`, whose qualified name is `name`.
 
-    `nonlinearity` is that of the model with its negative slope. Raises ValueError for a lazy parameter, which has no
+    `nonlinearity` is that of the model. Raises ValueError for a lazy parameter, which has no
     shape yet.
     """
     if is_lazy(tensor):
@@ -114,7 +114,7 @@ def describe_layer(
     if shape:
         shape = (shape[0] // blocks, *shape[1:])
     fan_in, fan_out = fans(shape, groups)
-    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, *nonlinearity, position)
+    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, nonlinearity, position)
 
 
 def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int | None, int | None]:

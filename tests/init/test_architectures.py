@@ -167,6 +167,7 @@ def matrix() -> list[Any]:
     return pairs
 
 
+@pytest.mark.filterwarnings("ignore:no activation module")  # googlenet calls F.relu
 @pytest.mark.parametrize("name, architecture", matrix())
 def test_an_option_on_an_architecture(name: str, architecture: str) -> None:
     """Every parameter is accounted for once, and the model computes something finite in training mode.

@@ -19,6 +19,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
 from initbench.data.mini import mnist_mini
+from initbench.init.gain import named
 from initbench.init.schemes.mean_field import critical
 from initbench.model.mlp import MLP
 
@@ -110,7 +111,7 @@ def test_only_the_edge_of_chaos_trains_sixty_layers() -> None:
     6 xi_c is 21.8, 47.0, 70.8, 41.9 layers at sigma_w^2 = 1, 1.3, 2.5, 4, and infinite at 1.761.
     Measured means over five seeds: 0.12, 0.40, 0.84, 0.38, 0.13 (the critical one from 0.78 to 0.90).
     """
-    edge = critical("tanh", math.sqrt(SIGMA_B_SQUARED))[0] ** 2
+    edge = critical(named("tanh"), math.sqrt(SIGMA_B_SQUARED))[0] ** 2
     variances = (1.0, 1.3, edge, 2.5, 4.0)
     models = [
         mlp("mean_field", seed, depth=60, width=128, nonlinearity="tanh", overrides={"sigma_w": math.sqrt(variance)})

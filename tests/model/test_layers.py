@@ -5,7 +5,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.init.gain import NONLINEARITIES, nonlinearity_of
+from initbench.init import nonlinearity_of
+from initbench.init.gain import NONLINEARITIES
+from initbench.init.gain import named as nonlinearity
 from initbench.model.layers import ACTIVATIONS, activation, named, norm1d, norm2d, widths
 
 
@@ -18,11 +20,13 @@ def test_activation_is_torchs_function_of_that_name(name):
 
 @pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) & set(NONLINEARITIES)))
 def test_initializers_recognise_the_activation(name):
-    assert nonlinearity_of(nn.Sequential(nn.Linear(2, 2), activation(name)))[0] == name
+    found, x = nonlinearity_of(nn.Sequential(nn.Linear(2, 2), activation(name))), torch.linspace(-5, 5, 101)
+    assert torch.equal(found(x), nonlinearity(name)(x))
+    assert found.gain == nonlinearity(name).gain
 
 
-def test_only_the_sine_has_a_gain_but_no_module():
-    assert set(NONLINEARITIES) - set(ACTIVATIONS) == {"sin"}
+def test_only_the_sine_and_the_gated_unit_have_a_gain_but_no_module():
+    assert set(NONLINEARITIES) - set(ACTIVATIONS) == {"sin", "glu"}
 
 
 def test_linear_is_the_identity():

@@ -21,12 +21,13 @@ from torch import Generator, Tensor
 
 from initbench.errors import unknown
 from initbench.init.declarations import expected_std
-from initbench.init.gain import activation
+from initbench.init.gain import Nonlinearity, named
 from initbench.init.layer import Layer
-from initbench.init.schemes.variance import std_of
+from initbench.init.schemes.variance import refuse_unused, resolve_nonlinearity, std_of
 
 # The experiments of Schoenholz et al. 2017 have sigma_b^2 = 0.05.
 _SIGMA_B = math.sqrt(0.05)
+_TANH = named("tanh")
 
 # The grid of variances on which fixed points are searched; the first one stands for zero.
 _VARIANCES = torch.logspace(-12, 4, 161, dtype=torch.float64).tolist()
@@ -35,12 +36,14 @@ _VARIANCES = torch.logspace(-12, 4, 161, dtype=torch.float64).tolist()
 def _sigmas(
     layer: Layer, sigma_w: float | str, sigma_b: float | None, nonlinearity: str | None, a: float | None
 ) -> tuple[float, float]:
-    nonlinearity = nonlinearity or layer.nonlinearity
-    slope = layer.negative_slope if a is None else a
-    if sigma_b is None:
-        sigma_b = 0.0 if keeps_any_variance(nonlinearity, slope) else _SIGMA_B
-    if sigma_w == "critical":
-        return critical(nonlinearity, sigma_b, slope)[0], sigma_b
+    if sigma_b is not None and not isinstance(sigma_w, str):
+        refuse_unused(nonlinearity, a, "sigma_w and sigma_b are numbers", "sigma_w=critical")
+    else:
+        phi = resolve_nonlinearity(layer, nonlinearity, a)
+        if sigma_b is None:
+            sigma_b = 0.0 if keeps_any_variance(phi) else _SIGMA_B
+        if sigma_w == "critical":
+            return critical(phi, sigma_b)[0], sigma_b
     if isinstance(sigma_w, str):
         raise unknown("sigma_w", sigma_w, ["critical", "a number"])
     if sigma_w < 0 or sigma_b < 0:
@@ -73,7 +76,7 @@ def mean_field_(
 ) -> None:
     """Weights N(0, sigma_w^2 / fan_in); as the policy for biases it fills them with N(0, sigma_b^2).
 
-    sigma_w: a number, or "critical" for the edge of chaos at this sigma_b, `critical(nonlinearity, sigma_b)`.
+    sigma_w: a number, or "critical" for the edge of chaos at this sigma_b, `critical(phi, sigma_b)`.
     sigma_b: None for sqrt(0.05), or for 0 if the nonlinearity is critical only there (relu, leaky_relu, linear); gelu
     needs 0.45 or more, silu 0.8.
     nonlinearity: None for the model's; `a`: the negative slope of leaky_relu.
@@ -89,21 +92,20 @@ def mean_field_(
 
 
 @cache
-def critical(nonlinearity: str, sigma_b: float, negative_slope: float = 0.01) -> tuple[float, float]:
+def critical(phi: Nonlinearity, sigma_b: float) -> tuple[float, float]:
     """(sigma_w, q*) at the edge of chaos: chi_1 = 1 at a stable fixed point q* of the variance.
 
     At a critical point of variance q, sigma_w^2 = 1 / E[phi'(u)^2] and sigma_b^2 = q - sigma_w^2 E[phi(u)^2], both
     functions of q alone; the second is solved for q. relu, leaky_relu and linear preserve every variance if sigma_b is
     0, and have no other critical point; q* is then 1.
-    Raises ValueError for an unknown nonlinearity, for a negative sigma_b, and if there is no critical point.
+    Raises ValueError for a negative sigma_b, and if there is no critical point.
     """
     if sigma_b < 0:
         raise ValueError(f"sigma_b must not be negative, got {sigma_b}")
-    phi = activation(nonlinearity, negative_slope)
-    if keeps_any_variance(nonlinearity, negative_slope):
+    if keeps_any_variance(phi):
         if sigma_b:
             raise ValueError(
-                f"{nonlinearity} has no critical point at sigma_b = {sigma_b}, where variances grow without bound: "
+                f"{phi.name} has no critical point at sigma_b = {sigma_b}, where variances grow without bound: "
                 "give sigma_b = 0"
             )
         return _critical_sigma_w(phi, 1.0), 1.0
@@ -121,17 +123,16 @@ def critical(nonlinearity: str, sigma_b: float, negative_slope: float = 0.01) ->
         if _is_stable(phi, sigma_w, sigma_b, q):
             return sigma_w, 0.0 if q == _VARIANCES[0] else q
     raise ValueError(
-        f"{nonlinearity} has no critical point of stable variance at sigma_b = {sigma_b}: give another sigma_b, or a "
+        f"{phi.name} has no critical point of stable variance at sigma_b = {sigma_b}: give another sigma_b, or a "
         "number as sigma_w"
     )
 
 
-def q_star(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
+def q_star(sigma_w: float, sigma_b: float, phi: Nonlinearity = _TANH) -> float:
     """The variance to which pre-activations converge: the smallest stable fixed point of q -> q'.
 
     Raises ValueError if there is none: variances grow without bound, or every variance is preserved (relu).
     """
-    phi = activation(nonlinearity, negative_slope)
 
     def growth(q: float) -> float:
         return _next_variance(phi, sigma_w, sigma_b, q) / q - 1
@@ -142,26 +143,24 @@ def q_star(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_
             settled = brentq(growth, low, q) if growth(low) > 0 else low
             return 0.0 if sigma_b == 0 and settled < 1e-6 else settled  # tiny variances are rounding errors
         low = q
-    raise ValueError(f"{nonlinearity} has no stable variance at sigma_w = {sigma_w} and sigma_b = {sigma_b}")
+    raise ValueError(f"{phi.name} has no stable variance at sigma_w = {sigma_w} and sigma_b = {sigma_b}")
 
 
-def chi(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
+def chi(sigma_w: float, sigma_b: float, phi: Nonlinearity = _TANH) -> float:
     """chi_1 = sigma_w^2 E[phi'(u)^2] at q*: order below 1, chaos above 1. Raises ValueError as `q_star` does."""
-    phi = activation(nonlinearity, negative_slope)
-    q = max(q_star(sigma_w, sigma_b, nonlinearity, negative_slope), _VARIANCES[0])
+    q = max(q_star(sigma_w, sigma_b, phi), _VARIANCES[0])
     return sigma_w**2 / _critical_sigma_w(phi, q) ** 2
 
 
-def depth_scale(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", negative_slope: float = 0.01) -> float:
+def depth_scale(sigma_w: float, sigma_b: float, phi: Nonlinearity = _TANH) -> float:
     """xi_c in layers: correlations approach their fixed point as exp(-depth / xi_c) (Schoenholz et al. 2017, eq. 9).
 
     Networks were trainable up to a depth of about 6 xi_c. It is infinite at the edge of chaos.
     Raises ValueError as `q_star` does.
     """
-    phi = activation(nonlinearity, negative_slope)
-    slope = chi(sigma_w, sigma_b, nonlinearity, negative_slope)
+    slope = chi(sigma_w, sigma_b, phi)
     if slope > 1:  # chaos: the fixed point is no longer c = 1
-        q = q_star(sigma_w, sigma_b, nonlinearity, negative_slope)
+        q = q_star(sigma_w, sigma_b, phi)
 
         def drift(c: float) -> float:
             return (sigma_w**2 * _covariance(phi, q, c) + sigma_b**2) / q - c
@@ -172,9 +171,8 @@ def depth_scale(sigma_w: float, sigma_b: float, nonlinearity: str = "tanh", nega
 
 
 @cache
-def keeps_any_variance(nonlinearity: str, negative_slope: float = 0.01) -> bool:
+def keeps_any_variance(phi: Nonlinearity) -> bool:
     """Whether phi(k x) = k phi(x) for k > 0, so that all variances behave alike (relu, leaky_relu, linear)."""
-    phi = activation(nonlinearity, negative_slope)
     x = torch.tensor([-9.0, -0.1, 0.1, 9.0], dtype=torch.float64)
     return bool(torch.allclose(phi(x / 3), phi(x) / 3))
 

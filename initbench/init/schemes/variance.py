@@ -6,14 +6,16 @@ the fans are those of the module, and each block is drawn separately.
 """
 
 import math
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
 
 from torch import Generator, Tensor
 from torch.nn import init
 
 from initbench.errors import unknown
 from initbench.init.declarations import expected_std
-from initbench.init.gain import calculate_gain
+from initbench.init.gain import Nonlinearity, named
 from initbench.init.layer import Layer
 
 MODES = ("fan_in", "fan_out", "fan_avg", "fan_geo_avg")
@@ -25,10 +27,44 @@ _TRUNCATED_STD = 0.87962566103423978
 
 
 def resolve_gain(layer: Layer, gain: float | None, nonlinearity: str | None, a: float | None) -> float:
-    """`gain` if given, else the gain of `nonlinearity` if given, else that of the model's nonlinearity."""
-    if gain is not None:
-        return gain
-    return calculate_gain(nonlinearity or layer.nonlinearity, layer.negative_slope if a is None else a)
+    """`gain` if given, else the gain of `resolve_nonlinearity`.
+
+    Raises ValueError as that does, and for a nonlinearity or slope that is given beside a gain.
+    """
+    if gain is None:
+        return resolve_nonlinearity(layer, nonlinearity, a).gain
+    refuse_unused(nonlinearity, a, f"gain is {gain:g}", "gain=null")
+    return gain
+
+
+def resolve_nonlinearity(layer: Layer, nonlinearity: str | None, a: float | None) -> Nonlinearity:
+    """The nonlinearity of that name, or the model's if that is None, with the slope `a` if it is a leaky_relu.
+
+    Warns if the model's is only assumed to be linear. Raises ValueError for an unknown name, and for a slope that
+    another nonlinearity does not have.
+    """
+    chosen = layer.nonlinearity if nonlinearity is None else named(nonlinearity)
+    if chosen.is_assumed and layer.position is not None and layer.position.count > 1:
+        warnings.warn(
+            "no activation module is found in the model, so the gain is 1; if its forward calls an activation as a "
+            "function (F.relu), set nonlinearity=relu, and nonlinearity=linear if it has none",
+            stacklevel=2,
+        )
+    if a is None:
+        return chosen
+    if chosen.name != "leaky_relu":
+        raise ValueError(
+            f"a={a:g} is the negative slope of leaky_relu, and the nonlinearity is {chosen.name}, which has none: "
+            "leave a out, or set nonlinearity=leaky_relu"
+        )
+    return replace(chosen, negative_slope=a)
+
+
+def refuse_unused(nonlinearity: str | None, a: float | None, reason: str, remedy: str) -> None:
+    """Raise ValueError for a nonlinearity or slope that changes nothing, which would make two arms of one."""
+    for key, value in {"nonlinearity": nonlinearity, "a": a}.items():
+        if value is not None:
+            raise ValueError(f"{key}={value} changes nothing, since {reason}: leave it out, or set {remedy}")
 
 
 def std_of(layer: Layer, gain: float, mode: str) -> float:

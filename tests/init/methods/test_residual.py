@@ -93,6 +93,7 @@ def test_zero_gamma_refuses_a_norm_without_a_scale():
         initbench.initialize(block, "zero_gamma")
 
 
+@pytest.mark.filterwarnings("ignore:no activation module")
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def test_fixup_scales_as_in_the_paper(layers):
     """L^(-1 / (2m - 2)) times what the base scheme draws, number by number."""

@@ -11,14 +11,14 @@ from scipy.integrate import quad
 from torch import nn
 
 import initbench
-from initbench.init.gain import NONLINEARITIES
+from initbench.init.gain import ACTIVATIONS, named
 from initbench.init.schemes.mean_field import chi, critical, depth_scale, keeps_any_variance, q_star
 
 SIGMA_B = math.sqrt(0.05)
 
 
 def test_tanh_at_the_papers_biases() -> None:
-    sigma_w, q = critical("tanh", SIGMA_B)
+    sigma_w, q = critical(named("tanh"), SIGMA_B)
     assert sigma_w**2 == pytest.approx(1.7610, abs=1e-4)
     assert q == pytest.approx(0.570, abs=1e-3)
 
@@ -29,7 +29,7 @@ def test_depth_scales_of_tanh(sigma_w_squared: float, depth: float) -> None:
 
 
 def test_the_depth_scale_diverges_at_the_critical_point_from_both_sides() -> None:
-    sigma_w, _ = critical("tanh", SIGMA_B)
+    sigma_w, _ = critical(named("tanh"), SIGMA_B)
     below, above = (depth_scale(sigma_w * factor, SIGMA_B) for factor in (0.999, 1.001))
     assert min(below, above) > 100
     assert depth_scale(sigma_w, SIGMA_B) > 1e6
@@ -39,27 +39,27 @@ def test_the_depth_scale_diverges_at_the_critical_point_from_both_sides() -> Non
 @given(q=st.floats(0.01, 20))
 def test_sin_in_closed_form(q: float) -> None:
     """E[sin^2] = (1 - e^-2q) / 2 and E[cos^2] = (1 + e^-2q) / 2, so sigma_b^2 = q - tanh q at the critical point."""
-    sigma_w, found = critical("sin", math.sqrt(q - math.tanh(q)))
+    sigma_w, found = critical(named("sin"), math.sqrt(q - math.tanh(q)))
     assert found == pytest.approx(q, rel=1e-4)
     assert sigma_w**2 == pytest.approx(2 / (1 + math.exp(-2 * q)), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["tanh", "elu", "selu", "softsign", "hardtanh", "sigmoid"])
 def test_a_critical_point_is_one(name: str) -> None:
-    sigma_w, q = critical(name, 0.3)
-    assert q_star(sigma_w, 0.3, name) == pytest.approx(q, rel=1e-6)
-    assert chi(sigma_w, 0.3, name) == pytest.approx(1, abs=1e-6)
+    sigma_w, q = critical(named(name), 0.3)
+    assert q_star(sigma_w, 0.3, named(name)) == pytest.approx(q, rel=1e-6)
+    assert chi(sigma_w, 0.3, named(name)) == pytest.approx(1, abs=1e-6)
 
 
 def test_the_integrals_agree_with_an_independent_one() -> None:
-    sigma_w, q = critical("tanh", 0.5)
+    sigma_w, q = critical(named("tanh"), 0.5)
     mean = lambda f: quad(lambda z: f(math.sqrt(q) * z) * stats.norm.pdf(z), -10, 10)[0]  # noqa: E731 - a formula
     assert sigma_w**2 * mean(lambda u: math.cosh(u) ** -4) == pytest.approx(1)
     assert sigma_w**2 * mean(lambda u: math.tanh(u) ** 2) + 0.25 == pytest.approx(q)
 
 
 def test_without_biases_tanh_is_critical_at_one_and_zero() -> None:
-    assert critical("tanh", 0.0) == (pytest.approx(1, abs=1e-6), 0.0)
+    assert critical(named("tanh"), 0.0) == (pytest.approx(1, abs=1e-6), 0.0)
     assert q_star(0.9, 0.0) == q_star(1.0, 0.0) == 0.0
     assert depth_scale(0.9, 0.0) == pytest.approx(-1 / math.log(0.81), rel=1e-4)
     assert depth_scale(2.0, 0.0) > 1  # chaos, where the correlation settles at 0
@@ -70,27 +70,27 @@ def test_without_biases_tanh_is_critical_at_one_and_zero() -> None:
     [("relu", 0.01, math.sqrt(2)), ("leaky_relu", 0.2, math.sqrt(2 / 1.04)), ("linear", 0.01, 1.0)],
 )
 def test_relu_is_critical_without_biases_only(name: str, slope: float, sigma_w: float) -> None:
-    assert critical(name, 0.0, slope) == (pytest.approx(sigma_w, rel=1e-6), 1.0)
+    assert critical(named(name, slope), 0.0) == (pytest.approx(sigma_w, rel=1e-6), 1.0)
     with pytest.raises(ValueError, match=f"{name} has no critical point at sigma_b = 0.1, .* give sigma_b = 0"):
-        critical(name, 0.1, slope)
+        critical(named(name, slope), 0.1)
     with pytest.raises(ValueError, match=f"{name} has no stable variance"):
-        q_star(1.01 * sigma_w, 0.1, name, slope)
+        q_star(1.01 * sigma_w, 0.1, named(name, slope))
 
 
 def test_relu_below_its_critical_point_settles_where_the_geometric_series_does() -> None:
     """q = sigma_w^2 q / 2 + sigma_b^2."""
-    assert q_star(1.0, 0.3, "relu") == pytest.approx(0.18)
-    assert chi(1.0, 0.3, "relu") == pytest.approx(0.5, rel=1e-6)
+    assert q_star(1.0, 0.3, named("relu")) == pytest.approx(0.18)
+    assert chi(1.0, 0.3, named("relu")) == pytest.approx(0.5, rel=1e-6)
 
 
 def test_who_keeps_any_variance() -> None:
-    assert {name for name in NONLINEARITIES if keeps_any_variance(name)} == {"relu", "leaky_relu", "linear"}
+    assert {name for name in ACTIVATIONS if keeps_any_variance(named(name))} == {"relu", "leaky_relu", "linear"}
 
 
 @pytest.mark.parametrize("name", ["softplus", "gelu"])
 def test_no_critical_point_is_one_clear_error(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} has no critical point of stable variance at sigma_b = 0.2"):
-        critical(name, 0.2)
+        critical(named(name), 0.2)
 
 
 def deep(activation: nn.Module, width: int = 1000, depth: int = 12) -> nn.Sequential:
@@ -101,7 +101,7 @@ def deep(activation: nn.Module, width: int = 1000, depth: int = 12) -> nn.Sequen
 @pytest.mark.parametrize("sigma_w, sigma_b", [("critical", None), (2.0, 0.5)])
 def test_wide_networks_settle_at_the_theorys_variance(sigma_w: float | str, sigma_b: float | None) -> None:
     model = initbench.initialize(deep(nn.Tanh()), "mean_field", sigma_w=sigma_w, sigma_b=sigma_b)
-    q = critical("tanh", SIGMA_B)[1] if sigma_w == "critical" else q_star(2.0, 0.5)
+    q = critical(named("tanh"), SIGMA_B)[1] if sigma_w == "critical" else q_star(2.0, 0.5)
     preactivations = model[:-1](torch.randn(20, 1000))
     assert float(preactivations.square().mean()) == pytest.approx(q, rel=0.1)
 
@@ -109,7 +109,7 @@ def test_wide_networks_settle_at_the_theorys_variance(sigma_w: float | str, sigm
 @pytest.mark.parametrize("sigma_w", ["critical", 1.5])
 def test_draws_have_their_distribution(sigma_w: float | str) -> None:
     model = initbench.initialize(nn.Sequential(nn.Linear(200, 3000), nn.Tanh()), "mean_field", sigma_w=sigma_w)
-    of_weight = critical("tanh", SIGMA_B)[0] if sigma_w == "critical" else 1.5
+    of_weight = critical(named("tanh"), SIGMA_B)[0] if sigma_w == "critical" else 1.5
     for tensor, std in ((model[0].weight, of_weight / math.sqrt(200)), (model[0].bias, SIGMA_B)):
         assert stats.kstest(tensor.detach().flatten()[:3000].numpy(), stats.norm(scale=std).cdf).pvalue > 1e-3
 

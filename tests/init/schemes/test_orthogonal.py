@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor, nn
 
 import initbench
+from initbench.init.gain import named
 from initbench.init.layer import Layer, describe_layer
 from initbench.init.schemes.orthogonal import delta_orthogonal_, orthogonal_, orthogonal_conv_
 
@@ -17,7 +18,7 @@ TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3
 
 
 def layer_of(module: nn.Module) -> Layer:
-    return describe_layer("layer.weight", module, "weight", module.weight, ("tanh", 0.01))
+    return describe_layer("layer.weight", module, "weight", module.weight, named("tanh"))
 
 
 def filled(scheme, module: nn.Module, seed: int = 0, **parameters) -> Tensor:

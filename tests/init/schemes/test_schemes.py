@@ -10,6 +10,7 @@ from scipy import stats
 from torch import Generator, Tensor, nn
 
 from initbench import describe
+from initbench.init.gain import named
 from initbench.init.layer import Layer, describe_layer
 from initbench.init.schemes.elementary import normal_, sparse_, trunc_normal_, uniform_
 from initbench.init.schemes.identity import dirac_, eye_
@@ -27,7 +28,7 @@ from initbench.init.schemes.variance import (
 
 
 def layer_of(module: nn.Module) -> Layer:
-    return describe_layer("layer.weight", module, "weight", module.weight, ("relu", 0.01))
+    return describe_layer("layer.weight", module, "weight", module.weight, named("relu"))
 
 
 def generator(seed: int = 0) -> Generator:

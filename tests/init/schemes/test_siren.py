@@ -10,6 +10,7 @@ from scipy import stats
 from torch import Generator, nn
 
 import initbench
+from initbench.init.gain import named
 from initbench.init.layer import Position, describe_layer
 from initbench.init.schemes.mean_field import q_star
 from initbench.init.schemes.siren import siren_
@@ -58,7 +59,7 @@ def test_pre_activations_keep_their_variance_with_depth() -> None:
     for layer in layers[5:]:
         assert float((30 * layer[0](x)).square().mean()) == pytest.approx(0.797, abs=0.08)
         x = layer(x)
-    assert q_star(math.sqrt(2), 0, "sin") == pytest.approx(0.797, abs=1e-3)
+    assert q_star(math.sqrt(2), 0, named("sin")) == pytest.approx(0.797, abs=1e-3)
 
 
 @pytest.mark.parametrize("omega", [0.0, -1.0])
