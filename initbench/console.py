@@ -1,22 +1,38 @@
-"""The terminal: one console for everything that people read, and durations in words."""
+"""The terminal: one console for everything that people read, and how messages write numbers, durations and names."""
 
 import os
 import sys
+import unicodedata
 from functools import cache
-from io import TextIOWrapper
 
 from rich.console import Console
 
 # Several workers on one terminal would overwrite each other, so only their parent prints.
 _QUIET = "LOCAL_LAUNCHER_SLOT" in os.environ
 
-for stream in (sys.stdout, sys.stderr):
-    if isinstance(stream, TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")  # for names that the encoding of the terminal cannot show
 
-# Without this, names such as a:100:b would become emoji.
-console = Console(highlight=False, emoji=False, quiet=_QUIET)
-errors = Console(stderr=True, highlight=False, emoji=False, quiet=_QUIET)
+def _console(*, stderr: bool = False) -> Console:
+    """A console that redraws only what is a terminal, whatever FORCE_COLOR, TTY_COMPATIBLE or a notebook say.
+
+    FORCE_COLOR gives colours to a file, such as the log of a CI; progress bars in it would be garbage. The shell of a
+    notebook (`!python -m initbench`) has a terminal, but shows what is written to it without its cursor.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    is_terminal = stream is not None and stream.isatty() and "JPY_PARENT_PID" not in os.environ
+    return Console(
+        stderr=stderr,
+        force_terminal=is_terminal,
+        force_interactive=None if is_terminal else False,
+        force_jupyter=False,
+        color_system="standard" if os.environ.get("FORCE_COLOR") and not is_terminal else "auto",
+        highlight=False,
+        emoji=False,  # or names such as a:100:b would become emoji
+        quiet=_QUIET,
+    )
+
+
+console = _console()
+errors = _console(stderr=True)
 
 # What a worker would have printed; its parent prints it when the job has ended.
 unsaid: list[str] = []
@@ -28,7 +44,27 @@ def warn(line: str) -> None:
     if _QUIET:
         unsaid.append(line)
     else:
-        print(f"initbench: {line}", file=sys.stderr)
+        print(f"initbench: {visible(line)}", file=sys.stderr)
+
+
+def visible(text: str) -> str:
+    r"""The text in one line, in which control characters are seen and not obeyed: `\x1b[31m`, `\n`, `\u202e`.
+
+    Names and the messages of exceptions come from files, servers and other people's code, and may hold anything.
+    """
+    return text if text.isprintable() else "".join(map(_seen, text))
+
+
+def _seen(character: str) -> str:
+    # Other spaces, and the joiners of emoji and of Indian and Persian words, are as harmless as letters.
+    if character.isprintable() or unicodedata.category(character) == "Zs" or character in "\u200c\u200d":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """ "1 run", "3 runs"; `plural` where that is not the noun with an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def duration(seconds: float) -> str:

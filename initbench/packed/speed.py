@@ -16,6 +16,7 @@ from initbench.errors import Unwritable
 from initbench.record.damage import mapping, read_json, readable, wrong
 from initbench.record.signature import digest
 from initbench.record.store import atomic_write
+from initbench.workers.cores import cores
 
 WORTH_IT = 1.1  # times as fast
 
@@ -50,7 +51,7 @@ def family(config: Mapping[str, Any], slot: Mapping[str, str]) -> str:
             "optimizer": config["optimizer"]["_target_"],
             "trainer": {key: config["trainer"][key] for key in _TRAINER},
             "slot": {key: value for key, value in slot.items() if key != "CUDA_VISIBLE_DEVICES" or not value},
-            "machine": [platform.node(), os.cpu_count(), version("torch")],
+            "machine": [platform.node(), cores(), version("torch")],
         }
     )
 

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from initbench.record.damage import readable
 from initbench.record.life import mark_dead
 from initbench.record.lock import is_held
 from initbench.record.store import COMPLETE, left_alone, read_record
+from initbench.record.sweep_id import sweep_id
 from initbench.status import live
 from initbench.status.study import Plan, Study
 
@@ -49,6 +51,13 @@ def end(config: DictConfig, sweep: str) -> None:
         sys.exit(1)
     if "refused" in ended or refused:
         sys.exit(2)
+
+
+def end_stopped(study: Path) -> None:
+    """End a sweep that was stopped: of its runs, those that had to be killed have no word of it in their records."""
+    with suppress(Exception):  # the records say running, which the next sweep finds out
+        mark_dead(study, stopped=sweep_id())
+    live.stop()
 
 
 def _without_record(study: Path, sweep: str) -> list[str]:

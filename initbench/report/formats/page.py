@@ -35,8 +35,8 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
     comparison, metric = verdict.comparison, verdict.comparison.metric
     return environment.get_template("page.html.j2").render(
         title=title,
-        css=Markup((parts / "page.css").read_text()),
-        js=Markup((parts / "page.js").read_text()),
+        css=Markup((parts / "page.css").read_text("utf-8")),
+        js=Markup((parts / "page.js").read_text("utf-8")),
         refresh=refresh,
         facts=_facts(comparison.runs),
         verdict=verdict.sentences,
