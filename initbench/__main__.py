@@ -8,6 +8,7 @@ import platform
 import signal
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -44,8 +45,8 @@ def entry() -> None:
     """Run `main`; what Hydra refuses ends like what we refuse."""
     streams.protect()
     interrupt.end_guard()
-    if not sys.flags.safe_path and sys.path[:1] != [os.getcwd()]:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does: modules of the user's own are looked for there
+    if not sys.flags.safe_path and sys.path[:1] != [str(Path.cwd())]:
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: modules of the user's own are looked for there
     is_done = exit_at_once()
     # argparse takes overrides only in one row; people type -m or --config-dir in the middle of them.
     sys.argv[1:] = sorted(sys.argv[1:], key=_is_override)

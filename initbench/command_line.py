@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from initbench import interrupt, streams
-from initbench.console import visible
+from initbench.wording import visible
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,11 +1,12 @@
-"""The terminal: one console for everything that people read, and how messages write numbers, durations and names."""
+"""The terminal: one console for everything that people read."""
 
 import os
 import sys
-import unicodedata
 from functools import cache
 
 from rich.console import Console
+
+from initbench.wording import visible
 
 # Several workers on one terminal would overwrite each other, so only their parent prints.
 _QUIET = "LOCAL_LAUNCHER_SLOT" in os.environ
@@ -45,37 +46,3 @@ def warn(line: str) -> None:
         unsaid.append(line)
     else:
         print(f"initbench: {visible(line)}", file=sys.stderr)
-
-
-def visible(text: str) -> str:
-    r"""The text in one line, in which control characters are seen and not obeyed: `\x1b[31m`, `\n`, `\u202e`.
-
-    Names and the messages of exceptions come from files, servers and other people's code, and may hold anything.
-    """
-    return text if text.isprintable() else "".join(map(_seen, text))
-
-
-def _seen(character: str) -> str:
-    # Other spaces, and the joiners of emoji and of Indian and Persian words, are as harmless as letters.
-    if character.isprintable() or unicodedata.category(character) == "Zs" or character in "\u200c\u200d":
-        return character
-    return character.encode("unicode_escape").decode()
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """ "1 run", "3 runs"; `plural` where that is not the noun with an s."""
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
-    if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {whole:02} s" if minutes else f"{whole} s"

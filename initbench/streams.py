@@ -1,5 +1,7 @@
 """Standard output and error of a program: printing never raises, and every character is shown, in ASCII if need be."""
 
+# ruff: noqa: RUF001 - ambiguous letters are what it is about
+
 import codecs
 import os
 import sys
@@ -10,10 +12,10 @@ from typing import Any
 
 # How characters of our own texts look where the encoding of the terminal lacks them.
 _ASCII = {
-    "–": "-",  # noqa: RUF001 - ambiguous letters are what this is about
+    "–": "-",
     "—": "-",
-    "−": "-",  # noqa: RUF001
-    "×": "x",  # noqa: RUF001
+    "−": "-",
+    "×": "x",
     "±": "+-",
     "≤": "<=",
     "≥": ">=",
@@ -22,8 +24,8 @@ _ASCII = {
     "·": "*",
     "√": "sqrt",
     "∞": "inf",
-    "‘": "'",  # noqa: RUF001
-    "’": "'",  # noqa: RUF001
+    "‘": "'",
+    "’": "'",
     "“": '"',
     "”": '"',
     "█": "#",

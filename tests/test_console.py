@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from initbench.console import count, visible
+from initbench.wording import count, visible
 
 FAST = ["logger=none", "model=mlp", "trainer.max_steps=40", "data.val_every_n_steps=20", "trainer.accelerator=cpu"]
 # What moves the cursor, hides it, or deletes a line; colours end in m.

@@ -1,5 +1,7 @@
 """What becomes of a program whose output nobody reads, or whose terminal knows no more than ASCII."""
 
+# ruff: noqa: RUF001 - ambiguous letters are what some of it is about
+
 import os
 import subprocess
 import sys
@@ -31,9 +33,7 @@ def shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize(
-    "how", ["| true", "2>&1 | head -c 10", ">/dev/full", ">&- 2>/dev/full"]
-)
+@pytest.mark.parametrize("how", ["| true", "2>&1 | head -c 10", ">/dev/full", ">&- 2>/dev/full"])
 def test_a_run_whose_output_goes_nowhere_is_finished(how: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(LOUD)
     done = shell(tmp_path, f"initbench {' '.join(FAST)} init._target_=mine.loud_ {how}")
@@ -63,9 +63,7 @@ def test_nothing_is_printed_into_the_files_of_a_run_whose_streams_are_closed(tmp
     assert not [path for path in files if b"printed" in path.read_bytes()]
 
 
-@pytest.mark.parametrize(
-    "typed", ["ib status s --json", "ib report s", "ib init", "initbench --help"]
-)
+@pytest.mark.parametrize("typed", ["ib status s --json", "ib report s", "ib init", "initbench --help"])
 def test_a_reader_who_has_seen_enough_is_no_error_and_a_full_disk_is_one(typed: str, tmp_path: Path) -> None:
     write_study(tmp_path / "s", *(record(init, n) for init in "ab" for n in range(3)))
     done = shell(tmp_path, f"{typed} | true")
@@ -93,14 +91,14 @@ ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONC
 def test_a_run_in_an_ascii_locale_is_finished_and_readable(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "import warnings\n"
-        "def small_(tensor, layer, generator, *, σ):\n"
-        "    warnings.warn('σ is small, a ± b')\n"
-        "    tensor.normal_(0, σ)\n",
+        "def small_(tensor, layer, generator, *, ß):\n"
+        "    warnings.warn('ß is small, a ± b')\n"
+        "    tensor.normal_(0, ß)\n",
         encoding="utf-8",
     )
     (tmp_path / "conf" / "init").mkdir(parents=True)
     (tmp_path / "conf" / "init" / "klein.yaml").write_text(
-        "# für Übungen\n_target_: mine.small_\nσ: 0.01\n", encoding="utf-8"
+        "# für Übungen\n_target_: mine.small_\nß: 0.01\n", encoding="utf-8"
     )
     line = f"initbench {' '.join(FAST)} --config-dir conf -m init=klein,zeros seed=0,1,2 print_init=true"
     environment = {**ASCII, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}

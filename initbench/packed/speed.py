@@ -1,7 +1,6 @@
 """How fast packs of a model train, as measured on this machine: kept for all sweeps in the user's cache folder."""
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -143,7 +143,9 @@ def under_way(lives: Sequence[Life]) -> Iterator[None]:
                 for life in ends:
                     note(life.log, "interrupted")
                     life.stop("interrupted", reason="stopped")
-                if stopping.requested() and not isinstance(error, Stopped):  # Lightning raises an exception of its own on SIGTERM
+                if stopping.requested() and not isinstance(
+                    error, Stopped
+                ):  # Lightning raises an exception of its own on SIGTERM
                     stopping.stop()
             else:
                 for life in ends:

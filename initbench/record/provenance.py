@@ -61,7 +61,9 @@ def _git() -> Record | None:
 
 
 def _run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=5).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=5
+    ).stdout.strip()
 
 
 def _processor() -> str:
