@@ -7,8 +7,10 @@ Names are imported on first use, so that `import initbench` costs nothing.
 
 from typing import TYPE_CHECKING
 
-from initbench import lazy
+from initbench import interrupt, lazy
 from initbench.registry import CONF
+
+interrupt.guard_imports()
 
 __version__ = "0.1.0"
 __all__ = ["CONF", "Initializer", "describe", "diagnose", "initialize", "load_runs", "load_wandb", "verdict"]

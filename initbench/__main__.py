@@ -8,6 +8,7 @@ import platform
 import signal
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
@@ -15,7 +16,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from initbench import __version__
+from initbench import __version__, interrupt, streams
+from initbench.command_line import not_written
 from initbench.errors import UserMistake, explain
 from initbench.record.stopping import Stopped
 from initbench.registry import CONF
@@ -41,15 +43,20 @@ def main(config: DictConfig) -> Any:
 
 def entry() -> None:
     """Run `main`; what Hydra refuses ends like what we refuse."""
-    if sys.argv[1:] == ["--version"]:
-        print(f"initbench {__version__}, torch {version('torch')}, Python {platform.python_version()}")
-        return
+    streams.protect()
+    interrupt.end_guard()
+    if not sys.flags.safe_path and sys.path[:1] != [str(Path.cwd())]:
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: modules of the user's own are looked for there
     is_done = exit_at_once()
     # argparse takes overrides only in one row; people type -m or --config-dir in the middle of them.
     sys.argv[1:] = sorted(sys.argv[1:], key=_is_override)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, instead of printing and exiting with 1
     try:
-        main()
+        if sys.argv[1:] == ["--version"]:
+            print(f"initbench {__version__}, torch {version('torch')}, Python {platform.python_version()}")
+        else:
+            main()
+        _end()
         is_done()
     except (HydraException, OmegaConfBaseException, UserMistake) as error:
         refuse(error)
@@ -58,15 +65,27 @@ def entry() -> None:
     except KeyboardInterrupt:
         say_how_to_go_on(signal.SIGINT)
     except Exception as error:  # of a YAML file, of a launcher's key: Hydra, PyYAML and the system raise their own
-        from initbench.sweep.start import launched
-
-        if _begun or launched:
+        if _has_run():
             raise  # what was typed is right, so it is a crash
         refuse(error)
     except SystemExit as end:
         if end.code == 128 + signal.SIGTERM:  # of a launcher that was stopped
             say_how_to_go_on(signal.SIGTERM)
+        if not end.code:
+            _end()
         raise
+
+
+def _end() -> None:
+    """Exit with 1 if what was asked for could not be printed; runs are in their records, whatever could be printed."""
+    sys.stdout.flush()
+    if not_written() and not _has_run():
+        sys.exit(1)
+
+
+def _has_run() -> bool:
+    launched = sys.modules.get("initbench.sweep.start")  # not imported for --help
+    return bool(_begun or (launched and launched.launched))
 
 
 def _is_override(argument: str) -> bool:
@@ -74,6 +93,10 @@ def _is_override(argument: str) -> bool:
 
 
 def say_how_to_go_on(signum: int) -> NoReturn:
+    if begun := getattr(sys.modules.get("initbench.sweep.start"), "begun", None):
+        from initbench.sweep.summary import end_stopped
+
+        end_stopped(begun[0])
     print("initbench: stopped; type the same command again to go on", file=sys.stderr)
     sys.exit(128 + signum)
 

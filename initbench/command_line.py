@@ -1,10 +1,13 @@
 """Command lines other than Hydra's, on which every mistake of the user is one line."""
 
 import argparse
-import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import NoReturn
+
+from initbench import interrupt, streams
+from initbench.wording import visible
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,12 +19,29 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main: Callable[[list[str]], None]) -> None:
-    """Call `main` with the arguments that were typed; a ValueError or OSError ends with one line and exit code 2."""
+    """Call `main` with the arguments that were typed; what is wrong with them, or with a file, is one line and code 2.
+
+    A reader who leaves, as `| head -1` does, is no error. Output that finds no room is one: code 1.
+    """
+    streams.protect()
+    interrupt.end_guard()
     try:
         main(sys.argv[1:])
         sys.stdout.flush()
-    except BrokenPipeError:  # as from `| head`; Python would complain at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("initbench: stopped", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except (ValueError, OSError) as error:
-        print(f"initbench: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"initbench: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         sys.exit(2)
+    if not_written():
+        sys.exit(1)
+
+
+def not_written() -> bool:
+    """Whether standard output could not be written for another reason than that its reader has left; then say so."""
+    error = streams.lost()
+    if error is None or isinstance(error, BrokenPipeError):
+        return False
+    print(f"initbench: standard output cannot be written: {error.strerror}", file=sys.stderr)
+    return True

@@ -1,22 +1,39 @@
-"""The terminal: one console for everything that people read, and durations in words."""
+"""The terminal: one console for everything that people read."""
 
 import os
 import sys
 from functools import cache
-from io import TextIOWrapper
 
 from rich.console import Console
+
+from initbench.wording import visible
 
 # Several workers on one terminal would overwrite each other, so only their parent prints.
 _QUIET = "LOCAL_LAUNCHER_SLOT" in os.environ
 
-for stream in (sys.stdout, sys.stderr):
-    if isinstance(stream, TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")  # for names that the encoding of the terminal cannot show
 
-# Without this, names such as a:100:b would become emoji.
-console = Console(highlight=False, emoji=False, quiet=_QUIET)
-errors = Console(stderr=True, highlight=False, emoji=False, quiet=_QUIET)
+def _console(*, stderr: bool = False) -> Console:
+    """A console that redraws only what is a terminal, whatever FORCE_COLOR, TTY_COMPATIBLE or a notebook say.
+
+    FORCE_COLOR gives colours to a file, such as the log of a CI; progress bars in it would be garbage. The shell of a
+    notebook (`!python -m initbench`) has a terminal, but shows what is written to it without its cursor.
+    """
+    stream = sys.stderr if stderr else sys.stdout
+    is_terminal = stream is not None and stream.isatty() and "JPY_PARENT_PID" not in os.environ
+    return Console(
+        stderr=stderr,
+        force_terminal=is_terminal,
+        force_interactive=None if is_terminal else False,
+        force_jupyter=False,
+        color_system="standard" if os.environ.get("FORCE_COLOR") and not is_terminal else "auto",
+        highlight=False,
+        emoji=False,  # or names such as a:100:b would become emoji
+        quiet=_QUIET,
+    )
+
+
+console = _console()
+errors = _console(stderr=True)
 
 # What a worker would have printed; its parent prints it when the job has ended.
 unsaid: list[str] = []
@@ -28,18 +45,4 @@ def warn(line: str) -> None:
     if _QUIET:
         unsaid.append(line)
     else:
-        print(f"initbench: {line}", file=sys.stderr)
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
-    if seconds < 9.95:
-        return f"{max(seconds, 0):.1f} s"
-    minutes, whole = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {whole:02} s" if minutes else f"{whole} s"
+        print(f"initbench: {visible(line)}", file=sys.stderr)

@@ -11,9 +11,9 @@ from itertools import takewhile
 from pathlib import Path
 
 import initbench
-from initbench.console import duration
 from initbench.report.formats.markdown import markdown
 from initbench.report.write import FOLDER, write_report
+from initbench.wording import duration
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "gallery"

@@ -19,6 +19,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from initbench.wording import count
 from initbench.workers.reply import failed, outcome
 from initbench.workers.slots import Slots
 
@@ -70,7 +71,7 @@ class LocalLauncher(Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
-        log.info(f"Launching {len(job_overrides)} jobs on {len(self.environments)} slots")
+        log.info(f"Launching {count(len(job_overrides), 'job')} on {count(len(self.environments), 'slot')}")
         returns: dict[int, JobReturn] = {}
 
         def composed() -> Iterator[tuple[int, bytes]]:

@@ -22,6 +22,7 @@ from initbench.record.stopping import requested, stop, stoppable
 from initbench.record.store import Store, atomic_write
 from initbench.record.sweep_id import SWEEP_VARIABLE, sweep_id
 from initbench.sweep.compose import resolved_config
+from initbench.wording import count
 
 if TYPE_CHECKING:
     from submitit import Job
@@ -82,7 +83,9 @@ class SlurmJobs:
         except (RuntimeError, NameError, TypeError, ValueError) as error:  # what sbatch or submitit refuses
             raise HydraException(f"SLURM: {error}") from error
         logs = executor.folder
-        console.print(f"{len(runs)} runs in {len(jobs)} SLURM jobs, {_ids(jobs)}; logs: {logs}", soft_wrap=True)
+        console.print(
+            f"{count(len(runs), 'run')} in {count(len(jobs), 'SLURM job')}, {_ids(jobs)}; logs: {logs}", soft_wrap=True
+        )
         return list(zip(jobs, batches, strict=True))
 
     def __call__(self, runs: list[Run], singletons: dict[type, Singleton]) -> None:

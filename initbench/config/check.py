@@ -64,7 +64,7 @@ def _target_of(group: str, name: str) -> str | None:
     """The `_target_` of an option of ours; None where there is no such option, or it has none."""
     if name not in _options(group):
         return None
-    target: str | None = yaml.safe_load((CONF / group / f"{name}.yaml").read_text()).get("_target_")
+    target: str | None = yaml.safe_load((CONF / group / f"{name}.yaml").read_text("utf-8")).get("_target_")
     return target
 
 

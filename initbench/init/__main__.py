@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
     for name in asked.names:
         path = own.get(name, CONF / "init" / f"{name}.yaml")
         console.print(f"[bold]{escape(str(path) if name in own else f'conf/init/{name}.yaml')}[/]")
-        text = path.read_text()
+        text = path.read_text("utf-8")
         console.print(text, markup=False, highlight=False, soft_wrap=True)
         if "_target_" in (option := yaml.safe_load(text)):
             function = load("init", option["_target_"])

@@ -48,7 +48,7 @@ def _entry(name: str) -> Entry:
     option = read_option(name)
     if "_target_" not in option:
         # The first author and year in the file's comment.
-        source = re.search(r"^#.*\((\D+\d{4})\)", (CONF / "init" / f"{name}.yaml").read_text())
+        source = re.search(r"^#.*\((\D+\d{4})\)", (CONF / "init" / f"{name}.yaml").read_text("utf-8"))
         return Entry(name, "rules", "rules", source[1] if source else "", "", "what its rules and policies name")
     target = find(name)
     source_line, acts_on = documented(target.function)

@@ -126,7 +126,7 @@ def read_option(name: str) -> dict[str, Any]:
     path = CONF / "init" / f"{name}.yaml"
     if not path.exists():
         raise unknown("initializer", name, options())
-    option: dict[str, Any] = yaml.safe_load(path.read_text())
+    option: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
     return option
 
 

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 from lightning.pytorch.loggers import CSVLogger, Logger
-from lightning.pytorch.utilities import rank_zero_only
 
 from initbench.logger import Opening, RunInfo
+from initbench.logger.rank import write_here
 
 
 def metrics_file() -> Opening:
@@ -16,19 +16,19 @@ def metrics_file() -> Opening:
 
 
 def _open(run: RunInfo) -> list[Logger]:
+    write_here()
     # Each row is written at once, so that a killed run keeps them.
     logger = CSVLogger(run.folder, name="csv", version="", flush_logs_every_n_steps=1)
     _take_over(logger, keep=run.resumed)
     return [logger]
 
 
-@rank_zero_only
 def _take_over(logger: CSVLogger, *, keep: bool) -> None:
     # Lightning empties a folder that it finds in use, with a warning; so it never finds one.
     file = Path(logger.log_dir) / "metrics.csv"
     rows = []
     if keep and file.exists():
-        with file.open(newline="") as lines:
+        with file.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
     shutil.rmtree(file.parent, ignore_errors=True)
     logger.experiment.metrics.extend(rows)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from torch import nn
 
+from initbench import wording
 from initbench.schema.ranges import PositiveInt
 
 # Named as in torch.nn.functional, and as in the gains of initbench.init.
@@ -72,7 +73,8 @@ def widths(width: Widths, count: int, key: str) -> list[int]:
     if isinstance(width, int):
         return [width] * count
     if len(width) != count:
-        raise ValueError(f"width lists {len(width)} values but {key} is {count}; set {key}={len(width)}")
+        listed = wording.count(len(width), "value")
+        raise ValueError(f"width lists {listed} but {key} is {count}; set {key}={len(width)}")
     return list(width)
 
 

@@ -16,6 +16,7 @@ from initbench.packed.speed import Speed
 from initbench.record.plain import PlainConfig
 from initbench.record.signature import digest, shared_source
 from initbench.record.store import Store
+from initbench.wording import count
 
 # Their rule is elementwise: a stack of parameters is stepped as each would be.
 OPTIMIZERS = tuple(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW"))
@@ -147,13 +148,13 @@ def obstacle(run: Store) -> str | None:
 
 
 def alone_line(why: str, number: int) -> str:
-    words = "1 run by itself" if number == 1 else f"{number} runs by themselves"
+    words = count(number, "run by itself", "runs by themselves")
     return f"{words}: {why}"
 
 
 def _what(runs: Sequence[Store]) -> str:
     config = runs[0].typed
-    return f"{config.model.name} on {config.data.name}: {len(runs)} runs"
+    return f"{config.model.name} on {config.data.name}: {count(len(runs), 'run')}"
 
 
 def _rate_and_seed(run: Store) -> tuple[float, int]:

@@ -1,7 +1,6 @@
 """How fast packs of a model train, as measured on this machine: kept for all sweeps in the user's cache folder."""
 
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from initbench.errors import Unwritable
 from initbench.record.damage import mapping, read_json, readable, wrong
 from initbench.record.signature import digest
 from initbench.record.store import atomic_write
+from initbench.workers.cores import cores
 
 WORTH_IT = 1.1  # times as fast
 
@@ -50,7 +50,7 @@ def family(config: Mapping[str, Any], slot: Mapping[str, str]) -> str:
             "optimizer": config["optimizer"]["_target_"],
             "trainer": {key: config["trainer"][key] for key in _TRAINER},
             "slot": {key: value for key, value in slot.items() if key != "CUDA_VISIBLE_DEVICES" or not value},
-            "machine": [platform.node(), os.cpu_count(), version("torch")],
+            "machine": [platform.node(), cores(), version("torch")],
         }
     )
 

@@ -5,9 +5,10 @@ No other module writes a status:
     running      `Life.begin`: somebody trains it now, or did when the process died
     finished     `Life.end`
     diverged     `Life.end`: its loss or its gradients stopped being numbers
-    interrupted  `under_way`: a signal asked it to stop; it continues from its checkpoint
+    interrupted  `under_way`: a signal asked it to stop; it continues from its checkpoint; `mark_dead`: its sweep was
+                 stopped, and it did not stop by itself
     refused      `refuse`, `under_way`: the user's mistake
-    failed       `under_way`: an exception, with its traceback; `mark_lost`: its process died
+    failed       `under_way`: an exception, with its traceback; `mark_lost`, `mark_dead`: its process died
 """
 
 import traceback
@@ -138,11 +139,13 @@ def under_way(lives: Sequence[Life]) -> Iterator[None]:
             elif isinstance(error, UserMistake):  # an initializer's, which could not be found any earlier
                 for life in ends:
                     life.stop("refused", reason=str(error))
-            elif isinstance(error, Stopped) or stopping.requested():
+            elif isinstance(error, Stopped | KeyboardInterrupt) or stopping.requested():
                 for life in ends:
                     note(life.log, "interrupted")
                     life.stop("interrupted", reason="stopped")
-                if not isinstance(error, Stopped):  # Lightning raises an exception of its own on SIGTERM
+                if stopping.requested() and not isinstance(
+                    error, Stopped
+                ):  # Lightning raises an exception of its own on SIGTERM
                     stopping.stop()
             else:
                 for life in ends:
@@ -177,12 +180,20 @@ def mark_lost(store: Store, reason: str) -> None:
             store.write("failed", reason=reason, started_at=now(), finished_at=now(), sweep=sweep_id())
 
 
-def mark_dead(study: Path) -> None:
-    """Mark records of a study as failed that say "running" but are not locked."""
+def mark_dead(study: Path, stopped: str | None = None) -> None:
+    """Mark records of a study as failed that say "running" but are not locked.
+
+    stopped: the id of a sweep that was stopped; its runs, which did not end by themselves and were killed, are marked
+    as interrupted, and no others.
+    """
     for folder in study.iterdir():
         record = readable(read_record, folder)
-        if record is not None and record["status"] == "running" and not is_held(folder):
+        if record is None or record["status"] != "running" or is_held(folder):
+            continue
+        if stopped is None:
             write_record(folder, {**record, "status": "failed", "reason": _DIED, "finished_at": now()})
+        elif record.get("sweep") == stopped:
+            write_record(folder, {**record, "status": "interrupted", "reason": "stopped", "finished_at": now()})
 
 
 def _reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ def note(path: Path, text: str) -> None:
     """Append a line, with the time, to a log; a full disk loses it, as writing the record will say."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
 
@@ -60,7 +60,7 @@ def _handler(path: Path) -> Iterator[logging.FileHandler]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         set_aside(path)
-    handler = logging.FileHandler(path)
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: writing the record says so
     try:

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from initbench.record.plain import Record
+from initbench.workers.cores import cores
 
 _PACKAGES = ("initbench", "torch", "torchvision", "lightning", "hydra-core", "numpy", "timm", "wandb")
 
@@ -36,7 +37,7 @@ def _machine() -> Record:
         "hostname": platform.node(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
     }
 
 
@@ -60,12 +61,14 @@ def _git() -> Record | None:
 
 
 def _run(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=5
+    ).stdout.strip()
 
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return platform.processor()  # not Linux
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")

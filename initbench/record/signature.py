@@ -95,7 +95,7 @@ def run_name(config: Mapping[str, Any]) -> str:
 @cache
 def shared_init() -> PlainConfig:
     """What every initializer shares: the policies and rules of conf/config.yaml."""
-    shared: PlainConfig = yaml.safe_load((CONF / "config.yaml").read_text())["init"]
+    shared: PlainConfig = yaml.safe_load((CONF / "config.yaml").read_text("utf-8"))["init"]
     return shared
 
 
@@ -103,7 +103,7 @@ def shared_init() -> PlainConfig:
 def _standard_init(name: str) -> PlainConfig:
     path = CONF / "init" / f"{name}.yaml"
     # One of the user's own has no file here to compare with: its label gives all its parameters.
-    option = yaml.safe_load(path.read_text()) if path.exists() else {"_target_": _ANY}
+    option = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {"_target_": _ANY}
     return {**shared_init(), **option}
 
 

@@ -13,6 +13,7 @@ from initbench.console import console, errors
 from initbench.errors import unknown
 from initbench.status.study import Study
 from initbench.wandb_client import split_path
+from initbench.wording import count
 
 if TYPE_CHECKING:
     from initbench.analysis.verdict.verdict import Verdict
@@ -185,7 +186,7 @@ def watch(asked: argparse.Namespace, folder: Path) -> None:
                 seen = stamps
                 page = write_page(_verdict(asked), folder, _title(asked.studies), refresh=WATCH_SECONDS)
                 number = sum(map(len, stamps))
-                console.print(f"{number} run{'s' if number != 1 else ''}: {page}", soft_wrap=True)
+                console.print(f"{count(number, 'run')}: {page}", soft_wrap=True)
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         pass  # the caller writes the page once more, without the reloading

@@ -11,6 +11,7 @@ from initbench.record.naming import differences, flatten, name_versions
 from initbench.record.store import COMPLETE
 from initbench.status.facts import RunFacts
 from initbench.status.study import Plan, Snapshot
+from initbench.wording import count
 
 WAITING = "waiting"
 _OVER = (*COMPLETE, "refused", "failed")
@@ -192,7 +193,7 @@ def _settings(runs: Iterable[RunFacts]) -> list[Setting]:
     titles = {}
     for key, members in grouped.items():
         steps = max((run.total_steps for run in members if run.total_steps), default=None)
-        titles[key] = members[0].title + (f", {steps:.0f} steps" if steps else "")
+        titles[key] = members[0].title + (f", {count(steps, 'step')}" if steps else "")
     more = differences(titles, {key: flatten(members[0].shared) for key, members in grouped.items()})
     settings = []
     for key, members in grouped.items():

@@ -8,10 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from initbench.console import duration
 from initbench.status.facts import RunFacts
 from initbench.status.line import STYLES
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
+from initbench.wording import count, duration
 
 _MOST_RUNNING = 8
 _MOST_TROUBLES = 10
@@ -45,7 +45,7 @@ def glance(summary: Summary, now: float, console: Console) -> Group:
         room -= _TABLE_LINES + len(shown)
         if shown:
             tables.insert(0, _table(setting, shown, console.width))
-    more = [Text(f"and {left_out} more rows", style="dim")] if left_out else []
+    more = [Text(f"and {count(left_out, 'more row')}", style="dim")] if left_out else []
     return Group(*tables, *more, *end)
 
 
@@ -58,7 +58,7 @@ def totals(summary: Summary) -> list[Text]:
     counts = summary.counts
     known = [*STYLES, *sorted(set(counts) - set(STYLES))]
     each = [Text(f"{counts[status]} {status}", STYLES.get(status, "")) for status in known if counts[status]]
-    lines = [Text(f"{counts.total()} runs: ") + Text(", ").join(each) if each else Text("no run has begun")]
+    lines = [Text(f"{count(counts.total(), 'run')}: ") + Text(", ").join(each) if each else Text("no run has begun")]
     if summary.planned not in (None, counts.total()):
         lines[0] += Text(f"; in the latest sweep, {summary.over} of {summary.planned} have ended")
     if counts["running"] or counts[WAITING]:
@@ -66,8 +66,10 @@ def totals(summary: Summary) -> list[Text]:
     if summary.abandoned:
         lines.append(Text("the sweep ended while runs were waiting; type the same command to continue"))
     if summary.unreadable:
-        count, first = len(summary.unreadable), summary.unreadable[0]
-        lines.append(Text(f"{count} record.json could not be read: {first}" + (", ..." if count > 1 else ""), "yellow"))
+        number, first = len(summary.unreadable), summary.unreadable[0]
+        lines.append(
+            Text(f"{number} record.json could not be read: {first}" + (", ..." if number > 1 else ""), "yellow")
+        )
     return lines
 
 
@@ -124,12 +126,12 @@ def _troubles(troubles: list[Trouble]) -> Group:
     """Why runs failed or were refused: each reason once, with a folder that has more about it."""
     lines = []
     for trouble in troubles[:_MOST_TROUBLES]:
-        count, style = len(trouble.folders), STYLES[trouble.status]
-        head = Text(f"{count} {trouble.status}: ", style)
-        lines += [head + Text(trouble.reason), Text(f"  {trouble.folders[0]}" + (" ..." if count > 1 else ""), "dim")]
+        number, style = len(trouble.folders), STYLES[trouble.status]
+        head = Text(f"{number} {trouble.status}: ", style)
+        lines += [head + Text(trouble.reason), Text(f"  {trouble.folders[0]}" + (" ..." if number > 1 else ""), "dim")]
     left_out = len(troubles) - _MOST_TROUBLES
     if left_out > 0:
-        lines.append(Text(f"and {left_out} more reasons", "dim"))
+        lines.append(Text(f"and {count(left_out, 'more reason')}", "dim"))
     lines.append(Text("see record.json in these folders for the full reasons", "dim"))
     return Group(*lines)
 

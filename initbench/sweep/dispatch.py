@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from initbench.config.check import check, check_targets
-from initbench.console import console, duration
+from initbench.console import console
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import UserMistake, unknown
 from initbench.record.damage import readable
@@ -23,6 +23,7 @@ from initbench.record.store import atomic_write, left_alone, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
+from initbench.wording import count, duration
 
 # What becomes of a job with a record of this status.
 _NEXT = {
@@ -63,10 +64,10 @@ def dispatch(
         _print(jobs, refused, force=master.force)
         if refused:
             reason = next(iter(refused.values()))
-            raise UserMistake(f"{len(refused)} of {len(jobs)} runs would be refused: {reason}")
+            raise UserMistake(f"{len(refused)} of {count(len(jobs), 'run')} would be refused: {reason}")
     else:
         if len(todo) < len(jobs):
-            console.print(f"{len(jobs)} runs, {len(jobs) - len(todo)} of them already done")
+            console.print(f"{count(len(jobs), 'run')}, {len(jobs) - len(todo)} of them already done")
         planned.runs.update(job.folder.name for job in jobs)
         _write(study, planned, master)
     died = {id(job.overrides): job.status in ("running", "failed") for job in todo}
@@ -148,4 +149,4 @@ def _print(jobs: Sequence[Job], refused: Mapping[str, str], force: bool) -> None
         estimate = "duration unknown: no finished run of the same kind"
     else:
         estimate = f"about {duration(seconds)} one after the other, judging by finished runs of the same kind"
-    console.print(f"{len(jobs)} runs, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)
+    console.print(f"{count(len(jobs), 'run')}, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)

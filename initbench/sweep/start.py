@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,6 +21,8 @@ _MOST_VALUES = 100_000  # of one key
 
 # How many jobs this process has handed to a launcher, launch by launch.
 launched: list[int] = []
+# The study of the sweep that this process has begun.
+begun: list[Path] = []
 
 
 def start(config: DictConfig) -> str:
@@ -38,6 +41,7 @@ def start(config: DictConfig) -> str:
         errors.print(f"initbench: {error}", markup=False, soft_wrap=True)
         sys.exit(2)
     sweep = begin_sweep()
+    begun.append(Path(config.runs_dir) / str(config.study))
     if not config.dry_run:
         live.start(config, preload="initbench.report.write")
     return sweep

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from initbench.record.damage import readable
 from initbench.record.life import mark_dead
 from initbench.record.lock import is_held
 from initbench.record.store import COMPLETE, left_alone, read_record
+from initbench.record.sweep_id import sweep_id
 from initbench.status import live
 from initbench.status.study import Plan, Study
+from initbench.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,14 +44,23 @@ def end(config: DictConfig, sweep: str) -> None:
     if "running" in set(runs["status"]):
         console.print("other processes are still at some runs; the same command shows them when they are done")
     for status in ended.index.intersection(["interrupted", "refused", "failed"]):
-        errors.print(f"{ended[status]} runs {status}; their records under {study} say why", soft_wrap=True)
+        number = int(ended[status])
+        where = f"its record under {study} says" if number == 1 else f"their records under {study} say"
+        errors.print(f"{count(number, 'run')} {status}; {where} why", soft_wrap=True)
     if unbegun:
-        begun = "1 run was" if unbegun == 1 else f"{unbegun} runs were"
+        begun = count(unbegun, "run was", "runs were")
         errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
     if "failed" in ended or unbegun:
         sys.exit(1)
     if "refused" in ended or refused:
         sys.exit(2)
+
+
+def end_stopped(study: Path) -> None:
+    """End a sweep that was stopped: of its runs, those that had to be killed have no word of it in their records."""
+    with suppress(Exception):  # the records say running, which the next sweep finds out
+        mark_dead(study, stopped=sweep_id())
+    live.stop()
 
 
 def _without_record(study: Path, sweep: str) -> list[str]:

@@ -13,6 +13,7 @@ from initbench.record.store import COMPLETE, read_record
 from initbench.schema.config import Tuning
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import plan
+from initbench.wording import count
 
 _RATE, _SEED = "optimizer.lr=", "seed="
 _ENOUGH = 10  # tuning seeds: docs/comparison.md, "The learning rate"
@@ -30,13 +31,14 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
     _check(seeds, jobs)
     candidates = {base: _candidates(loader, master, base, tuning.lr_factors) for base in map(_base, jobs)}
     console.print(
-        f"tuning: {len(candidates)} configs at {len(tuning.lr_factors)} learning rates, {len(seeds)} seeds each"
+        f"tuning: {count(len(candidates), 'config')} at {count(len(tuning.lr_factors), 'learning rate')}, "
+        f"{count(len(seeds), 'seed')} each"
     )
     scored_seeds = len({override for job in jobs for override in job if override.startswith(_SEED)})
     if len(seeds) < min(scored_seeds, _ENOUGH):
         console.print(
-            f"tuning: only {len(seeds)} seeds choose the learning rates, but {scored_seeds} are scored; add "
-            "tuning.seeds, or equal initializers may get different rates by luck",
+            f"tuning: only {count(len(seeds), 'seed chooses', 'seeds choose')} the learning rates, but {scored_seeds} "
+            "are scored; add tuning.seeds, or equal initializers may get different rates by luck",
             soft_wrap=True,
         )
     yield [_job(base, rate, seed) for base, rates in candidates.items() for rate in rates for seed in seeds]
@@ -46,7 +48,8 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
         at_edge = {base: rate for base, rate in further.items() if rate is not None}
         if not at_edge:
             break
-        console.print(f"tuning: {len(at_edge)} configs do best at an edge of the grid; the grid is extended there")
+        best = count(len(at_edge), "config does", "configs do")
+        console.print(f"tuning: {best} best at an edge of the grid; the grid is extended there", soft_wrap=True)
         for base, rate in at_edge.items():
             candidates[base] = sorted([*candidates[base], rate])
         yield [_job(base, rate, seed) for base, rate in at_edge.items() for seed in seeds]
@@ -54,9 +57,9 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
     scored = [[*job, f"{_RATE}{chosen[_base(job)]:g}"] for job in jobs if _base(job) in chosen]
     if len(scored) < len(jobs):
         left = len(jobs) - len(scored)
-        console.print(f"tuning: {left} runs to score wait for their tuning runs to finish")
+        console.print(f"tuning: {count(left, 'run to score waits', 'runs to score wait')} for tuning runs to finish")
     if scored:
-        console.print(f"tuning: {len(scored)} runs to score, at the chosen learning rates")
+        console.print(f"tuning: {count(len(scored), 'run')} to score, at the chosen learning rates")
         yield scored
 
 

@@ -1,10 +1,16 @@
 """How long a run trains, and on what: its steps, its threads, its device. Imports no Lightning."""
 
+import os
+
 import torch
 
 from initbench.schema.config import Trainer
+from initbench.workers.cores import cores
 
-_ALL_THREADS = torch.get_num_threads()  # before any run has changed it
+# Before any run has changed it. Torch does not know the quota of a container; what the user has set, it does.
+_ALL_THREADS = torch.get_num_threads()
+if not os.environ.get("OMP_NUM_THREADS"):
+    _ALL_THREADS = min(_ALL_THREADS, cores())
 
 
 def total_steps(config: Trainer, steps_per_epoch: int) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import uuid4
 
+from initbench import streams
 from initbench.record.stopping import Stopped, stoppable
 
 Result = TypeVar("Result")
@@ -55,6 +56,7 @@ def spawn(function: Callable[..., Result], processes: int, *args: object) -> Res
 
 def _rank(parent: int, function: Callable[..., Result], *args: object) -> Result:
     """`function(*args)` in one of the processes: it stops when asked to, and never outlives its parent."""
+    streams.protect()
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     try:
         with stoppable():

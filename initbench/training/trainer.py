@@ -1,12 +1,12 @@
 """From the trainer config to a lightning.Trainer, with a user's mistake as one ValueError."""
 
 import inspect
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -16,6 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from initbench.errors import nearest
 from initbench.schema.config import Trainer
 from initbench.training.compute import set_rounding
+from initbench.workers.cores import cores
 
 _ARGUMENTS = list(inspect.signature(L.Trainer.__init__).parameters)[1:]
 # Keys of conf/trainer/ that Lightning does not know; all others, misspelt ones too, are for it to take or to refuse.
@@ -33,8 +34,7 @@ def build(config: Trainer, *, val_every_n_steps: int, callbacks: list[L.Callback
         trainer = L.Trainer(
             **arguments,
             strategy=_strategy(config.devices),
-            # Never what Lightning finds around it: inside a SLURM job it would count tasks and requeue by itself.
-            plugins=[TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LightningEnvironment()],
+            plugins=[_environment(config.devices)],
             callbacks=callbacks,
             logger=loggers or False,
             # Validation at a fixed cadence in steps, whatever an epoch is; before the first step too.
@@ -57,11 +57,17 @@ def build(config: Trainer, *, val_every_n_steps: int, callbacks: list[L.Callback
 def check_devices(config: Trainer) -> int:
     """The number of processes. Raises ValueError where `devices` are more than there are."""
     on_gpu = config.accelerator in ("gpu", "cuda") or (config.accelerator == "auto" and torch.cuda.is_available())
-    there = torch.cuda.device_count() if on_gpu else (os.cpu_count() or 1)
+    there = torch.cuda.device_count() if on_gpu else cores()
     if config.devices > there:
         kind = "GPUs" if on_gpu else "CPU cores, one a process"
         raise ValueError(f"trainer.devices={config.devices}, but this machine has {there} {kind}")
     return config.devices
+
+
+def _environment(devices: int) -> ClusterEnvironment:
+    """Never what Lightning finds around it: inside a SLURM job it would count tasks and requeue by itself."""
+    ours = devices > 1 and TorchElasticEnvironment.detect()  # of `initbench.training.distributed`
+    return TorchElasticEnvironment() if ours else LightningEnvironment()
 
 
 def _strategy(devices: int) -> str | Strategy:

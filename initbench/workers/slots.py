@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from initbench.schema.ranges import MOST_THREADS
+from initbench.workers.cores import cores
 
 # What OpenMP, MKL, OpenBLAS, Accelerate and numexpr read when they are loaded.
 THREADS = (
@@ -62,11 +63,6 @@ def sharing(environments: Sequence[dict[str, str]]) -> int:
     return max(Counter(environment.get("CUDA_VISIBLE_DEVICES") for environment in environments).values())
 
 
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def device_names(devices: int | Sequence[int | str] | None) -> list[str]:
     """The values of CUDA_VISIBLE_DEVICES that the slots take in turn."""
     if isinstance(devices, str):
@@ -89,5 +85,5 @@ def visible_gpus() -> list[str]:
         return [name for name in names if name and not name.startswith("-")]
     if shutil.which("nvidia-smi") is None:
         return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, encoding="utf-8", check=False).stdout
     return re.findall(r"^GPU (\d+):", listed, re.MULTILINE)

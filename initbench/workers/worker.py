@@ -24,7 +24,7 @@ import cloudpickle
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 
-from initbench import console
+from initbench import console, streams
 from initbench.workers.exit import exit_at_once
 
 NO_MORE = b""
@@ -32,6 +32,7 @@ NO_MORE = b""
 
 def main(jobs_fd: int, results_fd: int, stop_seconds: float) -> None:
     """Run jobs in the main thread: it is where Python delivers the signals that they may want to handle."""
+    streams.protect()
     is_done = exit_at_once()
     jobs, results = Connection(jobs_fd, writable=False), Connection(results_fd, readable=False)
     # Open to the very last: the parent shall see this process gone, and not its interpreter winding up.

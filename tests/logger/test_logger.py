@@ -1,6 +1,7 @@
 """Every conf/logger/*.yaml, and what all loggers share."""
 
 import csv
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -113,3 +114,20 @@ def test_tensorboard_missing_is_an_error_that_names_the_extra(monkeypatch: pytes
     monkeypatch.setattr("initbench.logger.tensorboard.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'initbench\[tensorboard\]'"):
         prepare({"_target_": "initbench.logger.tensorboard.event_files"})
+
+
+@pytest.mark.parametrize("name, file", [("csv", "csv/metrics.csv"), ("tensorboard", "tensorboard/events.*")])
+def test_ranks_of_another_program_do_not_keep_a_run_from_writing(name: str, file: str, tmp_path: Path) -> None:
+    """Inside a SLURM job with several tasks, or under mpirun or torchrun, where each task makes a run of its own."""
+    if name == "tensorboard":
+        pytest.importorskip("tensorboard", reason="needs the extra `tensorboard`")
+    ranks = dict.fromkeys(("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_LOCALID", "JSM_NAMESPACE_RANK"), "2")
+    ranks |= {"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4", "SLURM_NTASKS": "4", "SLURM_JOB_ID": "7", "GROUP_RANK": "1"}
+    ranks |= {"SLURM_JOB_NAME": "job", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1", "TORCHELASTIC_RUN_ID": "x"}
+    command = [sys.executable, "-m", "initbench", f"logger={name}", "model=mlp", "trainer.accelerator=cpu"]
+    command += ["trainer.max_steps=6", "trainer.log_every_n_steps=2", "checkpoint_seconds=0"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **ranks}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (path.parent for path in tmp_path.glob("runs/main/*/record.json"))
+    assert list(folder.glob(file))
+    assert (folder / "history.parquet").exists()

@@ -142,6 +142,26 @@ def test_only_a_running_record_whose_lock_is_free_is_marked(small: Any) -> None:
     assert [(store.read() or {})["status"] for store in (dead, alive)] == ["failed", "running"]
 
 
+def test_of_a_sweep_that_was_stopped_what_had_to_be_killed_is_interrupted(small: Any) -> None:
+    ours, another, alone = (Store(small(f"seed={seed}")) for seed in range(3))
+    for store, sweep in ((ours, "5eed"), (another, "beef"), (alone, None)):
+        store.write("running", sweep=sweep, attempt=1, started_at="2026-01-01T00:00:00+00:00")
+    mark_dead(ours.folder.parent, stopped="5eed")
+    found = [(store.read() or {}) for store in (ours, another, alone)]
+    assert [record["status"] for record in found] == ["interrupted", "running", "running"]
+    assert found[0]["reason"] == "stopped"
+
+
+def test_ctrl_c_in_a_program_of_ones_own_is_an_interruption(lives: list[Life]) -> None:
+    """Where nobody handles signals, as in a notebook, Python raises KeyboardInterrupt."""
+    with pytest.raises(KeyboardInterrupt), under_way(lives):
+        for life in lives:
+            life.begin(total_steps=8, resumes=False)
+        raise KeyboardInterrupt
+    assert [record(life)["status"] for life in lives] == ["interrupted"] * 2
+    assert "traceback" not in record(lives[0])  # so that it goes on from its checkpoint
+
+
 def test_a_life_can_be_sent_to_another_process(lives: list[Life]) -> None:
     lives[0].begin(total_steps=8, resumes=False)
     sent: Life = pickle.loads(pickle.dumps(lives[0]))

@@ -99,7 +99,7 @@ def test_while_nothing_ends_a_line_says_how_far_it_is(
         time.sleep(0.2)
         view.look()
         view.look()  # it has just spoken
-        assert printed() == ["1 runs: 1 running; time left: unknown until a run finishes"]
+        assert printed() == ["1 run: 1 running; time left: unknown until a run finishes"]
 
 
 def test_a_death_is_told_once(tmp_path: Path, printed: Callable[[], list[str]]) -> None:

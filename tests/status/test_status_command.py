@@ -66,7 +66,7 @@ def test_a_study_that_is_none_is_one_line_and_exit_code_two(tmp_path: Path) -> N
         assert len(found.stderr.splitlines()) == 1
     begun = command(tmp_path, "runs/width")
     assert begun.returncode == 0
-    assert "1 runs: 1 waiting" in begun.stdout
+    assert "1 run: 1 waiting" in begun.stdout
 
 
 def test_watching_ends_when_all_is_over_and_leaves_the_terminal_clean(tmp_path: Path) -> None:

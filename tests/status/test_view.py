@@ -8,7 +8,7 @@ from looking import look, text
 from records import write
 
 from initbench.record.lock import lock
-from initbench.status.view import duration
+from initbench.wording import duration
 
 
 def test_runs_are_counted_by_setting_and_initializer(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What becomes of records whose process is gone, and of runs that have none."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +74,53 @@ def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: st
         assert "1 run was not begun" in found.stderr
     assert sweep("seed=0").returncode == 0
     assert sweep("seed=1").returncode == 1  # and there is not one record, or none of now
+
+
+STUCK = """
+import ctypes, pathlib
+def stuck_(tensor, layer, generator):
+    tensor.zero_()
+    if list(pathlib.Path("runs/main").glob("*/record.json")):
+        ctypes.PyDLL(None).sleep(100)  # in C, where no signal of Python's is heard
+"""
+
+
+def test_a_run_that_has_to_be_killed_when_its_sweep_is_stopped_is_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "stuck.py").write_text(STUCK)
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=local", "model=mlp", "logger=none", "seed=0,1"]
+    with subprocess.Popen(
+        [*command, "trainer.accelerator=cpu", "init._target_=stuck.stuck_"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        while not list(tmp_path.glob("runs/main/*/record.json")) and program.poll() is None:
+            time.sleep(0.1)
+        program.send_signal(signal.SIGINT)
+        said = "".join(program.communicate(timeout=100))
+    assert program.returncode == 128 + signal.SIGINT, said
+    records = [read_record(path.parent) for path in tmp_path.glob("runs/main/*/record.json")]
+    assert [(record["status"], record["reason"]) for record in records if record] == [("interrupted", "stopped")] * len(
+        records
+    )
+    assert "its process died" not in said
+
+
+@pytest.mark.parametrize("status", ["failed", "refused", "interrupted", "running"])
+def test_a_run_of_an_older_sweep_does_not_change_the_exit_code(status: str, tmp_path: Path) -> None:
+    """The same study has a run, which this sweep does not ask for, with a record of an earlier sweep."""
+    command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=basic", "model=mlp", "logger=none"]
+    command += ["trainer.max_steps=2", "trainer.accelerator=cpu"]
+
+    def sweep(seeds: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, seeds], cwd=tmp_path, capture_output=True, text=True)
+
+    assert sweep("seed=0,1").returncode == 0
+    (folder,) = (path.parent for path in tmp_path.glob("runs/main/*seed1*/record.json"))
+    record = read_record(folder)
+    assert record is not None
+    write_record(folder, {**record, "status": status, "reason": "long ago", "sweep": "another"})
+    found = sweep("seed=0,2")
+    assert found.returncode == 0, found.stderr
+    assert found.stderr == ""

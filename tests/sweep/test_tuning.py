@@ -87,7 +87,7 @@ def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureF
     loader, master = start()
     job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
     assert len(list(rounds(loader, master, [job]))) == 1  # nobody runs it
-    assert "1 runs to score wait for their tuning runs" in capsys.readouterr().out.replace("\n", " ")
+    assert "1 run to score waits for tuning runs" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize("scored, is_warned", [(2, False), (3, True)])
@@ -131,4 +131,4 @@ def test_a_real_one_and_the_commands_of_its_runs(tmp_path: Path) -> None:
     again = subprocess.run(
         [sys.executable, *own[1:], "dry_run=true"], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
-    assert "1 runs, 0 to do" in again.stdout, again.stdout + again.stderr
+    assert "1 run, 0 to do" in again.stdout, again.stdout + again.stderr

@@ -18,6 +18,7 @@ from initbench.record.damage import readable
 from initbench.record.plain import PlainConfig, Record, Row
 from initbench.record.store import COMPLETE, Store, read_record
 from initbench.wandb_client import Unavailable, connected, split_path
+from initbench.wording import count
 
 _STEP = "trainer/global_step"
 _NEEDED = ("init.name", "model.name", "data.name", "optimizer.name", "scheduler.name", "trainer.name", "seed", "study")
@@ -77,7 +78,7 @@ def load_wandb(
                 else:
                     skipped += 1
     if skipped:
-        console.print(f"{skipped} of {len(runs)} runs of {path} are not initbench's and were skipped", markup=False)
+        console.print(f"skipped {skipped} of {count(len(runs), 'run')} of {path}: not made by initbench", markup=False)
     target.mkdir(parents=True, exist_ok=True)
     return load_runs(target)
 

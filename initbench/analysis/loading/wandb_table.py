@@ -9,6 +9,7 @@ import pandas as pd
 from initbench.console import console
 from initbench.errors import nearest
 from initbench.wandb_client import Unavailable, connected, split_path
+from initbench.wording import count
 
 _ENDED = ("finished", "crashed", "failed", "killed")
 _ABSENT = object()
@@ -43,7 +44,9 @@ def wandb_table(
             rows.append({**keys, score: math.nan if value is _ABSENT else value, "id": run_id, "state": state})
     if len(rows) < len(found):
         absent = ", ".join((init, *workload, seed))
-        skipped = f"skipped {len(found) - len(rows)} of {len(found)} runs of {path}, which lack one of {absent}"
+        skipped = (
+            f"skipped {len(found) - len(rows)} of {count(len(found), 'run')} of {path}, which lack one of {absent}"
+        )
         console.print(skipped, markup=False, soft_wrap=True)
     return pd.DataFrame(rows)
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from initbench.record.naming import differences, flatten
 from initbench.record.plain import PlainConfig
+from initbench.wording import count
 
 
 def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
@@ -40,4 +41,4 @@ def _rate(runs: pd.DataFrame) -> str:
 
 def _budget(runs: pd.DataFrame) -> str:
     """The number of steps, which is known as soon as one run has started."""
-    return f", {runs['budget'].max():.0f} steps" if runs["budget"].notna().any() else ""
+    return f", {count(runs['budget'].max(), 'step')}" if runs["budget"].notna().any() else ""

@@ -11,7 +11,8 @@ from initbench.analysis.statistics.survival import unseen
 from initbench.analysis.verdict.about_more_seeds import about_more_seeds, seeds_that_would_tell
 from initbench.analysis.verdict.about_rates import about_rates
 from initbench.analysis.verdict.about_workloads import about_dependence, about_order, depends_on_workload
-from initbench.analysis.verdict.sentence import Sentence, at_most, count, join, spelled
+from initbench.analysis.verdict.sentence import Sentence, at_most, join
+from initbench.wording import count, spelled
 
 _MOST_LEADS = 3  # differences that are given
 
@@ -210,8 +211,8 @@ class AboutFindings:
         share = math.ceil(100 * unseen(few))
         yield Sentence(
             "unseen",
-            f"With {few} seeds, an initializer that fails in up to {share} % of its runs may not have shown it (95 % "
-            "bound).",
+            f"With {count(few, 'seed')}, an initializer that fails in up to {share} % of its runs may not have shown it "
+            "(95 % bound).",
         )
 
     def _span(self, inits: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.verdict.sentence import Sentence, join
+from initbench.wording import count
 
 
 def all_failed(comparison: Comparison, findings: Findings) -> bool:
@@ -27,7 +28,7 @@ def about_learning(comparison: Comparison) -> Iterator[Sentence]:
         where = f" ({comparison.short_names[ranking.workload]})" if len(compared) > 1 else ""
         table = ranking.table[ranking.table["scored"] > 0]
         mixed = table[(table["learned"] > 0) & (table["learned"] < table["scored"])]
-        each = [f"{row['learned']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in mixed.iterrows()]
+        each = [f"{row['learned']:.0f} of {count(row['scored'], 'run')} of {init}" for init, row in mixed.iterrows()]
         if ranking.of_records:
             if len(mixed):
                 text = f"Whether a run learned anything depended on the seed: {join(each)} did{where}."
@@ -36,7 +37,9 @@ def about_learning(comparison: Comparison) -> Iterator[Sentence]:
                 which = "any initializer" if len(none) == len(table) else join(none, "or")
                 yield Sentence("learned", f"No run of {which} learned anything{where}.")
         elif len(failed := table[table["diverged"] > 0]):
-            each = [f"{row['diverged']:.0f} of {row['scored']:.0f} runs of {init}" for init, row in failed.iterrows()]
+            each = [
+                f"{row['diverged']:.0f} of {count(row['scored'], 'run')} of {init}" for init, row in failed.iterrows()
+            ]
             yield Sentence(
                 "learned", f"Runs without a finite score count as {ranking.failures_count_as}: {join(each)}{where}."
             )

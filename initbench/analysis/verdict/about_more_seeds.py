@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.comparison.more_seeds import MoreSeeds, seeds_for
-from initbench.analysis.verdict.sentence import Sentence, count, join
-from initbench.console import duration
+from initbench.analysis.verdict.sentence import Sentence, join
 from initbench.metric import Metric
+from initbench.wording import count, duration
 
 _MOST_SEEDS = 1000  # that are told exactly
 
@@ -41,7 +41,7 @@ def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, ma
         took = "" if more.seconds is None else f", about {duration(more.seconds)} on the same machine"
         at_once = " (enough for all of these questions at once)" if len(more.inits) > 1 else ""
         whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)
-        text = f"{more.seeds} seeds of {whom}{at_once} take {count(more.runs, 'more run')}{took}"
+        text = f"{count(more.seeds, 'seed')} of {whom}{at_once} take {count(more.runs, 'more run')}{took}"
         text += "; type the following." if more.commands else "."
         looks = (
             "A second look with more seeds raises the error rate above 5 %; to keep it, judge by new seeds alone, in a "

@@ -8,6 +8,7 @@ import pandas as pd
 from initbench.analysis.comparison.evidence import LEVEL
 from initbench.analysis.verdict.sentence import Sentence, join
 from initbench.metric import Metric
+from initbench.wording import count
 
 
 def about_studies(changed: pd.DataFrame, metric: Metric) -> Iterator[Sentence]:
@@ -37,5 +38,5 @@ def _change(row: pd.Series, metric: Metric) -> str:
     known = not math.isnan(row["low"])
     interval = f"; 95 % interval {metric.number(row['low'], '+')} to {metric.number(row['high'], '+')}" if known else ""
     unit = f" {metric.points}".rstrip()
-    seeds = f"{row['pairs']} pair{'s' if row['pairs'] != 1 else ''} of runs"
+    seeds = f"{count(row['pairs'], 'pair')} of runs"
     return f"{row['init']} ({metric.number(row['difference'], '+')}{unit} over {seeds}{interval})"

@@ -7,6 +7,7 @@ from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.evidence import LEVEL
 from initbench.analysis.verdict.sentence import Sentence, at_most, join
 from initbench.analysis.workload.time_to_target import TimesToTarget
+from initbench.wording import count
 
 _MOST_WORKLOADS = 3  # for which it is said
 
@@ -31,7 +32,7 @@ def _fastest(times: TimesToTarget, comparison: Comparison, where: str) -> Senten
     if math.isinf(median):
         when = f"fewer than half of {'its' if len(ties) == 1 else 'their'} runs reached it"
     else:
-        when = f"median {'' if math.isnan(after) else f'between {after:.0f} and '}{median:.0f} steps"
+        when = f"median {'' if math.isnan(after) else f'between {after:.0f} and '}{count(median, 'step')}"
     head = f"Fastest to {goal}{where}: {join(ties, most=4)} ({when})"
     if (rest["is_slower"] & (rest["p_first"] < LEVEL)).all():
         which = str(rest.index[0]) if len(rest) == 1 else "every other initializer"

@@ -10,13 +10,14 @@ from initbench.analysis.loading.frame import load_runs
 from initbench.analysis.statistics.power import detectable, spread
 from initbench.analysis.statistics.sign_flips import seeds_for_flips
 from initbench.metric import ACCURACY
+from initbench.wording import count
 
 _POWER = "80 % power against one rival"
 
 
 def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
     """One sentence about this many seeds on each workload, based on the finished runs of the study if there are any."""
-    each = f"{seeds} seed{'s' if seeds != 1 else ''}" + (f" on each of {workloads} workloads" if workloads > 1 else "")
+    each = count(seeds, "seed") + (f" on each of {workloads} workloads" if workloads > 1 else "")
     if seeds < seeds_for_flips():
         return f"{each} cannot show a significant difference; at least {seeds_for_flips()} are needed"
     seen = _spread(study, workloads)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from initbench.analysis.verdict.sentence import count
 from initbench.analysis.workload.ranking import Ranking
+from initbench.wording import count
 
 _UNENDED = {
     "failed": "failed and {is_} excluded",

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-
 # Kinds that claim something. Claims about differences in scores, claims of equality and claims about times: each of the
 # three groups is false in at most one study of twenty, see docs/comparison.md.
 CLAIMS = ("winner", "better", "worse", "reference", "equal", "small", "apart", "differs", "fastest", "change")
@@ -37,19 +35,9 @@ def at_most(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"≤ {math.ceil(1000 * p) / 1000:g}"
 
 
-def spelled(number: int) -> str:
-    """A number in words up to twelve, in digits beyond."""
-    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
-
-
 def join(items: Sequence[object] | pd.Index, word: str = "and", most: int = 8) -> str:
     """ "a, b and c"; beyond `most` items, "a, b and 7 more"."""
     names = [str(item) for item in items]
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
-
-
-def count(number: int, noun: str, words: bool = False) -> str:
-    """ "3 seeds", or with `words` "three seeds"."""
-    return f"{spelled(number) if words else number} {noun}{'s' if number != 1 else ''}"

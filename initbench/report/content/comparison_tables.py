@@ -7,9 +7,10 @@ import pandas as pd
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.statistics.bootstrap import SEEDS_NEEDED
 from initbench.analysis.statistics.pairs import against
-from initbench.analysis.verdict.sentence import count, p_value
+from initbench.analysis.verdict.sentence import p_value
 from initbench.metric import Metric
 from initbench.report.content.table import PairTable, Table, interval, number
+from initbench.wording import count
 
 
 def overall_table(findings: Findings, metric: Metric) -> Table:
@@ -54,7 +55,7 @@ def _note(findings: Findings, metric: Metric) -> str:
         notes.append(f"Intervals of the interquartile mean need at least {needed}.")
     if not math.isnan(ranks.critical_difference):
         notes.append(
-            f"Average ranks are over {ranks.blocks} seeds; two differ significantly if they are more "
+            f"Average ranks are over {count(ranks.blocks, 'seed')}; two differ significantly if they are more "
             f"than {ranks.critical_difference:.2f} apart (Nemenyi, 5 %). Friedman's test that all are alike: "
             f"p = {p_value(ranks.friedman_p)}."
         )

@@ -5,11 +5,11 @@ They need \usepackage{array,booktabs,graphicx,longtable}.
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
-from initbench.analysis.verdict.sentence import count
 from initbench.report.content.comparison_tables import overall_table, pairs_table, reference_table
 from initbench.report.content.table import Table
 from initbench.report.content.workload_tables import ranking_table
 from initbench.report.formats.latex_escape import escape
+from initbench.wording import count
 
 _PACKAGES = r"% needs \usepackage{array,booktabs,graphicx,longtable}"
 # A table that is wider than the text or higher than most of a page is scaled to fit; no other is changed.

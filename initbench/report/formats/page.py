@@ -21,6 +21,7 @@ from initbench.report.content.methods import methods
 from initbench.report.content.rank_diagram import rank_diagram
 from initbench.report.content.report_plots import Plots
 from initbench.report.content.workload_tables import detail_tables, ranking_table
+from initbench.wording import count
 
 
 def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh: int | None = None) -> str:
@@ -35,8 +36,8 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
     comparison, metric = verdict.comparison, verdict.comparison.metric
     return environment.get_template("page.html.j2").render(
         title=title,
-        css=Markup((parts / "page.css").read_text()),
-        js=Markup((parts / "page.js").read_text()),
+        css=Markup((parts / "page.css").read_text("utf-8")),
+        js=Markup((parts / "page.js").read_text("utf-8")),
         refresh=refresh,
         facts=_facts(comparison.runs),
         verdict=verdict.sentences,
@@ -79,11 +80,8 @@ def _facts(runs: pd.DataFrame) -> str:
     outcomes = ", ".join(f"{counts[status]} {status}" for status in counts.index)
     days = sorted(str(day)[:10] for day in runs["finished_at"].dropna())
     when = f"; {days[0]} to {days[-1]}" if days and days[0] != days[-1] else f"; {days[0]}" if days else ""
-    kinds = ", ".join(
-        f"{number} {noun}{'s' if number != 1 else ''}"
-        for number, noun in ((runs["init"].nunique(), "initializer"), (runs["workload"].nunique(), "workload"))
-    )
-    return f"{len(runs)} run{'s' if len(runs) != 1 else ''} ({outcomes}); {kinds}{when}"
+    kinds = f"{count(runs['init'].nunique(), 'initializer')}, {count(runs['workload'].nunique(), 'workload')}"
+    return f"{count(len(runs), 'run')} ({outcomes}); {kinds}{when}"
 
 
 def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -123,7 +123,7 @@ def test_all_pages_of_runs_are_read_once(
     assert sorted(runs["seed"]) == [*range(60), 99]
     assert runs.set_index("seed")["status"].value_counts().to_dict() == {"finished": 60, "running": 1}
     assert server.asked.count("Runs") == 2
-    assert "1 of 62 runs of someone/initbench are not initbench's" in capsys.readouterr().out
+    assert "skipped 1 of 62 runs of someone/initbench" in capsys.readouterr().out
 
     # Again: the list, and the one that had not ended.
     server.asked.clear()

@@ -1,0 +1,45 @@
+"""How messages write numbers, durations, and names from elsewhere."""
+
+import unicodedata
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def visible(text: str) -> str:
+    r"""The text in one line, in which control characters are seen and not obeyed: `\x1b[31m`, `\n`, `\u202e`.
+
+    Names and the messages of exceptions come from files, servers and other people's code, and may hold anything.
+    """
+    return text if text.isprintable() else "".join(map(_seen, text))
+
+
+def _seen(character: str) -> str:
+    # Other spaces, and the joiners of emoji and of Indian and Persian words, are as harmless as letters.
+    if character.isprintable() or unicodedata.category(character) == "Zs" or character in "\u200c\u200d":
+        return character
+    return character.encode("unicode_escape").decode()
+
+
+def count(number: float, noun: str, plural: str = "", *, words: bool = False) -> str:
+    """ "1 run", "3 runs", or with `words` "three runs"; `plural` where that is not the noun with an s."""
+    shown = spelled(int(number)) if words else f"{number:.0f}"
+    return f"{shown} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def spelled(number: int) -> str:
+    """A number in words up to twelve, in digits beyond."""
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 4 h`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    minutes, whole = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {whole:02} s" if minutes else f"{whole} s"
