@@ -98,6 +98,22 @@ def test_a_function_is_given_the_batch_the_loss_and_what_it_returns_is_recorded(
     assert outcome.numbers["loss"] == pytest.approx(math.log(7))
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.LSTM(8, 6, num_layers=2, dropout=0.5), nn.GRU(8, 6, 2, dropout=0.5), nn.MultiheadAttention(8, 2, 0.5)]
+)
+def test_what_a_method_sees_does_not_depend_on_dropout_inside_of_a_layer(layer: nn.Module) -> None:
+    """Recurrent layers and attentions drop units themselves, without a module for it."""
+    seen = []
+
+    def run_twice(model: nn.Module, batch: Batch) -> None:
+        inputs = [batch.inputs] * (3 if isinstance(model, nn.MultiheadAttention) else 1)
+        seen.extend(model(*inputs)[0] for _ in range(2))
+
+    initializer(run_twice).apply(layer, seed=0, batch=Batch(IMAGES[:, 0]))
+    assert torch.equal(*seen)
+    assert layer.dropout == 0.5
+
+
 def needs_x(x: nn.Module) -> None: ...
 
 

@@ -110,16 +110,20 @@ def test_each_may_have_a_batch_of_its_own() -> None:
 
 
 def test_gradients_are_clipped_replica_by_replica() -> None:
+    """Those above the clip are scaled down to it, those below stay as they are."""
     modules, steps = replicas("mlp", 2), [batch(step, 4) for step in range(3)]
     with torch.no_grad():
         for parameter in modules[1].parameters():
-            parameter.mul_(5)  # large gradients, beside small ones
-    pack = pack_of(modules, clip=0.7)
+            parameter.mul_(3)
+    small, large = (step_alone(copy.deepcopy(module), steps)[1] for module in modules)
+    clip = (max(small) * min(large)) ** 0.5
+    assert max(small) < 0.9 * clip < clip < 0.9 * min(large)
+    pack = pack_of(modules, clip=clip)
     for images, labels in steps:
         pack.backward(images[None], labels[None])
         pack.step()
     for place, module in enumerate(modules):
-        step_alone(module, steps, clip=0.7)
+        step_alone(module, steps, clip=clip)
         for key, tensor in module.named_parameters():
             torch.testing.assert_close(pack.parameters[key][place], tensor, rtol=1e-10, atol=1e-12)
 

@@ -54,11 +54,11 @@ def test_a_pack_that_was_stopped_stays_the_pack_that_it_was(tmp_path: Path, monk
     assert list((tmp_path / "b").glob("*/.packs/*")) == []
 
 
-@pytest.mark.parametrize("step", [1, 4, 7, 23])
+@pytest.mark.parametrize("step", [1, 4, 7, 23, 30])
 def test_a_pack_that_was_stopped_goes_on_bit_for_bit(
     step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the first epoch and in the second, between rows and at one."""
+    """In the first epoch and in the second, between rows and at one, and after the last step."""
     overrides = ["model=mlp", "model.norm=batch", "model.dropout=0.2"]
     overrides += ["data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30"]
     whole = train_packs(configs(tmp_path / "whole", *overrides), most=64)
@@ -153,3 +153,29 @@ def test_what_another_sweep_is_at_is_left_to_it(tmp_path: Path, monkeypatch: pyt
     assert (outcome.records, outcome.alone) == ({}, {})
     assert checkpoint.exists()
     assert checkpoint.with_suffix(".json").exists()
+
+
+@pytest.mark.parametrize("seconds, saves", [("3600", 0), ("0", 8)])
+def test_a_pack_is_saved_when_that_is_due(
+    seconds: str, saves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every so many seconds; with 0 after each of its eight steps, as saving costs nothing on this clock."""
+    now, saved = 0.0, 0
+    replace = Path.replace
+
+    def counting(self: Path, target: Path) -> Path:
+        nonlocal saved
+        saved += Path(target).suffix == ".ckpt"
+        return replace(self, target)
+
+    class Ticking(packed_run.Pack):
+        def step(self) -> None:
+            nonlocal now
+            now += 1
+            super().step()
+
+    monkeypatch.setattr(packed_run, "Pack", Ticking)
+    monkeypatch.setattr(Path, "replace", counting)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    train_packs(configs(tmp_path, "model=mlp", f"checkpoint_seconds={seconds}", seeds=1), most=64)
+    assert saved == saves

@@ -51,3 +51,25 @@ def test_a_validation_may_show_it_too(tmp_path: Path) -> None:
     history = History(None)
     history.add_validation(0, 0, {"loss": float("nan"), "accuracy": 0.1})
     assert history.diverged == "validation loss nan at step 0"
+
+
+def test_rows_reach_the_disk_every_few_seconds_and_once(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    store = Store(small())
+    written: list[list[int]] = []
+
+    def write_table(name: str, rows: Any) -> None:
+        written.append([row["step"] for row in rows])
+
+    monkeypatch.setattr(store, "write_table", write_table)
+    history = History(store)
+    for step, now in enumerate((101.0, 104.0, 105.5, 106.0, 110.0, 111.0)):  # noqa: B007 - the clock reads it
+        history.add_validation(step, 0, {"loss": 1.0, "accuracy": 0.5})
+    assert written == [[0, 1, 2], [0, 1, 2, 3, 4, 5]]
+    history.flush()
+    assert len(written) == 2  # nothing was added since
+    history.add_validation(6, 0, {"loss": 1.0, "accuracy": 0.5})
+    history.flush()
+    history.flush()
+    assert len(written) == 3

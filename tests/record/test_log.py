@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from initbench.record.log import logging_to, note
 
 def test_warnings_and_messages_go_to_the_file_and_warnings_to_people_too(tmp_path: Path) -> None:
     path = tmp_path / "run" / "log.txt"
-    before = warnings.showwarning
     with warnings.catch_warnings(record=True) as shown, logging_to([path]):
         warnings.simplefilter("always")
         warnings.warn("the batch is small", UserWarning, stacklevel=1)
@@ -26,7 +26,27 @@ def test_warnings_and_messages_go_to_the_file_and_warnings_to_people_too(tmp_pat
         assert part in text
     assert "not ours" not in text
     assert len(shown) == 1
-    assert warnings.showwarning is before
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_hooks_and_handlers_are_put_back(tmp_path: Path, fails: bool) -> None:
+    show, handlers = warnings.showwarning, [*logging.getLogger().handlers]
+    with suppress(RuntimeError), logging_to([tmp_path / "a.txt", tmp_path / "b.txt"]):
+        assert warnings.showwarning is not show
+        assert len(logging.getLogger().handlers) == len(handlers) + 2
+        if fails:
+            raise RuntimeError
+    assert warnings.showwarning is show
+    assert logging.getLogger().handlers == handlers
+
+
+def test_a_fault_handler_of_ours_is_taken_off(tmp_path: Path) -> None:
+    code = (
+        "import faulthandler, pathlib; from initbench.record.log import logging_to\n"
+        f"with logging_to([pathlib.Path({str(tmp_path / 'log.txt')!r})]): print(faulthandler.is_enabled())\n"
+        "print(faulthandler.is_enabled())"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["True", "False"]
 
 
 def test_a_second_attempt_is_appended(tmp_path: Path) -> None:

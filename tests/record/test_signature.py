@@ -32,6 +32,35 @@ def test_what_can_change_the_numbers_changes_the_signature(small: Any, override:
     assert signature(small(override)) != signature(small())
 
 
+# What becomes of a run that fails, where the same images lie, and how they reach the device.
+_UNCOUNTED = ("trainer.on_oom", "data.root", "data.stream", "data.max_resident_gb", "data.num_workers")
+
+
+def test_every_key_of_what_is_trained_counts(small: Any) -> None:
+    config = small("scheduler=cosine", "init=xavier_normal", "data.stream=auto")
+    whole = signature(config)
+    groups = ("init", "model", "data", "optimizer", "scheduler", "trainer")
+    assert signature({**config, "seed": 17}) != whole
+    for group in groups:
+        assert signature({**config, group: {**config[group], "one_more": 1}}) != whole, group
+        for key in config[group]:
+            counts = signature({**config, group: {**config[group], key: "another"}}) != whole
+            assert counts is (f"{group}.{key}" not in _UNCOUNTED), f"{group}.{key}"
+    for key in config.keys() - {*groups, "seed"}:
+        assert signature({**config, key: "another"}) == whole, key
+
+
+@pytest.mark.parametrize("group", ["model", "data", "optimizer", "scheduler", "trainer"])
+def test_all_but_initializer_and_seed_is_the_setting_and_all_but_the_rate_the_workload(small: Any, group: str) -> None:
+    config = small()
+    other = {**config, group: {**config[group], "one_more": 1}}
+    assert setting(other) != setting(config)
+    assert workload(other) != workload(config)
+    rate = {**config, "optimizer": {**config["optimizer"], "lr": 17}}
+    assert setting(rate) != setting(config)
+    assert workload(rate) == workload(config) == workload({**config, "seed": 17, "init": {"name": "eye"}})
+
+
 def test_the_same_images_elsewhere_are_the_same_run(small: Any) -> None:
     assert signature(small("data=mnist", "data_dir=a")) == signature(small("data=mnist", "data_dir=b"))
 

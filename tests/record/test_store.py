@@ -4,13 +4,14 @@ import errno
 import json
 import math
 import os
+import resource
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from initbench.errors import Unwritable
+from initbench.errors import Unwritable, UserMistake
 from initbench.record.lock import lock
 from initbench.record.store import Store, atomic_write, check_writable
 
@@ -53,6 +54,27 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         atomic_write(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+    monkeypatch.undo()
+    with path.open("rb") as reader:
+        atomic_write(path, b"new")
+        assert reader.read() == b"old"  # another file took its place
+    assert path.read_bytes() == b"new"
+
+
+def test_what_is_written_has_reached_the_disk_before_it_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "record.json"
+    atomic_write(path, b"old")
+    seen, fsync = [], os.fsync
+
+    def note(descriptor: int) -> None:
+        seen.append((os.fstat(descriptor).st_size, path.read_bytes()))
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", note)
+    atomic_write(path, b"newer")
+    assert seen == [(5, b"old")]
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
@@ -99,6 +121,18 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="is not writable: Not a directory"):
         check_writable(tmp_path / "file" / "runs")
+
+
+def test_a_disk_without_room_is_found_before_anything_runs(tmp_path: Path) -> None:
+    """It takes the names of files all the same. Here no file may be longer than a byte."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        with pytest.raises(UserMistake, match=r"runs_dir .* is not writable: File too large"):
+            check_writable(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    check_writable(tmp_path)
 
 
 def test_a_record_is_json_that_says_its_schema(small: Any) -> None:

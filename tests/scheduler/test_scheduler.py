@@ -56,6 +56,25 @@ def test_onecycle_peaks_at_the_optimizers_lr() -> None:
     assert found.index(max(found)) == pytest.approx(29, abs=1)
 
 
+@pytest.mark.parametrize("steps", [7, 100])
+def test_the_last_step_of_each_schedule_is_one_before_its_end(steps: int) -> None:
+    """The rate that a schedule ends at is reached by the step that nobody takes: after the last one."""
+    made = {
+        "cosine": (partial(scheduler.cosine, warmup_fraction=0.2, final_fraction=0.1), 0.2),
+        "linear": (partial(scheduler.linear, warmup_fraction=0.2, initial_fraction=0.2, final_fraction=0.1), 0.2),
+        "onecycle": (partial(scheduler.onecycle, pct_start=0.3, div_factor=25, final_div_factor=10), 2.0 / 250),
+    }
+    for name, (make, end) in made.items():
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+        schedule = make(optimizer, total_steps=steps)
+        for _ in range(steps):
+            before = optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            schedule.step()
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(end), name
+        assert before > end * 1.001, name
+
+
 @pytest.mark.parametrize("name", options("scheduler"))
 def test_every_file_of_the_group(name: str) -> None:
     config = compose_config(f"scheduler={name}")["scheduler"]

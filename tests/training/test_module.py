@@ -16,9 +16,13 @@ from initbench.training.module import Classifier
 from initbench.training.trainer import build
 
 
-def trained(config: dict[str, Any], *callbacks: L.Callback, ckpt_path: Path | None = None) -> tuple[Any, L.Trainer]:
+def trained(
+    config: dict[str, Any], *callbacks: L.Callback, ckpt_path: Path | None = None, draws: int = 0
+) -> tuple[Any, L.Trainer]:
+    """`draws`: how many numbers are drawn from torch's global generator between building and training."""
     settings = typed(config)
     parts = build_run(settings)
+    torch.rand(draws)
     every = parts.data.val_every_n_steps
     trainer = build(settings.trainer, val_every_n_steps=every, callbacks=list(callbacks), loggers=[])
     # weights_only: the checkpoint is one of ours, written a moment ago.
@@ -41,9 +45,9 @@ class Spy(L.Callback):
 
 def test_the_hook_applies_the_initializer_to_the_parameters_that_are_trained(small: Any) -> None:
     spy = Spy()
-    config = small("init=orthogonal", "init.gain=1")
+    config = small("init=orthogonal", "init.gain=1", "seed=3")
     recipe, _ = trained(config, spy)
-    alone = initialize(build_run(typed(config)).recipe.model, "orthogonal", gain=1, seed=0)
+    alone = initialize(build_run(typed(config)).recipe.model, "orthogonal", gain=1, seed=3)
     for name, parameter in alone.named_parameters():
         assert torch.equal(spy.weights[name], parameter)
     assert spy.optimizer_holds_them
@@ -81,17 +85,20 @@ def test_weights_do_not_depend_on_the_device(small: Any) -> None:
     assert on_cpu.initial_weights == on_gpu.initial_weights
 
 
-def test_dropout_does_not_depend_on_what_the_constructor_drew(small: Any) -> None:
-    """The same seed drops the same units under every initializer: with equal weights, equal training."""
-    constant = small("init=constant", "init.value=0.01", "model.dropout=0.5")
-    rule = small("init=normal", "init.rules=[{match: '*.weight', weight: 0.01}]", "model.dropout=0.5")
-    (a, _), (b, _) = trained(constant), trained(rule)
+def test_dropout_depends_on_the_seed_and_not_on_what_was_drawn_before(small: Any) -> None:
+    """A constructor or an initializer may draw any number of times: the same seed drops the same units."""
+    config = small("init=constant", "init.value=0.01", "model.dropout=0.5")
+    (a, _), (b, _) = trained(config), trained(config, draws=7)
     assert weights_digest(a.model) == weights_digest(b.model)
+    parts = build_run(typed(small("init=constant", "init.value=0.01", "model.dropout=0.5", "seed=5")))
+    torch.manual_seed(0)
+    Classifier(parts.recipe).on_train_start()
+    assert torch.initial_seed() == 5
 
 
 def test_what_needs_data_sees_the_first_batch_of_training_not_augmented(small: Any) -> None:
     """The same as the library gives on that batch; the statistics of norms are those of training alone."""
-    config = small("init=lsuv", "model=resnet20", "model.depth=8", "data.crop_padding=2", "trainer.max_steps=1")
+    config = small("init=lsuv", "model=resnet20", "model.depth=8", "data.crop_padding=2", "trainer.max_steps=1", "seed=3")
     recipe, _ = trained(config)
     parts = build_run(typed(config))
     batch = parts.data.fixed_batch(torch.device("cpu"))
@@ -99,7 +106,7 @@ def test_what_needs_data_sees_the_first_batch_of_training_not_augmented(small: A
     first = next(iter(parts.data.loader("train", torch.device("cpu"))))
     assert torch.equal(batch[1], first[1])
     assert torch.equal(batch[0], parts.data.prepare(first[0]))
-    alone = initialize(parts.recipe.model, "lsuv", seed=0, batch=batch)
+    alone = initialize(parts.recipe.model, "lsuv", seed=3, batch=batch)
     assert recipe.initial_weights == weights_digest(alone)
     assert recipe.init_numbers["steps"] >= 1
     assert int(recipe.model.norm1.num_batches_tracked) == 1

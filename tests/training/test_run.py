@@ -222,7 +222,7 @@ def test_every_initializer_trains_a_small_net(small: Any, tmp_path: Path, name: 
         torch.save(build_run(typed(small(*model))).recipe.model.state_dict(), weights)
         own = [f"init.path={weights}"]
     record = run(small(f"init={name}", *model, *own, "trainer.max_steps=2"))
-    assert record["status"] in ("finished", "diverged")
+    assert record["status"] == "finished"
     assert record["init"].partition("(")[0] == name
 
 

@@ -157,6 +157,18 @@ def test_few_runs_far_apart() -> None:
     assert found({"a": 0.9, "b": 0.7}, 4, workloads=4).apart == ["b"]
 
 
+@pytest.mark.parametrize(
+    "overlap, apart", [(0.1, ["b"]), (0.2, []), (0.3, [])], ids=["below every run", "level with one", "above one"]
+)
+def test_apart_on_one_workload_and_not_on_another_is_not_apart(overlap: float, apart: list[str]) -> None:
+    """One run of b reaches the worst of a, on the second workload alone."""
+    index = pd.MultiIndex.from_product([["w0", "w1"], range(4)], names=["workload", "seed"])
+    a, b = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2], [0.1] * 8
+    scores = pd.DataFrame({"a": a, "b": [*b[:-1], overlap]}, index)
+    assert Findings(scores, NO_RUNS).apart == apart
+    assert Findings(-scores, NO_RUNS, reference="a").apart_above == apart
+
+
 def test_a_reference_may_be_apart_on_either_side() -> None:
     means = {"a": 0.9, "b": 0.7, "c": 0.5}
     middle = found(means, 5, reference="b")

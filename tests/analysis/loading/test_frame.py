@@ -1,9 +1,11 @@
 """Records as a frame."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+from frames import frame, record
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.frame import load_history, load_runs
@@ -59,3 +61,16 @@ def test_an_empty_folder_is_an_empty_frame_with_columns(tmp_path: Path) -> None:
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no folder"):
         load_runs(tmp_path / "nowhere")
+
+
+def test_a_run_that_diverged_before_its_first_evaluation_has_the_score_of_chance() -> None:
+    """Its record says nothing of the number of classes; the other runs on the same data do."""
+    early = {**record("b", 0, None, status="diverged", hits=(None, None)), "results": {}}
+    late = record("b", 1, None, status="diverged", hits=(None, None))
+    elsewhere = {**record("b", 2, None, status="diverged", hits=(None, None)), "results": {}}
+    elsewhere["config"] = {**elsewhere["config"], "data": {"name": "unknown"}}
+    runs = frame(record("a", 0, 0.9), early, late, elsewhere)
+    for column in ("score", "selection_score"):
+        assert runs[column].iloc[:3].tolist() == pytest.approx([0.9, 0.1, 0.1])
+        assert math.isnan(runs[column].iloc[3])
+    assert runs["learned"].tolist() == [True, False, False, False]

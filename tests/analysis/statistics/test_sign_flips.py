@@ -11,6 +11,7 @@ from scipy import stats
 from initbench.analysis.statistics import sign_flips
 from initbench.analysis.statistics.blocks import seed_weights
 from initbench.analysis.statistics.pairs import holm
+from initbench.analysis.statistics.row_swaps import Rows, swap_test
 from initbench.analysis.statistics.sign_flips import (
     EXACT_UP_TO,
     Alternative,
@@ -148,3 +149,19 @@ def test_the_lower_bound_by_hand() -> None:
 def test_the_lower_bound_of_what_has_no_spread() -> None:
     assert lower_bound(np.full((8, 1), 1e-9), np.ones(8)) == pytest.approx([1e-9])
     assert lower_bound(np.zeros((8, 1)), np.ones(8)).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_sums_that_are_equal_on_paper_are_equal(seed: int) -> None:
+    """Tenths are no binary fractions: against whole numbers, whose sums are exact. Likewise for swapped rows."""
+    tenths = np.random.default_rng(seed).integers(-5, 6, size=7)
+    every = np.array(list(product((1, -1), repeat=7))) @ tenths
+    exact = {
+        "two-sided": np.mean(np.abs(every) >= abs(tenths.sum())),
+        "greater": np.mean(every >= tenths.sum()),
+        "less": np.mean(every <= tenths.sum()),
+    }
+    scores = np.stack([0.7 + tenths / 10, np.full(7, 0.7)])[:, :, None]
+    for alternative, p in exact.items():
+        assert sign_flip(tenths / 10, alternative) == pytest.approx(p)
+        assert swap_test([Rows(scores, scores, tuple(range(7)), cross_fitted=True)], alternative) == pytest.approx(p)

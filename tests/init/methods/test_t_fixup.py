@@ -127,3 +127,12 @@ def test_a_parametrized_weight_is_scaled_through_its_parametrization():
 def test_models_without_what_it_needs(model, message):
     with pytest.raises(ValueError, match=message):
         initbench.initialize(model(), "t_fixup")
+
+
+def test_of_several_matrices_before_the_first_branch_the_last_embeds():
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = nn.Sequential(nn.Linear(5, 6), nn.Linear(6, 8), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False))
+    initbench.initialize(model, "t_fixup", weight="ones")
+    assert (model[0].weight == 1).all()
+    torch.testing.assert_close(model[1].weight, torch.full((8, 6), 18**-0.25))

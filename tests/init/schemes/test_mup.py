@@ -244,3 +244,10 @@ def test_a_recurrent_network_trains_under_it() -> None:
     images = torch.randn(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     moved = changes(model, "mup", OPTIMIZERS["adam"], images, seed=0, steps=2)
     assert 0 < moved["classifier"] < 1
+
+
+def test_a_grouped_output_layer_has_the_width_of_all_its_groups() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 10, 1, groups=2))
+    assert rates(model, adaptive=True, base_width=32)["2.weight"] == 32 / 64
+    std = describe(model, "mup", base_width=32, gain=1).set_index("parameter")["std_expected"]["2.weight"]
+    assert std == pytest.approx(math.sqrt(1 / 32 * 32 / 64))  # fan_in is counted within a group

@@ -49,3 +49,17 @@ def test_a_command_is_a_block_of_code() -> None:
     text = markdown(initbench.verdict(runs), "study")
     (command,) = re.findall(r"```sh\n(.*)\n```", text)
     assert command.startswith("python -m initbench -m init=a_b,c 'seed=range(")
+
+
+def test_names_outside_of_tables_are_text_not_markup() -> None:
+    """In the title, in sentences, in problems and in headings."""
+    wild = "<b>|*x*_`[y](z)\\"
+    runs = [record(f"{wild}{n}", seed, 0.9 - 0.1 * n, model={"name": wild}) for n in (0, 1) for seed in (0, 1)]
+    text = markdown(initbench.verdict(frame(*runs[:-1])), f"{wild}\nnext")
+    assert text.startswith("# \\<b\\>\\|\\*x\\*\\_\\`\\[y\\](z)\\\\ next\n")
+    lines = [line for line in text.splitlines() if not line.startswith("|")]
+    assert sum("<b" in line for line in lines) >= 4
+    assert any(line.startswith("- ") for line in lines)
+    for line in lines:
+        line = line.removeprefix("- **").removesuffix("**")
+        assert not re.search(r"(?<!\\)(?:\\\\)*[<>*_`\[\]|]", line), line

@@ -169,3 +169,16 @@ def test_force_starts_anew(small: Any, stopped: Any) -> None:
     unforced = run(config)
     assert unforced is not None
     assert unforced["attempt"] == 3
+
+
+def test_a_stop_in_the_last_step_lets_the_run_end(small: Any, stopped: Any, weights: dict[str, torch.Tensor]) -> None:
+    """What is left is shorter than resuming; the sweep around it stops all the same."""
+    run(small("study=whole"))
+    whole = left(small("study=whole"), weights)
+    config = small("study=stopped")
+    stopped(config, 8)
+    record = Store(config).read()
+    assert record is not None
+    assert (record["status"], record["attempt"], record["resumed_at"]) == ("finished", 1, [])
+    assert left(config, weights) == whole
+    assert not Store(config).checkpoint.exists()

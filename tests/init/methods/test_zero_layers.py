@@ -1,0 +1,57 @@
+"""Layers that a method sets to zero are zero with their biases, whatever the biases were before."""
+
+import torch
+from torch import nn
+
+from initbench.init import initialize
+from initbench.init.structure import find_branches
+from initbench.model import CifarResNet, ViT
+
+
+class Block(nn.Module):
+    """A residual block without norms, whose layers have biases."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.branch(x)
+
+
+def test_fixup_zeroes_the_bias_of_the_last_layer_of_each_branch_and_of_the_classifier() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), Block(8), Block(8), nn.Linear(8, 3))
+    initialize(model, "fixup", bias=0.5)
+    for layer in (model[1].branch[2], model[2].branch[2], model[3]):
+        assert not layer.weight.any()
+        assert not layer.bias.any()
+    for layer in (model[0], model[1].branch[0]):
+        assert layer.weight.any()
+        assert (layer.bias == 0.5).all()
+    tokens = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model[1](tokens), tokens)
+
+
+def test_fixup_zeroes_the_biases_of_attentions_and_mlps() -> None:
+    torch.manual_seed(0)
+    model = ViT(in_channels=1, image_size=28, num_classes=10, patch_size=7, width=24, depth=2, num_heads=2, norm="none")
+    initialize(model, "fixup", bias=0.5)
+    lasts = [branch.weighted[-1][1] for branch in find_branches(model)]
+    assert len(lasts) == 4
+    for layer in (*lasts, model.classifier):
+        assert not layer.weight.any()
+        assert not layer.bias.any()
+
+
+def test_fixup_scales_by_the_number_of_branches_and_of_the_layers_in_each() -> None:
+    """L^(-1 / (2 m - 2)): nine branches of two convolutions each."""
+    torch.manual_seed(0)
+    model = CifarResNet(in_channels=3, image_size=32, num_classes=10, depth=20, width=4, norm="fixup")
+    initialize(model, "fixup", weight="ones")
+    branches = find_branches(model)
+    assert len(branches) == 9
+    for branch in branches:
+        first, last = (module for _, module in branch.weighted)
+        torch.testing.assert_close(first.weight, torch.full_like(first.weight, 9**-0.5))
+        assert not last.weight.any()
