@@ -121,7 +121,7 @@ def activation(nonlinearity: str, negative_slope: float | None = None) -> Callab
 @cache
 def _gain_by_quadrature(nonlinearity: str) -> float:
     # A dense trapezoidal rule: unlike Gauss-Hermite quadrature it is accurate for the kinks of hardswish and relu6.
-    z = torch.linspace(-12, 12, 240_001, dtype=torch.float64)
+    z = torch.linspace(-12, 12, 240_001, dtype=torch.float64, device="cpu")
     density = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
     second_moment = torch.trapezoid(density * activation(nonlinearity)(z) ** 2, z)
     return float(second_moment.rsqrt())
