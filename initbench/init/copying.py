@@ -8,11 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from initbench.init.memory import storage_of
+
 
 def copy_of(model: nn.Module, purpose: str) -> nn.Module:
-    """A deep copy. Raises ValueError, naming the layer, if one cannot be copied; `purpose` is who needs the copy."""
+    """A deep copy, in which tied parameters are tied. Raises ValueError, naming the layer, if one cannot be copied.
+
+    `purpose` starts the message: "lsuv works on".
+    """
     try:
-        return copy.deepcopy(model)
+        return copy.deepcopy(model, _tied_copies(model))
     except Exception as error:  # a class of the user's own may raise anything
         name, module, error = _uncopyable(model) or ("", model, error)
         kind = kind_of(module).__name__
@@ -29,21 +34,23 @@ def copy_on_cpu(module: nn.Module) -> nn.Module:
     Raises ValueError if the module cannot be copied.
     """
     memo: dict[int, Any] = {
-        id(parameter): nn.Parameter(whole(parameter.detach()), parameter.requires_grad)
+        id(parameter): nn.Parameter(whole(parameter.detach()).clone(), parameter.requires_grad)
         for parameter in module.parameters()
-        if whole(parameter) is not parameter
+        if hasattr(parameter, "full_tensor")
     }
     kind = kind_of(module)
     try:
         if is_sharded(module):  # fully_shard forbids copies, and its hooks would gather the parameters
             twin = kind.__new__(kind)
             nn.Module.__init__(twin)
-            twin.__setstate__(copy.deepcopy(_without_hooks(vars(module)), memo))
+            twin.__setstate__(copy.deepcopy(_without_sharding(vars(module)), memo))
         else:
             twin = copy.deepcopy(module, memo)
     except Exception as error:  # a class of the user's own may raise anything
         raise ValueError(f"a {kind.__name__} cannot be copied: {first_line(error)}") from error
     twin = twin.cpu().float()
+    for parameter in twin.parameters():
+        parameter.data = parameter.data.contiguous()  # random numbers are drawn in the order of the memory
     if parametrize.is_parametrized(twin):
         _unparametrize(twin)
     return twin
@@ -73,6 +80,19 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
+def _tied_copies(model: nn.Module) -> dict[int, Any]:
+    """The memo of a deep copy, with copies of parameters that are views of one memory; by itself it would part them."""
+    memo: dict[int, Any] = {}
+    first: dict[object, Tensor] = {}
+    for parameter in model.parameters():
+        one = first.setdefault(storage_of(parameter), parameter)
+        if one is not parameter:
+            copied = copy.deepcopy(one, memo).data
+            view = copied.as_strided(parameter.shape, parameter.stride(), copied.storage_offset())
+            memo[id(parameter)] = nn.Parameter(view, parameter.requires_grad)
+    return memo
+
+
 def _uncopyable(model: nn.Module) -> tuple[str, nn.Module, Exception] | None:
     """The innermost module that cannot be copied."""
     for name, module in reversed(list(model.named_modules())):
@@ -83,8 +103,9 @@ def _uncopyable(model: nn.Module) -> tuple[str, nn.Module, Exception] | None:
     return None
 
 
-def _without_hooks(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in state.items() if not key.startswith("_") or "hooks" not in key}
+def _without_sharding(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a module without those that fully_shard gave it."""
+    return {k: value for k, value in state.items() if not (k.endswith("_hooks") or k.startswith("__composable_api"))}
 
 
 @torch.no_grad()

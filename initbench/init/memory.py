@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensor
 from torch.nn.parameter import is_lazy
 
 
@@ -105,6 +106,8 @@ def _compare_elements(sharing: Sequence[tuple[str, Tensor]]) -> None:
 
 def _address(tensor: Tensor) -> int | None:
     """The address of a tensor, None if it has none: a fake tensor, or one that wraps others."""
+    if isinstance(tensor, FakeTensor):
+        return None
     try:
         start = tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):

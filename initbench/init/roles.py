@@ -88,6 +88,8 @@ def walk(model: nn.Module) -> Iterator[NamedParameter]:
     """
     seen: set[object] = set()
     traced = False
+    if isinstance(model, torch.jit.ScriptModule):
+        _refuse_hidden("", model, traced)
     for module_name, module in model.named_modules():
         if isinstance(module, parametrize.ParametrizationList):
             continue  # its originals are listed under the name of the parametrized tensor
@@ -112,7 +114,7 @@ def walk(model: nn.Module) -> Iterator[NamedParameter]:
 
 def value_of(module: Any, key: str) -> Tensor:
     """The tensor `module.<key>`. A parametrized one as in evaluation, which leaves spectral_norm's state alone."""
-    with ExitStack() as stack:
+    with torch.no_grad(), ExitStack() as stack:
         if parametrize.is_parametrized(module, key):
             stack.enter_context(evaluating(module.parametrizations[key]))
         tensor: Tensor = getattr(module, key)
