@@ -13,13 +13,23 @@ from initbench.registry import CONF
 interrupt.guard_imports()
 
 __version__ = "0.1.0"
-__all__ = ["CONF", "Initializer", "describe", "diagnose", "initialize", "load_runs", "load_wandb", "verdict"]
+__all__ = [
+    "CONF",
+    "Initializer",
+    "describe",
+    "diagnose",
+    "initialize",
+    "learning_rates",
+    "load_runs",
+    "load_wandb",
+    "verdict",
+]
 
 if TYPE_CHECKING:
     from initbench.analysis.loading.frame import load_runs
     from initbench.analysis.loading.wandb_records import load_wandb
     from initbench.diagnostics.diagnose import diagnose
-    from initbench.init import Initializer, describe, initialize
+    from initbench.init import Initializer, describe, initialize, learning_rates
     from initbench.report.verdict import verdict
 
 
@@ -34,6 +44,7 @@ __getattr__ = lazy.attributes(
         "diagnose": "initbench.diagnostics.diagnose",
         "describe": "initbench.init",
         "initialize": "initbench.init",
+        "learning_rates": "initbench.init",
         "load_runs": "initbench.analysis.loading.frame",
         "load_wandb": "initbench.analysis.loading.wandb_records",
         "verdict": "initbench.report.verdict",

@@ -7,7 +7,7 @@ A library that depends on torch, scipy, yaml and pydantic only: it imports neith
 from initbench.init.activation import nonlinearity_of
 from initbench.init.assignment import Assignment, fill
 from initbench.init.gain import calculate_gain
-from initbench.init.initializer import Initializer, Outcome, initialize, initializer
+from initbench.init.initializer import Initializer, Outcome, initialize, initializer, learning_rates
 from initbench.init.layer import Layer, fans
 from initbench.init.method import Batch
 from initbench.init.scheme import options
@@ -25,6 +25,7 @@ __all__ = [
     "fill",
     "initialize",
     "initializer",
+    "learning_rates",
     "nonlinearity_of",
     "options",
     "rows",

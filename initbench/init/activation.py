@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from initbench.init.ambient import plain_torch
 from initbench.init.gain import ACTIVATIONS, Nonlinearity, named
 
 # Different functions that differ by less are given one name: gelu and its approximation by tanh.
@@ -18,6 +19,7 @@ _TOLERANCE = 1e-3
 _ATTRIBUTES = ("act", "nonlinearity")
 
 
+@plain_torch()
 @torch.no_grad()
 def nonlinearity_of(model: nn.Module) -> Nonlinearity:
     """The model's most frequent activation; linear if it has none.

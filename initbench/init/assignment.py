@@ -1,6 +1,5 @@
 """An assignment: which scheme fills which parameter. And the filling itself, the same on every device."""
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +10,12 @@ from torch import Generator, Tensor
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from initbench.init.ambient import plain_torch
+from initbench.init.copying import copy_of, first_line
 from initbench.init.layer import Layer
+from initbench.init.memory import put
 from initbench.init.roles import NamedParameter, evaluating, value_of
-from initbench.init.scheme import Scheme
+from initbench.init.scheme import UNSUITABLE, Scheme
 from initbench.init.schemes.own import reset_of
 
 _POWER_ITERATIONS = 15  # as many as torch makes when it registers spectral_norm
@@ -43,6 +45,7 @@ class Assignment:
         return "no reset_parameters" if self.scheme.is_default and reset_of(self.layer.module) is None else ""
 
 
+@plain_torch()
 @torch.no_grad()
 def fill(assignments: Sequence[Assignment], seed: int) -> None:
     """Fill every parameter of a plan, in place.
@@ -51,20 +54,14 @@ def fill(assignments: Sequence[Assignment], seed: int) -> None:
     do not depend on the device. Each parameter has its own random stream, derived from the seed and its qualified
     name, so adding a layer does not change the others.
 
-    Raises ValueError, before anything is written, if a scheme does not work on a parameter assigned to it.
+    Raises ValueError, naming the parameter, if a scheme does not work on one that is assigned to it.
     """
     drawn = try_schemes(assignments, seed)
     for assignment in assignments:
-        name, tensor = assignment.layer.name, assignment.parameter.tensor
-        if assignment.kept:
-            continue
-        if name not in drawn and _can_draw_in_place(assignment.parameter):
-            draw_(tensor, assignment, stream(seed, name))
-            continue
-        value = drawn.get(name)
-        if value is None:
-            value = draw_(torch.empty(tensor.shape, dtype=torch.float32), assignment, stream(seed, name))
-        _write(assignment.parameter, value, stream(seed, f"{name}/singular vectors"))
+        if not assignment.kept:
+            name = assignment.layer.name
+            value = drawn[name] if name in drawn else draw(assignment, stream(seed, name))
+            _write(assignment.parameter, value, stream(seed, f"{name}/singular vectors"))
 
 
 def stream(seed: int, name: str) -> Generator:
@@ -74,32 +71,50 @@ def stream(seed: int, name: str) -> Generator:
 
 
 @torch.no_grad()
-def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> Tensor:
-    """Fill `value`, a contiguous fp32 CPU tensor of the parameter's shape, block by block, and return it."""
-    blocks = assignment.layer.to_blocks(value) if value.dim() else [value]
-    for block in blocks:
-        assignment.scheme(block, assignment.layer, generator)
+def draw(assignment: Assignment, generator: Generator) -> Tensor:
+    """The value of a parameter, drawn block by block, as a contiguous fp32 CPU tensor.
+
+    Raises ValueError, naming the parameter, if the scheme fails on it, leaves part of it unset, or sets values that are
+    not finite in the parameter's dtype.
+    """
+    layer, scheme, parameter = assignment.layer, assignment.scheme, assignment.parameter
+    value = torch.full(parameter.tensor.shape, torch.nan, dtype=torch.float32, device="cpu")
+    blocks = layer.to_blocks(value) if value.dim() else [value]
+    given = ", ".join(f"{key}={value}" for key, value in scheme.parameters.items()) or "its defaults"
+    try:
+        for block in blocks:
+            scheme(block, layer, generator)
+    except ValueError as error:
+        raise ValueError(str(error) if layer.name in str(error) else f"{layer.name}: {error}") from error
+    except UNSUITABLE as error:
+        raise ValueError(
+            f"{scheme.label} with {given} does not work on {layer.name}, of shape {layer.shape}: {first_line(error)}"
+        ) from error
     if value.dim():
-        assignment.layer.from_blocks(blocks, value)
-    padding = getattr(assignment.layer.module, "padding_idx", None)
-    if assignment.parameter.role == "embedding" and padding is not None:
+        layer.from_blocks(blocks, value)
+    padding = getattr(layer.module, "padding_idx", None)
+    if parameter.role == "embedding" and padding is not None:
         value[padding] = 0  # the padding token; torch excludes it from training too
+    if scheme.is_default:
+        return value
+    if value.isnan().any():
+        raise ValueError(
+            f"{scheme.label} leaves values of {layer.name} unset, or sets them to nan: it must fill the whole tensor, "
+            "whose old values it is not given"
+        )
+    value -= layer.offset
+    if not value.to(parameter.tensor.dtype).float().isfinite().all():
+        dtype = str(parameter.tensor.dtype).removeprefix("torch.")
+        raise ValueError(
+            f"{scheme.label} with {given} sets values of {layer.name} to infinity in {dtype}; every initial value must "
+            "be finite"
+        )
     return value
 
 
-def _can_draw_in_place(parameter: NamedParameter) -> bool:
-    tensor = parameter.tensor
-    is_plain = tensor.device.type == "cpu" and tensor.dtype == torch.float32 and tensor.is_contiguous()
-    return is_plain and not parameter.parametrized
-
-
 def check_fillable(assignment: Assignment) -> None:
-    """Raise ValueError for a parameter that cannot be set: on the meta device, complex, or one-way parametrized."""
+    """Raise ValueError for a parameter that cannot be set: flattened, complex, or one-way parametrized."""
     parameter = assignment.parameter
-    if parameter.tensor.device.type == "meta":
-        raise ValueError(
-            f"{parameter.name} is on the meta device and has no memory: model.to_empty(device='cpu') first"
-        )
     if parameter.key == "_flat_param":
         kind = type(parameter.module).__name__
         raise ValueError(
@@ -121,14 +136,19 @@ def check_fillable(assignment: Assignment) -> None:
 
 def _write(parameter: NamedParameter, value: Tensor, generator: Generator) -> None:
     if not parameter.parametrized:
-        parameter.tensor.copy_(value)
+        try:
+            put(parameter.tensor, value)
+        except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{parameter.name} cannot be written: {first_line(error)}") from error
         return
-    try:
-        # Assigning runs the parametrization's right_inverse, which fills the originals behind the tensor.
-        setattr(parameter.module, parameter.key, value.to(parameter.tensor))
-    except (NotImplementedError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{parameter.name} is parametrized and cannot be set through it: {error}") from error
-    _estimate_again(parameter.module.parametrizations[parameter.key], generator)  # type: ignore[index, arg-type]  # a ModuleDict
+    behind: Any = parameter.module.parametrizations[parameter.key]  # type: ignore[index]  # a ModuleDict
+    with torch.inference_mode(next(behind.parameters()).is_inference()):
+        try:
+            # Assigning runs the parametrization's right_inverse, which fills the originals behind the tensor.
+            setattr(parameter.module, parameter.key, value.to(parameter.tensor))
+        except (NotImplementedError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{parameter.name} is parametrized and cannot be set through it: {error}") from error
+        _estimate_again(behind, generator)
 
 
 def _estimate_again(parametrizations: parametrize.ParametrizationList, generator: Generator) -> None:
@@ -150,10 +170,7 @@ def _estimate_again(parametrizations: parametrize.ParametrizationList, generator
 def _try_to_write(assignment: Assignment, value: Tensor, generator: Generator) -> None:
     """Raise ValueError where a parametrized weight cannot be set to this value, or is not a number then."""
     parameter = assignment.parameter
-    try:
-        module = copy.deepcopy(parameter.module)
-    except Exception as error:  # a class of the user's own may raise anything
-        raise ValueError(f"{parameter.name}: a {type(parameter.module).__name__} cannot be copied: {error}") from error
+    module = copy_of(parameter.module, f"{parameter.name} is parametrized, so its value is tried on")
     _write(parameter._replace(module=module), value, generator)
     if not value_of(module, parameter.key).isfinite().all():
         kinds = ", ".join(type(part).__name__.lstrip("_") for part in module.parametrizations[parameter.key])  # type: ignore[index]  # a ModuleDict
@@ -166,7 +183,7 @@ def _try_to_write(assignment: Assignment, value: Tensor, generator: Generator) -
 def try_schemes(assignments: Sequence[Assignment], seed: int) -> dict[str, Tensor]:
     """Apply each scheme to the smallest parameter of each kind of shape assigned to it; return the values by name.
 
-    Raises ValueError if a scheme fails or leaves part of the tensor unset.
+    Parametrized weights are all drawn, and tried on a copy of their module. Raises ValueError if a scheme fails.
     """
     smallest: dict[Any, Assignment] = {}
     for assignment in assignments:
@@ -179,33 +196,11 @@ def try_schemes(assignments: Sequence[Assignment], seed: int) -> dict[str, Tenso
         best = smallest.get(key)
         if best is None or assignment.parameter.tensor.numel() < best.parameter.tensor.numel():
             smallest[key] = assignment
+    parametrized = (a for a in assignments if a.parameter.parametrized and not a.kept)
     drawn = {}
-    for assignment in smallest.values():
-        value = torch.full(assignment.parameter.tensor.shape, torch.nan, dtype=torch.float32)
-        scheme = assignment.scheme
-        try:
-            draw_(value, assignment, stream(seed, assignment.layer.name))
-        except (TypeError, RuntimeError) as error:  # such as a string given for a number
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{scheme.label} does not work with {scheme.parameters}: {reason}") from error
-        if value.isnan().any() and not scheme.is_default:
-            raise ValueError(
-                f"{scheme.label} leaves values of {assignment.layer.name} unset, or sets them to nan: it must fill the "
-                "whole tensor, whose old values it is not given"
-            )
-        if not scheme.is_default and not value.to(assignment.parameter.tensor.dtype).isfinite().all():
-            given = ", ".join(f"{key}={value}" for key, value in scheme.parameters.items())
-            dtype = str(assignment.parameter.tensor.dtype).removeprefix("torch.")
-            raise ValueError(
-                f"{scheme.label} with {given or 'its defaults'} sets values of {assignment.layer.name} to infinity "
-                f"in {dtype}; every initial value must be finite"
-            )
-        drawn[assignment.layer.name] = value
-    for assignment in assignments:
-        if assignment.parameter.parametrized and not assignment.kept:
-            name = assignment.layer.name
-            if name not in drawn:
-                empty = torch.empty(assignment.parameter.tensor.shape, dtype=torch.float32)
-                drawn[name] = draw_(empty, assignment, stream(seed, name))
+    for assignment in {a.layer.name: a for a in (*smallest.values(), *parametrized)}.values():
+        name = assignment.layer.name
+        drawn[name] = draw(assignment, stream(seed, name))
+        if assignment.parameter.parametrized:
             _try_to_write(assignment, drawn[name], stream(seed, name))
     return drawn

@@ -7,13 +7,17 @@ from functools import partial
 from numbers import Integral
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest, unknown
 from initbench.init.activation import nonlinearity_of
+from initbench.init.ambient import plain_torch
 from initbench.init.assignment import Assignment, check_fillable, fill, stream, try_schemes
+from initbench.init.copying import kind_of
 from initbench.init.layer import Position, describe_layer
+from initbench.init.memory import check_overlap, restored_on_failure
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
 from initbench.init.scheme import SHARED, Scheme, Spec, find, read_option, resolve
@@ -113,17 +117,20 @@ class Initializer:
     ) -> Outcome:
         """Initialize the model in place.
 
-        `batch` and `loss` are passed to the method if it needs them. Raises ValueError as `plan` does, for a seed that
-        is not an integer, and for a batch that is missing or unsuitable.
+        The running statistics of norms become those of a new model, since those of other weights do not fit. `batch`
+        and `loss` are passed to the method if it needs them. Raises ValueError as `plan` does, for a seed that is not
+        an integer, for a batch that is missing or unsuitable, and if the method fails. The model is then as before.
         """
         if not isinstance(seed, Integral) or isinstance(seed, bool):  # 1, 1.0 and True would give different streams
             raise ValueError(f"seed must be an integer, got {seed!r}")
         model = unwrap(model)
         assignments = self._assign(model)
-        fill(assignments, seed)
-        if self.method is None:
-            return Outcome(assignments)
-        changed, numbers = self.method(model, partial(stream, seed), batch, loss)
+        with restored_on_failure(model):
+            fill(assignments, seed)
+            _reset_running_statistics(model)
+            if self.method is None:
+                return Outcome(assignments)
+            changed, numbers = self.method(model, partial(stream, seed), batch, loss)
         names = frozenset(bare_name(model, name) for name in changed)
         return Outcome(assignments, self.method.label, names, numbers)
 
@@ -144,9 +151,11 @@ class Initializer:
         ValueError for a role or a rule that matches no parameter.
         """
         assignments = self._assign(unwrap(model))
-        try_schemes(assignments, seed=0)
+        with plain_torch():
+            try_schemes(assignments, seed=0)
         return assignments
 
+    @plain_torch()
     def _assign(self, model: nn.Module) -> list[Assignment]:
         nonlinearity = nonlinearity_of(model)
         everything = list(walk(model))
@@ -166,6 +175,7 @@ class Initializer:
                 layer = replace(layer, shape=tuple(parameter.tensor.shape), blocks=1, transposed=False)
             assignments.append(Assignment(parameter, layer, scheme, rule))
             check_fillable(assignments[-1])
+        check_overlap([(found.name, found.tensor) for found in everything if not found.parametrized])
         for role in self.asked:
             if all(assignment.parameter.role != role for assignment in assignments):
                 raise ValueError(f"{role} is given, but the model has no parameter of that role")
@@ -189,12 +199,28 @@ class Initializer:
             unused = [role for role in schemes if (index, role) not in used]
             if unused:
                 names = [bare_name(model, name) for name, _ in model.named_modules() if name] + list(_POSITIONS)
-                kinds = sorted({type(module).__name__ for module in model.modules()})
+                kinds = sorted({kind_of(module).__name__ for module in model.modules()})
                 suggestion = "" if pattern in names + kinds else nearest(pattern, names + kinds)
                 raise ValueError(
                     f"the rule for {pattern!r} matches no {unused[0]} (or an earlier rule took it)."
                     f"{suggestion} Layers: {_shorten(names[:-2])}. Types: {', '.join(kinds)}"
                 )
+
+
+def learning_rates(model: nn.Module, init: Spec, *, adaptive: bool, **overrides: Any) -> dict[str, float]:
+    """The factors for the learning rates that belong to an initializer (mup, fixup, patch_whitening), by parameter.
+
+    `initialize` sets weights only. Pass these on to the optimizer; parameters that are not listed have the factor 1:
+
+        factors = learning_rates(model, "mup", adaptive=True)
+        groups = [{"params": [p], "lr": lr * factors.get(name, 1)} for name, p in model.named_parameters()]
+        optimizer = torch.optim.Adam(groups)
+
+    `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not. `init` and `overrides`
+    are as in `initialize`. Names are those of the model without wrappers such as torch.compile. Raises ValueError as
+    `Initializer` and `Initializer.plan` do.
+    """
+    return initializer(init, **overrides).learning_rates(model, adaptive=adaptive)
 
 
 def initialize(
@@ -211,7 +237,7 @@ def initialize(
     `init` is the name of a file in conf/init/, a mapping in the form of such a file, or a function that fills
     one tensor or initializes a model; `overrides` change its keys, policies and rules included.
     `batch`, the inputs (N, ...) or a pair of inputs and targets, and `loss(outputs, targets)` are for methods that
-    need data.
+    need data. The learning rates that belong to mup, fixup and patch_whitening are those of `learning_rates`.
 
     Raises ValueError as `Initializer` and `Initializer.apply` do.
     """
@@ -248,10 +274,19 @@ def _matches(pattern: str, parameter: NamedParameter, position: Position | None)
     if pattern in _POSITIONS:
         return position is not None and (position.is_first if pattern == "first" else position.is_last)
     return (
-        pattern == type(parameter.module).__name__
+        pattern == kind_of(parameter.module).__name__
         or fnmatchcase(parameter.module_name, pattern)
         or fnmatchcase(parameter.name, pattern)
     )
+
+
+@torch.no_grad()
+def _reset_running_statistics(model: nn.Module) -> None:
+    for module in model.modules():
+        if callable(reset := getattr(module, "reset_running_stats", None)):
+            buffers = list(module.buffers(recurse=False))
+            with torch.inference_mode(any(buffer.is_inference() for buffer in buffers)):
+                reset()
 
 
 def _shorten(names: list[str]) -> str:

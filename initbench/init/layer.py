@@ -9,10 +9,11 @@ from math import prod
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.nn.parameter import is_lazy
 
 from initbench.init.gain import LINEAR, Nonlinearity
-from initbench.init.roles import is_packed_projection
+from initbench.init.memory import check_memory
+from initbench.init.probing import adds_one, is_input_first
+from initbench.init.roles import is_norm, is_packed_projection
 
 # The number of gates, whose matrices are stacked in one recurrent weight.
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
@@ -49,6 +50,7 @@ class Layer:
     groups: int  # independent sub-matrices along the first dimension of a block (grouped convolutions)
     blocks: int  # independent matrices stacked along the first dimension of the parameter (gates, projections)
     transposed: bool  # stored as (in, out / groups, *kernel)
+    offset: int  # what the module adds to the parameter: 1 to the weight of Gemma's norms, which is 0 for a scale of 1
     nonlinearity: Nonlinearity  # the model's
     position: Position | None = None  # None for a parameter that is not a weight matrix
 
@@ -89,11 +91,10 @@ def describe_layer(
 ) -> Layer:
     """The Layer for `module.<key>`, whose qualified name is `name`.
 
-    `nonlinearity` is that of the model. Raises ValueError for a lazy parameter, which has no
-    shape yet.
+    `nonlinearity` is that of the model. Raises ValueError for a parameter whose memory cannot
+    be filled, such as a lazy one.
     """
-    if is_lazy(tensor):
-        raise ValueError(f"{name} is lazy and has no shape yet; pass one batch through the model first")
+    check_memory(name, tensor)
     groups, blocks, transposed = 1, 1, False
     shape = tuple(tensor.shape)
     if isinstance(module, _ConvNd) and key == "weight":
@@ -101,6 +102,9 @@ def describe_layer(
         transposed = isinstance(module, _ConvTransposeNd)
         if transposed:
             shape = (shape[1] * groups, shape[0] // groups, *shape[2:])
+    elif key == "weight" and is_input_first(module):
+        transposed = True
+        shape = (shape[1], shape[0])
     elif isinstance(module, nn.RNNBase) and not key.startswith("weight_hr"):
         blocks = _GATES[module.mode]
     elif isinstance(module, nn.LSTMCell):
@@ -109,12 +113,13 @@ def describe_layer(
         blocks = _GATES["GRU"]
     elif isinstance(module, nn.MultiheadAttention) and key in ("in_proj_weight", "in_proj_bias"):
         blocks = 3  # query, key and value
-    elif is_packed_projection(module, name.rpartition(".")[0]):
+    if is_packed_projection(module, name.rpartition(".")[0]):
         blocks = 3
     if shape:
         shape = (shape[0] // blocks, *shape[1:])
     fan_in, fan_out = fans(shape, groups)
-    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, nonlinearity, position)
+    offset = int(key == "weight" and is_norm(module) and adds_one(module))
+    return Layer(name, module, key, shape, fan_in, fan_out, groups, blocks, transposed, offset, nonlinearity, position)
 
 
 def fans(shape: tuple[int, ...], groups: int = 1) -> tuple[int | None, int | None]:

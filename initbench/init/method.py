@@ -13,17 +13,20 @@ arguments:
 It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.init.roles import storage_of, walk
-from initbench.init.scheme import Spec, find, global_generator
+from initbench.init.ambient import global_generators, plain_torch
+from initbench.init.copying import copy_of, first_line
+from initbench.init.memory import put, storage_of
+from initbench.init.roles import bare_name, walk
+from initbench.init.scheme import UNSUITABLE, Spec, find
 from initbench.init.structure import FINDERS, require
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -60,55 +63,69 @@ class Method:
             if what in FINDERS:
                 require(model, what, self.label)
         if not self.needs_batch:
-            self._try(model)
+            working = working_copy(model, torch.device("cpu"), self.label)
+            self._run(working, lambda name: Generator(), None, F.cross_entropy)
 
     def __call__(
         self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
     ) -> tuple[list[str], dict[str, float]]:
         """Change the model; return the names of the parameters that changed and the numbers to record.
 
-        Raises ValueError for a batch that is missing or unsuitable, and if the method leaves a value that is not
-        finite; the parameters then keep the values that the schemes gave them.
+        Raises ValueError for a batch that is missing or unsuitable, if the method fails, and if it leaves a value that
+        is not finite.
         """
-        device = next(model.parameters()).device
-        if self.needs_batch:
-            batch = _check_batch(self.label, batch, "loss" in self.asks_for, device)
-        working = working_copy(model, device if self.needs_batch else torch.device("cpu"))
-        numbers = self._run(working, stream, batch, loss)
-        if _shapes(working) != _shapes(model):
-            raise ValueError(
-                f"{self.label} changed which parameters {type(model).__name__} has, or their shapes; it may set values"
-            )
-        for found in walk(working):
-            if not found.tensor.isfinite().all():
-                raise ValueError(f"{self.label} left values in {found.name} that are not finite")
-        changed = _write_back(working.named_parameters(), dict(model.named_parameters()))
-        if not self.needs_batch:
-            _write_back(working.named_buffers(), dict(model.named_buffers()))
+        device = next(model.parameters()).device if self.needs_batch else torch.device("cpu")
+        with plain_torch(model if self.needs_batch else None):
+            working = working_copy(model, device, self.label)
+            if self.needs_batch:
+                batch = _check_batch(self.label, batch, "loss" in self.asks_for, working)
+            numbers = self._run(working, stream, batch, loss)
+            if _shapes(working) != _shapes(model):
+                raise ValueError(
+                    f"{self.label} changed which parameters {type(model).__name__} has, or their shapes; it may set "
+                    "values"
+                )
+            for found in walk(working):
+                if not found.tensor.isfinite().all():
+                    raise ValueError(f"{self.label} left values in {found.name} that are not finite")
+            changed = _write_back(working.named_parameters(), dict(model.named_parameters()))
+            if not self.needs_batch:
+                _write_back(working.named_buffers(), dict(model.named_buffers()))
         return changed, numbers
 
     def _run(
         self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
     ) -> dict[str, float]:
-        with global_generator(stream(f"method/{self.label}")):
-            asked: dict[str, Any]
+        asked: dict[str, Any]
+        with global_generators(stream(f"method/{self.label}")):
             if self.each_module:
                 asked = {name: stream("method") for name in self.asks_for}
                 for module in model.modules():
-                    self.function(module, **asked, **self.parameters)
+                    self._call(module, asked, model)
                 return {}
             given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream}
             asked = {
                 name: require(model, name, self.label) if name in FINDERS else given[name] for name in self.asks_for
             }
-            return dict(self.function(model, **asked, **self.parameters) or {})
+            return self._call(model, asked, model)
 
-    def _try(self, model: nn.Module) -> None:
+    def _call(self, part: nn.Module, asked: Mapping[str, Any], model: nn.Module) -> dict[str, float]:
+        """The function's numbers. Raises ValueError, naming the layer, if the function or a layer fails.
+
+        An error for lack of memory is left as it is: with a smaller batch there might be enough.
+        """
         try:
-            self._run(working_copy(model, torch.device("cpu")), lambda name: Generator(), None, F.cross_entropy)
-        except (TypeError, RuntimeError) as error:  # such as a string given for a number
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{self.label} does not work with {self.parameters}: {reason}") from error
+            numbers = self.function(part, **asked, **self.parameters)
+            return {} if self.each_module else dict(numbers or {})
+        except torch.OutOfMemoryError:
+            raise
+        except (ValueError, *UNSUITABLE) as error:
+            where, reason = _layer_of(error.__traceback__, model, part), first_line(error)
+            if isinstance(error, ValueError):
+                named = not where or f"layer {where}" in reason or f"{where}." in reason
+                raise ValueError(reason if named else f"layer {where}: {reason}") from error
+            how = f"fails in layer {where}" if where else f"does not work with {self.parameters}"
+            raise ValueError(f"{self.label} {how}: {reason}") from error
 
 
 def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:
@@ -136,7 +153,8 @@ def _sketch(batch: Any) -> str:
     return f"{kind} of {', '.join(type(item).__name__ for item in batch)}" if isinstance(batch, tuple | list) else kind
 
 
-def _check_batch(label: str, batch: Batch | None, needs_targets: bool, device: torch.device) -> Batch:
+def _check_batch(label: str, batch: Batch | None, needs_targets: bool, model: nn.Module) -> Batch:
+    """The batch on the model's device, with floating-point numbers in the model's dtype."""
     if batch is None:
         raise ValueError(f"{label} needs data: initialize(model, {label!r}, batch=(inputs, targets))")
     inputs, targets = batch
@@ -147,16 +165,36 @@ def _check_batch(label: str, batch: Batch | None, needs_targets: bool, device: t
         raise ValueError(f"{label} measures statistics, so its batch must have at least 2 samples, got {samples}")
     if targets is not None and (targets.dim() == 0 or len(targets) != samples):
         raise ValueError(f"{label} was given {samples} inputs and targets of shape {tuple(targets.shape)}")
+    if inputs.is_meta or (targets is not None and targets.is_meta):
+        raise ValueError(f"{label} was given a batch on the meta device, which has no values")
     if not inputs.isfinite().all():
         raise ValueError(f"{label} was given a batch with values that are not finite")
-    if inputs.is_floating_point() and inputs.dtype.itemsize < 4:
-        inputs = inputs.float()
-    return Batch(inputs.to(device), None if targets is None else targets.to(device))
+    like = next((p for p in model.parameters() if p.is_floating_point()), next(model.parameters()))
+    return Batch(_like(inputs, like), None if targets is None else _like(targets, like))
 
 
-def working_copy(model: nn.Module, device: torch.device) -> nn.Module:
-    """A copy on `device` in training mode: 16-bit tensors as fp32, all parameters trainable, dropout switched off."""
-    working = copy.deepcopy(model).to(device)
+def _like(values: Tensor, like: Tensor) -> Tensor:
+    # Tensors made in inference_mode cannot be used for gradients, but copies of them can.
+    values = values.clone() if values.is_inference() else values.detach()
+    return values.to(like) if values.is_floating_point() else values.to(like.device)
+
+
+def _layer_of(traceback: TracebackType | None, model: nn.Module, part: nn.Module) -> str:
+    """The name of the innermost layer whose code was running when an error was raised; of `part` if none was."""
+    names = {id(module): bare_name(model, name) for name, module in model.named_modules()}
+    where = names[id(part)]
+    while traceback is not None:
+        where = names.get(id(traceback.tb_frame.f_locals.get("self")), "") or where
+        traceback = traceback.tb_next
+    return where
+
+
+def working_copy(model: nn.Module, device: torch.device, label: str = "this") -> nn.Module:
+    """A copy on `device` in training mode: narrow tensors as fp32, all parameters trainable, dropout switched off.
+
+    Raises ValueError, with the `label` of what needs the copy, for a layer that cannot be copied.
+    """
+    working = copy_of(model, f"{label} works on").to(device)
     wider: dict[object, Tensor] = {}  # tensors that share memory in the model share it in the copy
     for tensor in (*working.parameters(), *working.buffers()):
         if tensor.is_floating_point() and tensor.dtype.itemsize < 4:
@@ -182,7 +220,7 @@ def _write_back(values: Any, to: dict[str, Tensor]) -> list[str]:
     changed = []
     for name, value in values:
         new = value.to(to[name])
-        if not torch.equal(new, to[name]):
-            to[name].copy_(new)
+        if not (new == to[name]).all():
+            put(to[name], new)
             changed.append(name)
     return changed

@@ -4,11 +4,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
+from torch.nn.utils.prune import BasePruningMethod
+
+from initbench.init.copying import kind_of
+from initbench.init.memory import storage_of
+from initbench.init.probing import is_input_first
 
 ROLES = (
     "weight",
@@ -22,6 +27,9 @@ ROLES = (
     "other",
 )
 MATRICES = ("weight", "recurrent_input", "recurrent_hidden", "attention_in")
+
+# Layers that hold integers instead of parameters.
+_QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _WEIGHTED = (nn.Linear, _ConvNd, nn.Bilinear)
@@ -75,14 +83,19 @@ def walk(model: nn.Module) -> Iterator[NamedParameter]:
 
     Names are those of the model without wrappers.
 
-    Raises ValueError for the hook-based weight_norm and spectral_norm of torch.nn.utils: they overwrite the weight
-    before each forward pass, so initializing it would have no effect.
+    Raises ValueError for a layer that cannot be initialized: compiled, quantized or traced into a form that hides what
+    its parameters are for, or with a hook that overwrites the weight before each forward pass.
     """
     seen: set[object] = set()
+    traced = False
+    if isinstance(model, torch.jit.ScriptModule):
+        _refuse_hidden("", model, traced)
     for module_name, module in model.named_modules():
         if isinstance(module, parametrize.ParametrizationList):
             continue  # its originals are listed under the name of the parametrized tensor
         module_name = bare_name(model, module_name)
+        traced = traced or isinstance(module, fx.GraphModule) or kind_of(module).__module__.startswith("torch.export")
+        _refuse_hidden(module_name, module, traced)
         _refuse_hooked(module_name, module)
         prefix = f"{module_name}." if module_name else ""
         for key, parameter in module.named_parameters(recurse=False):
@@ -101,7 +114,7 @@ def walk(model: nn.Module) -> Iterator[NamedParameter]:
 
 def value_of(module: Any, key: str) -> Tensor:
     """The tensor `module.<key>`. A parametrized one as in evaluation, which leaves spectral_norm's state alone."""
-    with ExitStack() as stack:
+    with torch.no_grad(), ExitStack() as stack:
         if parametrize.is_parametrized(module, key):
             stack.enter_context(evaluating(module.parametrizations[key]))
         tensor: Tensor = getattr(module, key)
@@ -143,25 +156,37 @@ def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
     return "other"
 
 
-def storage_of(parameter: Tensor) -> object:
-    """A key that is equal for tied parameters, which are one object or share their memory."""
-    if is_lazy(parameter) or parameter.device.type == "meta" or parameter.numel() == 0:
-        return id(parameter)  # the address of a tensor without memory is always 0
-    return parameter.device, parameter.data_ptr()
-
-
 def is_norm(module: nn.Module) -> bool:
     """Whether a module is a normalization layer: torch's, a subclass of those, or any RMS norm."""
     return isinstance(module, _NORMS) or type(module).__name__.endswith(("RmsNorm", "RMSNorm"))
 
 
 def is_packed_projection(module: nn.Module, module_name: str) -> bool:
-    """Whether a linear layer computes query, key and value in one, named as in timm's or nanoGPT's attentions."""
+    """Whether a linear layer computes query, key and value in one, named as in timm's or GPT-2's attentions."""
+    if module_name.rpartition(".")[2] not in ("qkv", "c_attn"):
+        return False
+    if isinstance(module, nn.Linear):
+        return module.out_features == 3 * module.in_features
+    weight = module._parameters.get("weight")
     return (
-        isinstance(module, nn.Linear)
-        and module_name.rpartition(".")[2] in ("qkv", "c_attn")
-        and module.out_features == 3 * module.in_features
+        weight is not None and weight.dim() == 2 and weight.shape[1] == 3 * weight.shape[0] and is_input_first(module)
     )
+
+
+def _refuse_hidden(module_name: str, module: nn.Module, traced: bool) -> None:
+    layer = f"layer {module_name!r}" if module_name else f"this {type(module).__name__}"
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ValueError(f"{layer} is compiled by torch.jit, which hides the types of layers: initialize it before")
+    if kind_of(module).__module__.startswith(_QUANTIZED):
+        raise ValueError(f"{layer} is quantized: initialize the model before it is quantized")
+    # Tracing keeps layers that it does not look into; the parameters of the others end up in modules without a type.
+    untyped = (
+        type(module) is nn.Module or isinstance(module, fx.GraphModule) or "torch.export" in type(module).__module__
+    )
+    if traced and untyped and next(module.parameters(recurse=False), None) is not None:
+        raise ValueError(
+            f"{layer} is traced by torch.fx or torch.export, which hides the types of layers: initialize it before"
+        )
 
 
 def _refuse_hooked(module_name: str, module: nn.Module) -> None:
@@ -171,4 +196,9 @@ def _refuse_hooked(module_name: str, module: nn.Module) -> None:
             raise ValueError(
                 f"layer {module_name!r} carries the hook-based torch.nn.utils.{kind}, which would overwrite "
                 f"{hook.name!r} before each forward; use torch.nn.utils.parametrizations instead"
+            )
+        if isinstance(hook, BasePruningMethod):
+            raise ValueError(
+                f"layer {module_name!r} is pruned, and its hook would overwrite {hook._tensor_name!r} before each "
+                "forward; initialize it before torch.nn.utils.prune, or after prune.remove"
             )

@@ -14,17 +14,17 @@ conf/init/orthogonal.yaml.
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import torch
 import yaml
 from torch import Generator, Tensor
 
 from initbench.errors import unknown
+from initbench.init.ambient import global_generators
 from initbench.init.layer import Layer
 from initbench.init.roles import ROLES
 from initbench.init.schemes.elementary import constant_
@@ -44,6 +44,10 @@ GIVEN = {
     "module": ("module", "generator"),
     "model": ("model", "batch", "loss", "stream", *FINDERS),
 }
+
+
+# What functions raise for a layer or an argument that does not suit them. Anything else is a fault of their own.
+UNSUITABLE = (TypeError, RuntimeError, ArithmeticError, AssertionError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Scheme:
     def __call__(self, tensor: Tensor, layer: Layer, generator: Generator) -> None:
         arguments = {"layer": layer, "generator": generator}
         asked = {name: arguments[name] for name in self.asks_for}
-        with nullcontext() if "generator" in asked else global_generator(generator):
+        with nullcontext() if "generator" in asked else global_generators(generator):
             result = self.function(tensor, **asked, **self.parameters)
         if isinstance(result, Tensor) and result.data_ptr() != tensor.data_ptr():
             raise ValueError(f"{self.label} returns a new tensor; it must fill the one that it is given, in place")
@@ -133,14 +137,6 @@ def read_option(name: str) -> dict[str, Any]:
 def options() -> list[str]:
     """The names of all initializers, sorted."""
     return sorted(path.stem for path in (CONF / "init").glob("*.yaml"))
-
-
-@contextmanager
-def global_generator(generator: Generator) -> Iterator[None]:
-    """A context in which torch's global CPU generator is seeded from `generator`; its state is restored afterwards."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        yield
 
 
 @cache

@@ -1,13 +1,14 @@
 """A table of what was initialized and how, one row per parameter."""
 
-import copy
 import hashlib
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from initbench.init.ambient import plain_torch
 from initbench.init.assignment import Assignment
+from initbench.init.copying import copy_of, whole
 from initbench.init.initializer import Outcome, initializer
 from initbench.init.method import as_batch
 from initbench.init.roles import value_of
@@ -33,10 +34,15 @@ def describe(
     """
     import pandas as pd  # only this function needs it
 
-    outcome = initializer(init, **overrides).apply(copy.deepcopy(model), seed=seed, batch=as_batch(batch))
+    chosen = initializer(init, **overrides)
+    chosen.plan(model)  # refuses what a copy would mend, such as parameters that overlap
+    with plain_torch():  # parameters made in inference_mode are copied as ordinary ones
+        copy = copy_of(model, "describe works on")
+    outcome = chosen.apply(copy, seed=seed, batch=as_batch(batch))
     return pd.DataFrame(rows(outcome))
 
 
+@plain_torch()
 def rows(outcome: Outcome) -> list[dict[str, Any]]:
     """The rows of `describe` as mappings; mean and std are those of the parameters as they are now."""
     return [
@@ -67,12 +73,14 @@ def weights_digest(model: nn.Module) -> str:
     """16 hex digits of the SHA-256 over all parameters in order, as fp32: equal weights have equal digests."""
     digest = hashlib.sha256()
     for parameter in model.parameters():
-        digest.update(parameter.detach().float().cpu().contiguous().numpy().tobytes())
+        digest.update(whole(parameter.detach()).float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
 def _scheme(assignment: Assignment, outcome: Outcome) -> str:
     label = f"kept ({assignment.kept})" if assignment.kept else assignment.scheme.label
+    if assignment.layer.offset and not assignment.kept and not assignment.scheme.is_default:
+        label += f" - {assignment.layer.offset}"  # the module adds it
     return f"{label}, {outcome.method}" if _is_changed_by_method(assignment, outcome) else label
 
 
@@ -86,7 +94,7 @@ def _is_changed_by_method(assignment: Assignment, outcome: Outcome) -> bool:
 
 def _moment(assignment: Assignment, moment: Any) -> float | None:
     # Read again, since a parametrized tensor is recomputed at each access.
-    tensor = value_of(assignment.layer.module, assignment.layer.key).detach()
+    tensor = whole(value_of(assignment.layer.module, assignment.layer.key).detach())
     if tensor.numel() == 0 or tensor.is_complex():
         return None
     if tensor.numel() == 1 and moment is torch.std:

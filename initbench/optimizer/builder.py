@@ -8,7 +8,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from initbench.errors import unknown
-from initbench.init.roles import ROLES, storage_of, walk
+from initbench.init.memory import storage_of
+from initbench.init.roles import ROLES, walk
 from initbench.schema import target
 
 # The roles that `decay: weights` decays.

@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _WeightNorm
 
-from initbench.init.roles import storage_of
+from initbench.init.memory import storage_of
 
 LAYERS = (nn.Linear, _ConvNd, nn.Bilinear)
 # These have weights but no output that is linear in one of them. They are watched because weights may be tied to

@@ -60,7 +60,7 @@ def gradinit_(
     if len(batch.inputs) < 3:
         raise ValueError(f"gradinit cuts its batch into thirds, so it needs 3 samples or more, got {len(batch.inputs)}")
     objective = _Objective(model, loss, optimizer, eta, normalize)
-    scales = torch.ones(len(objective.start), device=batch.inputs.device, requires_grad=True)
+    scales = torch.ones(len(objective.start), dtype=torch.float32, device=batch.inputs.device, requires_grad=True)
     floor = torch.tensor([0.0 if _is_bias(name) else min_scale for name in objective.start]).to(scales)
     reducing, constrained = (torch.optim.Adam([scales], lr=learning_rate) for _ in range(2))
     generator = stream("gradinit")
@@ -144,7 +144,7 @@ class _Objective:
 def _overlapping(batch: Batch, generator: Generator) -> tuple[Batch, Batch]:
     """Two random parts of the batch, each two thirds of it, that share half of their samples."""
     third = len(batch.inputs) // 3
-    order = torch.randperm(len(batch.inputs), generator=generator).to(batch.inputs.device)
+    order = torch.randperm(len(batch.inputs), generator=generator, device="cpu").to(batch.inputs.device)
     shared, one, other = order[: 3 * third].chunk(3)
     return _take(batch, torch.cat([shared, one])), _take(batch, torch.cat([shared, other]))
 

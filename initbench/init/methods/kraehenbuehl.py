@@ -106,7 +106,7 @@ def _log_ratios(
     with parametrize.cached():  # so that the weight tensor passed to autograd is the one used in the forward pass
         weights = [module.weight for module in modules.values()]
         outputs = model(inputs)
-        top = torch.randn(outputs.shape, generator=generator).to(outputs)
+        top = torch.randn(outputs.shape, generator=generator, device="cpu", dtype=torch.float32).to(outputs)
         gradients = torch.autograd.grad(outputs, weights, top, allow_unused=True)
     ratios = {}
     for name, weight, gradient in zip(modules, weights, gradients, strict=True):

@@ -102,16 +102,16 @@ def gradient_quotient(loss: Tensor, parameters: Sequence[Tensor], epsilon: float
 
 def _random_inputs(like: Tensor, generator: Generator) -> Tensor:
     if like.is_floating_point():
-        return torch.randn(like.shape, generator=generator).to(like)
+        return torch.randn(like.shape, generator=generator, device="cpu", dtype=torch.float32).to(like)
     return _resample(like.flatten(), like.numel(), generator).view_as(like)
 
 
 def _random_targets(like: Tensor, outputs: Tensor, generator: Generator) -> Tensor:
     # Class labels: one integer for each vector of scores along the second dimension.
     if not like.is_floating_point() and isinstance(outputs, Tensor) and outputs.dim() == like.dim() + 1:
-        return torch.randint(outputs.shape[1], like.shape, generator=generator).to(like)
+        return torch.randint(outputs.shape[1], like.shape, generator=generator, device="cpu").to(like)
     return _resample(like, len(like), generator)
 
 
 def _resample(values: Tensor, count: int, generator: Generator) -> Tensor:
-    return values[torch.randint(len(values), (count,), generator=generator).to(values.device)]
+    return values[torch.randint(len(values), (count,), generator=generator, device="cpu").to(values.device)]

@@ -1,15 +1,14 @@
 """The control: the module's own initialization, `reset_parameters`, with numbers from the run's generator."""
 
-import copy
 import math
 from collections.abc import Callable
 
-import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
-from torch.nn.utils import parametrize
 
+from initbench.init.ambient import global_generators
+from initbench.init.copying import copy_on_cpu, whole
 from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer
 from initbench.init.roles import is_norm
@@ -42,18 +41,15 @@ def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     Acts on: every parameter.
     """
     if reset_of(layer.module) is None:
-        tensor.copy_(getattr(layer.module, layer.key))
+        tensor.copy_(whole(getattr(layer.module, layer.key)))
         return
     if isinstance(layer.module, NonDynamicallyQuantizableLinear) and layer.key == "bias":
         tensor.zero_()  # the output projection of nn.MultiheadAttention, which resets this bias to zero
         return
-    module = copy.deepcopy(layer.module).cpu().float()
-    if parametrize.is_parametrized(module):
-        _unparametrize(module)
+    module = copy_on_cpu(layer.module)
     reset = reset_of(module)
     assert reset is not None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    with global_generators(generator):
         reset()
     tensor.copy_(getattr(module, layer.key))
 
@@ -64,15 +60,3 @@ def reset_of(module: nn.Module) -> Callable[[], object] | None:
         module, "_reset_parameters", None
     )
     return reset
-
-
-def _unparametrize(module: nn.Module) -> None:
-    """Make a copy an ordinary module, since `reset_parameters` of a parametrized module writes to temporary tensors.
-
-    parametrize.remove_parametrizations would change the class that the copy shares with its original.
-    """
-    values = {key: getattr(module, key).detach().clone() for key in module.parametrizations}  # type: ignore[union-attr]  # a ModuleDict
-    module.__class__ = type(module).__mro__[1]
-    del module.parametrizations
-    for key, value in values.items():
-        module.register_parameter(key, nn.Parameter(value))
