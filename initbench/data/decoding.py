@@ -17,6 +17,8 @@ _IN_EIGHT_BITS = {
     "RGB;16B": lambda rgb: [v >> 8 for v in rgb],
 }
 
+_MAY_TURN = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}  # where an orientation may stand
+
 
 class Unreadable(ValueError):  # noqa: N818 - of a file, which is no error of the program
     """An image file that cannot be read; the message is the reason, without the file's name."""
@@ -62,8 +64,9 @@ def _eight_bits(image: Any) -> Any:
 
     layout = image.tile[0].args if image.tile else ""  # known until the pixels are loaded
     image.load()
-    with suppress(Exception):  # a damaged EXIF block says nothing about the pixels
-        ImageOps.exif_transpose(image, in_place=True)
+    if image.format == "TIFF" or not _MAY_TURN.isdisjoint(image.info):  # looking for it is slow
+        with suppress(Exception):  # a damaged EXIF block says nothing about the pixels
+            ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
         return _from_sixteen_bits(image)
     if image.mode in ("I", "F"):

@@ -137,6 +137,16 @@ def test_sixteen_bits_are_turned_too(read: Callable[..., np.ndarray]) -> None:
     assert np.array_equal(read(saved(Image.fromarray(SIXTEEN), "PNG", exif=exif), 3)[..., 0], EIGHT[::-1, ::-1])
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_an_orientation_in_xmp_is_applied(kind: str, read: Callable[..., np.ndarray]) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="3"/></x:xmpmeta>'
+    half = np.zeros((16, 16, 3), np.uint8)
+    half[:8] = 255
+    options = {"quality": 100} if kind == "JPEG" else {"lossless": True}
+    found = read(saved(Image.fromarray(half), kind, xmp=xmp, **options), 16)
+    np.testing.assert_allclose(found.astype(int), 255 - half[..., :1].astype(int), atol=3)
+
+
 def test_a_damaged_exif_block_does_not_matter(read: Callable[..., np.ndarray]) -> None:
     for exif in (b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"):
         content = saved(Image.new("RGB", (4, 4), (200, 100, 0)), "JPEG", exif=exif, quality=100)

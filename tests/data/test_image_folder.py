@@ -1,6 +1,9 @@
 import os
 import re
 import shutil
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -163,6 +166,42 @@ def test_two_at_once_build_one_cache(tree: Path, monkeypatch: pytest.MonkeyPatch
         results = list(pool.map(lambda _: read(tree), range(4)))
     assert len(built) == 1
     assert all(torch.equal(result.train_images, results[0].train_images) for result in results)
+
+
+KILLED = """
+import os, signal, sys
+from initbench.data import image_folder, pixels
+decode = pixels.decode
+
+def stuck(file, *rest):
+    if file.endswith("test/dog/0.png"):
+        print("decoding", flush=True)
+        signal.pause()
+    return decode(file, *rest)
+
+pixels.decode = stuck
+image_folder("", sys.argv[1], 8)
+"""
+
+
+def test_when_the_process_that_decodes_is_killed_the_next_one_does(
+    tree: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = subprocess.Popen([sys.executable, "-c", KILLED, str(tree)], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    assert first.stdout.readline() == "decoding\n"
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(read, tree)
+        said = ""
+        while "waiting for another process that is decoding the images in" not in said:
+            time.sleep(0.02)
+            said += capfd.readouterr().err
+            assert not second.done()
+        first.kill()
+        first.communicate()
+        assert len(second.result().train_images) == 6
+    assert len(list((tree / ".initbench").glob(".*.part"))) == 0, "what the first has left is removed"
+    assert len(cache_files(tree)) == 1
 
 
 def test_a_folder_that_cannot_be_written_is_cached_elsewhere(
