@@ -15,6 +15,7 @@ from initbench.init.layer import Layer
 from initbench.init.roles import NamedParameter, evaluating, value_of
 from initbench.init.scheme import Scheme
 from initbench.init.schemes.own import reset_of
+from initbench.schema.target import is_ours, line, reason
 
 _POWER_ITERATIONS = 15  # as many as torch makes when it registers spectral_norm
 
@@ -186,8 +187,12 @@ def try_schemes(assignments: Sequence[Assignment], seed: int) -> dict[str, Tenso
         try:
             draw_(value, assignment, stream(seed, assignment.layer.name))
         except (TypeError, RuntimeError) as error:  # such as a string given for a number
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{scheme.label} does not work with {scheme.parameters}: {reason}") from error
+            raise ValueError(f"{scheme.label} does not work with {scheme.parameters}: {line(error)}") from error
+        except Exception as error:
+            if is_ours(scheme.function):
+                raise
+            where = f"{scheme.label} fails on {assignment.layer.name}"
+            raise ValueError(f"{where}: {reason(error)}") from error
         if value.isnan().any() and not scheme.is_default:
             raise ValueError(
                 f"{scheme.label} leaves values of {assignment.layer.name} unset, or sets them to nan: it must fill the "

@@ -24,6 +24,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from initbench.init.roles import storage_of, walk
 from initbench.init.scheme import Spec, find, global_generator
 from initbench.init.structure import FINDERS, require
+from initbench.schema.target import is_ours, line, reason
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -106,8 +107,11 @@ class Method:
         try:
             self._run(working_copy(model, torch.device("cpu")), lambda name: Generator(), None, F.cross_entropy)
         except (TypeError, RuntimeError) as error:  # such as a string given for a number
-            reason = str(error).splitlines()[0]
-            raise ValueError(f"{self.label} does not work with {self.parameters}: {reason}") from error
+            raise ValueError(f"{self.label} does not work with {self.parameters}: {line(error)}") from error
+        except Exception as error:
+            if is_ours(self.function):
+                raise
+            raise ValueError(f"{self.label} fails: {reason(error)}") from error
 
 
 def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:
