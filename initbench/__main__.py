@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from initbench import __version__, interrupt, streams
 from initbench.command_line import not_written
+from initbench.config.typed import another_way, needs_multirun, no_option, readable, without_multirun
 from initbench.errors import UserMistake, explain
 from initbench.record.stopping import Stopped
 from initbench.registry import CONF
@@ -48,14 +49,13 @@ def entry() -> None:
     if not sys.flags.safe_path and sys.path[:1] != [str(Path.cwd())]:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: modules of the user's own are looked for there
     is_done = exit_at_once()
-    # argparse takes overrides only in one row; people type -m or --config-dir in the middle of them.
-    sys.argv[1:] = sorted(sys.argv[1:], key=_is_override)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, instead of printing and exiting with 1
     try:
         if sys.argv[1:] == ["--version"]:
             print(f"initbench {__version__}, torch {version('torch')}, Python {platform.python_version()}")
         else:
-            main()
+            sys.argv[1:] = readable(sys.argv[1:])
+            compose_and_run()
         _end()
         is_done()
     except (HydraException, OmegaConfBaseException, UserMistake) as error:
@@ -88,8 +88,15 @@ def _has_run() -> bool:
     return bool(_begun or (launched and launched.launched))
 
 
-def _is_override(argument: str) -> bool:
-    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
+def compose_and_run() -> None:
+    """`main`, once more where Hydra refuses a command that can be typed in another way."""
+    try:
+        main()
+    except ConfigCompositionException as error:
+        if not (arguments := another_way(sys.argv[1:], error)):
+            raise
+        sys.argv[1:] = arguments
+        compose_and_run()
 
 
 def say_how_to_go_on(signum: int) -> NoReturn:
@@ -108,30 +115,12 @@ def refuse(error: Exception) -> NoReturn:
     is_choice = isinstance(error, MissingConfigException) or str(error).startswith("Config group override must be")
     is_known = isinstance(error, HydraException | OmegaConfBaseException | UserMistake)
     line = (is_choice and no_option(sys.argv[1:])) or explain(error)
+    if needs_multirun(error):
+        line = without_multirun(sys.argv[1:])
     if not is_known and not line.startswith(_OF_HYDRA) and not is_choice:
         line = f"this command cannot be run: {type(error).__name__}: {line} (HYDRA_FULL_ERROR=1 says where)"
     print(f"initbench: {line}", file=sys.stderr)
     sys.exit(2)
-
-
-def no_option(arguments: list[str]) -> str:
-    """The line for the first override that gives a group something other than the name of an option, if any does."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import ChoiceSweep
-
-    typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
-    for override in OverridesParser.create().parse_overrides(typed):
-        group, value = override.key_or_group, override.value()
-        options = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
-        for choice in value.list if isinstance(value, ChoiceSweep) else [value]:
-            if not options or isinstance(choice, str) or (group == "experiment" and isinstance(choice, list)):
-                continue
-            if isinstance(choice, list):
-                listed = ",".join(map(str, choice))
-                return f"{group}=[{listed}] is several options for one run; a sweep is -m {group}={listed}"
-            name = "null" if choice is None else choice
-            return f"unknown option {group}={name}. Available in {group}: {', '.join(options)}"
-    return ""
 
 
 if __name__ == "__main__":

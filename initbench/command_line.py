@@ -4,6 +4,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from initbench import interrupt, streams
@@ -16,6 +17,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise ValueError with the message."""
         raise ValueError(f"{message}; `{self.prog} --help` lists the options")
+
+
+def typed_path(text: str) -> Path:
+    """The type of an argument that is a path: `~` is the user's home, and nothing is not the working directory."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a path is empty")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # nobody knows whose home
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
 def run(main: Callable[[list[str]], None]) -> None:

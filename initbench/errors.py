@@ -3,6 +3,13 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+# What other packages add to a group, and the extra of ours that installs it.
+_EXTRAS = {
+    "hydra/sweeper=optuna": "optuna",
+    "hydra/launcher=submitit_local": "slurm",
+    "hydra/launcher=submitit_slurm": "slurm",
+}
+
 
 class UserMistake(ValueError):  # noqa: N818 - it is the user's, not an error of the program
     """A config that cannot be run. The message is for the user; nothing was trained or written."""
@@ -44,6 +51,8 @@ def explain(error: Exception) -> str:
 
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
+        if extra := _EXTRAS.get(f"{group}={option}"):
+            return f"{group}={option} is not installed: pip install 'initbench[{extra}]'"
         return (
             f"unknown option {group}={option}.{nearest(option, error.options)} "
             f"Available in {group}: {', '.join(sorted(error.options))}"

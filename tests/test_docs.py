@@ -1,50 +1,125 @@
 """What the documentation tells people to type, and the files that it names, exist."""
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from command_lines import commands, commands_of_help, is_plain, unquoted, words
 from configs import compose_config, options
 from frames import frame, record
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
 
 import initbench
 from initbench.analysis.verdict.sentence import CLAIMS
+from initbench.config.check import check
+from initbench.config.typed import readable
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("docs/**/*.md"))]
-TEXTS = {name: (ROOT / name).read_text() for name in ("README.md", "conf/config.yaml", "Makefile", *PAGES)}
+PAGES = [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md"))]
+TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
+CONFIGS = sorted(ROOT.glob("conf/**/*.yaml"))
+PROGRAMS = ("initbench", "initbench.report", "initbench.status", "initbench.init")
+COMMANDS = sorted({command for text in TEXTS.values() for command in commands(text)})
 
 
-def commands() -> list[list[str]]:
-    """The arguments of every `python -m initbench` in the texts, continued lines joined, comments dropped."""
-    found = []
-    for text in TEXTS.values():
-        for line in text.replace("\\\n", " ").splitlines():
-            match = re.match(r"\s*(?:\$\(BIN\)/)?python -m initbench(| .*)$", line)
-            if match:
-                # In the help text a comment follows after two or more spaces.
-                typed = re.split(r"\s{2,}(?=[a-z])(?!'init)", match.group(1).strip(" |"))[0]
-                found.append(shlex.split(typed, comments=True))
-    return found
+@pytest.fixture(scope="module")
+def helps() -> dict[str, str]:
+    """What each program prints for --help."""
+    wide = {**os.environ, "COLUMNS": "200"}
+    asked = {name: [sys.executable, "-m", name, "--help"] for name in PROGRAMS}
+    return {name: subprocess.check_output(command, text=True, env=wide) for name, command in asked.items()}
 
 
-def test_there_are_commands_to_check() -> None:
-    assert len(commands()) >= 10
-
-
-@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
-def test_every_command_composes(arguments: list[str]) -> None:
-    """The first value of every sweep; initializers of the reader's own cannot be composed here."""
-    overrides = [a.replace("glob(*)", "zeros").replace("scaled,", "") for a in arguments if "=" in a]
+def composes(command: str) -> bool:
+    """Whether a command is a config that can be run, with the first value of whatever is swept over."""
+    arguments = shlex.split(command.partition("-m initbench")[2])
+    # No initializer of the reader's own can be composed here, and `glob` needs Hydra's loader.
+    arguments = [argument.replace("glob(*)", "zeros").replace("scaled,", "") for argument in arguments]
+    overrides = [argument for argument in readable(arguments) if "=" in argument and not argument.startswith("-")]
     first = []
     for override in OverridesParser.create().parse_overrides(overrides):
-        if override.is_sweep_override():
+        value = override.value()
+        if isinstance(value, IntervalSweep):
+            first.append(f"{override.get_key_element()}={value.start}")
+        elif override.is_sweep_override():
             first.append(f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}")
         else:
             first.append(str(override.input_line))
-    assert compose_config(*first)["study"]
+    return check(compose_config(*first), first).study != ""
+
+
+def test_there_are_commands_to_check(helps: dict[str, str]) -> None:
+    assert len(COMMANDS) >= 50
+    assert len(list(commands_of_help(helps["initbench"]))) >= 9
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_can_be_typed_as_it_stands(command: str) -> None:
+    assert is_plain(command)
+    assert words(command, "bash", "-O", "failglob") == shlex.split(command)
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_can_be_typed_in_zsh(command: str) -> None:
+    assert words(command, "zsh", "-f") == shlex.split(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "python -m initbench init=glob(*)",
+        "python -m initbench seed=range(3)",
+        "python -m initbench data.targets=[0.5]",
+        "python -m initbench init.rules={a: b}",
+        "python -m initbench init=kaiming_norma?",
+        "python -m initbench runs_dir=~/runs",
+        "python -m initbench study=a!b",
+        "python -m initbench # one run",
+        "python -m initbench.report <runs_dir>/<study>",
+        "python -m initbench init=zeros …",
+        'python -m initbench "study=$USER"',
+        "echo =ls",
+    ],
+)
+def test_what_a_shell_would_change_is_found(command: str) -> None:
+    assert not is_plain(command)
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if re.search(r"-m initbench( (?!--version)|$)", line)])
+def test_every_command_composes(command: str) -> None:
+    assert composes(command)
+
+
+def test_every_command_of_the_help_texts_can_be_typed_and_composes(helps: dict[str, str]) -> None:
+    for command in [command for text in helps.values() for command in commands_of_help(text)]:
+        assert is_plain(command), command
+        assert words(command, "bash", "-O", "failglob") == shlex.split(command)
+        assert "-m initbench." in command or composes(command), command
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if re.search(r"-m initbench\.", command)])
+def test_every_option_of_the_other_programs_exists(command: str, helps: dict[str, str]) -> None:
+    _, _, program, *arguments = shlex.split(command)
+    assert all(argument in helps[program] for argument in arguments if argument.startswith("-"))
+
+
+def test_overrides_in_prose_are_quoted_where_a_shell_wants_it(helps: dict[str, str]) -> None:
+    shown = ["experiment=[a,b]", "+x.y={a:", "seed=range(3)", "init=glob(*)"]
+    assert unquoted(" ".join(shown)) == shown
+    assert unquoted("type 'experiment=[a,b]' or init=a,b (init.bias=0)") == []
+    for name, text in TEXTS.items():
+        assert [line for code in re.findall(r"`([^`\n]+)`", text) for line in unquoted(code)] == [], name
+    for path in CONFIGS:
+        comments = [line.partition("#")[2] for line in path.read_text().splitlines()]
+        assert [found for comment in comments for found in unquoted(comment)] == [], path.name
+    assert [line for text in helps.values() for line in unquoted(text)] == []
 
 
 def test_the_readme_lists_every_initializer_and_dataset() -> None:

@@ -38,6 +38,7 @@ class PlanningSweeper(BasicSweeper):
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(typed)
         check_values(overrides)
         (grid,) = self.split_arguments(overrides, None)
+        self.loader.check_forced(self.config, grid)
         if isinstance(self.launcher, PackedLauncher):
             self.launcher.expect(len(grid))
             if not (self.config.dry_run or self._has_records()):

@@ -43,6 +43,9 @@ def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "Config
         # timm and torchvision look a model up by it; everywhere else it would rename a run and choose nothing.
         if attribute == "name" and not key.startswith("~") and "architecture" not in config[group]:
             raise _only_a_label(group, value)
+    if not {"_target_", "weight"} & config["init"].keys():
+        neither = "has neither _target_, a function that initializes, nor weight, the initializer of the weights"
+        raise UserMistake(f"init={config['init']['name']} {neither}: add one to its file")
     for group in ("init", "model", "data", "optimizer", "scheduler"):
         name, target = config[group]["name"], config[group].get("_target_")
         named = _target_of(group, name)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from initbench.errors import nearest
-from initbench.schema.allowed import is_list, refusal, shorten, words
+from initbench.schema.allowed import is_list, refusal, shorten, values_of, words
 from initbench.schema.config import Config
 
 
@@ -61,7 +61,15 @@ def _describe(config: Mapping[str, Any], found: Any, overrides: Collection[str])
         keys = ", ".join(key_of(name, field) for name, field in part.model_fields.items())
         null = " or null" if type(None) in get_args(field.annotation) else ""
         return key, f"{key} must be a mapping with the keys {keys}{null}, got {shorten(value)}"
-    return key, refusal(key, annotation_of(field), value) + _hint(key, annotation_of(field), value, overrides)
+    if step == "_target_":
+        return key, f"{key} must be the dotted name of a function or class, got {shorten(value)}"
+    annotation = annotation_of(field)
+    for step in found["loc"][len(path) :]:
+        items = values_of(annotation)
+        if items is None or not isinstance(value, Mapping) or step not in value:
+            break
+        key, annotation, value = f"{key}.{step}", items, value[step]
+    return key, refusal(key, annotation, value) + _hint(key, annotation, value, overrides)
 
 
 def _allows(annotation: Any, value: object) -> bool:
@@ -74,11 +82,12 @@ def _allows(annotation: Any, value: object) -> bool:
 
 def _hint(key: str, annotation: Any, value: object, overrides: Collection[str]) -> str:
     """What to type instead, where that can be told."""
-    typed = next((line.partition("=")[2] for line in overrides if line.startswith(f"{key}=")), str(value))
+    given = [line.partition("=")[2] for line in overrides if line.startswith(f"{key}=")]
+    typed = given[-1] if given else str(value)  # the last one counts
     if isinstance(value, int | float) and "text" in words(annotation):
         return f". What YAML reads as a number or a switch is a name in quotes: \"{key}='{typed}'\""
     if is_list(annotation) and _allows(annotation, [value]):
-        return f". Try {key}=[{typed}]"
+        return f". Try '{key}=[{typed}]'"
     if isinstance(value, str) and (ends := re.fullmatch(r"(\d+)\s*(?:-|\.\.|:)\s*(\d+)", value)):
         return f". For a sweep over all of them: -m '{key}=range({ends[1]},{int(ends[2]) + 1})'"
     return ""

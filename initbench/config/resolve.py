@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from initbench.config.paths import expand_all
 from initbench.config.source import source_digests
 from initbench.errors import UserMistake
 from initbench.record.plain import PlainConfig
@@ -19,7 +20,7 @@ def resolve(config: DictConfig, hydra: DictConfig) -> PlainConfig:
     `hydra` is the hydra node of the same job, whether it is still part of `config` or not.
     Raises UserMistake where several options of one group are chosen, and OmegaConf's errors for interpolations.
     """
-    resolved = {str(key): _plain(config, str(key)) for key in config if key != "hydra"}
+    resolved = expand_all({str(key): _plain(config, str(key)) for key in config if key != "hydra"})
     resolved["command"] = _command(hydra, tuned=resolved.get("tuning") is not None)
     for override in hydra.overrides.task:
         group, _, choice = override.partition("=")
@@ -52,7 +53,7 @@ def _plain(config: DictConfig, key: str) -> Any:
 def _own_function(resolved: PlainConfig, overrides: Collection[str]) -> None:
     """`init._target_=my.module.fn` puts another function in an option's place: drop what was meant for the old one."""
     typed = {override.partition("=")[0].lstrip("+") for override in overrides}
-    if "init._target_" in typed:
-        init = resolved["init"]
+    init = resolved["init"]
+    if "init._target_" in typed and isinstance(init["_target_"], str):
         kept = {key for key in init if key in shared_init() or any(f"init.{key}" in name for name in typed)}
         resolved["init"] = {"name": init["_target_"], **{key: init[key] for key in init if key in kept}}

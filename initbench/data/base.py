@@ -1,6 +1,6 @@
 """What a dataset is: four tensors and the names of the classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +30,8 @@ class Arrays:
     is_current: Callable[[], bool] = _always
 
     def __post_init__(self) -> None:
+        if not isinstance(self.classes, Sequence):
+            raise ValueError(f"classes must be a list of the names of the classes, got {self.classes!r}")
         _check_split("train", self.train_images, self.train_labels, len(self.classes))
         _check_split("test", self.test_images, self.test_labels, len(self.classes))
         if self.train_images.shape[1:] != self.test_images.shape[1:]:

@@ -1,7 +1,6 @@
 """`python -m initbench.init` lists all initializers; `python -m initbench.init NAME ...` describes some in full."""
 
 from itertools import groupby
-from pathlib import Path
 
 import yaml
 from rich.box import SIMPLE_HEAD
@@ -9,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from initbench.command_line import Parser, run
+from initbench.command_line import Parser, run, typed_path
 from initbench.errors import unknown
 from initbench.init.listing import Entry, entries
 from initbench.init.scheme import options
@@ -24,7 +23,7 @@ def main(arguments: list[str]) -> None:
         description="List the initializers, or show the config file and the documentation of some.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="an initializer, as in init=NAME")
-    parser.add_argument("--config-dir", type=Path, help="a folder of your own, whose init/*.yaml are shown too")
+    parser.add_argument("--config-dir", type=typed_path, help="a folder of your own, whose init/*.yaml are shown too")
     asked = parser.parse_args(arguments)
     console = Console()
     if asked.config_dir is not None and not (asked.config_dir / "init").is_dir():

@@ -11,12 +11,13 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from initbench.init.ambient import plain_torch
-from initbench.init.copying import copy_of, first_line
+from initbench.init.copying import copy_of
 from initbench.init.layer import Layer
 from initbench.init.memory import put
 from initbench.init.roles import NamedParameter, evaluating, value_of
 from initbench.init.scheme import UNSUITABLE, Scheme
 from initbench.init.schemes.own import reset_of
+from initbench.schema.target import is_ours, line, reason
 
 _POWER_ITERATIONS = 15  # as many as torch makes when it registers spectral_norm
 
@@ -88,8 +89,12 @@ def draw(assignment: Assignment, generator: Generator) -> Tensor:
         raise ValueError(str(error) if layer.name in str(error) else f"{layer.name}: {error}") from error
     except UNSUITABLE as error:
         raise ValueError(
-            f"{scheme.label} with {given} does not work on {layer.name}, of shape {layer.shape}: {first_line(error)}"
+            f"{scheme.label} with {given} does not work on {layer.name}, of shape {layer.shape}: {line(error)}"
         ) from error
+    except Exception as error:
+        if is_ours(scheme.function):
+            raise
+        raise ValueError(f"{scheme.label} fails on {layer.name}: {reason(error)}") from error
     if value.dim():
         layer.from_blocks(blocks, value)
     padding = getattr(layer.module, "padding_idx", None)
@@ -139,7 +144,7 @@ def _write(parameter: NamedParameter, value: Tensor, generator: Generator) -> No
         try:
             put(parameter.tensor, value)
         except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{parameter.name} cannot be written: {first_line(error)}") from error
+            raise ValueError(f"{parameter.name} cannot be written: {line(error)}") from error
         return
     behind: Any = parameter.module.parametrizations[parameter.key]  # type: ignore[index]  # a ModuleDict
     with torch.inference_mode(next(behind.parameters()).is_inference()):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from initbench.init.memory import storage_of
+from initbench.schema.target import line
 
 
 def copy_of(model: nn.Module, purpose: str) -> nn.Module:
@@ -24,7 +25,7 @@ def copy_of(model: nn.Module, purpose: str) -> nn.Module:
         remedy = "; do this before fully_shard" if is_sharded(module) else ""
         raise ValueError(
             f"{purpose} a copy of the model, and {f'layer {name}' if name else 'the model'}, a {kind}, cannot be "
-            f"copied: {first_line(error)}{remedy}"
+            f"copied: {line(error)}{remedy}"
         ) from error
 
 
@@ -47,7 +48,7 @@ def copy_on_cpu(module: nn.Module) -> nn.Module:
         else:
             twin = copy.deepcopy(module, memo)
     except Exception as error:  # a class of the user's own may raise anything
-        raise ValueError(f"a {kind.__name__} cannot be copied: {first_line(error)}") from error
+        raise ValueError(f"a {kind.__name__} cannot be copied: {line(error)}") from error
     twin = twin.cpu().float()
     for parameter in twin.parameters():
         parameter.data = parameter.data.contiguous()  # random numbers are drawn in the order of the memory
@@ -71,13 +72,8 @@ def is_sharded(module: nn.Module) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor: that of a DTensor, which each process holds a part of, is gathered."""
-    gathered: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[operator]
+    gathered: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
     return gathered
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or the name of its class if it has none."""
-    return (str(error).splitlines() or [""])[0] or type(error).__name__
 
 
 def _tied_copies(model: nn.Module) -> dict[int, Any]:

@@ -24,7 +24,7 @@ def storage_of(parameter: Tensor) -> object:
 def local(tensor: Tensor) -> Tensor:
     """The part of a DTensor that this process holds; any other tensor as it is. It shares the memory."""
     detached = tensor.detach()
-    return detached.to_local() if hasattr(detached, "to_local") else detached  # type: ignore[no-any-return]
+    return detached.to_local() if hasattr(detached, "to_local") else detached
 
 
 def check_memory(name: str, tensor: Tensor) -> None:
@@ -69,7 +69,7 @@ def put(tensor: Tensor, value: Tensor) -> None:
 
         value = value.to(tensor.dtype)
         # Every process has drawn the same numbers, so none has to send its own.
-        value = local(distribute_tensor(value, tensor.device_mesh, tensor.placements, src_data_rank=None))  # type: ignore[arg-type]
+        value = local(distribute_tensor(value, tensor.device_mesh, tensor.placements, src_data_rank=None))  # type: ignore[attr-defined]
     with torch.inference_mode(tensor.is_inference()):
         local(tensor).copy_(value)
 
@@ -112,7 +112,7 @@ def _address(tensor: Tensor) -> int | None:
         start = tensor.untyped_storage().data_ptr()
     except (RuntimeError, NotImplementedError):
         return None
-    return start + tensor.storage_offset() * tensor.itemsize if start else None
+    return int(start + tensor.storage_offset() * tensor.itemsize) if start else None
 
 
 def _extent(tensor: Tensor) -> int:

@@ -23,11 +23,12 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.init.ambient import global_generators, plain_torch
-from initbench.init.copying import copy_of, first_line
+from initbench.init.copying import copy_of
 from initbench.init.memory import put, storage_of
 from initbench.init.roles import bare_name, walk
 from initbench.init.scheme import UNSUITABLE, Spec, find
 from initbench.init.structure import FINDERS, require
+from initbench.schema.target import is_ours, line, reason
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -120,12 +121,16 @@ class Method:
         except torch.OutOfMemoryError:
             raise
         except (ValueError, *UNSUITABLE) as error:
-            where, reason = _layer_of(error.__traceback__, model, part), first_line(error)
+            where, said = _layer_of(error.__traceback__, model, part), line(error)
             if isinstance(error, ValueError):
-                named = not where or f"layer {where}" in reason or f"{where}." in reason
-                raise ValueError(reason if named else f"layer {where}: {reason}") from error
+                named = not where or f"layer {where}" in said or f"{where}." in said
+                raise ValueError(said if named else f"layer {where}: {said}") from error
             how = f"fails in layer {where}" if where else f"does not work with {self.parameters}"
-            raise ValueError(f"{self.label} {how}: {reason}") from error
+            raise ValueError(f"{self.label} {how}: {said}") from error
+        except Exception as error:
+            if is_ours(self.function):
+                raise
+            raise ValueError(f"{self.label} fails: {reason(error)}") from error
 
 
 def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:

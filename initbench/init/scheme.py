@@ -31,7 +31,7 @@ from initbench.init.schemes.elementary import constant_
 from initbench.init.schemes.own import default_
 from initbench.init.structure import FINDERS
 from initbench.registry import CONF
-from initbench.schema.target import check, load
+from initbench.schema.target import check, check_runs, load
 
 Spec = float | str | Mapping[str, Any] | Callable[..., Any]
 """A number (a constant), the name of an initializer, a mapping {name or _target_, **parameters}, or a function."""
@@ -151,6 +151,7 @@ def _defaults(name: str) -> dict[str, Any]:
 
 def _target(label: str, target: Any, parameters: Mapping[str, Any], beside: Iterable[str] = ()) -> Target:
     function = target if callable(target) else load("init", target)
+    check_runs(label, function)
     try:
         signature = inspect.signature(function).parameters
     except ValueError as error:  # some builtins have none

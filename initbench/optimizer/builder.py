@@ -11,9 +11,21 @@ from initbench.errors import unknown
 from initbench.init.memory import storage_of
 from initbench.init.roles import ROLES, walk
 from initbench.schema import target
+from initbench.schema.ranges import Fraction, HalfOpenFraction, NonNegativeFloat
 
 # The roles that `decay: weights` decays.
 DECAYED = ("weight", "recurrent_input", "recurrent_hidden", "attention_in", "embedding")
+
+# What the arguments of torch's optimizers may be; their annotations have no ranges.
+_RANGES: dict[str, Any] = {
+    "alpha": NonNegativeFloat,
+    "betas": tuple[HalfOpenFraction, HalfOpenFraction],
+    "eps": NonNegativeFloat,
+    "lr_decay": NonNegativeFloat,
+    "momentum": NonNegativeFloat,
+    "momentum_decay": NonNegativeFloat,
+    "rho": Fraction,
+}
 
 # From `adaptive`, whether the optimizer normalizes gradients, to the factors for learning rates by parameter name, if
 # they are not 1: see `initbench.init.Initializer.learning_rates`.
@@ -38,6 +50,9 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, LearningRates], Opt
         if role not in ROLES:
             raise unknown("role in optimizer.lr_multipliers", role, ROLES)
     adaptive = not str(settings.get("_target_")).endswith("SGD")
+    if str(settings.get("_target_")).startswith("torch.optim."):
+        for key in _RANGES.keys() & settings.keys():
+            target.check_value(f"optimizer.{key}", _RANGES[key], settings[key])
 
     def make(model: nn.Module, learning_rates: LearningRates) -> Optimizer:
         multipliers = {found.name: of_roles.get(found.role, 1.0) for found in walk(model)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from initbench.analysis.loading.table_file import KINDS
-from initbench.command_line import Parser, run
+from initbench.command_line import Parser, run, typed_path
 from initbench.console import console, errors
 from initbench.errors import unknown
 from initbench.status.study import Study
@@ -40,14 +40,14 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "studies",
-        type=_path,
+        type=typed_path,
         nargs="+",
         metavar="runs/STUDY",
         help="one study, or several to compare; or a table of scores from elsewhere: .csv, .tsv, .parquet",
     )
     parser.add_argument(
         "--output",
-        type=_path,
+        type=typed_path,
         help="where to write (default: <study>/report; for several studies runs/report-A-B; for a table <table>-report "
         "next to it)",
     )
@@ -163,15 +163,6 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
 
 def _is_table(path: Path) -> bool:
     return path.suffix.lower() in KINDS and not path.is_dir()
-
-
-def _path(text: str) -> Path:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a path is empty")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:  # nobody knows whose home
-        raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
 def watch(asked: argparse.Namespace, folder: Path) -> None:

@@ -51,6 +51,12 @@ def is_list(annotation: Any) -> bool:
     return any(_is_sequence(member) for member in _members(annotation))
 
 
+def values_of(annotation: Any) -> Any:
+    """The annotation of a mapping's values; None where no mapping is allowed, or one of any values."""
+    kinds = [get_args(member) for member in _members(annotation) if get_origin(member) in (dict, Mapping)]
+    return next((values for _, values in kinds if values is not Any), None)
+
+
 def _alternatives(annotation: Any, *, plural: bool = False) -> list[str]:
     found = [text for member in _members(annotation) for text in _simple(member, plural=plural)]
     return list(dict.fromkeys(found))

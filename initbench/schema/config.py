@@ -57,6 +57,12 @@ def _two_different(factors: list[float]) -> list[float]:
     return factors
 
 
+def _none_twice(values: list[Any]) -> list[Any]:
+    if len(set(values)) < len(values):
+        raise ValueError("must not have the same number twice")
+    return values
+
+
 class Part(BaseModel):
     """A mapping of a config whose keys are all known."""
 
@@ -115,7 +121,9 @@ class Data(Target):
     batch_size: PositiveInt = Field(description="images of one training step, over all devices")
     val_size: PositiveInt | OpenFraction = Field(description="training images held out: a number or a fraction")
     val_every_n_steps: PositiveInt = Field(description="training steps between validations")
-    targets: list[OpenFraction] = Field(description="validation accuracies whose time to be reached is measured")
+    targets: Annotated[list[OpenFraction], AfterValidator(_none_twice)] = Field(
+        description="validation accuracies whose time to be reached is measured"
+    )
     flip: bool = Field(description="mirror each training image with probability 1/2")
     crop_padding: NonNegativeInt = Field(description="pixels of reflected padding before a random crop")
     cutout: NonNegativeInt = Field(description="side in pixels of a random square that is blanked")
@@ -186,7 +194,9 @@ class Report(Part):
 class Tuning(Part):
     lr_factors: Annotated[list[PositiveFloat], AfterValidator(_two_different)] = Field(description="times optimizer.lr")
     extensions: NonNegativeInt = Field(description="how often to extend the grid where the best rate is at an end")
-    seeds: Annotated[list[Seed], MinLen(1)] = Field(description="these choose the rate and are not scored")
+    seeds: Annotated[list[Seed], MinLen(1), AfterValidator(_none_twice)] = Field(
+        description="these choose the rate and are not scored"
+    )
 
 
 class Config(Part):

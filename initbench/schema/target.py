@@ -24,13 +24,18 @@ from initbench.errors import nearest
 from initbench.schema.allowed import refusal, shorten, words
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter
 
 # Packages of the standard library whose functions run processes, evaluate text or load code.
 _REFUSED = {
     "builtins", "code", "codeop", "ctypes", "importlib", "marshal", "multiprocessing", "nt", "os", "pdb", "pickle",
     "pkgutil", "posix", "pty", "runpy", "shutil", "signal", "socket", "subprocess", "sys", "timeit", "webbrowser",
 }  # fmt: skip
+_DEFERRED = {
+    "a coroutine function": inspect.iscoroutinefunction,
+    "a generator function": inspect.isgeneratorfunction,
+    "an async generator function": inspect.isasyncgenfunction,
+}
 _LABELS = ("_target_", "name")  # keys of a node that are no arguments
 
 
@@ -51,6 +56,7 @@ def load(what: str, target: Any) -> Callable[..., Any]:
         ) from error
     if not callable(function):
         raise ValueError(f"{what}._target_={target!r} is a {type(function).__name__}, not a function or class")
+    check_runs(f"{what}._target_={target!r}", function)
     # By its own name too: modules hand on what they import, and my_lab.os.system is os.system.
     _refuse(what, target, str(getattr(function, "__module__", None) or target))
     return function
@@ -59,7 +65,8 @@ def load(what: str, target: Any) -> Callable[..., Any]:
 def call(what: str, config: Mapping[str, Any], *given: Any, **named: Any) -> Any:
     """What the `_target_` of a config's node returns for the node's other keys and for what is given to it.
 
-    Raises ValueError for a target or arguments that do not fit, and whatever the function itself raises but TypeError.
+    Raises ValueError for a target or arguments that do not fit, and for whatever a function of others raises, with its
+    name. A function of ours says by itself what is wrong.
     """
     function = load(what, config.get("_target_"))
     arguments = {key: value for key, value in config.items() if key not in _LABELS}
@@ -68,6 +75,31 @@ def call(what: str, config: Mapping[str, Any], *given: Any, **named: Any) -> Any
         return function(*given, **arguments, **named)
     except TypeError as error:
         raise ValueError(f"{what} {config['_target_']}: {line(error)}") from error
+    except Exception as error:
+        if is_ours(function):
+            raise
+        raise ValueError(f"{what} {config['_target_']}: {reason(error)}") from error
+
+
+def check_runs(what: str, function: Callable[..., Any]) -> None:
+    """Raise ValueError for a function that does nothing when it is called: it would only make an object that could."""
+    called: Any = function if inspect.isclass(function) or inspect.isroutine(function) else type(function).__call__
+    for kind, is_of in _DEFERRED.items():
+        if is_of(function) or is_of(called):
+            raise ValueError(f"{what} is {kind}, which does nothing when it is called; write a plain function")
+
+
+def is_ours(function: Callable[..., Any]) -> bool:
+    """Whether a function is part of initbench, and so raises errors that a user can understand."""
+    return str(getattr(function, "__module__", "")).partition(".")[0] == "initbench"
+
+
+def check_value(key: str, annotation: Any, value: object) -> None:
+    """Raise ValueError for a value that `annotation` does not allow; `key` is what it is called in the message."""
+    from pydantic import TypeAdapter
+
+    if not _accepts(TypeAdapter(annotation, config=_strict()), value):
+        raise ValueError(refusal(key, annotation, value))
 
 
 def check_node(what: str, config: Mapping[str, Any], given: Collection[str] = (), positional: int = 0) -> None:
@@ -122,14 +154,22 @@ def line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def reason(error: BaseException) -> str:
+    """The first line of what a function of the user's own has raised, with its type where that tells something."""
+    return line(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {line(error)}"
+
+
 def _refuse(what: str, target: str, name: str) -> None:
     """Raise ValueError where a config may not import `name`, which is `target` or what that turned out to be."""
     is_other = "" if name == target else f", which is of {name}"
     if name.partition(".")[0] in _REFUSED:
         raise ValueError(f"{what}._target_={target!r}{is_other}: a config may not call {name.partition('.')[0]}")
-    allowed = [prefix.strip() for prefix in os.environ.get("INITBENCH_TARGETS", "").split(",") if prefix.strip()]
-    if allowed and not any(name == prefix or name.startswith(f"{prefix}.") for prefix in allowed):
-        raise ValueError(f"{what}._target_={target!r}{is_other}: INITBENCH_TARGETS allows only {', '.join(allowed)}")
+    if (listed := os.environ.get("INITBENCH_TARGETS")) is None:
+        return
+    allowed = [prefix.strip() for prefix in listed.split(",") if prefix.strip()]
+    if not any(name == prefix or name.startswith(f"{prefix}.") for prefix in allowed):
+        only = f"allows only {', '.join(allowed)}" if allowed else "is empty and allows nothing; unset it to allow all"
+        raise ValueError(f"{what}._target_={target!r}{is_other}: INITBENCH_TARGETS {only}")
 
 
 def annotations(function: Callable[..., Any]) -> dict[str, Any]:
@@ -152,15 +192,18 @@ def _annotated(function: Callable[..., Any]) -> Any:
 
 @cache  # tenths of a millisecond each, and every run of a sweep needs some
 def _adapters(function: Any) -> "dict[str, tuple[Any, TypeAdapter[Any]]]":
-    from pydantic import ConfigDict, TypeAdapter  # a tenth of a second, which --help must not cost
+    from pydantic import TypeAdapter  # a tenth of a second, which --help must not cost
 
-    strict = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
     adapters = {}
     for name, annotation in annotations(function).items():
         if words(annotation):
             with suppress(Exception):  # not every annotation of somebody else's means something to pydantic
-                adapters[name] = (annotation, TypeAdapter(annotation, config=strict))
+                adapters[name] = (annotation, TypeAdapter(annotation, config=_strict()))
     return adapters
+
+
+def _strict() -> "ConfigDict":
+    return {"strict": True, "allow_inf_nan": False, "arbitrary_types_allowed": True}
 
 
 def _accepts(adapter: "TypeAdapter[Any]", value: object) -> bool:

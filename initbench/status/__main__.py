@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 
-from initbench.command_line import Parser, run
+from initbench.command_line import Parser, run, typed_path
 from initbench.console import console
 from initbench.errors import nearest
 from initbench.record.store import finite
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> None:
         prog="python -m initbench.status",
         description="Show the progress of a study: one table per setting, what is running, why runs failed, time left.",
     )
-    parser.add_argument("study", type=Path, metavar="runs/STUDY", help="the folder that holds the runs' folders")
+    parser.add_argument("study", type=typed_path, metavar="runs/STUDY", help="the folder that holds the runs' folders")
     parser.add_argument("--watch", action="store_true", help="refresh until all planned runs have ended, or Ctrl-C")
     parser.add_argument(
         "--json", action="store_true", help="print the summary as JSON (for its keys see docs/comparison.md)"

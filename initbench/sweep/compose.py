@@ -14,9 +14,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from initbench.config.resolve import resolve
+from initbench.config.typed import forced
 from initbench.record.plain import PlainConfig
 
 
@@ -37,14 +40,14 @@ class CachingConfigLoader(ConfigLoaderImpl):
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """The config of one job, equal to what Hydra composes for it."""
         overrides = [self._parse(line) for line in sweep_overrides]
-        values = [override for override in overrides if self._sets_a_value(override)]
-        choices = tuple(
-            line for line, override in zip(sweep_overrides, overrides, strict=True) if override not in values
-        )
+        choices = tuple(filter(self._chooses, sweep_overrides))
         if choices not in self._composed:
             self._composed[choices] = pickle.dumps(super().load_sweep_config(master_config, list(choices)))
         config: DictConfig = pickle.loads(self._composed[choices])
-        self._apply_overrides_to_config(values, config)
+        groups = {self._parse(line).key_or_group for line in choices}
+        for override in overrides:
+            if override.input_line not in choices:
+                self._set(config, override, is_chosen=override.key_or_group.partition(".")[0] in groups)
         own = [override for override in overrides if not override.is_hydra_override()]
         config.hydra.overrides.task = [override.input_line for override in own]
         pattern = config.hydra.job.config.override_dirname
@@ -69,6 +72,21 @@ class CachingConfigLoader(ConfigLoaderImpl):
         resolved: PlainConfig = pickle.loads(self._resolved[job])
         return resolved
 
+    def check_forced(self, master_config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
+        """Raise Hydra's error where a key that was added to compose the sweep (`forced`) belongs to no job of it."""
+        for key in forced:
+            typed = [[line for line in job if self._chooses(line) or line.startswith(f"++{key}=")] for job in jobs]
+            refusals = []
+            for job in dict.fromkeys(tuple(line.removeprefix("++") for line in job) for job in typed):
+                try:
+                    super().load_sweep_config(master_config, list(job))
+                except ConfigCompositionException as error:
+                    refusals.append(error)
+                else:
+                    break
+            else:
+                raise refusals[0]
+
     def __getstate__(self) -> dict[str, object]:
         # Sent to the workers of a cluster, which remember for themselves.
         return {**self.__dict__, "_composed": {}, "_parsed": {}, "_resolved": {}}
@@ -78,9 +96,20 @@ class CachingConfigLoader(ConfigLoaderImpl):
             (self._parsed[line],) = OverridesParser.create(config_loader=self).parse_overrides([line])
         return self._parsed[line]
 
-    def _sets_a_value(self, override: Override) -> bool:
-        is_choice = override.is_hydra_override() or self._groups.group_exists(override.key_or_group)
-        return override.package is None and not is_choice
+    def _set(self, config: DictConfig, override: Override, *, is_chosen: bool) -> None:
+        """Set a value. Where the option that a job has chosen lacks the key, it is added: that run alone is refused."""
+        try:
+            self._apply_overrides_to_config([override], config)
+        except ConfigCompositionException as error:
+            if not (is_chosen and isinstance(error.__cause__, ConfigAttributeError | ConfigKeyError)):
+                raise
+            self._apply_overrides_to_config([self._parse(f"++{override.input_line}")], config)
+
+    def _chooses(self, line: str) -> bool:
+        """Whether an override decides which files are composed, and not only a value in them."""
+        override = self._parse(line)
+        is_group = override.is_hydra_override() or self._groups.group_exists(override.key_or_group)
+        return override.package is not None or is_group
 
 
 def job_config(loader: ConfigLoader, master_config: DictConfig, overrides: Sequence[str], number: int) -> DictConfig:

@@ -94,10 +94,11 @@ def _refused(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Job
 def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) -> None:
     """Raise UserMistake for a reference that neither the sweep nor an earlier run of its study has."""
     inits = {job.init for job in jobs}
-    if reference is None or reference in inits:
+    label = str(reference).partition(" (source ")[0]  # a version of it: see `initbench.record.naming.name_versions`
+    if reference is None or label in inits:
         return
     earlier = [readable(read_record, path.parent) for path in study.glob("*/record.json")]
-    if reference not in (known := inits | {record["init"] for record in earlier if record is not None}):
+    if label not in (known := inits | {record["init"] for record in earlier if record is not None}):
         raise UserMistake(str(unknown("report.reference", reference, known)))
 
 

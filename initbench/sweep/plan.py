@@ -15,6 +15,7 @@ from rich.progress import track
 from initbench import __version__
 from initbench.config import source
 from initbench.console import console
+from initbench.errors import UserMistake
 from initbench.record import signature
 from initbench.record.damage import mapping, read_json, readable, wrong
 from initbench.record.store import COMPLETE, Store, atomic_write, read_record
@@ -64,6 +65,11 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
         lines = "\n".join(line for line in job if not line.startswith(_HOW))
         if lines not in known:
             store = Store(loader.resolved(master, job))
+            if store.folder.parent != study:
+                raise UserMistake(
+                    f"the runs of a sweep share a study, and this one is in {store.folder.parent}, not in {study}: "
+                    "neither study nor runs_dir may depend on what is swept over"
+                )
             sources |= source.named_sources(store.config)
             known[lines] = {
                 "folder": store.folder.name,

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from initbench.config.check import check_sweep
+from initbench.config.paths import expand_all
 from initbench.console import errors
 from initbench.errors import UserMistake
 from initbench.record.store import check_writable
@@ -32,6 +33,7 @@ def start(config: DictConfig) -> str:
         _refuse_several_studies(_overrides(config.hydra))
         _refuse_dots(config.hydra)
         check_sweep(config)
+        config.runs_dir = expand_all(config.runs_dir)  # of a YAML file; in overrides it is expanded already
         check_writable(config.runs_dir)
         check_writable(config.hydra.sweep.dir, "hydra.sweep.dir")
         if config.dry_run and "direction" in config.hydra.sweeper:

@@ -71,7 +71,7 @@ def test_every_file_takes_a_step(name: str) -> None:
     [
         ({"_target_": "torch.optim.SGDD"}, "optimizer._target_='torch.optim.SGDD' cannot be imported.* mean 'SGD'"),
         ({"momentun": 0.9}, "unknown key optimizer.momentun. Did you mean 'momentum'"),
-        ({"momentum": "much"}, "optimizer.momentum must be a number, got 'much'"),
+        ({"momentum": "much"}, "optimizer.momentum must be a number of at least 0, got 'much'"),
         (
             {"lr_multipliers": {"norm_shfit": 64}},
             "role in optimizer.lr_multipliers 'norm_shfit'. Did you",

@@ -110,7 +110,11 @@ class Comparison:
         unscored = [ranking.workload for ranking in self.rankings if ranking.workload not in with_scores]
         found += [(workload, "no run on it has a score") for workload in unscored]
         if self.reference is not None and self.reference not in self.scores:
-            found.append((self.reference, "the reference; no run of it has a score"))
+            versions = [
+                init for init in sorted(set(self.runs["init"])) if init.startswith(f"{self.reference} (source ")
+            ]
+            why = f"name one of its versions: {', '.join(versions)}" if versions else "no run of it has a score"
+            found.append((self.reference, f"the reference; {why}"))
         elif self.reference is not None and not any(self.reference in scope.inits for scope in self.scopes):
             found.append((self.reference, "the reference; it shares no workload and seeds with another"))
         for init, has, scope in partial(self.scores, self.scopes):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from initbench.errors import nearest
 from initbench.init.roles import WRAPPED, bare_name
+from initbench.schema.target import reason
 
 
 def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool = True) -> dict[str, float]:
@@ -53,7 +54,9 @@ def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool =
 
 def _read(path: str) -> dict[str, Tensor]:
     if not Path(path).is_file():
-        raise ValueError(f"there is no file {path!r} to load weights from")
+        where = str(Path(path).absolute())
+        what = f"{where!r} is a folder, not a file" if Path(path).is_dir() else f"there is no file {where!r}"
+        raise ValueError(f"{what} to load weights from")
     try:
         if path.endswith(".safetensors"):
             from safetensors.torch import load_file  # optional: only this initializer needs it
@@ -61,7 +64,8 @@ def _read(path: str) -> dict[str, Tensor]:
             return load_file(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file may fail in pickle, zip, safetensors or torch
-        raise ValueError(f"{path} is not a file of weights: {str(error).splitlines()[0]}") from error
+        expected = "expected one of torch.save, or of safetensors if its name ends in .safetensors"
+        raise ValueError(f"{path} is not a file of weights: {expected} ({reason(error)})") from error
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
