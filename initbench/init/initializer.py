@@ -1,7 +1,7 @@
 """The Initializer: decides which scheme fills which parameter, before anything is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from numbers import Integral
@@ -15,20 +15,11 @@ from initbench.init.assignment import Assignment, check_fillable, fill, stream, 
 from initbench.init.gain import nonlinearity_of
 from initbench.init.layer import Position, describe_layer
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
+from initbench.init.outcome import Outcome, Plan
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
 from initbench.init.scheme import SHARED, Scheme, Spec, find, read_option, resolve
 
 _POSITIONS = ("first", "last")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What `Initializer.apply` did: the assignments, and what the method changed afterwards."""
-
-    assignments: list[Assignment]
-    method: str = ""
-    changed: frozenset[str] = frozenset()  # names as in named_parameters()
-    numbers: dict[str, float] = field(default_factory=dict)  # what the method reports: its cost and what it reached
 
 
 class Initializer:
@@ -103,6 +94,11 @@ class Initializer:
             raise ValueError(f"{find(own).label} is itself what fills the weights, so weight= has no meaning")
         return cls(own, **shared)
 
+    def __repr__(self) -> str:
+        parts = [f"{role}={scheme.label}" for role, scheme in self.schemes.items()]
+        parts += [f"rule {pattern}" for pattern, _ in self.rules]
+        return f"Initializer({', '.join([*parts, *([] if self.method is None else [self.method.label])])})"
+
     @property
     def needs_batch(self) -> bool:
         """Whether `apply` needs a batch of data."""
@@ -136,7 +132,7 @@ class Initializer:
         rule = getattr(target.function, "learning_rates", None)
         return {} if rule is None else rule(self.plan(model), adaptive, **target.parameters)
 
-    def plan(self, model: nn.Module) -> list[Assignment]:
+    def plan(self, model: nn.Module) -> Plan:
         """Every parameter once, with the scheme that will fill it. Nothing is written.
 
         Each scheme is tried on the smallest parameter of each kind of shape assigned to it, so a wrong argument, or a
@@ -145,7 +141,7 @@ class Initializer:
         """
         assignments = self._assign(unwrap(model))
         try_schemes(assignments, seed=0)
-        return assignments
+        return Plan(assignments, "" if self.method is None else self.method.label)
 
     def _assign(self, model: nn.Module) -> list[Assignment]:
         nonlinearity = nonlinearity_of(model)
