@@ -3,6 +3,7 @@
 import os
 import sys
 from functools import cache
+from typing import TextIO
 
 from rich.console import Console
 
@@ -12,28 +13,34 @@ from initbench.wording import visible
 _QUIET = "LOCAL_LAUNCHER_SLOT" in os.environ
 
 
-def _console(*, stderr: bool = False) -> Console:
+# In the kernel of a notebook, and in the commands that its cells run (`!python -m initbench`). These have a terminal,
+# but a cell keeps every frame of an animation.
+_IN_NOTEBOOK = "JPY_PARENT_PID" in os.environ or "matplotlib_inline" in os.environ.get("MPLBACKEND", "")
+
+
+def terminal(file: TextIO | None = None, *, stderr: bool = False, quiet: bool = False) -> Console:
     """A console that redraws only what is a terminal, whatever FORCE_COLOR, TTY_COMPATIBLE or a notebook say.
 
-    FORCE_COLOR gives colours to a file, such as the log of a CI; progress bars in it would be garbage. The shell of a
-    notebook (`!python -m initbench`) has a terminal, but shows what is written to it without its cursor.
+    FORCE_COLOR gives colours to a file, such as the log of a CI; progress bars in it would be garbage.
     """
-    stream = sys.stderr if stderr else sys.stdout
-    is_terminal = stream is not None and stream.isatty() and "JPY_PARENT_PID" not in os.environ
+    stream = file or (sys.stderr if stderr else sys.stdout)
+    is_terminal = stream is not None and stream.isatty() and not _IN_NOTEBOOK
+    has_colors = bool(os.environ.get("FORCE_COLOR")) and not is_terminal and not _IN_NOTEBOOK
     return Console(
+        file=file,
         stderr=stderr,
         force_terminal=is_terminal,
         force_interactive=None if is_terminal else False,
         force_jupyter=False,
-        color_system="standard" if os.environ.get("FORCE_COLOR") and not is_terminal else "auto",
+        color_system="standard" if has_colors else "auto",
         highlight=False,
         emoji=False,  # or names such as a:100:b would become emoji
-        quiet=_QUIET,
+        quiet=quiet,
     )
 
 
-console = _console()
-errors = _console(stderr=True)
+console = terminal(quiet=_QUIET)
+errors = terminal(stderr=True, quiet=_QUIET)
 
 # What a worker would have printed; its parent prints it when the job has ended.
 unsaid: list[str] = []

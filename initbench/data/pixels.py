@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -92,15 +91,16 @@ def _first_writable(folders: Sequence[Path]) -> Path:
 
 def _write(target: Path, shape: tuple[int, ...], chunks: Iterator[bytes], permissions: Permissions) -> None:
     """Write the pixels of all images, in order, into a file that becomes `target`."""
-    from rich.console import Console
     from rich.progress import track
+
+    from initbench.console import terminal
 
     try:
         with replacing(target) as file:
             permissions.give(file.fileno())
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            console = Console(file=sys.stderr)
+            console = terminal(sys.stderr)
             label = f"decoding {shape[0]} images"
             for pixels in track(chunks, label, total=shape[0] / _CHUNK, console=console, transient=True):
                 file.write(pixels)

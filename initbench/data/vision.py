@@ -2,7 +2,6 @@
 
 import io
 import shutil
-import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -94,9 +93,9 @@ def _fetch(
     reader: Any, root: Path, partial: Path, folder: Path, missing: Sequence[str], abandoned: Sequence[Path]
 ) -> None:
     """Download to `partial`, and move what is missing to its place."""
-    from rich.console import Console
+    from initbench.console import terminal
 
-    console = Console(file=sys.stderr)  # one line of ours in place of torchvision's bars, one per file
+    console = terminal(sys.stderr)  # one line of ours in place of torchvision's bars, one per file
     try:
         _reuse(reader, root, partial, abandoned)
         with console.status(f"downloading {reader.__name__} to {folder}"), redirect_stderr(io.StringIO()):

@@ -1,4 +1,4 @@
-"""The result of `diagnose`: as a frame, as tidy rows, as a table in the terminal, and as a figure."""
+"""The result of `diagnose`: as a frame, as tidy rows, as a table in a terminal or a notebook, and as a figure."""
 
 import math
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
 
+from initbench import notebook
 from initbench.diagnostics.moments import known_mean
 from initbench.diagnostics.probe import QUANTITIES, Reading
 
@@ -27,6 +28,7 @@ _HEADINGS = {
     "gradient_to_weight": "dW/W",
     "correlation": "correlation",
 }
+_SHARES = ("dead", "saturated", "correlation")  # the others can change by decades through depth
 
 
 class Diagnosis:
@@ -101,7 +103,7 @@ class Diagnosis:
         return through_depth(self.layers, correlations, self.net.get("singular_values", []))
 
     def __rich__(self) -> Group:
-        lines = [[row["layer"], *(_cell(row[quantity]) for quantity in _HEADINGS)] for row in self._table()]
+        lines = self._cells()
         table = Table(title="Through depth", title_justify="left", box=SIMPLE_HEAD, padding=0)
         for index, heading in enumerate(("layer", *_HEADINGS.values())):
             # In a narrow terminal lines wrap instead of cutting numbers off.
@@ -109,13 +111,28 @@ class Diagnosis:
             table.add_column(heading, justify="right" if index else "left", min_width=width, no_wrap=True)
         for line in lines:
             table.add_row(*map(escape, line))
-        return Group(table, *self._lines())
+        return Group(table, *map(escape, self._lines()))
 
     def __repr__(self) -> str:
-        text = Console(file=StringIO(), width=200, color_system=None)
+        # A console in a notebook displays what is printed to it, even where that is captured.
+        text = Console(file=StringIO(), width=200, color_system=None, force_jupyter=False)
         with text.capture() as capture:
             text.print(self)
         return capture.get().rstrip()
+
+    def _repr_html_(self) -> str:
+        table = self._table()
+        lines = [
+            notebook.sparkline([row[quantity] for row in table], is_log=quantity not in _SHARES)
+            for quantity in _HEADINGS
+        ]
+        columns = ["layer", *_HEADINGS.values()]
+        return notebook.block(
+            *map(notebook.paragraph, self._lines()), notebook.table(columns, self._cells(), sparklines=["", *lines])
+        )
+
+    def _cells(self) -> list[list[str]]:
+        return [[row["layer"], *(_cell(row[quantity]) for quantity in _HEADINGS)] for row in self._table()]
 
     def _table(self) -> list[dict[str, Any]]:
         return [
@@ -130,7 +147,7 @@ class Diagnosis:
         lines.append(f"correlation of inputs {known_mean(self.net['input_correlation']):.3g}")
         if spectrum := self.net.get("singular_values"):
             lines.append(f"singular values of the input-output Jacobian {spectrum[0]:.3g} to {spectrum[-1]:.3g}")
-        return [*lines, *(f"{quantity}: {escape(reason)}" for quantity, reason in self.missing.items())]
+        return [*lines, *(f"{quantity}: {reason}" for quantity, reason in self.missing.items())]
 
 
 def _listed(value: Any) -> list[float]:

@@ -7,11 +7,12 @@ A library that depends on torch, scipy, yaml and pydantic only: it imports neith
 from initbench.init.activation import nonlinearity_of
 from initbench.init.assignment import Assignment, fill
 from initbench.init.gain import calculate_gain
-from initbench.init.initializer import Initializer, Outcome, initialize, initializer, learning_rates
+from initbench.init.initializer import Initializer, initialize, initializer, learning_rates
 from initbench.init.layer import Layer, fans
 from initbench.init.method import Batch
+from initbench.init.outcome import Outcome, Plan, rows
 from initbench.init.scheme import options
-from initbench.init.table import describe, rows, weights_digest
+from initbench.init.table import describe, weights_digest
 
 __all__ = [
     "Assignment",
@@ -19,6 +20,7 @@ __all__ = [
     "Initializer",
     "Layer",
     "Outcome",
+    "Plan",
     "calculate_gain",
     "describe",
     "fans",

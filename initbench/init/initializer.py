@@ -1,7 +1,7 @@
 """The Initializer: decides which scheme fills which parameter, before anything is written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
 from numbers import Integral
@@ -19,20 +19,11 @@ from initbench.init.copying import kind_of
 from initbench.init.layer import Position, describe_layer
 from initbench.init.memory import check_overlap, restored_on_failure
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
+from initbench.init.outcome import Outcome, Plan
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
 from initbench.init.scheme import SHARED, Scheme, Spec, find, read_option, resolve
 
 _POSITIONS = ("first", "last")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What `Initializer.apply` did: the assignments, and what the method changed afterwards."""
-
-    assignments: list[Assignment]
-    method: str = ""
-    changed: frozenset[str] = frozenset()  # names as in named_parameters()
-    numbers: dict[str, float] = field(default_factory=dict)  # what the method reports: its cost and what it reached
 
 
 class Initializer:
@@ -107,6 +98,11 @@ class Initializer:
             raise ValueError(f"{find(own).label} is itself what fills the weights, so weight= has no meaning")
         return cls(own, **shared)
 
+    def __repr__(self) -> str:
+        parts = [f"{role}={scheme.label}" for role, scheme in self.schemes.items()]
+        parts += [f"rule {pattern}" for pattern, _ in self.rules]
+        return f"Initializer({', '.join([*parts, *([] if self.method is None else [self.method.label])])})"
+
     @property
     def needs_batch(self) -> bool:
         """Whether `apply` needs a batch of data."""
@@ -143,7 +139,7 @@ class Initializer:
         rule = getattr(target.function, "learning_rates", None)
         return {} if rule is None else rule(self.plan(model), adaptive, **target.parameters)
 
-    def plan(self, model: nn.Module) -> list[Assignment]:
+    def plan(self, model: nn.Module) -> Plan:
         """Every parameter once, with the scheme that will fill it. Nothing is written.
 
         Each scheme is tried on the smallest parameter of each kind of shape assigned to it, so a wrong argument, or a
@@ -153,7 +149,7 @@ class Initializer:
         assignments = self._assign(unwrap(model))
         with plain_torch():
             try_schemes(assignments, seed=0)
-        return assignments
+        return Plan(assignments, "" if self.method is None else self.method.label)
 
     @plain_torch()
     def _assign(self, model: nn.Module) -> list[Assignment]:

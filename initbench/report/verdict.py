@@ -1,17 +1,21 @@
 """The public verdict on runs of initbench or from elsewhere: `initbench.verdict(frame, score="val_loss", ...)`."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from initbench import notebook
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.frame import COLUMNS
 from initbench.analysis.loading.table import from_table, one_line
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.errors import unknown
 from initbench.metric import ACCURACY, Metric, check_margin, check_number
+from initbench.report.content.workload_tables import ranking_table
+
+_MOST_RANKINGS = 4  # in a notebook
 
 
 class ReportableVerdict(Verdict):
@@ -26,6 +30,16 @@ class ReportableVerdict(Verdict):
         from initbench.report.write import write_report  # plotly and jinja2, which the sentences do without
 
         return write_report(self, Path(folder), title)
+
+    def _html(self) -> Iterator[str]:
+        yield from super()._html()
+        rankings = self.comparison.rankings[::-1]
+        for ranking in rankings[:_MOST_RANKINGS]:
+            ranked = ranking_table(ranking, self.comparison.metric)
+            rows = [[init, *cells] for init, cells in ranked.rows]
+            yield notebook.table(["init", *ranked.columns], rows, title=ranking.workload)
+        if len(rankings) > _MOST_RANKINGS:
+            yield notebook.paragraph(f"{len(rankings) - _MOST_RANKINGS} more workloads: verdict.report(folder)")
 
 
 def verdict(

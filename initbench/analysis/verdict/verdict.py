@@ -1,11 +1,13 @@
 """The verdict on a comparison: its sentences, its problems, and all of it as JSON."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from initbench import notebook
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.comparison.more_seeds import MoreSeeds
@@ -18,7 +20,7 @@ from initbench.record.store import finite
 SCHEMA = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """Which initializer to use, and how sure that is: `print(verdict)`, or its parts."""
 
@@ -36,6 +38,20 @@ class Verdict:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.sentences))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return notebook.block(*self._html())
+
+    def _html(self) -> Iterator[str]:
+        """The sentences, with the answer in bold type, then the problems."""
+        for place, sentence in enumerate(self.sentences):
+            yield notebook.paragraph(sentence.text, strong=place == 0)
+            if sentence.commands:
+                yield notebook.commands(sentence.commands)
+        if self.problems:
+            yield notebook.bullets([problem.text for problem in self.problems])
 
     def to_dict(self) -> dict[str, Any]:
         """The content of verdict.json, whose keys are in docs/comparison.md; unknown values are None."""
