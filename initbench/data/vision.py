@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
