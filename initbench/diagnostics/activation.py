@@ -3,21 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from initbench.model.layers import ACTIVATIONS
-
 DEAD = 1e-6  # a smaller derivative lets nothing through
 SATURATED = 0.05
-
-_NOT_ELEMENTWISE = (nn.MultiheadAttention, nn.Softmax, nn.Softmax2d, nn.Softmin, nn.LogSoftmax, nn.GLU, nn.Identity)
-_OURS = tuple(ACTIVATIONS.values())
-_HOMES = ("torch.nn.modules.activation", "timm.layers.activations")
-
-
-def is_activation(module: nn.Module) -> bool:
-    """Whether a module is an elementwise activation of torch, timm or initbench.model, or a subclass of one."""
-    if isinstance(module, _NOT_ELEMENTWISE):
-        return False
-    return isinstance(module, _OURS) or any(kind.__module__.startswith(_HOMES) for kind in type(module).__mro__)
 
 
 def derivative(activation: nn.Module, z: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def diagnose(
         raise ValueError(f"diagnose needs weights, and {type(model).__name__} has no parameters")
     with torch.random.fork_rng([first.device] if first.is_cuda else []):
         torch.manual_seed(seed)
-        copy = working_copy(model, first.device)
+        copy = working_copy(model, first.device, "diagnose")
         dtype = next(copy.parameters()).dtype
         inputs = inputs.to(first.device, dtype if inputs.is_floating_point() else None)
         keep_statistics(copy)

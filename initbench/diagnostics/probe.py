@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
-from initbench.diagnostics.activation import dead_and_saturated, is_activation
+from initbench.diagnostics.activation import dead_and_saturated
 from initbench.diagnostics.correlation import cosines
 from initbench.diagnostics.gradient import gradient_to_weight
 from initbench.diagnostics.moments import mean, norm, second_moment
+from initbench.init.activation import of_leaf
 from initbench.init.roles import MATRICES, role_of
 
 QUANTITIES = (
@@ -56,7 +57,7 @@ def watch(model: nn.Module, samples: int, pairs: Tensor) -> Iterator[list[Readin
             module.inplace = False  # otherwise it would overwrite its input, which is read here
         if matrices(name, module):
             handles.append(module.register_forward_hook(partial(_read_layer, readings, name, samples, pairs)))
-        elif is_activation(module):
+        elif of_leaf(module) is not None:  # an activation
             handles.append(module.register_forward_hook(partial(_read_activation, readings)))
     try:
         yield readings

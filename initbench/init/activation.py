@@ -53,17 +53,9 @@ def _of_module(module: nn.Module) -> Nonlinearity | None:
         return named("relu" if module.mode == "RNN_RELU" else "tanh")
     if isinstance(module, nn.RNNCellBase):
         return named(getattr(module, "nonlinearity", "tanh"))
-    if isinstance(module, nn.PReLU):  # He et al. 2015, section 2.1
-        return named("leaky_relu", float(module.init))
-    if isinstance(module, nn.RReLU):  # E[a^2] for a slope a that is drawn from U(lower, upper)
-        low, high = module.lower, module.upper
-        return named("leaky_relu", math.sqrt((low**2 + low * high + high**2) / 3))
     if isinstance(module, nn.GLU):
         return named("glu")
-    tensors = [*module.parameters(), *module.buffers()]
-    if any(True for _ in module.children()) or any(is_lazy(tensor) or tensor.numel() > 1 for tensor in tensors):
-        return _of_attributes(module)
-    return _of_leaf(module) or _of_attributes(module)
+    return of_leaf(module) or _of_attributes(module)
 
 
 def _of_attributes(module: nn.Module) -> Nonlinearity | None:
@@ -76,7 +68,16 @@ def _of_attributes(module: nn.Module) -> Nonlinearity | None:
     return None
 
 
-def _of_leaf(module: nn.Module) -> Nonlinearity | None:
+def of_leaf(module: nn.Module) -> Nonlinearity | None:
+    """The nonlinear function that a module without parts of its own applies to each entry; None if it does not."""
+    if isinstance(module, nn.PReLU):  # He et al. 2015, section 2.1
+        return named("leaky_relu", float(module.init))
+    if isinstance(module, nn.RReLU):  # E[a^2] for a slope a that is drawn from U(lower, upper)
+        low, high = module.lower, module.upper
+        return named("leaky_relu", math.sqrt((low**2 + low * high + high**2) / 3))
+    tensors = [*module.parameters(), *module.buffers()]
+    if any(True for _ in module.children()) or any(is_lazy(tensor) or tensor.numel() > 1 for tensor in tensors):
+        return None
     try:
         module = copy.deepcopy(module).eval().requires_grad_(False)  # a copy, since running it may change it
     except Exception:  # a class of the user's own may raise anything

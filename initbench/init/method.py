@@ -194,7 +194,7 @@ def _layer_of(traceback: TracebackType | None, model: nn.Module, part: nn.Module
     return where
 
 
-def working_copy(model: nn.Module, device: torch.device, label: str = "this") -> nn.Module:
+def working_copy(model: nn.Module, device: torch.device, label: str) -> nn.Module:
     """A copy on `device` in training mode: narrow tensors as fp32, all parameters trainable, dropout switched off.
 
     Raises ValueError, with the `label` of what needs the copy, for a layer that cannot be copied.

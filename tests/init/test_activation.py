@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
 from initbench.init import nonlinearity_of
+from initbench.init.activation import of_leaf
 from initbench.init.gain import calculate_gain, named
 
 Z = torch.randn(4_000_000, generator=torch.Generator().manual_seed(0))
@@ -222,3 +223,16 @@ def test_a_slope_is_used_where_there_is_one() -> None:
     assert table["std_expected"][0] == pytest.approx(calculate_gain("leaky_relu", 0.5) / 2)
     table = initbench.describe(RELU, "xavier_normal", gain=None, nonlinearity="tanh")
     assert table["std_expected"][0] == pytest.approx(5 / 3 / 2)
+
+
+@pytest.mark.parametrize("module", [nn.ReLU(), nn.PReLU(3), nn.RReLU(), Swish(), SquaredReLU(), *(k() for k in TIMM)])
+def test_a_module_that_acts_on_each_entry_is_an_activation(module: nn.Module) -> None:
+    assert of_leaf(module) is not None
+
+
+@pytest.mark.parametrize(
+    "module",
+    [nn.Softmax(1), nn.GLU(), nn.MultiheadAttention(4, 2), nn.Identity(), nn.Flatten(), nn.Dropout(), nn.AvgPool1d(3)],
+)
+def test_a_module_that_mixes_entries_or_changes_none_is_no_activation(module: nn.Module) -> None:
+    assert of_leaf(module) is None
