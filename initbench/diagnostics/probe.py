@@ -15,7 +15,7 @@ from initbench.diagnostics.activation import dead_and_saturated
 from initbench.diagnostics.correlation import cosines
 from initbench.diagnostics.gradient import gradient_to_weight
 from initbench.diagnostics.moments import mean, norm, second_moment
-from initbench.init.activation import of_leaf
+from initbench.init.nonlinearity import of_leaf
 from initbench.init.roles import MATRICES, role_of
 
 QUANTITIES = (

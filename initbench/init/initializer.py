@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest, unknown
-from initbench.init.activation import nonlinearity_of
 from initbench.init.ambient import plain_torch
 from initbench.init.assignment import Assignment, check_fillable, fill, stream, try_schemes
 from initbench.init.copying import kind_of
 from initbench.init.layer import Position, describe_layer
 from initbench.init.memory import check_overlap, restored_on_failure
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
+from initbench.init.nonlinearity import nonlinearity_of
 from initbench.init.outcome import Outcome, Plan
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
 from initbench.init.scheme import SHARED, Scheme, Spec, find, read_option, resolve

@@ -21,7 +21,7 @@ def perceptron() -> nn.Sequential:
     return nn.Sequential(nn.Linear(12, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Linear(20, 7))
 
 
-# `Beside` has no activation; which gain that means is tested in test_activation.py.
+# `Beside` has no activation; which gain that means is tested in test_nonlinearity.py.
 pytestmark = pytest.mark.filterwarnings("ignore:no activation module")
 
 

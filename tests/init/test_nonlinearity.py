@@ -13,8 +13,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
 from initbench.init import nonlinearity_of
-from initbench.init.activation import of_leaf
 from initbench.init.gain import calculate_gain, named
+from initbench.init.nonlinearity import of_leaf
 
 Z = torch.randn(4_000_000, generator=torch.Generator().manual_seed(0))
 
