@@ -1,6 +1,8 @@
 """The command line as people type it, in processes of its own."""
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import hydra_plugins.local_launcher
 import initbench
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
@@ -88,6 +91,58 @@ def test_a_value_that_one_run_lacks_does_not_stop_the_sweep(tmp_path: Path) -> N
     assert sorted(initbench.load_runs(tmp_path / "runs")["status"]) == ["finished", "refused"]
 
 
+def test_a_key_that_only_some_options_of_a_sweep_have_refuses_the_runs_of_the_others(tmp_path: Path) -> None:
+    """Whether the default option, of which Hydra composes the sweep, has the key (mode) or not (gain)."""
+    found = command(tmp_path, "-m", *FAST, "hydra/launcher=basic", "init=orthogonal,zeros", "init.gain=1")
+    assert found.returncode == 2
+    assert "refused  unknown key gain of zeros" in found.stderr
+    assert sorted(initbench.load_runs(tmp_path / "runs")["status"]) == ["finished", "refused"]
+    dry = command(tmp_path, "-m", *FAST, "init=xavier_normal,kaiming_normal", "init.mode=fan_out", "dry_run=true")
+    assert "1 of 2 runs would be refused: unknown key mode of xavier_normal" in dry.stderr
+
+
+def test_a_key_of_the_models_of_a_sweep_needs_none_in_the_default_model(tmp_path: Path) -> None:
+    typed = ["-m", "model=mlp,plain_cnn", "logger=none", "dry_run=true"]
+    found = command(tmp_path, *typed, "model.depth=4")
+    assert (found.returncode, found.stdout.count(" new ")) == (0, 2), found.stderr
+    misspelled = command(tmp_path, *typed, "model.depht=4")
+    assert misspelled.stderr.startswith("initbench: unknown key model.depht. Did you mean 'depth'? Keys of model: ")
+    assert misspelled.returncode == 2
+
+
+def test_a_study_may_have_any_name_and_a_folder_may_be_at_home(tmp_path: Path) -> None:
+    done = command(tmp_path, *FAST, "study=über lr=0.1", "runs_dir=~/my=runs", HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (record,) = (tmp_path / "my=runs" / "über lr=0.1").glob("*/record.json")
+    typed_again = shlex.split(json.loads(record.read_text())["config"]["command"])[3:]
+    assert "already finished" in command(tmp_path, *typed_again).stdout
+
+
+def test_a_home_in_a_config_of_ones_own_is_expanded_too(tmp_path: Path) -> None:
+    (tmp_path / "own" / "experiment").mkdir(parents=True)
+    (tmp_path / "own" / "experiment" / "mine.yaml").write_text("# @package _global_\nruns_dir: ~/runs\n")
+    mine = [*FAST, "--config-dir=~/own", "experiment=mine"]
+    swept = command(tmp_path, *mine, "-m", "hydra/launcher=basic", "seed=0,1", HOME=str(tmp_path))
+    assert swept.returncode == 0, swept.stderr
+    assert "already finished" in command(tmp_path, *mine, HOME=str(tmp_path)).stdout
+    assert not (tmp_path / "~").exists()
+
+
+def test_an_extra_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    """Where Hydra finds plugins of ours alone."""
+    plugins = Path(hydra_plugins.local_launcher.__file__).parent.parent
+    code = (
+        "import sys, hydra_plugins\n"
+        f"hydra_plugins.__path__ = [{str(plugins)!r}]\n"
+        "from initbench.__main__ import entry\n"
+        "sys.argv = ['initbench', '-m', 'hydra/sweeper=optuna']\n"
+        "entry()\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert found.stderr == "initbench: hydra/sweeper=optuna is not installed: pip install 'initbench[optuna]'\n"
+
+
 def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "def crash(optimizer, total_steps):\n"
@@ -130,6 +185,30 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
         (["seed=???"], "seed has no value yet"),
         (["seed=${hydra:job.num}", "-m"], "seed: the runs of a sweep are known by their configs"),
         (["study=a,b", "-m"], "study cannot be swept over"),
+        (
+            ["study=${model.name}", "model=mlp,lenet", "-m"],
+            "the runs of a sweep share a study, and this one is in runs/",
+        ),
+        (
+            ["init=ones,zeros"],
+            "init=ones,zeros has several values, which takes a sweep: add -m, python -m initbench -m ",
+        ),
+        (["seed=range(3)"], "seed=range(3) has several values, which takes a sweep: add -m"),
+        (["experiment=tuned", "init=a,b"], "unknown option init=a. Available in init: "),
+        (["experiment=tuned", "init=ones,zeros", "optimizer.lrr=1"], "unknown key optimizer.lrr. Did you mean 'lr'?"),
+        (["init==zeros"], "unknown option init==zeros. Did you mean 'zeros'?"),
+        (
+            ["study=v", "study=7"],
+            "study must be text, got 7. What YAML reads as a number or a switch is a name in quotes",
+        ),
+        (["init._target_=3"], "init._target_ must be the dotted name of a function or class, got 3"),
+        (
+            ["hydra/launcher=null"],
+            "unknown option hydra/launcher=null. Available in hydra/launcher: auto, basic, local, ",
+        ),
+        (["-x"], "unknown option -x."),
+        (["+hydra.foo=1"], "unknown key hydra.foo. Keys of hydra: "),
+        (["--config-dir", "nope"], "nope' not found"),
         (["model.name=resnet18"], "model.name is a label and chooses nothing; did you mean model=resnet18?"),
         (["init={name: orthogonal}"], "init.name is a label and chooses nothing; did you mean init=orthogonal?"),
         (["data={name: cifar10}"], "data.name is a label and chooses nothing; did you mean data=cifar10?"),

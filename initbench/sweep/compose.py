@@ -18,6 +18,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
+from initbench.config.paths import expand
 from initbench.config.resolve import resolve
 from initbench.config.typed import forced
 from initbench.record.plain import PlainConfig
@@ -48,6 +49,8 @@ class CachingConfigLoader(ConfigLoaderImpl):
         for override in overrides:
             if override.input_line not in choices:
                 self._set(config, override, is_chosen=override.key_or_group.partition(".")[0] in groups)
+        if isinstance(config.get("runs_dir"), str):
+            config.runs_dir = expand(config.runs_dir)  # hydra.sweep.dir, which Hydra makes for each job, is below it
         own = [override for override in overrides if not override.is_hydra_override()]
         config.hydra.overrides.task = [override.input_line for override in own]
         pattern = config.hydra.job.config.override_dirname
