@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from hydra_plugins.packed_launcher.launcher import PackedLauncher
+from initbench.workers.slots import Slots, sharing
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +43,31 @@ def test_what_is_said_first_counts(first: int, later: int, expected: tuple[int, 
     made.expect(first)
     made.expect(later)
     assert slots_and_threads(made) == expected
+
+
+@pytest.mark.parametrize(
+    "gpus, processes, expected",
+    [
+        ("0,1,2,3,4", 2, ["0,1", "2,3"]),  # the fifth is too few
+        ("0,1,2,3", 4, ["0,1,2,3"]),
+        ("0,1,2", 3, ["0,1,2"]),
+        ("0,1", 3, ["0,1"] * 2),  # too few, as the run will say
+    ],
+)
+def test_a_run_of_several_processes_has_as_many_gpus(
+    gpus: str, processes: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    environments = Slots().for_processes(processes).environments()
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in environments] == expected
+
+
+def test_without_gpus_a_run_of_several_processes_has_as_many_cores() -> None:
+    environments = Slots().for_processes(3).environments()
+    assert [environment["OMP_NUM_THREADS"] for environment in environments] == ["4", "4"]
+
+
+def test_slots_share_the_device_that_most_have() -> None:
+    assert sharing(Slots(devices=["0", "1"], slots=5).environments()) == 3
+    assert sharing(Slots(devices=["0", "1"]).environments()) == 1
+    assert sharing(Slots(slots=4).environments()) == 4
