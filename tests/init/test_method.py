@@ -99,11 +99,16 @@ def test_a_function_is_given_the_batch_the_loss_and_what_it_returns_is_recorded(
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.LSTM(8, 6, num_layers=2, dropout=0.5), nn.GRU(8, 6, 2, dropout=0.5), nn.MultiheadAttention(8, 2, 0.5)]
+    "make",
+    [
+        lambda: nn.LSTM(8, 6, num_layers=2, dropout=0.5),
+        lambda: nn.GRU(8, 6, num_layers=2, dropout=0.5),
+        lambda: nn.MultiheadAttention(8, 2, dropout=0.5),
+    ],
 )
-def test_what_a_method_sees_does_not_depend_on_dropout_inside_of_a_layer(layer: nn.Module) -> None:
+def test_what_a_method_sees_does_not_depend_on_dropout_inside_of_a_layer(make: Any) -> None:
     """Recurrent layers and attentions drop units themselves, without a module for it."""
-    seen = []
+    layer, seen = make(), []
 
     def run_twice(model: nn.Module, batch: Batch) -> None:
         inputs = [batch.inputs] * (3 if isinstance(model, nn.MultiheadAttention) else 1)

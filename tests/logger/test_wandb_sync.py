@@ -96,7 +96,7 @@ def test_watching_uploads_a_run_when_it_ends(make_run: MakeRun, monkeypatch: pyt
             time.sleep(0.1)
         time.sleep(1)  # the next look, which finds nothing
         watching.send_signal(signal.SIGINT)
-        said, _ = watching.communicate(timeout=20)
+        said, _ = watching.communicate(timeout=60)
         assert watching.returncode == 0
         assert said.count("Syncing 1 run(s)") == 1
         assert {key: len(rows) for key, rows in server.rows.items()} == {identity(run): 1}

@@ -33,11 +33,10 @@ def test_without_a_signal_nothing_happens_and_handlers_are_put_back() -> None:
 
 def test_what_does_not_stop_by_itself_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "GRACE_SECONDS", 0.2)
-    started = time.monotonic()
     with pytest.raises(Stopped), stoppable():
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(30)
-    assert time.monotonic() - started < 5
+        time.sleep(200)
+        pytest.fail("not cut off")
 
 
 def test_a_second_signal_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

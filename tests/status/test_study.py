@@ -106,6 +106,22 @@ def test_a_sweep_that_has_ended_leaves_its_runs_to_the_next(tmp_path: Path) -> N
     assert not look(tmp_path).abandoned
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_sweep_of_another_user_is_not_taken_for_dead(tmp_path: Path) -> None:
+    """Its process exists, though this user may not send it a signal."""
+    write_plan(tmp_path, folder_name(), pid=os.getpid(), host=os.uname().nodename)
+    tmp_path.chmod(0o755)
+    code = (
+        "import os\n"
+        "from pathlib import Path\n"
+        "from initbench.status.study import Study\n"
+        "Study(Path()).plan()\n"  # everything is imported before: the folders of Python may not be theirs to read
+        "os.setuid(54321)\n"
+        "print(Study(Path()).plan().abandoned)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "False\n"
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -98,7 +98,8 @@ def test_dropout_depends_on_the_seed_and_not_on_what_was_drawn_before(small: Any
 
 def test_what_needs_data_sees_the_first_batch_of_training_not_augmented(small: Any) -> None:
     """The same as the library gives on that batch; the statistics of norms are those of training alone."""
-    config = small("init=lsuv", "model=resnet20", "model.depth=8", "data.crop_padding=2", "trainer.max_steps=1", "seed=3")
+    model = ("model=resnet20", "model.depth=8")
+    config = small("init=lsuv", *model, "data.crop_padding=2", "trainer.max_steps=1", "seed=3")
     recipe, _ = trained(config)
     parts = build_run(typed(config))
     batch = parts.data.fixed_batch(torch.device("cpu"))

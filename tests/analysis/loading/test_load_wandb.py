@@ -201,7 +201,7 @@ def test_without_a_key_or_a_server_one_line_says_so(monkeypatch: pytest.MonkeyPa
     start = time.perf_counter()
     with pytest.raises(ValueError, match=r"^http://127.0.0.1:\d+ does not answer \(connection refused\)$"):
         load_wandb(PATH, folder=tmp_path)
-    assert time.perf_counter() - start < 15
+    assert time.perf_counter() - start < 60
     monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(ValueError, match="WANDB_MODE=offline"):
         load_wandb(PATH, folder=tmp_path)
@@ -239,7 +239,7 @@ def test_a_server_that_dies_in_the_middle_costs_only_what_was_not_read(
     start = time.perf_counter()
     with pytest.raises(ValueError, match="does not answer"):
         load_wandb(PATH, folder=tmp_path / "fetched")
-    assert time.perf_counter() - start < 20
+    assert time.perf_counter() - start < 60
     assert len(initbench.load_runs(tmp_path / "fetched")) == 1
     server.dies_at, server.dead = None, False
     assert sorted(load_wandb(PATH, folder=tmp_path / "fetched")["seed"]) == [0, 1, 2]

@@ -1,4 +1,4 @@
-"""Attentions whose stacked projections are not query, key and value one after the other are no attentions to methods."""
+"""Which stacked projections are query, key and value one after the other: methods pass over all other layouts."""
 
 from typing import Any
 

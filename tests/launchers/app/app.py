@@ -112,7 +112,7 @@ def kill(*_: Any) -> None:
 def kill_parent_of_many(*_: Any) -> None:
     """Die with children that keep every file open which this process had open."""
     if os.fork() == 0:
-        time.sleep(60)
+        time.sleep(600)
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -124,9 +124,9 @@ def base_exception(*_: Any) -> None:
 
 @kind
 def sleep(folder: Path, seen: dict[str, Any], config: DictConfig) -> None:
-    child = subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "600"])
     note(folder / f"child{seen['num']}", json.dumps({"pid": child.pid}))
-    time.sleep(60)
+    time.sleep(600)
 
 
 @kind
@@ -140,7 +140,7 @@ def deaf(folder: Path, seen: dict[str, Any], config: DictConfig) -> None:
 def stop(folder: Path, seen: dict[str, Any], config: DictConfig) -> None:
     """Save and end, as a training does: half a second after the signal."""
     _handle(folder, seen, lambda: time.sleep(0.5) or _raise(Stopped("saved")))
-    time.sleep(60)
+    time.sleep(600)
 
 
 def _handle(folder: Path, seen: dict[str, Any], reaction: Any) -> None:

@@ -163,7 +163,7 @@ def test_what_cannot_be_published_is_kept(
         server.status = status
     start = time.perf_counter()
     line = published(tmp_path)
-    assert time.perf_counter() - start < 15
+    assert time.perf_counter() - start < 60
     assert line.startswith("not published to wandb: ")
     assert "\n" not in line
     assert words in line
@@ -186,7 +186,7 @@ def test_where_nobody_listens_one_line_says_so(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     start = time.perf_counter()
     assert "does not answer (connection refused)" in published(tmp_path)
-    assert time.perf_counter() - start < 15
+    assert time.perf_counter() - start < 60
 
 
 def test_a_server_that_dies_in_the_middle_costs_the_timeout(
@@ -196,7 +196,7 @@ def test_a_server_that_dies_in_the_middle_costs_the_timeout(
     server.dies_at = ("CreateRunFiles", 0)  # the run has begun
     start = time.perf_counter()
     line = published(tmp_path)
-    assert time.perf_counter() - start < 15
+    assert time.perf_counter() - start < 60
     (kept,) = (tmp_path / "wandb").glob("run-*")
     assert line.startswith("not published to wandb: not all was uploaded")
     assert line.endswith(f"wandb sync {kept}")
@@ -206,7 +206,7 @@ def test_a_server_that_dies_before_the_summary_run_begins_leaves_it_offline(serv
     server.dies_at = ("UpsertBucket", 0)
     start = time.perf_counter()
     line = published(tmp_path)
-    assert time.perf_counter() - start < 20
+    assert time.perf_counter() - start < 60
     (kept,) = (tmp_path / "wandb").glob("offline-run-*")
     assert line.startswith("not published to wandb: ")
     assert line.endswith(f"wandb sync {kept}")
