@@ -77,15 +77,21 @@ def put(tensor: Tensor, value: Tensor) -> None:
 @contextmanager
 def restored_on_failure(model: nn.Module) -> Iterator[None]:
     """A context that gives the parameters and buffers their values back if it is left by an exception."""
-    tensors = [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_lazy(tensor)]
-    before = [local(tensor).clone() for tensor in tensors]
+    before = {name: local(tensor).clone() for name, tensor in _tensors(model)}
     try:
         yield
     except BaseException:
-        for tensor, value in zip(tensors, before, strict=True):
+        for name, tensor in _tensors(model):  # looked up again, since a parametrization may have put others in place
             with torch.inference_mode(tensor.is_inference()):
-                local(tensor).copy_(value)
+                local(tensor).copy_(before[name])
         raise
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The parameters and buffers that have memory."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if not is_lazy(tensor):
+            yield name, tensor
 
 
 def _compare_elements(sharing: Sequence[tuple[str, Tensor]]) -> None:

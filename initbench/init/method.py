@@ -14,7 +14,6 @@ It may return a dict of numbers for the record, such as its cost (`steps`) and w
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import torch
@@ -22,10 +21,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.init.ambient import global_generators, plain_torch
-from initbench.init.copying import copy_of, first_line
+from initbench.init.copying import copy_of
+from initbench.init.failures import UNSUITABLE, explain
 from initbench.init.memory import put, storage_of
-from initbench.init.roles import bare_name, walk
-from initbench.init.scheme import UNSUITABLE, Spec, find
+from initbench.init.roles import walk
+from initbench.init.scheme import Spec, find
 from initbench.init.structure import FINDERS, require
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -119,12 +119,7 @@ class Method:
         except torch.OutOfMemoryError:
             raise
         except (ValueError, *UNSUITABLE) as error:
-            where, reason = _layer_of(error.__traceback__, model, part), first_line(error)
-            if isinstance(error, ValueError):
-                named = not where or f"layer {where}" in reason or f"{where}." in reason
-                raise ValueError(reason if named else f"layer {where}: {reason}") from error
-            how = f"fails in layer {where}" if where else f"does not work with {self.parameters}"
-            raise ValueError(f"{self.label} {how}: {reason}") from error
+            raise explain(error, self.label, self.parameters, model, part if self.each_module else None) from error
 
 
 def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:
@@ -176,16 +171,6 @@ def _like(values: Tensor, like: Tensor) -> Tensor:
     # Tensors made in inference_mode cannot be used for gradients, but copies of them can.
     values = values.clone() if values.is_inference() else values.detach()
     return values.to(like) if values.is_floating_point() else values.to(like.device)
-
-
-def _layer_of(traceback: TracebackType | None, model: nn.Module, part: nn.Module) -> str:
-    """The name of the innermost layer whose code was running when an error was raised; of `part` if none was."""
-    names = {id(module): bare_name(model, name) for name, module in model.named_modules()}
-    where = names[id(part)]
-    while traceback is not None:
-        where = names.get(id(traceback.tb_frame.f_locals.get("self")), "") or where
-        traceback = traceback.tb_next
-    return where
 
 
 def working_copy(model: nn.Module, device: torch.device, label: str = "this") -> nn.Module:
