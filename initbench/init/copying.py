@@ -24,7 +24,7 @@ def copy_of(model: nn.Module, purpose: str) -> nn.Module:
         remedy = "; do this before fully_shard" if is_sharded(module) else ""
         raise ValueError(
             f"{purpose} a copy of the model, and {f'layer {name}' if name else 'the model'}, a {kind}, cannot be "
-            f"copied: {first_line(error)}{remedy}"
+            f"copied: {_first_sentence(error)}{remedy}"
         ) from error
 
 
@@ -47,7 +47,7 @@ def copy_on_cpu(module: nn.Module) -> nn.Module:
         else:
             twin = copy.deepcopy(module, memo)
     except Exception as error:  # a class of the user's own may raise anything
-        raise ValueError(f"a {kind.__name__} cannot be copied: {first_line(error)}") from error
+        raise ValueError(f"a {kind.__name__} cannot be copied: {_first_sentence(error)}") from error
     twin = twin.cpu().float()
     for parameter in twin.parameters():
         parameter.data = parameter.data.contiguous()  # random numbers are drawn in the order of the memory
@@ -78,6 +78,10 @@ def whole(tensor: Tensor) -> Tensor:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or the name of its class if it has none."""
     return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+def _first_sentence(error: BaseException) -> str:
+    return first_line(error).split(". ")[0]
 
 
 def _tied_copies(model: nn.Module) -> dict[int, Any]:

@@ -20,9 +20,13 @@ from initbench.init.layer import Position, describe_layer
 from initbench.init.memory import check_overlap, restored_on_failure
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
-from initbench.init.scheme import SHARED, Scheme, Spec, find, read_option, resolve
+from initbench.init.scheme import SHARED, Scheme, Spec, find, options, read_option, resolve
 
 _POSITIONS = ("first", "last")
+# What has parameters of a role, for the messages about rules that nobody typed.
+_PARTS = {role: f"layers with a {role}" for role in ROLES} | dict.fromkeys(
+    ("recurrent_input", "recurrent_hidden"), "recurrent layers"
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Initializer:
     first and last weight matrix in registration order. The first rule that matches a parameter and names its
     role is used.
 
-    `method` then changes the model as a whole (LSUV, Fixup, ...).
+    `method` then changes the model as a whole (LSUV, Fixup, ...). `name` is that of the option, for messages.
 
     Raises ValueError for unknown names, parameters and roles.
     """
@@ -65,6 +69,7 @@ class Initializer:
         attention_in: Spec | None = None,
         rules: Sequence[Mapping[str, Any]] = (),
         method: Method | None = None,
+        name: str = "",
     ) -> None:
         policies = {
             "bias": bias,
@@ -84,6 +89,8 @@ class Initializer:
             raise ValueError(f"rules must be a list of mappings, [{{match: conv1, weight: orthogonal}}], got {rules!r}")
         self.rules = [_rule(rule) for rule in rules]
         self.method = method
+        # Whose rules these are, if nobody typed them.
+        self.owner = name if name in options() and read_option(name).get("rules") == list(rules) else ""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Initializer":
@@ -96,16 +103,17 @@ class Initializer:
         """
         shared = {key: value for key, value in config.items() if key in SHARED}
         own = {key: value for key, value in config.items() if key not in SHARED}
+        name = str(own.get("name", ""))
         if "_target_" not in own and "weight" in shared:
             if unused := [key for key in own if key != "name"]:
                 raise unknown(f"key of {own.get('name', 'this initializer')}", unused[0], SHARED)
-            return cls(**shared)
+            return cls(**shared, name=name)
         method = resolve_method(own, beside=SHARED)
         if method is not None:
-            return cls(**{"weight": "default", **shared}, method=method)
+            return cls(**{"weight": "default", **shared}, method=method, name=name)
         if "weight" in shared:
             raise ValueError(f"{find(own).label} is itself what fills the weights, so weight= has no meaning")
-        return cls(own, **shared)
+        return cls(own, **shared, name=name)
 
     @property
     def needs_batch(self) -> bool:
@@ -197,6 +205,11 @@ class Initializer:
     def _check_rules_are_used(self, model: nn.Module, used: set[tuple[int, str]]) -> None:
         for index, (pattern, schemes) in enumerate(self.rules):
             unused = [role for role in schemes if (index, role) not in used]
+            if unused and self.owner:
+                what = (
+                    f"a {pattern} weight matrix" if pattern in _POSITIONS else f"{_PARTS[unused[0]]} of type {pattern}"
+                )
+                raise ValueError(f"{self.owner} needs {what}, and {type(model).__name__} has none")
             if unused:
                 names = [bare_name(model, name) for name, _ in model.named_modules() if name] + list(_POSITIONS)
                 kinds = sorted({kind_of(module).__name__ for module in model.modules()})
