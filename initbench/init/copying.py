@@ -71,7 +71,7 @@ def is_sharded(module: nn.Module) -> bool:
 
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor: that of a DTensor, which each process holds a part of, is gathered."""
-    gathered: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # type: ignore[operator]
+    gathered: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
     return gathered
 
 

@@ -50,7 +50,7 @@ class Initializer:
     first and last weight matrix in registration order. The first rule that matches a parameter and names its
     role is used.
 
-    `method` then changes the model as a whole (LSUV, Fixup, ...). `name` is that of the option, for messages.
+    `method` then changes the model as a whole (LSUV, Fixup, ...).
 
     Raises ValueError for unknown names, parameters and roles.
     """
@@ -69,7 +69,6 @@ class Initializer:
         attention_in: Spec | None = None,
         rules: Sequence[Mapping[str, Any]] = (),
         method: Method | None = None,
-        name: str = "",
     ) -> None:
         policies = {
             "bias": bias,
@@ -89,8 +88,7 @@ class Initializer:
             raise ValueError(f"rules must be a list of mappings, [{{match: conv1, weight: orthogonal}}], got {rules!r}")
         self.rules = [_rule(rule) for rule in rules]
         self.method = method
-        # Whose rules these are, if nobody typed them.
-        self.owner = name if name in options() and read_option(name).get("rules") == list(rules) else ""
+        self.owner = ""  # the option whose rules these are, if nobody typed them
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Initializer":
@@ -103,17 +101,20 @@ class Initializer:
         """
         shared = {key: value for key, value in config.items() if key in SHARED}
         own = {key: value for key, value in config.items() if key not in SHARED}
-        name = str(own.get("name", ""))
         if "_target_" not in own and "weight" in shared:
             if unused := [key for key in own if key != "name"]:
                 raise unknown(f"key of {own.get('name', 'this initializer')}", unused[0], SHARED)
-            return cls(**shared, name=name)
-        method = resolve_method(own, beside=SHARED)
-        if method is not None:
-            return cls(**{"weight": "default", **shared}, method=method, name=name)
-        if "weight" in shared:
+            built = cls(**shared)
+        elif (method := resolve_method(own, beside=SHARED)) is not None:
+            built = cls(**{"weight": "default", **shared}, method=method)
+        elif "weight" in shared:
             raise ValueError(f"{find(own).label} is itself what fills the weights, so weight= has no meaning")
-        return cls(own, **shared, name=name)
+        else:
+            built = cls(own, **shared)
+        name = own.get("name")
+        if built.rules and name in options() and read_option(name).get("rules") == shared["rules"]:
+            built.owner = name
+        return built
 
     @property
     def needs_batch(self) -> bool:
@@ -206,10 +207,10 @@ class Initializer:
         for index, (pattern, schemes) in enumerate(self.rules):
             unused = [role for role in schemes if (index, role) not in used]
             if unused and self.owner:
-                what = (
-                    f"a {pattern} weight matrix" if pattern in _POSITIONS else f"{_PARTS[unused[0]]} of type {pattern}"
-                )
-                raise ValueError(f"{self.owner} needs {what}, and {type(model).__name__} has none")
+                kind = type(model).__name__
+                if pattern in _POSITIONS:
+                    raise ValueError(f"{self.owner} needs a first and a last weight matrix, and {kind} has not both")
+                raise ValueError(f"{self.owner} needs {_PARTS[unused[0]]} of type {pattern}, and {kind} has none")
             if unused:
                 names = [bare_name(model, name) for name, _ in model.named_modules() if name] + list(_POSITIONS)
                 kinds = sorted({kind_of(module).__name__ for module in model.modules()})

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ def storage_of(parameter: Tensor) -> object:
 def local(tensor: Tensor) -> Tensor:
     """The part of a DTensor that this process holds; any other tensor as it is. It shares the memory."""
     detached = tensor.detach()
-    return detached.to_local() if hasattr(detached, "to_local") else detached  # type: ignore[no-any-return]
+    return detached.to_local() if hasattr(detached, "to_local") else detached
 
 
 def check_memory(name: str, tensor: Tensor) -> None:
@@ -67,9 +68,9 @@ def put(tensor: Tensor, value: Tensor) -> None:
         # Imported here, as it costs half a second and only a DTensor needs it.
         from torch.distributed.tensor import distribute_tensor
 
-        value = value.to(tensor.dtype)
+        shards: Any = tensor
         # Every process has drawn the same numbers, so none has to send its own.
-        value = local(distribute_tensor(value, tensor.device_mesh, tensor.placements, src_data_rank=None))  # type: ignore[arg-type]
+        value = local(distribute_tensor(value, shards.device_mesh, shards.placements, src_data_rank=None))
     with torch.inference_mode(tensor.is_inference()):
         local(tensor).copy_(value)
 
@@ -110,7 +111,7 @@ def _compare_elements(sharing: Sequence[tuple[str, Tensor]]) -> None:
             raise ValueError(f"some elements of {name} share memory: use nn.Parameter({name}.detach().clone())")
 
 
-def _address(tensor: Tensor) -> int | None:
+def _address(tensor: Tensor) -> Any:
     """The address of a tensor, None if it has none: a fake tensor, or one that wraps others."""
     if isinstance(tensor, FakeTensor):
         return None

@@ -62,11 +62,11 @@ NEEDS: dict[str, tuple[str, str]] = {
         "mlp conv gated simple attention embedding",
     ),
     "patch_whitening": ("needs a convolution as the first layer|no linear or convolutional layer", "conv"),
-    "per_layer": ("per_layer needs a last weight matrix", "mlp conv gated simple attention"),
+    "per_layer": ("per_layer needs a first and a last weight", "mlp conv gated simple attention"),
     "rezero": ("needs gates", ""),
     "skipinit": ("needs gates", ""),
     "t_fixup": ("needs residual branches", "attention"),
-    "vit_jax": ("vit_jax needs a last weight matrix", "mlp conv gated simple attention"),
+    "vit_jax": ("vit_jax needs a first and a last weight", "mlp conv gated simple attention"),
     "weight_norm_data": ("no linear or convolutional layer", "mlp conv transposed attention embedding"),
     "zero_gamma": ("needs residual branches|is not ended by one", ""),
 }

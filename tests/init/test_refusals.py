@@ -187,7 +187,9 @@ def test_a_layer_that_cannot_be_copied_is_filled_by_schemes_and_refused_by_name_
 def test_a_rule_that_nobody_typed_is_not_blamed() -> None:
     with pytest.raises(ValueError, match=r"^irnn needs recurrent layers of type RNN, and Linear has none$"):
         initialize(nn.Linear(3, 3), "irnn")
-    with pytest.raises(ValueError, match=r"^vit_jax needs a last weight matrix, and Embedding has none$"):
+    with pytest.raises(
+        ValueError, match=r"^vit_jax needs a first and a last weight matrix, and Embedding has not both$"
+    ):
         initialize(nn.Embedding(3, 3), "vit_jax")
     typed = [{"match": "RNN", "recurrent_hidden": "eye"}]
     with pytest.raises(ValueError, match=r"^the rule for 'RNN' matches no recurrent_hidden"):
