@@ -12,10 +12,11 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 
 from initbench.init.ambient import plain_torch
 from initbench.init.copying import copy_of
+from initbench.init.failures import UNSUITABLE
 from initbench.init.layer import Layer
 from initbench.init.memory import put
 from initbench.init.roles import NamedParameter, evaluating, value_of
-from initbench.init.scheme import UNSUITABLE, Scheme
+from initbench.init.scheme import Scheme
 from initbench.init.schemes.own import reset_of
 from initbench.schema.target import is_ours, line, reason
 

@@ -25,7 +25,7 @@ def copy_of(model: nn.Module, purpose: str) -> nn.Module:
         remedy = "; do this before fully_shard" if is_sharded(module) else ""
         raise ValueError(
             f"{purpose} a copy of the model, and {f'layer {name}' if name else 'the model'}, a {kind}, cannot be "
-            f"copied: {line(error)}{remedy}"
+            f"copied: {_first_sentence(error)}{remedy}"
         ) from error
 
 
@@ -48,7 +48,7 @@ def copy_on_cpu(module: nn.Module) -> nn.Module:
         else:
             twin = copy.deepcopy(module, memo)
     except Exception as error:  # a class of the user's own may raise anything
-        raise ValueError(f"a {kind.__name__} cannot be copied: {line(error)}") from error
+        raise ValueError(f"a {kind.__name__} cannot be copied: {_first_sentence(error)}") from error
     twin = twin.cpu().float()
     for parameter in twin.parameters():
         parameter.data = parameter.data.contiguous()  # random numbers are drawn in the order of the memory
@@ -74,6 +74,10 @@ def whole(tensor: Tensor) -> Tensor:
     """All of a tensor: that of a DTensor, which each process holds a part of, is gathered."""
     gathered: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
     return gathered
+
+
+def _first_sentence(error: BaseException) -> str:
+    return line(error).split(". ")[0]
 
 
 def _tied_copies(model: nn.Module) -> dict[int, Any]:

@@ -21,9 +21,13 @@ from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
 from initbench.init.nonlinearity import nonlinearity_of
 from initbench.init.outcome import Outcome, Plan
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
-from initbench.init.scheme import SHARED, Scheme, Spec, find, read_option, resolve
+from initbench.init.scheme import SHARED, Scheme, Spec, find, options, read_option, resolve
 
 _POSITIONS = ("first", "last")
+# What has parameters of a role, for the messages about rules that nobody typed.
+_PARTS = {role: f"layers with a {role}" for role in ROLES} | dict.fromkeys(
+    ("recurrent_input", "recurrent_hidden"), "recurrent layers"
+)
 
 
 class Initializer:
@@ -75,6 +79,7 @@ class Initializer:
             raise ValueError(f"rules must be a list of mappings, [{{match: conv1, weight: orthogonal}}], got {rules!r}")
         self.rules = [_rule(rule) for rule in rules]
         self.method = method
+        self.owner = ""  # the option whose rules these are, if nobody typed them
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Initializer":
@@ -90,13 +95,17 @@ class Initializer:
         if "_target_" not in own and "weight" in shared:
             if unused := [key for key in own if key != "name"]:
                 raise unknown(f"key of {own.get('name', 'this initializer')}", unused[0], SHARED)
-            return cls(**shared)
-        method = resolve_method(own, beside=SHARED)
-        if method is not None:
-            return cls(**{"weight": "default", **shared}, method=method)
-        if "weight" in shared:
+            built = cls(**shared)
+        elif (method := resolve_method(own, beside=SHARED)) is not None:
+            built = cls(**{"weight": "default", **shared}, method=method)
+        elif "weight" in shared:
             raise ValueError(f"{find(own).label} is itself what fills the weights, so weight= has no meaning")
-        return cls(own, **shared)
+        else:
+            built = cls(own, **shared)
+        name = own.get("name")
+        if built.rules and name in options() and read_option(name).get("rules") == shared["rules"]:
+            built.owner = name
+        return built
 
     def __repr__(self) -> str:
         parts = [f"{role}={scheme.label}" for role, scheme in self.schemes.items()]
@@ -193,6 +202,11 @@ class Initializer:
     def _check_rules_are_used(self, model: nn.Module, used: set[tuple[int, str]]) -> None:
         for index, (pattern, schemes) in enumerate(self.rules):
             unused = [role for role in schemes if (index, role) not in used]
+            if unused and self.owner:
+                kind = type(model).__name__
+                if pattern in _POSITIONS:
+                    raise ValueError(f"{self.owner} needs a first and a last weight matrix, and {kind} has not both")
+                raise ValueError(f"{self.owner} needs {_PARTS[unused[0]]} of type {pattern}, and {kind} has none")
             if unused:
                 names = [bare_name(model, name) for name, _ in model.named_modules() if name] + list(_POSITIONS)
                 kinds = sorted({kind_of(module).__name__ for module in model.modules()})

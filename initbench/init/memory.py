@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -67,9 +68,9 @@ def put(tensor: Tensor, value: Tensor) -> None:
         # Imported here, as it costs half a second and only a DTensor needs it.
         from torch.distributed.tensor import distribute_tensor
 
-        value = value.to(tensor.dtype)
+        shards: Any = tensor
         # Every process has drawn the same numbers, so none has to send its own.
-        value = local(distribute_tensor(value, tensor.device_mesh, tensor.placements, src_data_rank=None))  # type: ignore[attr-defined]
+        value = local(distribute_tensor(value, shards.device_mesh, shards.placements, src_data_rank=None))
     with torch.inference_mode(tensor.is_inference()):
         local(tensor).copy_(value)
 
@@ -77,15 +78,21 @@ def put(tensor: Tensor, value: Tensor) -> None:
 @contextmanager
 def restored_on_failure(model: nn.Module) -> Iterator[None]:
     """A context that gives the parameters and buffers their values back if it is left by an exception."""
-    tensors = [tensor for tensor in (*model.parameters(), *model.buffers()) if not is_lazy(tensor)]
-    before = [local(tensor).clone() for tensor in tensors]
+    before = {name: local(tensor).clone() for name, tensor in _tensors(model)}
     try:
         yield
     except BaseException:
-        for tensor, value in zip(tensors, before, strict=True):
+        for name, tensor in _tensors(model):  # looked up again, since a parametrization may have put others in place
             with torch.inference_mode(tensor.is_inference()):
-                local(tensor).copy_(value)
+                local(tensor).copy_(before[name])
         raise
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The parameters and buffers that have memory."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if not is_lazy(tensor):
+            yield name, tensor
 
 
 def _compare_elements(sharing: Sequence[tuple[str, Tensor]]) -> None:
@@ -104,7 +111,7 @@ def _compare_elements(sharing: Sequence[tuple[str, Tensor]]) -> None:
             raise ValueError(f"some elements of {name} share memory: use nn.Parameter({name}.detach().clone())")
 
 
-def _address(tensor: Tensor) -> int | None:
+def _address(tensor: Tensor) -> Any:
     """The address of a tensor, None if it has none: a fake tensor, or one that wraps others."""
     if isinstance(tensor, FakeTensor):
         return None

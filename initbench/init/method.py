@@ -15,7 +15,6 @@ It may return a dict of numbers for the record, such as its cost (`steps`) and w
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import torch
@@ -24,11 +23,12 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.init.ambient import global_generators, plain_torch
 from initbench.init.copying import copy_of
+from initbench.init.failures import UNSUITABLE, explain
 from initbench.init.memory import put, storage_of
-from initbench.init.roles import bare_name, walk
-from initbench.init.scheme import UNSUITABLE, Spec, find
+from initbench.init.roles import walk
+from initbench.init.scheme import Spec, find
 from initbench.init.structure import FINDERS, require
-from initbench.schema.target import is_ours, line, reason
+from initbench.schema.target import is_ours, reason
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -121,12 +121,7 @@ class Method:
         except torch.OutOfMemoryError:
             raise
         except (ValueError, *UNSUITABLE) as error:
-            where, said = _layer_of(error.__traceback__, model, part), line(error)
-            if isinstance(error, ValueError):
-                named = not where or f"layer {where}" in said or f"{where}." in said
-                raise ValueError(said if named else f"layer {where}: {said}") from error
-            how = f"fails in layer {where}" if where else f"does not work with {self.parameters}"
-            raise ValueError(f"{self.label} {how}: {said}") from error
+            raise explain(error, self.label, self.parameters, model, part if self.each_module else None) from error
         except Exception as error:
             if is_ours(self.function):
                 raise

@@ -61,8 +61,12 @@ class NamedParameter(NamedTuple):
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """The module itself, without torch.compile, DataParallel, DistributedDataParallel and FSDP around it."""
+    """The module itself, without torch.compile, DataParallel, DistributedDataParallel and FSDP around it.
+
+    Raises ValueError for FSDP if each process holds a part of the parameters.
+    """
     while (inner := _WRAPPERS.get(type(model).__name__)) is not None:
+        _refuse_parts(model)
         model = model.get_submodule(inner)
     return model
 
@@ -95,6 +99,7 @@ def walk(model: nn.Module) -> Iterator[NamedParameter]:
             continue  # its originals are listed under the name of the parametrized tensor
         module_name = bare_name(model, module_name)
         traced = traced or isinstance(module, fx.GraphModule) or kind_of(module).__module__.startswith("torch.export")
+        _refuse_parts(module)
         _refuse_hidden(module_name, module, traced)
         _refuse_hooked(module_name, module)
         prefix = f"{module_name}." if module_name else ""
@@ -171,6 +176,16 @@ def is_packed_projection(module: nn.Module, module_name: str) -> bool:
     return (
         weight is not None and weight.dim() == 2 and weight.shape[1] == 3 * weight.shape[0] and is_input_first(module)
     )
+
+
+def _refuse_parts(module: Any) -> None:
+    if type(module).__name__ != "FullyShardedDataParallel" or module._handle is None:
+        return
+    if module._handle.uses_sharded_strategy and module.training_state.name != "SUMMON_FULL_PARAMS":
+        raise ValueError(
+            "FullyShardedDataParallel has cut the parameters into parts: initialize the model before it, inside "
+            "FullyShardedDataParallel.summon_full_params(model), or use fully_shard"
+        )
 
 
 def _refuse_hidden(module_name: str, module: nn.Module, traced: bool) -> None:

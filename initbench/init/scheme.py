@@ -46,10 +46,6 @@ GIVEN = {
 }
 
 
-# What functions raise for a layer or an argument that does not suit them. Anything else is a fault of their own.
-UNSUITABLE = (TypeError, RuntimeError, ArithmeticError, AssertionError, AttributeError, IndexError)
-
-
 @dataclass(frozen=True)
 class Target:
     """A function with parameters that it is known to accept."""

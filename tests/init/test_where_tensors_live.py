@@ -362,9 +362,10 @@ def test_a_weight_tied_to_its_transpose_is_one_weight() -> None:
     assert torch.equal(model[0].weight, model[1].weight.T)
 
 
-@pytest.mark.parametrize(
-    "dtype", [torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
-)
+FLOAT8 = [torch.float8_e4m3fn, torch.float8_e5m2]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, *FLOAT8])
 @pytest.mark.parametrize("name", ["orthogonal", "default", "trunc_normal", "normal"])
 def test_every_dtype_gets_the_same_numbers_rounded(name: str, dtype: torch.dtype) -> None:
     expected = initialize(with_weight(torch.zeros(6, 6)), name)
@@ -374,7 +375,7 @@ def test_every_dtype_gets_the_same_numbers_rounded(name: str, dtype: torch.dtype
         assert torch.equal(ours.double(), theirs.to(dtype).double())
 
 
-@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+@pytest.mark.parametrize("dtype", FLOAT8)
 def test_a_method_works_on_float8(dtype: torch.dtype) -> None:
     model = initialize(with_weight(torch.zeros(6, 6)).to(dtype), "lsuv", batch=IMAGES.flatten(1)[:, :6])
     assert model[0].weight.dtype == dtype
@@ -432,13 +433,13 @@ def test_a_dtensor_of_any_placement_gets_the_whole_weight(placement: Any, mesh: 
 def test_a_method_refuses_a_sharded_model_and_says_what_to_do(name: str, mesh: distributed.DeviceMesh) -> None:
     model = sharded(plain_convolutional()[:5], mesh) if name in METHODS else fully_shard(vit(), mesh=mesh)
     before = [parameter.full_tensor().clone() for parameter in model.parameters()]
-    with pytest.raises(ValueError, match="cannot be copied: .*; do this before fully_shard"):
+    with pytest.raises(ValueError, match=r"cannot be copied: .*; do this before fully_shard"):
         apply(model, name)
     assert all(torch.equal(value, ours.full_tensor()) for value, ours in zip(before, model.parameters(), strict=True))
 
 
 def test_a_table_of_a_sharded_model_is_refused_and_says_what_to_do(mesh: distributed.DeviceMesh) -> None:
-    with pytest.raises(ValueError, match="describe works on a copy of the model, .*; do this before fully_shard"):
+    with pytest.raises(ValueError, match=r"describe works on a copy of the model, .*; do this before fully_shard"):
         describe(sharded(plain_convolutional(), mesh), "orthogonal")
 
 

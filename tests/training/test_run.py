@@ -197,7 +197,7 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
     "chrono": ("needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
     "deepnorm": ("needs residual branches", (*SMALL_VIT, "model.norm=post")),
     "fixup": ("needs residual branches", (*SMALL_RESNET, "model.norm=fixup")),
-    "irnn": ("'RNN' matches no recurrent_hidden", ("model=rnn", "model.nonlinearity=relu", "model.hidden_size=16")),
+    "irnn": ("irnn needs recurrent layers", ("model=rnn", "model.nonlinearity=relu", "model.hidden_size=16")),
     "mimetic": ("needs self-attention layers", SMALL_VIT),
     "rezero": ("needs gates", (*SMALL_RESNET, "model.gate=true")),
     "skipinit": ("needs gates", (*SMALL_RESNET, "model.gate=true", "model.norm=none")),

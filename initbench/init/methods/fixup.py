@@ -30,17 +30,18 @@ def fixup_(model: nn.Module, branches: list[Branch], *, scalar_learning_rate: fl
 
     One step of SGD then changes the function by an amount that does not depend on L. The bias of a zero layer is zero
     too. Gates are set to 1, scalar biases to zero (by the policy for biases), and the learning rates of both are
-    multiplied by `scalar_learning_rate`. The CIFAR ResNets have gates and scalar biases with norm=fixup; the rule also
-    applies to a model without norms that lacks them.
+    multiplied by `scalar_learning_rate` (in your own code: `initbench.learning_rates`). The CIFAR ResNets have gates
+    and scalar biases with norm=fixup; the rule also applies to a model without norms that lacks them.
 
-    An attention counts as m = 2 layers, since its query, key and value are parallel. Squeeze-and-excitation layers are
-    neither counted nor scaled. The classifier is the model's last weight matrix in registration order.
+    An attention counts as m = 4 layers, as in the authors' code for transformers: the output is a product of the query,
+    key, value and output weights. The first three are scaled by L^(-1/6), the last is zero. Squeeze-and-excitation
+    layers are neither counted nor scaled. The classifier is the model's last weight matrix in registration order.
 
     Raises ValueError for a branch whose last layer is followed by a norm: with zero input, that norm would multiply the
     gradient by 1 / sqrt(eps), about 300. Raises it also if the last layer standardizes its weight (timm's NFNets).
     Other norms are left as they are; they undo the scaling of the layers before them.
 
-    Source: Zhang et al. 2019, section 3 and the box "Fixup initialization".
+    Source: Zhang et al. 2019, section 3 and the box "Fixup initialization"; for attention, the authors' code.
     Acts on: all layers in residual branches, the gates, the classifier; the learning rate of scalars.
     """
     for branch in branches:
@@ -52,7 +53,7 @@ def fixup_(model: nn.Module, branches: list[Branch], *, scalar_learning_rate: fl
         layers = [module for _, module in branch.weighted]
         if layers and "StdConv" in type(layers[-1]).__name__:
             raise ValueError(f"fixup cannot zero {branch.weighted[-1][0]}: it standardizes its weight, as norms do")
-        m = 2 if branch.kind == "attention" else len(layers)
+        m = 4 if branch.kind == "attention" else len(layers)
         for layer in layers:
             # The first half of an nn.MultiheadAttention is a layer, its out_proj another.
             for module, key in _matrices(layer):

@@ -29,8 +29,9 @@ def patch_whitening_(model: nn.Module, batch: Batch, *, eps: float = 5e-4, freez
     centered, since inputs are expected to be normalized. Patches are those inside the images, at the stride and
     dilation of the convolution; each group is whitened separately. The bias is set to zero.
 
-    With `freeze` the learning rate of the whole weight is 0. Airbench also stops training the bias after 3 epochs,
-    which is not done here. Its other convolutions start from `partial_identity`.
+    With `freeze` the learning rate of the whole weight is 0 (in your own code: `initbench.learning_rates`). Airbench
+    also stops training the bias after 3 epochs, which is not done here. Its other convolutions start from
+    `partial_identity`.
 
     Raises ValueError if the first module with weights that runs is not a convolution, or, with `freeze`, is not the
     first that is registered.
@@ -99,6 +100,6 @@ def _first_convolution(model: nn.Module, inputs: Tensor) -> tuple[Any, Tensor]:
     if not isinstance(layer.module, _ConvNd) or layer.module.transposed:
         kind = type(layer.module).__name__
         raise ValueError(
-            f"patch_whitening needs a convolution as the first layer that runs, got {layer.name}, a {kind}"
+            f"patch_whitening needs a convolution as the first layer that runs, got layer {layer.name}, a {kind}"
         )
     return layer.module, layer.inputs[0]

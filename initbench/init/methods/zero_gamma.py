@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from initbench.init.probing import adds_one
 from initbench.init.structure import Branch
 
 
@@ -11,7 +12,7 @@ def zero_gamma_(model: nn.Module, branches: list[Branch]) -> None:
     """gamma = 0 in the norm at the end of each residual branch, so that each block starts as its skip connection.
 
     With zero shifts, the default, the branch is zero for any other weights. Squeeze-and-excitation after that norm
-    changes nothing, as it multiplies zero.
+    changes nothing, as it multiplies zero. The weight of a norm that multiplies by 1 + weight becomes -1.
 
     Raises ValueError for a branch that does not end with a norm, as in pre-norm transformers and pre-activation ResNets
     (zero in their first norm would disconnect the branch from its input), and for a norm without a scale.
@@ -28,4 +29,4 @@ def zero_gamma_(model: nn.Module, branches: list[Branch]) -> None:
         name, norm = branch.last_norm
         if not isinstance(norm.weight, nn.Parameter):
             raise ValueError(f"zero_gamma needs norms with a learnable scale, and {name} has none")
-        norm.weight.zero_()
+        norm.weight.fill_(-1.0 if adds_one(norm) else 0.0)

@@ -70,6 +70,9 @@ def mup_(
         Adam      1                      1 / w    1 / w
         SGD       w                      1        1 / w
 
+    `initialize` sets the weights only. The factors for your own optimizer are those of
+    `initbench.learning_rates(model, "mup", adaptive=True)`; a run takes them by itself.
+
     At width = base_width this is plain fan_in scaling with the optimizer's own learning rate: tune the rate there and
     use it at every other width.
 

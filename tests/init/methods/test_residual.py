@@ -117,7 +117,8 @@ def test_fixup_scales_as_in_the_paper(layers):
 
 
 @pytest.mark.parametrize("attention", ["torch", "timm"])
-def test_fixup_counts_an_attention_as_two_layers(attention):
+def test_fixup_counts_an_attention_as_four_layers(attention):
+    """Query, key, value and output, as the authors explain their factor L^(-1/6) for transformers."""
     if attention == "torch":
         layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True)
         model = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
@@ -127,7 +128,7 @@ def test_fixup_counts_an_attention_as_two_layers(attention):
         into, out = "blocks.1.attn.qkv.weight", "blocks.1.attn.proj.weight"
     before = initbench.initialize(model, "kaiming_normal", mode="fan_out").get_parameter(into).clone()
     initbench.initialize(model, "fixup")
-    torch.testing.assert_close(model.get_parameter(into), before * 6**-0.5)
+    torch.testing.assert_close(model.get_parameter(into), before * 6 ** (-1 / 6))
     assert not model.get_parameter(out).any()
 
 
