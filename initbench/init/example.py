@@ -12,14 +12,19 @@ from torch.nn.modules.conv import _ConvNd
 _IMAGE_SIZES = (32, 64, 28, 96, 128, 160, 192, 224, 240, 256, 288, 299, 320, 384, 448, 512)
 _LENGTHS = (16, 8, 32, 64, 100, 128, 256, 512, 1024, 4, 1)
 _SAMPLES = 2
+Shape = tuple[tuple[int, ...], int]  # of an input, with the number of different ids; 0 for real numbers
 _LAYERS = 4  # how many of the first layers to guess from: the first one that is registered need not run first
+
+
+def like(inputs: Tensor, model: nn.Module) -> tuple[Tensor, ...]:
+    """The first samples of the inputs, on the model's device and in its precision."""
+    device, dtype = _device_and_dtype(model)
+    return (inputs[:_SAMPLES].to(device, dtype if inputs.is_floating_point() else None),)
 
 
 def examples(model: nn.Module) -> Iterator[tuple[Tensor, ...]]:
     """Possible inputs of the model, the most likely first; several copies for a model with several arguments."""
-    parameters = [*model.parameters(), *model.buffers()]
-    device = parameters[0].device if parameters else torch.device("cpu")
-    dtype = next((each.dtype for each in parameters if each.is_floating_point()), torch.get_default_dtype())
+    device, dtype = _device_and_dtype(model)
     count = _arguments(model)
     seen = set()
     for shape, ids in _shapes(model):
@@ -33,10 +38,16 @@ def examples(model: nn.Module) -> Iterator[tuple[Tensor, ...]]:
             yield tuple(values.clone() for _ in range(count))
 
 
-def _shapes(model: nn.Module) -> Iterator[tuple[tuple[int, ...], int]]:
-    """Shapes of inputs, each with the number of different ids, 0 for real numbers."""
+def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    tensors = [*model.parameters(), *model.buffers()]
+    device = tensors[0].device if tensors else torch.device("cpu")
+    return device, next((each.dtype for each in tensors if each.is_floating_point()), torch.get_default_dtype())
+
+
+def _shapes(model: nn.Module) -> Iterator[Shape]:
     lengths = dict.fromkeys((*_positions(model), *_LENGTHS))
-    sizes = dict.fromkeys((*_stated_sizes(model), *((size, size) for size in _IMAGE_SIZES)))
+    small = [(size, size) for size in _IMAGE_SIZES]
+    sizes = dict.fromkeys((*_stated_sizes(model), *small[:2], *_configured_size(model), *small))
     layers = [module for module in model.modules() if not any(True for _ in module.children())]
     layers = [module for module in layers if any(True for _ in module.parameters())]
     attentions = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
@@ -49,14 +60,16 @@ def _shapes(model: nn.Module) -> Iterator[tuple[tuple[int, ...], int]]:
 
 def _of(layer: Any, lengths: Any, sizes: Any) -> list[tuple[tuple[int, ...], int]]:
     if isinstance(layer, nn.Embedding):
-        return [((_SAMPLES, length), layer.num_embeddings) for length in lengths] + [((_SAMPLES,), layer.num_embeddings)]
+        return [((_SAMPLES, length), layer.num_embeddings) for length in lengths] + [
+            ((_SAMPLES,), layer.num_embeddings)
+        ]
     if isinstance(layer, nn.EmbeddingBag):
         return [((_SAMPLES, length), layer.num_embeddings) for length in lengths]
     if isinstance(layer, _ConvNd):
         return _spatial(layer.in_channels, len(layer.kernel_size), lengths, sizes)
     if isinstance(layer, _NormBase | nn.GroupNorm):
         channels = layer.num_channels if isinstance(layer, nn.GroupNorm) else layer.num_features
-        shapes = [((_SAMPLES, channels), 0)]
+        shapes: list[Shape] = [((_SAMPLES, channels), 0)]
         for spatial in (2, 1, 3):
             shapes += _spatial(channels, spatial, lengths, sizes)[:2]
         return shapes
@@ -74,7 +87,7 @@ def _of(layer: Any, lengths: Any, sizes: Any) -> list[tuple[tuple[int, ...], int
     return [((_SAMPLES, *width), 0), *(((_SAMPLES, length, *width), 0) for length in lengths)]
 
 
-def _spatial(channels: int, dimensions: int, lengths: Any, sizes: Any) -> list[tuple[tuple[int, ...], int]]:
+def _spatial(channels: int, dimensions: int, lengths: Any, sizes: Any) -> list[Shape]:
     if dimensions == 1:
         return [((_SAMPLES, channels, length), 0) for length in (*lengths, 4096, 16_000)]
     depths = [()] if dimensions == 2 else [(8,), (16,), (32,)]
@@ -90,9 +103,13 @@ def _stated_sizes(model: nn.Module) -> Iterator[tuple[int, int]]:
                 yield (size, size)
             elif isinstance(size, tuple | list) and len(size) == 2 and all(isinstance(each, int) for each in size):
                 yield (size[0], size[1])
-    config = getattr(model, "pretrained_cfg", None) or {}
-    if isinstance(config, dict) and len(config.get("input_size", ())) == 3:
-        yield tuple(config["input_size"][1:])
+
+
+def _configured_size(model: nn.Module) -> list[tuple[int, int]]:
+    """The image size in timm's configuration of the model, which most convolutional networks do not need."""
+    config = getattr(model, "pretrained_cfg", None)
+    size: Any = config.get("input_size", ()) if isinstance(config, dict) else ()
+    return [(size[1], size[2])] if len(size) == 3 else []
 
 
 def _positions(model: nn.Module) -> list[int]:

@@ -6,6 +6,7 @@ transposed, or whether a matrix holds three attention projections (pytorch issue
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -13,13 +14,16 @@ from torch.nn.parameter import is_lazy
 
 from initbench.init.roles import is_packed_projection
 
+if TYPE_CHECKING:
+    from initbench.init.place import Place
+
 # The number of gates, whose matrices are stacked in one recurrent weight.
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 @dataclass(frozen=True)
 class Position:
-    """The index of a weight matrix among the `count` of its model, in registration order."""
+    """The index of a weight matrix among the `count` of its model."""
 
     index: int
     count: int
@@ -50,7 +54,7 @@ class Layer:
     transposed: bool  # stored as (in, out / groups, *kernel)
     nonlinearity: str
     negative_slope: float
-    position: Position | None = None  # None for a parameter that is not a weight matrix
+    position: "Position | Place | None" = None  # None for a parameter that is not a weight matrix
 
     def to_blocks(self, value: Tensor) -> list[Tensor]:
         """Split a tensor of the parameter's shape into contiguous blocks of shape `shape`."""
@@ -85,7 +89,7 @@ def describe_layer(
     key: str,
     tensor: Tensor,
     nonlinearity: tuple[str, float] = ("linear", 0.01),
-    position: Position | None = None,
+    position: "Position | Place | None" = None,
 ) -> Layer:
     """The Layer for `module.<key>`, whose qualified name is `name`.
 

@@ -7,7 +7,9 @@ arguments:
 - `batch`: one fixed Batch on the model's device. The copy is in training mode with dropout switched off.
 - `loss`: a function from (outputs, targets) to a scalar.
 - `stream`: a function from a name to a torch.Generator with its own random stream.
-- `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds.
+- `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds. A model without any
+  is refused, unless the argument is `branches_if_any` or `gates_if_any`.
+- `matrices`, `parameters`: the weight matrices, or all parameters, in the order in which the model uses them.
 
 It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
 """
@@ -23,7 +25,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.init.roles import storage_of, walk
 from initbench.init.scheme import Spec, find, global_generator
-from initbench.init.structure import FINDERS, require
+from initbench.init.structure import PARTS, Parts
 
 Loss = Callable[[Any, Tensor], Tensor]
 
@@ -53,18 +55,31 @@ class Method:
         """Whether the function asks for a batch of data."""
         return "batch" in self.asks_for
 
-    def check(self, model: nn.Module) -> None:
-        """Raise ValueError if the model lacks a part that the method needs, or if it fails on a copy of the model."""
-        for what in self.asks_for:
-            if what in FINDERS:
-                require(model, what, self.label)
-        if not self.needs_batch:
-            self._try(model)
+    def check(self, model: nn.Module, inputs: Tensor | None = None) -> None:
+        """Raise ValueError if the model lacks a part that the method needs, or if it fails on a copy of the model.
+
+        `inputs` are some that the model can be run on, if they are known.
+        """
+        if self.needs_batch:
+            self._parts(model, inputs)
+        else:
+            self._try(model, inputs)
+
+    def _parts(self, model: nn.Module, inputs: Tensor | None) -> dict[str, Any]:
+        parts = Parts(model, inputs)
+        return {name: parts.given(name, self.label) for name in self.asks_for if name in PARTS}
 
     def __call__(
-        self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
+        self,
+        model: nn.Module,
+        stream: Callable[[str], Generator],
+        batch: Batch | None,
+        loss: Loss,
+        inputs: Tensor | None = None,
     ) -> tuple[list[str], dict[str, float]]:
         """Change the model; return the names of the parameters that changed and the numbers to record.
+
+        `inputs` are some that the model can be run on, if they are known.
 
         Raises ValueError for a batch that is missing or unsuitable, and if the method leaves a value that is not
         finite; the parameters then keep the values that the schemes gave them.
@@ -73,7 +88,7 @@ class Method:
         if self.needs_batch:
             batch = _check_batch(self.label, batch, "loss" in self.asks_for, device)
         working = working_copy(model, device if self.needs_batch else torch.device("cpu"))
-        numbers = self._run(working, stream, batch, loss)
+        numbers = self._run(working, stream, batch, loss, inputs)
         if _shapes(working) != _shapes(model):
             raise ValueError(
                 f"{self.label} changed which parameters {type(model).__name__} has, or their shapes; it may set values"
@@ -87,7 +102,12 @@ class Method:
         return changed, numbers
 
     def _run(
-        self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
+        self,
+        model: nn.Module,
+        stream: Callable[[str], Generator],
+        batch: Batch | None,
+        loss: Loss,
+        inputs: Tensor | None,
     ) -> dict[str, float]:
         with global_generator(stream(f"method/{self.label}")):
             asked: dict[str, Any]
@@ -96,15 +116,14 @@ class Method:
                 for module in model.modules():
                     self.function(module, **asked, **self.parameters)
                 return {}
-            given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream}
-            asked = {
-                name: require(model, name, self.label) if name in FINDERS else given[name] for name in self.asks_for
-            }
+            given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream, **self._parts(model, inputs)}
+            asked = {name: given[name] for name in self.asks_for}
             return dict(self.function(model, **asked, **self.parameters) or {})
 
-    def _try(self, model: nn.Module) -> None:
+    def _try(self, model: nn.Module, inputs: Tensor | None) -> None:
         try:
-            self._run(working_copy(model, torch.device("cpu")), lambda name: Generator(), None, F.cross_entropy)
+            working = working_copy(model, torch.device("cpu"))
+            self._run(working, lambda name: Generator(), None, F.cross_entropy, inputs)
         except (TypeError, RuntimeError) as error:  # such as a string given for a number
             reason = str(error).splitlines()[0]
             raise ValueError(f"{self.label} does not work with {self.parameters}: {reason}") from error

@@ -1,12 +1,15 @@
 """Residual additions in a trace: sums x + f(x), in which one term was computed from the other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.roles import is_norm
-from initbench.init.trace import WEIGHTED, Trace
+from initbench.init.trace import Trace
+
+WEIGHTED = (nn.Linear, _ConvNd, nn.MultiheadAttention)
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,22 @@ class _Search:
             for skip, before, branch, after in pairs:
                 if common := reach(before, after):
                     yield _Skip(common.bit_length() - 1, skip, branch)
-        if common := first.whole & second.whole:
+        if common := first.whole & second.ancestors | first.ancestors & second.whole:
             fork = common.bit_length() - 1
             for skip, _, branch, _ in pairs:
                 way = self._between(fork, skip)
-                weighted = self._weighted(way)
-                is_linear = all(self.steps[i].kind in ("carry", "part", "layer", "norm") for i in way)
-                if is_linear and len(weighted) <= 1 and len(self._weighted(self._between(fork, branch))) > len(weighted):
+                layers = len(self._weighted(way))
+                if self._is_projection(way) and layers < len(self._weighted(self._between(fork, branch))):
                     yield _Skip(fork, skip, branch, is_projected=True)
+
+    def _is_projection(self, way: list[int]) -> bool:
+        """At most one layer, behind which nothing but a norm or a pool follows; an activation may precede it."""
+        if len(self._weighted(way)) > 1:
+            return False
+        kinds = [self.steps[index].kind for index in way]
+        first = kinds.index("layer") if "layer" in kinds else 0
+        before = all(len(self.steps[index].inputs) == 1 for index in way[:first])
+        return before and set(kinds[first:]) <= {"carry", "part", "layer", "norm"}
 
     def _branches(self, total: int, skip: _Skip) -> Iterator[Residual]:
         terms = list(self._terms(skip.branch))
@@ -140,7 +151,7 @@ class _Search:
             last_layers=[module for module in modules if module in last_layers],
             gate=None if gate_step is None else self.steps[gate_step].multiplier,
             skip_scale=self._skip_scale(skip),
-            is_attention="_softmax" in operators and "bmm" in operators
+            is_attention=("_softmax" in operators and "bmm" in operators)
             or any(name.startswith("_scaled_dot_product") for name in operators),
         )
 
@@ -150,8 +161,8 @@ class _Search:
         return [i for i in range(fork + 1, end + 1) if needed >> i & 1 and self.steps[i].ancestors >> fork & 1]
 
     def _modules(self, way: list[int]) -> list[nn.Module]:
-        modules = dict.fromkeys(module for index in way for module in self.steps[index].modules)
-        return [m for m in modules if is_norm(m) or any(True for _ in m.parameters())]
+        modules = {module for index in way for module in self.steps[index].modules}
+        return sorted(modules, key=self.trace.order.__getitem__)
 
     def _weighted(self, way: list[int]) -> list[nn.Module]:
         return [module for module in self._modules(way) if isinstance(module, WEIGHTED)]
@@ -168,7 +179,11 @@ class _Search:
     def _skip_scale(self, skip: _Skip) -> nn.Parameter | None:
         for index in reversed(self._between(skip.fork, skip.skip)):
             step = self.steps[index]
-            if step.multiplier is not None and step.carried >> skip.fork & 1 and self.steps[skip.skip].carried >> index & 1:
+            if (
+                step.multiplier is not None
+                and step.carried >> skip.fork & 1
+                and self.steps[skip.skip].carried >> index & 1
+            ):
                 return step.multiplier
         return None
 
@@ -186,11 +201,12 @@ class _Search:
             fork = step.inputs[0]
         return way
 
-    def _last(self, end: int, fork: int, stops) -> tuple[set[nn.Module], bool]:
+    def _last(self, end: int, fork: int, stops: Callable[[nn.Module], bool]) -> tuple[set[nn.Module], bool]:
         """The modules met first on the ways back from `end`, and whether one of the ways reaches the fork."""
         found: set[nn.Module] = set()
         reaches_fork = False
-        waiting, seen = [end], set()
+        waiting = [end]
+        seen: set[int] = set()
         while waiting:
             index = waiting.pop()
             if index == fork:
@@ -203,8 +219,10 @@ class _Search:
                 found.update(here)
                 continue
             inner = self.skips.get(index)
-            is_nested = inner is not None and self.steps[inner.branch].ancestors >> fork & 1
-            waiting += [inner.branch] if is_nested else step.inputs
+            if inner is not None and self.steps[inner.branch].ancestors >> fork & 1:
+                waiting.append(inner.branch)  # its skip connection has ends of its own
+            else:
+                waiting += step.inputs
         return found, reaches_fork
 
     def _part(self, index: int, depth: int) -> nn.Module | None:
