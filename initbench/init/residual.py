@@ -101,8 +101,8 @@ class _Search:
 
     def _branches(self, total: int, skip: _Skip) -> Iterator[Residual]:
         terms = list(self._terms(skip.branch))
-        if len(terms) > 1 and not all(self._weighted(self._between(skip.fork, end)) for end, _ in terms):
-            terms = [(skip.branch, [])]
+        layers = [term for term in terms if self._weighted(self._between(skip.fork, term[0]))]
+        terms = layers if layers and len(terms) > 1 else [(skip.branch, [])]
         for end, before in terms:
             if self.steps[end].ancestors >> skip.fork & 1:
                 residual = self._branch(total, skip, end, before)
@@ -119,7 +119,7 @@ class _Search:
             for term in self.steps[index].inputs:
                 yield from self._terms(term, tuple(way))
         else:
-            yield branch if not before else index, list(before) if before else []
+            yield branch, list(before)
 
     def _branch(self, total: int, skip: _Skip, end: int, before: list[int]) -> Residual | None:
         way = self._between(skip.fork, end)
@@ -128,7 +128,12 @@ class _Search:
         calls = self.trace.steps[total].calls
         if skip.is_projected:
             inner = [*self._preactivation(skip.fork, calls), *inner]
-        modules = self._modules(inner)
+        for index in inner:
+            if self.steps[index].modules:
+                calls = _common(calls, self.steps[index].calls)
+        block = self.trace.calls[calls[-1]]
+        own = set(block.modules())  # a module outside may compute something for all blocks, such as relative positions
+        modules = [module for module in self._modules(inner) if module in own]
         if not modules:
             return None
         weighted = [module for module in modules if isinstance(module, WEIGHTED)]
@@ -138,11 +143,7 @@ class _Search:
         if not weighted and self._is_normalized(skip):
             return None
         ends, _ = self._last(end, skip.fork, lambda module: isinstance(module, WEIGHTED) or is_norm(module))
-        for index in inner:
-            if self.steps[index].modules:
-                calls = _common(calls, self.steps[index].calls)
         operators = {self.steps[index].operator for index in inner}
-        block = self.trace.calls[calls[-1]]
         return Residual(
             block=block,
             parts=list(dict.fromkeys(part for index in inner if (part := self._part(index, len(calls))) is not None)),
@@ -215,7 +216,8 @@ class _Search:
             if index in seen or index == fork or not step.ancestors >> fork & 1:
                 continue
             seen.add(index)
-            if here := [module for module in step.modules if stops(module)]:
+            # A sum with what a layer makes of constants is not the layer.
+            if step.kind != "carry" and (here := [module for module in step.modules if stops(module)]):
                 found.update(here)
                 continue
             inner = self.skips.get(index)
