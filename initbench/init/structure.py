@@ -180,7 +180,7 @@ class Parts:
 
 # What a method may ask for by the name of an argument. A model without any is refused.
 _MEANING = {
-    "branches": "residual branches (blocks with a module `branch` that is added to a skip connection)",
+    "branches": "residual branches, f in a sum x + f(x)",
     "attentions": "self-attention layers",
     "gates": "gates: learnable multipliers of residual branches (`gate`, SkipInit's gain, a layer scale)",
     "recurrents": "recurrent layers (RNN, LSTM, GRU)",

@@ -22,8 +22,9 @@ def zero_gamma_(model: nn.Module, branches: list[Branch]) -> None:
     for branch in branches:
         if not branch.last_norms:
             raise ValueError(
-                f"zero_gamma sets the norm that ends each residual branch to zero, and {branch.name} is not ended by "
-                "one; fixup starts such branches at zero, skipinit those that have a gate"
+                "zero_gamma sets the norm that ends each residual branch to zero, and "
+                f"{branch.name or type(branch.block).__name__} is not ended by one; fixup starts such branches at "
+                "zero, skipinit those that have a gate"
             )
         for name, norm in branch.last_norms:
             if not isinstance(norm.weight, nn.Parameter):
