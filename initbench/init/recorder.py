@@ -138,6 +138,8 @@ class _Recorder(TorchDispatchMode):
             self.is_activated |= len(self.inside) > 1
             return outputs
         name = func.overloadpacket.__name__.rstrip("_")
+        if name.startswith("new_") or name.endswith("_like"):
+            return outputs  # it has the shape of what it is made from, not its values
         read = list(_tensors((args, kwargs)))
         inputs = [step for tensor in read if (step := self._step(tensor)) is not None]
         constants = [constant for tensor in read if (constant := self._constant(tensor)) is not None]

@@ -106,7 +106,7 @@ class Parts:
         if self.trace is not None:
             names = self.trace.names
             return [_traced(residual, names) for residual in residuals(self.trace)]
-        listed = _listed_branches(self.model)
+        listed = listed_branches(self.model)
         if not listed and not _is_plain(self.model):
             raise ValueError(
                 f"residual branches are found by running the model, and this {type(self.model).__name__} does not run "
@@ -180,7 +180,7 @@ class Parts:
 
 # What a method may ask for by the name of an argument. A model without any is refused.
 _MEANING = {
-    "branches": "residual branches, f in a sum x + f(x)",
+    "branches": "residual branches (f in a sum x + f(x))",
     "attentions": "self-attention layers",
     "gates": "gates: learnable multipliers of residual branches (`gate`, SkipInit's gain, a layer scale)",
     "recurrents": "recurrent layers (RNN, LSTM, GRU)",
@@ -268,7 +268,7 @@ def _packed_projection(module: nn.Module) -> tuple[Tensor, Tensor] | None:
     return first.detach(), last.detach()
 
 
-def _listed_branches(model: nn.Module) -> list[Branch]:
+def listed_branches(model: nn.Module) -> list[Branch]:
     """The residual branches of blocks whose parts have known names, in registration order."""
     return [
         _listed(name, block, parts)

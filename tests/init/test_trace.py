@@ -152,11 +152,8 @@ def test_nested_branches_are_branches_of_their_own() -> None:
     assert leaves(outer) == ["inside.0", "inside.1.f.0", "inside.1.f.2", "inside.2"]
     assert [name for name, _ in outer.last_layers] == ["inside.2"]
     assert (inner.gate is None, outer.gate) == (False, None)
-    assert [branch.name for branch in find_branches(Around(ReZero(), ReZero()))] == [
-        "inside.0.f",
-        "inside.1.f",
-        "inside",
-    ]
+    names = [branch.name for branch in find_branches(Around(ReZero(), ReZero()))]
+    assert names == ["inside.0.f", "inside.1.f", "inside"]
 
 
 def test_a_block_that_runs_twice_is_one_branch_and_a_module_with_two_names_has_the_first() -> None:
@@ -164,12 +161,10 @@ def test_a_block_that_runs_twice_is_one_branch_and_a_module_with_two_names_has_t
     assert [branch.name for branch in find_branches(nn.Sequential(block, block))] == ["0.f"]
 
 
-@pytest.mark.parametrize(
-    "compiled", [torch.compile, nn.DataParallel, lambda model: torch.compile(nn.DataParallel(model))]
-)
-def test_wrapped_models_and_parts_have_the_branches_of_the_bare_ones(compiled: Any) -> None:
+@pytest.mark.parametrize("wrapper", [torch.compile, nn.DataParallel], ids=["compile", "DataParallel"])
+def test_wrapped_models_and_parts_have_the_branches_of_the_bare_ones(wrapper: Any) -> None:
     bare = nn.Sequential(nn.Linear(8, 8), ReZero())
-    wrapped = wrap(nn.Sequential(nn.Linear(8, 8), torch.compile(ReZero())))
+    wrapped = wrapper(nn.Sequential(nn.Linear(8, 8), torch.compile(ReZero())))
     for one, other in zip(find_branches(bare), find_branches(wrapped), strict=True):
         assert (one.name, leaves(one), one.kind) == (other.name, leaves(other), other.kind)
 
