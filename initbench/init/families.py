@@ -1,4 +1,7 @@
-"""The names that torch, torchvision and timm give to the parts of their residual blocks, for structure.py."""
+"""The names that torch, torchvision and timm give to the parts of their residual blocks.
+
+structure.py reads them for models that cannot be run. Where a model can, the trace of a run tells its branches.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -15,13 +15,15 @@ from initbench.errors import nearest, unknown
 from initbench.init.ambient import plain_torch
 from initbench.init.assignment import Assignment, check_fillable, fill, stream, try_schemes
 from initbench.init.copying import kind_of
-from initbench.init.layer import Position, describe_layer
+from initbench.init.layer import describe_layer
 from initbench.init.memory import check_overlap, restored_on_failure
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
 from initbench.init.nonlinearity import nonlinearity_of
 from initbench.init.outcome import Outcome, Plan
+from initbench.init.place import Place
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
 from initbench.init.scheme import SHARED, Scheme, Spec, find, options, read_option, resolve
+from initbench.init.structure import Parts
 
 _POSITIONS = ("first", "last")
 # What has parameters of a role, for the messages about rules that nobody typed.
@@ -37,9 +39,9 @@ class Initializer:
     mapping {name: orthogonal, gain: 2}, or a function. A policy of None treats the role like the weights.
 
     A rule is {match: pattern, role: scheme, ...}. The pattern is the type of a module (Conv2d), a glob over
-    qualified names of modules or parameters (conv1, layer4.*, *.bias), or `first` or `last`: the model's
-    first and last weight matrix in registration order. The first rule that matches a parameter and names its
-    role is used.
+    qualified names of modules or parameters (conv1, layer4.*, *.bias), or `first` or `last`: the weight matrix
+    that the model uses first or last (in registration order if the model cannot be run). The first rule that
+    matches a parameter and names its role is used.
 
     `method` then changes the model as a whole (LSUV, Fixup, ...).
 
@@ -118,63 +120,74 @@ class Initializer:
         return self.method is not None and self.method.needs_batch
 
     def apply(
-        self, model: nn.Module, *, seed: int, batch: Batch | None = None, loss: Loss = F.cross_entropy
+        self,
+        model: nn.Module,
+        *,
+        seed: int,
+        batch: Batch | None = None,
+        loss: Loss = F.cross_entropy,
+        example: Tensor | None = None,
     ) -> Outcome:
         """Initialize the model in place.
 
         The running statistics of norms become those of a new model, since those of other weights do not fit. `batch`
-        and `loss` are passed to the method if it needs them. Raises ValueError as `plan` does, for a seed that is not
-        an integer, for a batch that is missing or unsuitable, and if the method fails. The model is then as before.
+        and `loss` are passed to the method if it needs them. If residual branches or the order of layers matter, the
+        model is run once: on the inputs of the batch, on `example`, or on inputs guessed from its layers.
+        Raises ValueError as `plan` does, for a seed that is not an integer, for a batch that is missing or unsuitable,
+        and if the method fails. The model is then as before.
         """
         if not isinstance(seed, Integral) or isinstance(seed, bool):  # 1, 1.0 and True would give different streams
             raise ValueError(f"seed must be an integer, got {seed!r}")
         model = unwrap(model)
-        assignments = self._assign(model)
+        inputs = example if batch is None else batch.inputs
+        assignments = self._assign(model, inputs)
         with restored_on_failure(model):
             fill(assignments, seed)
             _reset_running_statistics(model)
             if self.method is None:
                 return Outcome(assignments)
-            changed, numbers = self.method(model, partial(stream, seed), batch, loss)
+            changed, numbers = self.method(model, partial(stream, seed), batch, loss, inputs)
         names = frozenset(bare_name(model, name) for name in changed)
         return Outcome(assignments, self.method.label, names, numbers)
 
-    def learning_rates(self, model: nn.Module, *, adaptive: bool) -> dict[str, float]:
+    def learning_rates(self, model: nn.Module, *, adaptive: bool, example: Tensor | None = None) -> dict[str, float]:
         """The factor for each parameter's learning rate, by parameter name, for factors other than 1 (muP, Fixup).
 
         `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not.
         """
         target = self.method or self.schemes["weight"]
         rule = getattr(target.function, "learning_rates", None)
-        return {} if rule is None else rule(self.plan(model), adaptive, **target.parameters)
+        return {} if rule is None else rule(self.plan(model, example), adaptive, **target.parameters)
 
-    def plan(self, model: nn.Module) -> Plan:
+    def plan(self, model: nn.Module, example: Tensor | None = None) -> Plan:
         """Every parameter once, with the scheme that will fill it. Nothing is written.
+
+        `example` are inputs to run the model on, as in `apply`.
 
         Each scheme is tried on the smallest parameter of each kind of shape assigned to it, so a wrong argument, or a
         shape on which the scheme is not defined, raises ValueError here and not halfway through a model. Also raises
         ValueError for a role or a rule that matches no parameter.
         """
-        assignments = self._assign(unwrap(model))
+        assignments = self._assign(unwrap(model), example)
         with plain_torch():
             try_schemes(assignments, seed=0)
         return Plan(assignments, "" if self.method is None else self.method.label)
 
     @plain_torch()
-    def _assign(self, model: nn.Module) -> list[Assignment]:
+    def _assign(self, model: nn.Module, inputs: Tensor | None) -> list[Assignment]:
         nonlinearity = nonlinearity_of(model)
         everything = list(walk(model))
         if not everything:
             raise ValueError(f"{type(model).__name__} has no parameters to initialize")
-        matrices = [parameter.name for parameter in everything if parameter.role in MATRICES]
-        positions = {name: Position(index, len(matrices)) for index, name in enumerate(matrices)}
+        parts = Parts(model, inputs)
+        places = {found.name: Place(found.name, parts) for found in everything if found.role in MATRICES}
         used: set[tuple[int, str]] = set()
         assignments = []
         for parameter in everything:
-            position = positions.get(parameter.name)
-            scheme, rule = self._choose(parameter, position, used)
+            place = places.get(parameter.name)
+            scheme, rule = self._choose(parameter, place, used)
             layer = describe_layer(
-                parameter.name, parameter.module, parameter.key, parameter.tensor, nonlinearity, position
+                parameter.name, parameter.module, parameter.key, parameter.tensor, nonlinearity, place
             )
             if scheme.is_default:
                 layer = replace(layer, shape=tuple(parameter.tensor.shape), blocks=1, transposed=False)
@@ -184,24 +197,28 @@ class Initializer:
         for role in self.asked:
             if all(assignment.parameter.role != role for assignment in assignments):
                 raise ValueError(f"{role} is given, but the model has no parameter of that role")
-        self._check_rules_are_used(model, used)
+        self._check_rules_are_used(parts, used)
         if self.method is not None:
-            self.method.check(model)
+            self.method.check(model, inputs)
         return assignments
 
-    def _choose(
-        self, parameter: NamedParameter, position: Position | None, used: set[tuple[int, str]]
-    ) -> tuple[Scheme, str]:
+    def _choose(self, parameter: NamedParameter, place: Place | None, used: set[tuple[int, str]]) -> tuple[Scheme, str]:
         for index, (pattern, schemes) in enumerate(self.rules):
             role = "weight" if parameter.role in MATRICES and parameter.role not in schemes else parameter.role
-            if role in schemes and _matches(pattern, parameter, position):
+            if role in schemes and _matches(pattern, parameter, place):
                 used.add((index, role))
                 return schemes[role], f"rule {pattern}"
         return self.schemes[parameter.role], parameter.role
 
-    def _check_rules_are_used(self, model: nn.Module, used: set[tuple[int, str]]) -> None:
+    def _check_rules_are_used(self, parts: Parts, used: set[tuple[int, str]]) -> None:
+        model = parts.model
         for index, (pattern, schemes) in enumerate(self.rules):
             unused = [role for role in schemes if (index, role) not in used]
+            if unused and pattern == "last" and (tied := parts.matrices[-1:]) and tied[0].role == "embedding":
+                raise ValueError(
+                    f"the rule for 'last' matches no {unused[0]}: the last layer shares its weight with the embedding "
+                    f"{tied[0].name}, whose policy is embedding="
+                )
             if unused and self.owner:
                 kind = type(model).__name__
                 if pattern in _POSITIONS:
@@ -280,9 +297,9 @@ def _rule(rule: Mapping[str, Any]) -> tuple[str, dict[str, Scheme]]:
     return str(rule["match"]), schemes
 
 
-def _matches(pattern: str, parameter: NamedParameter, position: Position | None) -> bool:
+def _matches(pattern: str, parameter: NamedParameter, place: Place | None) -> bool:
     if pattern in _POSITIONS:
-        return position is not None and (position.is_first if pattern == "first" else position.is_last)
+        return place is not None and (place.is_first if pattern == "first" else place.is_last)
     return (
         pattern == kind_of(parameter.module).__name__
         or fnmatchcase(parameter.module_name, pattern)

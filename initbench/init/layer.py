@@ -6,6 +6,7 @@ transposed, or whether a matrix holds three attention projections (pytorch issue
 
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -15,13 +16,16 @@ from initbench.init.memory import check_memory
 from initbench.init.probing import adds_one, is_input_first
 from initbench.init.roles import is_norm, is_packed_projection
 
+if TYPE_CHECKING:
+    from initbench.init.place import Place
+
 # The number of gates, whose matrices are stacked in one recurrent weight.
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 @dataclass(frozen=True)
 class Position:
-    """The index of a weight matrix among the `count` of its model, in registration order."""
+    """The index of a weight matrix among the `count` of its model."""
 
     index: int
     count: int
@@ -52,7 +56,7 @@ class Layer:
     transposed: bool  # stored as (in, out / groups, *kernel)
     offset: int  # what the module adds to the parameter: 1 to the weight of Gemma's norms, which is 0 for a scale of 1
     nonlinearity: Nonlinearity  # the model's
-    position: Position | None = None  # None for a parameter that is not a weight matrix
+    position: "Position | Place | None" = None  # None for a parameter that is not a weight matrix
 
     def to_blocks(self, value: Tensor) -> list[Tensor]:
         """Split a tensor of the parameter's shape into contiguous blocks of shape `shape`."""
@@ -87,7 +91,7 @@ def describe_layer(
     key: str,
     tensor: Tensor,
     nonlinearity: Nonlinearity = LINEAR,
-    position: Position | None = None,
+    position: "Position | Place | None" = None,
 ) -> Layer:
     """The Layer for `module.<key>`, whose qualified name is `name`.
 

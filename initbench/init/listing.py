@@ -5,14 +5,14 @@ import re
 from dataclasses import dataclass
 
 from initbench.init.scheme import find, options, read_option
-from initbench.init.structure import FINDERS
+from initbench.init.structure import NEEDED
 from initbench.registry import CONF
 
 # The arguments that a function asks for, in words; the others can be provided for every model.
 _NEEDS = {
     "batch": "a batch",
     "loss": "a loss",
-    **{name: name for name in FINDERS},
+    **{name: name for name in NEEDED},
     "branches": "residual branches",
     "attentions": "self-attention",
     "recurrents": "recurrent layers",

@@ -8,7 +8,9 @@ arguments:
   training mode with dropout switched off.
 - `loss`: a function from (outputs, targets) to a scalar.
 - `stream`: a function from a name to a torch.Generator with its own random stream.
-- `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds.
+- `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds. A model without any
+  is refused, unless the argument is `branches_if_any` or `gates_if_any`.
+- `matrices`, `parameters`: the weight matrices, or all parameters, in the order in which the model uses them.
 
 It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
 """
@@ -27,7 +29,7 @@ from initbench.init.failures import UNSUITABLE, explain
 from initbench.init.memory import put, storage_of
 from initbench.init.roles import walk
 from initbench.init.scheme import Spec, find
-from initbench.init.structure import FINDERS, require
+from initbench.init.structure import PARTS, Parts
 from initbench.schema.target import is_ours, reason
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -58,19 +60,32 @@ class Method:
         """Whether the function asks for a batch of data."""
         return "batch" in self.asks_for
 
-    def check(self, model: nn.Module) -> None:
-        """Raise ValueError if the model lacks a part that the method needs, or if it fails on a copy of the model."""
-        for what in self.asks_for:
-            if what in FINDERS:
-                require(model, what, self.label)
-        if not self.needs_batch:
+    def check(self, model: nn.Module, inputs: Tensor | None = None) -> None:
+        """Raise ValueError if the model lacks a part that the method needs, or if it fails on a copy of the model.
+
+        `inputs` are some that the model can be run on, if they are known.
+        """
+        if self.needs_batch:
+            self._parts(model, inputs)
+        else:
             working = working_copy(model, torch.device("cpu"), self.label)
-            self._run(working, lambda name: Generator(), None, F.cross_entropy)
+            self._run(working, lambda name: Generator(), None, F.cross_entropy, inputs)
+
+    def _parts(self, model: nn.Module, inputs: Tensor | None) -> dict[str, Any]:
+        parts = Parts(model, inputs)
+        return {name: parts.given(name, self.label) for name in self.asks_for if name in PARTS}
 
     def __call__(
-        self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
+        self,
+        model: nn.Module,
+        stream: Callable[[str], Generator],
+        batch: Batch | None,
+        loss: Loss,
+        inputs: Tensor | None = None,
     ) -> tuple[list[str], dict[str, float]]:
         """Change the model; return the names of the parameters that changed and the numbers to record.
+
+        `inputs` are some that the model can be run on, if they are known.
 
         Raises ValueError for a batch that is missing or unsuitable, if the method fails, and if it leaves a value that
         is not finite.
@@ -80,7 +95,7 @@ class Method:
             working = working_copy(model, device, self.label)
             if self.needs_batch:
                 batch = _check_batch(self.label, batch, "loss" in self.asks_for, working)
-            numbers = self._run(working, stream, batch, loss)
+            numbers = self._run(working, stream, batch, loss, inputs)
             if _shapes(working) != _shapes(model):
                 raise ValueError(
                     f"{self.label} changed which parameters {type(model).__name__} has, or their shapes; it may set "
@@ -95,7 +110,12 @@ class Method:
         return changed, numbers
 
     def _run(
-        self, model: nn.Module, stream: Callable[[str], Generator], batch: Batch | None, loss: Loss
+        self,
+        model: nn.Module,
+        stream: Callable[[str], Generator],
+        batch: Batch | None,
+        loss: Loss,
+        inputs: Tensor | None,
     ) -> dict[str, float]:
         asked: dict[str, Any]
         with global_generators(stream(f"method/{self.label}")):
@@ -104,11 +124,8 @@ class Method:
                 for module in model.modules():
                     self._call(module, asked, model)
                 return {}
-            given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream}
-            asked = {
-                name: require(model, name, self.label) if name in FINDERS else given[name] for name in self.asks_for
-            }
-            return self._call(model, asked, model)
+            given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream, **self._parts(model, inputs)}
+            return self._call(model, {name: given[name] for name in self.asks_for}, model)
 
     def _call(self, part: nn.Module, asked: Mapping[str, Any], model: nn.Module) -> dict[str, float]:
         """The function's numbers. Raises ValueError, naming the layer, if the function or a layer fails.
@@ -177,16 +194,6 @@ def _like(values: Tensor, like: Tensor) -> Tensor:
     # Tensors made in inference_mode cannot be used for gradients, but copies of them can.
     values = values.clone() if values.is_inference() else values.detach()
     return values.to(like) if values.is_floating_point() else values.to(like.device)
-
-
-def _layer_of(traceback: TracebackType | None, model: nn.Module, part: nn.Module) -> str:
-    """The name of the innermost layer whose code was running when an error was raised; of `part` if none was."""
-    names = {id(module): bare_name(model, name) for name, module in model.named_modules()}
-    where = names[id(part)]
-    while traceback is not None:
-        where = names.get(id(traceback.tb_frame.f_locals.get("self")), "") or where
-        traceback = traceback.tb_next
-    return where
 
 
 def working_copy(model: nn.Module, device: torch.device, label: str) -> nn.Module:

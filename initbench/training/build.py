@@ -44,7 +44,8 @@ def build_run(config: Config) -> RunParts:
         num_classes=images.num_classes,
     )
     initializer = Initializer.from_config(config.init.node)
-    initializer.plan(network)
+    example = torch.zeros(2, images.in_channels, images.image_size, images.image_size)
+    initializer.plan(network, example)
     total_steps = compute.total_steps(config.trainer, images.steps_per_epoch)
     scheduler = partial(target.call, "scheduler", config.scheduler.node, total_steps=total_steps)
     made = scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
@@ -65,5 +66,6 @@ def build_run(config: Config) -> RunParts:
         compile=config.trainer.compile,
         channels_last=config.trainer.channels_last,
         label_smoothing=config.trainer.label_smoothing,
+        example=example,
     )
     return RunParts(images, recipe, total_steps, Schedule(config.diagnostics), logger.prepare(config.logger.node))

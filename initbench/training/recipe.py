@@ -29,6 +29,7 @@ class Recipe:
         compile: bool = False,
         channels_last: bool = False,
         label_smoothing: float = 0.0,
+        example: torch.Tensor | None = None,
     ) -> None:
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # Before the optimizer and DDP see the parameters: a later move would leave DDP's buckets behind.
@@ -38,6 +39,7 @@ class Recipe:
         self.seed = seed
         self.compile = compile
         self.label_smoothing = label_smoothing  # of the training loss
+        self.example = example  # inputs like those of the data, on which the initializer may run the model
         self.micro_batches = 1  # parts of a batch that are computed one after the other, to save memory
         self.initialized = False
         self.init_table: list[Row] = []
@@ -57,7 +59,10 @@ class Recipe:
     def make_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """The optimizer of the model, or of one like it; its rates are as the initializer scales them."""
         one = self.model if model is None else model
-        return self._make_optimizer(one, lambda adaptive: self.initializer.learning_rates(one, adaptive=adaptive))
+        return self._make_optimizer(one, lambda adaptive: self._learning_rates(one, adaptive))
+
+    def _learning_rates(self, model: nn.Module, adaptive: bool) -> dict[str, float]:
+        return self.initializer.learning_rates(model, adaptive=adaptive, example=self.example)
 
     def initialize(self, data: ImageData, world_size: int = 1) -> None:
         """Apply the initializer, and keep what the record says of it. Raises UserMistake where it cannot be applied."""
@@ -68,7 +73,7 @@ class Recipe:
             # Half precision is the initializer's own business: it works on a copy in float32.
             batch = Batch(images.double() if self.dtype == torch.float64 else images, labels)
         try:
-            outcome = self.initializer.apply(self.model, seed=self.seed, batch=batch)
+            outcome = self.initializer.apply(self.model, seed=self.seed, batch=batch, example=self.example)
         except ValueError as error:  # a method that this batch or these weights defeat
             raise UserMistake(str(error)) from error
         if batch is not None and world_size > 1:

@@ -9,7 +9,14 @@ import torchvision
 from torch import nn
 
 import initbench
-from initbench.init.structure import Branch, find_attentions, find_branches, find_gates, find_recurrents
+from initbench.init.structure import (
+    Branch,
+    find_attentions,
+    find_branches,
+    find_gates,
+    find_recurrents,
+    listed_branches,
+)
 from initbench.model import CifarResNet
 
 CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}
@@ -153,6 +160,66 @@ def test_a_block_without_its_branches_is_its_skip_connection(make, count, gates)
     for branch in branches:
         _cut(branch)
     assert all(_is_skip(*block) for block in _run(model, branches, x)[0])
+
+
+def _facts(branch: Branch) -> tuple[Any, ...]:
+    factors = tuple(None if factor is None else id(factor) for factor in (branch.gate, branch.skip_scale))
+    modules = frozenset(branch.modules)  # the names do not tell the order
+    return branch.name, branch.block, modules, branch.last_layers, branch.last_norm, branch.kind, factors
+
+
+@pytest.mark.parametrize("make", [pytest.param(p.values[0], id=p.id, marks=p.marks) for p in ARCHITECTURES])
+def test_a_run_tells_what_the_names_tell(make):
+    model, _ = make()
+    assert set(map(_facts, find_branches(model))) == set(map(_facts, listed_branches(model)))
+
+
+# Blocks that no names tell: how many branches there are, and the layers that end the first one.
+UNLISTED = [
+    pytest.param(timm_("skresnet18"), 8, "layer1.0.conv2.conv", id="skresnet"),
+    pytest.param(timm_("res2net50_26w_4s"), 16, "layer1.0.conv3", id="res2net", marks=SLOW),
+    pytest.param(timm_("resnest14d"), 4, "layer1.0.conv3", id="resnest"),
+    pytest.param(
+        timm_("ghostnet_050"),
+        None,
+        "blocks.0.0.ghost2.primary_conv.0 blocks.0.0.ghost2.cheap_operation.0",
+        id="ghostnet",
+    ),
+    pytest.param(timm_("dla46x_c"), None, "level2.tree1.conv3", id="dla"),
+    pytest.param(timm_("dpn48b"), 16, "features.conv2_1.c1x1_c1", id="dpn"),
+    pytest.param(timm_("repvit_m1"), None, None, id="repvit"),
+    pytest.param(timm_("efficientformerv2_s0", 224), None, "stages.0.blocks.0.mlp.fc2.conv", id="efficientformerv2"),
+    pytest.param(timm_("fastvit_t8"), None, None, id="fastvit", marks=SLOW),
+    pytest.param(timm_("starnet_s050"), 6, "stages.0.1.dwconv2.conv", id="starnet"),
+    pytest.param(timm_("test_mambaout"), 6, "stages.0.blocks.0.fc2", id="mambaout"),
+    pytest.param(timm_("sequencer2d_s"), 36, "stages.0.blocks.0.rnn_tokens.fc", id="sequencer", marks=SLOW),
+    pytest.param(timm_("davit_tiny"), 48, "stages.0.blocks.0.0.cpe1.proj", id="davit", marks=SLOW),
+    pytest.param(timm_("mixnet_s"), None, None, id="mixnet"),
+    pytest.param(timm_("legacy_seresnet18"), 8, "layer1.0.conv2", id="senet"),
+    pytest.param(timm_("rexnet_100"), 11, None, id="rexnet"),
+    pytest.param(timm_("levit_128s", 224), 20, "stages.0.blocks.0.attn.proj.ln.linear", id="levit"),
+    pytest.param(timm_("inception_next_atto"), 12, "stages.0.blocks.0.mlp.fc2", id="inception_next"),
+]
+
+
+@pytest.mark.parametrize("make, count, ends", UNLISTED)
+def test_branches_that_no_names_tell_are_found_by_running(make, count, ends):
+    model, x = make()
+    branches = find_branches(model)
+    assert branches
+    assert count in (None, len(branches))
+    assert ends is None or [name for name, _ in branches[0].last_layers] == ends.split()
+    assert all(branch.weighted for branch in branches)
+    assert [branch.modules for branch in find_branches(model, x)] == [branch.modules for branch in branches]
+
+
+@torch.no_grad()
+def test_mixnets_parallel_last_convolutions_all_end_the_branch():
+    model = timm.create_model("mixnet_s")
+    parallel = [branch for branch in find_branches(model) if len(branch.last_layers) > 1]
+    assert parallel
+    initbench.initialize(model, "zero_hadamard")
+    assert not any(layer.weight.any() for branch in parallel for _, layer in branch.last_layers)
 
 
 @torch.no_grad()

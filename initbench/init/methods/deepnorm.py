@@ -26,7 +26,8 @@ def deepnorm_(model: nn.Module, branches: list[Branch], attentions: list[Attenti
     for branch in branches:
         if branch.skip_scale is None or starts_with_norm(branch):
             raise ValueError(
-                f"deepnorm needs residual blocks with a skip_scale and a norm after the sum, and {branch.name} has "
+                "deepnorm needs residual blocks with a skip_scale and a norm after the sum, and "
+                f"{branch.name or type(branch.block).__name__} has "
                 f"{'no skip_scale' if branch.skip_scale is None else 'its norm first'}: model=vit model.norm=post"
             )
         branch.skip_scale.fill_(alpha)

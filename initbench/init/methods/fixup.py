@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 from initbench.init.assignment import Assignment
 from initbench.init.declarations import learning_rate_multipliers
 from initbench.init.methods.execution import write
-from initbench.init.roles import MATRICES, walk
+from initbench.init.roles import NamedParameter
 from initbench.init.structure import Branch
 
 
@@ -25,7 +25,9 @@ def _learning_rates(
 
 @learning_rate_multipliers(_learning_rates)
 @torch.no_grad()
-def fixup_(model: nn.Module, branches: list[Branch], *, scalar_learning_rate: float = 0.1) -> None:
+def fixup_(
+    model: nn.Module, branches: list[Branch], matrices: list[NamedParameter], *, scalar_learning_rate: float = 0.1
+) -> None:
     """In each of L branches of m layers: weights * L^(-1 / (2m - 2)), the last layer zero; the classifier zero.
 
     One step of SGD then changes the function by an amount that does not depend on L. The bias of a zero layer is zero
@@ -35,11 +37,13 @@ def fixup_(model: nn.Module, branches: list[Branch], *, scalar_learning_rate: fl
 
     An attention counts as m = 4 layers, as in the authors' code for transformers: the output is a product of the query,
     key, value and output weights. The first three are scaled by L^(-1/6), the last is zero. Squeeze-and-excitation
-    layers are neither counted nor scaled. The classifier is the model's last weight matrix in registration order.
+    layers are neither counted nor scaled. If a branch ends with parallel layers, all of them are zero. The classifier
+    is the weight matrix that the model uses last.
 
     Raises ValueError for a branch whose last layer is followed by a norm: with zero input, that norm would multiply the
-    gradient by 1 / sqrt(eps), about 300. Raises it also if the last layer standardizes its weight (timm's NFNets).
-    Other norms are left as they are; they undo the scaling of the layers before them.
+    gradient by 1 / sqrt(eps), about 300. Raises it also if the last layer standardizes its weight (timm's NFNets), and
+    if the classifier shares its weight with an embedding, which must not be zero. Other norms are left as they are;
+    they undo the scaling of the layers before them.
 
     Source: Zhang et al. 2019, section 3 and the box "Fixup initialization"; for attention, the authors' code.
     Acts on: all layers in residual branches, the gates, the classifier; the learning rate of scalars.
@@ -51,19 +55,26 @@ def fixup_(model: nn.Module, branches: list[Branch], *, scalar_learning_rate: fl
                 "which would be zero: build the model without norms (for resnet20 model.norm=fixup)"
             )
         layers = [module for _, module in branch.weighted]
-        if layers and "StdConv" in type(layers[-1]).__name__:
-            raise ValueError(f"fixup cannot zero {branch.weighted[-1][0]}: it standardizes its weight, as norms do")
+        last = [_output(layer) for _, layer in branch.last_layers]
+        for name, layer in branch.last_layers:
+            if "StdConv" in type(layer).__name__:
+                raise ValueError(f"fixup cannot zero {name}: it standardizes its weight, as norms do")
         m = 4 if branch.kind == "attention" else len(layers)
         for layer in layers:
             # The first half of an nn.MultiheadAttention is a layer, its out_proj another.
             for module, key in _matrices(layer):
-                if module is _output(layers[-1]):
+                if module in last:
                     _zero(module)
                 else:
                     write(module, key, getattr(module, key) * len(branches) ** (-1 / (2 * m - 2)))
         if branch.gate is not None:
             branch.gate.fill_(1)
-    _zero([parameter.module for parameter in walk(model) if parameter.role in MATRICES][-1])
+    if matrices[-1].role == "embedding":
+        raise ValueError(
+            f"fixup sets the classifier to zero, and its weight is also that of the embedding {matrices[-1].name}, "
+            "which must not be zero: build the model with a classifier of its own"
+        )
+    _zero(matrices[-1].module)
 
 
 def _matrices(layer: Any) -> list[tuple[nn.Module, str]]:

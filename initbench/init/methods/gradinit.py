@@ -106,6 +106,14 @@ class _Objective:
         self.model, self.loss = model, loss
         self.optimizer, self.eta, self.normalize = optimizer, eta, normalize
         self.start = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+        # Each place of a shared parameter, but once for a module with several names: torch's own search for shared
+        # parameters (tie_weights) visits such a module twice, and leaves a tensor where its parameter was.
+        names = {parameter: name for name, parameter in model.named_parameters()}
+        self.places = {
+            f"{module_name}.{key}".lstrip("."): names[parameter]
+            for module_name, module in model.named_modules()
+            for key, parameter in module.named_parameters(recurse=False)
+        }
 
     def gradient(self, scales: Tensor, samples: Batch) -> tuple[Tensor, list[Tensor]]:
         """The differentiable norm of the gradient, and the optimizer's direction A(g), detached."""
@@ -138,7 +146,9 @@ class _Objective:
 
     def _loss(self, parameters: dict[str, Tensor], samples: Batch) -> Tensor:
         assert samples.targets is not None  # guaranteed, since the method asks for a loss
-        return self.loss(functional_call(self.model, parameters, (samples.inputs,)), samples.targets)
+        placed = {place: parameters[name] for place, name in self.places.items() if name in parameters}
+        outputs = functional_call(self.model, placed, (samples.inputs,), tie_weights=False)
+        return self.loss(outputs, samples.targets)
 
 
 def _overlapping(batch: Batch, generator: Generator) -> tuple[Batch, Batch]:

@@ -8,7 +8,7 @@ from torch import Generator, nn
 from initbench.init.methods.execution import write
 from initbench.init.methods.transformer import find_position_embeddings, find_tokens
 from initbench.init.roles import NamedParameter
-from initbench.init.structure import find_branches, find_gates
+from initbench.init.structure import Branch
 
 Stream = Callable[[str], Generator]
 
@@ -33,6 +33,7 @@ def vit_(model: nn.Module, stream: Stream, *, position_std: float = 0.02, token_
 @torch.no_grad()
 def vit_jax_(
     model: nn.Module,
+    branches_if_any: list[Branch],
     stream: Stream,
     *,
     position_std: float = 0.02,
@@ -52,7 +53,7 @@ def vit_jax_(
     """
     _draw(find_position_embeddings(model), position_std, stream)
     _draw(find_tokens(model), token_std, stream)
-    layers = [layer for branch in find_branches(model) if branch.kind == "mlp" for layer in branch.weighted]
+    layers = [layer for branch in branches_if_any if branch.kind == "mlp" for layer in branch.weighted]
     for name, module in layers:
         if isinstance(module, nn.Linear) and module.bias is not None:
             bias = torch.empty(module.bias.shape)
@@ -60,13 +61,13 @@ def vit_jax_(
 
 
 @torch.no_grad()
-def convnext_(model: nn.Module, *, layer_scale: float = 1e-6) -> None:
+def convnext_(model: nn.Module, gates_if_any: list[tuple[str, nn.Parameter]], *, layer_scale: float = 1e-6) -> None:
     """N(0, 0.02^2) for all weights, `layer_scale` for the layer scales and gates of residual branches, if any.
 
     Source: Liu et al. 2022, Table 5; Touvron et al. 2021, CaiT, for the layer scale.
     Acts on: all weights, layer scales and gates.
     """
-    for _, gate in find_gates(model):
+    for _, gate in gates_if_any:
         gate.fill_(layer_scale)
 
 

@@ -7,18 +7,20 @@ from torch import nn
 
 from initbench.init.methods.execution import write
 from initbench.init.methods.transformer import count_layers, scale_layers
-from initbench.init.roles import NamedParameter, walk
+from initbench.init.roles import NamedParameter
 from initbench.init.structure import Attention, Branch
 
 
 @torch.no_grad()
-def t_fixup_(model: nn.Module, branches: list[Branch], attentions: list[Attention]) -> None:
+def t_fixup_(
+    model: nn.Module, branches: list[Branch], attentions: list[Attention], parameters: list[NamedParameter]
+) -> None:
     """Value and output projections and MLPs * 0.67 N^(-1/4), the input embeddings * (9 N)^(-1/4), for N layers.
 
     One step of Adam then changes the function of an encoder by an amount that does not depend on N. Query, key, the
     classifier and all other parameters keep their starting values: Xavier's, and N(0, 1 / width) for nn.Embedding.
 
-    The paper's input embeddings are those of words. Here they are the parameters registered before the first residual
+    The paper's input embeddings are those of words. Here they are the parameters used before the first residual
     branch: every nn.Embedding, token and position embedding, and the last weight matrix, which embeds the patches in a
     ViT. (The paper's position embeddings are fixed and not scaled.)
 
@@ -32,13 +34,13 @@ def t_fixup_(model: nn.Module, branches: list[Branch], attentions: list[Attentio
     """
     layers = count_layers(branches, attentions, "t_fixup")
     scale_layers(branches, attentions, 0.67 * layers**-0.25)
-    for found in _input_embeddings(model, branches):
+    for found in _input_embeddings(parameters, branches):
         write(found.module, found.key, found.tensor * (9 * layers) ** -0.25)
 
 
-def _input_embeddings(model: nn.Module, branches: list[Branch]) -> list[NamedParameter]:
+def _input_embeddings(parameters: list[NamedParameter], branches: list[Branch]) -> list[NamedParameter]:
     inside = {id(module) for _, leaf in branches[0].modules for module in leaf.modules()}
-    before = list(takewhile(lambda found: id(found.module) not in inside, walk(model)))
+    before = list(takewhile(lambda found: id(found.module) not in inside, parameters))
     weights = [found for found in before if found.role == "weight"]
     embeddings = [found for found in before if found.role in ("embedding", "other") and found.tensor.dim() >= 2]
     return weights[-1:] + embeddings

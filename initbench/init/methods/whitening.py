@@ -11,7 +11,6 @@ from initbench.init.assignment import Assignment
 from initbench.init.declarations import learning_rate_multipliers
 from initbench.init.method import Batch
 from initbench.init.methods.execution import LayerCall, visit_layers, write
-from initbench.init.roles import MATRICES, walk
 
 
 def _learning_rates(
@@ -33,8 +32,7 @@ def patch_whitening_(model: nn.Module, batch: Batch, *, eps: float = 5e-4, freez
     also stops training the bias after 3 epochs, which is not done here. Its other convolutions start from
     `partial_identity`.
 
-    Raises ValueError if the first module with weights that runs is not a convolution, or, with `freeze`, is not the
-    first that is registered.
+    Raises ValueError if the first module with weights that runs is not a convolution.
 
     Source: Jordan 2024, section 3.2, airbench94; after Page 2019.
     Acts on: the weight and the bias of the first convolution.
@@ -42,12 +40,6 @@ def patch_whitening_(model: nn.Module, batch: Batch, *, eps: float = 5e-4, freez
     if eps < 0:
         raise ValueError(f"eps must be at least 0, got {eps}")
     conv, inputs = _first_convolution(model, batch.inputs)
-    first = next(found for found in walk(model) if found.role in MATRICES)
-    if freeze and first.module is not conv:
-        raise ValueError(
-            f"patch_whitening freezes the first weight that is registered, {first.name}, and that is not the first to "
-            "run; set freeze: false"
-        )
     weight = conv.weight.detach().clone()
     spans = [(size - 1) * spacing + 1 for size, spacing in zip(conv.kernel_size, conv.dilation, strict=True)]
     if any(size < span for size, span in zip(inputs.shape[2:], spans, strict=True)):

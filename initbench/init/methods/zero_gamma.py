@@ -12,7 +12,8 @@ def zero_gamma_(model: nn.Module, branches: list[Branch]) -> None:
     """gamma = 0 in the norm at the end of each residual branch, so that each block starts as its skip connection.
 
     With zero shifts, the default, the branch is zero for any other weights. Squeeze-and-excitation after that norm
-    changes nothing, as it multiplies zero. The weight of a norm that multiplies by 1 + weight becomes -1.
+    changes nothing, as it multiplies zero. Where parallel paths end a branch, so does a norm of each. The weight of a
+    norm that multiplies by 1 + weight becomes -1.
 
     Raises ValueError for a branch that does not end with a norm, as in pre-norm transformers and pre-activation ResNets
     (zero in their first norm would disconnect the branch from its input), and for a norm without a scale.
@@ -21,12 +22,13 @@ def zero_gamma_(model: nn.Module, branches: list[Branch]) -> None:
     Acts on: the scale of the last norm of each residual branch.
     """
     for branch in branches:
-        if branch.last_norm is None:
+        if not branch.last_norms:
             raise ValueError(
-                f"zero_gamma sets the norm that ends each residual branch to zero, and {branch.name} is not ended by "
-                "one; fixup starts such branches at zero, skipinit those that have a gate"
+                "zero_gamma sets the norm that ends each residual branch to zero, and "
+                f"{branch.name or type(branch.block).__name__} is not ended by one; fixup starts such branches at "
+                "zero, skipinit those that have a gate"
             )
-        name, norm = branch.last_norm
-        if not isinstance(norm.weight, nn.Parameter):
-            raise ValueError(f"zero_gamma needs norms with a learnable scale, and {name} has none")
-        norm.weight.fill_(-1.0 if adds_one(norm) else 0.0)
+        for name, norm in branch.last_norms:
+            if not isinstance(norm.weight, nn.Parameter):
+                raise ValueError(f"zero_gamma needs norms with a learnable scale, and {name} has none")
+            norm.weight.fill_(-1.0 if adds_one(norm) else 0.0)

@@ -8,31 +8,32 @@ from torch.nn.utils import parametrize
 
 from initbench.init.layer import Layer, describe_layer
 from initbench.init.schemes.elementary import zeros_
-from initbench.init.structure import find_branches
+from initbench.init.structure import Branch
 
 
-def zero_hadamard_(model: nn.Module, stream: Callable[[str], Generator]) -> dict[str, int]:
+def zero_hadamard_(
+    model: nn.Module, branches_if_any: list[Branch], stream: Callable[[str], Generator]
+) -> dict[str, int]:
     """Zero the last linear layer or convolution of every residual branch; `schemes.identity.hadamard_` fills the rest.
 
     No weight of the model is then random. Returns the number of `branches` found; in a model without any, all weights
-    are those of the scheme.
+    are those of the scheme. Where parallel layers end a branch, all of them are zero.
 
     Source: Zhao, Schäfer & Anandkumar 2022, Algorithm 2.
     Acts on: the last weight of each residual branch; its scheme on every linear and convolutional layer.
     """
-    return {"branches": fill_last_layers(model, stream, zeros_)}
+    return {"branches": fill_last_layers(branches_if_any, stream, zeros_)}
 
 
 @torch.no_grad()
 def fill_last_layers(
-    model: nn.Module, stream: Callable[[str], Generator], scheme: Callable[[Tensor, Layer, Generator], None]
+    branches: list[Branch], stream: Callable[[str], Generator], scheme: Callable[[Tensor, Layer, Generator], None]
 ) -> int:
-    """Fill the last weight of every residual branch by a scheme; return the number of branches that have a weight.
+    """Fill the last weights of every residual branch by a scheme; return the number of branches that have a weight.
 
     The last weight of an nn.MultiheadAttention is that of its output projection.
     """
-    last_layers = [branch.weighted[-1] for branch in find_branches(model) if branch.weighted]
-    for name, module in last_layers:
+    for name, module in {each: None for branch in branches for each in branch.last_layers}:
         if isinstance(module, nn.MultiheadAttention):
             name, module = f"{name}.out_proj", module.out_proj
         weight = module.weight
@@ -47,4 +48,4 @@ def fill_last_layers(
             module.weight = value  # through the parametrization's right_inverse
         else:
             weight.copy_(value)
-    return len(last_layers)
+    return sum(1 for branch in branches if branch.last_layers)

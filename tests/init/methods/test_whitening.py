@@ -157,7 +157,6 @@ class Words(nn.Sequential):
         (Attentive, {}, "needs a convolution as the first layer that runs, got layer embed, a Linear"),
         (lambda: nn.Sequential(nn.ConvTranspose2d(3, 4, 2)), {}, "got layer 0, a ConvTranspose2d"),
         (Words, {"batch": torch.ones(3, 4, dtype=torch.long)}, "before 1 runs an embedding"),
-        (Reversed, {}, r"the first weight that is registered, last\.weight"),
         (lambda: network(kernel_size=5, padding=2), {"batch": torch.ones(4, 3, 2, 2)}, r"no patch of size \(5, 5\)"),
         (convolutional, {"eps": -1}, "eps must be at least 0"),
         (convolutional, {"batch": images(1)}, "at least 2 samples"),
@@ -170,6 +169,7 @@ def test_what_cannot_be_whitened_is_one_clear_error(build: Any, change: dict[str
         initialize(build(), "patch_whitening", **{"batch": images(), "weight": "default", **change})
 
 
-def test_what_runs_first_counts_where_nothing_is_frozen() -> None:
-    model = initialize(Reversed(), "patch_whitening", batch=images(), weight="default", freeze=False)
+def test_the_convolution_that_runs_first_is_whitened_and_frozen() -> None:
+    model = initialize(Reversed(), "patch_whitening", batch=images(), weight="default")
     assert torch.equal(model.first.weight[:12], -model.first.weight[12:])
+    assert initializer("patch_whitening").learning_rates(model, adaptive=False) == {"first.weight": 0.0}

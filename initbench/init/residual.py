@@ -1,0 +1,238 @@
+"""Residual additions in a trace: sums x + f(x), in which one term was computed from the other."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+from initbench.init.roles import is_norm
+from initbench.init.trace import Trace
+
+WEIGHTED = (nn.Linear, _ConvNd, nn.MultiheadAttention)
+
+
+@dataclass(frozen=True)
+class Residual:
+    """One branch f of a sum x + f(x)."""
+
+    block: nn.Module  # the innermost module in which both the sum and the whole branch are computed
+    parts: list[nn.Module]  # the modules that the block calls in the branch
+    modules: list[nn.Module]  # the leaf modules of the branch that have parameters or normalize
+    ends: list[nn.Module]  # those of them after which no other layer or norm follows; several if they are parallel
+    last_layers: list[nn.Module]  # the weighted layers after which no other follows
+    gate: nn.Parameter | None
+    skip_scale: nn.Parameter | None
+    is_attention: bool  # whether values are weighted by a softmax
+
+
+def residuals(trace: Trace) -> list[Residual]:
+    """The branches of all residual additions, in execution order.
+
+    x may reach the sum through multiplications by constants or parameters, padding, pooling, a norm or (as in ResNets)
+    one linear layer or convolution. A term that is itself a sum of parallel layers, x + (f(x) + g(x)), is two branches,
+    as in x + f(x) + g(x).
+    """
+    return list(_Search(trace).run())
+
+
+@dataclass(frozen=True)
+class _Skip:
+    fork: int
+    skip: int
+    branch: int
+    is_projected: bool = False
+
+
+class _Search:
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+        self.steps = trace.steps
+        self.skips: dict[int, _Skip] = {}  # by the index of the sum
+
+    def run(self) -> Iterator[Residual]:
+        seen = set()
+        for index, step in enumerate(self.steps):
+            if step.kind != "sum" or len(step.inputs) != 2:
+                continue
+            for skip in self._candidates(*step.inputs):
+                found = list(self._branches(index, skip))
+                if found:
+                    self.skips[index] = skip
+                    for residual in found:
+                        key = (residual.block, tuple(residual.modules))
+                        if key not in seen:  # a block that is called twice
+                            seen.add(key)
+                            yield residual
+                    break
+
+    def _candidates(self, one: int, two: int) -> Iterator[_Skip]:
+        """Ways to read a sum as residual, the most literal one first."""
+        first, second = self.steps[one], self.steps[two]
+        pairs = (one, first, two, second), (two, second, one, first)
+        for skip, _, branch, after in pairs:
+            if after.ancestors >> skip & 1:
+                yield _Skip(skip, skip, branch)
+                return
+        for reach in (
+            lambda a, b: a.carried & b.ancestors,
+            lambda a, b: a.cut & b.whole,
+            lambda a, b: a.normalized & b.whole,
+        ):
+            for skip, before, branch, after in pairs:
+                if common := reach(before, after):
+                    yield _Skip(common.bit_length() - 1, skip, branch)
+        if common := first.whole & second.ancestors | first.ancestors & second.whole:
+            fork = common.bit_length() - 1
+            for skip, _, branch, _ in pairs:
+                way = self._between(fork, skip)
+                layers = len(self._weighted(way))
+                if self._is_projection(way) and layers < len(self._weighted(self._between(fork, branch))):
+                    yield _Skip(fork, skip, branch, is_projected=True)
+
+    def _is_projection(self, way: list[int]) -> bool:
+        """At most one layer, behind which nothing but a norm or a pool follows; an activation may precede it."""
+        if len(self._weighted(way)) > 1:
+            return False
+        kinds = [self.steps[index].kind for index in way]
+        first = kinds.index("layer") if "layer" in kinds else 0
+        before = all(len(self.steps[index].inputs) == 1 for index in way[:first])
+        return before and set(kinds[first:]) <= {"carry", "part", "layer", "norm"}
+
+    def _branches(self, total: int, skip: _Skip) -> Iterator[Residual]:
+        terms = list(self._terms(skip.branch))
+        layers = [term for term in terms if self._weighted(self._between(skip.fork, term[0]))]
+        terms = layers if layers and len(terms) > 1 else [(skip.branch, [])]
+        for end, before in terms:
+            if self.steps[end].ancestors >> skip.fork & 1:
+                residual = self._branch(total, skip, end, before)
+                if residual is not None:
+                    yield residual
+
+    def _terms(self, branch: int, before: tuple[int, ...] = ()) -> Iterator[tuple[int, list[int]]]:
+        """The parallel terms that a branch is a sum of, each with the steps between it and the residual addition."""
+        index, way = branch, list(before)
+        while self.steps[index].kind == "carry":
+            way.append(index)
+            index = self.steps[index].inputs[0]
+        if self.steps[index].kind == "sum" and index not in self.skips and len(self.steps[index].inputs) == 2:
+            for term in self.steps[index].inputs:
+                yield from self._terms(term, tuple(way))
+        else:
+            yield branch, list(before)
+
+    def _branch(self, total: int, skip: _Skip, end: int, before: list[int]) -> Residual | None:
+        way = self._between(skip.fork, end)
+        gate_step = self._gate([*before, *self._chain(end)])
+        inner = [index for index in way if index != gate_step]
+        calls = self.trace.steps[total].calls
+        if skip.is_projected:
+            inner = [*self._preactivation(skip.fork, calls), *inner]
+        for index in inner:
+            if self.steps[index].modules:
+                calls = _common(calls, self.steps[index].calls)
+        block = self.trace.calls[calls[-1]]
+        own = set(block.modules())  # a module outside may compute something for all blocks, such as relative positions
+        modules = [module for module in self._modules(inner) if module in own]
+        if not modules:
+            return None
+        weighted = [module for module in modules if isinstance(module, WEIGHTED)]
+        last_layers, reaches_fork = self._last(end, skip.fork, lambda module: isinstance(module, WEIGHTED))
+        if weighted and reaches_fork:
+            return None  # what is left without the last layers is more than the skip connection
+        if not weighted and self._is_normalized(skip):
+            return None
+        ends, _ = self._last(end, skip.fork, lambda module: isinstance(module, WEIGHTED) or is_norm(module))
+        operators = {self.steps[index].operator for index in inner}
+        return Residual(
+            block=block,
+            parts=list(dict.fromkeys(part for index in inner if (part := self._part(index, len(calls))) is not None)),
+            modules=modules,
+            ends=[module for module in modules if module in ends],
+            last_layers=[module for module in modules if module in last_layers],
+            gate=None if gate_step is None else self.steps[gate_step].multiplier,
+            skip_scale=self._skip_scale(skip),
+            is_attention=("_softmax" in operators and "bmm" in operators)
+            or any(name.startswith("_scaled_dot_product") for name in operators),
+        )
+
+    def _between(self, fork: int, end: int) -> list[int]:
+        """The steps after `fork` that `end` depends on and that depend on `fork`, with `end`."""
+        needed = self.steps[end].ancestors
+        return [i for i in range(fork + 1, end + 1) if needed >> i & 1 and self.steps[i].ancestors >> fork & 1]
+
+    def _modules(self, way: list[int]) -> list[nn.Module]:
+        modules = {module for index in way for module in self.steps[index].modules}
+        return sorted(modules, key=self.trace.order.__getitem__)
+
+    def _weighted(self, way: list[int]) -> list[nn.Module]:
+        return [module for module in self._modules(way) if isinstance(module, WEIGHTED)]
+
+    def _chain(self, index: int) -> Iterator[int]:
+        while self.steps[index].kind == "carry":
+            yield index
+            index = self.steps[index].inputs[0]
+
+    def _gate(self, chain: list[int]) -> int | None:
+        """The multiplication closest to the sum."""
+        return next((index for index in chain if self.steps[index].multiplier is not None), None)
+
+    def _skip_scale(self, skip: _Skip) -> nn.Parameter | None:
+        for index in reversed(self._between(skip.fork, skip.skip)):
+            step = self.steps[index]
+            if (
+                step.multiplier is not None
+                and step.carried >> skip.fork & 1
+                and self.steps[skip.skip].carried >> index & 1
+            ):
+                return step.multiplier
+        return None
+
+    def _is_normalized(self, skip: _Skip) -> bool:
+        return not self.steps[skip.skip].cut >> skip.fork & 1
+
+    def _preactivation(self, fork: int, calls: tuple[int, ...]) -> list[int]:
+        """The norm and activation between the input of a block and the fork within it, as in pre-activation ResNets."""
+        way: list[int] = []
+        while self.steps[fork].calls[: len(calls)] == calls:
+            step = self.steps[fork]
+            if len(step.inputs) != 1 or step.kind not in ("norm", "carry", "other") or self._weighted([fork]):
+                return []
+            way.insert(0, fork)
+            fork = step.inputs[0]
+        return way
+
+    def _last(self, end: int, fork: int, stops: Callable[[nn.Module], bool]) -> tuple[set[nn.Module], bool]:
+        """The modules met first on the ways back from `end`, and whether one of the ways reaches the fork."""
+        found: set[nn.Module] = set()
+        reaches_fork = False
+        waiting = [end]
+        seen: set[int] = set()
+        while waiting:
+            index = waiting.pop()
+            if index == fork:
+                reaches_fork = True
+            step = self.steps[index]
+            if index in seen or index == fork or not step.ancestors >> fork & 1:
+                continue
+            seen.add(index)
+            # A sum with what a layer makes of constants is not the layer.
+            if step.kind != "carry" and (here := [module for module in step.modules if stops(module)]):
+                found.update(here)
+                continue
+            inner = self.skips.get(index)
+            if inner is not None and self.steps[inner.branch].ancestors >> fork & 1:
+                waiting.append(inner.branch)  # its skip connection has ends of its own
+            else:
+                waiting += step.inputs
+        return found, reaches_fork
+
+    def _part(self, index: int, depth: int) -> nn.Module | None:
+        step = self.steps[index]
+        if len(step.calls) > depth:
+            return self.trace.calls[step.calls[depth]]
+        return step.modules[0] if step.modules else None
+
+
+def _common(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a for a, b in zip(one, two, strict=False) if a == b)

@@ -1,0 +1,93 @@
+"""A trace: what a model computes from what, as recorded in one forward pass (recorder.py).
+
+A step is one operation on tensors that were computed from the model's inputs or from its learned tokens. A linear
+layer, convolution, attention, recurrent network, embedding or norm is one step, whatever it computes inside.
+
+Sets of steps are integers: bit i stands for step i.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of a forward pass."""
+
+    # input; sum; carry: the values are still there, perhaps scaled, moved, pooled or padded; part: some of the values;
+    # layer: linear or a convolution; norm; other
+    kind: str
+    inputs: tuple[int, ...]  # the steps whose results it uses; for x * g(x) only x
+    calls: tuple[int, ...]  # the calls of modules in which it happens, outermost first: indices in Trace.calls
+    modules: tuple[nn.Module, ...]  # the leaf modules that it applies
+    operator: str
+    multiplier: nn.Parameter | None  # the whole parameter by which it multiplies
+    ancestors: int  # itself and every step that its result depends on
+    viewed: int  # itself and the step whose result it carries
+    carried: int  # itself and the steps that its result is a sum of, perhaps carried
+    cut: int  # the same, where parts of them are enough
+    normalized: int  # the same, where they may also have been normalized
+    whole: int  # the ancestors of which more than a part is used
+
+
+@dataclass
+class Trace:
+    """The steps of a forward pass in the order of execution. Modules and parameters are the model's, not a copy's."""
+
+    names: dict[nn.Module, str]
+    steps: list[Step] = field(default_factory=list)
+    calls: list[nn.Module] = field(default_factory=list)  # the modules that were called, once for each call
+    order: dict[nn.Module, int] = field(default_factory=dict)  # when each leaf module ran first
+    parameters: dict[nn.Parameter, None] = field(default_factory=dict)  # those that are used, by their first use
+    matrices: list[nn.Parameter] = field(default_factory=list)  # what something is multiplied by, once for each use
+
+    def add(
+        self,
+        kind: str,
+        inputs: Iterable[int],
+        calls: tuple[int, ...],
+        *,
+        constants: Iterable[int] = (),  # steps that it depends on and that do not depend on the inputs of the model
+        modules: tuple[nn.Module, ...] = (),
+        operator: str = "",
+        multiplier: nn.Parameter | None = None,
+    ) -> int:
+        """Append a step; return its index."""
+        inputs = tuple(dict.fromkeys(inputs))
+        itself = 1 << len(self.steps)
+        before = [self.steps[index] for index in inputs]
+        needed = [*before, *(self.steps[index] for index in constants)]
+        viewed = _union((step.viewed for step in before), itself) if kind == "carry" else itself
+        whole = _union((step.whole & ~step.viewed for step in needed), viewed)
+        if kind not in ("carry", "part"):
+            whole = _union((step.viewed for step in needed), whole)
+        carries = before if kind in ("carry", "sum") else []
+        step = Step(
+            kind,
+            inputs,
+            calls,
+            modules,
+            operator,
+            multiplier,
+            ancestors=_union((step.ancestors for step in needed), itself),
+            viewed=viewed,
+            carried=_union((step.carried for step in carries), itself),
+            cut=_union((step.cut for step in (before if kind == "part" else carries)), itself),
+            normalized=_union((s.normalized for s in (before if kind in ("part", "norm") else carries)), itself),
+            whole=whole,
+        )
+        self.steps.append(step)
+        return len(self.steps) - 1
+
+    def ran(self, *modules: nn.Module) -> None:
+        """Note that leaf modules ran."""
+        for module in modules:
+            self.order.setdefault(module, len(self.order))
+
+
+def _union(sets: Iterable[int], start: int) -> int:
+    return reduce(or_, sets, start)

@@ -1,0 +1,428 @@
+"""Residual branches found by running a model: what a branch is in plain sums, whatever its parts are called."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+import initbench
+from initbench.init.structure import Branch, Parts, find_branches, find_gates
+
+X = torch.linspace(-1, 1, 80).view(2, 5, 8)
+
+
+def leaves(branch: Branch) -> list[str]:
+    return [name for name, _ in branch.modules]
+
+
+class Block(nn.Module):
+    """One attention and one MLP behind a norm, combined as `combine` says."""
+
+    def __init__(self, combine: Any) -> None:
+        super().__init__()
+        self.first = nn.LayerNorm(8)
+        self.mix = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.feed = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))
+        self.alpha = nn.Parameter(torch.ones(8))
+        self.beta = nn.Parameter(torch.ones(()))
+        self.combine = combine
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def attend(x: torch.Tensor) -> torch.Tensor:
+            return self.mix(x, x, x, need_weights=False)[0]
+
+        return self.combine(self, x, self.first(x), attend)
+
+
+def in_place(b: Block, x: torch.Tensor, h: torch.Tensor, attend: Any) -> torch.Tensor:
+    y = x.clone()
+    y += attend(h)
+    return y.add_(b.feed(h))
+
+
+def written_in_parts(b: Block, x: torch.Tensor, h: torch.Tensor, attend: Any) -> torch.Tensor:
+    out = torch.zeros_like(x)
+    out[:, :2], out[:, 2:] = x[:, :2], x[:, 2:]
+    return x + attend(h) + b.feed(h)
+
+
+PARALLEL = {
+    "left to right": lambda b, x, h, attend: x + attend(h) + b.feed(h),
+    "right to left": lambda b, x, h, attend: b.feed(h) + (attend(h) + x),
+    "the branches first": lambda b, x, h, attend: x + (attend(h) + b.feed(h)),
+    "one gate for both": lambda b, x, h, attend: x + b.alpha * (attend(h) + b.feed(h)),
+    "a sum of a stack": lambda b, x, h, attend: torch.stack([x, attend(h), b.feed(h)]).sum(0),
+    "a stack that is added": lambda b, x, h, attend: x + torch.stack([attend(h), b.feed(h)], dim=1).sum(dim=1),
+    "Python's sum": lambda b, x, h, attend: sum([x, attend(h), b.feed(h)]),
+    "in place": in_place,
+    "written in parts": written_in_parts,
+}
+
+
+@pytest.mark.parametrize("combine", PARALLEL.values(), ids=PARALLEL.keys())
+def test_parallel_branches_are_two_however_they_are_added(combine: Any) -> None:
+    attention, mlp = sorted(find_branches(Block(combine), X), key=lambda branch: branch.kind)
+    assert (attention.kind, attention.name, leaves(attention)) == ("attention", "mix", ["first", "mix"])
+    assert (mlp.kind, mlp.name, leaves(mlp)) == ("mlp", "feed", ["first", "feed.0", "feed.2"])
+    assert [name for name, _ in mlp.last_layers] == ["feed.2"]
+
+
+def test_a_gate_of_two_branches_is_one_gate() -> None:
+    model = Block(PARALLEL["one gate for both"])
+    assert [branch.gate is model.alpha for branch in find_branches(model, X)] == [True, True]
+    assert find_gates(model, X) == [("alpha", model.alpha)]
+
+
+# The sum, whether there is a gate (alpha), and whether there is a scale of the skip connection (beta).
+SINGLE = {
+    "plain": (lambda b, x, h, attend: x + b.feed(h), False, False),
+    "the branch first": (lambda b, x, h, attend: b.feed(h) + x, False, False),
+    "subtracted": (lambda b, x, h, attend: x - b.feed(h), False, False),
+    "scaled by a constant": (lambda b, x, h, attend: torch.add(x, b.feed(h), alpha=0.5), False, False),
+    "averaged": (lambda b, x, h, attend: 0.5 * x + 0.5 * b.feed(h), False, False),
+    "interpolated": (lambda b, x, h, attend: torch.lerp(x, b.feed(h), 0.5), False, False),
+    "gated": (lambda b, x, h, attend: x + F.dropout(b.feed(h) * b.alpha, 0.5, b.training), True, False),
+    "gated with a bias": (lambda b, x, h, attend: x + (b.alpha * b.feed(h) + b.beta), True, False),
+    "gated by addcmul": (lambda b, x, h, attend: torch.addcmul(x, b.alpha, b.feed(h)), True, False),
+    "scaled skip": (lambda b, x, h, attend: b.beta * x + b.feed(h), False, True),
+    "ReZero with a scaled skip": (lambda b, x, h, attend: b.beta * x + b.alpha * b.feed(h), True, True),
+    "post-norm": (lambda b, x, h, attend: b.first(x + b.feed(x)), False, False),
+    "moved axes": (lambda b, x, h, attend: x + b.feed(h).transpose(1, 2).contiguous().transpose(1, 2), False, False),
+    "fused product": (lambda b, x, h, attend: torch.baddbmm(x, b.feed(h), torch.eye(8).expand(2, 8, 8)), False, False),
+    "part of the input": (lambda b, x, h, attend: x + F.pad(b.feed(h[:, :2]), (0, 0, 0, 3)), False, False),
+    "pooled": (lambda b, x, h, attend: F.avg_pool1d(x, 3, 1, 1) + b.feed(h), False, False),
+}
+
+
+@pytest.mark.parametrize("combine, gated, scaled", SINGLE.values(), ids=SINGLE.keys())
+def test_a_sum_of_a_tensor_and_what_was_computed_from_it_is_residual(combine: Any, gated: bool, scaled: bool) -> None:
+    model = Block(combine)
+    (branch,) = find_branches(model, X)
+    assert branch.block is model
+    assert [name for name, _ in branch.weighted] == ["feed.0", "feed.2"]
+    assert branch.gate is (model.alpha if gated else None)
+    assert branch.skip_scale is (model.beta if scaled else None)
+
+
+OTHERS = {
+    "a chain": lambda b, x, h, attend: b.feed(h),
+    "a concatenation": lambda b, x, h, attend: torch.cat([x, b.feed(h)], -1),
+    "a factor": lambda b, x, h, attend: x * torch.sigmoid(b.feed(h)),
+    "parallel paths": lambda b, x, h, attend: attend(h) + b.feed(h),
+    "a learned position": lambda b, x, h, attend: b.feed(h + b.alpha),
+    "different parts": lambda b, x, h, attend: x[:, :2] + b.feed(x[:, 2:4]),
+    "a highway": lambda b, x, h, attend: torch.sigmoid(h) * x + (1 - torch.sigmoid(h)) * b.feed(h),
+    "nothing that learns": lambda b, x, h, attend: x + torch.tanh(x),
+    "itself": lambda b, x, h, attend: b.feed(x + x),
+}
+
+
+@pytest.mark.parametrize("combine", OTHERS.values(), ids=OTHERS.keys())
+def test_what_is_no_residual_sum_is_no_branch(combine: Any) -> None:
+    assert find_branches(Block(combine), X) == []
+
+
+class ReZero(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.f = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+        self.resweight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.resweight * self.f(x)
+
+
+class Around(nn.Module):
+    """A skip connection around residual blocks."""
+
+    def __init__(self, *inside: nn.Module) -> None:
+        super().__init__()
+        self.inside = nn.Sequential(*inside)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.inside(x)
+
+
+def test_nested_branches_are_branches_of_their_own() -> None:
+    inner, outer = find_branches(Around(nn.Linear(8, 8), ReZero(), nn.Linear(8, 8)))
+    assert leaves(inner) == ["inside.1.f.0", "inside.1.f.2"]
+    assert leaves(outer) == ["inside.0", "inside.1.f.0", "inside.1.f.2", "inside.2"]
+    assert [name for name, _ in outer.last_layers] == ["inside.2"]
+    assert (inner.gate is None, outer.gate) == (False, None)
+    names = [branch.name for branch in find_branches(Around(ReZero(), ReZero()))]
+    assert names == ["inside.0.f", "inside.1.f", "inside"]
+
+
+def test_a_block_that_runs_twice_is_one_branch_and_a_module_with_two_names_has_the_first() -> None:
+    block = ReZero()
+    assert [branch.name for branch in find_branches(nn.Sequential(block, block))] == ["0.f"]
+
+
+@pytest.mark.parametrize("wrapper", [torch.compile, nn.DataParallel], ids=["compile", "DataParallel"])
+def test_wrapped_models_and_parts_have_the_branches_of_the_bare_ones(wrapper: Any) -> None:
+    bare = nn.Sequential(nn.Linear(8, 8), ReZero())
+    wrapped = wrapper(nn.Sequential(nn.Linear(8, 8), torch.compile(ReZero())))
+    for one, other in zip(find_branches(bare), find_branches(wrapped), strict=True):
+        assert (one.name, leaves(one), one.kind) == (other.name, leaves(other), other.kind)
+
+
+class Latents(nn.Module):
+    """A learned token that attends to the input, as in Perceiver and CaiT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.ones(1, 3, 8))
+        self.norm = nn.LayerNorm(8)
+        self.cross = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.block = ReZero()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        latents = self.token.expand(len(x), -1, -1)
+        latents = latents + self.cross(self.norm(latents), x, x, need_weights=False)[0]
+        return self.block(latents).mean(1)
+
+
+def test_a_learned_token_has_a_residual_branch_too() -> None:
+    assert [leaves(branch) for branch in find_branches(Latents(), X)] == [
+        ["norm", "cross"],
+        ["block.f.0", "block.f.2"],
+    ]
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.hidden = nn.Linear(8, 4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = x.new_zeros(len(x), 4)
+        for step in x.unbind(1):
+            state = torch.tanh(self.into(step) + self.hidden(state))
+        return state
+
+
+def test_a_recurrent_state_is_no_skip_connection() -> None:
+    assert find_branches(Recurrent(), X) == []
+
+
+class Bottleneck(nn.Module):
+    """Pre-activation, with a projection that sees the activated input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.BatchNorm2d(4), nn.BatchNorm2d(6)
+        self.one, self.two = nn.Conv2d(4, 6, 3, 2, 1), nn.Conv2d(6, 8, 3, 1, 1)
+        self.project = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(4, 8, 1), nn.BatchNorm2d(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.relu(self.a(x), inplace=True)
+        return self.project(x) + self.two(F.relu(self.b(self.one(x))))
+
+
+def test_a_projection_is_the_skip_connection_and_the_norm_before_both_belongs_to_the_branch() -> None:
+    (branch,) = find_branches(nn.Sequential(nn.Conv2d(3, 4, 3), Bottleneck()))
+    assert leaves(branch) == ["1.a", "1.one", "1.b", "1.two"]
+    assert (branch.name, branch.kind, branch.last_norm) == ("1", "conv", None)
+
+
+class Excited(nn.Module):
+    """Squeeze-and-excitation by hand, after parallel convolutions whose outputs are joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = (nn.Sequential(nn.Conv2d(4, 2, k, 1, k // 2), nn.BatchNorm2d(2)) for k in (1, 3))
+        self.squeeze, self.excite = nn.Conv2d(4, 2, 1), nn.Conv2d(2, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.cat([self.left(x), self.right(x)], 1)
+        return x + y * torch.sigmoid(self.excite(F.relu(self.squeeze(y.mean((2, 3), keepdim=True)))))
+
+
+def test_parallel_ends_are_all_ends_and_side_paths_are_left_out() -> None:
+    (branch,) = find_branches(Excited())
+    assert leaves(branch) == ["left.0", "left.1", "right.0", "right.1"]
+    assert [name for name, _ in branch.last_layers] == ["left.0", "right.0"]
+    assert [name for name, _ in branch.last_norms] == ["left.1", "right.1"]
+
+
+@pytest.mark.parametrize("name", ["zero_gamma", "zero_hadamard"])
+@torch.no_grad()
+def test_all_parallel_ends_start_at_zero(name: str) -> None:
+    model = initbench.initialize(Excited(), name).eval()
+    x = torch.linspace(-1, 1, 2 * 4 * 6 * 6).view(2, 4, 6, 6)
+    torch.testing.assert_close(model(x), x)
+
+
+class Intrusive(nn.Module):
+    """Changes all that a forward pass can change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.linear = nn.BatchNorm1d(8), nn.Linear(8, 8)
+        self.register_buffer("count", torch.zeros(()))
+        self.cache: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.count += 1
+        self.cache.append(x)
+        self.mode = "ran"
+        return x + self.linear(F.dropout(self.norm(x), 0.5)) * torch.rand(())
+
+
+def test_finding_branches_leaves_no_trace() -> None:
+    model = Intrusive().train()
+    seen: list[object] = []
+    model.linear.register_forward_hook(lambda *arguments: seen.append(arguments))
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    assert len(find_branches(model)) == 1
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(module.training for module in model.modules())
+    assert (seen, model.cache, hasattr(model, "mode"), len(model.linear._forward_hooks)) == ([], [], False, 1)
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Keyed(nn.Module):
+    """Cannot be run on a guess: it wants a dictionary."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.body(inputs["x"])
+
+
+class Protocol(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.branch(x)
+
+
+@pytest.mark.parametrize("name", ["fixup", "zero_gamma", "rezero", "zero_hadamard", "idinit", "convnext", "vit_jax"])
+def test_what_needs_branches_is_refused_where_none_can_be_told(name: str) -> None:
+    model = Keyed(ReZero())
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=f"^{name}: residual branches are found by running the model, .* pass batch="):
+        initbench.initialize(model, name)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_known_names_tell_the_branches_of_a_model_that_cannot_be_run() -> None:
+    assert [branch.name for branch in find_branches(Keyed(Protocol()))] == ["body.branch"]
+    model = initbench.initialize(Keyed(Protocol()), "zero_hadamard")
+    assert not model.body.branch[2].weight.any()
+
+
+@pytest.mark.parametrize("name", ["zero_hadamard", "idinit"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)),
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Unflatten(1, (3, 7))),  # fails on any input
+        nn.ModuleList([nn.Linear(3, 3), nn.Conv2d(3, 3, 3)]),  # has no forward
+        Recurrent(),
+    ],
+    ids=["a chain", "a chain that does not run", "a list", "a model of one's own"],
+)
+def test_models_without_skip_connections_are_initialized(model: nn.Module, name: str) -> None:
+    outcome = initbench.init.initializer(name).apply(copy.deepcopy(model), seed=0)
+    assert outcome.numbers == {"branches": 0}
+
+
+def test_the_batch_is_what_the_model_is_run_on() -> None:
+    class Picky(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = ReZero()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert x.shape[1:] == (3, 7, 8)
+            return self.block(x)
+
+    with pytest.raises(ValueError, match="does not run with inputs of shape"):
+        initbench.initialize(Picky(), "zero_hadamard")
+    model = initbench.initialize(Picky(), "zero_hadamard", batch=torch.ones(4, 3, 7, 8))
+    assert not model.block.f[2].weight.any()
+
+
+class Backwards(nn.Module):
+    """Registers its layers in the reverse order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.body, self.stem = nn.Linear(8, 3), ReZero(), nn.Linear(5, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(self.stem(x)))
+
+
+@torch.no_grad()
+def test_first_and_last_are_those_that_run_first_and_last() -> None:
+    rules = [{"match": "first", "weight": 0.25}, {"match": "last", "weight": 0.5}]
+    model = initbench.initialize(Backwards(), "normal", rules=rules)
+    assert model.stem.weight.eq(0.25).all()
+    assert model.head.weight.eq(0.5).all()
+    assert not initbench.initialize(Backwards(), "fixup").head.weight.any()
+    assert not initbench.initialize(Backwards(), "zero_hadamard").head.weight.any()
+    siren = initbench.initialize(Backwards(), "siren")
+    assert 0.1 < siren.stem.weight.abs().max() <= 1 / 5
+    assert siren.head.weight.abs().max() <= (6 / 8) ** 0.5 / 30
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.position = nn.Embedding(11, 8), nn.Parameter(torch.zeros(1, 16, 8))
+        self.block, self.head = ReZero(), nn.Linear(8, 11, bias=False)
+        self.head.weight = self.words.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.block(self.words(ids) + self.position[:, : ids.shape[1]]))
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_the_last_layer_of_a_tied_head_is_the_embedding(functional: bool) -> None:
+    class Functional(Tied):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return F.linear(self.block(self.words(ids)), self.words.weight)
+
+    model = Functional() if functional else Tied()
+    assert [found.name for found in Parts(model).matrices] == ["block.f.0.weight", "block.f.2.weight", "words.weight"]
+    rules = [{"match": "last", "weight": 0}]
+    with pytest.raises(ValueError, match=r"the last layer shares its weight with the embedding words\.weight"):
+        initbench.initialize(model, "normal", rules=rules)
+    with pytest.raises(ValueError, match=r"fixup sets the classifier to zero, and its weight is also that of the emb"):
+        initbench.initialize(model, "fixup")
+    assert initbench.initialize(model, "zero_hadamard").words.weight.std() > 0.5
+
+
+def test_parameters_are_listed_by_their_first_use() -> None:
+    names = [found.name for found in Parts(Tied()).parameters]
+    assert names[:3] == ["words.weight", "position", "block.f.0.weight"]
+
+
+def test_gradinit_on_a_module_with_two_names() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Linear(8, 8)
+            self.same = self.one
+            self.tied = nn.Linear(8, 8)
+            self.tied.weight = self.one.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.tied(self.same(self.one(x)))
+
+    torch.manual_seed(0)
+    batch = torch.linspace(-1, 1, 96).view(12, 8).sin(), torch.arange(12) % 8
+    model = initbench.initialize(Twice(), "gradinit", batch=batch, steps=2)
+    assert isinstance(model.one.weight, nn.Parameter)
+    assert model.tied.weight is model.one.weight
