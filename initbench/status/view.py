@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from initbench.fitting import Fitting
 from initbench.status.facts import RunFacts
 from initbench.status.line import STYLES
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
@@ -41,10 +42,14 @@ def glance(summary: Summary, now: float, console: Console) -> Group:
     left_out = 0
     for setting in reversed(summary.settings):
         shown = setting.rows[: max(0, room - _TABLE_LINES)]
+        while shown and (lines := _lines(console, _table(setting, shown, console.width))) > room:
+            shown = shown[: min(len(shown) - 1, len(shown) * room // lines)]  # long names take several lines
         left_out += len(setting.rows) - len(shown)
-        room -= _TABLE_LINES + len(shown)
         if shown:
             tables.insert(0, _table(setting, shown, console.width))
+            room -= _lines(console, tables[0])
+        else:
+            room = 0
     more = [Text(f"and {count(left_out, 'more row')}", style="dim")] if left_out else []
     return Group(*tables, *more, *end)
 
@@ -101,25 +106,24 @@ def _table(setting: Setting, rows: list[Row], width: int) -> Group:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         counts = (str(row.counts[status] or "") for status in heads[2:])
-        table.add_row(_cut(row.init), _accuracy(row.median), _accuracy(row.best), *counts)
-    return Group(_cut(setting.title, "table.title"), table)
+        table.add_row(Text(row.init), _accuracy(row.median), _accuracy(row.best), *counts)
+    return Group(Text(setting.title, "table.title"), Fitting(table))
 
 
-def _running(runs: list[RunFacts], now: float) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    for _ in range(3):
-        table.add_column(justify="right", no_wrap=True)
+def _running(runs: list[RunFacts], now: float) -> Fitting:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("[not dim cyan]running[/]")
+    for head in ("since", "for", "step"):
+        table.add_column(head, justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_row("[cyan]running[/]", "[dim]since[/]", "[dim]for[/]", "[dim]step[/]")
     for run in runs:
         since, so_far = (clock(run.since, now), duration(now - run.since)) if run.since is not None else ("-", "-")
         steps = f"{run.step:.0f}" if run.step is not None else "-"
         if run.total_steps:
             steps += f" of {run.total_steps:.0f}"
         elsewhere = f"on {escape(run.host)}" if run.host not in (None, platform.node()) else ""
-        table.add_row(_cut(run.name), since, so_far, steps, elsewhere)
-    return table
+        table.add_row(Text(run.name), since, so_far, steps, elsewhere)
+    return Fitting(table)
 
 
 def _troubles(troubles: list[Trouble]) -> Group:
@@ -145,7 +149,3 @@ def clock(time: float, now: float) -> str:
 
 def _accuracy(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _cut(text: str, style: str = "") -> Text:
-    return Text(text, style, no_wrap=True, overflow="ellipsis")

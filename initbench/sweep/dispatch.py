@@ -17,6 +17,7 @@ from initbench.config.check import check, check_targets
 from initbench.console import console
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import UserMistake, unknown
+from initbench.fitting import Fitting
 from initbench.record.damage import readable
 from initbench.record.objective import check_objective
 from initbench.record.store import atomic_write, left_alone, now, read_record
@@ -138,11 +139,11 @@ def _next(job: Job, refused: Mapping[str, str], force: bool) -> str:
 
 def _print(jobs: Sequence[Job], refused: Mapping[str, str], force: bool) -> None:
     table = Table(box=SIMPLE_HEAD, title="What would run", title_justify="left")
-    table.add_column("run", no_wrap=True)
+    table.add_column("run")
     table.add_column("state")
     for job in jobs:
         table.add_row(escape(job.folder.name), _next(job, refused, force))
-    console.print(table)
+    console.print(Fitting(table))
     todo = [job for job in jobs if force or not job.is_complete]
     seconds = seconds_left(jobs)
     if force or seconds is None:

@@ -211,8 +211,8 @@ class AboutFindings:
         share = math.ceil(100 * unseen(few))
         yield Sentence(
             "unseen",
-            f"With {count(few, 'seed')}, an initializer that fails in up to {share} % of its runs may not have shown it "
-            "(95 % bound).",
+            f"With {count(few, 'seed')}, an initializer that fails in up to {share} % of its runs may not have shown "
+            "it (95 % bound).",
         )
 
     def _span(self, inits: Sequence[str]) -> str:
