@@ -1,7 +1,10 @@
 """The summary of a study in a terminal, and the line of a run that has ended."""
 
 import platform
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
@@ -19,6 +22,8 @@ _MOST_TROUBLES = 10
 _NARROWEST_INIT = 14  # with its frame
 _TABLE_LINES = 5  # title, head and rules
 
+_Row = TypeVar("_Row")
+
 
 def overview(summary: Summary, now: float, width: int) -> Group:
     """One table per setting, why runs failed, what is running, and the totals."""
@@ -35,23 +40,32 @@ def glance(summary: Summary, now: float, console: Console) -> Group:
     end: list[RenderableType] = list(totals(summary))
     room = console.height - _lines(console, *end)
     running = summary.running[: max(0, min(_MOST_RUNNING, room // 3))]
+    running = _as_many_as_fit(running, lambda rows: _running(rows, now), console, room - 1)
     if running:
         end.insert(0, _running(running, now))
     room = console.height - _lines(console, *end) - 1  # for the line that counts what is left out
     tables: list[RenderableType] = []
     left_out = 0
     for setting in reversed(summary.settings):
-        shown = setting.rows[: max(0, room - _TABLE_LINES)]
-        while shown and (lines := _lines(console, _table(setting, shown, console.width))) > room:
-            shown = shown[: min(len(shown) - 1, len(shown) * room // lines)]  # long names take several lines
+        draw = partial(_table, setting, width=console.width)
+        shown = _as_many_as_fit(setting.rows[: max(0, room - _TABLE_LINES)], draw, console, room)
         left_out += len(setting.rows) - len(shown)
         if shown:
-            tables.insert(0, _table(setting, shown, console.width))
+            tables.insert(0, draw(shown))
             room -= _lines(console, tables[0])
         else:
             room = 0
     more = [Text(f"and {count(left_out, 'more row')}", style="dim")] if left_out else []
     return Group(*tables, *more, *end)
+
+
+def _as_many_as_fit(
+    rows: list[_Row], draw: Callable[[list[_Row]], RenderableType], console: Console, room: int
+) -> list[_Row]:
+    """The first rows, whose table has at most `room` lines; a long name takes several."""
+    while rows and (lines := _lines(console, draw(rows))) > room:
+        rows = rows[: max(0, min(len(rows) - 1, len(rows) * room // lines))]
+    return rows
 
 
 def _lines(console: Console, *parts: RenderableType) -> int:
