@@ -21,6 +21,7 @@ from initbench.command_line import not_written
 from initbench.errors import UserMistake, explain
 from initbench.record.stopping import Stopped
 from initbench.registry import CONF
+from initbench.wording import visible
 from initbench.workers.exit import exit_at_once
 
 # The config of the run in this process, once there is one.
@@ -110,7 +111,7 @@ def refuse(error: Exception) -> NoReturn:
     line = (is_choice and no_option(sys.argv[1:])) or explain(error)
     if not is_known and not line.startswith(_OF_HYDRA) and not is_choice:
         line = f"this command cannot be run: {type(error).__name__}: {line} (HYDRA_FULL_ERROR=1 says where)"
-    print(f"initbench: {line}", file=sys.stderr)
+    print(f"initbench: {visible(line)}", file=sys.stderr)
     sys.exit(2)
 
 

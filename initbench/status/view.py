@@ -15,7 +15,7 @@ from initbench.fitting import Fitting
 from initbench.status.facts import RunFacts
 from initbench.status.line import STYLES
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
-from initbench.wording import count, duration
+from initbench.wording import count, duration, visible
 
 _MOST_RUNNING = 8
 _MOST_TROUBLES = 10
@@ -85,7 +85,7 @@ def totals(summary: Summary) -> list[Text]:
     if summary.abandoned:
         lines.append(Text("the sweep ended while runs were waiting; type the same command to continue"))
     if summary.unreadable:
-        number, first = len(summary.unreadable), summary.unreadable[0]
+        number, first = len(summary.unreadable), visible(summary.unreadable[0])
         lines.append(
             Text(f"{number} record.json could not be read: {first}" + (", ..." if number > 1 else ""), "yellow")
         )
@@ -146,7 +146,10 @@ def _troubles(troubles: list[Trouble]) -> Group:
     for trouble in troubles[:_MOST_TROUBLES]:
         number, style = len(trouble.folders), STYLES[trouble.status]
         head = Text(f"{number} {trouble.status}: ", style)
-        lines += [head + Text(trouble.reason), Text(f"  {trouble.folders[0]}" + (" ..." if number > 1 else ""), "dim")]
+        lines += [
+            head + Text(trouble.reason),
+            Text(f"  {visible(trouble.folders[0])}" + (" ..." if number > 1 else ""), "dim"),
+        ]
     left_out = len(troubles) - _MOST_TROUBLES
     if left_out > 0:
         lines.append(Text(f"and {count(left_out, 'more reason')}", "dim"))

@@ -24,7 +24,7 @@ from initbench.record.store import atomic_write, left_alone, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
-from initbench.wording import count, duration
+from initbench.wording import count, duration, visible
 
 # What becomes of a job with a record of this status.
 _NEXT = {
@@ -112,7 +112,7 @@ def say_what_can_be_shown(loader: CachingConfigLoader, master: DictConfig, grid:
 
         fewest, workloads = min(map(len, seeds.values())), len({workload for workload, _ in seeds})
         study = Path(master.runs_dir) / str(master.study)
-        console.print(what_seeds_show(fewest, workloads, study), soft_wrap=True)
+        console.print(visible(what_seeds_show(fewest, workloads, study)), soft_wrap=True, markup=False)
 
 
 def _write(study: Path, planned: Planned, master: DictConfig) -> None:
@@ -131,7 +131,7 @@ def _write(study: Path, planned: Planned, master: DictConfig) -> None:
 
 def _next(job: Job, refused: Mapping[str, str], force: bool) -> str:
     if reason := refused.get(job.folder.name):
-        return f"would be refused: {escape(reason)}"
+        return f"would be refused: {escape(visible(reason))}"
     if (force or not job.is_complete) and left_alone(job.folder):
         return "refused: its files must stay as they are"
     return "runs again" if force and job.status else _NEXT.get(job.status, "runs again")
