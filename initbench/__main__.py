@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from initbench import __version__, interrupt, streams
 from initbench.command_line import not_written
 from initbench.errors import UserMistake, explain
+from initbench.masking import hide, hide_all
 from initbench.record.stopping import Stopped
 from initbench.registry import CONF
 from initbench.wording import visible
@@ -48,6 +49,7 @@ def entry() -> None:
     interrupt.end_guard()
     if not sys.flags.safe_path and sys.path[:1] != [str(Path.cwd())]:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: modules of the user's own are looked for there
+    hide_all(sys.argv[1:])  # so that the secrets among them are known, and masked in every message
     is_done = exit_at_once()
     # argparse takes overrides only in one row; people type -m or --config-dir in the middle of them.
     sys.argv[1:] = sorted(sys.argv[1:], key=_is_override)
@@ -111,7 +113,7 @@ def refuse(error: Exception) -> NoReturn:
     line = (is_choice and no_option(sys.argv[1:])) or explain(error)
     if not is_known and not line.startswith(_OF_HYDRA) and not is_choice:
         line = f"this command cannot be run: {type(error).__name__}: {line} (HYDRA_FULL_ERROR=1 says where)"
-    print(f"initbench: {visible(line)}", file=sys.stderr)
+    print(f"initbench: {visible(hide(line))}", file=sys.stderr)
     sys.exit(2)
 
 

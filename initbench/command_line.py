@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from initbench import interrupt, streams
+from initbench.masking import hide
 from initbench.wording import visible
 
 
@@ -32,7 +33,7 @@ def run(main: Callable[[list[str]], None]) -> None:
         print("initbench: stopped", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except (ValueError, OSError) as error:
-        print(f"initbench: {visible(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"initbench: {visible(hide(' '.join(str(error).split())))}", file=sys.stderr)
         sys.exit(2)
     if not_written():
         sys.exit(1)

@@ -13,6 +13,7 @@ from initbench.record.store import atomic_write
 from initbench.report.content.report_plots import Plots, report_plots
 from initbench.report.formats.markdown import markdown
 from initbench.report.formats.page import render
+from initbench.wording import visible
 
 FOLDER = "report"  # in the study's own
 
@@ -68,7 +69,9 @@ def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None
 
 def _cell(value: Any) -> Any:
     """A cell of a CSV file; a spreadsheet would run a text such as `=cmd` as a formula, were it not for the quote."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(("=", "+", "-", "@")) else visible(value)
 
 
 def _pairs(findings: Findings) -> pd.DataFrame:

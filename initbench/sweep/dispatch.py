@@ -18,6 +18,7 @@ from initbench.console import console
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import UserMistake, unknown
 from initbench.fitting import Fitting
+from initbench.masking import hide
 from initbench.record.damage import readable
 from initbench.record.objective import check_objective
 from initbench.record.store import atomic_write, left_alone, now, read_record
@@ -88,7 +89,7 @@ def _refused(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Job
             check_targets(config)
             check_objective(typed, master.hydra.sweeper.get("direction"))
         except UserMistake as mistake:
-            refused[job.folder.name] = str(mistake)
+            refused[job.folder.name] = hide(str(mistake))
     return refused
 
 

@@ -15,6 +15,7 @@ from initbench.config.resolve import resolve
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import Unwritable, UserMistake, explain
+from initbench.masking import hide
 from initbench.record.damage import readable
 from initbench.record.life import refuse
 from initbench.record.objective import check_objective, objective
@@ -112,7 +113,9 @@ def _run(store: Store) -> Record:
 def _pass_over(store: Store, mistake: UserMistake) -> None:
     """Record that a job of a sweep cannot be run; a dry run only says so."""
     if store.config["dry_run"]:
-        console.print(f"{escape(store.folder.name)}  would be refused: {escape(visible(str(mistake)))}", soft_wrap=True)
+        console.print(
+            f"{escape(store.folder.name)}  would be refused: {escape(visible(hide(str(mistake))))}", soft_wrap=True
+        )
     elif (record := refuse(store, mistake)) is not None:
         say(record)
 

@@ -45,7 +45,8 @@ def _text(text: str) -> str:
     text = visible(text.replace("\n", " "))
     for character in "\\`*_<>[]|~$#":
         text = text.replace(character, f"\\{character}")
-    return text.replace("&", "&amp;").replace("@", "&#64;")
+    text = text.replace("&", "&amp;").replace("@", "&#64;")
+    return f"\\{text}" if text.startswith(("-", "+", "=")) else text
 
 
 def _code(name: str) -> str:

@@ -21,7 +21,7 @@ from initbench.report.content.methods import methods
 from initbench.report.content.rank_diagram import rank_diagram
 from initbench.report.content.report_plots import Plots
 from initbench.report.content.workload_tables import detail_tables, ranking_table
-from initbench.wording import count
+from initbench.wording import count, visible
 
 
 def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh: int | None = None) -> str:
@@ -35,7 +35,7 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
     parts = files("initbench.report") / "templates"
     comparison, metric = verdict.comparison, verdict.comparison.metric
     return environment.get_template("page.html.j2").render(
-        title=title,
+        title=visible(title),
         css=Markup((parts / "page.css").read_text("utf-8")),
         js=Markup((parts / "page.js").read_text("utf-8")),
         refresh=refresh,
