@@ -39,6 +39,11 @@ def masked(node: Any, key: str = "") -> Any:
     return hide(node) if isinstance(node, str) else node
 
 
+def learn(config: Mapping[str, Any]) -> None:
+    """Mask the secrets of this config in every later text too."""
+    masked(config)
+
+
 def hide(text: str) -> str:
     """The text with every secret in it masked: a command, an override, a message."""
     text = _URL.sub(_mask_url, text)

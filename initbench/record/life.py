@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from initbench import logger
 from initbench.errors import LeftAlone, Unwritable, UserMistake
 from initbench.logger import Opening, RunInfo
-from initbench.masking import hide, masked
+from initbench.masking import hide, learn, masked
 from initbench.record import stopping
 from initbench.record.damage import readable
 from initbench.record.fields import fields
@@ -130,6 +130,8 @@ def claimed(store: Store, patience: float = PATIENCE_SECONDS) -> Iterator[Life |
 @contextmanager
 def under_way(lives: Sequence[Life]) -> Iterator[None]:
     """Inside, the runs are trained. What they say is in their logs, and what ends them early is in their records."""
+    for life in lives:
+        learn(life.store.config)
     with logging_to([life.log for life in lives]):
         try:
             yield
@@ -164,6 +166,7 @@ def log_summary(loggers: "Sequence[Logger]", record: Mapping[str, Any]) -> None:
 
 def refuse(store: Store, mistake: UserMistake) -> Record | None:
     """Record a mistake that was found before the run began; None where another process is at the run."""
+    learn(store.config)
     with claimed(store) as life:
         if life is None:
             return None

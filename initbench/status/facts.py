@@ -11,7 +11,10 @@ from initbench.wording import visible
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is shown about a run, in texts without control characters except `folder`. Times are in seconds since the epoch, except `written`."""
+    """What is shown about a run, in texts without control characters; only `folder` is as it is on disk.
+
+    Times are in seconds since the epoch, except `written`.
+    """
 
     folder: str  # its name under the study: `<name>-<signature>`
     name: str

@@ -15,7 +15,7 @@ from initbench.config.resolve import resolve
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import Unwritable, UserMistake, explain
-from initbench.masking import hide
+from initbench.masking import hide, learn
 from initbench.record.damage import readable
 from initbench.record.life import refuse
 from initbench.record.objective import check_objective, objective
@@ -38,6 +38,7 @@ def run_job(config: DictConfig) -> float | None:
         resolved = resolve(config, hydra)
     except OmegaConfBaseException as error:
         raise UserMistake(explain(error)) from error
+    learn(resolved)
     try:
         typed = check(resolved, hydra.overrides.task)
         if typed.dry_run:
