@@ -135,7 +135,7 @@ def _runs(comparison: Comparison, folder: Path) -> list[Row]:
                     "steps to target": _blank(run.get(f"steps_to_{targets[run['workload']]}"), ".0f"),
                     "seconds": _blank(run.get("seconds_train"), ".1f"),
                 },
-                "reason": visible(run["reason"] or ""),
+                "reason": visible(run["reason"]) if isinstance(run["reason"], str) else "",
                 "record": "" if path is None else _relative(path / "record.json", folder),
                 "log": "" if path is None or not (path / "log.txt").exists() else _relative(path / "log.txt", folder),
                 "command": run.get("run_command") or "",
