@@ -20,8 +20,10 @@ from initbench import __version__, interrupt, streams
 from initbench.command_line import not_written
 from initbench.config.typed import another_way, needs_multirun, no_option, readable, without_multirun
 from initbench.errors import UserMistake, explain
+from initbench.masking import hide, hide_all
 from initbench.record.stopping import Stopped
 from initbench.registry import CONF
+from initbench.wording import visible
 from initbench.workers.exit import exit_at_once
 
 # The config of the run in this process, once there is one.
@@ -48,6 +50,7 @@ def entry() -> None:
     interrupt.end_guard()
     if not sys.flags.safe_path and sys.path[:1] != [str(Path.cwd())]:
         sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: modules of the user's own are looked for there
+    hide_all(sys.argv[1:])  # so that the secrets among them are known, and masked in every message
     is_done = exit_at_once()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, instead of printing and exiting with 1
     try:
@@ -119,7 +122,7 @@ def refuse(error: Exception) -> NoReturn:
         line = without_multirun(sys.argv[1:])
     if not is_known and not line.startswith(_OF_HYDRA) and not is_choice:
         line = f"this command cannot be run: {type(error).__name__}: {line} (HYDRA_FULL_ERROR=1 says where)"
-    print(f"initbench: {line}", file=sys.stderr)
+    print(f"initbench: {visible(hide(line))}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from initbench import interrupt, streams
+from initbench.masking import hide
 from initbench.wording import visible
 
 
@@ -43,7 +44,7 @@ def run(main: Callable[[list[str]], None]) -> None:
         print("initbench: stopped", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except (ValueError, OSError) as error:
-        print(f"initbench: {visible(' '.join(str(error).split()))}", file=sys.stderr)
+        print(f"initbench: {visible(hide(' '.join(str(error).split())))}", file=sys.stderr)
         sys.exit(2)
     if not_written():
         sys.exit(1)

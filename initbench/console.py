@@ -7,6 +7,7 @@ from typing import TextIO
 
 from rich.console import Console
 
+from initbench.masking import hide
 from initbench.wording import visible
 
 # Several workers on one terminal would overwrite each other, so only their parent prints.
@@ -52,4 +53,4 @@ def warn(line: str) -> None:
     if _QUIET:
         unsaid.append(line)
     else:
-        print(f"initbench: {visible(line)}", file=sys.stderr)
+        print(f"initbench: {visible(hide(line))}", file=sys.stderr)

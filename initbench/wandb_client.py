@@ -20,6 +20,16 @@ _USUAL: dict[str, Any] = {
     "x_graphql_retry_wait_max_seconds": 60.0,
     "x_graphql_timeout_seconds": 30.0,
 }
+_OF_AN_AGENT = (
+    "WANDB_SWEEP_ID",
+    "WANDB_SWEEP_PARAM_PATH",
+    "WANDB_RUN_ID",
+    "WANDB_RUN_GROUP",
+    "WANDB_NAME",
+    "WANDB_RESUME",
+    "WANDB_LAUNCH",
+    "WANDB_LAUNCH_CONFIG_PATH",
+)
 _REFUSALS = {
     401: "does not accept the API key (401): `wandb login --relogin`",
     403: "does not allow it (403): is the entity right, and may this key write to it or read it?",
@@ -40,6 +50,19 @@ def split_path(path: str) -> tuple[str, str]:
 
 
 @contextmanager
+def of_our_own() -> Iterator[None]:
+    """Inside, a run is begun under its own id, as outside of `wandb agent`.
+
+    An agent names a run by the environment; all runs of this process, and of its workers, would write into that one.
+    """
+    taken = {name: os.environ.pop(name) for name in _OF_AN_AGENT if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+@contextmanager
 def connected() -> Iterator[Any]:
     """A `wandb.Api` whose key the server accepts; wandb's exceptions inside become Unavailable.
 
@@ -50,7 +73,8 @@ def connected() -> Iterator[Any]:
     mode = os.environ.get("WANDB_MODE", "online")
     if mode not in ("online", "shared"):
         raise Unavailable(f"WANDB_MODE={mode}: unset it")
-    before = wandb.setup(wandb.Settings(silent=True)).settings
+    with of_our_own():
+        before = wandb.setup(wandb.Settings(silent=True)).settings
     usual = {key: getattr(before, key) or value for key, value in _USUAL.items()}
     wandb.setup(wandb.Settings(**PATIENCE))
     try:

@@ -406,3 +406,19 @@ def test_initializers_of_ones_own_are_shown_too(tmp_path: Path) -> None:
     unknown = show("orthogonal", "mini", "--config-dir", "own")
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert "unknown initializer 'mini'. Did you mean 'mine'?" in unknown.stderr
+
+
+def test_the_console_script_finds_modules_in_the_working_directory(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "initbench"  # as pip makes it, in a folder that is not the working directory
+    script.write_text("import sys\nfrom initbench.__main__ import entry\nsys.exit(entry())\n")
+    (tmp_path / "here").mkdir()
+    scaled = "def scaled_(tensor, layer, generator):\n    tensor.normal_(generator=generator).mul_(0.01)\n"
+    (tmp_path / "here" / "mine.py").write_text(scaled)
+    for launch in ([], ["-m", "hydra/launcher=local", "seed=1,2"]):
+        typed = [sys.executable, str(script), *FAST, "init._target_=mine.scaled_", *launch]
+        done = subprocess.run(
+            typed, cwd=tmp_path / "here", env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert initbench.load_runs(tmp_path / "here" / "runs")["init"].tolist() == ["mine.scaled_"] * 3

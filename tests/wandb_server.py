@@ -5,6 +5,7 @@
 import base64
 import io
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.dead = False
+        self.seconds_per_byte = 0.0  # of every answer
         self.status = 200
         self.dies_at: tuple[str, int] | None = None
         self.lock = RLock()
@@ -219,6 +221,20 @@ class Server(ThreadingHTTPServer):
         return sink.getvalue()
 
 
+class _Dripping(io.BufferedIOBase):
+    """A stream that writes byte by byte."""
+
+    def __init__(self, stream: Any, seconds_per_byte: float) -> None:
+        self.stream, self.seconds_per_byte = stream, seconds_per_byte
+
+    def write(self, data: Any) -> int:
+        for byte in bytes(data):
+            time.sleep(self.seconds_per_byte)
+            self.stream.write(bytes([byte]))
+            self.stream.flush()
+        return len(data)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
@@ -244,6 +260,8 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 except GraphQLError as error:
                     status, content = 400, json.dumps({"errors": [{"message": str(error)}]}).encode()
+        if self.server.seconds_per_byte:
+            self.wfile = _Dripping(self.wfile, self.server.seconds_per_byte)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -84,7 +84,9 @@ class SlurmJobs:
             raise HydraException(f"SLURM: {error}") from error
         logs = executor.folder
         console.print(
-            f"{count(len(runs), 'run')} in {count(len(jobs), 'SLURM job')}, {_ids(jobs)}; logs: {logs}", soft_wrap=True
+            f"{count(len(runs), 'run')} in {count(len(jobs), 'SLURM job')}, {_ids(jobs)}; logs: {logs}",
+            soft_wrap=True,
+            markup=False,
         )
         return list(zip(jobs, batches, strict=True))
 
@@ -122,7 +124,9 @@ class SlurmJobs:
         if len(found) == len(runs):
             return found, []
         reason = _reason(job)
-        errors.print(f"SLURM job {job.job_id} ended early: {reason}; its log: {job.paths.stderr}", soft_wrap=True)
+        errors.print(
+            f"SLURM job {job.job_id} ended early: {reason}; its log: {job.paths.stderr}", soft_wrap=True, markup=False
+        )
         # A job that began no run would not do better a second time; one that was cancelled is not wanted.
         goes_on = contents and not reason.startswith("CANCELLED")
         not_begun = [run for run in runs if run[0] not in contents] if goes_on else []

@@ -4,12 +4,13 @@ from itertools import groupby
 
 import yaml
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from initbench.command_line import Parser, run, typed_path
+from initbench.console import console
 from initbench.errors import unknown
+from initbench.fitting import Fitting
 from initbench.init.listing import Entry, entries
 from initbench.init.scheme import options
 from initbench.registry import CONF
@@ -25,7 +26,6 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="an initializer, as in init=NAME")
     parser.add_argument("--config-dir", type=typed_path, help="a folder of your own, whose init/*.yaml are shown too")
     asked = parser.parse_args(arguments)
-    console = Console()
     if asked.config_dir is not None and not (asked.config_dir / "init").is_dir():
         raise ValueError(f"--config-dir {asked.config_dir} has no folder init/")
     own = {} if asked.config_dir is None else {path.stem: path for path in asked.config_dir.glob("init/*.yaml")}
@@ -47,19 +47,19 @@ def main(arguments: list[str]) -> None:
             console.print(function.__doc__ or "", markup=False, highlight=False, soft_wrap=True)
 
 
-def overview(found: list[Entry]) -> Table:
+def overview(found: list[Entry]) -> Fitting:
     """One row per initializer, under the name of its family."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("initializer", no_wrap=True)
+    table.add_column("initializer", min_width=max(len(entry.name) for entry in found) + 2)
     table.add_column("needs", ratio=2)
     table.add_column("acts on", ratio=3)
     table.add_column("source", ratio=4)
     for family, members in groupby(found, key=lambda entry: entry.family):
-        table.add_row(f"[dim]{family}[/]")
+        table.add_row(f"[dim]{escape(family)}[/]")
         for entry in members:
             cells = (entry.needs, entry.acts_on, entry.source)
-            table.add_row(f"  [bold]{entry.name}[/]", *map(escape, cells))
-    return table
+            table.add_row(f"  [bold]{escape(entry.name)}[/]", *map(escape, cells))
+    return Fitting(table)
 
 
 if __name__ == "__main__":

@@ -8,16 +8,22 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from initbench.logger import RunInfo
+from initbench.masking import hide, hide_all
 from initbench.schema.ranges import PositiveFloat
+from initbench.wandb_client import of_our_own
+from initbench.wording import visible
 
 if TYPE_CHECKING:
     from wandb import Run
+
+# The longest that the server takes, in characters; a run with more is refused as a whole.
+_LONGEST_TAG, _LONGEST_NAME, _LONGEST_KEY = 64, 128, 255
 
 
 def mirror(
@@ -32,6 +38,9 @@ def mirror(
 
     Raises ValueError for `mode=online` without an API key.
     """
+    if len(project) > _LONGEST_NAME or (wrong := set(project) & set("/\\#?%:")):
+        what = f"not have {' '.join(sorted(wrong))}" if len(project) <= _LONGEST_NAME else "have at most 128 characters"
+        raise ValueError(f"logger.project must {what}, got {project!r}")
     settings = {
         "init_timeout": init_timeout_s,
         "finish_timeout": finish_timeout_s,
@@ -143,18 +152,20 @@ def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
         try:
             _mute()
             _list_packages_once()
-            return wandb.init(
-                mode=choice,  # type: ignore[arg-type]  # WANDB_MODE may hold any of wandb's own words
-                id=identity(run),
-                name=run.name,
-                group=run.study,
-                tags=run.tags,
-                config=run.flat_config,
-                dir=run.folder,
-                resume="allow" if run.resumed else None,  # under an old id a fresh start doubles every step
-                reinit="create_new",  # the default hands back a run that is still open
-                **options,
-            )
+            with of_our_own(), _typed_without_secrets():
+                return wandb.init(
+                    mode=choice,  # type: ignore[arg-type]  # WANDB_MODE may hold any of wandb's own words
+                    id=identity(run),
+                    name=_cut(run.name, _LONGEST_NAME),
+                    group=_cut(run.study, _LONGEST_NAME),
+                    job_type=_cut(os.environ.get("WANDB_JOB_TYPE", ""), _LONGEST_TAG) or None,
+                    tags=list(dict.fromkeys(_cut(tag, _LONGEST_TAG) for tag in run.tags if tag)),
+                    config={_cut(key, _LONGEST_KEY): value for key, value in run.flat_config.items()},
+                    dir=run.folder,
+                    resume="allow" if run.resumed else None,  # under an old id a fresh start doubles every step
+                    reinit="create_new",  # the default hands back a run that is still open
+                    **options,
+                )
         except Exception as error:  # whatever the service dies of: the run goes on offline, or without
             problem = _reason(error)
             _tear_down()
@@ -163,6 +174,22 @@ def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
             _tell_offline(run, problem)
     _say(f"this run is not logged: {problem}")
     return None
+
+
+def _cut(text: str, most: int) -> str:
+    """A text no longer than `most`; what is cut off is told apart by a digest."""
+    text = visible(text)
+    return text if len(text) <= most else f"{text[: most - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+@contextmanager
+def _typed_without_secrets() -> Iterator[None]:
+    """Inside, the command line is what wandb may send along."""
+    typed, sys.argv[:] = list(sys.argv), hide_all(sys.argv)
+    try:
+        yield
+    finally:
+        sys.argv[:] = typed
 
 
 @cache
@@ -202,7 +229,8 @@ def _mute() -> None:
     # A run's own `silent` begins too late: looking for a key prints, and asks the server for the user's name.
     import wandb
 
-    wandb.setup(wandb.Settings(silent=True))
+    with of_our_own():
+        wandb.setup(wandb.Settings(silent=True))
 
 
 def _tear_down() -> None:
@@ -233,4 +261,4 @@ def _reason(error: Exception) -> str:
 
 
 def _say(line: str) -> None:
-    print(f"wandb: {line}", file=sys.stderr, flush=True)
+    print(f"wandb: {visible(hide(line))}", file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from initbench.console import console, errors
 from initbench.errors import UserMistake
+from initbench.masking import hide
 from initbench.packed import files, messages, speed
 from initbench.packed.outcome import Outcome
 from initbench.packed.plan import Alone, Decision, Unmeasured, alone_line, plan
@@ -18,6 +19,7 @@ from initbench.record.life import mark_lost
 from initbench.record.objective import objective
 from initbench.record.signature import digest
 from initbench.record.store import Store
+from initbench.wording import visible
 from initbench.workers.reply import failed, outcome
 from initbench.workers.slots import sharing
 
@@ -190,7 +192,7 @@ class Queue(Iterator[tuple[int, bytes]]):
 
     def _end(self, pack: Pack, ended: Outcome) -> None:
         for line in ended.said:
-            errors.print(line, markup=False, soft_wrap=True)
+            errors.print(visible(hide(line)), markup=False, soft_wrap=True)
         tell(alone_line(*of) for of in Counter(ended.alone.values()).items())
         by_name = {run.folder.name: run for run in pack}
         for names in ended.too_large:
@@ -222,7 +224,7 @@ def forecast(jobs: Jobs, packing: Packing) -> Iterator[str]:
 
 def tell(lines: Iterable[str]) -> None:
     for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(visible(hide(line)), markup=False, soft_wrap=True)
 
 
 def _folders(pack: Pack) -> list[Path]:

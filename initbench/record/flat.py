@@ -7,6 +7,7 @@ from typing import Any
 
 from initbench.record.plain import Row
 from initbench.record.signature import digest, workload
+from initbench.wording import visible
 
 
 def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
@@ -21,10 +22,10 @@ def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def flat(record: Mapping[str, Any], path: Path) -> Row:
-    """What was run, what became of it, and its numbers."""
+    """What was run, what became of it, and its numbers. In texts no character controls a terminal or a page."""
     config, provenance = record["config"], record.get("provenance", {})
     ln_classes = record.get("results", {}).get("ln_classes")
-    return {
+    row = {
         "study": record["study"],
         "init": record["init"],
         "init_source": config.get("source", {}).get("init"),
@@ -59,6 +60,7 @@ def flat(record: Mapping[str, Any], path: Path) -> Row:
         "run_command": config.get("command"),
         **numbers(record),
     }
+    return {key: visible(value) if isinstance(value, str) and key != "path" else value for key, value in row.items()}
 
 
 def _single(value: Any) -> Any:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from initbench import logger
 from initbench.errors import LeftAlone, Unwritable, UserMistake
 from initbench.logger import Opening, RunInfo
+from initbench.masking import hide, learn, masked
 from initbench.record import stopping
 from initbench.record.damage import readable
 from initbench.record.fields import fields
@@ -89,8 +90,9 @@ class Life:
         self.has_ended = True
         return record
 
-    def stop(self, status: str, **why: Any) -> None:
+    def stop(self, status: str, **why: str) -> None:
         """Write the record of an attempt that ends early."""
+        why = {key: hide(text) for key, text in why.items()}
         self.store.write(status, **self.started, finished_at=now(), provenance=provenance(), **why)
         self.has_ended = True
 
@@ -104,7 +106,7 @@ class Life:
                 study=config.study,
                 name=self.store.name,
                 tags=[config.init.name, config.model.name, config.data.name],
-                config=self.store.config,
+                config=masked(self.store.config),
                 signature=self.store.signature,
                 attempt=self.started["attempt"],
                 resumed=resumes,
@@ -128,6 +130,8 @@ def claimed(store: Store, patience: float = PATIENCE_SECONDS) -> Iterator[Life |
 @contextmanager
 def under_way(lives: Sequence[Life]) -> Iterator[None]:
     """Inside, the runs are trained. What they say is in their logs, and what ends them early is in their records."""
+    for life in lives:
+        learn(life.store.config)
     with logging_to([life.log for life in lives]):
         try:
             yield
@@ -162,6 +166,7 @@ def log_summary(loggers: "Sequence[Logger]", record: Mapping[str, Any]) -> None:
 
 def refuse(store: Store, mistake: UserMistake) -> Record | None:
     """Record a mistake that was found before the run began; None where another process is at the run."""
+    learn(store.config)
     with claimed(store) as life:
         if life is None:
             return None
@@ -170,14 +175,14 @@ def refuse(store: Store, mistake: UserMistake) -> Record | None:
         # These belong to an earlier attempt, which continues when the mistake is mended.
         kept = {key: life.before[key] for key in ("attempt", "resumed_at", "traceback") if key in life.before}
         times = {"started_at": life.before.get("started_at", now()), "finished_at": now()}
-        return store.write("refused", **kept, **times, sweep=sweep_id(), reason=str(mistake))
+        return store.write("refused", **kept, **times, sweep=sweep_id(), reason=hide(str(mistake)))
 
 
 def mark_lost(store: Store, reason: str) -> None:
     """Record that a run's process was lost, unless the run came as far as a record of its own."""
     if (store.read() or {}).get("status") in (None, "failed", "refused"):
         with suppress(LeftAlone):  # which was said already
-            store.write("failed", reason=reason, started_at=now(), finished_at=now(), sweep=sweep_id())
+            store.write("failed", reason=hide(reason), started_at=now(), finished_at=now(), sweep=sweep_id())
 
 
 def mark_dead(study: Path, stopped: str | None = None) -> None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from initbench.masking import hide
 from initbench.record.damage import set_aside
 
 
@@ -17,7 +18,7 @@ def note(path: Path, text: str) -> None:
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {hide(text)}\n")
 
 
 @contextmanager
@@ -55,13 +56,20 @@ def logging_to(paths: Sequence[Path]) -> Iterator[None]:
         yield
 
 
+class _Masking(logging.Formatter):
+    """Messages without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide(super().format(record))
+
+
 @contextmanager
 def _handler(path: Path) -> Iterator[logging.FileHandler]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         set_aside(path)
     handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_Masking("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: writing the record says so
     try:
         yield handler

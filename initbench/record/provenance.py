@@ -9,6 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from initbench.masking import hide_all
 from initbench.record.plain import Record
 from initbench.workers.cores import cores
 
@@ -24,7 +25,7 @@ def provenance() -> Record:
         **_machine(),
         "accelerators": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] if cuda else [],
         "threads": torch.get_num_threads(),
-        "command": shlex.join([Path(sys.executable).name, *sys.orig_argv[1:]]),
+        "command": shlex.join(hide_all([Path(sys.executable).name, *sys.orig_argv[1:]])),
         "pid": os.getpid(),
     }
 

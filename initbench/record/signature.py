@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from initbench.masking import masked
 from initbench.record.plain import PlainConfig
 from initbench.registry import CONF
 
@@ -81,7 +82,7 @@ def _changes(node: Mapping[str, Any], standard: Mapping[str, Any], prefix: str =
         if isinstance(value, Mapping) and isinstance(usual, Mapping):
             changed += _changes(value, usual, f"{prefix}{key}.")
         else:
-            changed.append(f"{prefix}{key}={_compact(value)}")
+            changed.append(f"{prefix}{key}={_compact(masked(value, key))}")
     return changed
 
 

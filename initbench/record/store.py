@@ -18,6 +18,7 @@ from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from initbench.errors import LeftAlone, Unwritable, UserMistake
+from initbench.masking import masked
 from initbench.record.damage import (
     SCHEMA,
     Damaged,
@@ -78,7 +79,7 @@ class Store:
             "init": init_label(self.config["init"]),
             "seed": self.config["seed"],
             **parts,
-            "config": self.config,
+            "config": masked(self.config),
         }
         write_record(self.folder, record)
         return record

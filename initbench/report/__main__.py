@@ -13,7 +13,7 @@ from initbench.console import console, errors
 from initbench.errors import unknown
 from initbench.status.study import Study
 from initbench.wandb_client import split_path
-from initbench.wording import count
+from initbench.wording import count, visible
 
 if TYPE_CHECKING:
     from initbench.analysis.verdict.verdict import Verdict
@@ -118,14 +118,14 @@ def write(asked: argparse.Namespace, folder: Path) -> None:
     said = errors if asked.json else console
     for problem in verdict.problems:
         if problem.is_serious:
-            said.print(problem.text, style="yellow", markup=False, soft_wrap=True)
-    said.print(f"Report: {page}", soft_wrap=True, markup=False)
+            said.print(visible(problem.text), style="yellow", markup=False, soft_wrap=True)
+    said.print(visible(f"Report: {page}"), soft_wrap=True, markup=False)
     if asked.wandb is not None:
         from initbench.report.dashboard.publish import publish_comparison
         from initbench.report.dashboard.workspace import PUBLISHED
 
         line = publish_comparison(asked.wandb, title, verdict, folder)
-        said.print(line, soft_wrap=True)
+        said.print(visible(line), soft_wrap=True, markup=False)
         if not line.startswith(PUBLISHED):
             sys.exit(1)  # the report is there, but the dashboard is not
 
@@ -177,7 +177,7 @@ def watch(asked: argparse.Namespace, folder: Path) -> None:
                 seen = stamps
                 page = write_page(_verdict(asked), folder, _title(asked.studies), refresh=WATCH_SECONDS)
                 number = sum(map(len, stamps))
-                console.print(f"{count(number, 'run')}: {page}", soft_wrap=True)
+                console.print(f"{count(number, 'run')}: {page}", soft_wrap=True, markup=False)
             time.sleep(WATCH_SECONDS)
     except KeyboardInterrupt:
         pass  # the caller writes the page once more, without the reloading

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from plotly.offline import get_plotlyjs
@@ -12,6 +13,7 @@ from initbench.record.store import atomic_write
 from initbench.report.content.report_plots import Plots, report_plots
 from initbench.report.formats.markdown import markdown
 from initbench.report.formats.page import render
+from initbench.wording import visible
 
 FOLDER = "report"  # in the study's own
 
@@ -57,12 +59,19 @@ def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None
     results = results.assign(**{name: sign * results[name] for name in ("score", "selection_score", "chance")})
     pairs = pd.concat([pd.DataFrame(), *(_pairs(findings) for findings in comparison.findings)])
     for name, table in (("results.csv", results), ("pairs.csv", pairs)):
-        atomic_write(folder / name, table.to_csv(index=False).encode())
+        atomic_write(folder / name, table.map(_cell).to_csv(index=False).encode())
     atomic_write(folder / "report.md", markdown(verdict, title).encode())
     atomic_write(folder / "verdict.json", json.dumps(verdict.to_dict(), indent=1, allow_nan=False).encode())
     write_figures(comparison, drawn, folder / "figures")
     atomic_write(folder / "figures" / "ranking.tex", latex.rankings(comparison).encode())
     atomic_write(folder / "figures" / "pairs.tex", latex.pairs(comparison).encode())
+
+
+def _cell(value: Any) -> Any:
+    """A cell of a CSV file; a spreadsheet would run a text such as `=cmd` as a formula, were it not for the quote."""
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(("=", "+", "-", "@")) else visible(value)
 
 
 def _pairs(findings: Findings) -> pd.DataFrame:

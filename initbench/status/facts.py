@@ -6,11 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from initbench.record.signature import shared
+from initbench.wording import visible
 
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What is shown about a run. Times are in seconds since the epoch, except `written`."""
+    """What is shown about a run, in texts without control characters; only `folder` is as it is on disk.
+
+    Times are in seconds since the epoch, except `written`.
+    """
 
     folder: str  # its name under the study: `<name>-<signature>`
     name: str
@@ -48,18 +52,18 @@ def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> Run
         seconds = finished - started  # an interrupted run may have been paused for days
     return RunFacts(
         folder=folder,
-        name=str(record["name"]),
-        init=str(record["init"]),
+        name=visible(str(record["name"])),
+        init=visible(str(record["init"])),
         init_source=config.get("source", {}).get("init"),
         setting=str(record["setting"]),
-        title=f"{model} on {data}, {optimizer}" + ("" if rate is None else f" lr {rate}"),
+        title=visible(f"{model} on {data}, {optimizer}" + ("" if rate is None else f" lr {rate}")),
         shared=shared(config),
         kind=f"{model}-{data}-",
-        status=str(record["status"]),
+        status=visible(str(record["status"])),
         sweep=record.get("sweep"),
         begun=(record.get("attempt"), record.get("started_at"), len(resumed)),
         since=_epoch(resumed[-1]) if resumed else started,
-        host=record.get("provenance", {}).get("hostname"),
+        host=visible(record.get("provenance", {}).get("hostname") or "") or None,
         seconds=seconds,
         seconds_train=_number(record.get("seconds_train")),
         step=_number(record.get("steps")),
@@ -67,7 +71,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> Run
         best=_number(results.get("val/best_accuracy")),
         test=_number(results.get("test/accuracy")),
         lr=chosen_lr(config),
-        reason=str(record["reason"]).partition("\n")[0] if record.get("reason") else None,
+        reason=visible(str(record["reason"]).partition("\n")[0]) if record.get("reason") else None,
         written=written,
     )
 

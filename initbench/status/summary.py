@@ -11,7 +11,7 @@ from initbench.record.naming import differences, flatten, name_versions
 from initbench.record.store import COMPLETE
 from initbench.status.facts import RunFacts
 from initbench.status.study import Plan, Snapshot
-from initbench.wording import count
+from initbench.wording import count, visible
 
 WAITING = "waiting"
 _OVER = (*COMPLETE, "refused", "failed")
@@ -202,7 +202,7 @@ def _settings(runs: Iterable[RunFacts]) -> list[Setting]:
             rows[run.init].append(run)
         latest = max(run.written for run in members)
         settings.append(
-            Setting(titles[key] + more[key], sorted((_row(*row) for row in rows.items()), key=_merit), latest)
+            Setting(visible(titles[key] + more[key]), sorted((_row(*row) for row in rows.items()), key=_merit), latest)
         )
     return sorted(settings, key=lambda setting: setting.latest)
 

@@ -1,22 +1,28 @@
 """The summary of a study in a terminal, and the line of a run that has ended."""
 
 import platform
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from initbench.fitting import Fitting
 from initbench.status.facts import RunFacts
 from initbench.status.line import STYLES
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
-from initbench.wording import count, duration
+from initbench.wording import count, duration, visible
 
 _MOST_RUNNING = 8
 _MOST_TROUBLES = 10
 _NARROWEST_INIT = 14  # with its frame
 _TABLE_LINES = 5  # title, head and rules
+
+_Row = TypeVar("_Row")
 
 
 def overview(summary: Summary, now: float, width: int) -> Group:
@@ -34,19 +40,32 @@ def glance(summary: Summary, now: float, console: Console) -> Group:
     end: list[RenderableType] = list(totals(summary))
     room = console.height - _lines(console, *end)
     running = summary.running[: max(0, min(_MOST_RUNNING, room // 3))]
+    running = _as_many_as_fit(running, lambda rows: _running(rows, now), console, room - 1)
     if running:
         end.insert(0, _running(running, now))
     room = console.height - _lines(console, *end) - 1  # for the line that counts what is left out
     tables: list[RenderableType] = []
     left_out = 0
     for setting in reversed(summary.settings):
-        shown = setting.rows[: max(0, room - _TABLE_LINES)]
+        draw = partial(_table, setting, width=console.width)
+        shown = _as_many_as_fit(setting.rows[: max(0, room - _TABLE_LINES)], draw, console, room)
         left_out += len(setting.rows) - len(shown)
-        room -= _TABLE_LINES + len(shown)
         if shown:
-            tables.insert(0, _table(setting, shown, console.width))
+            tables.insert(0, draw(shown))
+            room -= _lines(console, tables[0])
+        else:
+            room = 0
     more = [Text(f"and {count(left_out, 'more row')}", style="dim")] if left_out else []
     return Group(*tables, *more, *end)
+
+
+def _as_many_as_fit(
+    rows: list[_Row], draw: Callable[[list[_Row]], RenderableType], console: Console, room: int
+) -> list[_Row]:
+    """The first rows, whose table has at most `room` lines; a long name takes several."""
+    while rows and (lines := _lines(console, draw(rows))) > room:
+        rows = rows[: max(0, min(len(rows) - 1, len(rows) * room // lines))]
+    return rows
 
 
 def _lines(console: Console, *parts: RenderableType) -> int:
@@ -66,7 +85,7 @@ def totals(summary: Summary) -> list[Text]:
     if summary.abandoned:
         lines.append(Text("the sweep ended while runs were waiting; type the same command to continue"))
     if summary.unreadable:
-        number, first = len(summary.unreadable), summary.unreadable[0]
+        number, first = len(summary.unreadable), visible(summary.unreadable[0])
         lines.append(
             Text(f"{number} record.json could not be read: {first}" + (", ..." if number > 1 else ""), "yellow")
         )
@@ -101,25 +120,24 @@ def _table(setting: Setting, rows: list[Row], width: int) -> Group:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         counts = (str(row.counts[status] or "") for status in heads[2:])
-        table.add_row(_cut(row.init), _accuracy(row.median), _accuracy(row.best), *counts)
-    return Group(_cut(setting.title, "table.title"), table)
+        table.add_row(Text(row.init), _accuracy(row.median), _accuracy(row.best), *counts)
+    return Group(Text(setting.title, "table.title"), Fitting(table))
 
 
-def _running(runs: list[RunFacts], now: float) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    for _ in range(3):
-        table.add_column(justify="right", no_wrap=True)
+def _running(runs: list[RunFacts], now: float) -> Fitting:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("[not dim cyan]running[/]")
+    for head in ("since", "for", "step"):
+        table.add_column(head, justify="right", no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_row("[cyan]running[/]", "[dim]since[/]", "[dim]for[/]", "[dim]step[/]")
     for run in runs:
         since, so_far = (clock(run.since, now), duration(now - run.since)) if run.since is not None else ("-", "-")
         steps = f"{run.step:.0f}" if run.step is not None else "-"
         if run.total_steps:
             steps += f" of {run.total_steps:.0f}"
         elsewhere = f"on {escape(run.host)}" if run.host not in (None, platform.node()) else ""
-        table.add_row(_cut(run.name), since, so_far, steps, elsewhere)
-    return table
+        table.add_row(Text(run.name), since, so_far, steps, elsewhere)
+    return Fitting(table)
 
 
 def _troubles(troubles: list[Trouble]) -> Group:
@@ -128,7 +146,10 @@ def _troubles(troubles: list[Trouble]) -> Group:
     for trouble in troubles[:_MOST_TROUBLES]:
         number, style = len(trouble.folders), STYLES[trouble.status]
         head = Text(f"{number} {trouble.status}: ", style)
-        lines += [head + Text(trouble.reason), Text(f"  {trouble.folders[0]}" + (" ..." if number > 1 else ""), "dim")]
+        lines += [
+            head + Text(trouble.reason),
+            Text(f"  {visible(trouble.folders[0])}" + (" ..." if number > 1 else ""), "dim"),
+        ]
     left_out = len(troubles) - _MOST_TROUBLES
     if left_out > 0:
         lines.append(Text(f"and {count(left_out, 'more reason')}", "dim"))
@@ -145,7 +166,3 @@ def clock(time: float, now: float) -> str:
 
 def _accuracy(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
-
-
-def _cut(text: str, style: str = "") -> Text:
-    return Text(text, style, no_wrap=True, overflow="ellipsis")

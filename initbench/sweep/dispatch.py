@@ -17,13 +17,15 @@ from initbench.config.check import check, check_targets
 from initbench.console import console
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import UserMistake, unknown
+from initbench.fitting import Fitting
+from initbench.masking import hide
 from initbench.record.damage import readable
 from initbench.record.objective import check_objective
 from initbench.record.store import atomic_write, left_alone, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
-from initbench.wording import count, duration
+from initbench.wording import count, duration, visible
 
 # What becomes of a job with a record of this status.
 _NEXT = {
@@ -87,7 +89,7 @@ def _refused(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Job
             check_targets(config)
             check_objective(typed, master.hydra.sweeper.get("direction"))
         except UserMistake as mistake:
-            refused[job.folder.name] = str(mistake)
+            refused[job.folder.name] = hide(str(mistake))
     return refused
 
 
@@ -112,7 +114,7 @@ def say_what_can_be_shown(loader: CachingConfigLoader, master: DictConfig, grid:
 
         fewest, workloads = min(map(len, seeds.values())), len({workload for workload, _ in seeds})
         study = Path(master.runs_dir) / str(master.study)
-        console.print(what_seeds_show(fewest, workloads, study), soft_wrap=True)
+        console.print(visible(what_seeds_show(fewest, workloads, study)), soft_wrap=True, markup=False)
 
 
 def _write(study: Path, planned: Planned, master: DictConfig) -> None:
@@ -131,7 +133,7 @@ def _write(study: Path, planned: Planned, master: DictConfig) -> None:
 
 def _next(job: Job, refused: Mapping[str, str], force: bool) -> str:
     if reason := refused.get(job.folder.name):
-        return f"would be refused: {escape(reason)}"
+        return f"would be refused: {escape(visible(reason))}"
     if (force or not job.is_complete) and left_alone(job.folder):
         return "refused: its files must stay as they are"
     return "runs again" if force and job.status else _NEXT.get(job.status, "runs again")
@@ -139,11 +141,11 @@ def _next(job: Job, refused: Mapping[str, str], force: bool) -> str:
 
 def _print(jobs: Sequence[Job], refused: Mapping[str, str], force: bool) -> None:
     table = Table(box=SIMPLE_HEAD, title="What would run", title_justify="left")
-    table.add_column("run", no_wrap=True)
+    table.add_column("run")
     table.add_column("state")
     for job in jobs:
         table.add_row(escape(job.folder.name), _next(job, refused, force))
-    console.print(table)
+    console.print(Fitting(table))
     todo = [job for job in jobs if force or not job.is_complete]
     seconds = seconds_left(jobs)
     if force or seconds is None:

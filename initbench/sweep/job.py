@@ -15,6 +15,7 @@ from initbench.config.resolve import resolve
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import Unwritable, UserMistake, explain
+from initbench.masking import hide, learn
 from initbench.record.damage import readable
 from initbench.record.life import refuse
 from initbench.record.objective import check_objective, objective
@@ -23,6 +24,7 @@ from initbench.record.stopping import stoppable
 from initbench.record.store import COMPLETE, Store, check_writable, left_alone, read_table
 from initbench.status.facts import from_record
 from initbench.status.line import line
+from initbench.wording import visible
 
 
 def run_job(config: DictConfig) -> float | None:
@@ -36,6 +38,7 @@ def run_job(config: DictConfig) -> float | None:
         resolved = resolve(config, hydra)
     except OmegaConfBaseException as error:
         raise UserMistake(explain(error)) from error
+    learn(resolved)
     try:
         typed = check(resolved, hydra.overrides.task)
         if typed.dry_run:
@@ -54,7 +57,9 @@ def run_job(config: DictConfig) -> float | None:
         return None  # the sweep's end counts it
     record = store.read()
     if typed.dry_run:
-        console.print(f"{escape(store.folder.name)}  {'new' if record is None else record['status']}", soft_wrap=True)
+        console.print(
+            f"{escape(store.folder.name)}  {'new' if record is None else escape(record['status'])}", soft_wrap=True
+        )
         return None
     if record is not None and record["status"] in COMPLETE and not typed.force:
         say(record, "already ")
@@ -66,7 +71,7 @@ def run_job(config: DictConfig) -> float | None:
         with stoppable():
             record = _run(store)
     if HydraConfig.get().mode is RunMode.RUN:
-        console.print(f"record: {store.folder}", soft_wrap=True)
+        console.print(visible(f"record: {store.folder}"), soft_wrap=True, markup=False)
     return objective(record, typed.objective)
 
 
@@ -109,7 +114,9 @@ def _run(store: Store) -> Record:
 def _pass_over(store: Store, mistake: UserMistake) -> None:
     """Record that a job of a sweep cannot be run; a dry run only says so."""
     if store.config["dry_run"]:
-        console.print(f"{escape(store.folder.name)}  would be refused: {escape(str(mistake))}", soft_wrap=True)
+        console.print(
+            f"{escape(store.folder.name)}  would be refused: {escape(visible(hide(str(mistake))))}", soft_wrap=True
+        )
     elif (record := refuse(store, mistake)) is not None:
         say(record)
 

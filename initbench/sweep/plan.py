@@ -62,7 +62,8 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
     jobs: dict[Path, Job] = {}
     before = len(known)
     for job in track(overrides, "planning", console=console, transient=True, disable=not console.is_terminal):
-        lines = "\n".join(line for line in job if not line.startswith(_HOW))
+        # A digest, as one of the overrides may be a secret.
+        lines = signature.digest({"": [line for line in job if not line.startswith(_HOW)]})
         if lines not in known:
             store = Store(loader.resolved(master, job))
             if store.folder.parent != study:

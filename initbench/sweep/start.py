@@ -14,9 +14,11 @@ from initbench.config.check import check_sweep
 from initbench.config.paths import expand_all
 from initbench.console import errors
 from initbench.errors import UserMistake
+from initbench.masking import hide
 from initbench.record.store import check_writable
 from initbench.record.sweep_id import begin_sweep
 from initbench.status import live
+from initbench.wording import visible
 
 _MOST_VALUES = 100_000  # of one key
 
@@ -40,7 +42,7 @@ def start(config: DictConfig) -> str:
             raise ValueError("dry_run cannot tell what this sweeper will try, as that depends on results")
     except ValueError as error:
         # Hydra turns an exception of a callback into a warning and goes on.
-        errors.print(f"initbench: {error}", markup=False, soft_wrap=True)
+        errors.print(visible(hide(f"initbench: {error}")), markup=False, soft_wrap=True)
         sys.exit(2)
     sweep = begin_sweep()
     begun.append(Path(config.runs_dir) / str(config.study))

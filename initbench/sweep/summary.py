@@ -18,7 +18,7 @@ from initbench.record.store import COMPLETE, left_alone, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.status import live
 from initbench.status.study import Plan, Study
-from initbench.wording import count
+from initbench.wording import count, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ def end(config: DictConfig, sweep: str) -> None:
         refused = [name for name in without if left_alone(study / name)]
         unbegun = len([name for name in without if name not in refused and not is_held(study / name)])
     except Unwritable as error:
-        errors.print(f"initbench: {error}", soft_wrap=True)
+        errors.print(visible(f"initbench: {error}"), soft_wrap=True, markup=False)
         sys.exit(1)
     except Exception:  # Hydra would turn it into a warning and exit with 0; the records are safe, this reads them
         errors.print_exception()
@@ -46,7 +46,7 @@ def end(config: DictConfig, sweep: str) -> None:
     for status in ended.index.intersection(["interrupted", "refused", "failed"]):
         number = int(ended[status])
         where = f"its record under {study} says" if number == 1 else f"their records under {study} say"
-        errors.print(f"{count(number, 'run')} {status}; {where} why", soft_wrap=True)
+        errors.print(f"{count(number, 'run')} {status}; {where} why", soft_wrap=True, markup=False)
     if unbegun:
         begun = count(unbegun, "run was", "runs were")
         errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
@@ -92,6 +92,7 @@ def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFr
     verdict = Verdict(Comparison(runs, margin=report["margin"], reference=report["reference"]))
     show(verdict, console)
     command = f"python -m initbench.report {shlex.quote(str(study))}"
-    console.print(f"Tables and figures for a paper: {command}", soft_wrap=True)
-    console.print(f"Report: {write_page(verdict, study / FOLDER, study.name)}", soft_wrap=True)
+    console.print(visible(f"Tables and figures for a paper: {command}"), soft_wrap=True, markup=False)
+    page = write_page(verdict, study / FOLDER, study.name)
+    console.print(visible(f"Report: {page}"), soft_wrap=True, markup=False)
     return runs

@@ -339,3 +339,82 @@ def test_wrong_options_are_refused() -> None:
         prepare(conf(mode="ofline"))
     with pytest.raises(ValueError, match=r"logger\.finish_timeout_s must be a number above 0, got 0"):
         prepare(conf(finish_timeout_s=0))
+
+
+def test_names_over_wandbs_limits_are_cut_and_told_apart_and_the_run_is_logged(
+    make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_JOB_TYPE", "j" * 100)
+    run = make_run(
+        study="s" * 300,
+        name="n" * 300 + "\x1b[31m",
+        tags=["t" * 99 + "a", "t" * 99 + "b", "", "short", "short"],
+        config={"init": {"k" * 300 + "a": 1, "k" * 300 + "b": 2}},
+    )
+    loggers = prepare(conf())(run)
+    loggers[0].log_metrics({"loss": 1.0}, 0)
+    close(loggers, 0)
+    assert capfd.readouterr() == ("", "")
+    sent = api.runs[identity(run)]
+    assert [len(sent[key]) for key in ("groupName", "displayName", "jobType")] == [128, 128, 64]
+    assert sent["groupName"].startswith("s" * 100)
+    assert sorted(map(len, sent["tags"])) == [5, 64, 64]
+    assert len(set(sent["tags"])) == 3
+    assert len([key for key in json.loads(sent["config"]) if key.startswith("init.k")]) == 2
+    assert len(api.rows[identity(run)]) == 1
+
+
+@pytest.mark.parametrize("project", ["p" * 129, "a/b", "a%b"])
+def test_a_project_that_wandb_refuses_is_refused_before_there_is_a_run(project: str) -> None:
+    with pytest.raises(ValueError, match=r"logger\.project must "):
+        prepare(conf(project=project))
+
+
+def test_a_server_that_answers_a_byte_a_second_delays_the_end_by_the_timeout(
+    make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    loggers = prepare(conf(finish_timeout_s=1))(run)
+    api.seconds_per_byte = 1.0
+    loggers[0].log_metrics({"loss": 1.0}, 0)
+    start = time.perf_counter()
+    close(loggers, 0)
+    took = time.perf_counter() - start
+    api.dead = True  # or the rest would be answered, byte by byte, before the server ends
+    api.seconds_per_byte = 0.0
+    assert took < 30  # an answer has more than a hundred bytes
+    assert "Upload the rest later: wandb sync" in capfd.readouterr().err
+
+
+def test_inside_wandb_agent_each_run_keeps_its_own_id(
+    make_run: MakeRun, api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An agent names one run by the environment, which all runs of a sweep of ours would write into."""
+    (tmp_path / "sweep.yaml").write_text("wandb_version: 1\nseed:\n  value: 99\n")
+    agent = {"WANDB_RUN_ID": "theirs", "WANDB_SWEEP_ID": "5weep", "WANDB_RUN_GROUP": "group", "WANDB_NAME": "theirs"}
+    agent |= {"WANDB_SWEEP_PARAM_PATH": str(tmp_path / "sweep.yaml"), "WANDB_PROJECT": "theirs"}
+    for name, value in agent.items():
+        monkeypatch.setenv(name, value)
+    runs = [make_run("aaaa"), make_run("bbbb")]
+    for run in runs:
+        loggers = prepare(conf())(run)
+        loggers[0].log_metrics({"loss": 1.0}, 0)
+        close(loggers, 0)
+    assert {key: len(rows) for key, rows in api.rows.items()} == {identity(run): 1 for run in runs}
+    for run in runs:
+        sent = api.runs[identity(run)]
+        assert (sent["groupName"], sent["displayName"], sent["project"]) == ("depth", "orthogonal", "initbench")
+        assert json.loads(sent["config"])["seed"]["value"] == 3
+    assert {name: os.environ[name] for name in agent} == agent  # they are the user's
+
+
+def test_secrets_of_the_command_line_are_not_sent(make_run: MakeRun, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["initbench", "data.token=s3cr3t-v4lue", "seed=0"])
+    run = make_run()
+    loggers = prepare(conf())(run)
+    loggers[0].log_metrics({"loss": 1.0}, 0)
+    close(loggers, 0)
+    assert sys.argv[1] == "data.token=s3cr3t-v4lue"
+    everything = [path.read_bytes() for path in run.folder.rglob("*") if path.is_file()]
+    everything += [*api.files.values(), json.dumps(api.runs).encode()]
+    assert not [part for part in everything if b"s3cr3t-v4lue" in part]

@@ -1,5 +1,6 @@
 """How a study looks in a terminal."""
 
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -100,10 +101,26 @@ def test_a_glance_is_never_higher_than_the_terminal(busy: Path, height: int, wid
     lines = text(summary, width, height).splitlines()
     assert len(lines) <= height
     assert "12 running" in " ".join(lines)
-    rows = sum(line.startswith("│") for line in lines)
+    rows = sum(bool(re.match(r"(│ )?(orthogonal\(gain=|running\d)", line)) for line in lines)
     left_out = f"and {72 - rows} more rows"
     assert (left_out in lines) == (rows < 72)
-    assert rows == 72 or height < 200
+    assert rows == 72 or height < 200 or width < 120
+
+
+@pytest.mark.parametrize("width", [20, 40, 60])
+def test_in_a_narrow_terminal_names_are_broken_over_lines_and_nothing_is_cut_off(width: int, tmp_path: Path) -> None:
+    long = "orthogonal(gain=1.5,bias.weight=kaiming_normal)"
+    for seed, status in enumerate(["finished", "diverged", "failed"]):
+        write(tmp_path, long, seed, status, reason="RuntimeError: a reason" if status == "failed" else None)
+    with lock(write(tmp_path, long, 9, "running")):
+        shown = text(look(tmp_path), width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    joined = re.sub(r"[\s│]", "", shown)
+    assert long in joined
+    assert f"lenet-mnist-{long}-seed9" in joined or width > 20  # where cells stand beside its parts
+    for part in ("valmedian", "0.9000", "finished", "diverged", "failed", "RuntimeError:areason"):
+        assert part in joined
 
 
 @pytest.mark.parametrize(

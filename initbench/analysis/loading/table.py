@@ -10,6 +10,7 @@ import pandas as pd
 from initbench.analysis.loading.frame import add_learned
 from initbench.errors import nearest
 from initbench.metric import LARGEST, Metric
+from initbench.wording import visible
 
 _FAILED = ("", "nan", "na", "n/a", "null", "none")  # what files hold instead of a score if a run failed
 _ROUNDED = 1e-9  # computed shares may lie outside 0 to 1 by this much
@@ -131,7 +132,7 @@ def _names_in(table: pd.DataFrame, column: Hashable) -> pd.Series:
 
 def one_line(value: object) -> str:
     """A value as text on one line, without control characters."""
-    return " ".join("".join(c if c.isprintable() or ord(c) > 0x9F else " " for c in str(value)).split())
+    return visible(" ".join("".join(c if c.isprintable() or ord(c) > 0x9F else " " for c in str(value)).split()))
 
 
 def _short(text: str, most: int = 80) -> str:

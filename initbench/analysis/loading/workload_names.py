@@ -7,7 +7,7 @@ import pandas as pd
 
 from initbench.record.naming import differences, flatten
 from initbench.record.plain import PlainConfig
-from initbench.wording import count
+from initbench.wording import count, visible
 
 
 def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
@@ -19,7 +19,7 @@ def name_workloads(runs: pd.DataFrame) -> pd.DataFrame:
     groups = {str(key): group for key, group in runs.groupby("workload_id", sort=False)}
     parts = {key: (_head(group), _rate(group), _budget(group)) for key, group in groups.items()}
     more = differences({key: head + budget for key, (head, _, budget) in parts.items()}, workload_configs(runs))
-    named = {key: "".join([*of, more[key]]) for key, of in parts.items()}
+    named = {key: visible("".join([*of, more[key]])) for key, of in parts.items()}
     return runs.assign(workload=runs["workload_id"].map(named))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from initbench.analysis.workload.ranking import Ranking
-from initbench.wording import count
+from initbench.wording import count, visible
 
 _UNENDED = {
     "failed": "failed and {is_} excluded",
@@ -43,7 +43,7 @@ def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
 def _unreadable(runs: pd.DataFrame) -> Iterator[Problem]:
     if left_out := runs.attrs.get("unreadable"):
         what = "run is excluded because its record" if len(left_out) == 1 else "runs are excluded because their records"
-        yield Problem("unreadable", f"{len(left_out)} {what} cannot be read. {_list(left_out, most=3)}.", True)
+        yield Problem("unreadable", visible(f"{len(left_out)} {what} cannot be read. {_list(left_out, most=3)}."), True)
 
 
 def _unended(runs: pd.DataFrame) -> Iterator[Problem]:

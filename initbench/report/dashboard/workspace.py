@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 from initbench.metric import Metric
 from initbench.record.store import atomic_write
 from initbench.report.dashboard.panels import dashboard, short_name
-from initbench.wandb_client import PATIENCE, Unavailable, connected, reason, split_path
+from initbench.wandb_client import PATIENCE, Unavailable, connected, of_our_own, reason, split_path
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -128,16 +128,17 @@ def _log(
         **PATIENCE,
     )
     try:
-        run = wandb.init(
-            **start,
-            mode=mode,
-            job_type="summary",
-            dir=folder,
-            # A run with the same id that is not resumed starts at step 0 again, and every row appears twice.
-            resume="allow",
-            reinit="create_new",  # the default hands back a run that is still open
-            settings=settings,
-        )
+        with of_our_own():
+            run = wandb.init(
+                **start,
+                mode=mode,
+                job_type="summary",
+                dir=folder,
+                # A run with the same id that is not resumed starts at step 0 again, and every row appears twice.
+                resume="allow",
+                reinit="create_new",  # the default hands back a run that is still open
+                settings=settings,
+            )
     except Exception:  # whatever it is, it is raised again
         with suppress(Exception, SystemExit):  # it exits if the service ended badly
             wandb.teardown()  # otherwise the id stays taken, and the run cannot start offline either

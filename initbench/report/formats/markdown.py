@@ -5,6 +5,7 @@ from initbench.analysis.verdict.verdict import Verdict
 from initbench.report.content.comparison_tables import heading, overall_table, reference_table
 from initbench.report.content.table import Table
 from initbench.report.content.workload_tables import ranking_table
+from initbench.wording import visible
 
 
 def markdown(verdict: Verdict, title: str) -> str:
@@ -27,7 +28,7 @@ def markdown(verdict: Verdict, title: str) -> str:
 
 
 def _sentence(sentence: Sentence) -> str:
-    commands = "\n".join(sentence.commands)
+    commands = "\n".join(map(visible, sentence.commands))
     return f"{_text(sentence.text)}\n\n```sh\n{commands}\n```" if commands else _text(sentence.text)
 
 
@@ -40,14 +41,18 @@ def table(given: Table) -> str:
 
 
 def _text(text: str) -> str:
-    for character in "\\`*_<>[]|":
+    """Text in which nothing is Markdown, HTML, or a formula, and no user of GitHub is called."""
+    text = visible(text.replace("\n", " "))
+    for character in "\\`*_<>[]|~$#":
         text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ")
+    text = text.replace("&", "&amp;").replace("@", "&#64;")
+    return f"\\{text}" if text.startswith(("-", "+", "=")) else text
 
 
 def _code(name: str) -> str:
     """A name as code, or as text if it has a backslash, after which a pipe would end its cell."""
+    name = visible(name.replace("\n", " "))
     if "\\" in name:
         return _text(name)
-    escaped = name.replace("`", "'").replace("|", "\\|").replace("\n", " ")
+    escaped = name.replace("`", "'").replace("|", "\\|")
     return f"`{escaped}`"

@@ -21,7 +21,7 @@ from initbench.report.content.methods import methods
 from initbench.report.content.rank_diagram import rank_diagram
 from initbench.report.content.report_plots import Plots
 from initbench.report.content.workload_tables import detail_tables, ranking_table
-from initbench.wording import count
+from initbench.wording import count, visible
 
 
 def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh: int | None = None) -> str:
@@ -35,7 +35,7 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
     parts = files("initbench.report") / "templates"
     comparison, metric = verdict.comparison, verdict.comparison.metric
     return environment.get_template("page.html.j2").render(
-        title=title,
+        title=visible(title),
         css=Markup((parts / "page.css").read_text("utf-8")),
         js=Markup((parts / "page.js").read_text("utf-8")),
         refresh=refresh,
@@ -135,7 +135,7 @@ def _runs(comparison: Comparison, folder: Path) -> list[Row]:
                     "steps to target": _blank(run.get(f"steps_to_{targets[run['workload']]}"), ".0f"),
                     "seconds": _blank(run.get("seconds_train"), ".1f"),
                 },
-                "reason": run["reason"] or "",
+                "reason": visible(run["reason"]) if isinstance(run["reason"], str) else "",
                 "record": "" if path is None else _relative(path / "record.json", folder),
                 "log": "" if path is None or not (path / "log.txt").exists() else _relative(path / "log.txt", folder),
                 "command": run.get("run_command") or "",

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from initbench.analysis.verdict.verdict import Verdict
+from initbench.fitting import Fitting
 from initbench.report.content.comparison_tables import reference_table
 from initbench.report.content.table import Table
 from initbench.report.content.workload_tables import ranking_table
@@ -22,7 +23,7 @@ def show(verdict: Verdict, console: Console, rankings: bool = True) -> None:
     tables = [(ranking_table(ranking, metric), ranking.workload) for ranking in comparison.rankings] if rankings else []
     own = [reference_table(findings, metric) for findings in comparison.findings if findings.reference is not None]
     for table, title in [*tables, *((table, table.title) for table in own)]:
-        console.print(as_rich(table, title, console.width))
+        console.print(Fitting(as_rich(table, title, console.width)))
     for sentence in verdict.sentences:
         console.print(str(sentence), markup=False, highlight=False, soft_wrap=True)
 

@@ -1,0 +1,95 @@
+"""Secrets in configs, commands, and messages."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from test_main import FAST, command
+
+from initbench import masking
+from initbench.masking import hide, masked
+
+
+@pytest.fixture(autouse=True)
+def unlearned() -> Iterator[None]:
+    masking._seen.clear()
+    yield
+    masking._seen.clear()
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("python -m initbench +logger.api_key=a1b2c3 init=zeros", "python -m initbench +logger.api_key=*** init=zeros"),
+        ("logger.x.password=1234567", "logger.x.password=***"),
+        ("++passwords.of.x=hunter2", "++passwords.of.x=***"),
+        ("'+logger={project: p, auth_token: a1b2c3}'", "'+logger={project: p, auth_token: ***}'"),
+        ("data.wandbApiKey='a b c'", "data.wandbApiKey='***'"),
+        ("WANDB_API_KEY=a1b2c3", "WANDB_API_KEY=***"),
+        ("-m logger.token=a1,b2 seed=0,1", "-m logger.token=*** seed=0,1"),
+        ("url=https://me:p4/ss@host/x?token=z1z1z1&a=1", "url=https://me:***@host/x?token=***&a=1"),
+        ("model.num_tokens=4 model.class_token=true init.key_dim=3", None),
+        ("KeyError: 'from my own scheduler'", None),
+        ("unknown key: depht. Keys of model: depth, width", None),
+        ("seed=range(10) optimizer.lr=0.1 model.keyword=relu https://host:8080/x", None),
+        ("logger.token=null", None),
+    ],
+)
+def test_secrets_are_known_by_their_keys_and_by_urls(text: str, shown: str | None) -> None:
+    assert hide(text) == (shown or text)
+
+
+def test_a_config_is_masked_at_any_depth_and_keeps_what_is_no_secret() -> None:
+    config = {
+        "logger": {"name": "wandb", "api_key": "a1", "url": "http://u:pw@h", "deep": [{"secret": "x"}]},
+        "credentials": {"user": "me", "number": 5},
+        "model": {"num_tokens": 5, "key": {"dim": 3, "activation": "relu"}, "class_token": True},
+        "password": 1234,
+        "seed": 0,
+        "token": None,
+    }
+    assert masked(config) == {
+        "logger": {"name": "wandb", "api_key": "***", "url": "http://u:***@h", "deep": [{"secret": "***"}]},
+        "credentials": {"user": "***", "number": "***"},
+        "model": {"num_tokens": 5, "key": {"dim": 3, "activation": "relu"}, "class_token": True},
+        "password": "***",
+        "seed": 0,
+        "token": None,
+    }
+    assert config["password"] == 1234
+
+
+def test_a_secret_that_was_seen_is_masked_in_what_quotes_it() -> None:
+    hide("logger.api_key=a1b2c3d4")
+    masked({"password": "correct horse"})
+    assert hide("401: key a1b2c3d4 and correct horse are refused") == "401: key *** and *** are refused"
+
+
+MINE = """
+import logging
+
+def small_(tensor, layer, generator, *, std, api_key):
+    logging.getLogger("mine").warning("key %s", api_key)
+    if layer.name.startswith("classifier") and api_key.endswith("fail"):
+        raise RuntimeError(f"the server refuses {api_key}")
+    tensor.normal_(0, std)
+"""
+SECRET = "s3cr3t-v4lue"
+
+
+def test_no_file_and_no_line_of_a_sweep_has_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "conf" / "init").mkdir(parents=True)
+    (tmp_path / "conf" / "init" / "small.yaml").write_text("_target_: mine.small_\nstd: 0.01\napi_key: ???\n")
+    typed = [*FAST[1:], "logger=csv", "--config-dir", "conf", "init=small", f"init.api_key={SECRET},{SECRET}fail"]
+    done = command(tmp_path, *typed, "-m", "hydra/launcher=local", "seed=0,1,2")
+    assert done.returncode == 2
+    assert "the server refuses ***" in done.stderr
+    wrong = command(tmp_path, *FAST, "logger=wandb", f"+logger.api_key={SECRET}")
+    assert wrong.returncode == 2
+    for said in (done, wrong):
+        lines = (said.stdout + said.stderr).splitlines()
+        assert not [line for line in lines if SECRET in line and not line.startswith("key ")]  # the function's own
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
