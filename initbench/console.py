@@ -4,7 +4,6 @@ import os
 import sys
 from functools import cache
 from io import TextIOWrapper
-from typing import Any
 
 from rich.console import Console
 
@@ -15,20 +14,9 @@ for stream in (sys.stdout, sys.stderr):
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="backslashreplace")  # for names that the encoding of the terminal cannot show
 
-# In the kernel of a notebook, and in the commands that its cells run. These have a terminal and FORCE_COLOR, but a cell
-# keeps every frame of an animation.
-IN_NOTEBOOK = "JPY_PARENT_PID" in os.environ or "matplotlib_inline" in os.environ.get("MPLBACKEND", "")
-
-
-def terminal(**options: Any) -> Console:
-    """A console that shows names as they are; in a notebook it prints plain lines."""
-    plain: dict[str, Any] = {"force_terminal": False, "force_jupyter": False} if IN_NOTEBOOK else {}
-    # Without emoji=False, names such as a:100:b would become emoji.
-    return Console(highlight=False, emoji=False, **plain, **options)
-
-
-console = terminal(quiet=_QUIET)
-errors = terminal(stderr=True, quiet=_QUIET)
+# Without this, names such as a:100:b would become emoji.
+console = Console(highlight=False, emoji=False, quiet=_QUIET)
+errors = Console(stderr=True, highlight=False, emoji=False, quiet=_QUIET)
 
 # What a worker would have printed; its parent prints it when the job has ended.
 unsaid: list[str] = []

@@ -176,15 +176,14 @@ def _first_writable(folders: Sequence[Path]) -> Path:
 
 def _write(target: Path, shape: tuple[int, ...], decoded: Iterator[bytes]) -> None:
     """Write the pixels of all images, in order, into a file that becomes `target`."""
+    from rich.console import Console
     from rich.progress import track
-
-    from initbench.console import terminal
 
     try:
         with replacing(target) as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            console = terminal(file=sys.stderr)
+            console = Console(file=sys.stderr)
             label = f"decoding {shape[0]} images"
             for pixels in track(decoded, label, total=shape[0] / _CHUNK, console=console, transient=True):
                 file.write(pixels)

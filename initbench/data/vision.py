@@ -68,14 +68,14 @@ def _split(reader: Any, root: str, split: str, *, download: bool = False) -> Any
 
 
 def _download(reader: Any, root: str, folder: Path, missing: list[str]) -> None:
-    from initbench.console import terminal
+    from rich.console import Console
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ValueError(f"{folder.resolve()} cannot be written, to download {reader.__name__}: {error}") from error
-    console = terminal(file=sys.stderr)  # one line of ours in place of torchvision's bars, one per file
+    console = Console(file=sys.stderr)  # one line of ours in place of torchvision's bars, one per file
     try:
         with console.status(f"downloading {reader.__name__} to {folder}"), redirect_stderr(io.StringIO()):
             for split in ("train", "test"):

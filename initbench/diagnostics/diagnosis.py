@@ -128,7 +128,8 @@ class Diagnosis:
         ]
         columns = ["layer", *_HEADINGS.values()]
         return notebook.block(
-            *map(notebook.paragraph, self._lines()), notebook.table(columns, self._cells(), sparklines=["", *lines])
+            notebook.paragraph("; ".join(self._lines())),
+            notebook.table(columns, self._cells(), sparklines=["", *lines]),
         )
 
     def _cells(self) -> list[list[str]]:

@@ -1,0 +1,34 @@
+"""What an initializer would do to a model, as a frame."""
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from initbench.init.initializer import initializer
+from initbench.init.method import as_batch
+from initbench.init.scheme import Spec
+from initbench.init.table import rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def describe(
+    model: nn.Module,
+    init: Spec,
+    *,
+    seed: int = 0,
+    batch: tuple[Tensor, Tensor] | Tensor | None = None,
+    **overrides: Any,
+) -> "pd.DataFrame":
+    """A table of what `initialize` would do with these arguments; the model is not changed.
+
+    Returns one row per parameter with the columns parameter, shape, role, rule, scheme, fan_in, fan_out, std_expected
+    (the scheme's standard deviation in closed form, NaN if it has none), mean and std (as drawn with this seed).
+    Parameters that share memory are listed once, under their first name. Raises ValueError as `initialize` does.
+    """
+    import pandas as pd  # only this function needs it
+
+    outcome = initializer(init, **overrides).apply(copy.deepcopy(model), seed=seed, batch=as_batch(batch))
+    return pd.DataFrame(rows(outcome))
