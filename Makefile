@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo gallery test test-slow test-chaos test-cluster test-oracles check format bench reference clean
+.PHONY: setup demo gallery examples test test-slow test-chaos test-cluster test-oracles check format bench reference clean
 
 setup: $(VENV)/.ready
 
@@ -24,6 +24,9 @@ gallery: setup  ## the studies of docs/gallery.md, an hour on two cores, and the
 		$(BIN)/python -m initbench experiment=$$study logger=none || exit; done
 	$(BIN)/python -m initbench 'experiment=[quickstart,tuned]' study=quickstart_tuned logger=none
 	$(BIN)/python scripts/gallery.py
+
+examples: setup  ## run the notebooks of examples/ again and keep what they show; a minute on two cores
+	$(BIN)/python scripts/examples.py
 
 test: setup  ## everything but the slow tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos'

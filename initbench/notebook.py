@@ -20,7 +20,7 @@ def paragraph(text: str, *, strong: bool = False) -> str:
 
 def commands(lines: Sequence[str]) -> str:
     """Commands to copy, one below the other."""
-    return f"<pre>{escape(chr(10).join(lines))}</pre>"
+    return f"<pre><code>{escape(chr(10).join(lines))}</code></pre>"
 
 
 def bullets(texts: Sequence[str]) -> str:

@@ -96,7 +96,11 @@ class Diagnosis:
         return {key: value for key, value in found.items() if math.isfinite(value)}
 
     def figure(self) -> "go.Figure":
-        """Through depth: second moments, dead and saturated, dW/W, correlation; singular values of the Jacobian."""
+        """Through depth: second moments, dead and saturated, dW/W, correlation; singular values of the Jacobian.
+
+        A notebook shows it by itself. For the pages that nbconvert makes, plotly has to put its script into them:
+        `plotly.io.renderers.default = "plotly_mimetype+notebook"`.
+        """
         from initbench.diagnostics.figure import through_depth  # plotly takes a second to import
 
         correlations = [self.net["input_correlation"], *(reading.correlation for reading in self.readings)]
@@ -128,7 +132,8 @@ class Diagnosis:
         ]
         columns = ["layer", *_HEADINGS.values()]
         return notebook.block(
-            *map(notebook.paragraph, self._lines()), notebook.table(columns, self._cells(), sparklines=["", *lines])
+            notebook.paragraph("; ".join(self._lines())),
+            notebook.table(columns, self._cells(), sparklines=["", *lines]),
         )
 
     def _cells(self) -> list[list[str]]:

@@ -5,14 +5,15 @@ A library that depends on torch, scipy, yaml and pydantic only: it imports neith
 """
 
 from initbench.init.assignment import Assignment, fill
+from initbench.init.description import describe
 from initbench.init.gain import calculate_gain
 from initbench.init.initializer import Initializer, initialize, initializer, learning_rates
 from initbench.init.layer import Layer, fans
 from initbench.init.method import Batch
 from initbench.init.nonlinearity import nonlinearity_of
-from initbench.init.outcome import Outcome, Plan, rows
+from initbench.init.outcome import Outcome, Plan
 from initbench.init.scheme import options
-from initbench.init.table import describe, weights_digest
+from initbench.init.table import rows, weights_digest
 
 __all__ = [
     "Assignment",

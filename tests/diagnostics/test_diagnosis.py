@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from initbench import diagnose
-from initbench.diagnostics.diagnosis import Diagnosis
+from initbench.diagnostics.diagnosis import _HEADINGS, Diagnosis
 from initbench.diagnostics.probe import QUANTITIES
 from initbench.figures import log_axis
 
@@ -44,6 +44,36 @@ def test_the_table_has_a_line_a_layer_and_every_number_whole(diagnosis: Diagnosi
     for number in diagnosis.layers["pre_second_moment"]:
         assert f"{number:.3g}" in text
     assert f"ln(classes) {math.log(3):.4g}" in text
+
+
+def test_in_a_notebook_the_loss_comes_first_then_a_line_a_layer(diagnosis: Diagnosis) -> None:
+    html = diagnosis._repr_html_()
+    assert html.index("ln(classes)") < html.index("<table")
+    assert "<script" not in html
+    for name, number in diagnosis.layers["pre_second_moment"].items():
+        assert f">{name}<" in html
+        assert f">{number:.3g}<" in html
+    assert html.count("<svg") == sum(diagnosis.layers[quantity].notna().sum() > 1 for quantity in _HEADINGS)
+
+
+def test_in_a_notebook_names_and_reasons_are_text() -> None:
+    model = nn.Sequential()
+    model.add_module("<b>&amp;", nn.Linear(6, 3))
+    found = diagnose(model, (torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), torch.arange(4) % 3))
+    html = Diagnosis(found.readings, found.net, {"singular_values": "TypeError: <lambda> & [red]co[/]"})._repr_html_()
+    assert ">&lt;b&gt;&amp;amp;<" in html
+    assert "TypeError: &lt;lambda&gt; &amp; [red]co[/]" in html
+    assert "<b>" not in html
+    assert "<lambda>" not in html
+
+
+def test_a_deep_network_takes_no_more_of_a_notebook_than_a_screen() -> None:
+    model = nn.Sequential(*(nn.Linear(3, 3) for _ in range(300)))
+    batch = (torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), torch.arange(4) % 3)
+    html = diagnose(model, batch)._repr_html_()
+    assert "… 100 more rows …" in html
+    assert ">0<" in html
+    assert ">299<" in html
 
 
 def test_the_figure_draws_every_layer(diagnosis: Diagnosis) -> None:

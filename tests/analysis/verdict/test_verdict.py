@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,47 @@ def test_failures_score_chance_and_are_never_dropped() -> None:
     assert "5 of 10 runs of mine" in kinds["learned"]
     words = "runs without a finite score count as chance, or as the worst score of the workload where that is worse"
     assert any(words in p.text for p in found.problems)
+
+
+def test_looked_at_it_is_its_sentences() -> None:
+    found = of(scores())
+    assert repr(found) == str(found)
+    assert "DataFrame" not in repr(found)
+
+
+def test_in_a_notebook_the_sentences_come_first_then_a_ranking_of_each_workload() -> None:
+    found = of(scores())
+    html = found._repr_html_()
+    places = [html.index(escape(sentence.text)) for sentence in found.sentences]
+    assert places == sorted(places)
+    assert places[-1] < html.index("<table")
+    assert html.startswith(f'<div class="tex2jax_ignore mathjax_ignore"><p><strong>{escape(found.sentences[0].text)}<')
+    assert html.count("<table") == 2
+    assert ">cifar<" in html
+    assert ">mnist<" in html
+
+
+def test_in_a_notebook_names_reasons_and_commands_are_text() -> None:
+    names = {"mine": "<b>&amp;$x$", "theirs": "<script>alert(1)</script>", "old": "old"}
+    runs = frame(*(record(names[init], seed, 0.8 + seed / 100) for init in names for seed in range(3)))
+    runs["command"] = "python -m initbench -m study='<u>' seed=0,1,2"
+    for html in (initbench.verdict(runs)._repr_html_(), of(scores().replace(names))._repr_html_()):
+        assert "&lt;b&gt;&amp;amp;$x$" in html
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+        assert not re.search("<(b|u|script)>", html)
+
+
+def test_in_a_notebook_problems_are_named() -> None:
+    runs = frame(
+        *(record(init, seed, 0.8 + seed / 100) for init in "ab" for seed in range(6)), record("a", 7, status="failed")
+    )
+    found = initbench.verdict(runs)
+    assert found.problems
+    assert all(f"<li>{escape(problem.text)}</li>" in found._repr_html_() for problem in found.problems)
+
+
+def test_many_workloads_take_no_more_of_a_notebook_than_a_few_tables() -> None:
+    found = of(scores(datasets=tuple(f"data{number}" for number in range(9))))
+    html = found._repr_html_()
+    assert html.count("<table") == 4
+    assert "5 more workloads" in html

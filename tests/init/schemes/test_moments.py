@@ -11,7 +11,7 @@ from torch import nn
 
 from initbench import model
 from initbench.init import Assignment, Initializer
-from initbench.init.outcome import scheme_std
+from initbench.init.table import scheme_std
 
 # Overrides that make a small model of each kind, and the gain of its activation by hand: relu has sqrt 2, tanh 5/3
 # in torch's table; gelu's 1 / sqrt(E[gelu(z)^2]) with E = 0.42522 (numerical integration).
