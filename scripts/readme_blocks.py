@@ -29,10 +29,10 @@ from initbench.report.formats.paper_figures import STYLES
 ROOT = Path(__file__).resolve().parent.parent
 READMES = (ROOT / "README.md", ROOT / "README.zh.md")
 WAYS = ("template", "bare", "auto")
-SWEEPS = {"64 runs of mlp": "64 × MLP", "64 runs of lenet": "64 × LeNet", "4 runs of mlp": "4 × MLP"}
+SWEEPS = {"64 runs of mlp": "64 x MLP", "64 runs of lenet": "64 x LeNet", "4 runs of mlp": "4 x MLP"}
 HEADINGS = {
     "README.md": ("runs", "a typical Lightning template", "the shortest PyTorch loop, no records", "initbench"),
-    "README.zh.md": ("训练次数", "常见的 Lightning 模板", "最短的 PyTorch 循环（不留记录）", "initbench"),
+    "README.zh.md": ("训练次数", "常见的 Lightning 模板", "不留记录的最短 PyTorch 循环", "initbench"),
 }
 
 
