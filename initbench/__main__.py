@@ -74,7 +74,7 @@ def _is_override(argument: str) -> bool:
 
 
 def say_how_to_go_on(signum: int) -> NoReturn:
-    print("initbench: stopped; type the same command again to go on", file=sys.stderr)
+    print("initbench: stopped; type the same command again to continue", file=sys.stderr)
     sys.exit(128 + signum)
 
 

@@ -46,7 +46,7 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
         at_edge = {base: rate for base, rate in further.items() if rate is not None}
         if not at_edge:
             break
-        console.print(f"tuning: {len(at_edge)} configs do best at an edge of the grid; the grid is extended there")
+        console.print(f"tuning: {len(at_edge)} configs have their best rate at an edge of the grid; it is extended there")
         for base, rate in at_edge.items():
             candidates[base] = sorted([*candidates[base], rate])
         yield [_job(base, rate, seed) for base, rate in at_edge.items() for seed in seeds]
@@ -54,9 +54,9 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
     scored = [[*job, f"{_RATE}{chosen[_base(job)]:g}"] for job in jobs if _base(job) in chosen]
     if len(scored) < len(jobs):
         left = len(jobs) - len(scored)
-        console.print(f"tuning: {left} runs to score wait for their tuning runs to finish")
+        console.print(f"tuning: {left} runs to be scored wait for their tuning runs")
     if scored:
-        console.print(f"tuning: {len(scored)} runs to score, at the chosen learning rates")
+        console.print(f"tuning: {len(scored)} runs to be scored, at the chosen learning rates")
         yield scored
 
 

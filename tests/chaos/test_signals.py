@@ -50,7 +50,7 @@ def test_a_signal_ends_it_within_five_seconds_and_it_goes_on(tmp_path: Path, eng
     _, said = process.communicate(timeout=60)
     assert time.monotonic() - began < 5
     assert process.returncode == 128 + signum, said
-    assert "type the same command again to go on" in said
+    assert "type the same command again to continue" in said
     assert "Traceback" not in said
     records = [json.loads(path.read_text()) for path in folder.glob("runs/main/*/record.json")]
     assert "interrupted" in {record["status"] for record in records}
