@@ -143,7 +143,7 @@ class Trainer(Option):
     log_every_n_steps: PositiveInt = Field(description="number of steps over which a logged loss is averaged")
     gradient_clip_val: NonNegativeFloat | None = Field(description="largest norm of the gradient")
     label_smoothing: HalfOpenFraction = Field(description="share of each label that is spread over all classes")
-    on_oom: Literal["fail", "halve"] = Field(description="halve: if the device is out of memory, try again and compute each batch in two halves")
+    on_oom: Literal["fail", "halve"] = Field(description="halve: out of memory, try again with half batches")
     compile: bool = Field(description="torch.compile")
     channels_last: bool = Field(description="memory format of convolutions")
     deterministic: bool | Literal["warn"] = Field(

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from initbench.config.check import check, check_targets
-from initbench.console import console, duration
+from initbench.console import about, console
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import UserMistake, unknown
 from initbench.record.damage import readable
@@ -145,7 +145,7 @@ def _print(jobs: Sequence[Job], refused: Mapping[str, str], force: bool) -> None
     todo = [job for job in jobs if force or not job.is_complete]
     seconds = seconds_left(jobs)
     if force or seconds is None:
-        estimate = "duration unknown: no finished run of the same kind"
+        estimate = "duration unknown, as no run of the same kind has finished"
     else:
-        estimate = f"about {duration(seconds)} one after the other, judging by finished runs of the same kind"
+        estimate = f"{about(seconds)} one after the other, judging by finished runs of the same kind"
     console.print(f"{len(jobs)} runs, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)

@@ -61,7 +61,7 @@ def run_job(config: DictConfig) -> float | None:
         if typed.print_init:
             _print_init(store)
         if Schedule(typed.diagnostics) and not (store.folder / "layers.parquet").exists():
-            console.print("  it ran without diagnostics; choose another study= to run it again with them", soft_wrap=True)
+            console.print("  it ran without diagnostics; another study= runs it again with them", soft_wrap=True)
     else:
         with stoppable():
             record = _run(store)

@@ -44,7 +44,7 @@ def end(config: DictConfig, sweep: str) -> None:
         errors.print(f"{ended[status]} runs {status}; their records under {study} say why", soft_wrap=True)
     if unbegun:
         begun = "1 run was" if unbegun == 1 else f"{unbegun} runs were"
-        errors.print(f"{begun} never started because a process died; type the same command to try again", soft_wrap=True)
+        errors.print(f"{begun} never started because a process died; the same command tries again", soft_wrap=True)
     if "failed" in ended or unbegun:
         sys.exit(1)
     if "refused" in ended or refused:

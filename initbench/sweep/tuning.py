@@ -46,7 +46,7 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
         at_edge = {base: rate for base, rate in further.items() if rate is not None}
         if not at_edge:
             break
-        console.print(f"tuning: {len(at_edge)} configs have their best rate at an edge of the grid; it is extended there")
+        console.print(f"tuning: {len(at_edge)} configs do best at an edge of the grid, which is extended there")
         for base, rate in at_edge.items():
             candidates[base] = sorted([*candidates[base], rate])
         yield [_job(base, rate, seed) for base, rate in at_edge.items() for seed in seeds]

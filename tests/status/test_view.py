@@ -8,8 +8,8 @@ import pytest
 from looking import look, text
 from records import folder_name, write, write_plan
 
-from initbench.record.lock import lock
 from initbench.console import about, duration
+from initbench.record.lock import lock
 
 
 def test_runs_are_counted_by_setting_and_initializer(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: st
     records = [read_record(path.parent) for path in tmp_path.glob("runs/main/*/record.json")]
     statuses = sorted(record["status"] for record in records if record)
     if launcher == "local":
-        assert "1 run was never started because a process died; type the same command to try again" in found.stderr
+        assert "1 run was never started because a process died; the same command tries again" in found.stderr
         assert statuses == ["finished"]
     else:  # which knows whose process it was
         assert statuses == ["failed", "finished"]
