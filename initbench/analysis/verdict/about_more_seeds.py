@@ -41,12 +41,12 @@ def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, ma
         at_once = " (enough for all of these questions at once)" if len(more.inits) > 1 else ""
         whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)
         needed = f"{count(more.runs, 'more run')} {'is' if more.runs == 1 else 'are'} needed{took}"
-        text = f"For {more.seeds} seeds of {whom}{at_once}, {needed}{': type the following.' if more.commands else '.'}"
+        text = f"For {more.seeds} seeds of {whom}{at_once}, {needed}."
         looks = (
             "A second look with more seeds raises the error rate above 5%; to keep it, judge by new seeds alone, in a "
             "study of their own."
         )
-        yield Sentence("settle", f"{text} {looks}", more.commands)
+        yield Sentence("settle", f"{text} {looks}{' To run them:' if more.commands else ''}", more.commands)
 
 
 def _many(seeds: int) -> str:
