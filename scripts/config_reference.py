@@ -22,16 +22,16 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 INTRODUCTION = """\
 # The config
 
-Every key with its allowed values, its default and its meaning. `python -m initbench --cfg job` prints the composed config.
-Set a key with `group.key=value`; add one that the option does not list with `+group.key=value`. A number that is meant as
-text needs quotes: `"study='7'"`. A config is checked before anything is trained; `dry_run=true` checks it and runs nothing.
-The launchers have their own pages in [launchers/](launchers).
+Every key with its allowed values, its default and its meaning. `python -m initbench --cfg job` prints the composed
+config. Set a key with `group.key=value`; add one that the option does not list with `+group.key=value`. A number that
+is meant as text needs quotes: `"study='7'"`. A config is checked before anything is trained; `dry_run=true` checks it
+and runs nothing. The launchers have their own pages in [launchers/](launchers).
 
-`_target_` may name any importable function or class, except those that run processes or evaluate text. The environment
-variable `INITBENCH_TARGETS=initbench,torch,my_lab` allows only these packages.
+`_target_` may name any importable function or class, except those that run processes or evaluate text. The
+environment variable `INITBENCH_TARGETS=initbench,torch,my_lab` allows only these packages.
 
-Editors that support JSON schema can check a study's YAML with `docs/config.schema.json`: write
-`# yaml-language-server: $schema=…/docs/config.schema.json` as its first line.
+Editors that support JSON schema can check a study's YAML with `docs/config.schema.json`. Make this its first line:
+`# yaml-language-server: $schema=…/docs/config.schema.json`
 
 Written by `python scripts/config_reference.py`; do not edit.
 """

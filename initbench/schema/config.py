@@ -90,7 +90,7 @@ class Option(BaseModel):
 
 class Init(Option):
     """What every initializer shares. A policy is a number (a constant), `default` (the module's own
-    reset_parameters), the name of an initializer, a mapping {name: orthogonal, gain: 2}, or null (treat it like the weights)."""
+    reset_parameters), the name of an initializer, a mapping {name: orthogonal, gain: 2}, or null (like the weights)."""
 
     target: str | None = Field(None, alias="_target_", description="the function that fills tensors or treats a model")
     weight: Policy = Field("default", description="policy for weights, if the option does not fill them itself")
