@@ -34,8 +34,8 @@ def main() -> None:
     sections = [section(name, *how) for name, how in STUDIES.items()]
     introduction = (
         "# Gallery\n\n"
-        "Six of the studies in [conf/experiment](../conf/experiment), run by `make gallery` in about an hour on two CPU "
-        "cores. Each section has the question and the expectation, the command, and the report that "
+        "Six of the studies in [conf/experiment](../conf/experiment), run by `make gallery` in about an hour on two "
+        "CPU cores. Each section has the question and the expectation, the command, and the report that "
         "`python -m initbench.report` writes. cifar_core and airbench94 need a GPU and are not shown.\n"
     )
     (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
