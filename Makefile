@@ -15,11 +15,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(UV) pip install --python $(BIN)/python --compile-bytecode --constraints constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup  ## which initializers train a 20-layer ReLU network? ends with a table and a page
+demo: setup  ## which initializers train a 20-layer ReLU network? half a minute on two cores
 	$(BIN)/python -m initbench -m study=demo model=mlp model.depth=20 model.width=128 \
 		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed='range(10)'
 
-gallery: setup  ## the studies of docs/gallery.md, an hour on two cores, and the page
+gallery: setup  ## train the studies of docs/gallery.md and write the page; an hour on two cores
 	for study in quickstart mnist_core depth lr_sensitivity batchnorm_or_not; do \
 		$(BIN)/python -m initbench experiment=$$study logger=none || exit; done
 	$(BIN)/python -m initbench 'experiment=[quickstart,tuned]' study=quickstart_tuned logger=none
@@ -28,10 +28,10 @@ gallery: setup  ## the studies of docs/gallery.md, an hour on two cores, and the
 examples: setup  ## run the notebooks of examples/ again and keep what they show; a minute on two cores
 	$(BIN)/python scripts/examples.py
 
-test: setup  ## everything but the slow tests
+test: setup  ## everything but the slow tests; a quarter of an hour on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos'
 
-test-slow: setup
+test-slow: setup  ## an hour on two cores
 	$(BIN)/python -m pytest -m slow
 
 test-chaos: setup  ## sweeps killed 20 times, full disks, signals; about ten minutes
@@ -55,10 +55,10 @@ format: setup
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: setup  ## docs/benchmarks.md anew: sweeps, packs, steps, growth, start; a quarter of an hour on two cores
+bench: setup  ## write docs/benchmarks.md again; a quarter of an hour on two cores
 	$(BIN)/python scripts/benchmarks.py
 
-reference: setup  ## docs/config.md and docs/config.schema.json anew
+reference: setup  ## write docs/config.md and docs/config.schema.json again
 	$(BIN)/python scripts/config_reference.py
 
 clean:

@@ -107,7 +107,7 @@ def say_how_to_go_on(signum: int) -> NoReturn:
         from initbench.sweep.summary import end_stopped
 
         end_stopped(begun[0])
-    print("initbench: stopped; type the same command again to go on", file=sys.stderr)
+    print("initbench: stopped; type the same command again to continue", file=sys.stderr)
     sys.exit(128 + signum)
 
 

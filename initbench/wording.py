@@ -43,3 +43,15 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes:02} min"
     return f"{minutes} min {whole:02} s" if minutes else f"{whole} s"
+
+
+def about(seconds: float) -> str:
+    """An estimate, rounded: `about 40 s`, `about 6 min`, `about 2 h 10 min`, `about 3 d 4 h`."""
+    if seconds < 59.5:
+        return f"about {max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        minutes = 10 * round(minutes / 10)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [f"{number} {unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if number]
+    return f"about {' '.join(parts[:2])}"

@@ -159,7 +159,7 @@ def table(results: list[dict[str, Any]]) -> Table:
             seconds = statistics.median(times[name] for times in result["rounds"])
             ratio = statistics.median(times[name] / times["bare"] for times in result["rounds"])
             rows.append([f"{result['model']}, {name}", f"{1e3 * seconds / result['steps']:.2f}", f"{ratio:.2f}"])
-    return Table("A training step", ["model, loop", "ms", "over bare"], rows)
+    return Table("A training step", ["model, loop", "ms per step", "times as long as bare"], rows)
 
 
 def main() -> None:

@@ -143,10 +143,10 @@ def table(results: list[dict[str, Any]]) -> Table:
             name = f"{result['model']} x {result['replicas']}, {words}"
             memory = f"{result['bytes_a_replica'] / 1e6:.1f}" if way == "packed" and result["bytes_a_replica"] else "-"
             rows.append([name, f"{statistics.median(found[way]):,.0f}", f"{ratio:.2f}", memory])
-    columns = ["case", "images / s", "over bare", "MB a replica"]
+    columns = ["case", "images per second", "times as fast as bare", "MB per model"]
     if all(row[-1] == "-" for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return Table("Training, images a second", columns, rows)
+    return Table("Training, images per second", columns, rows)
 
 
 def main() -> None:

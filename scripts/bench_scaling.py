@@ -74,7 +74,7 @@ def table(results: list[dict[str, Any]]) -> Table:
         each = 1e3 * seconds / result["case"]["runs"]
         megabytes = statistics.median(result["megabytes"])
         rows.append([words, f"{seconds:.1f}", f"{each:.0f}", f"{seconds / usual:.2f}", f"{megabytes:.0f}"])
-    columns = ["case", "seconds", "ms a run", "over the usual", "memory, MB"]
+    columns = ["sweep", "seconds", "ms per run", "relative to the first row", "memory, MB"]
     return Table("Sweeps of an MLP in packs", columns, rows)
 
 

@@ -183,7 +183,9 @@ def table(result: dict[str, Any]) -> Table:
         ]
         for way, median in medians.items()
     ]
-    return Table(title, ["way", "seconds", "a run", "template / it", "bare / it"], rows)
+    return Table(
+        title, ["way", "seconds", "seconds per run", "times as fast as template", "times as fast as bare"], rows
+    )
 
 
 def main() -> None:

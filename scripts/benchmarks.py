@@ -1,4 +1,4 @@
-"""Every benchmark once, and docs/benchmarks.md of it. `make bench`; about a quarter of an hour on two cores.
+"""Run every benchmark once; write docs/benchmarks.md and the costs in the READMEs. `make bench`; 15 minutes on 2 cores.
 
 python scripts/benchmarks.py [--data-dir data]        # needs MNIST there
 """
@@ -16,14 +16,16 @@ import bench_packed
 import bench_scaling
 import bench_startup
 import bench_sweep
+import readme_blocks
 from benchmarking import Table, provenance_line, save
 from rich.console import Console
 
 DOCS = Path(__file__).parents[1] / "docs"
-HEAD = """# What it costs
+HEAD = """# Benchmarks
 
-Written by `make bench` (`scripts/benchmarks.py`); all numbers are in [benchmarks.json](benchmarks.json). Times of a
-shared machine drift by tens of percent from hour to hour: the ratios within a table are what to look at.
+Written by `make bench` (`scripts/benchmarks.py`); all numbers are in [benchmarks.json](benchmarks.json). On a shared
+machine, times drift by tens of percent from hour to hour: compare the numbers within a table.
+[costs.md](costs.md) says in words what they mean.
 
 {machine}
 """
@@ -44,8 +46,9 @@ def benchmarks(data_dir: Path) -> list[Benchmark]:
         return Benchmark(
             f"{runs} runs of {model}",
             f"bench_sweep.py --model {model} --inits {inits} --seeds {seeds} --ways {ways}",
-            "From a cold process to the last table. `template`: what the common Lightning templates do; `bare`: the "
-            "shortest loop of PyTorch, which records nothing; ours with records, report and wandb offline.",
+            "Seconds from starting the command to its last table. `template`: what typical Lightning templates do. "
+            "`bare`: the shortest PyTorch loop, which records nothing. `local` and `auto`: initbench with these "
+            "launchers, with records, report and wandb offline.",
             partial(bench_sweep.measure, model, inits, seeds, ways.split(), 1, data_dir),
             bench_sweep.table,
         )
@@ -55,32 +58,32 @@ def benchmarks(data_dir: Path) -> list[Benchmark]:
         sweep("mlp", 2, 2, "template bare auto"),
         sweep("lenet", 8, 8, "template bare auto"),
         Benchmark(
-            "Replicas at once",
+            "Many models at once",
             "bench_packed.py --rounds 2",
-            "Training alone. `bare`: one model at a time, with all threads. `in slots`: a model in each process of "
-            "`hydra/launcher=local`. `packed in slots`: a pack in each, as `auto` does where it is faster.",
+            "Training only. `bare`: one model at a time, with all threads. `in slots`: one model in each process of "
+            "`hydra/launcher=local`. `packed in slots`: one pack in each process, as `auto` does where it is faster.",
             partial(bench_packed.measure, ["mlp:64", "lenet:32", "resnet20:4"], 2),
             bench_packed.table,
         ),
         Benchmark(
-            "A step of a single run",
+            "One training step",
             "bench_overhead.py --rounds 3",
-            "`lightning`: its loop around our module, without a callback. `initbench`: as a run is, with history, "
-            "progress bar and checkpoints.",
+            "`bare`: the shortest PyTorch loop. `lightning`: Lightning's loop around our module, without callbacks. "
+            "`initbench`: a complete run, with history, progress bar and checkpoints.",
             partial(bench_overhead.measure, ["mlp", "lenet"], "mnist", 3, []),
             bench_overhead.table,
         ),
         Benchmark(
-            "Growth",
+            "How the cost grows",
             "bench_scaling.py",
-            "One thing is changed at a time.",
+            "A sweep of 64 small MLPs (first row), and the same sweep with one thing changed (the other rows).",
             partial(bench_scaling.measure, 1),
             bench_scaling.table,
         ),
         Benchmark(
-            "Start",
+            "Start-up",
             "bench_startup.py --rounds 2",
-            "Cold processes.",
+            "Each command in a fresh process.",
             partial(bench_startup.measure, 2),
             bench_startup.table,
         ),
@@ -101,6 +104,7 @@ def main() -> None:
         parts.append(f"## {benchmark.title}\n\n{benchmark.words}\n\n{command}\n\n{table.markdown()}\n")
         (DOCS / "benchmarks.md").write_text("\n".join(parts))
         save(DOCS / "benchmarks.json", results)
+    readme_blocks.write_costs(results)
 
 
 if __name__ == "__main__":

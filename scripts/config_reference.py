@@ -22,21 +22,21 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 INTRODUCTION = """\
 # The config
 
-Every key, what it may be, its default and its meaning. `python -m initbench --cfg job` prints a config composed.
-Set a key with `group.key=value`; add one that the option does not list with `+group.key=value`. A number that is
-meant as a name needs quotes: `"study='7'"`. A config is checked before anything is trained; `dry_run=true` checks it
-and runs nothing. The launchers have pages of their own in `docs/launchers/`.
+Every key with its allowed values, its default and its meaning. `python -m initbench --cfg job` prints the composed
+config. Set a key with `group.key=value`; add one that the option does not list with `+group.key=value`. A number that
+is meant as text needs quotes: `"study='7'"`. A config is checked before anything is trained; `dry_run=true` checks it
+and runs nothing. The launchers have their own pages in [launchers/](launchers).
 
-`_target_` may name any importable function or class except those that run processes or evaluate text;
-`INITBENCH_TARGETS=initbench,torch,my_lab` in the environment allows these packages alone.
+`_target_` may name any importable function or class, except those that run processes or evaluate text. The
+environment variable `INITBENCH_TARGETS=initbench,torch,my_lab` allows only these packages.
 
-Editors that know JSON schema check a study's YAML with `docs/config.schema.json`:
-`# yaml-language-server: $schema=…/docs/config.schema.json` as its first line.
+Editors that support JSON schema can check a study's YAML with `docs/config.schema.json`. Make this its first line:
+`# yaml-language-server: $schema=…/docs/config.schema.json`
 
 Written by `python scripts/config_reference.py`; do not edit.
 """
 
-# What the tables say of groups in addition to the schema's docstrings.
+# What the tables say about groups in addition to the schema's docstrings.
 GIVEN = {
     "init": "Every key that an option adds is a parameter of its function.",
     "model": "Every key is an argument of the model; `in_channels`, `image_size` and `num_classes` come from the data.",

@@ -1,7 +1,7 @@
 """docs/gallery.md, from the runs of the studies in conf/experiment that two cores can do.
 
-    make gallery    # an hour: trains what is missing, then writes the page
-    python scripts/gallery.py    # the page alone
+    make gallery    # an hour on two cores: train what is missing, then write the page
+    python scripts/gallery.py    # only the page
 
 One section per study: what it asks and expects (the comment of its YAML), its command, the verdict, tables and figures.
 """
@@ -34,9 +34,9 @@ def main() -> None:
     sections = [section(name, *how) for name, how in STUDIES.items()]
     introduction = (
         "# Gallery\n\n"
-        "The studies in [conf/experiment](../conf/experiment), run by `make gallery` on two CPU cores. Each section is "
-        "the output of `python -m initbench.report runs/STUDY`; only the expectation is written by hand, as the "
-        "comment in the file of the study. cifar_core is missing because it needs a GPU.\n"
+        "Six of the studies in [conf/experiment](../conf/experiment), run by `make gallery` in about an hour on two "
+        "CPU cores. Each section has the question and the expectation, the command, and the report that "
+        "`python -m initbench.report` writes. cifar_core and airbench94 need a GPU and are not shown.\n"
     )
     (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
 
@@ -60,7 +60,7 @@ def section(name: str, typed: str, figures: tuple[str, ...]) -> str:
         f"```sh\npython -m initbench {typed}\n```",
         report.replace("\n## ", "\n### ").strip(),
         *pictures,
-        f"{len(comparison.runs)} runs, {duration(seconds)} of training in all; {machine}.",
+        f"{len(comparison.runs)} runs; their training took {duration(seconds)} in total on {machine}.",
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -337,7 +337,7 @@ def test_a_dry_run_of_hydras_own_sweeper_is_seen(tmp_path: Path) -> None:
 def test_a_sweep_that_leaves_no_record_says_so(tmp_path: Path) -> None:
     found = command(tmp_path, *FAST, "-m", "hydra.sweep.subdir=/dev/null/x", "hydra/launcher=local")
     assert found.returncode == 1
-    assert "1 run was not begun" in found.stderr
+    assert "1 run was never started" in found.stderr
     assert "Traceback" not in found.stderr
 
 

@@ -147,7 +147,7 @@ def _wait(jobs: Sequence["Job[None]"]) -> None:
     for job in jobs:
         while not job.done():
             if requested():
-                console.print(f"The SLURM jobs go on. To end them: scancel {_ids(jobs)}", soft_wrap=True)
+                console.print(f"The SLURM jobs continue. To end them: scancel {_ids(jobs)}", soft_wrap=True)
                 stop()
             time.sleep(1)
 

@@ -21,10 +21,10 @@ def main(arguments: list[str]) -> None:
     """Print the list, or the config file and docstring of each name. Raises ValueError for an unknown name."""
     parser = Parser(
         prog="python -m initbench.init",
-        description="List the initializers, or show the config file and the documentation of some.",
+        description="List the initializers, or show the parameters and the documentation of some.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="an initializer, as in init=NAME")
-    parser.add_argument("--config-dir", type=typed_path, help="a folder of your own, whose init/*.yaml are shown too")
+    parser.add_argument("--config-dir", type=typed_path, metavar="FOLDER", help="your own config folder")
     asked = parser.parse_args(arguments)
     if asked.config_dir is not None and not (asked.config_dir / "init").is_dir():
         raise ValueError(f"--config-dir {asked.config_dir} has no folder init/")

@@ -32,7 +32,9 @@ def describe(
     import pandas as pd  # only this function needs it
 
     chosen, given = initializer(init, **overrides), as_batch(batch)
-    chosen.plan(model, None if given is None else given.inputs)  # refuses what a copy would mend, such as parameters that overlap
+    chosen.plan(
+        model, None if given is None else given.inputs
+    )  # refuses what a copy would mend, such as parameters that overlap
     with plain_torch():  # parameters made in inference_mode are copied as ordinary ones
         copy = copy_of(model, "describe works on")
     outcome = chosen.apply(copy, seed=seed, batch=given)

@@ -33,7 +33,7 @@ def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]
         try:
             replica = Replica(life, built(life.store.typed))
         except Exception:  # whatever it is, the run says it in its own record when it is trained alone
-            alone[life.store.folder.name] = "what cannot be built or initialized"
+            alone[life.store.folder.name] = "an error while the model was built or initialized"
         else:
             by_optimizer[_multipliers(replica.parts)].append(replica)
     packs = []
@@ -48,7 +48,7 @@ def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]
         if len(alike) > 1:
             packs.append((alike, forward))
         else:
-            alone |= {replica.name: "none other to be packed with" for replica in alike}
+            alone |= {replica.name: "no other run to be packed with" for replica in alike}
     return packs, alone
 
 
@@ -71,19 +71,19 @@ def forward_for(parts: RunParts) -> Forward | str:
     torch itself says, in a warning, where it would map over replicas in a loop.
     """
     if parts.data.streams:
-        return "images that are streamed"
+        return "streamed images"
     model = parts.recipe.model
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
             return "batch norm without momentum"
         if isinstance(module, nn.RNNBase):
-            return f"{type(module).__name__}, which cannot be mapped over"
+            return f"torch.func.vmap does not support {type(module).__name__}"
     images, labels = parts.data.fixed_batch(parts.recipe.device)
     forward = forward_of(model, images[:2])
     if isinstance(forward, SideBySide):
         return forward
     if any(isinstance(module, Dropout) and module.p > 0 for module in model.modules()):
-        return "dropout in a model that has to be mapped over"
+        return "dropout in a model that needs torch.func.vmap"
     always = torch.is_warn_always_enabled()
     torch.set_warn_always(True)
     try:
@@ -94,7 +94,7 @@ def forward_for(parts: RunParts) -> Forward | str:
             pack.evaluate(images[:2], labels[:2], at_once=2)
     except (UserWarning, RuntimeError, NotImplementedError) as obstacle:
         found = re.search(r"aten::\w+", str(obstacle))
-        return f"torch does not map over {found.group() if found else str(obstacle).splitlines()[0]}"
+        return f"torch.func.vmap does not support {found.group() if found else str(obstacle).splitlines()[0]}"
     finally:
         torch.set_warn_always(always)
     return forward

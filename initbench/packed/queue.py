@@ -153,7 +153,7 @@ class Queue(Iterator[tuple[int, bytes]]):
             if len(answers) < slots:
                 return
             if failures := [answer._return_value for answer in answers if answer.status is JobStatus.FAILED]:
-                why = f"what they take in a pack cannot be measured: {failures[0]}".partition("\n")[0]
+                why = f"the speed of a pack cannot be measured: {failures[0]}".partition("\n")[0]
                 self._add([Alone(runs, why)])
                 return
             measured = speed.choose([answer.return_value for answer in answers])
@@ -172,10 +172,10 @@ class Queue(Iterator[tuple[int, bytes]]):
 
         def then(answer: JobReturn, died: bool) -> None:
             if died and deaths == 0:  # whoever killed it: it continues from its checkpoint
-                console.print(f"a process with {len(pack)} runs died: once more", soft_wrap=True)
+                console.print(f"a process that trained {len(pack)} runs died; trying again", soft_wrap=True)
                 self.waiting.appendleft(self._together(pack, deaths + 1))
             elif died:  # of too little memory, it may be
-                console.print("and again: once more, with half as many", soft_wrap=True)
+                console.print("it died again; trying with half as many runs", soft_wrap=True)
                 self._halve(pack)
             elif answer.status is JobStatus.FAILED:  # by itself a run says all of it, in its own record
                 error = answer._return_value
@@ -196,7 +196,7 @@ class Queue(Iterator[tuple[int, bytes]]):
         tell(alone_line(*of) for of in Counter(ended.alone.values()).items())
         by_name = {run.folder.name: run for run in pack}
         for names in ended.too_large:
-            console.print(f"out of memory with {len(names)} replicas: once more, with half as many", soft_wrap=True)
+            console.print(f"out of memory with {len(names)} runs in a pack; trying with half as many", soft_wrap=True)
             self._halve([by_name.pop(name) for name in names])
         for name, run in by_name.items():
             if name in ended.records:

@@ -64,8 +64,17 @@ def choose(measured: Sequence[Steps]) -> Speed:
     packed = {size: fmean(steps.packed[size] for steps in measured) for size in sizes}
     best = min(packed, key=lambda size: packed[size], default=0)
     if not best or alone / packed[best] < WORTH_IT:
-        return Speed(0, f"a step of {1e3 * alone:.3g} ms is no faster in a pack")
-    return Speed(best, f"{1e3 * alone:.2g} ms a step alone, {1e3 * packed[best]:.2g} ms as one of {best}")
+        return Speed(0, f"a step takes {_time(alone)}, no less in a pack")
+    return Speed(best, f"a step takes {_time(packed[best])} per run, alone {_time(alone)}")
+
+
+def _time(seconds: float) -> str:
+    """`0.59 ms`, `1.6 ms`, `500 ms`, `1.2 s`."""
+    if seconds >= 0.9995:
+        return f"{seconds:.1f} s"
+    milliseconds = 1e3 * seconds
+    digits = 0 if milliseconds >= 9.95 else 1 if milliseconds >= 0.995 else 2
+    return f"{milliseconds:.{digits}f} ms"
 
 
 def remembered(config: Mapping[str, Any], slot: Mapping[str, str]) -> Speed | None:

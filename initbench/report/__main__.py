@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
 def _parser() -> Parser:
     parser = Parser(
         prog="python -m initbench.report",
-        description="Report which initializer is best, by how much, and how sure that is: a page, tables, figures.",
+        description="Write a report: which initializer is best, by how much, and how sure that is.",
     )
     parser.add_argument(
         "studies",
@@ -48,6 +48,7 @@ def _parser() -> Parser:
     parser.add_argument(
         "--output",
         type=typed_path,
+        metavar="FOLDER",
         help="where to write (default: <study>/report; for several studies runs/report-A-B; for a table <table>-report "
         "next to it)",
     )
@@ -55,10 +56,11 @@ def _parser() -> Parser:
     parser.add_argument(
         "--margin",
         type=float,
-        help="the smallest difference that matters, in percentage points (or in the unit of --score)",
+        metavar="POINTS",
+        help="the smallest difference that matters, in percentage points (for a table: in the unit of --score)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print the verdict as JSON (docs/comparison.md has its keys)"
+        "--json", action="store_true", help="print the verdict as JSON (docs/comparison.md explains its keys)"
     )
     parser.add_argument("--watch", action="store_true", help="rewrite the page whenever a record changes, until Ctrl-C")
     parser.add_argument(
@@ -77,9 +79,9 @@ def _parser() -> Parser:
         help="a column that distinguishes workloads; may be given several times",
     )
     table.add_argument(
-        "--unit", default="", help='"share" shows scores of 0 to 1 as percentages; anything else is a label'
+        "--unit", default="", help='"share": show scores of 0 to 1 as percentages; any other unit is a label'
     )
-    table.add_argument("--chance", type=float, help="the score of a network that has learned nothing")
+    table.add_argument("--chance", type=float, metavar="SCORE", help="the score of a model that has learned nothing")
     return parser
 
 

@@ -73,7 +73,7 @@ class Option(BaseModel):
     """A group of the config: keys of ours, and those that the chosen option adds."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True, allow_inf_nan=False)
-    name: Annotated[str, MinLen(1)] = Field(description="what tables call it: the name of the option's file")
+    name: Annotated[str, MinLen(1)] = Field(description="its name in tables: that of the option's file")
     _node: dict[str, Any]
 
     @model_validator(mode="wrap")
@@ -96,16 +96,16 @@ class Option(BaseModel):
 
 class Init(Option):
     """What every initializer shares. A policy is a number (a constant), `default` (the module's own
-    reset_parameters), the name of an initializer, a mapping {name: orthogonal, gain: 2}, or null: as the weights."""
+    reset_parameters), the name of an initializer, a mapping {name: orthogonal, gain: 2}, or null (like the weights)."""
 
     target: str | None = Field(None, alias="_target_", description="the function that fills tensors or treats a model")
-    weight: Policy = Field("default", description="policy for weights, where the option itself fills none")
+    weight: Policy = Field("default", description="policy for weights, if the option does not fill them itself")
     bias: Policy = Field(description="policy for biases")
     norm_scale: Policy = Field(description="policy for the scales of norms")
     norm_shift: Policy = Field(description="policy for the shifts of norms")
     recurrent_input: Policy = Field(description="policy for recurrent weights of the input, gate by gate")
     recurrent_hidden: Policy = Field(description="policy for recurrent weights of the state, gate by gate")
-    attention_in: Policy = Field(description="policy for query, key and value, each")
+    attention_in: Policy = Field(description="policy for query, key and value, each by itself")
     embedding: Policy = Field(description="policy for embeddings")
     other: Policy = Field(description="policy for class tokens, position embeddings, layer scales, PReLU slopes")
     rules: list[dict[str, Any]] = Field(description="policies for single layers; the first that matches wins")
@@ -122,12 +122,12 @@ class Data(Target):
     val_size: PositiveInt | OpenFraction = Field(description="training images held out: a number or a fraction")
     val_every_n_steps: PositiveInt = Field(description="training steps between validations")
     targets: Annotated[list[OpenFraction], AfterValidator(_none_twice)] = Field(
-        description="validation accuracies whose time to be reached is measured"
+        description="validation accuracies; the time to reach each is measured"
     )
     flip: bool = Field(description="mirror each training image with probability 1/2")
     crop_padding: NonNegativeInt = Field(description="pixels of reflected padding before a random crop")
     cutout: NonNegativeInt = Field(description="side in pixels of a random square that is blanked")
-    stream: Literal["auto"] | bool = Field(description="auto: images stay on the device up to max_resident_gb")
+    stream: Literal["auto"] | bool = Field(description="auto: stream images from disk if they exceed max_resident_gb")
     max_resident_gb: NonNegativeFloat = Field(description="in 1e9 bytes")
     num_workers: NonNegativeInt = Field(description="threads of the streaming loader")
 
@@ -142,16 +142,16 @@ class Optimizer(Target):
 class Trainer(Option):
     """Any other argument of lightning.Trainer may be added."""
 
-    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps", "tpu"] = Field(description="auto: the best there is")
+    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps", "tpu"] = Field(description="auto: the best available")
     devices: PositiveInt = Field(description="processes on this machine")
-    precision: Precision = Field(description="as lightning.Trainer has it")
+    precision: Precision = Field(description="as in lightning.Trainer")
     float32_matmul_precision: Literal["highest", "high", "medium"] = Field(description="high: TensorFloat32")
-    max_epochs: Epochs | None = Field(description="epochs; -1 or null: max_steps alone")
-    max_steps: Epochs | None = Field(description="optimizer steps; -1 or null: max_epochs alone")
+    max_epochs: Epochs | None = Field(description="epochs; -1 or null: only max_steps counts")
+    max_steps: Epochs | None = Field(description="optimizer steps; -1 or null: only max_epochs counts")
     log_every_n_steps: PositiveInt = Field(description="number of steps over which a logged loss is averaged")
     gradient_clip_val: NonNegativeFloat | None = Field(description="largest norm of the gradient")
     label_smoothing: HalfOpenFraction = Field(description="share of each label that is spread over all classes")
-    on_oom: Literal["fail", "halve"] = Field(description="halve: out of memory, once more in half batches")
+    on_oom: Literal["fail", "halve"] = Field(description="halve: out of memory, try again with half batches")
     compile: bool = Field(description="torch.compile")
     channels_last: bool = Field(description="memory format of convolutions")
     deterministic: bool | Literal["warn"] = Field(

@@ -17,12 +17,12 @@ def main(arguments: list[str]) -> None:
     """Parse the command line and print the summary. Raises ValueError for a folder that is not a study."""
     parser = Parser(
         prog="python -m initbench.status",
-        description="Show the progress of a study: one table per setting, what is running, why runs failed, time left.",
+        description="Show the progress of a study: results, what is running, why runs failed, and the time left.",
     )
-    parser.add_argument("study", type=typed_path, metavar="runs/STUDY", help="the folder that holds the runs' folders")
-    parser.add_argument("--watch", action="store_true", help="refresh until all planned runs have ended, or Ctrl-C")
+    parser.add_argument("study", type=typed_path, metavar="runs/STUDY", help="the folder of the study")
+    parser.add_argument("--watch", action="store_true", help="keep the view up to date until all runs have ended")
     parser.add_argument(
-        "--json", action="store_true", help="print the summary as JSON (for its keys see docs/comparison.md)"
+        "--json", action="store_true", help="print the summary as JSON (docs/comparison.md explains its keys)"
     )
     asked = parser.parse_args(arguments)
     if asked.json and asked.watch:

@@ -3,6 +3,7 @@
 from rich.markup import escape
 
 from initbench.status.facts import RunFacts
+from initbench.wording import duration
 
 STYLES = {
     "finished": "green",
@@ -26,7 +27,7 @@ def line(run: RunFacts, already: str = "") -> str:
     if run.test is not None:
         facts.append(f"test accuracy {run.test:.4f}")
     if run.seconds_train is not None:
-        facts.append(f"{run.seconds_train:.1f} s")
+        facts.append(duration(run.seconds_train))
     if run.reason:
         facts.append(escape(run.reason))
     return f"{escape(run.name)}  {'  '.join(facts)}"

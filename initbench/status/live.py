@@ -25,7 +25,7 @@ from initbench.status.facts import RunFacts
 from initbench.status.line import line
 from initbench.status.study import Study
 from initbench.status.summary import WAITING, Summary, summarize
-from initbench.status.view import glance, totals
+from initbench.status.view import glance, sentences
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig  # slow to import, and `python -m initbench.status` does not need it
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 # These launchers train in this process, where each run has a progress bar and prints its own lines.
 _IN_PROCESS = ("hydra._internal.core_plugins.basic_launcher.BasicLauncher",)
 INTERVAL_SECONDS = 1.0
-QUIET_SECONDS = 30.0  # the longest silence without a live view; all runs of a pack end at once
+# The longest silences without a live view: at first, and later on. All runs of a pack end at once.
+FIRST_SECONDS, QUIET_SECONDS = 5.0, 30.0
+_SAME_SECONDS = 300.0  # the longest silence if there is nothing new to say, as in the queue of a cluster
 _MOST_OF_TIME = 0.05  # of one core; a study with very many runs is read less often
 _LONGEST_PAUSE = 10.0
 
@@ -61,7 +63,8 @@ class Live:
             vertical_overflow="crop",
             redirect_stderr=sys.stderr.isatty(),  # a file does not disturb the view
         )
-        self._spoke_at = time.monotonic()
+        self._speak_at = time.monotonic() + FIRST_SECONDS
+        self._said = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_looking, name="live view", daemon=True)
 
@@ -95,8 +98,8 @@ class Live:
         self._tell(summary, snapshot.plan.runs if snapshot.plan else frozenset())
         if self._display.is_started:
             self._display.update(glance(summary, now, console), refresh=True)
-        elif summary.running and time.monotonic() - self._spoke_at > QUIET_SECONDS:
-            self._say(console, escape("; ".join(line.plain for line in totals(summary))))
+        else:
+            self._break_silence("; ".join(line.plain for line in sentences(summary)))
         if summary.planned == summary.over:
             self.all_over.set()
 
@@ -126,9 +129,15 @@ class Live:
                 to = errors if wrong and not (self._display.is_started and errors.is_terminal) else console
                 self._say(to, f"{escape(f'[{number}{of}]')} {line(run)}")
 
+    def _break_silence(self, text: str) -> None:
+        quiet = _SAME_SECONDS - QUIET_SECONDS if text == self._said else 0.0
+        if time.monotonic() > self._speak_at + quiet:
+            self._said = text
+            self._say(console, escape(text))
+
     def _say(self, to: Console, text: str) -> None:
         to.print(text, soft_wrap=True)
-        self._spoke_at = time.monotonic()
+        self._speak_at = time.monotonic() + QUIET_SECONDS
 
     def _is_news(self, run: RunFacts) -> bool:
         if run.status in ("running", WAITING) or self._told.get(run.folder) == run.begun:

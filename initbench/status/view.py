@@ -1,4 +1,4 @@
-"""The summary of a study in a terminal, and the line of a run that has ended."""
+"""The summary of a study in a terminal."""
 
 import platform
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -15,12 +16,13 @@ from initbench.fitting import Fitting
 from initbench.status.facts import RunFacts
 from initbench.status.line import STYLES
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
-from initbench.wording import count, duration, visible
+from initbench.wording import about, count, duration, visible
 
 _MOST_RUNNING = 8
 _MOST_TROUBLES = 10
 _NARROWEST_INIT = 14  # with its frame
 _TABLE_LINES = 5  # title, head and rules
+_BAR_WIDTH = 24
 
 _Row = TypeVar("_Row")
 
@@ -72,16 +74,26 @@ def _lines(console: Console, *parts: RenderableType) -> int:
     return len(console.render_lines(Group(*parts)))
 
 
-def totals(summary: Summary) -> list[Text]:
-    """How many runs have each status, when they may be over, and which records could not be read."""
+def totals(summary: Summary) -> list[RenderableType]:
+    """A bar for the latest sweep, and the sentences."""
+    first, *rest = sentences(summary)
+    if not summary.planned:
+        return [first, *rest]
+    begun = sum(run.step / run.total_steps for run in summary.running if run.step and run.total_steps)
+    line = Table.grid(padding=(0, 1))
+    line.add_row(ProgressBar(summary.planned, summary.over + begun, width=_BAR_WIDTH), first)
+    return [line, *rest]
+
+
+def sentences(summary: Summary) -> list[Text]:
+    """How far the latest sweep is, how fast it is, how many runs have each status, and which records are damaged."""
     counts = summary.counts
     known = [*STYLES, *sorted(set(counts) - set(STYLES))]
     each = [Text(f"{counts[status]} {status}", STYLES.get(status, "")) for status in known if counts[status]]
-    lines = [Text(f"{count(counts.total(), 'run')}: ") + Text(", ").join(each) if each else Text("no run has begun")]
-    if summary.planned not in (None, counts.total()):
-        lines[0] += Text(f"; in the latest sweep, {summary.over} of {summary.planned} have ended")
-    if counts["running"] or counts[WAITING]:
-        lines.append(_time_left(summary))
+    lines = [*_progress(summary), *_pace(summary)]
+    lines.append(
+        Text(f"{count(counts.total(), 'run')}: ") + Text(", ").join(each) if each else Text("no run has started")
+    )
     if summary.abandoned:
         lines.append(Text("the sweep ended while runs were waiting; type the same command to continue"))
     if summary.unreadable:
@@ -92,25 +104,37 @@ def totals(summary: Summary) -> list[Text]:
     return lines
 
 
-def _time_left(summary: Summary) -> Text:
+def _progress(summary: Summary) -> list[Text]:
+    is_over = not (summary.counts["running"] or summary.counts[WAITING])
+    if summary.planned is None:
+        return [] if is_over else [Text("time left unknown: the number of runs to come is not known")]
+    which = "" if summary.planned == summary.counts.total() else " of the latest sweep"
+    done = f"{summary.over} of {summary.planned} runs{which} done"
+    return [Text(done if is_over else f"{done}, {_left(summary)}")]
+
+
+def _left(summary: Summary) -> str:
+    if not summary.estimate.at_once:
+        return "nothing is running" if summary.over else "nothing is running yet"
+    seconds = summary.estimate.seconds_left
+    return "time left not known yet" if seconds is None else f"{about(seconds)} left"
+
+
+def _pace(summary: Summary) -> list[Text]:
     estimate = summary.estimate
     if estimate.seconds_each is None:
-        return Text("time left: unknown until a run finishes")
-    each = duration(estimate.seconds_each)
+        return []
     if not estimate.at_once:
-        return Text(f"time left: unknown (nothing is running; a run takes about {each})")
-    a_minute = 60 * estimate.at_once / max(estimate.seconds_each, 0.1)
-    rate = f"{a_minute:.0f}" if a_minute >= 10 else f"{a_minute:.2g}"
-    unplanned = "the number of runs to come is unknown"
-    left = unplanned if estimate.seconds_left is None else f"about {duration(estimate.seconds_left)} left"
-    return Text(f"{estimate.at_once} at once, about {each} each, {rate} a minute: {left}")
+        return [Text(f"a run takes {about(estimate.seconds_each)}")]
+    every = f", so one ends every {duration(estimate.seconds_each / estimate.at_once)}" if estimate.at_once > 1 else ""
+    return [Text(f"{estimate.at_once} at a time, {about(estimate.seconds_each)} each{every}")]
 
 
 def _table(setting: Setting, rows: list[Row], width: int) -> Group:
     """One row per initializer; a column for each status that runs of this setting have, as far as `width` allows."""
     # No column for waiting runs: for most of them only the name of the folder is known.
     found = [status for status in STYLES if status != WAITING and any(row.counts[status] for row in setting.rows)]
-    heads = ["val median", "best", *found]
+    heads = ["val median", "val best", *found]
     for spare in ("interrupted", "refused", "running"):  # the totals have them, too
         if sum(max(6, len(head)) + 3 for head in heads) + _NARROWEST_INIT > width and spare in heads:
             heads.remove(spare)

@@ -25,7 +25,7 @@ from initbench.record.store import atomic_write, left_alone, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
-from initbench.wording import count, duration, visible
+from initbench.wording import count, visible
 
 # What becomes of a job with a record of this status.
 _NEXT = {
@@ -149,7 +149,7 @@ def _print(jobs: Sequence[Job], refused: Mapping[str, str], force: bool) -> None
     todo = [job for job in jobs if force or not job.is_complete]
     seconds = seconds_left(jobs)
     if force or seconds is None:
-        estimate = "duration unknown: no finished run of the same kind"
+        estimate = "duration unknown, as no run of the same kind has finished"
     else:
-        estimate = f"about {duration(seconds)} one after the other, judging by finished runs of the same kind"
+        estimate = f"{about(seconds)} one after the other, judging by finished runs of the same kind"
     console.print(f"{count(len(jobs), 'run')}, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)

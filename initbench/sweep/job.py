@@ -66,7 +66,7 @@ def run_job(config: DictConfig) -> float | None:
         if typed.print_init:
             _print_init(store)
         if Schedule(typed.diagnostics) and not (store.folder / "layers.parquet").exists():
-            console.print("  it ran without diagnostics; under another study= it runs again, with them", soft_wrap=True)
+            console.print("  it ran without diagnostics; another study= runs it again with them", soft_wrap=True)
     else:
         with stoppable():
             record = _run(store)
@@ -105,7 +105,7 @@ def _run(store: Store) -> Record:
             raise
         record = store.read() or {}  # says failed, and holds the traceback
     if record is None:
-        console.print(f"{escape(store.name)}  another process is at it", soft_wrap=True)
+        console.print(f"{escape(store.name)}  another process is training it", soft_wrap=True)
         return {}
     say(record)
     return record

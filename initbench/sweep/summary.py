@@ -42,14 +42,14 @@ def end(config: DictConfig, sweep: str) -> None:
         sys.exit(1)
     ended = runs[runs["sweep"] == sweep]["status"].value_counts()
     if "running" in set(runs["status"]):
-        console.print("other processes are still at some runs; the same command shows them when they are done")
+        console.print("other processes are training some of the runs; type the same command again when they are done")
     for status in ended.index.intersection(["interrupted", "refused", "failed"]):
         number = int(ended[status])
         where = f"its record under {study} says" if number == 1 else f"their records under {study} say"
         errors.print(f"{count(number, 'run')} {status}; {where} why", soft_wrap=True, markup=False)
     if unbegun:
         begun = count(unbegun, "run was", "runs were")
-        errors.print(f"{begun} not begun: a process died before that; the same command tries again", soft_wrap=True)
+        errors.print(f"{begun} never started because a process died; the same command tries again", soft_wrap=True)
     if "failed" in ended or unbegun:
         sys.exit(1)
     if "refused" in ended or refused:

@@ -49,7 +49,7 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
         if not at_edge:
             break
         best = count(len(at_edge), "config does", "configs do")
-        console.print(f"tuning: {best} best at an edge of the grid; the grid is extended there", soft_wrap=True)
+        console.print(f"tuning: {best} best at an edge of the grid, which is extended there", soft_wrap=True)
         for base, rate in at_edge.items():
             candidates[base] = sorted([*candidates[base], rate])
         yield [_job(base, rate, seed) for base, rate in at_edge.items() for seed in seeds]
@@ -57,9 +57,9 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
     scored = [[*job, f"{_RATE}{chosen[_base(job)]:g}"] for job in jobs if _base(job) in chosen]
     if len(scored) < len(jobs):
         left = len(jobs) - len(scored)
-        console.print(f"tuning: {count(left, 'run to score waits', 'runs to score wait')} for tuning runs to finish")
+        console.print(f"tuning: {count(left, 'run to be scored waits', 'runs to be scored wait')} for tuning runs")
     if scored:
-        console.print(f"tuning: {count(len(scored), 'run')} to score, at the chosen learning rates")
+        console.print(f"tuning: {count(len(scored), 'run')} to be scored, at the chosen learning rates")
         yield scored
 
 

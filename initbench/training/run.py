@@ -115,7 +115,7 @@ def _train_alone(life: Life, parts: RunParts) -> Record:
     except torch.OutOfMemoryError as error:
         if life.store.typed.trainer.on_oom != "halve":
             raise
-        note(life.log, f"out of memory: once more, each batch in two halves. {error}")
+        note(life.log, f"out of memory: trying again with each batch in two halves. {error}")
     # Outside of `except`: the exception holds on to the tensors of the attempt.
     torch.cuda.empty_cache()
     again = build_run(life.store.typed)

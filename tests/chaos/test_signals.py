@@ -48,7 +48,7 @@ def test_a_signal_ends_it_and_it_goes_on(tmp_path: Path, engine: str, signum: in
     os.killpg(process.pid, signum)  # as a terminal does; a worker pool is in groups of its own
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signum, said
-    assert "type the same command again to go on" in said
+    assert "type the same command again to continue" in said
     assert "Traceback" not in said
     records = [json.loads(path.read_text()) for path in folder.glob("runs/main/*/record.json")]
     assert "interrupted" in {record["status"] for record in records}

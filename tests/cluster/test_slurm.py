@@ -127,7 +127,7 @@ def test_jobs_outlive_the_sweep_and_are_not_run_twice(sweep: Callable[..., Sweep
     assert first.process.wait(timeout=10) == 128 + signal.SIGTERM
     assert time.monotonic() - said < 5
     (array,) = first.arrays
-    assert f"The SLURM jobs go on. To end them: scancel {array}\n" in first.text
+    assert f"The SLURM jobs continue. To end them: scancel {array}\n" in first.text
     assert ask("squeue", "--noheader", "--format=%t", f"--jobs={array}") == "R"
 
     second = sweep(*ENDLESS, "seed=0,1", "hydra.launcher.runs_per_job=2")

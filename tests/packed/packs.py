@@ -16,10 +16,10 @@ from initbench.training.run import run
 # Of a record, what is of the moment, or of how long it took.
 OF_THE_MOMENT = {"started_at", "finished_at", "provenance", "config", "replicas"}
 ALONE = {
-    "rnn": "RNN, which cannot be mapped over",
-    "lstm": "LSTM, which cannot be mapped over",
-    "gru": "GRU, which cannot be mapped over",
-    "vit": "torch does not map over aten::_scaled_dot_product_flash_attention_for_cpu",
+    "rnn": "torch.func.vmap does not support RNN",
+    "lstm": "torch.func.vmap does not support LSTM",
+    "gru": "torch.func.vmap does not support GRU",
+    "vit": "torch.func.vmap does not support aten::_scaled_dot_product_flash_attention_for_cpu",
 }
 LIBRARIES = ("timm", "torchvision")
 

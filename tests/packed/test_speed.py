@@ -15,11 +15,12 @@ from initbench.packed.speed import Speed, Steps
 @pytest.mark.parametrize(
     "measured, replicas, why",
     [
-        ([Steps(0.002, {4: 0.0012, 16: 0.001})], 16, "2 ms a step alone, 1 ms as one of 16"),
-        ([Steps(0.002, {4: 0.001, 16: 0.0012}), Steps(0.002, {4: 0.001, 16: 0.0006})], 16, "0.9 ms as one of 16"),
-        ([Steps(0.002, {4: 0.001, 16: 0.0005}), Steps(0.002, {4: 0.001})], 4, "1 ms as one of 4"),
-        ([Steps(0.002, {4: 0.0019})], 0, "a step of 2 ms is no faster in a pack"),
-        ([Steps(0.4)], 0, "a step of 400 ms is no faster in a pack"),
+        ([Steps(0.002, {4: 0.0012, 16: 0.001})], 16, "a step takes 1.0 ms per run, alone 2.0 ms"),
+        ([Steps(0.002, {4: 0.001, 16: 0.0012}), Steps(0.002, {4: 0.001, 16: 0.0006})], 16, "takes 0.90 ms per run"),
+        ([Steps(0.002, {4: 0.001, 16: 0.0005}), Steps(0.002, {4: 0.001})], 4, "takes 1.0 ms per run"),
+        ([Steps(0.002, {4: 0.0019})], 0, "a step takes 2.0 ms, no less in a pack"),
+        ([Steps(0.4999)], 0, "a step takes 500 ms, no less in a pack"),
+        ([Steps(12.34)], 0, "a step takes 12.3 s, no less in a pack"),
         ([Steps(obstacle="dropout")], 0, "dropout"),
     ],
 )
@@ -72,7 +73,7 @@ def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert set(steps.packed) == set(SIZES)
     assert min(steps.alone - LOOP_SECONDS, *steps.packed.values()) > 0
     assert measure([{**config, "model": compose_config("model=rnn")["model"]}], sharing=1).obstacle == (
-        "RNN, which cannot be mapped over"
+        "torch.func.vmap does not support RNN"
     )
     with pytest.raises(MemoryError):  # at another time there may be more
         measure([config], sharing=10**9)

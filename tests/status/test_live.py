@@ -51,12 +51,12 @@ def test_each_run_that_ends_is_one_line(tmp_path: Path, printed: Callable[[], li
     write_plan(tmp_path, *(folder_name("zeros", seed) for seed in range(4)))
     write(tmp_path, "zeros", 0)
     view.look()
-    assert printed() == ["[1/4] lenet-mnist-zeros-seed0  finished  10.0 s"]
+    assert printed() == ["[1/4] lenet-mnist-zeros-seed0  finished  10 s"]
     write(tmp_path, "zeros", 1, "diverged", reason="training loss nan by step 7", results={"test/accuracy": 0.25})
     write(tmp_path, "zeros", 2, "failed", reason="KeyError: '[a]'\nmore")
     view.look()
     assert printed() == [
-        "[2/4] lenet-mnist-zeros-seed1  diverged  test accuracy 0.2500  10.0 s  training loss nan by step 7",
+        "[2/4] lenet-mnist-zeros-seed1  diverged  test accuracy 0.2500  10 s  training loss nan by step 7",
         "[3/4] lenet-mnist-zeros-seed2  failed  KeyError: '[a]'",
     ]
     assert not view.all_over.is_set()
@@ -67,7 +67,7 @@ def test_each_run_that_ends_is_one_line(tmp_path: Path, printed: Callable[[], li
     view.look()
     assert printed() == [
         "[3/4] lenet-mnist-zeros-seed2  failed  again",
-        "[4/4] lenet-mnist-zeros-seed3  finished  10.0 s",
+        "[4/4] lenet-mnist-zeros-seed3  finished  10 s",
     ]
     assert view.all_over.is_set()
 
@@ -87,19 +87,29 @@ def test_what_the_end_needs_is_imported_while_runs_are_running(
     del sys.modules["needed_at_the_end"]
 
 
-def test_while_nothing_ends_a_line_says_how_far_it_is(
+def test_without_a_terminal_it_speaks_soon_and_then_regularly(
     tmp_path: Path, printed: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = SimpleNamespace(monotonic=lambda: clock[0], time=time.time)
+    clock = [100.0]
+    monkeypatch.setattr(live, "time", now)
     view = Live(tmp_path)
+
+    def after(seconds: float) -> list[str]:
+        clock[0] += seconds
+        view.look()
+        return printed()
+
+    assert after(1) == []
+    assert after(5) == ["no run has started"]
+    write_plan(tmp_path, folder_name("zeros"), folder_name("zeros", 1))
+    assert after(20) == []
+    assert after(11) == ["0 of 2 runs done, nothing is running yet; 2 runs: 2 waiting"]
     with lock(write(tmp_path, "zeros", 0, "running")):
-        write_plan(tmp_path, folder_name("zeros"))
-        view.look()
-        assert printed() == []
-        monkeypatch.setattr(live, "QUIET_SECONDS", 0.1)
-        time.sleep(0.2)
-        view.look()
-        view.look()  # it has just spoken
-        assert printed() == ["1 run: 1 running; time left: unknown until a run finishes"]
+        line = "0 of 2 runs done, time left not known yet; 2 runs: 1 running, 1 waiting"
+        assert after(31) == [line]
+        assert after(31) == []  # there is nothing new
+        assert after(300) == [line]
 
 
 def test_a_death_is_told_once(tmp_path: Path, printed: Callable[[], list[str]]) -> None:
@@ -117,7 +127,7 @@ def test_a_death_is_told_once(tmp_path: Path, printed: Callable[[], list[str]]) 
     assert printed() == []
     write(tmp_path, "zeros", status="finished", resumed_at=["2026-03-04T11:00:00+00:00"])  # or it was queued again
     view.look()
-    assert printed() == ["[1] lenet-mnist-zeros-seed0  finished  10.0 s"]
+    assert printed() == ["[1] lenet-mnist-zeros-seed0  finished  10 s"]
 
 
 def test_it_goes_on_after_an_error_and_stops_at_once(
@@ -148,7 +158,7 @@ def test_it_goes_on_after_an_error_and_stops_at_once(
     live_view.stop()
     live_view.stop()
     assert not live_view._thread.is_alive()
-    assert printed() == ["[1] lenet-mnist-orthogonal-seed0  finished  10.0 s"]
+    assert printed() == ["[1] lenet-mnist-orthogonal-seed0  finished  10 s"]
 
 
 @pytest.mark.parametrize("target, views", [("basic_launcher.BasicLauncher", 0), ("local_launcher.LocalLauncher", 1)])

@@ -8,6 +8,8 @@ from looking import look, text
 from records import folder_name, iso, write, write_plan
 
 from initbench.record.lock import lock
+from initbench.status.summary import Summary
+from initbench.status.view import sentences
 
 
 def test_time_left_is_the_work_left_shared_out(tmp_path: Path) -> None:
@@ -47,12 +49,28 @@ def test_what_all_ends_at_once_is_judged_by_how_far_it_is(tmp_path: Path) -> Non
 
 
 def test_time_left_is_not_guessed(tmp_path: Path) -> None:
-    assert "no run has begun" in text(look(tmp_path))
+    assert "no run has started" in text(look(tmp_path))
     write_plan(tmp_path, folder_name("orthogonal", 0), folder_name("orthogonal", 1))
-    assert "unknown until a run finishes" in text(look(tmp_path))
+    assert "0 of 2 runs done, nothing is running yet" in text(look(tmp_path))
+    assert "0 of 2 runs done, time left not known yet" in text(look(tmp_path, 1))
     write(tmp_path, "orthogonal", 0, took=12)
-    assert "nothing is running; a run takes about 12 s" in text(look(tmp_path))
-    assert "1 at once, about 12 s each, 5 a minute: about 12 s left" in text(look(tmp_path, 1))
+    assert last(look(tmp_path))[:2] == ["1 of 2 runs done, nothing is running", "a run takes about 12 s"]
+    assert last(look(tmp_path, 1))[:2] == ["1 of 2 runs done, about 12 s left", "1 at a time, about 12 s each"]
     with lock(write(tmp_path, "orthogonal", 2, "running")):
         (tmp_path / ".sweep" / "plan.json").unlink()
-        assert "the number of runs to come is unknown" in text(look(tmp_path), 120)
+        assert "the number of runs to come is not known" in text(look(tmp_path), 120)
+
+
+def test_the_pace_is_how_often_a_run_ends(tmp_path: Path) -> None:
+    for seed in range(3):
+        write(tmp_path, "orthogonal", seed, took=600)
+    write_plan(tmp_path, *(folder_name("orthogonal", seed) for seed in range(20)))
+    assert last(look(tmp_path, 4)) == [
+        "3 of 20 runs done, about 42 min left",
+        "4 at a time, about 10 min each, so one ends every 2 min 30 s",
+        "20 runs: 3 finished, 17 waiting",
+    ]
+
+
+def last(summary: Summary) -> list[str]:
+    return [line.plain for line in sentences(summary)]

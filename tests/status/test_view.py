@@ -4,12 +4,13 @@ import re
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from looking import look, text
-from records import write
+from records import folder_name, write, write_plan
 
 from initbench.record.lock import lock
-from initbench.wording import duration
+from initbench.wording import about, duration
 
 
 def test_runs_are_counted_by_setting_and_initializer(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def busy(tmp_path: Path) -> Path:
 def test_tables_fit_the_terminal_and_keep_their_numbers(busy: Path, width: int) -> None:
     shown = text(look(busy), width)
     assert max(map(len, shown.splitlines())) <= width
-    for head in ("val median", "best", "finished", "diverged", "failed"):
+    for head in ("val median", "val best", "finished", "diverged", "failed"):
         assert head in shown
     assert "0.9667" in shown
 
@@ -121,6 +122,36 @@ def test_in_a_narrow_terminal_names_are_broken_over_lines_and_nothing_is_cut_off
     assert f"lenet-mnist-{long}-seed9" in joined or width > 20  # where cells stand beside its parts
     for part in ("valmedian", "0.9000", "finished", "diverged", "failed", "RuntimeError:areason"):
         assert part in joined
+
+
+def test_a_bar_shows_how_much_of_the_sweep_is_done(tmp_path: Path) -> None:
+    """Half of the runs have ended, and a running one is half done."""
+    write(tmp_path, "zeros", 0)
+    write(tmp_path, "zeros", 1, "failed")
+    running = write(tmp_path, "zeros", 2, "running", total_steps=100)
+    pd.DataFrame({"step": [50]}).to_parquet(running / "history.parquet")
+    write_plan(tmp_path, *(folder_name("zeros", seed) for seed in range(4)))
+    with lock(running):
+        lines = text(look(tmp_path)).splitlines()
+    (line,) = (line for line in lines if "2 of 4 runs done" in line)
+    assert line.partition(" ")[0] == "━" * 15  # of 24
+    assert line.index("2 of 4") == 25
+
+
+@pytest.mark.parametrize(
+    "seconds, words",
+    [
+        (0, "about 1 s"),
+        (12.4, "about 12 s"),
+        (59.6, "about 1 min"),
+        (3000, "about 50 min"),
+        (3599, "about 1 h"),
+        (8000, "about 2 h 10 min"),
+        (90000, "about 1 d 1 h"),
+    ],
+)
+def test_estimates_are_rounded(seconds: float, words: str) -> None:
+    assert about(seconds) == words
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: st
     records = [read_record(path.parent) for path in tmp_path.glob("runs/main/*/record.json")]
     statuses = sorted(record["status"] for record in records if record)
     if launcher == "local":
-        assert "1 run was not begun: a process died before that; the same command tries again" in found.stderr
+        assert "1 run was never started because a process died; the same command tries again" in found.stderr
         assert statuses == ["finished"]
     else:  # which knows whose process it was
         assert statuses == ["failed", "finished"]
@@ -71,7 +71,7 @@ def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: st
         write_record(failed, {**record, "status": "interrupted", "sweep": "another"})
         found = sweep("seed=0,1")
         assert found.returncode == 1
-        assert "1 run was not begun" in found.stderr
+        assert "1 run was never started" in found.stderr
     assert sweep("seed=0").returncode == 0
     assert sweep("seed=1").returncode == 1  # and there is not one record, or none of now
 

@@ -115,7 +115,7 @@ class AboutFindings:
             p_each = f"{p} for each"
             whom = "it leads all the others " if self.found.ties else "it leads every other initializer "
         if least > 0:
-            text += f"; with {100 * (1 - self.found.level):g} % confidence {whom}by {metric.bound(least)}"
+            text += f"; with {100 * (1 - self.found.level):g}% confidence {whom}by {metric.bound(least)}"
         return f"{text} ({p_each})."
 
     def _reservations(self) -> Iterator[Sentence]:
@@ -141,7 +141,7 @@ class AboutFindings:
                 else "if differences are normally distributed"
             )
             normal = f", {assumed}" if row["low"] > 0 or row["high"] < 0 else ""
-            interval = f" (95 % interval of the lead {number(row['low'], '+')} to {number(row['high'], '+')}{normal})"
+            interval = f" (95% interval of the lead {number(row['low'], '+')} to {number(row['high'], '+')}{normal})"
         if row["difference"] == 0:
             return f"level with {init}{interval}"
         ahead = "ahead of" if row["difference"] > 0 else "behind"
@@ -211,8 +211,8 @@ class AboutFindings:
         share = math.ceil(100 * unseen(few))
         yield Sentence(
             "unseen",
-            f"With {count(few, 'seed')}, an initializer that fails in up to {share} % of its runs may not have shown "
-            "it (95 % bound).",
+            f"With {count(few, 'seed')}, an initializer that fails in up to {share}% of its runs may not have shown it "
+            "(95% bound).",
         )
 
     def _span(self, inits: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.comparison.more_seeds import MoreSeeds, seeds_for
 from initbench.analysis.verdict.sentence import Sentence, join
 from initbench.metric import Metric
-from initbench.wording import count, duration
+from initbench.wording import count
 
 _MOST_SEEDS = 1000  # that are told exactly
 
@@ -17,11 +17,10 @@ def seeds_that_would_tell(found: Findings, more: MoreSeeds | None, metric: Metri
         return ""
     seeds = count(more.more, "more seed")
     if set(more.inits) != set(found.open):
-        return f"; {seeds} would probably tell it from {join(more.inits, 'or')}"
-    what = (
-        "differences as large as these" if more.difference is None else f"one of {metric.difference(more.difference)}"
-    )
-    return f"; {seeds} would probably show {what}"
+        return f"; {seeds} would probably tell {found.leader} apart from {join(more.inits, 'or')}"
+    if more.difference is None:
+        return f"; {seeds} would probably show differences as large as these"
+    return f"; {seeds} would probably show a difference of {metric.difference(more.difference)}"
 
 
 def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, margin: str) -> Iterator[Sentence]:
@@ -36,18 +35,18 @@ def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, ma
         what = "one as large" if parts else "a difference as large"
         parts.append(f"{_many(seeds)} seeds to show {what} as the margin ({margin})")
     if parts:
-        yield Sentence("power", f"With a power of 80 %, it takes {' and '.join(parts)}.")
+        yield Sentence("power", f"With a power of 80%, it takes {' and '.join(parts)}.")
     if more is not None:
-        took = "" if more.seconds is None else f", about {duration(more.seconds)} on the same machine"
+        took = "" if more.seconds is None else f" ({about(more.seconds)} on the same machine)"
         at_once = " (enough for all of these questions at once)" if len(more.inits) > 1 else ""
         whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)
-        text = f"{count(more.seeds, 'seed')} of {whom}{at_once} take {count(more.runs, 'more run')}{took}"
-        text += "; type the following." if more.commands else "."
+        needed = f"{count(more.runs, 'more run')} {'is' if more.runs == 1 else 'are'} needed{took}"
+        text = f"For {count(more.seeds, 'seed')} of {whom}{at_once}, {needed}."
         looks = (
-            "A second look with more seeds raises the error rate above 5 %; to keep it, judge by new seeds alone, in a "
+            "A second look with more seeds raises the error rate above 5%; to keep it, judge by new seeds alone, in a "
             "study of their own."
         )
-        yield Sentence("settle", f"{text} {looks}", more.commands)
+        yield Sentence("settle", f"{text} {looks}{' To run them:' if more.commands else ''}", more.commands)
 
 
 def _many(seeds: int) -> str:

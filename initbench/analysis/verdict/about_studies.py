@@ -36,7 +36,7 @@ def _change(row: pd.Series, metric: Metric) -> str:
     if not row["pairs"]:
         return f"{row['init']} (no seed in common)"
     known = not math.isnan(row["low"])
-    interval = f"; 95 % interval {metric.number(row['low'], '+')} to {metric.number(row['high'], '+')}" if known else ""
+    interval = f"; 95% interval {metric.number(row['low'], '+')} to {metric.number(row['high'], '+')}" if known else ""
     unit = f" {metric.points}".rstrip()
     seeds = f"{count(row['pairs'], 'pair')} of runs"
     return f"{row['init']} ({metric.number(row['difference'], '+')}{unit} over {seeds}{interval})"

@@ -30,7 +30,7 @@ def about_order(found: Findings, short_names: Mapping[str, str]) -> Iterator[Sen
             else "but there are too few seeds to tell that from chance"
         )
         best = _best_by_workload(found, short_names)
-        yield Sentence("order", f"Which one has the best mean differs between workloads, {why}: {best}.")
+        yield Sentence("order", f"Different initializers have the best mean on different workloads, {why}: {best}.")
 
 
 def _best_by_workload(found: Findings, short_names: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from initbench.analysis.statistics.sign_flips import seeds_for_flips
 from initbench.metric import ACCURACY
 from initbench.wording import count
 
-_POWER = "80 % power against one rival"
+_POWER = "80% power against one rival"
 
 
 def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:

@@ -13,6 +13,7 @@ _UNENDED = {
     "interrupted": "{was} interrupted and {is_} excluded",
     "running": "{is_} not finished yet and {is_} excluded",
 }
+_LENGTHS = {"commit": 10}  # characters that are shown of a value
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,8 @@ def _machines(runs: pd.DataFrame) -> Iterator[Problem]:
     ):
         values = sorted(map(str, ended[column].dropna().unique()))
         if len(values) > 1:
-            text = f"Runs come from {len(values)} {name} ({_list([v[:40] for v in values])}): {consequence}."
+            shown = _list([value[: _LENGTHS.get(column, 40)] for value in values])
+            text = f"Runs come from {len(values)} {name} ({shown}): {consequence}."
             yield Problem("machines", text, False)
 
 

@@ -24,7 +24,7 @@ def forest_plot(findings: Findings, metric: Metric, number: int) -> Plot:
     return Plot(
         f"ranking-{number + 1}" if number else "ranking",
         "Interquartile mean",
-        f"Interquartile mean of {metric.label} over all workloads and seeds; 95 % interval by stratified bootstrap."
+        f"Interquartile mean of {metric.label} over all workloads and seeds; 95% interval by stratified bootstrap."
         f"{' Errors are shown on a log axis.' * (len(keys) > 1)}",
         series,
         {key: key for key in keys},
@@ -88,7 +88,7 @@ def config_plot(comparison: Comparison) -> Plot | None:
     return Plot(
         "against",
         f"{metric.label.capitalize()} against {key}",
-        "Mean over seeds with its 95 % interval (Student's t).",
+        "Mean over seeds with its 95% interval (Student's t).",
         series,
         {key: key},
         {key: metric.label},

@@ -28,15 +28,15 @@ def overall_table(findings: Findings, metric: Metric) -> Table:
         ]
         cells += _comparison(rivals.loc[init], metric) if init in rivals.index else [""] * 4
         rows.append((str(init), cells))
-    columns = [f"mean {metric.label}", "interquartile mean", "95 % interval", "best in resamples", "average rank"]
-    behind_best = ["behind the best by", "95 % interval (all pairs)", "p", "p (Holm)"]
+    columns = [f"mean {metric.label}", "interquartile mean", "95% interval", "best in resamples", "average rank"]
+    behind_best = ["behind the best by", "95% interval (all pairs)", "p", "p (Holm)"]
     return Table("", [*columns, *behind_best], rows, {"scored": "yes"}, note=_note(findings, metric)).without_empty()
 
 
 def reference_table(findings: Findings, metric: Metric) -> Table:
     """The reference against each of the others, its largest lead first."""
     rows = [(str(init), _comparison(row, metric, "+")) for init, row in findings.against_reference.iterrows()]
-    columns = ["lead", "95 % interval (these pairs)", "p", "p (Holm)"]
+    columns = ["lead", "95% interval (these pairs)", "p", "p (Holm)"]
     unit = f" Leads are in {metric.points}." if metric.points else ""
     note = f"Positive: {findings.reference} is better. Holm's correction covers {count(len(rows), 'pair')}.{unit}"
     return Table(f"{findings.reference} against each of the others", columns, rows, {"scored": "yes"}, note=note)
@@ -56,7 +56,7 @@ def _note(findings: Findings, metric: Metric) -> str:
     if not math.isnan(ranks.critical_difference):
         notes.append(
             f"Average ranks are over {count(ranks.blocks, 'seed')}; two differ significantly if they are more "
-            f"than {ranks.critical_difference:.2f} apart (Nemenyi, 5 %). Friedman's test that all are alike: "
+            f"than {ranks.critical_difference:.2f} apart (Nemenyi, 5%). Friedman's test that all are alike: "
             f"p = {p_value(ranks.friedman_p)}."
         )
     return " ".join(notes)
@@ -65,10 +65,10 @@ def _note(findings: Findings, metric: Metric) -> str:
 def pairs_table(findings: Findings, metric: Metric) -> PairTable:
     """Every two initializers of a comparison, in the order of its overall table."""
     columns = ["pairs of runs", f"difference{f', {metric.points}' if metric.points else ''}"]
-    columns += ["95 % interval (all pairs)", "p", "p (Holm)"]
+    columns += ["95% interval (all pairs)", "p", "p (Holm)"]
     has_margin = findings.margin is not None
     columns += ["p (equal to within the margin)"] * has_margin
-    columns += ["probability of improvement", "95 % interval"]
+    columns += ["probability of improvement", "95% interval"]
     place = {init: position for position, init in enumerate(findings.overall.index)}
     rows = []
     for row in sorted(findings.pairs.to_dict("records"), key=lambda row: (place[row["a"]], place[row["b"]])):

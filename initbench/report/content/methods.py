@@ -68,7 +68,7 @@ _METHODS = (
         "What p is about",
         "New seeds on these workloads and the same evaluation data. It says nothing about other workloads, nor about "
         "another sample of the data, whose own noise is often larger than that of a mean over seeds. The error rate "
-        "of 5 % is that of one look at a number of seeds fixed beforehand; each further look, with more seeds, adds "
+        "of 5% is that of one look at a number of seeds fixed beforehand; each further look, with more seeds, adds "
         "to it.",
     ),
     (
@@ -81,7 +81,7 @@ _METHODS = (
     (
         "Equal",
         "Two one-sided tests show that the difference is smaller than the margin ({margin}). 'No difference was shown' "
-        "does not mean this. Claims of equality have an error rate of 5 % of their own.",
+        "does not mean this. Claims of equality have an error rate of 5% of their own.",
     ),
     (
         "Best in resamples",

@@ -34,7 +34,7 @@ class Table:
 
     def without_intervals(self) -> "Table":
         """The same without the columns of intervals."""
-        return self._only([at for at, name in enumerate(self.columns) if not name.startswith("95 % interval")])
+        return self._only([at for at, name in enumerate(self.columns) if not name.startswith("95% interval")])
 
     def _only(self, kept: Sequence[int]) -> "Table":
         rows = [(init, [cells[at] for at in kept]) for init, cells in self.rows]

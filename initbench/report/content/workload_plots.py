@@ -89,7 +89,7 @@ def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:
     return Plot(
         f"survival-{ranking.workload_id}",
         "Not yet at the target",
-        f"The share of runs whose validation {metric.name} has not reached the target (Kaplan-Meier, 95 % band). "
+        f"The share of runs whose validation {metric.name} has not reached the target (Kaplan-Meier, 95% band). "
         "A diverged run counts as never reaching it.",
         series,
         dict.fromkeys(targets, "steps"),
@@ -117,7 +117,7 @@ def rate_plot(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Plot | No
     return Plot(
         f"lr-{ranking.workload_id}",
         "Learning rate",
-        "Mean final validation score over all seeds at each learning rate, with its 95 % interval (Student's t). "
+        "Mean final validation score over all seeds at each learning rate, with its 95% interval (Student's t). "
         f"A diverged run scores chance. {_GAPS}",
         {init: series[init] for init in map(str, ranking.table.index) if init in series},
         dict.fromkeys(keys, "learning rate"),

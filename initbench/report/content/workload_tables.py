@@ -22,9 +22,9 @@ def ranking_table(ranking: Ranking, metric: Metric) -> Table:
     outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
     rates = ["learning rate"] * ranking.has_choice
     if ranking.all_learned:
-        scores = [f"{metric.label}, mean ± 95 %", "runs"]
+        scores = [f"{metric.label}, mean ± 95%", "runs"]
     else:
-        scores = ["learned", "95 % interval", f"{metric.label}, interquartile mean", "95 % interval"]
+        scores = ["learned", "95% interval", f"{metric.label}, interquartile mean", "95% interval"]
     reached = (
         []
         if ranking.target is None
@@ -89,7 +89,7 @@ def _rates(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Iterator[Tab
         rows,
         {"workload": ranking.workload_id},
         [*({"lr": rate} for rate in columns), {}],
-        f"Mean final validation {metric.name} over all seeds, with its 95 % interval (Student's t).",
+        f"Mean final validation {metric.name} over all seeds, with its 95% interval (Student's t).",
     )
 
 
@@ -104,7 +104,7 @@ def _times(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
             seconds = "never" if math.isinf(row["median_seconds"]) else number(row["median_seconds"], ".1f")
             mean = f"{row['mean_steps']:.0f}{ends}"
             rows.append((str(init), [rate, between(row), seconds, mean, p_value(row["p"]), p_value(row["p_first"])]))
-        columns = ["runs that reach it (95 %)", "median steps", "median seconds", "restricted mean steps (95 %)"]
+        columns = ["runs that reach it (95%)", "median steps", "median seconds", "restricted mean steps (95%)"]
         yield Table(
             f"Time to {comparison.metric.target(times.target)}",
             [*columns, "p (log-rank, all pairs)", "p (to be the fastest)"],

@@ -47,7 +47,7 @@ def pairs(comparison: Comparison) -> str:
     unit = f", in {comparison.metric.points}" if comparison.metric.points else ""
     found = []
     for number, findings in enumerate(comparison.findings, start=1):
-        heading = _row(["better mean", "worse mean", "pairs", "difference", "95 % interval", "p", "p (Holm)"])
+        heading = _row(["better mean", "worse mean", "pairs", "difference", "95% interval", "p", "p (Holm)"])
         rows = [_row([a, b, *cells[:5]]) for a, b, cells in pairs_table(findings, comparison.metric).rows]
         caption = f"All pairs of initializers: paired differences{unit}; intervals hold for all pairs at once. "
         found.append(

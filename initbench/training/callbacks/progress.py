@@ -1,4 +1,4 @@
-"""The progress bar of one run."""
+"""The progress of one run: a bar in a terminal, otherwise a line now and then."""
 
 import time
 from typing import Any
@@ -8,8 +8,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from initbench.console import console
 from initbench.record.history import History
+from initbench.wording import about
 
 REFRESH_SECONDS = 0.1
+FIRST_SECONDS, QUIET_SECONDS = 5.0, 30.0  # without a terminal: until the first line, and between lines
 
 
 class ProgressBar(L.Callback):
@@ -21,6 +23,7 @@ class ProgressBar(L.Callback):
 
     def __init__(self, description: str, total_steps: int, history: History) -> None:
         self.history = history
+        self._name, self._total_steps = description, total_steps
         self._drawn_at = 0.0
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -37,12 +40,18 @@ class ProgressBar(L.Callback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._progress.start()
+        self._began, self._first_step = time.monotonic(), trainer.global_step
+        self._speak_at = self._began + FIRST_SECONDS
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         now = time.monotonic()
-        if now - self._drawn_at > REFRESH_SECONDS:
+        if not console.is_terminal:
+            if now > self._speak_at:
+                self._speak_at = now + QUIET_SECONDS
+                self._say(trainer.global_step, now)
+        elif now - self._drawn_at > REFRESH_SECONDS:
             self._drawn_at = now
             self._progress.update(self._task, completed=trainer.global_step, numbers=self._numbers())
             self._progress.refresh()
@@ -52,6 +61,11 @@ class ProgressBar(L.Callback):
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._progress.stop()
+
+    def _say(self, step: int, now: float) -> None:
+        left = (now - self._began) * (self._total_steps - step) / (step - self._first_step)
+        line = f"{self._name}  step {step} of {self._total_steps}  {self._numbers()}  {about(left)} left"
+        console.print(line, markup=False, soft_wrap=True)
 
     def _numbers(self) -> str:
         latest = self.history.latest

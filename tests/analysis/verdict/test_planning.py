@@ -22,7 +22,7 @@ def test_too_few_seeds_cannot_show_anything(tmp_path: Path) -> None:
 def test_without_runs_it_is_in_standard_deviations(tmp_path: Path) -> None:
     said = what_seeds_show(10, 1, tmp_path / "none")
     assert said.startswith(
-        "10 seeds can show a difference of 1.0 standard deviations of the paired difference (80 % power against one "
+        "10 seeds can show a difference of 1.0 standard deviations of the paired difference (80% power against one "
         "rival)"
     )  # 2.8 / sqrt(8)
 

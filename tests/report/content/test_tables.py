@@ -35,12 +35,12 @@ def test_a_ranking() -> None:
     table = by_column(ranking_table(found.rankings[0], ACCURACY))
     assert table.index.tolist() == ["a", "b"]
     assert table.loc["a"].to_dict() == {
-        "test accuracy, mean ± 95 %": "0.8500 ± 0.6353",  # t(1) = 12.706 standard errors of .05
+        "test accuracy, mean ± 95%": "0.8500 ± 0.6353",  # t(1) = 12.706 standard errors of .05
         "runs": "2",
         "reach 50%": "100%",
         "median steps to 50%": "10",
     }
-    assert table.loc["b", "test accuracy, mean ± 95 %"] == "0.5000"  # one run has no interval
+    assert table.loc["b", "test accuracy, mean ± 95%"] == "0.5000"  # one run has no interval
     assert table.loc["b", "median steps to 50%"] == "never"
 
 
@@ -64,7 +64,7 @@ def test_outcomes_and_rates_are_columns_where_there_are_any() -> None:
     found = comparison(record("a", 0, 0.8, lr=0.1), diverged)
     assert list(by_column(ranking_table(found.rankings[0], ACCURACY))) == [
         "learning rate",
-        "test accuracy, mean ± 95 %",
+        "test accuracy, mean ± 95%",
         "runs",
         "reach 50%",
         "median steps to 50%",
@@ -83,7 +83,7 @@ def test_over_all_workloads_differences_are_to_the_best() -> None:
     assert found["behind the best by"] == "20.00"
     assert found["p"] == found["p (Holm)"] == "0.008"  # 2 / 2^8, of one comparison
     reach = stats.t.ppf(0.975, 7) * stats.sem(leads)
-    assert found["95 % interval (all pairs)"] == f"{20 - 100 * reach:.2f} to {20 + 100 * reach:.2f}"
+    assert found["95% interval (all pairs)"] == f"{20 - 100 * reach:.2f} to {20 + 100 * reach:.2f}"
     assert "over 8 seeds" in table.note
     assert "best in resamples" not in table.columns  # from ten seeds on
 
@@ -119,7 +119,7 @@ def test_what_stands_behind_a_ranking() -> None:
     assert "lr" not in rates.behind("a", 2)
     assert by_column(details["Other means"]).loc["a", "seconds to initialize"] == "2"
     times = by_column(details["Time to 50%"]).loc["a"]
-    assert times["runs that reach it (95 %)"] == "100% (16% to 100%)"  # Clopper-Pearson: .025 ** (1 / 2)
+    assert times["runs that reach it (95%)"] == "100% (16% to 100%)"  # Clopper-Pearson: .025 ** (1 / 2)
     assert times["median steps"] == "0 to 10"  # evaluations are ten steps apart
     assert times["median seconds"] == "5.0"
 
