@@ -25,7 +25,7 @@ from initbench.record.store import atomic_write, left_alone, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
-from initbench.wording import count, visible
+from initbench.wording import about, count, visible
 
 # What becomes of a job with a record of this status.
 _NEXT = {

@@ -6,7 +6,7 @@ from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.comparison.more_seeds import MoreSeeds, seeds_for
 from initbench.analysis.verdict.sentence import Sentence, join
 from initbench.metric import Metric
-from initbench.wording import count
+from initbench.wording import about, count
 
 _MOST_SEEDS = 1000  # that are told exactly
 
