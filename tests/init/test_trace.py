@@ -372,6 +372,8 @@ def test_first_and_last_are_those_that_run_first_and_last() -> None:
     assert model.head.weight.eq(0.5).all()
     assert not initbench.initialize(Backwards(), "fixup").head.weight.any()
     assert not initbench.initialize(Backwards(), "zero_hadamard").head.weight.any()
+    rates = initbench.init.initializer("mup").learning_rates(Backwards(), adaptive=True)
+    assert set(rates) == {"head.weight", "body.f.0.weight", "body.f.2.weight"}
     siren = initbench.initialize(Backwards(), "siren")
     assert 0.1 < siren.stem.weight.abs().max() <= 1 / 5
     assert siren.head.weight.abs().max() <= (6 / 8) ** 0.5 / 30

@@ -85,8 +85,8 @@ def mup_(
     and value are each a hidden matrix. Embeddings, tokens and layer scales count as input weights; single numbers keep
     their rate.
 
-    The input is the first weight matrix in registration order (and the reverse direction of a bidirectional network),
-    unless an embedding precedes it; the output is the last. A model with one matrix has no width.
+    The input is the weight matrix that the model uses first (and the reverse direction of a bidirectional network),
+    unless an embedding is registered before it; the output is the last. A model with one matrix has no width.
 
     Not changed, since they belong to the model and the optimizer: the scale of attention logits (q k / d instead of
     q k / sqrt(d), which matters only if d per head grows), Adam's epsilon, and the weight decay. An output tied to an
@@ -124,10 +124,10 @@ def _channels_in(layer: Layer) -> int:
 
 def _input_names(assignments: "Sequence[Assignment]") -> set[str]:
     """The names of the weights that read the data; empty if an embedding does."""
-    for parameter, layer in ((a.parameter, a.layer) for a in assignments):
-        if parameter.role == "embedding":
-            return set()
-        if layer.position is not None:
+    for index, (parameter, layer) in enumerate((a.parameter, a.layer) for a in assignments):
+        if layer.position is not None and layer.position.is_first:
+            if any(a.parameter.role == "embedding" for a in assignments[:index]):
+                return set()
             twins = (a.parameter for a in assignments if a.parameter.module is parameter.module)
             return {parameter.name} | {twin.name for twin in twins if twin.key.startswith("weight_ih_l0")}
     return set()
