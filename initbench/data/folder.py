@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from initbench.cache import cache_folder
-from initbench.data.base import Arrays
+from initbench.data.base import Arrays, Sizes
 from initbench.errors import nearest
 from initbench.record.damage import Damaged, check_file, readable
 from initbench.record.lock import locked
@@ -43,9 +43,7 @@ def image_folder(root: str, folder: str | None, image_size: PositiveInt, channel
     Raises ValueError for a folder, split or class that is missing or empty, a class of test that train lacks,
     an image that cannot be read, and a cache that cannot be written.
     """
-    if not folder:
-        raise ValueError("data.folder is not set: the folder that holds train/<class>/ and test/<class>/")
-    path = Path(root) / folder
+    path = _path(root, folder)
     listing = _list_images(path)
     images = torch.from_numpy(_cached(path, listing, image_size, channels))
     labels = torch.tensor(listing.labels, dtype=torch.int64)
@@ -54,6 +52,18 @@ def image_folder(root: str, folder: str | None, image_size: PositiveInt, channel
         *(images[:n], labels[:n], images[n:], labels[n:], listing.classes),
         is_current=lambda: _list_images(path).digest == listing.digest,
     )
+
+
+def image_folder_sizes(root: str, folder: str | None, image_size: int, channels: int = 3) -> Sizes:
+    """What `image_folder` would return, of which no image is read. Raises ValueError for what it would refuse."""
+    listing = _list_images(_path(root, folder))
+    return Sizes(listing.num_train, channels, image_size, len(listing.classes))
+
+
+def _path(root: str, folder: str | None) -> Path:
+    if not folder:
+        raise ValueError("data.folder is not set: the folder that holds train/<class>/ and test/<class>/")
+    return Path(root) / folder
 
 
 @dataclass(frozen=True)
