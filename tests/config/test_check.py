@@ -177,7 +177,7 @@ def test_parts_that_do_not_go_together_are_refused_in_a_dry_run(overrides: list[
 
 
 def test_a_dry_run_refuses_nothing_that_would_run() -> None:
-    for overrides in (["data._target_=my.own"], ["model=resnet20", "init=fixup"], ["init=lsuv"]):
+    for overrides in (["data._target_=my.own"], ["model=resnet20", "model.norm=fixup", "init=fixup"], ["init=lsuv"]):
         check_parts(compose_config(*overrides))
 
 
