@@ -42,3 +42,7 @@ def test_a_sweep_runs_what_was_edited_and_its_table_has_both_versions(tmp_path: 
     for label in labels:
         assert label.startswith("mine.small_ (source ")
         assert label in edited.stdout
+    referred = command(tmp_path, *sweep, "report.reference=mine.small_")
+    assert f"the reference; name one of its versions: {', '.join(sorted(labels))}" in " ".join(referred.stdout.split())
+    version = command(tmp_path, *sweep, f'report.reference="{max(labels)}"')
+    assert f"{max(labels)} against each of the others" in " ".join(version.stdout.split()), version.stderr

@@ -2,12 +2,12 @@
 
 `check` compares a config with the schema and imports nothing that takes seconds. `check_targets` compares what the
 options add with the signatures of their functions, and so imports torch. What builds the parts of a run does the same
-by itself; a dry run builds nothing.
+by itself. `check_parts` is for dry runs: it builds the model where the sizes of the data can be told.
 """
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -19,6 +19,8 @@ from initbench.errors import UserMistake, explain
 from initbench.registry import CONF
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from initbench.schema.config import Config
 
 # What a sweep has one of, so that it must be there before the first job.
@@ -96,6 +98,36 @@ def check_targets(config: Mapping[str, Any]) -> None:
     for group in ("init", "model", "data", "optimizer", "scheduler", "trainer", "logger"):
         if mistake := _mistake_in(group, json.dumps(config[group])):
             raise UserMistake(mistake)
+
+
+def check_parts(config: Mapping[str, Any]) -> None:
+    """Raise UserMistake where data, model and initializer of a run do not go together; a dry run asks for it.
+
+    It takes what `check_targets` has passed. Of a dataset of the user's own nothing is known before it is read.
+    """
+    if mistake := _mistake_together(json.dumps([config[group] for group in ("data", "model", "init")])):
+        raise UserMistake(mistake)
+
+
+@cache
+def _mistake_together(text: str) -> str:
+    from initbench import data
+    from initbench.init import Initializer
+
+    images, network, init = json.loads(text)
+    try:
+        if (sizes := data.look(images)) is not None:
+            Initializer.from_config(init).plan(_model(json.dumps(network), *sizes[1:]))
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@lru_cache(maxsize=4)
+def _model(text: str, in_channels: int, image_size: int, num_classes: int) -> "nn.Module":
+    from initbench import model
+
+    return model.build(json.loads(text), in_channels=in_channels, image_size=image_size, num_classes=num_classes)
 
 
 @cache  # the jobs of a sweep share most of their options

@@ -13,16 +13,18 @@ __all__ = [
     "Arrays",
     "ImageData",
     "ImageDataModule",
+    "Sizes",
     "build",
     "check_source",
     "image_folder",
+    "look",
     "mnist_mini",
     "torchvision_dataset",
 ]
 
 if TYPE_CHECKING:
-    from initbench.data.base import Arrays
-    from initbench.data.factory import build, check_source
+    from initbench.data.base import Arrays, Sizes
+    from initbench.data.factory import build, check_source, look
     from initbench.data.folder import image_folder
     from initbench.data.images import ImageData
     from initbench.data.mini import mnist_mini
@@ -35,9 +37,11 @@ __getattr__ = lazy.attributes(
         "Arrays": "initbench.data.base",
         "ImageData": "initbench.data.images",
         "ImageDataModule": "initbench.data.module",
+        "Sizes": "initbench.data.base",
         "build": "initbench.data.factory",
         "check_source": "initbench.data.factory",
         "image_folder": "initbench.data.folder",
+        "look": "initbench.data.factory",
         "mnist_mini": "initbench.data.mini",
         "torchvision_dataset": "initbench.data.vision",
     },

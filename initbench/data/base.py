@@ -2,9 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Sizes(NamedTuple):
+    """What models and settings have to fit: the number of training images, their shape, the number of classes."""
+
+    train_images: int
+    in_channels: int
+    image_size: int
+    num_classes: int
 
 
 def _always() -> bool:

@@ -8,8 +8,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from initbench.data.base import Arrays
-from initbench.data.images import ImageData
+from initbench.data.base import Arrays, Sizes
+from initbench.data.folder import image_folder_sizes
+from initbench.data.images import ImageData, check_sizes
+from initbench.data.mini import mnist_mini
+from initbench.data.vision import SIZES
 from initbench.record.plain import PlainConfig
 from initbench.schema import target
 
@@ -37,6 +40,27 @@ def build(cfg: Mapping[str, Any], *, seed: int) -> ImageData:
 def check_source(cfg: Mapping[str, Any]) -> None:
     """Raise ValueError unless `_target_` is a function that takes the keys beside the settings. Nothing is read."""
     target.check_node("data", {key: value for key, value in cfg.items() if key not in _SETTINGS})
+
+
+def look(cfg: Mapping[str, Any]) -> Sizes | None:
+    """The sizes of the images of `cfg`, None for a dataset of the user's own. Nothing is downloaded or decoded.
+
+    Raises ValueError for a folder without images, and for settings that do not suit the sizes.
+    """
+    keys = {key: value for key, value in cfg.items() if key not in (*_SETTINGS, "_target_")}
+    match cfg["_target_"]:
+        case "initbench.data.image_folder":
+            sizes = image_folder_sizes(**keys)
+        case "initbench.data.torchvision_dataset":
+            sizes = SIZES[keys["dataset"]]
+        case "initbench.data.mnist_mini":
+            arrays = mnist_mini()
+            sizes = Sizes(len(arrays.train_images), arrays.in_channels, arrays.image_size, arrays.num_classes)
+        case _:
+            return None
+    limited = {name: cfg[name] for name in ("batch_size", "val_size", "crop_padding", "cutout")}
+    check_sizes(sizes.train_images, sizes.image_size, **limited)
+    return sizes
 
 
 def _load(keys: PlainConfig) -> Arrays:

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from initbench.console import warn
-from initbench.data.base import Arrays
+from initbench.data.base import Arrays, Sizes
 from initbench.data.listing import list_images
 from initbench.data.pixels import decoded
 from initbench.schema.ranges import PositiveInt
@@ -23,9 +23,7 @@ def image_folder(root: str, folder: str | None, image_size: PositiveInt, channel
     Raises ValueError for a folder, split or class that is missing or empty, a class of test that train lacks,
     images that cannot be read, links that lead nowhere, and a cache that cannot be written.
     """
-    if not folder:
-        raise ValueError("data.folder is not set: the folder that holds train/<class>/ and test/<class>/")
-    path = Path(root) / folder
+    path = _path(root, folder)
     listing = list_images(path)
     for remark in listing.remarks:
         warn(remark)
@@ -36,3 +34,15 @@ def image_folder(root: str, folder: str | None, image_size: PositiveInt, channel
         *(images[:n], labels[:n], images[n:], labels[n:], listing.classes),
         is_current=lambda: list_images(path).digest == listing.digest,
     )
+
+
+def image_folder_sizes(root: str, folder: str | None, image_size: int, channels: int = 3) -> Sizes:
+    """What `image_folder` would return, of which no image is read. Raises ValueError for what it would refuse."""
+    listing = list_images(_path(root, folder))
+    return Sizes(listing.num_train, channels, image_size, len(listing.classes))
+
+
+def _path(root: str, folder: str | None) -> Path:
+    if not folder:
+        raise ValueError("data.folder is not set: the folder that holds train/<class>/ and test/<class>/")
+    return Path(root) / folder

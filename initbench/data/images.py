@@ -51,12 +51,11 @@ class ImageData:
         targets: Sequence[float],
     ) -> None:
         self.arrays, self.seed, self.name, self.flip = arrays, seed, name, flip
-        total, size = len(arrays.train_images), arrays.image_size
+        total = len(arrays.train_images)
+        check_sizes(total, arrays.image_size, batch_size, val_size, crop_padding, cutout)
         self.val_size = _val_count(val_size, total)
         self.train_size, self.test_size = total - self.val_size, len(arrays.test_images)
-        self.batch_size = _at_most("batch_size", batch_size, self.train_size, "images to train on")
-        self.crop_padding = _at_most("crop_padding", crop_padding, size - 1, "pixels that a reflection has")
-        self.cutout = _at_most("cutout", cutout, size, "pixels of a side")
+        self.batch_size, self.crop_padding, self.cutout = batch_size, crop_padding, cutout
         self.num_workers = num_workers
         self.val_every_n_steps = val_every_n_steps
         self.targets = tuple(float(target) for target in targets)
@@ -141,10 +140,17 @@ def _on_device(arrays: Arrays, device: torch.device) -> tuple[Batch, Batch]:
     return train, (arrays.test_images.to(device), arrays.test_labels.to(device))
 
 
-def _at_most(name: str, value: int, most: int, what: str) -> int:
-    if value > most:
-        raise ValueError(f"data.{name}={value} is more than the {most} {what}")
-    return value
+def check_sizes(
+    total: int, image_size: int, batch_size: int, val_size: int | float, crop_padding: int, cutout: int
+) -> None:
+    """Raise ValueError for settings that `total` training images, `image_size` pixels a side, are too few for."""
+    for name, value, most, what in (
+        ("batch_size", batch_size, total - _val_count(val_size, total), "images to train on"),
+        ("crop_padding", crop_padding, image_size - 1, "pixels that a reflection has"),
+        ("cutout", cutout, image_size, "pixels of a side"),
+    ):
+        if value > most:
+            raise ValueError(f"data.{name}={value} is more than the {most} {what}")
 
 
 def _val_count(val_size: int | float, total: int) -> int:

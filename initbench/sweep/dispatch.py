@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from initbench.config.check import check, check_targets
+from initbench.config.check import check, check_parts, check_targets
 from initbench.console import console
 from initbench.diagnostics.schedule import Schedule
 from initbench.errors import UserMistake, unknown
@@ -87,6 +87,7 @@ def _refused(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Job
         try:
             typed = check(config, job.overrides)
             check_targets(config)
+            check_parts(config)
             check_objective(typed, master.hydra.sweeper.get("direction"))
         except UserMistake as mistake:
             refused[job.folder.name] = hide(str(mistake))

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.markup import escape
 
-from initbench.config.check import check, check_targets
+from initbench.config.check import check, check_parts, check_targets
 from initbench.config.resolve import resolve
 from initbench.console import console, errors
 from initbench.diagnostics.schedule import Schedule
@@ -44,6 +44,7 @@ def run_job(config: DictConfig) -> float | None:
         if typed.dry_run:
             check_writable(typed.runs_dir)
             check_targets(resolved)
+            check_parts(resolved)
     except UserMistake as mistake:
         if HydraConfig.get().mode is RunMode.RUN:
             raise

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from configs import compose_config, options
 
-from initbench.config.check import check, check_targets
+from initbench.config.check import check, check_parts, check_targets
 from initbench.errors import UserMistake
 from initbench.record.signature import signature
 from initbench.training.build import build_run
@@ -159,6 +159,26 @@ def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
 )
 def test_the_line_says_what_is_allowed(override: str, said: str) -> None:
     assert refusal(compose_config(*override.split())).startswith(said)
+
+
+@pytest.mark.parametrize(
+    "overrides, said",
+    [
+        (["model=timm", "model.name=nope", "data=cifar10"], "model nope: unknown timm architecture 'nope'"),
+        (["model=plain_cnn", "model.depth=2"], "model plain_cnn: stages must be between 1 and depth"),
+        (["init=t_fixup"], "t_fixup needs residual branches"),
+        (["data.batch_size=5000"], "data.batch_size=5000 is more than the 4000 images to train on"),
+        (["init.rules=[{match: nope, weight: ones}]"], "nope"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused_in_a_dry_run(overrides: list[str], said: str) -> None:
+    with pytest.raises(UserMistake, match=said):
+        check_parts(compose_config(*overrides))
+
+
+def test_a_dry_run_refuses_nothing_that_would_run() -> None:
+    for overrides in (["data._target_=my.own"], ["model=resnet20", "model.norm=fixup", "init=fixup"], ["init=lsuv"]):
+        check_parts(compose_config(*overrides))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -32,11 +33,12 @@ def test_it_is_its_own_key(make_arrays: Callable[..., Arrays]) -> None:
         ({"train_labels": torch.zeros(59, dtype=torch.int64)}, "train labels must be int64 of shape (60,)"),
         ({"test_labels": torch.zeros(20, dtype=torch.int32)}, "got torch.int32 (20,)"),
         ({"train_labels": torch.full((60,), 3)}, "train labels must lie in [0, 2], got [3, 3]"),
+        ({"classes": 3}, "classes must be a list of the names of the classes, got 3"),
         ({"test_labels": torch.full((20,), -1)}, "test labels must lie in [0, 2], got [-1, -1]"),
     ],
 )
 def test_a_malformed_dataset_is_refused(
-    make_arrays: Callable[..., Arrays], changes: dict[str, torch.Tensor], message: str
+    make_arrays: Callable[..., Arrays], changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         replace(make_arrays(), **changes)

@@ -302,3 +302,37 @@ def test_a_seed_that_is_no_integer_is_refused(seed: Any) -> None:
 def test_integers_of_numpy_are_the_same_seeds() -> None:
     ours, theirs = (initialize(perceptron(), "normal", seed=seed) for seed in (3, np.int64(3)))
     assert torch.equal(ours[0].weight, theirs[0].weight)
+
+
+async def later_(tensor: torch.Tensor) -> None:
+    tensor.zero_()
+
+
+def each_(tensor: torch.Tensor) -> Any:
+    yield tensor.zero_()
+
+
+def lost_(tensor: torch.Tensor) -> None:
+    raise KeyError("lost")
+
+
+def lost_model_(model: nn.Module) -> None:
+    raise KeyError("lost")
+
+
+def unwilling_(tensor: torch.Tensor) -> None:
+    raise ValueError("not today")
+
+
+@pytest.mark.parametrize(
+    "function, said",
+    [
+        (later_, "later_ is a coroutine function, which does nothing when it is called; write a plain function"),
+        (each_, "each_ is a generator function"),
+        (lost_, "lost_ fails on 0.weight: KeyError: 'lost'"),
+        (unwilling_, "unwilling_ fails on 0.weight: not today"),
+        (lost_model_, "lost_model_ fails: KeyError: 'lost'"),
+    ],
+)
+def test_a_function_of_ones_own_that_fails_is_named(function: Any, said: str) -> None:
+    refuse(perceptron(), function, said)

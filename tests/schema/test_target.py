@@ -1,7 +1,8 @@
 """From a dotted name to a call that fits the signature."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -39,7 +40,32 @@ class Model:
 def bare(a, b=2):  # type: ignore[no-untyped-def]  # as users write them
     if a == "raise":
         raise TypeError("not so")
+    if a == "key":
+        raise KeyError("lost")
+    if a == "value":
+        raise ValueError("not so\neither")
     return a, b
+
+
+async def later(a: int = 0) -> int:
+    return a
+
+
+def each(a: int = 0) -> Iterator[int]:
+    yield a
+
+
+async def each_later(a: int = 0) -> AsyncIterator[int]:
+    yield a
+
+
+class CalledLater:
+    async def __call__(self, a: int = 0) -> int:
+        return a
+
+
+called_later = CalledLater()
+partly_later = partial(later, a=1)
 
 
 def node(function: Any, **keys: Any) -> dict[str, Any]:
@@ -87,6 +113,17 @@ def test_an_annotation_that_cannot_be_evaluated_is_left_alone_and_the_others_cou
         (node(bare), {}, "x.a is missing: bare has no default for it"),
         (node(bare, a=1), {"c": 3}, "bare does not take c, which is given to every x"),
         (node(bare, a="raise"), {}, f"x {__name__}.bare: not so"),
+        (node(bare, a="key"), {}, f"x {__name__}.bare: KeyError: 'lost'"),
+        (node(bare, a="value"), {}, f"x {__name__}.bare: not so"),
+        (
+            node(later),
+            {},
+            f"x._target_='{__name__}.later' is a coroutine function, which does nothing when it is called",
+        ),
+        (node(each), {}, f"x._target_='{__name__}.each' is a generator function"),
+        (node(each_later), {}, f"x._target_='{__name__}.each_later' is an async generator function"),
+        ({"_target_": f"{__name__}.called_later"}, {}, f"x._target_='{__name__}.called_later' is a coroutine function"),
+        ({"_target_": f"{__name__}.partly_later"}, {}, f"x._target_='{__name__}.partly_later' is a coroutine function"),
         (node(Model, width=2, data=1), {"data": 2}, "unknown key x.data. Model takes: width"),
         ({"_target_": f"{__name__}.bear"}, {}, f"x._target_='{__name__}.bear' cannot be imported: "),
         ({"_target_": "no.such.module"}, {}, "x._target_='no.such.module' cannot be imported: No module named 'no'"),
@@ -117,6 +154,13 @@ def test_the_environment_may_allow_some_packages_alone(monkeypatch: pytest.Monke
     ):
         with pytest.raises(ValueError, match=rf"_target_='{name}'{reason}"):
             target.load("model", name)
+
+
+@pytest.mark.parametrize("listed", ["", " ", ","])
+def test_an_empty_list_of_packages_allows_none(monkeypatch: pytest.MonkeyPatch, listed: str) -> None:
+    monkeypatch.setenv("INITBENCH_TARGETS", listed)
+    with pytest.raises(ValueError, match=r"INITBENCH_TARGETS is empty and allows nothing; unset it to allow all"):
+        target.load("data", "initbench.data.mnist_mini")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ def test_a_study_that_is_none_is_one_line_and_exit_code_two(tmp_path: Path) -> N
         ("runs/dept", f"there is no study 'runs/dept'. Did you mean 'runs/depth'? {there}"),
         ("width", f"there is no study 'width'. Did you mean 'runs/width'? {there}"),
         ("runs/empty", "there is no study 'runs/empty'."),
+        ("", "argument runs/STUDY: a path is empty"),
+        ("~nobody_here/runs", "argument runs/STUDY: ~nobody_here/runs: "),
         ("runs", "runs holds studies, not runs; name one of them: runs/depth, runs/width"),
     ):
         found = command(tmp_path, asked)

@@ -54,9 +54,8 @@ def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool =
 
 def _read(path: str) -> dict[str, Tensor]:
     if not Path(path).is_file():
-        where = str(Path(path).absolute())
-        what = f"{where!r} is a folder, not a file" if Path(path).is_dir() else f"there is no file {where!r}"
-        raise ValueError(f"{what} to load weights from")
+        what = ": it is a folder" if Path(path).is_dir() else ""
+        raise ValueError(f"there is no file {str(Path(path).absolute())!r} to load weights from{what}")
     try:
         if path.endswith(".safetensors"):
             from safetensors.torch import load_file  # optional: only this initializer needs it
