@@ -16,9 +16,6 @@ pytestmark = pytest.mark.usefixtures("wandb_alone")
 def study(tmp_path: Path) -> Path:
     runs = [record(init, n, 0.8 + 0.1 * (init == "a") + n / 100) for init in "ab" for n in (0, 1)]
     return write_study(tmp_path / "demo", *runs)
-        tmp_path / "demo",
-        *(record(init, seed, 0.8 + 0.1 * (init == "a") + seed / 100) for init in "ab" for seed in (0, 1)),
-    )
 
 
 @pytest.mark.parametrize("asked", [[], ["--json"]])
