@@ -62,8 +62,13 @@ def test_a_family_is_what_takes_as_long() -> None:
         family("data.batch_size=7"),
         family("trainer.precision=64-true"),
         family(threads="2"),
+        family("optimizer=sgd"),
+        family("data=fashion_mnist"),
+        *(family(f"data.{key}") for key in ("crop_padding=2", "cutout=5", "flip=true")),
+        family("trainer.channels_last=false"),
+        family("trainer.threads=3"),
     ]
-    assert len({family(), *others}) == 5
+    assert len({family(), *others}) == 1 + len(others)
 
 
 def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

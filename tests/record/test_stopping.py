@@ -22,6 +22,7 @@ def test_a_block_that_ends_by_itself_stops_all_the_same() -> None:
     with pytest.raises(Stopped) as caught, stoppable():
         os.kill(os.getpid(), signal.SIGINT)
     assert caught.value.signum == signal.SIGINT
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)  # nothing will cut off what comes after
 
 
 def test_without_a_signal_nothing_happens_and_handlers_are_put_back() -> None:

@@ -111,10 +111,11 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
         # On a log axis a band that reaches zero ends at the lowest value drawn.
         _draw_series(axes, plot, points, labels[init], styles[init], floor=min(positive) if is_log_y else -math.inf)
     axes.set(xlabel=plot.x_titles[view], ylabel=textwrap.fill(plot.y_titles[view], 34, break_on_hyphens=False))
-    if "x" in log:
+    places = {float(x) for points in shown.values() for x in points["x"]}
+    if "x" in log and len(places) > 1:
         axes.set_xscale("log")
         _tick(axes.xaxis)
-    elif all(float(x).is_integer() for points in shown.values() for x in points["x"]):
+    elif all(place.is_integer() for place in places):
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))  # layers and steps are whole numbers
     if plot.forest:
         axes.invert_yaxis()

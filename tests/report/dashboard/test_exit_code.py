@@ -14,10 +14,8 @@ pytestmark = pytest.mark.usefixtures("wandb_alone")
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    return write_study(
-        tmp_path / "demo",
-        *(record(init, seed, 0.8 + 0.1 * (init == "a") + seed / 100) for init in "ab" for seed in (0, 1)),
-    )
+    runs = [record(init, n, 0.8 + 0.1 * (init == "a") + n / 100) for init in "ab" for n in (0, 1)]
+    return write_study(tmp_path / "demo", *runs)
 
 
 @pytest.mark.parametrize("asked", [[], ["--json"]])

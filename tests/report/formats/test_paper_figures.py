@@ -110,3 +110,11 @@ def test_the_legend_is_within_the_figure(name: str) -> None:
     assert box.x0 >= 0
     assert box.x1 <= whole.x1
     assert figure.axes[0].get_window_extent().height > 0.4 * whole.height - 60
+
+
+def test_initializers_that_are_all_the_same_are_drawn_without_a_warning(tmp_path: Path) -> None:
+    """Their performance profiles have one point."""
+    study = write_study(tmp_path / "s", *(record(init, seed, 0.9) for init in "ab" for seed in (0, 1)))
+    same = Comparison(load_runs(study))
+    write_figures(same, report_plots(same), tmp_path / "figures")
+    assert list((tmp_path / "figures").glob("*.svg"))
