@@ -248,6 +248,7 @@ def test_parallel_ends_are_all_ends_and_side_paths_are_left_out() -> None:
     assert [name for name, _ in branch.last_norms] == ["left.1", "right.1"]
 
 
+@pytest.mark.filterwarnings("ignore:no activation module")  # the blocks have none
 @pytest.mark.parametrize("name", ["zero_gamma", "zero_hadamard"])
 @torch.no_grad()
 def test_all_parallel_ends_start_at_zero(name: str) -> None:
