@@ -89,7 +89,7 @@ def test_names_and_shapes_that_do_not_match_are_refused(tmp_path: Path, trained:
 
 def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     refuse(model(), "there is no file .*nowhere.pt", path=str(tmp_path / "nowhere.pt"))
-    refuse(model(), "is a folder, not a file to load weights from", path=str(tmp_path))
+    refuse(model(), "there is no file .* to load weights from: it is a folder", path=str(tmp_path))
     (tmp_path / "passwd").write_text("root:x:0:0\n")
     refuse(model(), "passwd is not a file of weights: expected one of torch.save, or", path=str(tmp_path / "passwd"))
     refuse(model(), "there is no file")  # the option's path is ???
