@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning.pytorch.loggers import CSVLogger
 
 import initbench
 from initbench.logger import RunInfo, close, prepare, summarize
@@ -113,3 +114,15 @@ def test_tensorboard_missing_is_an_error_that_names_the_extra(monkeypatch: pytes
     monkeypatch.setattr("initbench.logger.tensorboard.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'initbench\[tensorboard\]'"):
         prepare({"_target_": "initbench.logger.tensorboard.event_files"})
+
+
+@pytest.mark.parametrize("exit_code, status", [(0, "success"), (1, "failed"), (143, "failed")])
+def test_a_logger_of_lightnings_own_is_told_how_the_run_ended(tmp_path: Path, exit_code: int, status: str) -> None:
+    class Told(CSVLogger):
+        statuses: list[str] = []  # noqa: RUF012 - of one instance
+
+        def finalize(self, status: str) -> None:
+            self.statuses.append(status)
+
+    close([Told(tmp_path)], exit_code)
+    assert Told.statuses == [status]
