@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from lightning.pytorch.loggers import CSVLogger
 
 import initbench
 from initbench.logger import RunInfo, close, prepare, summarize
@@ -131,3 +132,15 @@ def test_ranks_of_another_program_do_not_keep_a_run_from_writing(name: str, file
     (folder,) = (path.parent for path in tmp_path.glob("runs/main/*/record.json"))
     assert list(folder.glob(file))
     assert (folder / "history.parquet").exists()
+
+
+@pytest.mark.parametrize("exit_code, status", [(0, "success"), (1, "failed"), (143, "failed")])
+def test_a_logger_of_lightnings_own_is_told_how_the_run_ended(tmp_path: Path, exit_code: int, status: str) -> None:
+    class Told(CSVLogger):
+        statuses: list[str] = []  # noqa: RUF012 - of one instance
+
+        def finalize(self, status: str) -> None:
+            self.statuses.append(status)
+
+    close([Told(tmp_path)], exit_code)
+    assert Told.statuses == [status]

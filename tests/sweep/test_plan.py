@@ -104,3 +104,14 @@ def test_the_estimate_is_made_from_runs_of_the_same_kind(planned: Any) -> None:
     assert seconds_left(planned(*jobs[:5])) == pytest.approx(2 * 5.0)  # two to do, as long as the mean
     assert seconds_left(planned(*jobs)) is None  # nobody knows how long LeNet takes
     assert seconds_left(planned(*jobs[:3])) == 0
+
+
+def test_how_a_sweep_is_run_makes_no_other_runs(planned: Any, tmp_path: Path) -> None:
+    """The same overrides are remembered once, whatever launches them and whether they are forced."""
+    how = ["hydra/launcher=local", "force=true", "dry_run=false"]
+    before = planned(["seed=0"])
+    memory = tmp_path / "runs" / "main" / ".sweep" / "signatures.json"
+    remembered = json.loads(memory.read_text())["runs"]
+    for word in how:
+        assert [job.folder for job in planned(["seed=0", word])] == [job.folder for job in before]
+        assert json.loads(memory.read_text())["runs"] == remembered, word

@@ -233,3 +233,14 @@ def test_improvement_that_never_failed_is_not_certain() -> None:
 
 def test_improvement_needs_two_seeds() -> None:
     assert all(map(math.isnan, improvement(frame(a=[0.1], b=[0.2]), "a", "b")))
+
+
+@pytest.mark.parametrize("seeds_of_v", [4, 8])
+def test_equality_at_the_margin_itself_is_not_shown_and_just_below_it_is(seeds_of_v: int) -> None:
+    """Where a difference is the same in every run, seeds that only one workload has weigh less, on both sides alike."""
+    blocks = [*(("v", seed) for seed in range(seeds_of_v)), *(("w", seed) for seed in range(8))]
+    index = pd.MultiIndex.from_tuples(blocks, names=["workload", "seed"])
+    scores = pd.DataFrame({"a": 0.5, "b": 0.25}, index)
+    assert compare(scores, margin=0.25)["p_equal"].tolist() == [1.0]
+    assert compare(scores, margin=0.26)["p_equal"].tolist() == [0.5**8]
+    assert compare(-scores, margin=0.26)["p_equal"].tolist() == [0.5**8]

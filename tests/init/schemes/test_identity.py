@@ -248,3 +248,9 @@ def test_a_vector_has_no_identity(scheme) -> None:
     layer = describe_layer("bias", nn.Linear(2, 3), "bias", torch.empty(3))
     with pytest.raises(ValueError, match=r"bias has shape \(3,\): the identity"):
         scheme(torch.empty(3), layer, Generator())
+
+
+def test_the_negative_entry_of_a_zero_preserving_row_follows_the_positive_one() -> None:
+    """Cyclically, from the last column to the first."""
+    weight = filled(zero_preserving_, nn.Linear(3, 4), epsilon=1.0)
+    assert weight.tolist() == [[1, -1, 0], [0, 1, -1], [-1, 0, 1], [1, -1, 0]]
