@@ -103,13 +103,14 @@ def draw(assignment: Assignment, generator: Generator) -> Tensor:
         value[padding] = 0  # the padding token; torch excludes it from training too
     if scheme.is_default:
         return value
-    if value.isnan().any():
-        raise ValueError(
-            f"{scheme.label} leaves values of {layer.name} unset, or sets them to nan: it must fill the whole tensor, "
-            "whose old values it is not given"
-        )
-    value -= layer.offset
+    if layer.offset:
+        value -= layer.offset
     if not value.to(parameter.tensor.dtype).float().isfinite().all():
+        if value.isnan().any():
+            raise ValueError(
+                f"{scheme.label} leaves values of {layer.name} unset, or sets them to nan: it must fill the whole "
+                "tensor, whose old values it is not given"
+            )
         dtype = str(parameter.tensor.dtype).removeprefix("torch.")
         raise ValueError(
             f"{scheme.label} with {given} sets values of {layer.name} to infinity in {dtype}; every initial value must "

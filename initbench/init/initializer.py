@@ -264,7 +264,8 @@ def initialize(
     `init` is the name of a file in conf/init/, a mapping in the form of such a file, or a function that fills
     one tensor or initializes a model; `overrides` change its keys, policies and rules included.
     `batch`, the inputs (N, ...) or a pair of inputs and targets, and `loss(outputs, targets)` are for methods that
-    need data. The learning rates that belong to mup, fixup and patch_whitening are those of `learning_rates`.
+    need data. The running statistics of norms are reset. The learning rates that belong to mup, fixup and
+    patch_whitening are those of `learning_rates`.
 
     Raises ValueError as `Initializer` and `Initializer.apply` do.
     """
