@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from initbench.init.ambient import plain_torch
-from initbench.init.copying import copy_of
+from initbench.init.copying import copy_of, kind_of
 from initbench.init.failures import UNSUITABLE
 from initbench.init.layer import Layer
 from initbench.init.memory import put
@@ -62,8 +62,11 @@ def fill(assignments: Sequence[Assignment], seed: int) -> None:
     for assignment in assignments:
         if not assignment.kept:
             name = assignment.layer.name
-            value = drawn[name] if name in drawn else draw(assignment, stream(seed, name))
-            _write(assignment.parameter, value, stream(seed, f"{name}/singular vectors"))
+            if name not in drawn and _can_draw_in_place(assignment.parameter):
+                draw_(assignment.parameter.tensor.detach(), assignment, stream(seed, name))
+            else:
+                value = drawn[name] if name in drawn else draw(assignment, stream(seed, name))
+                _write(assignment.parameter, value, stream(seed, f"{name}/singular vectors"))
 
 
 def stream(seed: int, name: str) -> Generator:
@@ -72,15 +75,21 @@ def stream(seed: int, name: str) -> Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-@torch.no_grad()
 def draw(assignment: Assignment, generator: Generator) -> Tensor:
-    """The value of a parameter, drawn block by block, as a contiguous fp32 CPU tensor.
+    """The value of a parameter, as a contiguous fp32 CPU tensor. Raises ValueError as `draw_` does."""
+    value = torch.full(assignment.parameter.tensor.shape, torch.nan, dtype=torch.float32, device="cpu")
+    draw_(value, assignment, generator)
+    return value
 
-    Raises ValueError, naming the parameter, if the scheme fails on it, leaves part of it unset, or sets values that are
-    not finite in the parameter's dtype.
+
+@torch.no_grad()
+def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> None:
+    """Fill a contiguous fp32 CPU tensor of the parameter's shape, block by block.
+
+    Raises ValueError, naming the parameter, if the scheme fails on it, leaves nans in it, or sets values that are not
+    finite in the parameter's dtype.
     """
     layer, scheme, parameter = assignment.layer, assignment.scheme, assignment.parameter
-    value = torch.full(parameter.tensor.shape, torch.nan, dtype=torch.float32, device="cpu")
     blocks = layer.to_blocks(value) if value.dim() else [value]
     given = ", ".join(f"{key}={value}" for key, value in scheme.parameters.items()) or "its defaults"
     try:
@@ -102,21 +111,37 @@ def draw(assignment: Assignment, generator: Generator) -> Tensor:
     if parameter.role == "embedding" and padding is not None:
         value[padding] = 0  # the padding token; torch excludes it from training too
     if scheme.is_default:
-        return value
+        return
     if layer.offset:
         value -= layer.offset
-    if not value.to(parameter.tensor.dtype).float().isfinite().all():
-        if value.isnan().any():
-            raise ValueError(
-                f"{scheme.label} leaves values of {layer.name} unset, or sets them to nan: it must fill the whole "
-                "tensor, whose old values it is not given"
-            )
-        dtype = str(parameter.tensor.dtype).removeprefix("torch.")
+    dtype = parameter.tensor.dtype
+    stored = value if dtype.itemsize >= 4 else value.to(dtype).float()
+    if stored.sum().isfinite() or stored.isfinite().all():  # a sum of finite numbers may be infinite, but it is fast
+        return
+    if value.isnan().any():
         raise ValueError(
-            f"{scheme.label} with {given} sets values of {layer.name} to infinity in {dtype}; every initial value must "
-            "be finite"
+            f"{scheme.label} leaves values of {layer.name} unset, or sets them to nan: it must fill the whole tensor, "
+            "whose old values it is not given"
         )
-    return value
+    raise ValueError(
+        f"{scheme.label} with {given} sets values of {layer.name} to infinity in {str(dtype).removeprefix('torch.')}; "
+        "every initial value must be finite"
+    )
+
+
+def _can_draw_in_place(parameter: NamedParameter) -> bool:
+    tensor = parameter.tensor
+    is_plain = tensor.device.type == "cpu" and tensor.dtype == torch.float32 and tensor.is_contiguous()
+    return is_plain and not (parameter.parametrized or tensor.is_inference() or hasattr(tensor, "device_mesh"))
+
+
+def may_fail_halfway(assignment: Assignment) -> bool:
+    """Whether a parameter may be refused though others of its kind were not, after some of them have been written."""
+    if assignment.kept:
+        return False
+    code = kind_of(assignment.layer.module) if assignment.scheme.is_default else assignment.scheme.function
+    is_known = str(code.__module__).partition(".")[0] in ("torch", "initbench")
+    return not is_known or torch.finfo(assignment.parameter.tensor.dtype).max < 1e30
 
 
 def check_fillable(assignment: Assignment) -> None:

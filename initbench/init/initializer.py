@@ -1,6 +1,7 @@
 """The Initializer: decides which scheme fills which parameter, before anything is written."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -13,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest, unknown
 from initbench.init.ambient import plain_torch
-from initbench.init.assignment import Assignment, check_fillable, fill, stream, try_schemes
+from initbench.init.assignment import Assignment, check_fillable, fill, may_fail_halfway, stream, try_schemes
 from initbench.init.copying import kind_of
 from initbench.init.layer import describe_layer
 from initbench.init.memory import check_overlap, restored_on_failure
@@ -141,7 +142,8 @@ class Initializer:
         model = unwrap(model)
         inputs = example if batch is None else batch.inputs
         assignments = self._assign(model, inputs)
-        with restored_on_failure(model):
+        may_fail = self.method is not None or any(map(may_fail_halfway, assignments))
+        with restored_on_failure(model) if may_fail else nullcontext():
             fill(assignments, seed)
             _reset_running_statistics(model)
             if self.method is None:
