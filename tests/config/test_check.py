@@ -123,7 +123,7 @@ def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
         ("optimizer.lr_multipliers=64", "optimizer.lr_multipliers must be a mapping or null, got 64"),
         ("+optimizer.lr_multipliers.bias=fast", "optimizer.lr_multipliers.bias must be a number of at least 0, got"),
         (
-            "optimizer.lr_multipliers={weight: -1}",
+            "optimizer.lr_multipliers={weight:-1}",
             "optimizer.lr_multipliers.weight must be a number of at least ",
         ),
         ("data.targets=[0.5,0.5]", "data.targets must not have the same number twice, got [0.5, 0.5]"),
