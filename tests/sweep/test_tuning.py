@@ -87,7 +87,7 @@ def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureF
     loader, master = start()
     job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
     assert len(list(rounds(loader, master, [job]))) == 1  # nobody runs it
-    assert "1 run to score waits for tuning runs" in capsys.readouterr().out.replace("\n", " ")
+    assert "1 run to be scored waits for tuning runs" in capsys.readouterr().out.replace("\n", " ")
 
 
 @pytest.mark.parametrize("scored, is_warned", [(2, False), (3, True)])
