@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 import torch
 from configs import compose_config
+from hypothesis import settings
 
 # Two busy threads on a core that someone else wants are many times slower than one.
 torch.set_num_threads(1)
+# The same examples each time, and none of them fails because the machine is busy.
+settings.register_profile("initbench", deadline=None, derandomize=True)
+settings.load_profile("initbench")
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,7 @@ def test_what_is_not_known_is_a_dash() -> None:
 
 def test_a_bound_is_rounded_so_that_it_stays_true() -> None:
     assert ACCURACY.bound(0.011999) == "at least 1.19 points"
-    assert ACCURACY.bound(0.003) == "at least 0.30 points"  # not 0.29, though 0.003 / 0.0001 is 29.999...
+    assert ACCURACY.bound(0.09) == "at least 9.00 points"  # not 8.99, though 0.09 / 0.0001 is 899.999...
     assert ACCURACY.bound(0.00001) == "more than 0 points"
     assert LOSS.bound(0.01239) == "at least 0.0123 nats"
     assert LOSS.bound(1e-9) == "at least 1.00e-09 nats"

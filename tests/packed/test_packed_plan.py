@@ -87,3 +87,17 @@ def test_where_speed_decides_it_is_asked_for_or_measured(tmp_path: Path) -> None
     assert decisions(stores, slots=4, known=lambda run: Speed(8)) == [
         "4 runs by themselves: no more than this machine runs at once"
     ]
+
+
+def test_runs_are_of_one_kind_if_they_differ_in_initializer_seed_rate_and_command_alone(tmp_path: Path) -> None:
+    """The source of one's own initializer is part of the initializer; that of one's own model is not."""
+    config = compose_config("model=mlp", f"runs_dir={tmp_path}")
+    kind = kind_of(config)
+    for key, value in (("seed", 9), ("command", "x"), ("init", {"name": "mine"}), ("source", {"init": "3fa2c1d0e5"})):
+        assert kind_of({**config, key: value}) == kind, key
+    assert kind_of({**config, "optimizer": {**config["optimizer"], "lr": 9}}) == kind
+    others = [kind_of({**config, "source": {"model": digest}}) for digest in ("00aa", "00ab")]
+    others += [kind_of({**config, group: {**config[group], "more": 1}}) for group in ("model", "data", "optimizer")]
+    others += [kind_of({**config, group: {**config[group], "more": 1}}) for group in ("scheduler", "trainer")]
+    others += [kind_of({**config, "study": "another"}), kind_of({**config, "force": True})]
+    assert len({kind, *others}) == 1 + len(others)

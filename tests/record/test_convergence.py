@@ -15,6 +15,11 @@ def history(*accuracies: float) -> list[dict[str, Any]]:
     return [*rows, {"step": 99, "seconds": 9.0, "train/loss": 0.1}]
 
 
+def test_the_loss_at_the_start_is_that_of_step_0_or_unknown() -> None:
+    """A history that begins later, as of a run that was resumed without its first rows, has none."""
+    assert convergence(history(0.1, 0.9)[1:], num_classes=10)["val/loss_at_start"] is None
+
+
 def test_best_final_and_start() -> None:
     found = convergence(history(0.1, 0.9, 0.8), num_classes=10)
     assert found["val/best_accuracy"] == 0.9

@@ -98,3 +98,19 @@ def test_a_lock_that_cannot_be_opened_leaves_its_run_alone(tmp_path: Path, capsy
     assert left_alone(tmp_path / "run")
     assert not left_alone(tmp_path / "another")
     assert "run.lock is a folder" in capsys.readouterr().err
+
+
+def test_a_lock_ends_with_its_block_even_if_a_child_was_forked_inside(tmp_path: Path) -> None:
+    """A child has its parent's open files, and may outlive the block by far."""
+    code = (
+        "import os, signal, time\n"
+        "from pathlib import Path\n"
+        "from initbench.record.lock import is_held, lock\n"
+        "with lock(Path('run')) as mine:\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        time.sleep(600)\n"
+        "print(mine, is_held(Path('run')))\n"
+        "os.kill(child, signal.SIGKILL)\n"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "True False\n"

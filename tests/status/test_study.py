@@ -102,6 +102,8 @@ def test_a_sweep_that_has_ended_leaves_its_runs_to_the_next(tmp_path: Path) -> N
     child.wait()
     assert look(tmp_path).abandoned
     assert "type the same command to continue" in text(look(tmp_path))
+    with lock(write(tmp_path, "zeros", 1, "running")):  # by another process than that which planned it
+        assert not look(tmp_path).abandoned
     write_plan(tmp_path, folder_name(), pid=child.pid, host="elsewhere")
     assert not look(tmp_path).abandoned
 

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from initbench.data import ImageDataModule
 from initbench.model import MLP
+from initbench.record.life import claimed
 from initbench.record.store import Store
 from initbench.training import trainer
 from initbench.training.build import build_run
 from initbench.training.module import Classifier
-from initbench.training.run import run
+from initbench.training.run import _train_alone, run
 
 
 @pytest.fixture
@@ -86,3 +87,26 @@ def test_what_does_not_fit_in_halves_either_fails(small: Any, monkeypatch: pytes
     record = Store(config).read()
     assert record is not None
     assert record["status"] == "failed"
+
+
+def test_a_halved_attempt_begins_at_step_0_though_the_one_before_was_resumed(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record does not say that it was resumed, and its loggers begin anew."""
+    seen: list[tuple[int, list[str]]] = []
+
+    def train(life: Any, parts: Any) -> Any:
+        seen.append((parts.recipe.micro_batches, life.started["resumed_at"]))
+        if parts.recipe.micro_batches == 1:
+            raise torch.OutOfMemoryError("tried to allocate 1 GiB")
+        return "the record"
+
+    monkeypatch.setattr("initbench.training.run.train", train)
+    config = small("trainer.on_oom=halve")
+    with claimed(Store(config)) as life:
+        assert life is not None
+        life.begin(8, resumes=True)
+        assert _train_alone(life, build_run(typed(config))) == "the record"
+    assert [micro_batches for micro_batches, _ in seen] == [1, 2]
+    assert len(seen[0][1]) == 1
+    assert seen[1][1] == []

@@ -250,6 +250,13 @@ def test_a_vector_has_no_identity(scheme) -> None:
         scheme(torch.empty(3), layer, Generator())
 
 
+def test_the_center_of_an_even_kernel_is_the_tap_behind_the_middle() -> None:
+    """k // 2, as the docstring says."""
+    weight = filled(hadamard_, nn.Conv2d(3, 3, (4, 2)))
+    assert weight[:, :, 2, 1].tolist() == torch.eye(3).tolist()
+    assert int(weight.count_nonzero()) == 3
+
+
 def test_the_negative_entry_of_a_zero_preserving_row_follows_the_positive_one() -> None:
     """Cyclically, from the last column to the first."""
     weight = filled(zero_preserving_, nn.Linear(3, 4), epsilon=1.0)

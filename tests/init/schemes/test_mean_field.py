@@ -35,7 +35,7 @@ def test_the_depth_scale_diverges_at_the_critical_point_from_both_sides() -> Non
     assert depth_scale(sigma_w, SIGMA_B) > 1e6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(q=st.floats(0.01, 20))
 def test_sin_in_closed_form(q: float) -> None:
     """E[sin^2] = (1 - e^-2q) / 2 and E[cos^2] = (1 + e^-2q) / 2, so sigma_b^2 = q - tanh q at the critical point."""

@@ -1,0 +1,44 @@
+"""The exit code of a sweep: by what became of its own runs, whatever an earlier sweep left in the study."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from initbench.record.store import Store
+from initbench.sweep.summary import end
+
+
+def exit_code(small: Any, runs: list[tuple[str, str]]) -> Any:
+    """Of the sweep "now", in a study of runs (sweep, status)."""
+    for seed, (sweep, status) in enumerate(runs):
+        parts: dict[str, Any] = {"reason": "why"} if status in ("failed", "refused") else {}
+        if status == "finished":
+            parts = {"results": {"test/accuracy": 0.5, "val/accuracy": 0.5}}
+        Store(small(f"seed={seed}")).write(status, sweep=sweep, **parts)
+    config = OmegaConf.create({key: small()[key] for key in ("runs_dir", "study", "report")})
+    try:
+        end(config, "now")
+    except SystemExit as ended:
+        return ended.code
+    return 0
+
+
+@pytest.mark.parametrize(
+    "statuses, code",
+    [
+        (["finished"], 0),
+        (["finished", "interrupted"], 0),
+        (["finished", "refused"], 2),
+        (["finished", "failed"], 1),
+        (["refused", "failed"], 1),
+    ],
+)
+def test_a_failure_is_1_and_a_refusal_2(statuses: list[str], code: int, small: Any) -> None:
+    assert exit_code(small, [("now", status) for status in statuses]) == code
+
+
+@pytest.mark.parametrize("status", ["failed", "refused"])
+def test_what_an_earlier_sweep_left_changes_nothing(status: str, small: Any, tmp_path: Path) -> None:
+    assert exit_code(small, [("now", "finished"), ("before", status)]) == 0
