@@ -54,13 +54,16 @@ def record(model: nn.Module, candidates: Iterable[tuple[Tensor, ...]]) -> Trace:
         recorder = _Recorder(model, copy.deepcopy(model).eval())
     except Exception as error:  # a user's class may raise anything
         raise ValueError(f"it cannot be copied: {_first_line(error)}") from error
-    with _undisturbed(), torch.no_grad():
-        for attempt, inputs in enumerate(candidates):
-            try:
-                return recorder.run(inputs)
-            except Exception as error:
-                if not attempt:
-                    reason = f"with inputs of shape {tuple(inputs[0].shape)}: {_first_line(error)}"
+    try:
+        with _undisturbed(), torch.no_grad():
+            for attempt, inputs in enumerate(candidates):
+                try:
+                    return recorder.run(inputs)
+                except Exception as error:
+                    if not attempt:
+                        reason = f"with inputs of shape {tuple(inputs[0].shape)}: {_first_line(error)}"
+    finally:
+        recorder.release()
     raise ValueError(reason)
 
 
@@ -130,6 +133,12 @@ class _Recorder(TorchDispatchMode):
         with self:
             self.working(*inputs)
         return self.found
+
+    def release(self) -> None:
+        """Remove the hooks, which hold this recorder as it holds the copy: a cycle that keeps its memory for long."""
+        for module in self.originals:
+            module._forward_hooks.clear()
+            module._forward_pre_hooks.clear()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

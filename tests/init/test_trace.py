@@ -1,9 +1,11 @@
 """Residual branches found by running a model: what a branch is in plain sums, whatever its parts are called."""
 
 import copy
+import gc
 from typing import Any
 
 import pytest
+import timm
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
@@ -429,3 +431,20 @@ def test_gradinit_on_a_module_with_two_names() -> None:
     model = initbench.initialize(Twice(), "gradinit", batch=batch, steps=2)
     assert isinstance(model.one.weight, nn.Parameter)
     assert model.tied.weight is model.one.weight
+
+
+@pytest.mark.parametrize("name", ["kaiming_normal", "zero_gamma", "zero_hadamard", "lsuv", "gradinit"])
+def test_no_copy_of_a_model_stays_in_memory(name: str) -> None:
+    """Modules in a cycle would, until Python looks for cycles: dozens of models, as it counts objects and not bytes."""
+    model = timm.create_model("resnet10t", num_classes=3)
+    batch = (torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)), torch.arange(4) % 3)
+    overrides = {"steps": 1} if name == "gradinit" else {}
+    initbench.initialize(model, name, batch=batch, **overrides)  # what is made once for good is made here
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(issubclass(type(each), nn.Module) for each in gc.get_objects())
+        initbench.initialize(model, name, batch=batch, **overrides)
+        assert sum(issubclass(type(each), nn.Module) for each in gc.get_objects()) == before
+    finally:
+        gc.enable()
