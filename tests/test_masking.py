@@ -93,3 +93,32 @@ def test_no_file_and_no_line_of_a_sweep_has_a_secret(tmp_path: Path) -> None:
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
+
+
+CRASHING = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self, in_channels, image_size, num_classes, password):
+        super().__init__()
+        self.linear, self.password, self.passes = torch.nn.Linear(784, 10), password, 0
+
+    def forward(self, x):
+        self.passes += 1
+        if self.passes > 5:  # the first are before training
+            raise RuntimeError(f"the server\\x1b[31m refuses {self.password}")
+        return self.linear(x.flatten(1))
+"""
+
+
+def test_the_traceback_of_a_run_that_crashes_has_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CRASHING)
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "net.yaml").write_text("_target_: mine.Net\npassword: ???\n")
+    typed = [*FAST, "--config-dir", "conf", "model=net", "model.password=${oc.env:KEY_OF_MINE}"]
+    done = command(tmp_path, *typed, KEY_OF_MINE=SECRET)
+    assert done.returncode == 1
+    assert "Traceback (most recent call last):\n" in done.stderr
+    assert done.stderr.endswith("RuntimeError: the server\\x1b[31m refuses ***\n")
+    assert "Error executing job" not in done.stderr
+    assert SECRET not in done.stdout + done.stderr
