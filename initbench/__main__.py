@@ -39,7 +39,8 @@ _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 def main(config: DictConfig) -> Any:
     from initbench.sweep.job import run_job
 
-    _begun.append(config)
+    if not config.dry_run:
+        _begun.append(config)
     try:
         return run_job(config)
     except UserMistake as mistake:

@@ -28,6 +28,17 @@ def unlearned() -> Iterator[None]:
         ("WANDB_API_KEY=a1b2c3", "WANDB_API_KEY=***"),
         ("-m logger.token=a1,b2 seed=0,1", "-m logger.token=*** seed=0,1"),
         ("url=https://me:p4/ss@host/x?token=z1z1z1&a=1", "url=https://me:***@host/x?token=***&a=1"),
+        ("+model.credentials={user: bob, pin: {a: 1}} seed=0", "+model.credentials=*** seed=0"),
+        ("+logger.api_key=[a1b2c3,d4e5f6] init.rules=[]", "+logger.api_key=*** init.rules=[]"),
+        ("'+model.password=a b;c' seed=0", "'+model.password=***' seed=0"),
+        ("""'+model.password=a'"'"'b;c' seed=0""", "'+model.password=***' seed=0"),
+        ("+model.password2=a1 +model.my_pass=a1", "+model.password2=*** +model.my_pass=***"),
+        ("+model.secret=${oc.env:MINE} seed=0", None),
+        ("api_key=1234567890 https://h/x?X-Amz-Signature=a1b2&y=2", "api_key=*** https://h/x?X-Amz-Signature=***&y=2"),
+        ("'Authorization: Bearer a1.b2.c3'", "'Authorization: ***'"),
+        ("git clone https://me:p@ss@host/x?a=b", "git clone https://me:***@host/x?a=b"),
+        ("model.x=hf_AbCdEfGhIjKlMnOpQrStUv", "model.x=***"),
+        ("Interpolation key 'nope' not found full_key: model.depth", None),
         ("model.num_tokens=4 model.class_token=true init.key_dim=3", None),
         ("KeyError: 'from my own scheduler'", None),
         ("unknown key: depht. Keys of model: depth, width", None),
@@ -37,6 +48,16 @@ def unlearned() -> Iterator[None]:
 )
 def test_secrets_are_known_by_their_keys_and_by_urls(text: str, shown: str | None) -> None:
     assert hide(text) == (shown or text)
+
+
+def test_the_whole_of_an_argument_with_a_secret_key_is_the_secret() -> None:
+    typed = ["+model.password=a b;c&d", "+model.password=a\"b'c", "init=zeros", "'+model.x=1"]
+    assert masking.hide_all(typed) == ["+model.password=***", "+model.password=***", "init=zeros", "'+model.x=1"]
+
+
+@pytest.mark.parametrize("text", ["a" * 10**6, "a=" * 10**5, "a:" * 10**5, "https://" * 10**5, "'a=" * 10**5])
+def test_long_messages_are_read_once(text: str) -> None:
+    assert hide(f"{text} password=a1b2c3") == f"{text} password=***"
 
 
 def test_a_config_is_masked_at_any_depth_and_keeps_what_is_no_secret() -> None:
