@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MASK = "***"
-_SECRET = {"password", "passwd", "passphrase", "pwd", "secret", "credential", "authorization", "bearer"}
+_SECRET = {"password", "passwd", "passphrase", "pwd", "secret", "cred", "credential", "authorization", "bearer"}
 _SECRET_PAIRS = {"apikey", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken"}  # api_key and apikey
 # In models these words have other meanings; as numbers and switches they are no secrets (num_tokens, class_token=true).
 _PERHAPS = {"key", "token", "auth", "pass", "pw", "signature", "sig"}
@@ -85,7 +85,7 @@ def _value(text: str, found: re.Match[str], is_argument: bool) -> str:
     if is_argument and found.start() == 0 and separator == "=":
         value = text[at:]
     elif text[at : at + 1] in ("{", "["):
-        value = _bracketed(text, at)
+        value = _bracketed(text, at) or text[at:].split(maxsplit=1)[0]
     else:
         rest = _REST[quote] if quote and between == "=" else _AFTER[separator]
         after = rest.match(text, at)
@@ -101,13 +101,13 @@ def _value(text: str, found: re.Match[str], is_argument: bool) -> str:
 
 
 def _bracketed(text: str, at: int) -> str:
-    """A mapping or list from its first bracket to the one that closes it."""
+    """A mapping or list from its first bracket to the one that closes it; empty where none does."""
     depth = 0
     for found in re.compile(r"[{\[\]}]").finditer(text, at):
         depth += 1 if found[0] in "{[" else -1
         if depth == 0:
             return text[at : found.end()]
-    return text[at:]
+    return ""
 
 
 def _is_secret(path: str, value: Any) -> bool:

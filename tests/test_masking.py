@@ -30,6 +30,8 @@ def unlearned() -> Iterator[None]:
         ("url=https://me:p4/ss@host/x?token=z1z1z1&a=1", "url=https://me:***@host/x?token=***&a=1"),
         ("+model.credentials={user: bob, pin: {a: 1}} seed=0", "+model.credentials=*** seed=0"),
         ("+logger.api_key=[a1b2c3,d4e5f6] init.rules=[]", "+logger.api_key=*** init.rules=[]"),
+        ("model.password=[a1,b2 cannot be read", "model.password=*** cannot be read"),
+        ("+model.creds={user: bob}", "+model.creds=***"),
         ("'+model.password=a b;c' seed=0", "'+model.password=***' seed=0"),
         ("""'+model.password=a'"'"'b;c' seed=0""", "'+model.password=***' seed=0"),
         ("+model.password2=a1 +model.my_pass=a1", "+model.password2=*** +model.my_pass=***"),
@@ -143,3 +145,18 @@ def test_the_traceback_of_a_run_that_crashes_has_no_secret(tmp_path: Path) -> No
     assert done.stderr.endswith("RuntimeError: the server\\x1b[31m refuses ***\n")
     assert "Error executing job" not in done.stderr
     assert SECRET not in done.stdout + done.stderr
+
+
+def test_hydras_own_files_and_folders_have_no_secret(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CRASHING.replace("self.passes += 1", ""))
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "net.yaml").write_text("_target_: mine.Net\npassword: ???\n")
+    typed = [*FAST, "--config-dir", "conf", "model=net", f"model.password={SECRET}", "hydra.output_subdir=.hydra"]
+    here = ["-m", "seed=0,1", "hydra/launcher=basic", "hydra.sweep.subdir=${hydra.job.override_dirname}"]
+    for more in (["hydra.run.dir=one"], ["study=planned", *here], ["study=basic", "hydra/sweeper=basic", *here[:3]]):
+        done = command(tmp_path, *typed, *more)
+        assert done.returncode == 0, done.stderr
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"multirun.yaml", "overrides.yaml", "hydra.yaml", "config.yaml"} < {path.name for path in files}
+    assert [path for path in files if SECRET in str(path) or SECRET.encode() in path.read_bytes()] == []
+    assert len({path.parent for path in files if path.name == "overrides.yaml" and "planned" in str(path)}) == 2
