@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from initbench import __version__, interrupt, streams
-from initbench.command_line import not_written
+from initbench.command_line import end_with_traceback, not_written
 from initbench.config.typed import another_way, needs_multirun, no_option, readable, without_multirun
 from initbench.errors import UserMistake, explain
 from initbench.masking import hide, hide_all
@@ -37,11 +39,16 @@ _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
 def main(config: DictConfig) -> Any:
     from initbench.sweep.job import run_job
 
-    _begun.append(config)
+    if not config.dry_run:
+        _begun.append(config)
     try:
         return run_job(config)
     except UserMistake as mistake:
         refuse(mistake)
+    except Exception:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise
+        end_with_traceback()  # Hydra would print the overrides, with the secrets among them
 
 
 def entry() -> None:
@@ -54,7 +61,7 @@ def entry() -> None:
     is_done = exit_at_once()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise, instead of printing and exiting with 1
     try:
-        if sys.argv[1:] == ["--version"]:
+        if "--version" in sys.argv[1:]:
             print(f"initbench {__version__}, torch {version('torch')}, Python {platform.python_version()}")
         else:
             sys.argv[1:] = readable(sys.argv[1:])
@@ -69,7 +76,7 @@ def entry() -> None:
         say_how_to_go_on(signal.SIGINT)
     except Exception as error:  # of a YAML file, of a launcher's key: Hydra, PyYAML and the system raise their own
         if _has_run():
-            raise  # what was typed is right, so it is a crash
+            end_with_traceback()  # what was typed is right, so it is a crash
         refuse(error)
     except SystemExit as end:
         if end.code == 128 + signal.SIGTERM:  # of a launcher that was stopped

@@ -3,6 +3,7 @@
 import argparse
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -46,8 +47,17 @@ def run(main: Callable[[list[str]], None]) -> None:
     except (ValueError, OSError) as error:
         print(f"initbench: {visible(hide(' '.join(str(error).split())))}", file=sys.stderr)
         sys.exit(2)
+    except Exception:
+        end_with_traceback()
     if not_written():
         sys.exit(1)
+
+
+def end_with_traceback() -> NoReturn:
+    """Print the traceback of the exception that is being handled, without secrets, and exit with code 1."""
+    for line in hide(traceback.format_exc()).splitlines():
+        print(visible(line), file=sys.stderr)
+    sys.exit(1)
 
 
 def not_written() -> bool:

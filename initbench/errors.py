@@ -1,5 +1,6 @@
 """How a wrong value is reported: the value, what is allowed, the nearest match."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -44,7 +45,6 @@ def explain(error: Exception) -> str:
     from omegaconf.errors import (
         ConfigAttributeError,
         ConfigKeyError,
-        InterpolationKeyError,
         InterpolationResolutionError,
         OmegaConfBaseException,
     )
@@ -63,12 +63,14 @@ def explain(error: Exception) -> str:
         return f"{error.full_key}: the runs of a sweep are known by their configs, which cannot hold ${{hydra:...}}"
     if isinstance(error, UserMistake):
         return str(error)
-    if isinstance(error, InterpolationKeyError):
+    if variable := re.search(r"Environment variable '(.*)' not found", str(error)):
+        return f"the environment variable {variable[1]}, which {error.full_key} names, is not set"  # type: ignore[attr-defined]
+    if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {str(error).splitlines()[0]}"
     cause = error.__cause__
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node]
         where = str(cause.full_key).rpartition(".")[0] or "the config"
         return f"unknown key {cause.full_key}.{nearest(str(cause.key), keys)} Keys of {where}: {', '.join(keys)}"
-    lines = [str(error), str(cause) if isinstance(cause, OmegaConfBaseException) else ""]
-    return " ".join(line for text in lines for line in text.split("\n") if line.strip())
+    also = f" {cause}" if isinstance(cause, OmegaConfBaseException) else ""
+    return " ".join(f"{error}{also}".split())

@@ -1,7 +1,7 @@
 """Secrets that were typed or stand in a config are masked wherever something is written, printed or sent.
 
-What is secret is known by the name of its key, and by the form of a URL with a password. Values seen once are masked in
-every later text, such as an error message that quotes them.
+What is secret is known by the name of its key, by the form of a URL with a password, and by the forms that some
+services give their tokens. Values seen once are masked in every later text, such as an error message that quotes them.
 """
 
 import re
@@ -9,15 +9,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MASK = "***"
-_SECRET = {"password", "passwd", "passphrase", "pwd", "secret", "credential", "authorization", "bearer"}
+_SECRET = {"password", "passwd", "passphrase", "pwd", "secret", "cred", "credential", "authorization", "bearer"}
+_SECRET_PAIRS = {"apikey", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken"}  # api_key and apikey
 # In models these words have other meanings; as numbers and switches they are no secrets (num_tokens, class_token=true).
-_PERHAPS = {"key", "token", "auth", "apikey", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken"}
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PERHAPS = {"key", "token", "auth", "pass", "pw", "signature", "sig"}
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# A key as an override or a mapping has it. The first group is what the value may end with. No backtracking (`++`):
+# an error message may be a megabyte without a space.
+_KEY = re.compile(r"""(?<![\w.@/+~-])(["']?)([\w.@/+~-]++)(=|["']?\s*+:\s*+)""")
 _QUOTED = r""""[^"]*"|'[^']*'"""
-# As an override has it, whose value may be several, and as a mapping has it.
-_EQUAL = re.compile(rf"""([\w.@/+~-]*[A-Za-z])(=)({_QUOTED}|[^\s;&{{}}\[\]"']+)""")
-_COLON = re.compile(rf"""([\w.@/+~-]*[A-Za-z])(["']?\s*:\s*)({_QUOTED}|[^\s,;&(){{}}\[\]"']+)""")
-_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/][^\s]*?)@", re.IGNORECASE)
+_AFTER = {
+    "=": re.compile(rf"""{_QUOTED}|[^\s;&{{}}\[\]"']+"""),
+    ":": re.compile(rf"""{_QUOTED}|(?:(?:bearer|basic|token)\s+)?[^\s,;&(){{}}\[\]"']+""", re.IGNORECASE),
+}
+_REST = {"'": re.compile(r"""(?:[^']|'"'"')+"""), '"': re.compile(r'[^"]+')}  # of an argument that a shell needs quoted
+_URL = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://[^\s/:@]*:)([^\s/?#][^\s?#]*)@", re.IGNORECASE)
+_TOKEN = re.compile(r"\b(?:hf_|gh[opsur]_|github_pat_|glpat-|sk-|xox[abp]-|AKIA)[\w-]{16,}")
+_NUMBER = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?|true|false|null", re.IGNORECASE)
 _SHORTEST = 6  # shorter values are masked beside their keys only, as they may be parts of any word
 
 _seen: set[str] = set()
@@ -46,17 +54,60 @@ def learn(config: Mapping[str, Any]) -> None:
 
 def hide(text: str) -> str:
     """The text with every secret in it masked: a command, an override, a message."""
-    text = _URL.sub(_mask_url, text)
-    for pair in (_EQUAL, _COLON):
-        text = pair.sub(_mask_pair, text)
+    return _hide(text, is_argument=False)
+
+
+def hide_all(texts: Iterable[str]) -> list[str]:
+    """The same of arguments that were typed, each of which may be `key=value`."""
+    return [_hide(text, is_argument=True) for text in texts]
+
+
+def _hide(text: str, is_argument: bool) -> str:
+    text = _TOKEN.sub(MASK, _URL.sub(_mask_url, text))
+    parts, done = [], 0
+    for found in _KEY.finditer(text):
+        if found.start() >= done and (value := _value(text, found, is_argument)):
+            parts += [text[done : found.end()], value.replace(value.strip("\"'"), MASK)]
+            done = found.end() + len(value)
+    text = "".join([*parts, text[done:]])
     for value in sorted(_seen, key=len, reverse=True):
         text = text.replace(value, MASK)
     return text
 
 
-def hide_all(texts: Iterable[str]) -> list[str]:
-    """The same of arguments that were typed, each of which may be `key=value`."""
-    return [hide(text) for text in texts]
+def _value(text: str, found: re.Match[str], is_argument: bool) -> str:
+    """The secret that follows a key, empty where none does."""
+    quote, key, between = found.groups()
+    at, separator = found.end(), between.strip(" \t\n\"'")
+    is_prose = separator == ":" and key.lower().removeprefix("full_") in _PERHAPS  # "unknown key: relu"
+    if is_prose or text.startswith("${", at) or not (_is_secret(key, "") or _is_secret(key, None)):
+        return ""
+    if is_argument and found.start() == 0 and separator == "=":
+        value = text[at:]
+    elif text[at : at + 1] in ("{", "["):
+        value = _bracketed(text, at) or text[at:].split(maxsplit=1)[0]
+    else:
+        rest = _REST[quote] if quote and between == "=" else _AFTER[separator]
+        after = rest.match(text, at)
+        value = after[0] if after else ""
+    plain = value.strip("\"'")
+    typed: Any = None if _NUMBER.fullmatch(plain) else plain
+    if plain in ("", MASK, "null", "true", "false") or not _is_secret(key, typed):
+        return ""
+    if plain[0] not in "{[":
+        for part in re.sub(r"^(bearer|basic|token)\s+", "", plain, flags=re.IGNORECASE).split(","):
+            _learn(part)
+    return value
+
+
+def _bracketed(text: str, at: int) -> str:
+    """A mapping or list from its first bracket to the one that closes it; empty where none does."""
+    depth = 0
+    for found in re.compile(r"[{\[\]}]").finditer(text, at):
+        depth += 1 if found[0] in "{[" else -1
+        if depth == 0:
+            return text[at : found.end()]
+    return ""
 
 
 def _is_secret(path: str, value: Any) -> bool:
@@ -64,24 +115,14 @@ def _is_secret(path: str, value: Any) -> bool:
     parts = [_words(part) for part in re.split(r"[./@]", path)]
     if any(_SECRET.intersection(words) for words in parts):
         return True
-    ends = (*parts[-1][-1:], "".join(parts[-1][-2:]))  # api_key and apikey, but not key_dim or KeyError
-    return isinstance(value, str) and bool(_PERHAPS.intersection(ends))
+    last = parts[-1]  # api_key, but not key_dim or KeyError
+    if "".join(last[-2:]) in _SECRET_PAIRS or "".join(last[-1:]) in _SECRET_PAIRS:
+        return True
+    return isinstance(value, str) and bool(_PERHAPS.intersection(last[-1:]))
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower().removesuffix("s") for word in _WORDS.findall(name)]
-
-
-def _mask_pair(found: re.Match[str]) -> str:
-    key, between, value = found.groups()
-    plain = value.strip("\"'")
-    typed: Any = None if re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?|true|false|null", plain, re.IGNORECASE) else plain
-    is_prose = ":" in between and key.lower() in _PERHAPS  # "unknown key: relu"
-    if plain in ("", MASK, "null", "true", "false") or is_prose or not _is_secret(key, typed):
-        return f"{key}{between}{_EQUAL.sub(_mask_pair, value)}"  # a URL may have such pairs of its own
-    for part in plain.split(","):
-        _learn(part)
-    return f"{key}{between}{value.replace(plain, MASK)}"
+    return [re.sub(r"(?<!s)s$", "", word.lower()) for word in _WORDS.findall(name)]
 
 
 def _mask_url(found: re.Match[str]) -> str:

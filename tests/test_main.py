@@ -214,6 +214,17 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
         (["data={name: cifar10}"], "data.name is a label and chooses nothing; did you mean data=cifar10?"),
         (["seed=range(0)", "-m"], "seed=range(0) has no values, so there is nothing to run"),
         (["init=glob(zzz*)", "dry_run=true", "-m"], "init=glob(zzz*) has no values, so there is nothing to run"),
+        (["seed=interval(0,1)", "-m"], "seed=interval(0,1) has values without number; for this sweep list some: 1,2,4"),
+        (["foo"], "'foo' is no override: type name=value, such as init=orthogonal"),
+        (
+            ["+model.password=${oc.env:NOT_SET_HERE}"],
+            "the environment variable NOT_SET_HERE, which model.password names",
+        ),
+        (["seed=${oc.env:NOT_SET_HERE}", "-m"], "the environment variable NOT_SET_HERE, which seed names, is not set"),
+        (["seed=${seed}"], "seed: Recursive interpolation detected"),
+        (["study=${foo:bar}"], "study: Unsupported interpolation type foo"),
+        (["--config-dir", ""], "--config-dir is empty: give the path of a folder"),
+        (["--config-name", "nope"], "Cannot find primary config 'nope'. Check that it's in your config search path. "),
         (["seed=range(0,3,0)", "-m"], "seed=range(0,3,0): range() arg 3 must not be zero"),
         (["seed=range(1e9)", "-m"], "seed=range(1e9) has more than 100,000 values"),
         (["dry_run=true,false", "-m"], "dry_run cannot be swept over"),
@@ -341,6 +352,15 @@ def test_a_sweep_that_leaves_no_record_says_so(tmp_path: Path) -> None:
     assert "Traceback" not in found.stderr
 
 
+def test_a_summary_that_cannot_be_made_says_why_and_that_the_runs_are_safe(tmp_path: Path) -> None:
+    (tmp_path / "plotly.py").write_text("raise RuntimeError('broken, password=s3cr3t-v4lue')\n")  # shadows the package
+    found = command(tmp_path, *FAST, "-m", "seed=0,1", "hydra/launcher=basic")
+    assert found.returncode == 1
+    assert "initbench: the runs are recorded, but summarizing them failed:\nTraceback (most" in found.stderr
+    assert found.stderr.endswith("RuntimeError: broken, password=***\n")
+    assert set(initbench.load_runs(tmp_path / "runs")["status"]) == {"finished"}
+
+
 def test_a_traceback_can_be_asked_for(tmp_path: Path) -> None:
     found = command(tmp_path, "init=orthogonall", HYDRA_FULL_ERROR="1")
     assert found.returncode == 1
@@ -379,8 +399,9 @@ def test_help_and_config_import_nothing_heavy(tmp_path: Path, flag: list[str]) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_version_is_ours(tmp_path: Path) -> None:
-    found = command(tmp_path, "--version")
+@pytest.mark.parametrize("more", [[], FAST, ["-m", "seed=0,1"]])
+def test_the_version_is_ours(tmp_path: Path, more: list[str]) -> None:
+    found = command(tmp_path, *more, "--version")
     assert found.stdout.startswith(f"initbench {initbench.__version__}, torch {version('torch')}, Python 3.")
     assert found.returncode == 0
 

@@ -31,7 +31,10 @@ def readable(arguments: Sequence[str]) -> list[str]:
     """The arguments, overrides first, each as Hydra can read it. Raises UserMistake for what it cannot read."""
     parser = get_args_parser()
     parser.error = _refuse_option  # type: ignore[method-assign]  # it would print the usage and exit
-    overrides: list[str] = parser.parse_intermixed_args(arguments).overrides
+    parsed = parser.parse_intermixed_args(arguments)
+    if parsed.config_dir == "":  # of a variable of the shell that is not set
+        raise UserMistake("--config-dir is empty: give the path of a folder")
+    overrides: list[str] = parsed.overrides
     options = list(arguments)
     for override in overrides:
         options.remove(override)
@@ -49,7 +52,7 @@ def _refuse_option(message: str) -> NoReturn:
 def _readable(override: str) -> str:
     key, equals, value = override.partition("=")
     if not (equals or key.startswith("~")) or not key.strip("+~") or not _is_parsed(f"{key}=0"):
-        raise UserMistake(f"{override!r} is no override: type key=value, such as {_example(override)}")
+        raise UserMistake(f"{override!r} is no override: type name=value, such as {_example(override)}")
     if re.match(r"\+\+?hydra\.", key):
         _check_hydra_key(key.lstrip("+"))
     value = re.sub(r"(^|[,\[])((?:file://)?)([~$][^,\]]*)", lambda at: at[1] + at[2] + expand(at[3]), value)
@@ -59,6 +62,8 @@ def _readable(override: str) -> str:
             return line
         if set("\"'()[]{}") & set(value):
             break  # it was meant as more than text
+    if re.search(r"^\s*,|,\s*,|,\s*$", value):
+        raise UserMistake(f"{override} has an empty value: commas stand between values, without spaces: seed=0,1,2")
     as_text = shlex.quote(f"{key}={_quoted(value)}")
     raise UserMistake(f"{override} cannot be read as a list, a mapping or a function; as text it is typed {as_text}")
 

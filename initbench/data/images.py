@@ -11,6 +11,7 @@ from initbench.data.base import Arrays
 from initbench.data.batches import Batch, Batches, Loader
 from initbench.data.seeding import AUGMENT, derive_seed
 from initbench.data.split import split
+from initbench.wording import count
 
 _EVALUATION_BATCH_SIZE = 1000
 
@@ -85,7 +86,8 @@ class ImageData:
         if stage == "train" and self.batch_size % world:
             raise ValueError(f"batch_size={self.batch_size} must be divisible by the number of devices, {world}")
         if len(indices) < world:
-            raise ValueError(f"{len(indices)} {stage} images cannot be shared out over {world} devices")
+            held = count(len(indices), f"{stage} image")
+            raise ValueError(f"{held} cannot be shared out over {world} devices")
         if stage == "train":
             sampler = Batches(indices, self.batch_size, seed=self.seed, rank=rank, world=world)
         else:
@@ -145,19 +147,21 @@ def check_sizes(
 ) -> None:
     """Raise ValueError for settings that `total` training images, `image_size` pixels a side, are too few for."""
     for name, value, most, what in (
-        ("batch_size", batch_size, total - _val_count(val_size, total), "images to train on"),
-        ("crop_padding", crop_padding, image_size - 1, "pixels that a reflection has"),
-        ("cutout", cutout, image_size, "pixels of a side"),
+        ("batch_size", batch_size, total - _val_count(val_size, total), ("image to train on", "images to train on")),
+        ("crop_padding", crop_padding, image_size - 1, ("pixel that a reflection has", "pixels that a reflection has")),
+        ("cutout", cutout, image_size, ("pixel of a side", "pixels of a side")),
     ):
         if value > most:
-            raise ValueError(f"data.{name}={value} is more than the {most} {what}")
+            raise ValueError(f"data.{name}={value} is more than the {count(most, *what)}")
 
 
 def _val_count(val_size: int | float, total: int) -> int:
     """Images held out of `total`: at least one, and at least one is left to train on."""
-    count = round(val_size * total) if isinstance(val_size, float) else val_size
-    if not 0 < count < total:
+    held_out = round(val_size * total) if isinstance(val_size, float) else val_size
+    if total < 2:
+        raise ValueError(f"{count(total, 'training image')}: at least 2 are needed, one to train on and one held out")
+    if not 0 < held_out < total:
         raise ValueError(
-            f"data.val_size={val_size} holds {count} of {total} training images out: 1 to {total - 1} can be"
+            f"data.val_size={val_size} holds {held_out} of {total} training images out: 1 to {total - 1} can be"
         )
-    return count
+    return held_out

@@ -102,8 +102,9 @@ def _write(target: Path, shape: tuple[int, ...], chunks: Iterator[bytes], permis
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
             console = terminal(sys.stderr)
-            label = f"decoding {shape[0]} images"
-            for pixels in track(chunks, label, total=shape[0] / _CHUNK, console=console, transient=True):
+            label, hidden = f"decoding {shape[0]} images", not console.is_terminal
+            total = shape[0] / _CHUNK
+            for pixels in track(chunks, label, total, console=console, transient=True, disable=hidden):
                 file.write(pixels)
     except OSError as error:  # a full disk
         raise ValueError(f"the image cache {target.parent} cannot be written: {error}") from error

@@ -13,6 +13,7 @@ from rich.table import Table
 from initbench import notebook
 from initbench.diagnostics.moments import known_mean
 from initbench.diagnostics.probe import QUANTITIES, Reading
+from initbench.fitting import Fitting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,15 +108,12 @@ class Diagnosis:
         return through_depth(self.layers, correlations, self.net.get("singular_values", []))
 
     def __rich__(self) -> Group:
-        lines = self._cells()
         table = Table(title="Through depth", title_justify="left", box=SIMPLE_HEAD, padding=0)
         for index, heading in enumerate(("layer", *_HEADINGS.values())):
-            # In a narrow terminal lines wrap instead of cutting numbers off.
-            width = max((len(line[index]) for line in lines), default=0)
-            table.add_column(heading, justify="right" if index else "left", min_width=width, no_wrap=True)
-        for line in lines:
+            table.add_column(heading, justify="right" if index else "left", no_wrap=index > 0)
+        for line in self._cells():
             table.add_row(*map(escape, line))
-        return Group(table, *map(escape, self._lines()))
+        return Group(Fitting(table), *map(escape, self._lines()))
 
     def __repr__(self) -> str:
         # A console in a notebook displays what is printed to it, even where that is captured.

@@ -1,5 +1,6 @@
 """What Hydra calls around a multirun, whatever launches the jobs."""
 
+from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -19,3 +20,17 @@ class SweepCallback(Callback):
 
         if not config.dry_run:
             end(config, self.sweep)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Mask the secrets in Hydra's own copies of the config: `.hydra` where it is asked for, and multirun.yaml."""
+        from initbench.masking import hide
+        from initbench.record.store import atomic_write
+
+        hydra = config.hydra
+        copies = [Path(str(hydra.sweep.dir), "multirun.yaml")]  # of every sweeper but `planning`
+        if hydra.output_subdir is not None:
+            copies += Path(hydra.runtime.output_dir, hydra.output_subdir).glob("*.yaml")
+        for path in filter(Path.is_file, copies):
+            text = path.read_text("utf-8")
+            if (masked := hide(text)) != text:
+                atomic_write(path, masked.encode())

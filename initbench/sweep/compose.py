@@ -21,6 +21,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 from initbench.config.paths import expand
 from initbench.config.resolve import resolve
 from initbench.config.typed import forced
+from initbench.masking import hide_all
 from initbench.record.plain import PlainConfig
 
 
@@ -54,11 +55,12 @@ class CachingConfigLoader(ConfigLoaderImpl):
         own = [override for override in overrides if not override.is_hydra_override()]
         config.hydra.overrides.task = [override.input_line for override in own]
         pattern = config.hydra.job.config.override_dirname
+        secret = [override.key_or_group for override in own if hide_all([line := override.input_line or ""]) != [line]]
         config.hydra.job.override_dirname = get_overrides_dirname(
             overrides=own,
             kv_sep=pattern.kv_sep,
             item_sep=pattern.item_sep,
-            exclude_keys=pattern.exclude_keys,
+            exclude_keys=[*pattern.exclude_keys, *secret],
         )
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config

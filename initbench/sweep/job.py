@@ -126,7 +126,7 @@ def _print_init(store: Store) -> None:
     from initbench.training.callbacks.init_table import as_table
 
     if (table := readable(read_table, store.folder, "parameters")) is not None:
-        console.print(as_table(table.to_pylist()), crop=False)
+        console.print(as_table(table.to_pylist()))
 
 
 def say(record: Record, already: str = "") -> None:

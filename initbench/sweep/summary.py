@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from initbench.command_line import end_with_traceback
 from initbench.console import console, errors
 from initbench.errors import Unwritable
 from initbench.record.damage import readable
@@ -37,9 +38,9 @@ def end(config: DictConfig, sweep: str) -> None:
     except Unwritable as error:
         errors.print(visible(f"initbench: {error}"), soft_wrap=True, markup=False)
         sys.exit(1)
-    except Exception:  # Hydra would turn it into a warning and exit with 0; the records are safe, this reads them
-        errors.print_exception()
-        sys.exit(1)
+    except Exception:  # Hydra would turn it into a warning and exit with 0
+        errors.print("initbench: the runs are recorded, but summarizing them failed:", soft_wrap=True)
+        end_with_traceback()
     ended = runs[runs["sweep"] == sweep]["status"].value_counts()
     if "running" in set(runs["status"]):
         console.print("other processes are training some of the runs; type the same command again when they are done")

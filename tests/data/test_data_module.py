@@ -123,6 +123,7 @@ def test_augmentation_leaves_the_global_generator_alone(make_module: MakeModule)
         ({"batch_size": 51}, "data.batch_size=51 is more than the 50 images to train on"),
         ({"val_size": 60}, "data.val_size=60 holds 60 of 60 training images out: 1 to 59 can be"),
         ({"val_size": 0.001}, "data.val_size=0.001 holds 0 of 60"),
+        ({"val_size": 59}, "data.batch_size=8 is more than the 1 image to train on"),
         ({"crop_padding": 5}, "data.crop_padding=5 is more than the 4 pixels that a reflection has"),
         ({"cutout": 6}, "data.cutout=6 is more than the 5 pixels of a side"),
     ],

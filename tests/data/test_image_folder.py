@@ -85,6 +85,12 @@ def cache_files(tree: Path) -> list[Path]:
     return sorted((tree / ".initbench").glob("*.npy"))
 
 
+def test_decoding_prints_nothing_into_a_log(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    read(tree)
+    assert cache_files(tree)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_images_are_decoded_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = read(tree)
     (file,) = cache_files(tree)

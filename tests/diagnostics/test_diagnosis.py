@@ -1,9 +1,11 @@
 """The shapes in which a diagnosis is had: rows, scalars, a table, a figure."""
 
 import math
+from io import StringIO
 
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 
 from initbench import diagnose
@@ -44,6 +46,18 @@ def test_the_table_has_a_line_a_layer_and_every_number_whole(diagnosis: Diagnosi
     for number in diagnosis.layers["pre_second_moment"]:
         assert f"{number:.3g}" in text
     assert f"ln(classes) {math.log(3):.4g}" in text
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_no_number_is_lost_in_a_narrow_terminal(diagnosis: Diagnosis, width: int) -> None:
+    console = Console(width=width, file=StringIO(), color_system=None)
+    console.print(diagnosis)
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    for quantity in _HEADINGS:
+        for number in diagnosis.layers[quantity].dropna():
+            assert f"{number:.3g}" in shown
 
 
 def test_in_a_notebook_the_loss_comes_first_then_a_line_a_layer(diagnosis: Diagnosis) -> None:

@@ -71,7 +71,7 @@ def load_wandb(
             raise Unavailable(f"there is no project {path!r}, or your API key may not read it") from error
         wanted = [run for run in runs if not held.has(run)]
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, console=console, transient=True) as progress:
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             for run in progress.track(wanted, description=f"runs of {path}"):
                 if all(key in run.config for key in _NEEDED):
                     _fetch(run, target, held)

@@ -37,6 +37,7 @@ STYLES = {
 _STEPS = ((1,), (1, 2, 5), range(1, 10))  # choices of ticks within each power of ten of a log axis, the fewest first
 _OURS = re.compile(r"(against|curves|depth|lr|profile|ranking|ranks|survival)(-.*)?\.(svg|pdf)")
 _CREATOR = "initbench, by matplotlib"
+_TICK_CHARACTERS = 28  # of a name beside its row; wide characters take twice the room
 _LEGEND_CHARACTERS, _HANDLE_CHARACTERS = 82, 8  # how much fits into a row of the legend; the length of a sample line
 # Text stays text, so that it can be edited and searched; the same runs give the same bytes.
 _SETTINGS: dict[Any, Any] = {
@@ -96,12 +97,14 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
         init: f"{short} (hidden by {names[hidden[init]]})" if init in hidden else short for init, short in names.items()
     }
     columns = max(1, min(3, int(_LEGEND_CHARACTERS / (_HANDLE_CHARACTERS + max(map(cell_len, labels.values()))))))
-    if columns == 1 and not plot.forest:
+    if plot.forest:
+        labels = {init: textwrap.fill(label, _TICK_CHARACTERS) for init, label in labels.items()}
+    elif columns == 1:
         labels = {
             init: textwrap.fill(label, _LEGEND_CHARACTERS - 2 * _HANDLE_CHARACTERS) for init, label in labels.items()
         }
-    rows = math.ceil(sum(label.count("\n") + 1 for label in labels.values()) / columns)
-    height = 0.6 + 0.22 * len(plot.series) if plot.forest else 2.6 + 0.17 * rows
+    lines = sum(label.count("\n") + 1 for label in labels.values())
+    height = 0.6 + 0.22 * lines if plot.forest else 2.6 + 0.17 * math.ceil(lines / columns)
     figure = Figure(figsize=(5.5, height), layout="constrained")
     axes = figure.subplots()
     shown = {init: views[view] for init, views in plot.series.items() if view in views}

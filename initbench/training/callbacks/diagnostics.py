@@ -90,7 +90,7 @@ class Diagnostics(L.Callback):
         for logger in trainer.loggers:
             logger.log_metrics(scalars, step)
         if step == 0 and self.show:
-            console.print(diagnosis, crop=False)
+            console.print(diagnosis)
 
     def _miss(self, missing: dict[str, str]) -> None:
         for quantity, reason in missing.items():

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from initbench.console import console
+from initbench.fitting import Fitting
 from initbench.record.plain import Row
 from initbench.record.store import Store
 from initbench.training.module import Classifier
@@ -26,27 +27,21 @@ class InitTable(L.Callback):
         assert isinstance(pl_module, Classifier)
         self.store.write_table("parameters", pl_module.recipe.init_table)
         if self.print_init:
-            console.print(as_table(pl_module.recipe.init_table), crop=False)
+            console.print(as_table(pl_module.recipe.init_table))
 
 
-def as_table(rows: Sequence[Row]) -> Table:
-    """The rows of `initbench.init.rows` for the terminal; the rule of a role without rules is the role itself."""
-    columns = ("parameter", "role", "rule", "scheme", "fan_in", "fan_out", "std_expected", "std", "mean")
-    table = Table(title="What was initialized", title_justify="left", box=SIMPLE_HEAD, padding=0)
-    cells = [[_cell(row[column]) for column in columns] for row in rows]
-    for index, column in enumerate(columns):
-        # A cut-off name is worth nothing: in a narrow terminal the lines wrap instead.
-        heading = column.replace("std_expected", "std expected")
-        width = max(len(heading), *(len(line[index]) for line in cells))
-        table.add_column(
-            heading,
-            justify="left" if index < 4 else "right",
-            min_width=width,
-            no_wrap=True,
-        )
-    for line in cells:
-        table.add_row(*map(escape, line))
-    return table
+def as_table(rows: Sequence[Row]) -> Fitting:
+    """The rows of `initbench.init.rows` for the terminal. The rule is shown where one differs from its role."""
+    columns = ["parameter", "role", "rule", "scheme", "fan_in", "fan_out", "std", "std_expected", "mean"]
+    if all(row["rule"] == row["role"] for row in rows):
+        columns.remove("rule")
+    table = Table(title="What was initialized", title_justify="left", box=SIMPLE_HEAD, show_edge=False, padding=0)
+    for column in columns:
+        is_number = column not in ("parameter", "role", "rule", "scheme")
+        table.add_column(column.removeprefix("std_"), justify="right" if is_number else "left", no_wrap=is_number)
+    for row in rows:
+        table.add_row(*(escape(_cell(row[column])) for column in columns))
+    return Fitting(table)
 
 
 def _cell(value: Any) -> str:

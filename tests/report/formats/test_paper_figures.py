@@ -118,3 +118,11 @@ def test_initializers_that_are_all_the_same_are_drawn_without_a_warning(tmp_path
     same = Comparison(load_runs(study))
     write_figures(same, report_plots(same), tmp_path / "figures")
     assert list((tmp_path / "figures").glob("*.svg"))
+
+
+def test_rows_with_long_names_leave_room_for_their_intervals(tmp_path: Path) -> None:
+    names = ["a" * 120, "word " * 30 + "b", "c"]
+    runs = [record(name, n, 0.5 + 0.1 * k + 0.01 * n) for k, name in enumerate(names) for n in range(3)]
+    long = Comparison(load_runs(write_study(tmp_path / "s", *runs)))
+    write_figures(long, report_plots(long), tmp_path / "figures")  # matplotlib warns of axes without room
+    assert list((tmp_path / "figures").glob("*.svg"))
