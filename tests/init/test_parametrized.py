@@ -85,3 +85,13 @@ def test_a_method_that_zeroes_what_is_divided_by_its_norm_is_refused(norm: Calla
     with pytest.raises(ValueError, match=r"zero left values in 1\.weight that are not finite"):
         initialize(model, zero)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_each_module_stays_in_the_mode_that_it_was_in(norm: Callable[..., nn.Module]) -> None:
+    model = nn.Sequential(norm(nn.Linear(4, 3)), norm(nn.Linear(3, 5)))
+    model[0].eval()  # as in fine-tuning, where a part is frozen
+    before = {name: module.training for name, module in model.named_modules()}
+    initializer("normal").plan(model)
+    initialize(model, "normal")
+    assert {name: module.training for name, module in model.named_modules()} == before

@@ -90,6 +90,18 @@ def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureF
     assert "1 run to be scored waits for tuning runs" in capsys.readouterr().out.replace("\n", " ")
 
 
+def test_a_rate_is_chosen_when_all_of_its_runs_have_ended(start: Any) -> None:
+    """The best one may be the one that is still running."""
+    loader, master = start()
+    job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
+    batches = rounds(loader, master, [job])
+    for overrides in next(batches)[:-1]:
+        config = loader.load_sweep_config(master, overrides)
+        values = {"val/accuracy": 0.5, "test/accuracy": 0.5, "ln_classes": 2.302585}
+        Store(resolve(config, config.hydra)).write("finished", results=values)
+    assert list(batches) == []
+
+
 @pytest.mark.parametrize("scored, is_warned", [(2, False), (3, True)])
 def test_fewer_seeds_that_choose_than_are_scored_are_told(
     scored: int, is_warned: bool, start: Any, capsys: pytest.CaptureFixture[str]

@@ -123,7 +123,7 @@ def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: An
         ("+trainer.accumulate_grad_batches=2", "would change what a step is worth"),
         ("+trainer.limit_train_batches=10", "would change what a step is worth"),
         ("+optimizer.foreach=true", "cannot both be True|fused"),
-        ("optimizer.betas=[0.9]", r"optimizer.betas must be a list of 2 numbers, got \[0.9\]"),
+        ("optimizer.betas=[0.9]", r"optimizer.betas must be a list of 2 numbers in \[0, 1\), got \[0.9\]"),
         ("init.attention_in=zeros", "attention_in is given, but the model has no parameter of that role"),
         ("trainer.max_steps=0", "nothing"),
     ],
