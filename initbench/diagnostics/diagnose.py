@@ -15,6 +15,7 @@ from initbench.diagnostics.jacobian import keep_statistics, singular_values
 from initbench.diagnostics.loss import Loss, cross_entropy, ln_classes
 from initbench.diagnostics.probe import Reading, read_gradients, watch, weights_of
 from initbench.init.method import working_copy
+from initbench.schema.target import line
 
 
 def diagnose(
@@ -66,7 +67,7 @@ def diagnose(
         try:
             net["singular_values"] = singular_values(copy, inputs)
         except Exception as error:  # a model may do things that torch's transforms cannot follow
-            missing["singular_values"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            missing["singular_values"] = f"{type(error).__name__}: {line(error)}"
     return Diagnosis(readings, net, missing)
 
 

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from initbench.init.roles import bare_name, is_norm, unwrap
 from initbench.init.trace import Trace
+from initbench.schema.target import line
 
 _MATRICES = (nn.Linear, _ConvNd, nn.MultiheadAttention, nn.Bilinear, nn.RNNBase, nn.RNNCellBase)
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
@@ -53,14 +54,14 @@ def record(model: nn.Module, candidates: Iterable[tuple[Tensor, ...]]) -> Trace:
     try:
         recorder = _Recorder(model, copy.deepcopy(model).eval())
     except Exception as error:  # a user's class may raise anything
-        raise ValueError(f"it cannot be copied: {_first_line(error)}") from error
+        raise ValueError(f"it cannot be copied: {line(error)}") from error
     with _undisturbed(), torch.no_grad():
         for attempt, inputs in enumerate(candidates):
             try:
                 return recorder.run(inputs)
             except Exception as error:
                 if not attempt:
-                    reason = f"with inputs of shape {tuple(inputs[0].shape)}: {_first_line(error)}"
+                    reason = f"with inputs of shape {tuple(inputs[0].shape)}: {line(error)}"
     raise ValueError(reason)
 
 
@@ -340,7 +341,3 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _tensors(item)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
