@@ -30,7 +30,7 @@ from initbench.init.copying import copy_of
 from initbench.init.failures import UNSUITABLE, explain, is_of_a_layer
 from initbench.init.memory import put, storage_of
 from initbench.init.parametrized import update_estimates
-from initbench.init.roles import walk
+from initbench.init.roles import unwrap, walk
 from initbench.init.scheme import Spec, find
 from initbench.init.structure import PARTS, Parts
 from initbench.schema.target import is_ours, reason
@@ -236,6 +236,9 @@ def working_copy(model: nn.Module, device: torch.device, label: str) -> nn.Modul
     for module in working.modules():
         if type(module).__name__.startswith(_STOCHASTIC):
             module.eval()
+        elif type(module).__name__ == "OptimizedModule":
+            # Not compiled, which takes longer than the few passes here, and does not allow higher derivatives.
+            module.__dict__["forward"] = unwrap(module)
         elif isinstance(module, _SpectralNorm):
             module.eval()  # its estimate is that of the weight, whatever number of forward passes a method makes
         elif isinstance(module, nn.MultiheadAttention | nn.RNNBase):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from initbench.init.roles import bare_name, is_norm, unwrap
+from initbench.init.roles import bare_name, is_norm, unwrap, unwrapped
 from initbench.init.trace import Trace
 from initbench.schema.target import line
 
@@ -108,12 +108,11 @@ class _Recorder(TorchDispatchMode):
             for parameter in module.parameters(recurse=False):
                 self.own[id(parameter)] = parameters[id(parameter)]
                 self.owners.setdefault(parameters[id(parameter)], self.originals[module])
-            for key, child in module._modules.items():
-                module._modules[key] = None if child is None else unwrap(child)
             module._forward_hooks.clear()
             module._forward_pre_hooks.clear()
             module.register_forward_pre_hook(self._enter)
             module.register_forward_hook(self._leave, with_kwargs=True)
+        unwrapped(working)
 
     def run(self, inputs: tuple[Tensor, ...]) -> Trace:
         """Run the copy. Raises whatever the model raises."""
