@@ -18,7 +18,7 @@ def cosines(values: Tensor, samples: int, pairs: Tensor) -> list[float]:
     """The cosine similarity of each pair of samples; NaN if one of them is zero, or if dimension 0 is not the batch."""
     if len(values) != samples:
         return [math.nan] * len(pairs)
-    flat = values.detach().flatten(1)[pairs.flatten()].float()
+    flat = values.detach().reshape(samples, -1)[pairs.flatten()].float()
     flat = flat / flat.abs().amax(dim=1, keepdim=True)  # the squares of vanishing values would underflow
     flat = flat / flat.norm(dim=1, keepdim=True)
     similar: list[float] = (flat[0::2] * flat[1::2]).sum(dim=1).tolist()

@@ -14,7 +14,11 @@ from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.jacobian import keep_statistics, singular_values
 from initbench.diagnostics.loss import Loss, cross_entropy, ln_classes
 from initbench.diagnostics.probe import Reading, read_gradients, watch, weights_of
+from initbench.init.failures import explain
+from initbench.init.memory import check_memory
 from initbench.init.method import working_copy
+from initbench.init.roles import bare_name, unwrap, unwrapped
+from initbench.schema.target import line, reason
 
 
 def diagnose(
@@ -40,8 +44,9 @@ def diagnose(
     batch makes them N times smaller than those of a single sample.
 
     Raises ValueError for a batch without targets or with fewer than two samples, for outputs and targets that do not
-    suit F.cross_entropy, and for a loss that is no scalar or does not depend on the weights. If a model does not have a
-    quantity, such as a Jacobian with respect to integers, it is missing, and `Diagnosis.missing` says why.
+    suit F.cross_entropy, for a model or a loss that fails, and for a loss that is no scalar or does not depend on the
+    weights. If a model does not have a quantity, such as a Jacobian with respect to integers, it is missing, and
+    `Diagnosis.missing` says why.
     """
     if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
         raise ValueError(f"diagnose needs a batch (inputs, targets) of two tensors, got {type(batch).__name__}")
@@ -49,12 +54,15 @@ def diagnose(
     inputs_of, targets_of = (len(part) if part.dim() else 0 for part in batch)
     if inputs_of < 2 or inputs_of != targets_of:
         raise ValueError(f"diagnose needs targets for two inputs or more, got {inputs_of} and {targets_of}")
+    model = unwrap(model)
     first = next(model.parameters(), None)
     if first is None:
         raise ValueError(f"diagnose needs weights, and {type(model).__name__} has no parameters")
+    for name, parameter in model.named_parameters():
+        check_memory(bare_name(model, name), parameter)
     with torch.random.fork_rng([first.device] if first.is_cuda else []):
         torch.manual_seed(seed)
-        copy = working_copy(model, first.device, "diagnose")
+        copy = unwrapped(working_copy(model, first.device, "diagnose"))
         dtype = next(copy.parameters()).dtype
         inputs = inputs.to(first.device, dtype if inputs.is_floating_point() else None)
         keep_statistics(copy)
@@ -66,7 +74,7 @@ def diagnose(
         try:
             net["singular_values"] = singular_values(copy, inputs)
         except Exception as error:  # a model may do things that torch's transforms cannot follow
-            missing["singular_values"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+            missing["singular_values"] = f"{type(error).__name__}: {line(error)}"
     return Diagnosis(readings, net, missing)
 
 
@@ -76,8 +84,18 @@ def _pass(
     """One forward and one backward pass: the readings of all layers, the loss, and what is missing."""
     # A parametrized weight is computed at each access; the gradient is with respect to the one that the layer used.
     with torch.enable_grad(), parametrize.cached(), watch(model, len(inputs), pairs) as readings:
-        outputs = model(inputs)
-        value = loss(outputs, targets)
+        try:
+            outputs = model(inputs)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # the layers of a model may raise anything
+            raise explain(error, "diagnose", {}, model) from error
+        try:
+            value = loss(outputs, targets)
+        except Exception as error:  # and so may a loss
+            raise ValueError(
+                f"the loss fails: {reason(error)}" if loss is not cross_entropy else line(error)
+            ) from error
         weights = weights_of(model, {reading.name for reading in readings})
         gradients, missing = _gradients(value, weights, outputs)
     read_gradients(readings, weights, gradients)

@@ -49,4 +49,4 @@ def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
     outputs = model(inputs)
     if not isinstance(outputs, Tensor):
         raise ValueError(f"outputs are a {type(outputs).__name__}, not one tensor")
-    return outputs.flatten(1)
+    return outputs.reshape(len(outputs), -1)

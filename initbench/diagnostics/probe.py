@@ -109,7 +109,11 @@ def read_gradients(
 def _read_layer(
     readings: list[Reading], name: str, samples: int, pairs: Tensor, module: nn.Module, inputs: Any, outputs: Any
 ) -> None:
-    output: Tensor = outputs[0] if isinstance(outputs, tuple) else outputs
+    output = outputs
+    while isinstance(output, tuple | list) and output:
+        output = output[0]  # the states of a recurrent network, packed or not
+    if not isinstance(output, Tensor):
+        return
     calls = 1 + sum(reading.name == name for reading in readings)
     reading = Reading(name if calls == 1 else f"{name} ({calls})", name, module, cosines(output, samples, pairs))
     reading.values |= {"pre_mean": mean(output), "pre_second_moment": second_moment(output)}
@@ -118,8 +122,9 @@ def _read_layer(
     def read_gradient(gradient: Tensor) -> None:
         reading.values["gradient_second_moment"] = second_moment(gradient)
 
-    # A hook instead of the tensor's .grad, because the model may change the tensor in place.
-    output.register_hook(read_gradient)
+    if output.requires_grad:
+        # A hook instead of the tensor's .grad, because the model may change the tensor in place.
+        output.register_hook(read_gradient)
 
 
 def _read_activation(readings: list[Reading], module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -7,20 +7,17 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.utils import parametrize
-from torch.nn.utils.parametrizations import _SpectralNorm
 
 from initbench.init.ambient import plain_torch
 from initbench.init.copying import copy_of, kind_of
 from initbench.init.failures import UNSUITABLE
 from initbench.init.layer import Layer
 from initbench.init.memory import put
-from initbench.init.roles import NamedParameter, evaluating, value_of
+from initbench.init.parametrized import set_through
+from initbench.init.roles import NamedParameter, value_of
 from initbench.init.scheme import Scheme
 from initbench.init.schemes.own import reset_of
 from initbench.schema.target import is_ours, line, reason
-
-_POWER_ITERATIONS = 15  # as many as torch makes when it registers spectral_norm
 
 
 @dataclass(frozen=True)
@@ -173,30 +170,10 @@ def _write(parameter: NamedParameter, value: Tensor, generator: Generator) -> No
         except (NotImplementedError, TypeError, ValueError, RuntimeError) as error:
             raise ValueError(f"{parameter.name} cannot be written: {line(error)}") from error
         return
-    behind: Any = parameter.module.parametrizations[parameter.key]  # type: ignore[index]  # a ModuleDict
-    with torch.inference_mode(next(behind.parameters()).is_inference()):
-        try:
-            # Assigning runs the parametrization's right_inverse, which fills the originals behind the tensor.
-            setattr(parameter.module, parameter.key, value.to(parameter.tensor))
-        except (NotImplementedError, ValueError, RuntimeError) as error:
-            raise ValueError(f"{parameter.name} is parametrized and cannot be set through it: {error}") from error
-        _estimate_again(behind, generator)
-
-
-def _estimate_again(parametrizations: parametrize.ParametrizationList, generator: Generator) -> None:
-    """Let spectral_norm's singular vectors, which are those of the weight before, fit what is behind the weight now.
-
-    They start from random vectors, as they do when torch registers the parametrization.
-    """
-    kinds = range(parametrizations.ntensors) if not parametrizations.is_tensor else ()
-    value: Any = [getattr(parametrizations, f"original{kind}") for kind in kinds] or [parametrizations.original]
-    for part in parametrizations:
-        if isinstance(part, _SpectralNorm) and hasattr(part, "_u"):
-            for vector in (part._u, part._v):
-                vector.copy_(torch.nn.functional.normalize(torch.randn(vector.shape, generator=generator), dim=0))
-            part._power_method(part._reshape_weight_to_matrix(*value), _POWER_ITERATIONS)
-        with evaluating(part):
-            value = [part(*value)]
+    try:
+        set_through(parameter.module, parameter.key, value.to(parameter.tensor), generator)
+    except Exception as error:  # a class of the user's own may raise anything
+        raise ValueError(f"{parameter.name} is parametrized and cannot be set through it: {reason(error)}") from error
 
 
 def _try_to_write(assignment: Assignment, value: Tensor, generator: Generator) -> None:

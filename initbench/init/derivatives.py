@@ -10,6 +10,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from initbench.schema.target import line
+
 
 @contextmanager
 def differentiable(model: nn.Module, label: str, *, times: int) -> Iterator[None]:
@@ -28,7 +30,7 @@ def differentiable(model: nn.Module, label: str, *, times: int) -> Iterator[None
         try:
             yield
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            reason = line(error)
             if "derivative" not in reason and "differentia" not in reason:
                 raise
             raise ValueError(

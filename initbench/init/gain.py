@@ -75,7 +75,7 @@ class Nonlinearity:
     def __call__(self, x: Tensor) -> Tensor:
         """The function of every entry of x. Raises ValueError for glu, which multiplies the halves of its input."""
         if self.function is not None:
-            return self.function(x.clone())  # a copy, since it may work in place
+            return self.function(x.clone()).to(x)  # a copy, since it may work in place
         if self.name == "glu":
             raise ValueError(
                 "glu multiplies one half of its input by a function of the other: it has no value by entry"
@@ -99,9 +99,9 @@ def named(nonlinearity: str, negative_slope: float | None = None) -> Nonlinearit
     A name is one of `NONLINEARITIES`, or whatever else torch.nn.init.calculate_gain takes (conv2d), or that of a module
     (GELU). Raises ValueError for any other.
     """
-    name = nonlinearity if nonlinearity in NONLINEARITIES else nonlinearity.lower()
+    name = nonlinearity if nonlinearity in NONLINEARITIES else str(nonlinearity).lower()
     name = _ALIASES.get(name, name)
-    if name not in NONLINEARITIES:
+    if not isinstance(nonlinearity, str) or name not in NONLINEARITIES:
         raise unknown("nonlinearity", nonlinearity, NONLINEARITIES)
     return Nonlinearity(name, 0.01 if negative_slope is None else negative_slope)
 

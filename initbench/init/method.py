@@ -16,18 +16,21 @@ It may return a dict of numbers for the record, such as its cost (`steps`) and w
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from initbench.init.ambient import global_generators, plain_torch
 from initbench.init.copying import copy_of
-from initbench.init.failures import UNSUITABLE, explain
+from initbench.init.failures import UNSUITABLE, explain, is_of_a_layer
 from initbench.init.memory import put, storage_of
-from initbench.init.roles import walk
+from initbench.init.parametrized import update_estimates
+from initbench.init.roles import unwrap, walk
 from initbench.init.scheme import Spec, find
 from initbench.init.structure import PARTS, Parts
 from initbench.schema.target import is_ours, reason
@@ -96,17 +99,16 @@ class Method:
             if self.needs_batch:
                 batch = _check_batch(self.label, batch, "loss" in self.asks_for, working)
             numbers = self._run(working, stream, batch, loss, inputs)
-            if _shapes(working) != _shapes(model):
-                raise ValueError(
-                    f"{self.label} changed which parameters {type(model).__name__} has, or their shapes; it may set "
-                    "values"
-                )
+            self._check_shapes(working, model)
+            update_estimates(working, model, stream(f"method/{self.label}/singular vectors"))
             for found in walk(working):
                 if not found.tensor.isfinite().all():
                     raise ValueError(f"{self.label} left values in {found.name} that are not finite")
             changed = _write_back(working.named_parameters(), dict(model.named_parameters()))
+            states, others = _buffers(working)
+            changed += _write_back(states, dict(model.named_buffers()))
             if not self.needs_batch:
-                _write_back(working.named_buffers(), dict(model.named_buffers()))
+                _write_back(others, dict(model.named_buffers()))
         return changed, numbers
 
     def _run(
@@ -121,7 +123,7 @@ class Method:
         with global_generators(stream(f"method/{self.label}")):
             if self.each_module:
                 asked = {name: stream("method") for name in self.asks_for}
-                for module in model.modules():
+                for module in [*model.modules()]:  # a list, since the function may add modules, which is refused later
                     self._call(module, asked, model)
                 return {}
             given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream, **self._parts(model, inputs)}
@@ -133,16 +135,37 @@ class Method:
         An error for lack of memory is left as it is: with a smaller batch there might be enough.
         """
         try:
-            numbers = self.function(part, **asked, **self.parameters)
-            return {} if self.each_module else dict(numbers or {})
+            returned = self.function(part, **asked, **self.parameters)
+            return {} if self.each_module else self._numbers(returned, model)
         except torch.OutOfMemoryError:
             raise
-        except (ValueError, *UNSUITABLE) as error:
-            raise explain(error, self.label, self.parameters, model, part if self.each_module else None) from error
-        except Exception as error:
+        except Exception as error:  # the layers of a model may raise anything
+            if isinstance(error, (ValueError, *UNSUITABLE)) or is_of_a_layer(error, model):
+                raise explain(error, self.label, self.parameters, model, part if self.each_module else None) from error
             if is_ours(self.function):
                 raise
             raise ValueError(f"{self.label} fails: {reason(error)}") from error
+
+    def _check_shapes(self, working: nn.Module, model: nn.Module) -> None:
+        """Raise ValueError unless the model has all that is to be written back."""
+        kinds = ("parameters",) if self.needs_batch else ("parameters", "buffers")
+        for kind in kinds:
+            one, other = ({n: t.shape for n, t in getattr(m, f"named_{kind}")()} for m in (working, model))
+            if one != other:
+                raise ValueError(
+                    f"{self.label} changed which {kind} {type(model).__name__} has, or their shapes; it may set values"
+                )
+
+    def _numbers(self, returned: Any, model: nn.Module) -> dict[str, float]:
+        """What a function may return: nothing, the model that it has changed, or numbers for the record."""
+        if returned is None or returned is model:
+            return {}
+        if isinstance(returned, nn.Module):
+            raise ValueError(f"{self.label} returns a new model; it must change the one that it is given, in place")
+        if isinstance(returned, Mapping):
+            with suppress(TypeError, ValueError, RuntimeError):  # text, and tensors of several numbers
+                return {str(name): v if isinstance(v, int) else float(v) for name, v in returned.items()}
+        raise ValueError(f"{self.label} may return a dict of numbers for the record, got {_sketch(returned)}")
 
 
 def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:
@@ -213,13 +236,22 @@ def working_copy(model: nn.Module, device: torch.device, label: str) -> nn.Modul
     for module in working.modules():
         if type(module).__name__.startswith(_STOCHASTIC):
             module.eval()
+        elif type(module).__name__ == "OptimizedModule":
+            # Not compiled, which takes longer than the few passes here, and does not allow higher derivatives.
+            module.__dict__["forward"] = unwrap(module)
+        elif isinstance(module, _SpectralNorm):
+            module.eval()  # its estimate is that of the weight, whatever number of forward passes a method makes
         elif isinstance(module, nn.MultiheadAttention | nn.RNNBase):
             module.dropout = 0.0
     return working
 
 
-def _shapes(model: nn.Module) -> dict[str, torch.Size]:
-    return {name: parameter.shape for name, parameter in model.named_parameters()}
+def _buffers(model: nn.Module) -> tuple[list[tuple[str, Tensor]], list[tuple[str, Tensor]]]:
+    """The buffers in which parametrizations keep a part of a weight, as orthogonal does, and all others."""
+    found: tuple[list[tuple[str, Tensor]], list[tuple[str, Tensor]]] = [], []
+    for name, buffer in model.named_buffers():
+        found["parametrizations" not in name.split(".")].append((name, buffer))
+    return found
 
 
 @torch.no_grad()

@@ -45,7 +45,7 @@ def nonlinearity_of(model: nn.Module) -> Nonlinearity:
 
 def _may_call_functions(module: nn.Module) -> bool:
     """Whether its forward is not torch's own, which calls no activation that is not an attribute."""
-    return not str(module.forward.__module__).startswith("torch.nn.") and any(True for _ in module.parameters())
+    return not str(module.forward.__module__).startswith("torch.nn.")
 
 
 def _of_module(module: nn.Module) -> Nonlinearity | None:
@@ -89,15 +89,13 @@ def _of_function(function: Callable[[Tensor], Tensor], owner: object) -> Nonline
     """The nonlinearity that a function computes; None if that is no nonlinear function of each entry."""
     z = _probe()
     try:
-        y, picked = function(z.clone()), function(z[_PICKED].clone())
-        fits = (
-            isinstance(y, Tensor) and y.shape == z.shape and y.isfinite().all() and torch.allclose(y[_PICKED], picked)
-        )
+        # Some compute in a precision of their own, or return booleans.
+        y, picked = (function(each.clone()).to(z) for each in (z, z[_PICKED]))
+        fits = y.shape == z.shape and y.isfinite().all() and torch.allclose(y[_PICKED], picked)
     except Exception:  # most modules do not take a vector, and say so each in its own way
         return None
     if not fits or torch.allclose(y, y[0] + (y[-1] - y[0]) / (z[-1] - z[0]) * (z - z[0]), atol=1e-9):
         return None
-    y = y.to(z)
     slopes = (y / z)[z < 0]
     if torch.equal(y[z >= 0], z[z >= 0]) and torch.allclose(slopes, slopes[0]):
         slope = round(float(slopes[0]), 12)  # without the rounding of the division

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from initbench.init.roles import bare_name, is_norm, unwrap
+from initbench.init.roles import bare_name, is_norm, unwrap, unwrapped
 from initbench.init.trace import Trace
+from initbench.schema.target import line
 
 _MATRICES = (nn.Linear, _ConvNd, nn.MultiheadAttention, nn.Bilinear, nn.RNNBase, nn.RNNCellBase)
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
@@ -53,7 +54,7 @@ def record(model: nn.Module, candidates: Iterable[tuple[Tensor, ...]]) -> Trace:
     try:
         recorder = _Recorder(model, copy.deepcopy(model).eval())
     except Exception as error:  # a user's class may raise anything
-        raise ValueError(f"it cannot be copied: {_first_line(error)}") from error
+        raise ValueError(f"it cannot be copied: {line(error)}") from error
     try:
         with _undisturbed(), torch.no_grad():
             for attempt, inputs in enumerate(candidates):
@@ -61,7 +62,7 @@ def record(model: nn.Module, candidates: Iterable[tuple[Tensor, ...]]) -> Trace:
                     return recorder.run(inputs)
                 except Exception as error:
                     if not attempt:
-                        reason = f"with inputs of shape {tuple(inputs[0].shape)}: {_first_line(error)}"
+                        reason = f"with inputs of shape {tuple(inputs[0].shape)}: {line(error)}"
     finally:
         recorder.release()
     raise ValueError(reason)
@@ -110,12 +111,11 @@ class _Recorder(TorchDispatchMode):
             for parameter in module.parameters(recurse=False):
                 self.own[id(parameter)] = parameters[id(parameter)]
                 self.owners.setdefault(parameters[id(parameter)], self.originals[module])
-            for key, child in module._modules.items():
-                module._modules[key] = None if child is None else unwrap(child)
             module._forward_hooks.clear()
             module._forward_pre_hooks.clear()
             module.register_forward_pre_hook(self._enter)
             module.register_forward_hook(self._leave, with_kwargs=True)
+        unwrapped(working)
 
     def run(self, inputs: tuple[Tensor, ...]) -> Trace:
         """Run the copy. Raises whatever the model raises."""
@@ -349,7 +349,3 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _tensors(item)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -71,6 +71,14 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module itself, in which no part is wrapped any more. It changes the model, which is a copy."""
+    for module in [*model.modules()]:
+        for key, child in module._modules.items():
+            module._modules[key] = None if child is None else unwrap(child)
+    return unwrap(model)
+
+
 def bare_name(model: nn.Module, name: str) -> str:
     """The name that a module or parameter of the model would have if no module were wrapped (see `unwrap`)."""
     kept: list[str] = []

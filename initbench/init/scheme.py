@@ -31,7 +31,7 @@ from initbench.init.schemes.elementary import constant_
 from initbench.init.schemes.own import default_
 from initbench.init.structure import PARTS
 from initbench.registry import CONF
-from initbench.schema.target import check, check_runs, load
+from initbench.schema.target import check, check_runs, is_ours, load
 
 Spec = float | str | Mapping[str, Any] | Callable[..., Any]
 """A number (a constant), the name of an initializer, a mapping {name or _target_, **parameters}, or a function."""
@@ -69,9 +69,15 @@ class Scheme:
     def __call__(self, tensor: Tensor, layer: Layer, generator: Generator) -> None:
         arguments = {"layer": layer, "generator": generator}
         asked = {name: arguments[name] for name in self.asks_for}
-        with nullcontext() if "generator" in asked else global_generators(generator):
+        # A function of others may draw from the global generators too, as torch.nn.init.sparse_ does; a clone seeds
+        # these, so that the generator is passed on as it is.
+        seeded = generator.clone_state() if "generator" in asked else generator
+        memory, shape = tensor.data_ptr(), tensor.shape
+        with nullcontext() if is_ours(self.function) else global_generators(seeded):
             result = self.function(tensor, **asked, **self.parameters)
-        if isinstance(result, Tensor) and result.data_ptr() != tensor.data_ptr():
+        if tensor.data_ptr() != memory or tensor.shape != shape:
+            raise ValueError(f"{self.label} gives the tensor another shape or memory; it must set its values, in place")
+        if isinstance(result, Tensor) and result.data_ptr() != memory:
             raise ValueError(f"{self.label} returns a new tensor; it must fill the one that it is given, in place")
 
     @property

@@ -2,6 +2,8 @@
 
 import copy
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -291,6 +293,68 @@ def test_half_precision_is_diagnosed_in_float32() -> None:
     rounded = copy.deepcopy(half).float()
     batch = gaussian(8, 1, 16, 16)
     pd.testing.assert_frame_equal(diagnose(half, batch).layers, diagnose(rounded, batch).layers)
+
+
+@pytest.mark.parametrize("error", [KeyError("mask\nof all"), NotImplementedError(), RuntimeError("one\ntwo")])
+def test_a_layer_that_fails_is_named(error: Exception) -> None:
+    class Broken(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            raise error
+
+    with pytest.raises(ValueError, match=r"^diagnose fails in layer 1, a Broken: .*$"):
+        diagnose(nn.Sequential(nn.Flatten(), Broken(4, 3)), gaussian(4, 4))
+
+
+@pytest.mark.parametrize("loss", ["mse", lambda outputs, targets: 1 / 0, lambda outputs, targets: outputs[9, 9]])
+def test_a_loss_that_fails_is_named(loss: Any) -> None:
+    with pytest.raises(ValueError, match=r"^the loss fails: \w+Error: .*$"):
+        diagnose(nn.Linear(4, 3), gaussian(4, 4), loss=loss)
+
+
+def test_weights_without_memory_or_shape_are_named() -> None:
+    with pytest.raises(ValueError, match=r"1\.weight is on the meta device"):
+        diagnose(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3, device="meta")), gaussian(4, 4))
+    with pytest.raises(ValueError, match=r"0\.weight is lazy"):
+        diagnose(nn.Sequential(nn.LazyLinear(4)), gaussian(4, 4))
+
+
+def test_outputs_without_gradient_are_told_of() -> None:
+    class Frozen(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            with torch.no_grad():
+                return super().forward(input)
+
+    with pytest.raises(ValueError, match="the loss does not depend on the weights"):
+        diagnose(Frozen(4, 3), (torch.zeros(4, 4), torch.zeros(4, dtype=torch.long)))
+
+
+def test_one_number_per_sample_has_a_jacobian() -> None:
+    model = nn.Sequential(nn.Linear(4, 1), nn.Flatten(0))
+    diagnosis = diagnose(model, (gaussian(4, 4)[0], torch.ones(4)), loss=F.mse_loss)
+    assert diagnosis.missing == {}
+    assert diagnosis.net["singular_values"] == pytest.approx([float(model[0].weight.detach().norm())], rel=1e-5)
+
+
+def test_a_packed_sequence_is_read() -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm, self.head = nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 10)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            packed = nn.utils.rnn.pack_padded_sequence(inputs, torch.tensor([3, 2, 1, 1]), batch_first=True)
+            return self.head(self.lstm(packed)[1][0][-1])  # type: ignore[no-any-return]
+
+    layers = diagnose(Packed(), gaussian(4, 3, 4)).layers
+    assert list(layers.index) == ["lstm", "head"]
+    assert layers["pre_second_moment"].gt(0).all()
+
+
+@pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel])
+def test_a_wrapped_model_is_diagnosed_as_the_bare_one(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    model = mlp(2, 16, "relu", "kaiming_normal")
+    batch = gaussian(8, 1, 16, 16)
+    pd.testing.assert_frame_equal(diagnose(wrap(model), batch).layers, diagnose(model, batch).layers)
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,9 @@ def test_the_gain_of_a_gated_unit_keeps_the_second_moment() -> None:
     assert float((calculate_gain("glu") * nn.GLU()(pairs)).pow(2).mean()) == pytest.approx(1.0, abs=4e-3)
     with pytest.raises(ValueError, match="glu multiplies one half"):
         named("glu")(pairs)
+
+
+@pytest.mark.parametrize("value", [None, 3, 0.5, True, nn.ReLU, nn.ReLU(), ["relu"]])
+def test_what_is_no_name_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"unknown nonlinearity .* Allowed: celu"):
+        calculate_gain(value)  # type: ignore[arg-type]

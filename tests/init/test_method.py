@@ -141,7 +141,7 @@ def without_no_grad(model: nn.Module) -> None:
         (needs_std, {"sdt": 1.0}, "unknown key sdt of needs_std. Did you mean 'std'"),
         (needs_std, {"std": "big"}, "std of needs_std must be a number, got 'big'"),
         (each, {"std": 1.0}, "unknown key std of each"),
-        (returns_three, {}, "returns_three does not work with {}: 'int' object is not iterable"),
+        (returns_three, {}, "returns_three may return a dict of numbers for the record, got int"),
         (without_no_grad, {}, "without_no_grad does not work with {}: a leaf Variable that requires grad"),
         ("normal", {"bias": whole}, "whole treats a whole model, so it cannot be the policy of a role"),
         ("normal", {"rules": [{"match": "0", "weight": each}]}, "each treats a whole model"),
@@ -303,3 +303,59 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, arguments: li
     assert found.returncode == 2
     assert message in found.stderr
     assert len(found.stderr.strip().splitlines()) == 1, found.stderr
+
+
+def test_a_function_that_returns_its_model_is_accepted_and_one_that_returns_another_is_not() -> None:
+    def same(model: nn.Module) -> nn.Module:
+        nn.init.ones_(model[5].weight)  # type: ignore[index, arg-type]
+        return model
+
+    def other(model: nn.Module) -> nn.Module:
+        return convolutional()
+
+    model = convolutional()
+    assert initializer(same).apply(model, seed=0).numbers == {}
+    assert torch.equal(model[5].weight, torch.ones_like(model[5].weight))
+    with pytest.raises(
+        ValueError, match="other returns a new model; it must change the one that it is given, in place"
+    ):
+        initialize(model, other)
+
+
+@pytest.mark.parametrize("returned", [3, "text", {"cost": "much"}, {"cost": torch.ones(2)}, [1.0]])
+def test_a_function_may_return_nothing_but_numbers(returned: Any) -> None:
+    def own(model: nn.Module) -> Any:
+        return returned
+
+    with pytest.raises(ValueError, match="own may return a dict of numbers for the record, got"):
+        initialize(convolutional(), own)
+
+
+def test_numbers_may_be_tensors() -> None:
+    def own(model: nn.Module) -> Any:
+        return {"cost": torch.tensor(1.5), "steps": 2}
+
+    assert initializer(own).apply(convolutional(), seed=0).numbers == {"cost": 1.5, "steps": 2}
+
+
+def add_module(module: nn.Module) -> None:
+    module.extra = nn.Linear(2, 2)
+
+
+def add_buffer(model: nn.Module) -> None:
+    model.register_buffer("mask", torch.ones(3))
+
+
+def resize_buffer(model: nn.Module) -> None:
+    model[1].running_mean = torch.zeros(9)  # type: ignore[index, union-attr]
+
+
+@pytest.mark.parametrize("own", [add_module, add_buffer, resize_buffer])
+def test_a_function_that_changes_what_a_model_has_is_refused(own: Any) -> None:
+    model = convolutional()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=rf"{own.__name__} changed which (parameters|buffers) Sequential has"):
+        initialize(model, own)
+    after = model.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(value, before[key]) for key, value in after.items())

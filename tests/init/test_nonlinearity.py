@@ -236,3 +236,36 @@ def test_a_module_that_acts_on_each_entry_is_an_activation(module: nn.Module) ->
 )
 def test_a_module_that_mixes_entries_or_changes_none_is_no_activation(module: nn.Module) -> None:
     assert of_leaf(module) is None
+
+
+class Step(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return (x > 0).float()
+
+
+class Sign(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x > 0
+
+
+class ReluInSinglePrecision(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x.float()).to(torch.bfloat16)
+
+
+@pytest.mark.parametrize("module", [Step(), Sign(), ReluInSinglePrecision()])
+def test_an_activation_may_compute_in_a_precision_of_its_own(module: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), module, nn.Linear(4, 2))
+    assert nonlinearity_of(model).gain == pytest.approx(math.sqrt(2), rel=1e-4)
+    initbench.initialize(model, "kaiming_normal")
+
+
+class Maxout(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, 2)).amax(-1)
+
+
+def test_a_module_of_ones_own_that_is_no_function_of_each_entry_is_told_of() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), Maxout(), nn.Linear(4, 2))
+    with pytest.warns(UserWarning, match="so the gain is 1.*nonlinearity=relu"):
+        initbench.initialize(model, "kaiming_normal")

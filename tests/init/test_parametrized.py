@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
-from initbench.init import describe, initialize, initializer
+from initbench.init import Batch, describe, initialize, initializer, rows
 
 NORMS = [parametrizations.weight_norm, parametrizations.spectral_norm]
 
@@ -95,3 +95,66 @@ def test_each_module_stays_in_the_mode_that_it_was_in(norm: Callable[..., nn.Mod
     initializer("normal").plan(model)
     initialize(model, "normal")
     assert {name: module.training for name, module in model.named_modules()} == before
+
+
+def test_completing_an_orthogonal_weight_follows_the_seed_and_leaves_the_global_generator_alone() -> None:
+    models = [parametrizations.orthogonal(nn.Linear(5, 3)) for _ in range(2)]
+    for number, model in enumerate(models):
+        torch.manual_seed(number)
+        before = torch.get_rng_state()
+        initialize(model, "orthogonal")
+        assert torch.equal(torch.get_rng_state(), before)
+    one, other = (model.state_dict() for model in models)
+    assert all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_a_method_sets_an_orthogonal_weight_whose_state_is_a_buffer() -> None:
+    def identity(model: nn.Module, batch: Batch) -> None:
+        model[1].weight = torch.eye(3, 4)
+
+    model = nn.Sequential(nn.Linear(6, 4), parametrizations.orthogonal(nn.Linear(4, 3)))
+    outcome = initializer(identity).apply(model, seed=0, batch=Batch(torch.zeros(2, 6)))
+    assert torch.allclose(model[1].weight, torch.eye(3, 4), atol=1e-6)
+    assert "identity" in rows(outcome)[-1]["scheme"]
+
+
+@pytest.mark.parametrize("with_data", [True, False])
+def test_spectral_norm_divides_by_the_norm_of_what_a_method_has_set(with_data: bool) -> None:
+    def wide(model: nn.Module) -> None:
+        model[1].weight = torch.diag(torch.tensor([1.0, 2.0, 3.0, 9.0]))
+
+    def wide_from_data(model: nn.Module, batch: Batch) -> None:
+        wide(model)
+
+    model = nn.Sequential(nn.Linear(6, 4), parametrizations.spectral_norm(nn.Linear(4, 4)))
+    initializer(wide_from_data if with_data else wide).apply(model, seed=0, batch=Batch(torch.zeros(2, 6)))
+    assert torch.allclose(model.eval()[1].weight.diagonal(), torch.tensor([1.0, 2.0, 3.0, 9.0]) / 9, atol=1e-3)
+
+
+def test_the_forward_passes_of_a_method_leave_the_estimate_of_spectral_norm_alone() -> None:
+    def run(model: nn.Module, batch: Batch) -> None:
+        for _ in range(50):
+            model(batch.inputs)
+
+    models = [nn.Sequential(parametrizations.spectral_norm(nn.Linear(30, 20))) for _ in range(2)]
+    initialize(models[0], {"_target_": run, "weight": "normal"}, batch=torch.zeros(2, 30))
+    initialize(models[1], "normal")
+    assert torch.equal(models[0][0].parametrizations.weight[0]._u, models[1][0].parametrizations.weight[0]._u)
+
+
+@pytest.mark.parametrize("error", [AssertionError("no"), KeyError("no"), TypeError("no")])
+def test_whatever_a_right_inverse_raises_names_the_weight(error: Exception) -> None:
+    class Fails(nn.Module):
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            return weight
+
+        def right_inverse(self, weight: torch.Tensor) -> torch.Tensor:
+            if weight.any():
+                raise error
+            return weight
+
+    layer = nn.Linear(3, 3)
+    nn.init.zeros_(layer.weight)
+    parametrize.register_parametrization(layer, "weight", Fails())
+    with pytest.raises(ValueError, match=r"^weight is parametrized and cannot be set through it: \w+Error: '?no"):
+        initialize(layer, "orthogonal")

@@ -141,6 +141,20 @@ def test_a_batch_that_the_model_cannot_take_names_the_layer_that_failed(name: st
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    "error", [KeyError("mask\nis missing"), NotImplementedError(), StopIteration(), OSError("gone")]
+)
+@pytest.mark.parametrize("name", ["lsuv", "gradinit", "metainit", "patch_whitening"])
+def test_whatever_a_layer_raises_names_the_layer(name: str, error: Exception) -> None:
+    class Broken(nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            raise error
+
+    model = nn.Sequential(nn.Flatten(), Broken(12, 5))
+    with pytest.raises(ValueError, match=rf"^{name} fails in layer 1, a Broken: .*$"):
+        initialize(model, name, batch=BATCH)
+
+
 class Uncopyable(nn.Linear):
     """A layer with an attribute that cannot be copied."""
 

@@ -129,9 +129,32 @@ def test_what_cannot_be_a_scheme_is_refused_and_nothing_is_written(
     assert all(map(torch.equal, before, model.parameters()))
 
 
-def test_an_error_of_ones_own_is_ones_own() -> None:
+def test_an_error_of_ones_own_names_the_parameter_and_its_type() -> None:
     def broken(tensor: Tensor) -> None:
         raise KeyError("mine")
 
-    with pytest.raises(KeyError, match="mine"):
+    with pytest.raises(ValueError, match=r"broken fails on 0\.weight: KeyError: 'mine'"):
         initialize(layers(), broken)
+
+
+def test_draws_from_the_global_generator_beside_ones_own_follow_the_seed_too() -> None:
+    def both(tensor: Tensor, generator: torch.Generator) -> None:
+        tensor.normal_(generator=generator).add_(torch.rand(()))
+
+    for init, arguments in ((both, {}), (nn.init.sparse_, {"sparsity": 0.5})):
+        model = layers()
+        before = torch.get_rng_state()
+        initialize(model, init, **arguments)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(drawn(init, **arguments), model[0].weight)
+        assert not torch.equal(drawn(init, seed=1, **arguments), model[0].weight)
+
+
+@pytest.mark.parametrize("change", [lambda tensor: tensor.resize_(2, 2), lambda tensor: tensor.set_(torch.zeros(3))])
+def test_a_scheme_sets_values_and_not_the_tensor(change: Any) -> None:
+    def own(tensor: Tensor) -> None:
+        change(tensor)
+        tensor.zero_()
+
+    with pytest.raises(ValueError, match=r"0\.weight: own gives the tensor another shape or memory; it must set"):
+        initialize(layers(), own)

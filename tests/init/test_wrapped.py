@@ -85,3 +85,14 @@ def test_parameters_that_fsdp_has_flattened_are_refused() -> None:
         ValueError, match="FSDP has flattened its parameters: initialize it before, or with use_orig_params"
     ):
         initialize(model, "orthogonal")
+
+
+@pytest.mark.parametrize("name", ["weight_norm_data", "gradinit", "metainit"])
+def test_compiled_parts_run_uncompiled_and_equal_the_bare_ones(name: str) -> None:
+    images, targets = torch.randn(8, 12, generator=torch.Generator().manual_seed(0)), torch.arange(8) % 7
+    steps = {} if name == "weight_norm_data" else {"steps": 1}
+    models = [small(), small()]
+    models[1][0] = torch.compile(models[1][0])  # the default backend, which takes seconds, and forbids such derivatives
+    for model in models:
+        initialize(model, name, batch=(images, targets), **steps)
+    assert all(map(torch.equal, models[0].parameters(), models[1].parameters()))
