@@ -1,7 +1,7 @@
-"""Secrets that were typed or stand in a config are masked wherever something is written, printed or sent.
+"""Masks secrets, typed or in a config, in everything that is written, printed or sent.
 
-What is secret is known by the name of its key, and by the form of a URL with a password. Values seen once are masked in
-every later text, such as an error message that quotes them.
+A secret is recognized by the name of its key, or as the password in a URL. Once seen, its value is masked in every
+later text, such as an error message that quotes it.
 """
 
 import re
@@ -10,21 +10,21 @@ from typing import Any
 
 MASK = "***"
 _SECRET = {"password", "passwd", "passphrase", "pwd", "secret", "credential", "authorization", "bearer"}
-# In models these words have other meanings; as numbers and switches they are no secrets (num_tokens, class_token=true).
+# In models these words have other meanings: numbers and switches are not secrets (num_tokens, class_token=true).
 _PERHAPS = {"key", "token", "auth", "apikey", "accesskey", "secretkey", "privatekey", "authtoken", "accesstoken"}
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _QUOTED = r""""[^"]*"|'[^']*'"""
-# As an override has it, whose value may be several, and as a mapping has it.
+# The form in an override, whose value may be a list, and the form in a mapping.
 _EQUAL = re.compile(rf"""([\w.@/+~-]*[A-Za-z])(=)({_QUOTED}|[^\s;&{{}}\[\]"']+)""")
 _COLON = re.compile(rf"""([\w.@/+~-]*[A-Za-z])(["']?\s*:\s*)({_QUOTED}|[^\s,;&(){{}}\[\]"']+)""")
 _URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/][^\s]*?)@", re.IGNORECASE)
-_SHORTEST = 6  # shorter values are masked beside their keys only, as they may be parts of any word
+_SHORTEST = 6  # shorter values are masked only next to their keys, because they may be part of any word
 
 _seen: set[str] = set()
 
 
 def masked(node: Any, key: str = "") -> Any:
-    """A config, or a part of it, whose secrets are masked."""
+    """A config, or a part of one, with its secrets masked."""
     if isinstance(node, Mapping):
         # Whatever is below `credentials` is secret; below `key` may be the options of an attention.
         inherited = "secret" if _is_secret(key, None) else ""
@@ -55,12 +55,12 @@ def hide(text: str) -> str:
 
 
 def hide_all(texts: Iterable[str]) -> list[str]:
-    """The same of arguments that were typed, each of which may be `key=value`."""
+    """The same for typed arguments, each of which may be `key=value`."""
     return [hide(text) for text in texts]
 
 
 def _is_secret(path: str, value: Any) -> bool:
-    """Whether the value of a dotted key is a secret; of a mapping, None, whether all below it is."""
+    """Whether the value of a dotted key is a secret; if it is None, a mapping, whether everything below it is."""
     parts = [_words(part) for part in re.split(r"[./@]", path)]
     if any(_SECRET.intersection(words) for words in parts):
         return True
