@@ -146,7 +146,7 @@ class AboutFindings:
         if self.found.can_tell and not math.isnan(row["low"]):
             # Student's interval may exclude 0 although the sign flips, which assume less, find nothing.
             assumed = (
-                "the choice of rates not counted"
+                "not allowing for the choice of rates"
                 if self.found.chosen_rates.rows
                 else "if differences are normally distributed"
             )
