@@ -20,9 +20,9 @@ _IN_NOTEBOOK = "JPY_PARENT_PID" in os.environ or "matplotlib_inline" in os.envir
 
 
 def terminal(file: TextIO | None = None, *, stderr: bool = False, quiet: bool = False) -> Console:
-    """A console that redraws only what is a terminal, whatever FORCE_COLOR, TTY_COMPATIBLE or a notebook say.
+    """A console that draws animations only in a terminal, whatever FORCE_COLOR, TTY_COMPATIBLE or a notebook say.
 
-    FORCE_COLOR gives colours to a file, such as the log of a CI; progress bars in it would be garbage.
+    FORCE_COLOR colours the text in a file, such as the log of a CI system; progress bars would be unreadable there.
     """
     stream = file or (sys.stderr if stderr else sys.stdout)
     is_terminal = stream is not None and stream.isatty() and not _IN_NOTEBOOK

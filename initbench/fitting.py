@@ -11,10 +11,9 @@ _LEAST = 12  # a longer name or word is broken over lines
 
 
 class Fitting:
-    """A table whose first column has names; where the terminal is too narrow, its rows one below the other.
+    """A table whose first column has names; in a narrow terminal, its cells are listed one below the other.
 
-    Nothing is cut off: names and texts are broken over lines, and the cells of a column with `no_wrap`, such as
-    numbers, stay whole.
+    Nothing is cut off: names and texts are wrapped; cells in columns with `no_wrap`, such as numbers, stay whole.
     """
 
     def __init__(self, table: Table) -> None:

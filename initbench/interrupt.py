@@ -1,4 +1,4 @@
-"""Ctrl-C while a program of ours imports its libraries, which takes seconds: one line instead of a traceback."""
+"""Ctrl-C while a program of ours imports its libraries, which takes seconds, prints one line and no traceback."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ _LINE = b"initbench: stopped\n"
 
 
 def guard_imports() -> None:
-    """Ctrl-C ends the process at once until `end_guard`, if this process is `python -m initbench...` or `initbench`.
+    """Until `end_guard`, Ctrl-C ends this process at once if it is `python -m initbench...` or `initbench`.
 
     A handler, as a KeyboardInterrupt amid an import comes out of some libraries as an ImportError. For other programs,
     which only import the package, nothing changes; nor where Ctrl-C is ignored, as behind `nohup`.
@@ -23,7 +23,7 @@ def guard_imports() -> None:
 
 
 def end_guard() -> None:
-    """From here on Ctrl-C raises KeyboardInterrupt again."""
+    """From now on, Ctrl-C raises KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is _stop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -31,6 +31,6 @@ def end_guard() -> None:
 def _stop(signum: int, frame: FrameType | None) -> None:
     with suppress(OSError):  # nobody may be there to read it
         os.write(2, _LINE)
-    # The shell is to see that the signal ended it, and end a loop around it too.
+    # The shell must see that the signal ended it, so that it also ends a loop around it.
     signal.signal(signum, signal.SIG_DFL)
     os.kill(os.getpid(), signum)

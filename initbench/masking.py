@@ -1,7 +1,7 @@
-"""Secrets that were typed or stand in a config are masked wherever something is written, printed or sent.
+"""Masks secrets, typed or in a config, in everything that is written, printed or sent.
 
-What is secret is known by the name of its key, by the form of a URL with a password, and by the forms that some
-services give their tokens. Values seen once are masked in every later text, such as an error message that quotes them.
+A secret is recognized by the name of its key, as the password in a URL, or by the form that some services give their
+tokens. Once seen, its value is masked in every later text, such as an error message that quotes it.
 """
 
 import re
@@ -32,7 +32,7 @@ _seen: set[str] = set()
 
 
 def masked(node: Any, key: str = "") -> Any:
-    """A config, or a part of it, whose secrets are masked."""
+    """A config, or a part of one, with its secrets masked."""
     if isinstance(node, Mapping):
         # Whatever is below `credentials` is secret; below `key` may be the options of an attention.
         inherited = "secret" if _is_secret(key, None) else ""
@@ -111,7 +111,7 @@ def _bracketed(text: str, at: int) -> str:
 
 
 def _is_secret(path: str, value: Any) -> bool:
-    """Whether the value of a dotted key is a secret; of a mapping, None, whether all below it is."""
+    """Whether the value of a dotted key is a secret; if it is None, a mapping, whether everything below it is."""
     parts = [_words(part) for part in re.split(r"[./@]", path)]
     if any(_SECRET.intersection(words) for words in parts):
         return True

@@ -1,4 +1,4 @@
-"""How results look in a notebook: HTML in which every name is text, in the colours of the page, light or dark."""
+"""Results in a notebook, as HTML: names are shown as plain text, and colours are those of the page, light or dark."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ _WIDTH, _HEIGHT, _MARGIN = 72, 18, 2  # of a sparkline, in pixels
 
 
 def block(*parts: str) -> str:
-    """HTML parts as one output; a $ in them does not start a formula."""
+    """HTML parts as one output, in which $ does not start a formula."""
     return f'<div class="tex2jax_ignore mathjax_ignore">{"".join(parts)}</div>'
 
 
@@ -36,7 +36,7 @@ def table(
     names: int = 1,
     sparklines: Sequence[str] = (),
 ) -> str:
-    """A table in a block that scrolls; from the middle of a long one rows are left out, and counted.
+    """A table in a scrolling block; a long one lacks rows in the middle and says how many.
 
     names: how many columns, from the left, hold words instead of numbers; sparklines: the HTML below each heading.
     """
@@ -60,7 +60,7 @@ def table(
 
 
 def sparkline(values: Sequence[float], *, is_log: bool = False) -> str:
-    """A small line through the values from left to right, as SVG; nothing where fewer than two can be drawn.
+    """A small curve of the values as SVG; empty if fewer than two can be drawn.
 
     Its height is at least one decade (is_log) or 1, the range of a share, so that noise does not look like a trend.
     """

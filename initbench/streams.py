@@ -37,7 +37,7 @@ _ASCII = {
 
 
 class _Lasting(FileIO):
-    """A file that takes everything: after the first failed write, what follows is dropped."""
+    """A file whose writes never fail: after the first error, everything is dropped."""
 
     lost: OSError | None = None
 
@@ -57,7 +57,7 @@ _files: dict[str, _Lasting] = {}
 
 
 def protect() -> None:
-    """To be called first by every program of ours, as a run must not fail because nobody can read what it prints.
+    """Called first by every program of ours, because a run must not fail if nobody can read what it prints.
 
     A pipe may be closed by its reader, as by `| head -1`, and the disk of a log may be full.
     """
@@ -85,7 +85,7 @@ def protect() -> None:
 
 
 def _use_utf8() -> None:
-    """Start this process anew in Python's UTF-8 mode where the locale is ASCII, in which no file can be named über.
+    """Restart this process in Python's UTF-8 mode if the locale is ASCII, in which no file can be named über.
 
     What is printed stays ASCII; workers inherit the mode.
     """
@@ -96,7 +96,7 @@ def _use_utf8() -> None:
 
 
 def lost(name: str = "stdout") -> OSError | None:
-    """Why the stream is not written any more; None while it is."""
+    """Why the stream is no longer written; None if it is."""
     return _files[name].lost if name in _files else None
 
 

@@ -6,7 +6,7 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 
 def visible(text: str) -> str:
-    r"""The text in one line, in which control characters are seen and not obeyed: `\x1b[31m`, `\n`, `\u202e`.
+    r"""The text in one line, with control characters made visible: `\x1b[31m`, `\n`, `\u202e`.
 
     Names and the messages of exceptions come from files, servers and other people's code, and may hold anything.
     """

@@ -1,11 +1,11 @@
-"""What `initialize` costs beside the draws themselves: resnet50, against torch.nn.init over the same weights.
+"""The time of `initialize` compared with torch.nn.init on the same weights, for resnet50.
 
     python scripts/bench_init.py [--rounds 7] [--threads N]
 
-Times are medians of rounds in which the contenders take turns, in one process. "torch" calls the function of
-torch.nn.init on each convolution and linear weight in place; it neither zeroes biases nor resets norms.
-"overhead" is the whole of `initialize` with weights that cost next to nothing to draw (constants), less the time
-torch takes to fill the same parameters.
+Times are medians over rounds in which the contenders take turns, in one process. "torch" calls the function of
+torch.nn.init on each convolutional and linear weight in place; it does not set biases or norms. "overhead" is the
+time of `initialize` with weights that take almost no time to draw (constants), minus the time that torch takes to
+fill the same parameters.
 """
 
 import argparse

@@ -1,15 +1,15 @@
-"""Cost of a launcher: one sweep of short runs through `local`, and through Hydra's submitit_local and joblib launchers.
+"""The cost of a launcher: one sweep of short runs with `local` and with Hydra's submitit_local and joblib launchers.
 
     python scripts/bench_launchers.py                     # 64 runs, two at a time, three rounds
 
-Every run trains an MLP on mnist_mini for a few steps on one thread. The launchers take turns, round by round, each
-sweep in a program of its own, so that a machine whose speed drifts does not decide; figures are medians over rounds.
+Each run trains an MLP on mnist_mini for a few steps on one thread. The launchers take turns, and each sweep is a
+process of its own, so a machine whose speed drifts does not favour one of them. Numbers are medians over rounds.
 submitit_local starts all its processes at once, so it gets its jobs in batches of as many as there are slots.
 
-A callback of Hydra's notes in each process when a job starts and ends. In a process that has run a job before, from
-one job's end to the next one's is the wall time of a run; it falls into work (`seconds_init`, `seconds_train` and
-`seconds_evaluation` of the record), the rest of the run (data, model, Trainer, record), and between runs: Hydra and the
-launcher.
+A callback of Hydra records in each process when a job starts and ends. In a process that has run a job before, the
+time from the end of one job to the end of the next is the wall time of a run. It has three parts: work
+(`seconds_init`, `seconds_train` and `seconds_evaluation` of the record), the rest of the run (data, model, Trainer,
+record), and the time between runs (Hydra and the launcher).
 """
 
 import argparse
@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=64)
     parser.add_argument("--slots", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=20, help="of training, in each run")
+    parser.add_argument("--steps", type=int, default=20, help="training steps of each run")
     parser.add_argument("--launchers", nargs="+", default=["local", "joblib", "submitit_local"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")

@@ -1,13 +1,14 @@
-"""Cost of a training step: initbench against a bare PyTorch loop over the same tensors.
+"""The cost of a training step: initbench compared with a bare PyTorch loop over the same tensors.
 
-    python scripts/bench_overhead.py                      # MNIST from $INITBENCH_DATA (or data/), batch 128
+    python scripts/bench_overhead.py                      # MNIST from $INITBENCH_DATA (or data/), batch size 128
     python scripts/bench_overhead.py --models resnet18 --data cifar10 trainer.accelerator=gpu \
         trainer.precision=bf16-mixed trainer.compile=true
 
-For each model the same batches, optimizer, thread count, precision and graphs are timed as (a) a bare loop, (b)
-Lightning's loop around our module with no callback, (c) initbench as it runs: history, progress bar, checkpoints.
-The variants take turns, epoch by epoch, in one process; each figure is the median over rounds of seconds per epoch,
-each ratio the median of the ratios within a round, so that a machine whose speed drifts does not decide.
+For each model, the same batches, optimizer, number of threads and precision are timed in (a) a bare loop, (b)
+Lightning's loop around our module without callbacks, (c) a complete run of initbench, with history, progress bar and
+checkpoints. They take turns, epoch by epoch, in one process, so a machine whose speed drifts does not favour one of
+them. Each number is the median over rounds of seconds per epoch; each ratio is the median of the ratios within a
+round.
 """
 
 import contextlib
@@ -166,7 +167,7 @@ def main() -> None:
     parser = parser_of(__doc__, rounds=5)
     parser.add_argument("--models", nargs="+", default=["mlp", "lenet"])
     parser.add_argument("--data", default="mnist")
-    parser.add_argument("overrides", nargs="*", help="of the config, as after python -m initbench")
+    parser.add_argument("overrides", nargs="*", help="overrides of the config, as after python -m initbench")
     asked = parser.parse_args()
     results = measure(asked.models, asked.data, asked.rounds, asked.overrides)
     show(table(results), results, asked.json)

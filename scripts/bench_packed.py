@@ -1,18 +1,18 @@
-"""Images a second of replicas that are trained at once, over those of the shortest loop of PyTorch.
+"""Images per second of replicas that are trained together, compared with the shortest PyTorch loop.
 
     python scripts/bench_packed.py [--cases mlp:64 lenet:32 resnet20:4] [--rounds 3] [--json FILE]
     python scripts/bench_packed.py --accelerator gpu --cases mlp:1 mlp:8 mlp:64 mlp:512 lenet:8 lenet:32 lenet:512
 
-For each case, a model and a number of replicas, on the machine as it is (all cores, or all GPUs), without evaluation
-and records:
+A case is a model and a number of replicas. It uses all cores or all GPUs, without evaluation and records:
 
-- bare: the shortest loop over one model, with all threads, in torch's usual layout; Adam with fused=True, as everywhere
-- serial slots: as many of these loops at once as `hydra/launcher=local` has slots, in processes like its workers, with
-  channels_last where there are convolutions
-- packed slots: the replicas shared out over the same processes, each a pack
+- bare: the shortest loop over one model, with all threads, in torch's usual memory layout; Adam with fused=True, as
+  in the others
+- serial slots: as many of these loops at a time as `hydra/launcher=local` has slots, in processes like its workers,
+  with channels_last for convolutions
+- packed slots: the replicas divided among the same processes, each of which trains a pack
 
-Processes take turns, round by round; medians of images a second, ratios to bare within a round. On a GPU also the most
-memory that a pack took, for each replica.
+Processes take turns, round by round. Numbers are medians of images per second; ratios to bare are taken within a
+round. On a GPU, the largest memory of a pack per replica is shown, too.
 """
 
 import argparse

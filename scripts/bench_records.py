@@ -1,8 +1,8 @@
-"""Seconds to plan a sweep all of whose runs are finished, and to say how it stands.
+"""Seconds to plan a sweep whose runs are all finished, and to show its status.
 
     python scripts/bench_records.py [--runs 5000]
 
-One real run is made and its record copied; then both commands are timed as processes, start-up included.
+One real run is made and its record copied; then both commands are timed as processes, including their start.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Seconds to write the report of a large study, and its size.
+"""Seconds to write the report of a large study, and the size of the report.
 
     python scripts/bench_report.py [--runs 2000]
 
-The records are made up: 20 initializers on workloads with 10 seeds each, histories of 200 evaluations, diagnostics of
-50 layers. The report is then timed part by part, from a process that has imported nothing of it.
+The records are made up: 20 initializers on workloads with 10 seeds each, histories of 200 evaluations, and
+diagnostics of 50 layers. Each part of the report is then timed in a process that has not imported it before.
 """
 
 import argparse
@@ -121,7 +121,9 @@ def report(study: Path) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=2000)
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="make the study there, or take it if it is there")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="make the study there, or use the one that is there"
+    )
     asked = parser.parse_args()
     folder = asked.keep or Path(tempfile.mkdtemp())
     study = folder / "large"

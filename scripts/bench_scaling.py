@@ -1,10 +1,10 @@
-"""How the cost of a sweep grows: with its runs, the replicas of a pack, the width of the model, the number of images.
+"""How the cost of a sweep grows with its runs, the replicas of a pack, the width of the model and the number of images.
 
     python scripts/bench_scaling.py [--rounds 1] [--json FILE]
 
-Sweeps of an MLP (three hidden layers, batch norm) by `hydra/launcher=packed` on the bundled digits, from a cold process
-to its last table, without loggers. One thing is changed at a time: 64 runs, packs of up to 64, width 64, five epochs.
-`memory` is the largest resident set of any process of the sweep.
+Sweeps of an MLP (three hidden layers, batch norm, five epochs) with `hydra/launcher=packed` on the bundled digits,
+without loggers, from starting the process to its last table. The first sweep has 64 runs in packs of up to 64 and
+width 64; each of the others changes one thing. `memory` is the largest resident set of any process of the sweep.
 """
 
 import statistics

@@ -1,8 +1,9 @@
-"""How long it takes until something happens: help, a config, a run of one step, a sweep, a sweep that is done.
+"""How long it takes until something happens: help, a config, a run of one step, a sweep, a finished sweep.
 
     python scripts/bench_startup.py [--rounds 3] [--json FILE]
 
-Cold processes on the bundled digits; rounds are interleaved, medians are shown. `import torch` is to compare with.
+Each command runs in a new process, on the bundled digits. The commands take turns, and medians are shown. `import
+torch` is there for comparison.
 """
 
 import statistics

@@ -1,15 +1,15 @@
-"""What a whole sweep costs, from a cold process to its last table, against writing it plainly.
+"""The time of a whole sweep, from starting the process to its last table, compared with plainly written code.
 
     python scripts/bench_sweep.py [--model mlp] [--inits 8] [--seeds 8] [--rounds 1] [--ways auto local] [--json FILE]
 
-The sweep: inits x seeds of one model (mlp: 784-64-128-64-10 with batch norm; lenet), one epoch of MNIST, Adam, batches
-of 128, validation before and after, the test set at the end; ours with records, histories and wandb (offline). Each way
-is processes of its own; rounds are interleaved, medians are shown.
+The sweep has inits x seeds runs of one model (mlp: 784-64-128-64-10 with batch norm; or lenet), one epoch of MNIST
+each, with Adam, batches of 128, validation before and after, and the test set at the end; initbench also writes
+records, histories and wandb (offline). Each way has processes of its own. They take turns, and medians are shown.
 
-- template: what the common Lightning templates do a run, in one process: torchvision's MNIST behind a DataLoader, a
-  Trainer, `self.log`, a CSV. A few runs are timed, the rest is extrapolated.
-- bare: the shortest loop of PyTorch over a tensor of all images, one run after the other; it records nothing.
-  Extrapolated, too.
+- template: what common Lightning templates do for each run, in one process: torchvision's MNIST in a DataLoader, a
+  Trainer, `self.log`, a CSV file. A few runs are timed, the rest is extrapolated.
+- bare: the shortest PyTorch loop over a tensor of all images, one run after the other; it records nothing. It is
+  extrapolated, too.
 - basic, local, packed, auto: `python -m initbench -m hydra/launcher=...`.
 """
 

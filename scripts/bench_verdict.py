@@ -1,8 +1,8 @@
-"""How often the verdict is wrong, how often it finds what is there, and what its intervals cover: by simulation.
+"""Simulations: how often the verdict is wrong or finds a true difference, and what its intervals cover.
 
-    python scripts/bench_verdict.py                 # all, about two hours on two cores; writes docs/comparison.md
-    python scripts/bench_verdict.py power skew      # two of its tables
-    python scripts/bench_verdict.py --studies 20    # a quick look, printed only
+    python scripts/bench_verdict.py                 # all tables, two hours on two cores; writes docs/comparison.md
+    python scripts/bench_verdict.py power skew      # two of the tables
+    python scripts/bench_verdict.py --studies 20    # a quick look, which is only printed
 
 Each table is a block of docs/comparison.md. The studies are those of scripts/simulated_studies.py.
 """
@@ -242,7 +242,9 @@ TABLES = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", choices=[*TABLES, []], metavar="TABLE", help=f"{', '.join(TABLES)}")
-    parser.add_argument("--studies", type=int, default=100, help="of each distribution in each cell of the first table")
+    parser.add_argument(
+        "--studies", type=int, default=100, help="studies of each distribution, in each cell of the first table"
+    )
     asked = parser.parse_args()
     with ProcessPoolExecutor() as pool:
         for name in asked.tables or TABLES:

@@ -1,11 +1,11 @@
-"""What ten small sweeps of different engines come to, bit for bit: run it on two checkouts, and compare.
+"""The results of ten small sweeps with different engines, bit for bit: run it in two checkouts and compare.
 
     python scripts/bit_identity.py ../before before.json
     python scripts/bit_identity.py . after.json
     python scripts/bit_identity.py --compare before.json after.json
 
-For a change that should leave every number as it is. Only the command line and record.json are used, so that the
-checkouts may differ in all else.
+Use it for a change that should not change any number. It uses only the command line and record.json, so the checkouts
+may differ in everything else.
 """
 
 import argparse

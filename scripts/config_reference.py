@@ -1,4 +1,4 @@
-"""docs/config.md and docs/config.schema.json, from the schema, the signatures of targets and the comments in conf/.
+"""Write docs/config.md and docs/config.schema.json from the schema, the signatures of targets and comments in conf/.
 
 python scripts/config_reference.py
 """

@@ -1,9 +1,10 @@
-"""docs/gallery.md, from the runs of the studies in conf/experiment that two cores can do.
+"""Write docs/gallery.md and its figures from the runs of six studies.
 
-    make gallery    # an hour on two cores: train what is missing, then write the page
-    python scripts/gallery.py    # only the page
+    make gallery    # train the studies (an hour on two cores), then write the page
+    python scripts/gallery.py    # only write the page
 
-One section per study: what it asks and expects (the comment of its YAML), its command, the verdict, tables and figures.
+The page has one section per study: the question and the expectation (the comment in its YAML file), the command, the
+verdict, tables and figures.
 """
 
 import shutil
@@ -11,6 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 
 import initbench
+from initbench.analysis.verdict.verdict import Verdict
 from initbench.report.formats.markdown import markdown
 from initbench.report.write import FOLDER, write_report
 from initbench.wording import duration
@@ -29,9 +31,11 @@ STUDIES = {
 
 
 def main() -> None:
+    # All of them, before any picture is removed: a study may be missing.
+    verdicts = {name: initbench.verdict(initbench.load_runs(ROOT / "runs" / name)) for name in STUDIES}
     shutil.rmtree(PICTURES, ignore_errors=True)
     PICTURES.mkdir(parents=True)
-    sections = [section(name, *how) for name, how in STUDIES.items()]
+    sections = [section(name, verdicts[name], *how) for name, how in STUDIES.items()]
     introduction = (
         "# Gallery\n\n"
         "Six of the studies in [conf/experiment](../conf/experiment), run by `make gallery` in about an hour on two "
@@ -41,9 +45,8 @@ def main() -> None:
     (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
 
 
-def section(name: str, typed: str, figures: tuple[str, ...]) -> str:
+def section(name: str, verdict: Verdict, typed: str, figures: tuple[str, ...]) -> str:
     study = ROOT / "runs" / name
-    verdict = initbench.verdict(initbench.load_runs(study))
     comparison = verdict.comparison
     write_report(verdict, study / FOLDER, name)
     pictures = []

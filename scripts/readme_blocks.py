@@ -1,4 +1,4 @@
-"""The generated parts of README.md and README.zh.md: the demo's figure, verdict and table, and the table of costs.
+"""Write the generated parts of the READMEs: the demo's figure, verdict and table, and the table of costs.
 
     make demo && python scripts/readme_blocks.py
 

@@ -1,7 +1,8 @@
-"""Studies in which the truth is known, for scripts/bench_verdict.py and tests/analysis/test_simulation.py.
+"""Simulated studies whose truth is known, for scripts/bench_verdict.py and tests/analysis/test_simulation.py.
 
-Scores have standard deviation 1 within an initializer; runs of one seed correlate by 0.3. Over several workloads half
-of the runs of a seed are as good as on the first one, as where workloads differ only in the optimizer.
+Scores have standard deviation 1 within an initializer, and runs of the same seed have a correlation of 0.3. If there
+are several workloads, half of the runs of a seed have the same luck as on the first one, as with workloads that
+differ only in the optimizer.
 """
 
 from collections.abc import Callable, Mapping, Sequence

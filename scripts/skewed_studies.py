@@ -1,4 +1,4 @@
-"""Tests of equal means under different skew: which of them keep their level, and what that costs in power."""
+"""Tests of equal means of differently skewed scores: which of them keep their level, and how much power that costs."""
 
 from collections.abc import Callable
 

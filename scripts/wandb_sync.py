@@ -1,10 +1,11 @@
-"""Upload what the offline runs of a study have left, from a machine with network, also while the sweep goes on.
-
-`wandb sync` uploads each file once, and adds what a resumed run wrote to its run. But of a run that somebody is still
-at it takes what there is, shows it as crashed, and never comes back for the rest: those have to wait.
+"""Upload the offline runs of a study to wandb, from a machine with a network, even while the sweep is in progress.
 
     python scripts/wandb_sync.py runs/main
     python scripts/wandb_sync.py runs/main --watch 300
+
+`wandb sync` uploads each file once, and adds what a resumed run wrote to its run. But it would upload the first part
+of a run that is still in progress, show the run as crashed, and never upload the rest. So this script leaves such
+runs for later.
 """
 
 import argparse
@@ -32,7 +33,9 @@ def sync(study: Path) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="the folder of a study: <runs_dir>/<study>")
-    parser.add_argument("--watch", type=float, metavar="SECONDS", help="look again so often, until Ctrl-C")
+    parser.add_argument(
+        "--watch", type=float, metavar="SECONDS", help="look for new files again after this many seconds, until Ctrl-C"
+    )
     arguments = parser.parse_args()
     if not arguments.study.is_dir():
         parser.error(f"there is no folder {arguments.study}")

@@ -1,4 +1,4 @@
-"""Paths as shells write them: `~` and `$NAME` at the start of a value, where no shell has expanded them."""
+"""Paths with `~` or `$NAME` at their start, which the shell has not expanded."""
 
 import os
 import re
@@ -13,7 +13,7 @@ _START = re.compile(r"(~[\w.-]*|\$[A-Za-z_]\w*)(?=/|$)")
 def expand(text: str) -> str:
     """`~/runs`, `~ann/runs` and `$SCRATCH/runs` as absolute paths; any other text as it is.
 
-    Raises UserMistake for a user or a variable that there is not.
+    Raises UserMistake for an unknown user or an unset variable.
     """
     start = _START.match(text)
     if start is None:

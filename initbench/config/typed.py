@@ -1,4 +1,4 @@
-"""The command line as it was typed: made readable for Hydra where its meaning is clear, else refused in one line.
+"""The command line as it was typed: made readable for Hydra if its meaning is clear, otherwise refused in one line.
 
 Hydra's grammar of overrides has no letters beyond ASCII, no `=` and no `~` in a value without quotes, and its parser
 of options answers a mistake with eight lines.
@@ -28,7 +28,7 @@ forced: list[str] = []
 
 
 def readable(arguments: Sequence[str]) -> list[str]:
-    """The arguments, overrides first, each as Hydra can read it. Raises UserMistake for what it cannot read."""
+    """The arguments, overrides first, in a form that Hydra can read. Raises UserMistake if there is none."""
     parser = get_args_parser()
     parser.error = _refuse_option  # type: ignore[method-assign]  # it would print the usage and exit
     parsed = parser.parse_intermixed_args(arguments)
@@ -69,7 +69,7 @@ def _readable(override: str) -> str:
 
 
 def _check_hydra_key(key: str) -> None:
-    """Raise UserMistake for a key that Hydra would take with a + and never look at."""
+    """Raise UserMistake for a key that Hydra would accept with a + and then ignore."""
     node: Any = OmegaConf.structured(HydraConf)
     where, *parts = key.split(".")
     for part in parts:
@@ -95,18 +95,18 @@ def _is_parsed(override: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """Text as a value of Hydra's grammar, in double quotes where it needs some."""
+    """Text as a value in Hydra's grammar, in double quotes if it needs them."""
     if _is_parsed(f"key={text}"):
         return text
     return '"' + re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + (found[2] and '\\"'), text) + '"'
 
 
 def another_way(arguments: Sequence[str], error: Exception) -> list[str]:
-    """What the same command is composed as, after Hydra refused it with `error`; empty where it is refused for good.
+    """How to compose the same command after Hydra refused it with `error`; empty if it cannot be composed.
 
-    Hydra composes a sweep once without what is swept over: then `-m model=mlp,plain_cnn model.depth=4` sets a key that
-    the default model lacks. It is added, and each run whose model does not take it is refused by itself. And a study,
-    which needs no -m, seems to need one where Hydra could not compose it, whatever the reason.
+    Hydra composes a sweep once without the swept groups, so `-m model=mlp,plain_cnn model.depth=4` sets a key that the
+    default model lacks. The key is added, and each run whose model does not take it is refused by itself. If Hydra
+    cannot compose a study, which needs no -m, it asks for -m, whatever the reason.
     """
     overrides = _overrides(arguments)
     has_study = any(override.startswith("experiment=") for override in overrides)

@@ -15,7 +15,7 @@ def flip(images: Tensor, generator: Generator) -> Tensor:
 
 
 def crop(images: Tensor, padding: int, generator: Generator) -> Tensor:
-    """Pad by `padding` reflected pixels, then cut the original size out at a random place.
+    """Pad by `padding` reflected pixels, then crop to the original size at a random position.
 
     The padded image is never built: a pixel of the crop is looked up where the reflection took it from.
     """

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Sizes(NamedTuple):
-    """What models and settings have to fit: the number of training images, their shape, the number of classes."""
+    """Sizes that models and settings have to fit: the number of training images, their shape, the number of classes."""
 
     train_images: int
     in_channels: int
@@ -25,8 +25,8 @@ def _always() -> bool:
 class Arrays:
     """A dataset on the CPU, checked: square uint8 images (N, C, S, S) and int64 labels (N,) per split.
 
-    The images may be memory-mapped. `is_current` tells a process that has cached them whether the files
-    behind them are still the same.
+    The images may be memory-mapped. `is_current` tells a process that has cached them whether their files
+    are unchanged.
 
     Raises ValueError for an empty split, images that are not square uint8 of one shape, labels that do not
     match the images in number, and labels outside the classes.
@@ -62,7 +62,7 @@ class Arrays:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all images: what keeping them on a device takes."""
+        """Bytes of all images, as needed to keep them on a device."""
         return self.train_images.nbytes + self.test_images.nbytes
 
 

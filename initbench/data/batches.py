@@ -1,4 +1,4 @@
-"""Which images make which batch, and how they are fetched: by indexing on the device, or streamed."""
+"""Batches of images: which images are in them, and how they are fetched (indexed on the device, or streamed)."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ class Batches:
     """The index batches of one rank, in order; with a seed, shuffled anew each epoch.
 
     The order of epoch e derives from (seed, e) alone, so that a resumed run sees what it would have seen.
-    Every global batch is shared out: rank r takes its elements r, r + world, r + 2 world and so on. Training
+    Every global batch is divided: rank r takes its elements r, r + world, r + 2 world and so on. Training
     drops the last, smaller batch. Otherwise (no seed) every index occurs once, in batches of nearly equal
     size, so that all ranks take equally many steps: batch norm's buffers are synchronised at each of them.
     """
@@ -59,8 +59,8 @@ class Loader:
     the middle of an epoch. Nothing is computed before the first batch is asked for: Lightning calls `iter`
     before it sets the epoch.
 
-    With `workers`, threads fetch ahead of the training loop. Threads, not processes: fetching is one gather
-    out of a memory map, outside Python's lock, and processes would have to copy every batch.
+    With `workers`, threads fetch ahead of the training loop. They are not processes, because fetching is
+    one gather from a memory map, outside Python's lock, and processes would have to copy every batch.
     """
 
     batch_sampler = None  # Lightning reads it wherever there is a sampler

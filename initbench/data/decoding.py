@@ -1,4 +1,4 @@
-"""One image file as 8-bit pixels of the size that is wanted."""
+"""Decode one image file to 8-bit pixels of a given size."""
 
 import warnings
 from collections.abc import Iterator
@@ -80,7 +80,7 @@ def _eight_bits(image: Any) -> Any:
 
 
 def _from_sixteen_bits(image: Any) -> Any:
-    """Grey of up to 16 bits as 8, black and white kept."""
+    """Grey of up to 16 bits as 8 bits; black stays black, and white stays white."""
     from PIL import Image
 
     values = np.asarray(image).astype(np.int64)

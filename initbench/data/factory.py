@@ -1,4 +1,4 @@
-"""From a config (a file of conf/data/, composed) to images."""
+"""Build the images for a config (a composed file of conf/data/)."""
 
 import inspect
 import json
@@ -38,7 +38,7 @@ def build(cfg: Mapping[str, Any], *, seed: int) -> ImageData:
 
 
 def check_source(cfg: Mapping[str, Any]) -> None:
-    """Raise ValueError unless `_target_` is a function that takes the keys beside the settings. Nothing is read."""
+    """Raise ValueError unless `_target_` is a function that takes the keys that are not settings. Nothing is read."""
     target.check_node("data", {key: value for key, value in cfg.items() if key not in _SETTINGS})
 
 

@@ -37,7 +37,7 @@ def image_folder(root: str, folder: str | None, image_size: PositiveInt, channel
 
 
 def image_folder_sizes(root: str, folder: str | None, image_size: int, channels: int = 3) -> Sizes:
-    """What `image_folder` would return, of which no image is read. Raises ValueError for what it would refuse."""
+    """The sizes of what `image_folder` would return. No image is read. Raises ValueError as `image_folder` does."""
     listing = list_images(_path(root, folder))
     return Sizes(listing.num_train, channels, image_size, len(listing.classes))
 

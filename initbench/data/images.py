@@ -20,16 +20,16 @@ class ImageData:
     """Training, validation and test batches of one dataset.
 
     Loaders yield uint8; `prepare` makes normalised (and, while training, augmented) float32 of it on the device. Under
-    DDP `batch_size` is the global one, shared out over the ranks.
+    DDP, `batch_size` is the global one, divided among the ranks.
 
     Args (initbench/schema/config.py has their types and ranges):
         arrays: the dataset.
-        seed: of the order of the images and of augmentation; the validation split does not depend on it.
+        seed: determines the order of the images and augmentation, but not the validation split.
         val_size: images held out of the training set, a number or a fraction in (0, 1).
         stream: "auto", true or false.
         max_resident_gb: "auto" streams datasets larger than this (in 1e9 bytes).
-        val_every_n_steps: validate once in so many training steps.
-        targets: validation accuracies in (0, 1) whose time to be reached is measured.
+        val_every_n_steps: training steps between validations.
+        targets: validation accuracies in (0, 1); the time to reach each is measured.
 
     Raises ValueError for a setting that does not suit the data: more images than there are.
     """
@@ -76,7 +76,7 @@ class ImageData:
     def loader(self, stage: str, device: torch.device, *, rank: int = 0, world: int = 1) -> Loader:
         """The batches of "train", "val" or "test" for one rank; also for loops without a Lightning Trainer.
 
-        Raises ValueError where the data cannot be shared out over `world` ranks.
+        Raises ValueError if the data cannot be divided among `world` ranks.
         """
         indices = {
             "train": self._split.train,
@@ -100,7 +100,7 @@ class ImageData:
     def fixed_batch(self, device: torch.device) -> Batch:
         """The images of the first training batch, normalised and not augmented, with their labels.
 
-        Whole on every rank, and the same for every initializer: what data-dependent ones and diagnostics look at.
+        It is the same on every rank and for every initializer; initializers from data and diagnostics use it.
         """
         images, labels = self._tensors("train", device)
         index = next(iter(Batches(self._split.train, self.batch_size, seed=self.seed))).to(images.device)

@@ -1,4 +1,4 @@
-"""Which images a folder has, and what in it is passed over."""
+"""The images of a folder, and what else it contains."""
 
 import errno
 import hashlib
@@ -24,7 +24,7 @@ _Entries = dict[str, list[os.DirEntry[str]]]
 class Listing:
     """All images of a folder, training images first, and a digest of their paths, sizes and times.
 
-    remarks: lines for the user about what was passed over; permissions: those of the images.
+    remarks: lines for the user about what was skipped; permissions: those of the images.
     """
 
     files: list[str]

@@ -1,4 +1,4 @@
-"""Who may read a copy: those who may read what was copied."""
+"""The permissions of a copy: whoever may read the original may read it."""
 
 import os
 import stat
@@ -35,7 +35,7 @@ class Permissions:
         return cls(mode, _only(owners), _only(groups))
 
     def give(self, file: int) -> None:
-        """Give them to an open file of this user's; its owner changes only if this user is root."""
+        """Give them to an open file of this user; its owner changes only if this user is root."""
         if self.owner is not None:
             _try_chown(file, self.owner, -1)
         same_group = self.group is not None and _try_chown(file, -1, self.group)
@@ -45,7 +45,7 @@ class Permissions:
 
 
 def follow(folder: Path, other: Path) -> None:
-    """Give a folder of this user's the owner, group and mode of another, as far as may be."""
+    """Give a folder of this user the owner, group and mode of another, as far as permitted."""
     like = other.stat()
     _try_chown(folder, like.st_uid, -1)
     _try_chown(folder, -1, like.st_gid)

@@ -1,4 +1,4 @@
-"""Decoded images: made once, kept in a file, and memory-mapped from there."""
+"""Decoded images, which are decoded once, kept in a file and memory-mapped."""
 
 import hashlib
 import os
@@ -60,7 +60,7 @@ def decoded(path: Path, listing: Listing, image_size: int, channels: int) -> Any
 
 
 def _load(file: Path, shape: tuple[int, ...]) -> Any:
-    """A cache that is there, None where there is none. Its name tells what is in it; Damaged for what is of no use.
+    """The cache, None if there is none. Its name identifies its content. Raises Damaged if it cannot be used.
 
     Copy on write: what the operating system reads lazily and shares between processes stays as it is.
     """

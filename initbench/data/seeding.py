@@ -1,4 +1,4 @@
-"""Independent random streams out of a run's one seed."""
+"""Independent random streams from the seed of a run."""
 
 import numpy as np
 
@@ -9,6 +9,6 @@ SHUFFLE, AUGMENT = 0, 1
 def derive_seed(seed: int, *key: int) -> int:
     """A 64-bit seed for the stream `key` of a run, statistically independent of every other key's.
 
-    Mixed, not added, so that seed 0 at step 1 and seed 1 at step 0 share nothing (NumPy's SeedSequence).
+    Seed and key are mixed, not added, so seed 0 at step 1 and seed 1 at step 0 share nothing (NumPy's SeedSequence).
     """
     return int(np.random.SeedSequence(seed, spawn_key=key).generate_state(1, np.uint64)[0])

@@ -1,4 +1,4 @@
-"""Which training images are held out for validation, and the statistics of those that are not."""
+"""The split of the training images for validation, and the statistics of those that are trained on."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,7 +26,7 @@ class Split:
 
 @lru_cache(maxsize=4)
 def split(arrays: Arrays, val_size: int) -> Split:
-    """The same for every run: it depends on the dataset and on the number held out alone."""
+    """The split depends only on the dataset and the number held out, so it is the same for every run."""
     generator = torch.Generator().manual_seed(_SPLIT_SEED)
     order = torch.randperm(len(arrays.train_images), generator=generator)
     val, train = order[:val_size], order[val_size:]

@@ -1,4 +1,4 @@
-"""What several processes would make at the same time is made by one, while the others wait."""
+"""If several processes need the same file, one of them makes it while the others wait."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -12,9 +12,9 @@ _UNNOTICED = 1.0  # seconds of waiting
 
 @contextmanager
 def alone(lock: Path, doing: str) -> Iterator[bool]:
-    """Hold a lock; False where nothing can be locked, so that several processes may be in the block.
+    """Hold a lock; False if locking is impossible, so several processes may be in the block.
 
-    The lock of a process that dies is free at once. All who may write the lock's folder may take it.
+    If a process dies, its lock is released. Everybody who may write the folder of the lock may take it.
     """
     with ExitStack() as stack:
         try:

@@ -33,7 +33,7 @@ def torchvision_dataset(
 ) -> Arrays:
     """The train and test splits of a torchvision dataset under `root`, downloaded where they are missing.
 
-    Of several processes that miss a dataset one downloads it and the others wait. Files appear whole.
+    If several processes miss a dataset, one downloads it and the others wait. No file is ever incomplete.
 
     Raises ValueError for files that are missing and cannot be downloaded, and for files that are damaged; the message
     names the folder and the files.
@@ -124,7 +124,7 @@ def _fetch(
 
 
 def _reuse(reader: Any, root: Path, partial: Path, abandoned: Sequence[Path]) -> None:
-    """Bring to `partial` what is downloaded already: archives under `root`, and what an earlier process has left."""
+    """Move to `partial` what has been downloaded: archives under `root`, and what an earlier process has left."""
     from torchvision.datasets.utils import check_integrity
 
     if hasattr(reader, "resources"):

@@ -1,5 +1,6 @@
 """`python -m initbench.init` lists all initializers; `python -m initbench.init NAME ...` describes some in full."""
 
+from inspect import getdoc
 from itertools import groupby
 
 import yaml
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> None:
         if "_target_" in (option := yaml.safe_load(text)):
             function = load("init", option["_target_"])
             console.print(f"[bold]{escape(option['_target_'])}[/]")
-            console.print(function.__doc__ or "", markup=False, highlight=False, soft_wrap=True)
+            console.print(getdoc(function) or "", markup=False, highlight=False, soft_wrap=True)
 
 
 def overview(found: list[Entry]) -> Fitting:

@@ -11,9 +11,9 @@ from torch import Generator, nn
 
 @contextmanager
 def plain_torch(model: nn.Module | None = None) -> Iterator[None]:
-    """A context in which torch computes as in a new process: with gradients, without autocast, fp32 on the CPU.
+    """A context in which torch has the settings of a new process: gradients on, autocast off, fp32 on the CPU.
 
-    The forward pass of a `model` may rely on the default device or dtype. If these are the model's own, they are kept.
+    The forward pass of a `model` may rely on the default device or dtype. They are kept if they are those of the model.
     """
     first = None if model is None else next(model.parameters())
     device, dtype = torch.get_default_device(), torch.get_default_dtype()

@@ -30,7 +30,7 @@ def copy_of(model: nn.Module, purpose: str) -> nn.Module:
 
 
 def copy_on_cpu(module: nn.Module) -> nn.Module:
-    """A copy of one layer on the CPU, with fp32 parameters, whole if they are sharded, and without parametrizations.
+    """A copy of one layer on the CPU, with whole fp32 parameters and without parametrizations.
 
     Raises ValueError if the module cannot be copied.
     """
@@ -58,7 +58,7 @@ def copy_on_cpu(module: nn.Module) -> nn.Module:
 
 
 def kind_of(module: nn.Module) -> type[nn.Module]:
-    """The class of a module as it was written: parametrizations and fully_shard derive classes of their own from it."""
+    """The class of a module without the subclasses that parametrizations and fully_shard derive from it."""
     kind = type(module)
     while kind.__name__ in (f"{prefix}{kind.__bases__[-1].__name__}" for prefix in ("Parametrized", "FSDP")):
         kind = kind.__bases__[-1]
@@ -71,7 +71,7 @@ def is_sharded(module: nn.Module) -> bool:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor: that of a DTensor, which each process holds a part of, is gathered."""
+    """The whole tensor: a DTensor, of which each process holds a part, is gathered."""
     gathered: Tensor = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
     return gathered
 
@@ -81,7 +81,7 @@ def _first_sentence(error: BaseException) -> str:
 
 
 def _tied_copies(model: nn.Module) -> dict[int, Any]:
-    """The memo of a deep copy, with copies of parameters that are views of one memory; by itself it would part them."""
+    """The memo for a deep copy in which parameters that share memory still do; deepcopy alone would separate them."""
     memo: dict[int, Any] = {}
     first: dict[object, Tensor] = {}
     for parameter in model.parameters():

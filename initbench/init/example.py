@@ -1,4 +1,4 @@
-"""Inputs to run a model with, when there is no batch: guessed from its first layers."""
+"""Inputs to run a model on if there is no batch, guessed from its first layers."""
 
 import inspect
 from collections.abc import Iterator
@@ -95,7 +95,7 @@ def _spatial(channels: int, dimensions: int, lengths: Any, sizes: Any) -> list[S
 
 
 def _stated_sizes(model: nn.Module) -> Iterator[tuple[int, int]]:
-    """The image sizes that the model or a part of it states, as timm's and torchvision's do."""
+    """The image sizes in attributes of the model or of its parts, as in timm and torchvision."""
     for module in model.modules():
         for key in ("image_size", "img_size", "input_resolution"):
             size = getattr(module, key, None)
@@ -106,14 +106,14 @@ def _stated_sizes(model: nn.Module) -> Iterator[tuple[int, int]]:
 
 
 def _configured_size(model: nn.Module) -> list[tuple[int, int]]:
-    """The image size in timm's configuration of the model, which most convolutional networks do not need."""
+    """The image size in timm's configuration of the model; most convolutional networks accept others."""
     config = getattr(model, "pretrained_cfg", None)
     size: Any = config.get("input_size", ()) if isinstance(config, dict) else ()
     return [(size[1], size[2])] if len(size) == 3 else []
 
 
 def _positions(model: nn.Module) -> list[int]:
-    """The lengths of learned position embeddings, for which a sequence may not be too short or too long."""
+    """The lengths of learned position embeddings, which a sequence may have to match."""
     names = ((name.rpartition(".")[2], parameter) for name, parameter in model.named_parameters())
     return [parameter.shape[-2] for name, parameter in names if "pos" in name and parameter.dim() >= 2]
 

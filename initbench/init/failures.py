@@ -1,4 +1,4 @@
-"""What functions and layers raise, told in one line that names the layer."""
+"""Errors of functions and layers as one line that names the layer."""
 
 from collections.abc import Collection, Mapping
 from types import TracebackType

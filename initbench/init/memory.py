@@ -1,4 +1,4 @@
-"""The memory behind parameters: what of it can be filled, and how values are written to it and restored."""
+"""The memory of parameters: whether it can be filled, and how values are written to it and restored."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,9 @@ def check_memory(name: str, tensor: Tensor) -> None:
     memory = local(tensor)
     if memory.numel() and _address(memory) is None:
         kind = type(memory).__name__
-        raise ValueError(f"{name} is a {kind}, whose memory cannot be written: initialize the model before it is one")
+        raise ValueError(
+            f"{name} is a {kind}, whose memory cannot be written: initialize the model before you convert it"
+        )
     if any(size > 1 and stride == 0 for size, stride in zip(memory.shape, memory.stride(), strict=True)):
         raise ValueError(
             f"{name} is expanded, so that some of its elements share memory: use nn.Parameter({name}.detach().clone())"
@@ -123,5 +125,5 @@ def _address(tensor: Tensor) -> Any:
 
 
 def _extent(tensor: Tensor) -> int:
-    """The number of elements from the first of a tensor to its last in memory; more than it has if there are gaps."""
+    """The number of elements of memory that a tensor spans; more than the tensor has if there are gaps."""
     return 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))

@@ -1,4 +1,4 @@
-"""The activation of a model: found by running its modules, so that a class of your own counts as torch's do."""
+"""The activation of a model, found by running its modules, so that classes of your own count as well as torch's."""
 
 import copy
 import math
@@ -24,10 +24,13 @@ _ATTRIBUTES = ("act", "nonlinearity")
 def nonlinearity_of(model: nn.Module) -> Nonlinearity:
     """The model's most frequent activation; linear if it has none.
 
-    An activation is a module that computes a nonlinear function of each entry, and has no parameters other than single
-    numbers; nn.PReLU, with the slope that it begins with; nn.GLU; or a function, or the name of one, in an attribute
-    that begins with `act` or `nonlinearity`, as in nn.TransformerEncoderLayer. A recurrent network or cell counts as
-    one: tanh for LSTM and GRU, for RNN the nonlinearity that it was built with.
+    These count as activations:
+
+    - a module that computes a nonlinear function of each entry and has no parameters other than single numbers;
+    - nn.PReLU, with the slope that it was built with, and nn.GLU;
+    - a function, or the name of one, in an attribute whose name begins with `act` or `nonlinearity`, as in
+      nn.TransformerEncoderLayer;
+    - a recurrent network or cell: tanh for LSTM and GRU, for RNN the nonlinearity that it was built with.
     """
     found: dict[bytes, Nonlinearity] = {}
     counts: Counter[bytes] = Counter()
@@ -44,7 +47,7 @@ def nonlinearity_of(model: nn.Module) -> Nonlinearity:
 
 
 def _may_call_functions(module: nn.Module) -> bool:
-    """Whether its forward is not torch's own, which calls no activation that is not an attribute."""
+    """Whether its forward is not one of torch's, all of whose activations are attributes."""
     return not str(module.forward.__module__).startswith("torch.nn.")
 
 
@@ -69,7 +72,7 @@ def _of_attributes(module: nn.Module) -> Nonlinearity | None:
 
 
 def of_leaf(module: nn.Module) -> Nonlinearity | None:
-    """The nonlinear function that a module without parts of its own applies to each entry; None if it does not."""
+    """The nonlinear function that a module without submodules applies to each entry; None if it applies none."""
     if isinstance(module, nn.PReLU):  # He et al. 2015, section 2.1
         return named("leaky_relu", float(module.init))
     if isinstance(module, nn.RReLU):  # E[a^2] for a slope a that is drawn from U(lower, upper)
@@ -86,7 +89,7 @@ def of_leaf(module: nn.Module) -> Nonlinearity | None:
 
 
 def _of_function(function: Callable[[Tensor], Tensor], owner: object) -> Nonlinearity | None:
-    """The nonlinearity that a function computes; None if that is no nonlinear function of each entry."""
+    """The nonlinearity that a function computes; None if it is not a nonlinear function of each entry."""
     z = _probe()
     try:
         # Some compute in a precision of their own, or return booleans.

@@ -33,7 +33,7 @@ class Outcome:
 class Plan(list[Assignment]):
     """Every parameter once, with the scheme that will fill it.
 
-    method: the name of what then changes the model as a whole; empty if nothing does.
+    method: the name of the method that then changes the whole model; empty if there is none.
     """
 
     def __init__(self, assignments: Iterable[Assignment], method: str = "") -> None:

@@ -1,4 +1,4 @@
-"""The place of a weight matrix in the order in which the matrices of its model are used."""
+"""The place of a weight matrix among those of its model, in the order in which they are used."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from initbench.init.structure import Parts
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """Like Position, but the model is run only if someone asks.
+    """Like Position, but the model is run only when the place is asked for.
 
-    The first matrix need not be the first parameter: embeddings do not count. If the model ends with the weight of an
-    embedding, which a head shares, no matrix is the last.
+    Embeddings do not count, so the first matrix may not be the first parameter. If the head of the model shares the
+    weight of an embedding, no matrix is the last.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the modules of other libraries compute, told by running a copy of them, since only their code knows it."""
+"""What modules of other libraries compute, which is found by running copies of them."""
 
 import torch
 from torch import Generator, Tensor, nn
@@ -56,7 +56,7 @@ def _copy(module: nn.Module) -> nn.Module | None:
 
 @torch.no_grad()
 def _run(module: nn.Module, inputs: Tensor, weight: Tensor | float) -> Tensor | None:
-    """The output with that weight, less that of zeros, which is the bias; None if the module takes other inputs."""
+    """The output with that weight minus the output with zeros (the bias); None if the module takes other inputs."""
     module.get_parameter("weight").copy_(torch.as_tensor(weight))
     try:
         with global_generators(Generator().manual_seed(0)):

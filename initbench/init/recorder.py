@@ -1,6 +1,6 @@
 """Running a model once to record its trace, without touching it.
 
-A copy runs, in evaluation mode, without gradients, without the user's hooks, uncompiled; the states of the random
+A copy of the model is run in evaluation mode, without gradients, hooks or compilation. The states of the random
 generators are restored.
 """
 
@@ -47,7 +47,7 @@ _CARRIES = {
 def record(model: nn.Module, candidates: Iterable[tuple[Tensor, ...]]) -> Trace:
     """Run a copy of the model on the first of the inputs that it accepts, and return what it did.
 
-    Raises ValueError, with what the model says to the first inputs, if it accepts none or cannot be copied.
+    Raises ValueError if it accepts none (with its error for the first ones) or cannot be copied.
     """
     model = unwrap(model)
     reason = "no inputs are known that it could be run on"
@@ -75,7 +75,7 @@ def is_leaf(module: nn.Module) -> bool:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Warnings are ignored, random states restored, nothing is compiled, no encoder layer is one fused operator."""
+    """A context that ignores warnings, restores random states, and turns off compilation and fused encoder layers."""
     fused = torch.backends.mha.get_fastpath_enabled()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     with warnings.catch_warnings(), torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"):
@@ -97,7 +97,7 @@ class _Constant:
 
 
 class _Recorder(TorchDispatchMode):
-    """Sees each operation of torch, in the calls of modules that hooks announce."""
+    """Records every operation of torch, and the calls of modules in which it happens."""
 
     def __init__(self, model: nn.Module, working: nn.Module) -> None:
         super().__init__()

@@ -29,9 +29,8 @@ class Residual:
 def residuals(trace: Trace) -> list[Residual]:
     """The branches of all residual additions, in execution order.
 
-    x may reach the sum through multiplications by constants or parameters, padding, pooling, a norm or (as in ResNets)
-    one linear layer or convolution. A term that is itself a sum of parallel layers, x + (f(x) + g(x)), is two branches,
-    as in x + f(x) + g(x).
+    On its way to the sum, x may be multiplied by constants or parameters, padded, pooled or normalized, and it may pass
+    one linear layer or convolution, as in ResNets. x + (f(x) + g(x)) has two branches, like x + f(x) + g(x).
     """
     return list(_Search(trace).run())
 
@@ -91,7 +90,7 @@ class _Search:
                     yield _Skip(fork, skip, branch, is_projected=True)
 
     def _is_projection(self, way: list[int]) -> bool:
-        """At most one layer, behind which nothing but a norm or a pool follows; an activation may precede it."""
+        """Whether it is at most one layer, after which only a norm or a pool follows; an activation may precede it."""
         if len(self._weighted(way)) > 1:
             return False
         kinds = [self.steps[index].kind for index in way]
@@ -157,7 +156,7 @@ class _Search:
         )
 
     def _between(self, fork: int, end: int) -> list[int]:
-        """The steps after `fork` that `end` depends on and that depend on `fork`, with `end`."""
+        """The steps from `fork` (excluded) to `end` (included): they depend on `fork`, and `end` on them."""
         needed = self.steps[end].ancestors
         return [i for i in range(fork + 1, end + 1) if needed >> i & 1 and self.steps[i].ancestors >> fork & 1]
 
@@ -203,7 +202,7 @@ class _Search:
         return way
 
     def _last(self, end: int, fork: int, stops: Callable[[nn.Module], bool]) -> tuple[set[nn.Module], bool]:
-        """The modules met first on the ways back from `end`, and whether one of the ways reaches the fork."""
+        """The first modules on each path back from `end`, and whether a path reaches the fork without one."""
         found: set[nn.Module] = set()
         reaches_fork = False
         waiting = [end]

@@ -136,7 +136,7 @@ def value_of(module: Any, key: str) -> Tensor:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Inside, the module and all of its parts are in evaluation mode; afterwards each is in the one that it was in."""
+    """A context in which the module and its parts are in evaluation mode; afterwards, each is in its previous mode."""
     modes = {part: part.training for part in module.modules()}
     try:
         module.eval()
@@ -175,7 +175,7 @@ def is_norm(module: nn.Module) -> bool:
 
 
 def is_packed_projection(module: nn.Module, module_name: str) -> bool:
-    """Whether a linear layer computes query, key and value in one, named as in timm's or GPT-2's attentions."""
+    """Whether a linear layer computes query, key and value together, by its name in timm's or GPT-2's attentions."""
     if module_name.rpartition(".")[2] not in ("qkv", "c_attn"):
         return False
     if isinstance(module, nn.Linear):

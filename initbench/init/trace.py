@@ -1,4 +1,4 @@
-"""A trace: what a model computes from what, as recorded in one forward pass (recorder.py).
+"""A trace: the operations of one forward pass, and which of them use the results of which (see recorder.py).
 
 A step is one operation on tensors that were computed from the model's inputs or from its learned tokens. A linear
 layer, convolution, attention, recurrent network, embedding or norm is one step, whatever it computes inside.

@@ -33,7 +33,7 @@ def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]
         try:
             replica = Replica(life, built(life.store.typed))
         except Exception:  # whatever it is, the run says it in its own record when it is trained alone
-            alone[life.store.folder.name] = "an error while the model was built or initialized"
+            alone[life.store.folder.name] = "building or initializing the model failed, as the record will say"
         else:
             by_optimizer[_multipliers(replica.parts)].append(replica)
     packs = []

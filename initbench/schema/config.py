@@ -192,8 +192,10 @@ class Report(Part):
 
 
 class Tuning(Part):
-    lr_factors: Annotated[list[PositiveFloat], AfterValidator(_two_different)] = Field(description="times optimizer.lr")
-    extensions: NonNegativeInt = Field(description="how often to extend the grid where the best rate is at an end")
+    lr_factors: Annotated[list[PositiveFloat], AfterValidator(_two_different)] = Field(
+        description="factors on optimizer.lr"
+    )
+    extensions: NonNegativeInt = Field(description="how often to extend the grid if the best rate is at an end")
     seeds: Annotated[list[Seed], MinLen(1), AfterValidator(_none_twice)] = Field(
         description="these choose the rate and are not scored"
     )
@@ -211,11 +213,11 @@ class Config(Part):
     logger: Target
     diagnostics: Diagnostics
     study: Annotated[str, AfterValidator(_folder_name)] = Field(description="a folder of runs that are compared")
-    runs_dir: Annotated[str, MinLen(1)] = Field(description="records go to <runs_dir>/<study>/")
+    runs_dir: Annotated[str, MinLen(1)] = Field(description="records are in <runs_dir>/<study>/")
     data_dir: Annotated[str, MinLen(1)] = Field(description="where datasets are looked for and downloaded to")
     seed: Seed = Field(description="weights, data order and augmentation derive from it")
     dry_run: bool = Field(description="print what would run; run nothing")
-    force: bool = Field(description="run finished runs again from the start")
+    force: bool = Field(description="train finished runs again")
     checkpoint_seconds: NonNegativeFloat = Field(description="seconds between checkpoints")
     tuning: Tuning | None = Field(description="how each initializer gets a learning rate of its own; experiment=tuned")
     report: Report

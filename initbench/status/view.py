@@ -89,11 +89,16 @@ def sentences(summary: Summary) -> list[Text]:
     """How far the latest sweep is, how fast it is, how many runs have each status, and which records are damaged."""
     counts = summary.counts
     known = [*STYLES, *sorted(set(counts) - set(STYLES))]
-    each = [Text(f"{counts[status]} {status}", STYLES.get(status, "")) for status in known if counts[status]]
+    found = [status for status in known if counts[status]]
     lines = [*_progress(summary), *_pace(summary)]
-    lines.append(
-        Text(f"{count(counts.total(), 'run')}: ") + Text(", ").join(each) if each else Text("no run has started")
-    )
+    total = count(counts.total(), "run")
+    if len(found) > 1:
+        each = [Text(f"{counts[status]} {status}", STYLES.get(status, "")) for status in found]
+        lines.append(Text(f"{total}: ") + Text(", ").join(each))
+    elif found:
+        lines.append(Text(f"{total} {found[0]}", STYLES.get(found[0], "")))
+    else:
+        lines.append(Text("no run has started"))
     if summary.abandoned:
         lines.append(Text("the sweep ended while runs were waiting; type the same command to continue"))
     if summary.unreadable:
@@ -126,7 +131,7 @@ def _pace(summary: Summary) -> list[Text]:
         return []
     if not estimate.at_once:
         return [Text(f"a run takes {about(estimate.seconds_each)}")]
-    every = f", so one ends every {duration(estimate.seconds_each / estimate.at_once)}" if estimate.at_once > 1 else ""
+    every = f", {duration(estimate.seconds_each / estimate.at_once)} per run" if estimate.at_once > 1 else ""
     return [Text(f"{estimate.at_once} at a time, {about(estimate.seconds_each)} each{every}")]
 
 

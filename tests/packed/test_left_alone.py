@@ -41,7 +41,7 @@ def test_what_a_pack_would_do_otherwise_is_left(
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="needs a machine without an accelerator")
 def test_a_pack_does_not_train_elsewhere_than_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train_packs(configs(tmp_path, "model=mlp", "trainer.accelerator=gpu"), most=64) == {}
-    assert "alone: an error while the model was built or initialized" in capsys.readouterr().out
+    assert "alone: building or initializing the model failed" in capsys.readouterr().out
 
 
 def test_runs_that_are_done_or_have_a_checkpoint_are_left(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_wrong_options_of_a_logger_are_found_before_training(
 ) -> None:
     """By themselves the runs are refused."""
     assert train_packs(configs(tmp_path, "model=mlp", "logger=csv", "+logger.colour=red"), most=64) == {}
-    assert capsys.readouterr().out.count("alone: an error while the model was built or initialized") == 4
+    assert capsys.readouterr().out.count("alone: building or initializing the model failed") == 4
 
 
 @pytest.mark.parametrize("drawn", [["model._target_=drawn.Shuffling"], ["model._target_=drawn.Dropping"]])

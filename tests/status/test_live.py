@@ -104,7 +104,7 @@ def test_without_a_terminal_it_speaks_soon_and_then_regularly(
     assert after(5) == ["no run has started"]
     write_plan(tmp_path, folder_name("zeros"), folder_name("zeros", 1))
     assert after(20) == []
-    assert after(11) == ["0 of 2 runs done, nothing is running yet; 2 runs: 2 waiting"]
+    assert after(11) == ["0 of 2 runs done, nothing is running yet; 2 runs waiting"]
     with lock(write(tmp_path, "zeros", 0, "running")):
         line = "0 of 2 runs done, time left not known yet; 2 runs: 1 running, 1 waiting"
         assert after(31) == [line]
@@ -247,7 +247,7 @@ def test_a_stopped_sweep_leaves_the_terminal_clean(tmp_path: Path, signum: int) 
         "time.sleep(600)\n"
     )
     terminal = Terminal(tmp_path, code)
-    terminal.read(until=b"1 finished")
+    terminal.read(until=b"1 run finished")
     terminal.process.send_signal(signum)
     terminal.read()
     assert terminal.is_clean

@@ -68,7 +68,7 @@ def test_a_study_that_is_none_is_one_line_and_exit_code_two(tmp_path: Path) -> N
         assert len(found.stderr.splitlines()) == 1
     begun = command(tmp_path, "runs/width")
     assert begun.returncode == 0
-    assert "1 run: 1 waiting" in begun.stdout
+    assert "1 run waiting" in begun.stdout
 
 
 def test_watching_ends_when_all_is_over_and_leaves_the_terminal_clean(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_five_thousand_records_take_less_than_three_seconds(tmp_path: Path) -> N
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = command(tmp_path, "runs/many")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert "5000 runs: 5000 finished" in found.stdout
+    assert "5000 runs finished" in found.stdout
     # Of the processor: others may be using it too.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 

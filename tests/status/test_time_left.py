@@ -67,7 +67,7 @@ def test_the_pace_is_how_often_a_run_ends(tmp_path: Path) -> None:
     write_plan(tmp_path, *(folder_name("orthogonal", seed) for seed in range(20)))
     assert last(look(tmp_path, 4)) == [
         "3 of 20 runs done, about 42 min left",
-        "4 at a time, about 10 min each, so one ends every 2 min 30 s",
+        "4 at a time, about 10 min each, 2 min 30 s per run",
         "20 runs: 3 finished, 17 waiting",
     ]
 

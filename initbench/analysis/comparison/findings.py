@@ -105,6 +105,11 @@ class Findings(Evidence):
         """Whether there are enough seeds to show any difference."""
         return int(self.rivals["seeds"].to_numpy().max(initial=0)) >= self.least_seeds
 
+    @property
+    def least_seeds_for_a_pair(self) -> int:
+        """The fewest seeds that can show a difference between two initializers, corrected for all pairs."""
+        return seeds_for_flips(int(self.pairs["p"].notna().sum()), self.level)
+
     @cached_property
     def better(self) -> list[str]:
         """The rivals that the leader is better than."""

@@ -37,6 +37,8 @@ class AboutFindings:
         if self.is_winner:
             yield from self._reservations()
         yield from (sentence for sentence in self._compared() if sentence != first)
+        if self.open and self.found.can_tell:
+            yield from self._too_few_for_pairs()
         if self.open:
             yield from about_more_seeds(self.found, self.more, self.metric, self.margin)
         yield from about_order(self.found, self.short_names)
@@ -81,6 +83,14 @@ class AboutFindings:
         whom = f" between {self.leader} and any of the {tests} others" if tests > 1 else ""
         text = f"{what} cannot show a significant difference{whom}; at least {least} are needed."
         return Sentence("few", text)
+
+    def _too_few_for_pairs(self) -> Iterator[Sentence]:
+        """Why large leads may be open: Holm's correction for all pairs takes more seeds than verifying a winner."""
+        seeds, least = int(self.rivals["seeds"].max()), self.found.least_seeds_for_a_pair
+        if self.found.reference is None and seeds < least:
+            pairs = count(int(self.found.pairs["p"].notna().sum()), "pair")
+            text = f"With {count(seeds, 'seed')}, only an initializer that beats every other can be shown to be better"
+            yield Sentence("few", f"{text}; Holm's correction for {pairs} takes at least {spelled(least)} seeds.")
 
     def _standing(self) -> Sentence:
         """The means behind the first sentence, with the leads that matter."""
@@ -136,7 +146,7 @@ class AboutFindings:
         if self.found.can_tell and not math.isnan(row["low"]):
             # Student's interval may exclude 0 although the sign flips, which assume less, find nothing.
             assumed = (
-                "the choice of rates not counted"
+                "not allowing for the choice of rates"
                 if self.found.chosen_rates.rows
                 else "if differences are normally distributed"
             )

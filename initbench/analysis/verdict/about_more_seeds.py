@@ -20,7 +20,7 @@ def seeds_that_would_tell(found: Findings, more: MoreSeeds | None, metric: Metri
         return f"; {seeds} would probably tell {found.leader} apart from {join(more.inits, 'or')}"
     if more.difference is None:
         return f"; {seeds} would probably show differences as large as these"
-    return f"; {seeds} would probably show a difference of {metric.difference(more.difference)}"
+    return f"; {seeds} would probably show a difference of {metric.difference(more.difference)}, if there is one"
 
 
 def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, margin: str) -> Iterator[Sentence]:

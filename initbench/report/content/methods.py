@@ -57,10 +57,10 @@ _METHODS = (
     ),
     (
         "p",
-        "Sign-flip permutation test of the mean over workloads of the mean over seeds of the paired differences. The "
-        "runs of one seed change sign together on all workloads, as they may share initial weights and batches, so "
-        "what counts is the number of seeds. Exact up to 18 seeds, from 49,999 random flips beyond that. It "
-        "tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
+        "Sign-flip permutation test of the paired differences, averaged over the seeds of each workload and then over "
+        "the workloads. The runs of one seed change sign together on all workloads, because they may share initial "
+        "weights and batches, so what counts is the number of seeds. It is exact up to 18 seeds; with more, it uses "
+        "49,999 random flips. It tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
         "difference too often; if a test that allows for skewness (bootstrap-t) does not confirm a winner, the verdict "
         "says so.",
     ),
@@ -81,7 +81,7 @@ _METHODS = (
     (
         "Equal",
         "Two one-sided tests show that the difference is smaller than the margin ({margin}). 'No difference was shown' "
-        "does not mean this. Claims of equality have an error rate of 5% of their own.",
+        "does not mean that. Claims of equality have their own error rate of 5%.",
     ),
     (
         "Best in resamples",
@@ -104,7 +104,7 @@ _METHODS = (
     ),
     (
         "Seconds",
-        "Training time plus initialization time; evaluation is not counted. Runs that shared a machine with other "
-        "work, or with each other, took longer: compare by steps.",
+        "Time of training and initialization, without evaluation. Runs that shared a machine with each other or with "
+        "other programs took longer; compare steps instead.",
     ),
 )

@@ -67,7 +67,8 @@ def test_what_is_open_comes_with_what_would_settle_it() -> None:
     found = said(study({"a": 0.9, "b": 0.895, "c": 0.5}, seeds=8, seed=1))
     assert next(iter(found)) == "open"
     opened = (
-        r"No difference was shown between a and b; \d+ more seeds would probably show a difference of \d\.\d\d points\."
+        r"No difference was shown between a and b; \d+ more seeds would probably show a difference of \d\.\d\d points, "
+        r"if there is one\."
     )
     assert re.fullmatch(opened, found["open"].text)
     lead = r"It is \d\.\d\d points ahead of b \(95% interval of the lead [+-]\d\.\d\d to \+\d\.\d\d\)\."
@@ -85,6 +86,18 @@ def test_what_is_open_comes_with_what_would_settle_it() -> None:
         r"their own\.",
         found["settle"].text,
     )
+
+
+def test_large_leads_that_too_few_seeds_leave_open_are_explained() -> None:
+    """Six seeds can verify a winner, but no single pair of five initializers."""
+    means = {"a": 0.9, "b": 0.899, "c": 0.7, "d": 0.6, "e": 0.5}
+    found = said(study(means, seeds=6, seed=1))
+    assert found["open"].text.startswith("No difference was shown between a and b, c, d or e; ")
+    assert found["few"].text == (
+        "With 6 seeds, only an initializer that beats every other can be shown to be better; Holm's correction for 10 "
+        "pairs takes at least nine seeds."
+    )
+    assert "few" not in said(study(means, seeds=9, seed=1))
 
 
 def test_what_would_settle_one_question_is_not_said_to_settle_another() -> None:
