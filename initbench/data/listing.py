@@ -12,7 +12,7 @@ from pathlib import Path
 from initbench.data.permissions import Permissions
 from initbench.errors import nearest
 
-# What every build of Pillow reads; other files (notes, thumbnail databases) are passed over.
+# What every build of Pillow reads; other files (notes, thumbnail databases) are skipped.
 _SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 _SPLITS = ("train", "test")
 CACHE = ".initbench"
@@ -74,7 +74,7 @@ def _list(path: Path) -> Listing:
     for (split, name), found in folders.items():
         if not found["image"]:
             others = sorted(entry.name for kind in ("file", "folder", "hidden") for entry in found[kind])
-            passed = f" (passed over: {several(others)})" if others else ""
+            passed = f" (skipped: {several(others)})" if others else ""
             raise ValueError(f"{(path / split / name).absolute()} has no images{passed}")
 
     images = [
@@ -155,7 +155,7 @@ def _passed_over(path: Path, everything: Sequence[_Entries]) -> list[str]:
         for (one, many), entries in passed.items()
         if entries
     ]
-    return [f"{path}: passed over {', '.join(counted)}"] if counted else []
+    return [f"{path}: skipped {', '.join(counted)}"] if counted else []
 
 
 def _absent(classes: Sequence[str], tested: Sequence[str], path: Path) -> list[str]:

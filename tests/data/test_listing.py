@@ -49,9 +49,9 @@ def test_what_is_passed_over_is_counted_in_one_line(tree: Path, capfd: pytest.Ca
         (tree / name).write_bytes(b"")
     os.mkfifo(tree / "test" / "dog" / "pipe.png")  # opening it would wait for ever
     assert len(read(tree).train_images) == 4
-    lines = [line for line in capfd.readouterr().err.splitlines() if "passed over" in line]
+    lines = [line for line in capfd.readouterr().err.splitlines() if "skipped" in line]
     assert lines == [
-        f"initbench: {tree}: passed over 4 hidden (.DS_Store, .git, train/.cache and 1 more), "
+        f"initbench: {tree}: skipped 4 hidden (.DS_Store, .git, train/.cache and 1 more), "
         "6 files of another type (LICENSE, test/dog/pipe.png, test/labels.csv and 3 more), "
         "1 image outside the classes (train/stray.png), "
         "3 folders (train/cat/nested, train/cat/x.png, val)"
@@ -62,7 +62,7 @@ def test_a_class_without_images_says_what_it_has(tree: Path) -> None:
     shutil.rmtree(tree / "train" / "cat")
     save(tree / "train/cat/kitten/0.png")
     (tree / "train/cat/a.heic").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"cat has no images \(passed over: a\.heic, kitten\)$"):
+    with pytest.raises(ValueError, match=r"cat has no images \(skipped: a\.heic, kitten\)$"):
         read(tree)
 
 

@@ -60,9 +60,9 @@ _METHODS = (
         "Sign-flip permutation test of the paired differences, averaged over the seeds of each workload and then over "
         "the workloads. The runs of one seed change sign together on all workloads, because they may share initial "
         "weights and batches, so what counts is the number of seeds. It is exact up to 18 seeds; with more, it uses "
-        "49,999 random flips. It tests whether two initializers are alike. If their means are equal but one is more skewed, it finds a "
-        "difference too often; if a test that allows for skewness (bootstrap-t) does not confirm a winner, the verdict "
-        "says so.",
+        "49,999 random flips. It tests whether two initializers are alike. If their means are equal but one is more "
+        "skewed, it finds a difference too often; if a test that allows for skewness (bootstrap-t) does not confirm a "
+        "winner, the verdict says so.",
     ),
     (
         "What p is about",
