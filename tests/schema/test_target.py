@@ -32,6 +32,10 @@ def annotated(*, size: PositiveInt = 1, rate: float = 0, sides: tuple[int, int] 
     return size, rate, sides, optional
 
 
+def windows(*, kernels: tuple[tuple[int, int], ...] = ((3, 3),)) -> Any:
+    return kernels
+
+
 class Model:
     def __init__(self, width: PositiveInt, **options: Any) -> None:
         self.width, self.options = width, options
@@ -82,6 +86,12 @@ def test_a_call_gets_the_keys_and_what_is_given() -> None:
 def test_types_are_strict_but_for_what_yaml_cannot_say() -> None:
     size, rate, sides, optional = target.call("x", node(annotated, rate=1, sides=[2, 3], optional=None))
     assert (size, rate, sides, optional) == (1, 1, [2, 3], None)
+
+
+def test_lists_in_lists_are_tuples_in_tuples() -> None:
+    assert target.call("model", node(windows, kernels=[[3, 3], [1, 5]])) == [[3, 3], [1, 5]]
+    with pytest.raises(ValueError, match=r"^model\.kernels must be a list of lists of 2 whole numbers, got"):
+        target.call("model", node(windows, kernels=[[3, 3], [1]]))
 
 
 @pytest.mark.parametrize(

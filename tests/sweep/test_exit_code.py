@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
+from records import write_plan
 
 from initbench.record.store import Store
 from initbench.sweep.summary import end
@@ -42,3 +43,12 @@ def test_a_failure_is_1_and_a_refusal_2(statuses: list[str], code: int, small: A
 @pytest.mark.parametrize("status", ["failed", "refused"])
 def test_what_an_earlier_sweep_left_changes_nothing(status: str, small: Any, tmp_path: Path) -> None:
     assert exit_code(small, [("now", "finished"), ("before", status)]) == 0
+
+
+def test_a_run_whose_files_must_stay_as_they_are_is_refused(small: Any) -> None:
+    """A later initbench has written its record, which is left alone."""
+    newer = Store(small("seed=1")).folder
+    newer.mkdir(parents=True)
+    (newer / "record.json").write_text('{"schema": 1000}')
+    write_plan(newer.parent, Store(small("seed=0")).folder.name, newer.name, sweep="now")
+    assert exit_code(small, [("now", "finished")]) == 2

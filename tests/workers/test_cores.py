@@ -55,7 +55,7 @@ def test_a_machine_without_control_groups_has_no_quota(tmp_path: Path) -> None:
     assert cores._quota(tmp_path) == 1e6
 
 
-@pytest.mark.parametrize("quota, bound, expected", [(2.5, 64, 2), (0.5, 64, 1), (1e6, 3, 3), (8.0, 4, 4)])
+@pytest.mark.parametrize("quota, bound, expected", [(2.5, 64, 2), (2.9, 64, 2), (0.5, 64, 1), (1e6, 3, 3), (8.0, 4, 4)])
 def test_slots_and_threads_are_as_many_as_the_quota_and_the_affinity_allow(
     quota: float, bound: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,10 @@ def test_where_friedmans_test_finds_nothing_one_bar_is_over_all() -> None:
     ranks = Ranks(pd.Series({"a": 1.0, "b": 2.5, "c": 4.0, "d": 4.5}), 0.5, 0.3, 14)
     found = rank_diagram(ranks)
     assert found is not None
-    assert len([line for line in found.lines if line.width == 3.5]) == 1
+    (bar,) = (line for line in found.lines if line.width == 3.5)
+    feet = [line.x[0] for line in found.lines if line.x[0] == line.x[1] and line.y[1] > max(bar.y)]  # of the names
+    assert len(feet) == 4
+    assert bar.x[0] < min(feet) < max(feet) < bar.x[1]
 
 
 def test_the_picture_of_the_page_is_well_formed_and_names_stay_text() -> None:
