@@ -77,7 +77,7 @@ def test_one_run_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:
     assert found.returncode == 2
     frame = initbench.load_runs(tmp_path / "runs")
     assert frame["status"].value_counts().to_dict() == {"finished": 2, "refused": 1}
-    assert "refused  sparsity must lie in [0, 1), got 7" in found.stderr
+    assert "refused  classifier.weight: sparsity must lie in [0, 1), got 7" in found.stderr
     assert "Traceback" not in found.stderr
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 
@@ -27,7 +28,9 @@ class SweepCallback(Callback):
         from initbench.record.store import atomic_write
 
         hydra = config.hydra
-        copies = [Path(str(hydra.sweep.dir), "multirun.yaml")]  # of every sweeper but `planning`
+        copies = []
+        if hydra.mode is RunMode.MULTIRUN:
+            copies += [Path(str(hydra.sweep.dir), "multirun.yaml")]  # of every sweeper but `planning`
         if hydra.output_subdir is not None:
             copies += Path(hydra.runtime.output_dir, hydra.output_subdir).glob("*.yaml")
         for path in filter(Path.is_file, copies):
