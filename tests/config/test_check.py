@@ -106,7 +106,11 @@ def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
         ("data.val_size=true", "data.val_size must be a whole number of at least 1 or a number in (0, 1), got True"),
         ("data.stream=autp", "data.stream must be auto, true or false, got 'autp'. Did you mean 'auto'?"),
         ("checkpoint_seconds=often", "checkpoint_seconds must be a number of at least 0, got 'often'"),
-        ("seed=0-3", "seed must be a whole number in [0, 4294967296), got '0-3'. For a sweep over all of them: -m "),
+        (
+            "seed=0-3",
+            "seed must be a whole number in [0, 4294967296), got '0-3'. "
+            "For a sweep over all of them: -m 'seed=range(0,4)'",
+        ),
         ("seed=-1", "seed must be a whole number in [0, 4294967296), got -1"),
         ("seed=???", "seed has no value yet: give one, seed=..."),
         ("+foo=1", "unknown key foo. Keys of the config: init, "),

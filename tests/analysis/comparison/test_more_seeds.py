@@ -19,6 +19,7 @@ def study(
     means: tuple[float, ...] = (0.9, 0.895, 0.5),
     seeds: Iterable[int] = range(8),
     margin: float = 0.5,
+    reference: str | None = None,
 ) -> Comparison:
     rng = np.random.default_rng(10)
     rows = [
@@ -26,7 +27,7 @@ def study(
         for init, mean in zip("abc", means, strict=False)
         for seed in seeds
     ]
-    return Comparison(frame(*rows), margin=margin)
+    return Comparison(frame(*rows), margin=margin, reference=reference)
 
 
 def following(comparison: Comparison) -> MoreSeeds:
@@ -50,6 +51,14 @@ def test_what_matters_decides_how_many() -> None:
     needed = [following(study(means=means, margin=margin)).seeds for margin in (0.3, 0.5, 0.8)]
     assert needed == sorted(needed, reverse=True)
     assert needed[0] > needed[-1]
+
+
+def test_a_reference_that_is_compared_with_more_initializers_needs_more_seeds() -> None:
+    """The level is shared out over its comparisons; without a reference the leader alone has to be better."""
+    few, many = (0.9, 0.895), (0.9, 0.895, 0.5)
+    with_reference = [following(study(means=means, reference="a")).seeds for means in (few, many)]
+    without = [following(study(means=means)).seeds for means in (few, many)]
+    assert without[0] == without[1] == with_reference[0] < with_reference[1]
 
 
 def test_seeds_for_the_margin_that_are_there_already_are_not_asked_for_again() -> None:
