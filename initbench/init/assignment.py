@@ -93,7 +93,8 @@ def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> None:
         for block in blocks:
             scheme(block, layer, generator)
     except ValueError as error:
-        raise ValueError(str(error) if layer.name in str(error) else f"{layer.name}: {error}") from error
+        where = layer.name if is_ours(scheme.function) else f"{scheme.label} fails on {layer.name}"
+        raise ValueError(str(error) if layer.name in str(error) else f"{where}: {error}") from error
     except UNSUITABLE as error:
         raise ValueError(
             f"{scheme.label} with {given} does not work on {layer.name}, of shape {layer.shape}: {line(error)}"

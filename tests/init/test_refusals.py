@@ -99,7 +99,7 @@ def refusal(model: nn.Module, init: Any, arguments: dict[str, Any]) -> str:
 
 def test_a_function_of_torch_for_matrices_names_the_convolution_it_does_not_fit() -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Conv2d(3, 4, 3))
-    with pytest.raises(ValueError, match=r"^1\.weight: Only tensors with 2 dimensions are supported$"):
+    with pytest.raises(ValueError, match=r"^sparse_ fails on 1\.weight: Only tensors with 2 dim"):
         initialize(model, nn.init.sparse_, sparsity=0.5)
 
 

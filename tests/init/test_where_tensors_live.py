@@ -494,6 +494,7 @@ def test_layers_whose_type_is_hidden_are_refused_by_name(kind: str, name: str) -
     assert all(map(torch.equal, before, model.parameters()))
 
 
+@pytest.mark.filterwarnings("ignore:no activation module")  # a graph may call functions
 @pytest.mark.parametrize("name", ["orthogonal", "default", "lsuv"])
 def test_a_graph_of_torch_fx_that_kept_its_layers_gets_the_same_weights(name: str) -> None:
     batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(0))
