@@ -26,7 +26,8 @@ def plain_torch(model: nn.Module | None = None) -> Iterator[None]:
         for kind in {"cpu", device.type if first is None else first.device.type}:
             if torch.amp.is_autocast_available(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        stack.enter_context(device)  # inside any other `with torch.device(...)`, so this one counts
+        if torch.get_default_device() != device:  # if need be, since it slows each call of torch
+            stack.enter_context(device)  # inside any other `with torch.device(...)`, so this one counts
         stack.callback(torch.set_default_dtype, dtype)
         torch.set_default_dtype(inside)
         yield

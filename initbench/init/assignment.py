@@ -12,7 +12,7 @@ from initbench.init.ambient import plain_torch
 from initbench.init.copying import copy_of, kind_of
 from initbench.init.failures import UNSUITABLE
 from initbench.init.layer import Layer
-from initbench.init.memory import put
+from initbench.init.memory import is_finite, put
 from initbench.init.parametrized import set_through
 from initbench.init.roles import NamedParameter, value_of
 from initbench.init.scheme import Scheme
@@ -93,8 +93,11 @@ def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> None:
         for block in blocks:
             scheme(block, layer, generator)
     except ValueError as error:
-        where = layer.name if is_ours(scheme.function) else f"{scheme.label} fails on {layer.name}"
-        raise ValueError(str(error) if layer.name in str(error) else f"{where}: {error}") from error
+        said = line(error)
+        if layer.name not in said:
+            by = "" if is_ours(scheme.function) or scheme.label in said else f"{scheme.label} fails on "
+            said = f"{by}{layer.name}: {said}"
+        raise ValueError(said) from error
     except UNSUITABLE as error:
         raise ValueError(
             f"{scheme.label} with {given} does not work on {layer.name}, of shape {layer.shape}: {line(error)}"
@@ -114,7 +117,7 @@ def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> None:
         value -= layer.offset
     dtype = parameter.tensor.dtype
     stored = value if dtype.itemsize >= 4 else value.to(dtype).float()
-    if stored.sum().isfinite() or stored.isfinite().all():  # a sum of finite numbers may be infinite, but it is fast
+    if is_finite(stored):
         return
     if value.isnan().any():
         raise ValueError(

@@ -170,8 +170,11 @@ class Initializer:
         shape on which the scheme is not defined, raises ValueError here and not halfway through a model. Also raises
         ValueError for a role or a rule that matches no parameter.
         """
-        assignments = self._assign(unwrap(model), example)
+        model = unwrap(model)
+        assignments = self._assign(model, example)
         with plain_torch():
+            if self.method is not None:
+                self.method.check(model, example)
             try_schemes(assignments, seed=0)
         return Plan(assignments, "" if self.method is None else self.method.label)
 
@@ -200,8 +203,6 @@ class Initializer:
             if all(assignment.parameter.role != role for assignment in assignments):
                 raise ValueError(f"{role} is given, but the model has no parameter of that role")
         self._check_rules_are_used(parts, used)
-        if self.method is not None:
-            self.method.check(model, inputs)
         return assignments
 
     def _choose(self, parameter: NamedParameter, place: Place | None, used: set[tuple[int, str]]) -> tuple[Scheme, str]:

@@ -69,7 +69,9 @@ class Layer:
         row = 0
         target = self._swap(to) if self.transposed else to
         for block in blocks:
-            target[row : row + len(block)] = block
+            part = target[row : row + len(block)]
+            if part.data_ptr() != block.data_ptr():  # a block may share the memory of the parameter
+                part.copy_(block)
             row += len(block)
         if self.transposed:
             to.copy_(self._swap_back(target))

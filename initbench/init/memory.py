@@ -49,6 +49,11 @@ def check_memory(name: str, tensor: Tensor) -> None:
         )
 
 
+def is_finite(tensor: Tensor) -> bool:
+    """Whether all entries are finite. A sum of finite numbers may be infinite, but that is rare, and a sum is fast."""
+    return bool(tensor.sum().isfinite() or tensor.isfinite().all())
+
+
 def check_overlap(parameters: Sequence[tuple[str, Tensor]]) -> None:
     """Raise ValueError, naming both, for parameters that share only a part of their memory."""
     storages: defaultdict[object, list[tuple[str, Tensor]]] = defaultdict(list)

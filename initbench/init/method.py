@@ -28,7 +28,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 from initbench.init.ambient import global_generators, plain_torch
 from initbench.init.copying import copy_of
 from initbench.init.failures import UNSUITABLE, explain, is_of_a_layer
-from initbench.init.memory import put, storage_of
+from initbench.init.memory import is_finite, put, storage_of
 from initbench.init.parametrized import update_estimates
 from initbench.init.roles import unwrap, walk
 from initbench.init.scheme import Spec, find
@@ -102,7 +102,7 @@ class Method:
             self._check_shapes(working, model)
             update_estimates(working, model, stream(f"method/{self.label}/singular vectors"))
             for found in walk(working):
-                if not found.tensor.isfinite().all():
+                if not is_finite(found.tensor):
                     raise ValueError(f"{self.label} left values in {found.name} that are not finite")
             changed = _write_back(working.named_parameters(), dict(model.named_parameters()))
             states, others = _buffers(working)
@@ -259,7 +259,7 @@ def _write_back(values: Any, to: dict[str, Tensor]) -> list[str]:
     changed = []
     for name, value in values:
         new = value.to(to[name])
-        if not (new == to[name]).all():
+        if not torch.equal(new, to[name]):
             put(to[name], new)
             changed.append(name)
     return changed
