@@ -5,9 +5,10 @@ generators are restored.
 """
 
 import copy
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -78,7 +79,9 @@ def _undisturbed() -> Iterator[None]:
     """A context that ignores warnings, restores random states, and turns off compilation and fused encoder layers."""
     fused = torch.backends.mha.get_fastpath_enabled()
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
-    with warnings.catch_warnings(), torch.random.fork_rng(devices), torch.compiler.set_stance("force_eager"):
+    # Nothing is compiled unless this is imported, which takes a second.
+    eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+    with warnings.catch_warnings(), torch.random.fork_rng(devices), eager:
         warnings.simplefilter("ignore")
         torch.backends.mha.set_fastpath_enabled(False)
         try:

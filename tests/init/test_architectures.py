@@ -149,7 +149,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "weight_norm_data": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),
     "zero_gamma": (
         "needs residual branches|is not ended by one",
-        all_but("resnet resnext regnet mobilenetv3 efficientnet mnasnet"),
+        all_but("resnet resnext regnet mobilenetv3 efficientnet mnasnet levit"),
     ),
 }
 FEW_STEPS = {"gradinit": {"steps": 2}, "metainit": {"steps": 2}, "kraehenbuehl": {"iterations": 1}}
