@@ -192,6 +192,7 @@ class GPT2Attention(nn.Module):
         self.c_attn, self.c_proj = layer(3 * width, width), layer(width, width)
 
 
+@pytest.mark.filterwarnings("ignore:no activation module")  # the attention has none
 def test_query_key_and_value_packed_in_a_conv1d_are_three_matrices() -> None:
     ours = GPT2Attention(6, Conv1D)
     theirs = GPT2Attention(6, lambda outputs, inputs: nn.Linear(inputs, outputs))

@@ -52,7 +52,7 @@ def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
     assert found.returncode == 2
     frame = initbench.load_runs(tmp_path / "runs")
     assert frame["status"].value_counts().to_dict() == {"finished": 2, "refused": 1}
-    assert "refused  sparsity must lie in [0, 1), got 7" in found.stderr
+    assert "refused  classifier.weight: sparsity must lie in [0, 1), got 7" in found.stderr
     assert "Traceback" not in found.stderr
 
 
@@ -174,10 +174,11 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
 def test_the_last_pack_of_a_sweep_that_was_killed_stays_one(tmp_path: Path) -> None:
     """Of what is left of eight runs, two, each slot would have one, whose sums are rounded in another order."""
     (tmp_path / "deadly.py").write_text(
-        "import glob, os, time\n\nimport torch\n\n"
-        "def normal(tensor, generator, std):\n"
+        "import glob, os, time\n\nfrom initbench.init.assignment import stream\n\n"
+        "def normal(tensor, layer, generator, std):\n"
         "    tensor.normal_(0, std, generator=generator)\n"
-        "    if torch.initial_seed() == 3 and not os.path.exists('again'):\n"
+        "    is_last = generator.initial_seed() == stream(3, layer.name).initial_seed()\n"
+        "    if is_last and not os.path.exists('again'):\n"
         "        while sum('\"finished\"' in open(path).read() for path in glob.glob('*/*/*/record.json')) < 6:\n"
         "            time.sleep(0.1)\n"
         "        os.kill(os.getppid(), 9)\n"
