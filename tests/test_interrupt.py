@@ -61,7 +61,7 @@ def test_it_is_one_line_and_the_signal_is_seen(typed: list[str], at: str, tmp_pa
 
 def test_a_run_that_has_not_begun_says_how_to_go_on(tmp_path: Path) -> None:
     done = interrupted(tmp_path, "lightning", "-m", "initbench", "logger=none")
-    assert (done.returncode, done.stderr) == (130, "initbench: stopped; type the same command again to go on\n")
+    assert (done.returncode, done.stderr) == (130, "initbench: stopped; type the same command again to continue\n")
 
 
 def test_a_program_that_only_imports_the_package_gets_its_keyboard_interrupt(tmp_path: Path) -> None:
