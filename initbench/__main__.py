@@ -45,10 +45,10 @@ def main(config: DictConfig) -> Any:
         return run_job(config)
     except UserMistake as mistake:
         refuse(mistake)
-    except Exception:
+    except Exception:  # Hydra would print the overrides, with the secrets among them
         if HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
-        end_with_traceback()  # Hydra would print the overrides, with the secrets among them
+        end_with_traceback()
 
 
 def entry() -> None:

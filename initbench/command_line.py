@@ -47,7 +47,7 @@ def run(main: Callable[[list[str]], None]) -> None:
     except (ValueError, OSError) as error:
         print(f"initbench: {visible(hide(' '.join(str(error).split())))}", file=sys.stderr)
         sys.exit(2)
-    except Exception:
+    except Exception:  # a crash: Python's own traceback would show secrets
         end_with_traceback()
     if not_written():
         sys.exit(1)

@@ -64,7 +64,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, UserMistake):
         return str(error)
     if variable := re.search(r"Environment variable '(.*)' not found", str(error)):
-        return f"the environment variable {variable[1]}, which {error.full_key} names, is not set"  # type: ignore[attr-defined]
+        return f"the environment variable {variable[1]}, which {error.full_key} names, is not set"  # type: ignore[attr-defined]  # set by OmegaConf
     if isinstance(error, OmegaConfBaseException) and error.full_key:
         return f"{error.full_key}: {str(error).splitlines()[0]}"
     cause = error.__cause__

@@ -23,7 +23,7 @@ class Permissions:
 
     @classmethod
     def of(cls, files: Iterable[os.stat_result], folders: Iterable[os.stat_result]) -> "Permissions":
-        """Of those who may read all files and enter all folders."""
+        """The permissions of those who may read all files and enter all folders."""
         mode, owners, groups = _GROUP | _OTHERS, set(), set()
         for file in files:
             mode &= file.st_mode

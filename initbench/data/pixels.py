@@ -1,7 +1,6 @@
 """Decoded images, which are decoded once, kept in a file and memory-mapped."""
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from initbench.data.permissions import Permissions, follow
 from initbench.data.turn import alone
 from initbench.record.damage import Damaged, check_file, readable
 from initbench.record.store import replacing
+from initbench.workers.cores import cores
 
 _FORMAT = 2  # of the cache; to be raised when the same files would be decoded to other pixels
 _CHUNK = 64  # images a thread decodes at a time
@@ -48,7 +48,7 @@ def decoded(path: Path, listing: Listing, image_size: int, channels: int) -> Any
     with alone(folder / "lock", f"decoding the images in {path}") as held:
         if (images := readable(_load, folder / name, shape)) is not None:  # another process has made it meanwhile
             return images
-        # Of these images as they were, of another format, and what a process that was killed has left.
+        # Caches of these images before they changed or in another format, and leftovers of processes that were killed.
         outdated = [*folder.glob(f"{kind}-v*.npy"), *(folder.glob(f".{kind}-v*.part") if held else ())]
         permissions = listing.permissions if folder == beside else _PRIVATE
         _write(folder / name, shape, _decode_all(listing, image_size, channels), permissions)
@@ -127,7 +127,7 @@ def _decode_all(listing: Listing, image_size: int, channels: int) -> Iterator[by
 
     Image.init()  # once, rather than by all threads at the same time
     chunks = [listing.files[start : start + _CHUNK] for start in range(0, len(listing.files), _CHUNK)]
-    threads = (os.cpu_count() or 1) if listing.mean_bytes >= _WORTH_THREADS else 1
+    threads = cores() if listing.mean_bytes >= _WORTH_THREADS else 1
     with quiet(), ThreadPoolExecutor(threads) as pool:
         try:
             yield from pool.map(decode_chunk, chunks)

@@ -41,16 +41,16 @@ def global_generators(generator: Generator) -> Iterator[None]:
     """
     seed = int(torch.randint(2**62, (), generator=generator, device="cpu"))
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    # NumPy's legacy generator is its global one.
-    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002
+    # The functions of np.random are deprecated, but they are those of NumPy's global generator.
+    numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002 - as above
     try:
         with torch.random.fork_rng(devices=devices):
             torch.default_generator.manual_seed(seed)
             if devices:
                 torch.cuda.manual_seed_all(seed)
-            np.random.seed(seed % 2**32)  # noqa: NPY002
+            np.random.seed(seed % 2**32)  # noqa: NPY002 - as above
             random.seed(seed)
             yield
     finally:
-        np.random.set_state(numpy_state)  # noqa: NPY002
+        np.random.set_state(numpy_state)  # noqa: NPY002 - as above
         random.setstate(python_state)

@@ -88,7 +88,7 @@ def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> None:
     """
     layer, scheme, parameter = assignment.layer, assignment.scheme, assignment.parameter
     blocks = layer.to_blocks(value) if value.dim() else [value]
-    given = ", ".join(f"{key}={value}" for key, value in scheme.parameters.items()) or "its defaults"
+    given = ", ".join(f"{key}={setting}" for key, setting in scheme.parameters.items()) or "its defaults"
     try:
         for block in blocks:
             scheme(block, layer, generator)
@@ -102,7 +102,7 @@ def draw_(value: Tensor, assignment: Assignment, generator: Generator) -> None:
         raise ValueError(
             f"{scheme.label} with {given} does not work on {layer.name}, of shape {layer.shape}: {line(error)}"
         ) from error
-    except Exception as error:
+    except Exception as error:  # a function of the user's own may raise anything
         if is_ours(scheme.function):
             raise
         raise ValueError(f"{scheme.label} fails on {layer.name}: {reason(error)}") from error

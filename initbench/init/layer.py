@@ -24,24 +24,6 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
 
 
 @dataclass(frozen=True)
-class Position:
-    """The index of a weight matrix among the `count` of its model."""
-
-    index: int
-    count: int
-
-    @property
-    def is_first(self) -> bool:
-        """Whether it is the model's first weight matrix, which usually reads the data."""
-        return self.index == 0
-
-    @property
-    def is_last(self) -> bool:
-        """Whether it is the model's last weight matrix, usually the classifier."""
-        return self.index == self.count - 1
-
-
-@dataclass(frozen=True)
 class Layer:
     """One parameter in its module. A scheme fills blocks of shape `shape`: (out, in / groups, *kernel)."""
 
@@ -56,7 +38,7 @@ class Layer:
     transposed: bool  # stored as (in, out / groups, *kernel)
     offset: int  # what the module adds to the parameter: 1 to the weight of Gemma's norms, which is 0 for a scale of 1
     nonlinearity: Nonlinearity  # the model's
-    position: "Position | Place | None" = None  # None for a parameter that is not a weight matrix
+    position: "Place | None" = None  # None for a parameter that is not a weight matrix
 
     def to_blocks(self, value: Tensor) -> list[Tensor]:
         """Split a tensor of the parameter's shape into contiguous blocks of shape `shape`."""
@@ -93,7 +75,7 @@ def describe_layer(
     key: str,
     tensor: Tensor,
     nonlinearity: Nonlinearity = LINEAR,
-    position: "Position | Place | None" = None,
+    position: "Place | None" = None,
 ) -> Layer:
     """The Layer for `module.<key>`, whose qualified name is `name`.
 

@@ -88,7 +88,7 @@ def restored_on_failure(model: nn.Module) -> Iterator[None]:
     before = {name: local(tensor).clone() for name, tensor in _tensors(model)}
     try:
         yield
-    except BaseException:
+    except BaseException:  # Ctrl-C too
         for name, tensor in _tensors(model):  # looked up again, since a parametrization may have put others in place
             with torch.inference_mode(tensor.is_inference()):
                 local(tensor).copy_(before[name])

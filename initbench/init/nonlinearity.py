@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import cache
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from initbench.init.ambient import plain_torch
+from initbench.init.ambient import global_generators, plain_torch
 from initbench.init.gain import ACTIVATIONS, Nonlinearity, named
 
 # Different functions that differ by less are given one name: gelu and its approximation by tanh.
@@ -34,7 +34,7 @@ def nonlinearity_of(model: nn.Module) -> Nonlinearity:
     """
     found: dict[bytes, Nonlinearity] = {}
     counts: Counter[bytes] = Counter()
-    with torch.random.fork_rng(devices=[]):
+    with global_generators(Generator().manual_seed(0)):
         for module in model.modules():
             if (nonlinearity := _of_module(module)) is not None:
                 glu = nonlinearity.name == "glu"

@@ -15,10 +15,11 @@ from operator import or_
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from initbench.init.ambient import global_generators
 from initbench.init.roles import bare_name, is_norm, unwrap, unwrapped
 from initbench.init.trace import Trace
 from initbench.schema.target import line
@@ -61,7 +62,7 @@ def record(model: nn.Module, candidates: Iterable[tuple[Tensor, ...]]) -> Trace:
             for attempt, inputs in enumerate(candidates):
                 try:
                     return recorder.run(inputs)
-                except Exception as error:
+                except Exception as error:  # a user's class may raise anything
                     if not attempt:
                         reason = f"with inputs of shape {tuple(inputs[0].shape)}: {line(error)}"
     finally:
@@ -78,10 +79,9 @@ def is_leaf(module: nn.Module) -> bool:
 def _undisturbed() -> Iterator[None]:
     """A context that ignores warnings, restores random states, and turns off compilation and fused encoder layers."""
     fused = torch.backends.mha.get_fastpath_enabled()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
     # Nothing is compiled unless this is imported, which takes a second.
     eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-    with warnings.catch_warnings(), torch.random.fork_rng(devices), eager:
+    with warnings.catch_warnings(), global_generators(Generator().manual_seed(0)), eager:
         warnings.simplefilter("ignore")
         torch.backends.mha.set_fastpath_enabled(False)
         try:

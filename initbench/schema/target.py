@@ -75,7 +75,7 @@ def call(what: str, config: Mapping[str, Any], *given: Any, **named: Any) -> Any
         return function(*given, **arguments, **named)
     except TypeError as error:
         raise ValueError(f"{what} {config['_target_']}: {line(error)}") from error
-    except Exception as error:
+    except Exception as error:  # a function of the user's own may raise anything
         if is_ours(function):
             raise
         raise ValueError(f"{what} {config['_target_']}: {reason(error)}") from error

@@ -343,7 +343,7 @@ def test_a_packed_sequence_is_read() -> None:
 
         def forward(self, inputs: Tensor) -> Tensor:
             packed = nn.utils.rnn.pack_padded_sequence(inputs, torch.tensor([3, 2, 1, 1]), batch_first=True)
-            return self.head(self.lstm(packed)[1][0][-1])  # type: ignore[no-any-return]
+            return self.head(self.lstm(packed)[1][0][-1])  # type: ignore[no-any-return]  # a Tensor
 
     layers = diagnose(Packed(), gaussian(4, 3, 4)).layers
     assert list(layers.index) == ["lstm", "head"]

@@ -82,4 +82,4 @@ def test_the_gain_of_a_gated_unit_keeps_the_second_moment() -> None:
 @pytest.mark.parametrize("value", [None, 3, 0.5, True, nn.ReLU, nn.ReLU(), ["relu"]])
 def test_what_is_no_name_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"unknown nonlinearity .* Allowed: celu"):
-        calculate_gain(value)  # type: ignore[arg-type]
+        calculate_gain(value)  # type: ignore[arg-type]  # which is what is refused

@@ -307,7 +307,7 @@ def test_a_mistake_on_the_command_line_is_one_line(tmp_path: Path, arguments: li
 
 def test_a_function_that_returns_its_model_is_accepted_and_one_that_returns_another_is_not() -> None:
     def same(model: nn.Module) -> nn.Module:
-        nn.init.ones_(model[5].weight)  # type: ignore[index, arg-type]
+        nn.init.ones_(model[5].weight)  # type: ignore[index, arg-type]  # a Sequential
         return model
 
     def other(model: nn.Module) -> nn.Module:
@@ -347,7 +347,7 @@ def add_buffer(model: nn.Module) -> None:
 
 
 def resize_buffer(model: nn.Module) -> None:
-    model[1].running_mean = torch.zeros(9)  # type: ignore[index, union-attr]
+    model[1].running_mean = torch.zeros(9)  # type: ignore[index, union-attr]  # a Sequential
 
 
 @pytest.mark.parametrize("own", [add_module, add_buffer, resize_buffer])

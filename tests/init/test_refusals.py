@@ -123,7 +123,7 @@ def test_a_function_for_modules_names_the_module_it_fails_on() -> None:
             nn.init.sparse_(module.weight, 0.5)
 
     def careless(module: nn.Module) -> None:
-        module.wieght.zero_()  # type: ignore[operator, union-attr]
+        module.wieght.zero_()  # type: ignore[operator, union-attr]  # the misspelling that fails
 
     model = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Conv2d(3, 4, 3)))
     with pytest.raises(ValueError, match=r"layer 1\.0: Only tensors with 2 dimensions are supported"):

@@ -37,7 +37,7 @@ def test_what_opens_loggers_is_told_of_the_run(small: Any) -> None:
     with claimed(store) as life:
         assert life is not None
         life.begin(8, resumes=False)
-        with life.logged(lambda run: seen.append(run) or [], resumes=False):  # type: ignore[func-returns-value]
+        with life.logged(lambda run: seen.append(run) or [], resumes=False):  # type: ignore[func-returns-value]  # None, so []
             pass
     (run,) = seen
     assert (run.folder, run.study, run.name, run.signature) == (store.folder, "depth", store.name, store.signature)

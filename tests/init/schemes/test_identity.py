@@ -6,11 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from places import place
 from scipy.linalg import hadamard
 from torch import Generator, Tensor, nn
 
 import initbench
-from initbench.init.layer import Layer, Position, describe_layer
+from initbench.init.layer import Layer, describe_layer
+from initbench.init.place import Place
 from initbench.init.schemes.identity import (
     eye_,
     hadamard_,
@@ -23,12 +25,12 @@ from initbench.init.schemes.own import default_
 sizes, groupings = st.integers(1, 20), st.integers(1, 3)
 
 
-def layer_of(module: nn.Module, position: Position | None = None) -> Layer:
+def layer_of(module: nn.Module, position: Place | None = None) -> Layer:
     return describe_layer("layer.weight", module, "weight", module.weight, position=position)
 
 
 @torch.no_grad()
-def filled(scheme, module: nn.Module, seed: int = 0, position: Position | None = None, **parameters) -> Tensor:
+def filled(scheme, module: nn.Module, seed: int = 0, position: Place | None = None, **parameters) -> Tensor:
     layer = layer_of(module, position)
     tensor = torch.full(layer.shape, math.nan)
     scheme(tensor, layer, Generator().manual_seed(seed), **parameters)
@@ -239,8 +241,8 @@ def test_idinits_two_epsilons_are_the_users() -> None:
 
 @pytest.mark.parametrize("scheme", [hadamard_, padded_identity_])
 def test_the_last_matrix_is_nearly_zero_and_the_one_before_is_not(scheme) -> None:
-    assert filled(scheme, nn.Linear(4, 4), position=Position(2, 3)).abs().max() < 2e-6
-    assert filled(scheme, nn.Linear(4, 4), position=Position(1, 3)).abs().max() > 0.9
+    assert filled(scheme, nn.Linear(4, 4), position=place(2, 3)).abs().max() < 2e-6
+    assert filled(scheme, nn.Linear(4, 4), position=place(1, 3)).abs().max() > 0.9
 
 
 @pytest.mark.parametrize("scheme", [eye_, partial_identity_, hadamard_, padded_identity_, zero_preserving_])

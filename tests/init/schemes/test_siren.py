@@ -6,12 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from places import place
 from scipy import stats
 from torch import Generator, nn
 
 import initbench
 from initbench.init.gain import named
-from initbench.init.layer import Position, describe_layer
+from initbench.init.layer import describe_layer
 from initbench.init.schemes.mean_field import q_star
 from initbench.init.schemes.siren import siren_
 
@@ -27,7 +28,7 @@ class Sine(nn.Module):
 )  # fmt: skip
 def test_bounds(inputs: int, groups: int, kernel: int, first: bool, omega: float) -> None:
     module = nn.Conv2d(groups * inputs, groups * 64, kernel, groups=groups)
-    layer = describe_layer("w", module, "weight", module.weight, position=Position(0 if first else 2, 3))
+    layer = describe_layer("w", module, "weight", module.weight, position=place(0 if first else 2, 3))
     tensor = torch.empty(layer.shape)
     siren_(tensor, layer, Generator().manual_seed(0), omega=omega)
     fan_in = inputs * kernel**2
