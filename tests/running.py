@@ -12,6 +12,43 @@ from initbench.model.libraries import timm_model
 from initbench.model.recurrent import lstm
 
 
+class Residual(nn.Module):
+    """A residual block of two linear layers, without norms."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.branch(x)
+
+
+class ReZero(nn.Module):
+    """A residual block of width 8 with a gate that is zero (Bachlechner et al. 2021)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+        self.resweight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.resweight * self.f(x)
+
+
+class Loop(nn.Module):
+    """A recurrent network as a loop: 8 features in, 4 out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.into, self.hidden = nn.Linear(8, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = x.new_zeros(len(x), 4)
+        for step in x.unbind(1):
+            state = torch.tanh(self.into(step) + self.hidden(state))
+        return state
+
+
 class Shared(nn.Module):
     """One linear layer, run three times on different inputs."""
 

@@ -1,13 +1,13 @@
 """What the console writes where there is no terminal, and how it writes numbers and names."""
 
 import os
-import pty
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from programs import in_terminal
 
 from initbench.wording import count, visible
 
@@ -33,19 +33,9 @@ def test_where_there_is_no_terminal_nothing_is_redrawn_and_colours_can_be_asked_
 
 def test_in_the_shell_of_a_notebook_nothing_is_redrawn(tmp_path: Path) -> None:
     """`!python -m initbench` gives it a terminal, whose cursor the notebook does not follow."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "initbench", *FAST]
-    environment = {**os.environ, **ASKED, "JPY_PARENT_PID": "1"}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=theirs, stderr=theirs) as program:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(ours, 65536)
-            except OSError:  # Linux's way to say that the other side is closed
-                break
-    os.close(ours)
-    assert program.returncode == 0
+    words = [sys.executable, "-m", "initbench", *FAST]
+    code, shown = in_terminal(tmp_path, words, {**os.environ, **ASKED, "JPY_PARENT_PID": "1"})
+    assert code == 0
     assert b"finished" in shown
     assert not ANIMATION.search(shown.replace(b"\r\n", b"\n"))  # as a terminal writes the end of a line
 

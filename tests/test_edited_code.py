@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from test_main import FAST, command
+from programs import FAST, command
 
 import initbench
 

@@ -1,7 +1,6 @@
 """The command line as people type it, in processes of its own."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -10,24 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from programs import ENVIRONMENT, FAST, command, run
 
 import hydra_plugins.local_launcher
 import initbench
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-FAST = ["logger=none", "model=mlp", "trainer.max_steps=4", "data.val_every_n_steps=2", "trainer.accelerator=cpu"]
-
-
-def command(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "initbench", *arguments],
-        cwd=folder,
-        env={**ENVIRONMENT, **environment},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
 
 
 def test_a_sweep_ranks_skips_what_is_done_and_says_where_the_page_is(tmp_path: Path) -> None:
@@ -167,145 +152,6 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
     assert frame["reason"].str.contains("from my own scheduler").all()
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (["init=orthogonall"], "unknown option init=orthogonall. Did you mean 'orthogonal'? Available in init: "),
-        (["model.depht=3", "model=mlp"], "unknown key model.depht. Did you mean 'depth'? Keys of model: "),
-        (["data=MNIST"], "unknown option data=MNIST. Did you mean 'mnist'?"),
-        (["dry_run=yess"], "dry_run must be true or false, got 'yess'"),
-        (["force=yess", "-m"], "force must be true or false, got 'yess'"),
-        (["hydra.launcher=packed", "-m"], "hydra.launcher=packed sets a key; an option is chosen by hydra/launcher="),
-        (["--cfg", "job", "-m"], "Only one of --run, --multirun, --cfg"),
-        (["studi=a"], "unknown key studi. Did you mean 'study'?"),
-        (["init=sparse", "init.sparsity=1"], "sparsity must lie in [0, 1), got 1"),
-        (["data=image_folder"], "data.folder is not set"),
-        (["init=orthogonal,zeross", "-m"], "unknown option init=zeross. Did you mean 'zeros'?"),
-        (["runs_dir=/dev/null/runs", "-m"], "is not writable: Not a directory"),
-        (["seed=???"], "seed has no value yet"),
-        (["seed=${hydra:job.num}", "-m"], "seed: the runs of a sweep are known by their configs"),
-        (["study=a,b", "-m"], "study cannot be swept over"),
-        (
-            ["study=${model.name}", "model=mlp,lenet", "-m"],
-            "the runs of a sweep share a study, and this one is in runs/",
-        ),
-        (
-            ["init=ones,zeros"],
-            "init=ones,zeros has several values, which takes a sweep: add -m, python -m initbench -m ",
-        ),
-        (["seed=range(3)"], "seed=range(3) has several values, which takes a sweep: add -m"),
-        (["experiment=tuned", "init=a,b"], "unknown option init=a. Available in init: "),
-        (["experiment=tuned", "init=ones,zeros", "optimizer.lrr=1"], "unknown key optimizer.lrr. Did you mean 'lr'?"),
-        (["init==zeros"], "unknown option init==zeros. Did you mean 'zeros'?"),
-        (
-            ["study=v", "study=7"],
-            "study must be text, got 7. What YAML reads as a number or a switch is a name in quotes",
-        ),
-        (["init._target_=3"], "init._target_ must be the dotted name of a function or class, got 3"),
-        (
-            ["hydra/launcher=null"],
-            "unknown option hydra/launcher=null. Available in hydra/launcher: auto, basic, local, ",
-        ),
-        (["-x"], "unknown option -x."),
-        (["+hydra.foo=1"], "unknown key hydra.foo. Keys of hydra: "),
-        (["--config-dir", "nope"], "nope' not found"),
-        (["model.name=resnet18"], "model.name is a label and chooses nothing; did you mean model=resnet18?"),
-        (["init={name: orthogonal}"], "init.name is a label and chooses nothing; did you mean init=orthogonal?"),
-        (["data={name: cifar10}"], "data.name is a label and chooses nothing; did you mean data=cifar10?"),
-        (["seed=range(0)", "-m"], "seed=range(0) has no values, so there is nothing to run"),
-        (["init=glob(zzz*)", "dry_run=true", "-m"], "init=glob(zzz*) has no values, so there is nothing to run"),
-        (["seed=interval(0,1)", "-m"], "seed=interval(0,1) has values without number; for this sweep list some: 1,2,4"),
-        (["foo"], "'foo' is no override: type name=value, such as init=orthogonal"),
-        (
-            ["+model.password=${oc.env:NOT_SET_HERE}"],
-            "the environment variable NOT_SET_HERE, which model.password names",
-        ),
-        (["seed=${oc.env:NOT_SET_HERE}", "-m"], "the environment variable NOT_SET_HERE, which seed names, is not set"),
-        (["seed=${seed}"], "seed: Recursive interpolation detected"),
-        (["study=${foo:bar}"], "study: Unsupported interpolation type foo"),
-        (["--config-dir", ""], "--config-dir is empty: give the path of a folder"),
-        (["--config-name", "nope"], "Cannot find primary config 'nope'. Check that it's in your config search path. "),
-        (["seed=range(0,3,0)", "-m"], "seed=range(0,3,0): range() arg 3 must not be zero"),
-        (["seed=range(1e9)", "-m"], "seed=range(1e9) has more than 100,000 values"),
-        (["dry_run=true,false", "-m"], "dry_run cannot be swept over"),
-        (["hydra.sweeper.params=[1]", "-m"], "hydra.sweeper.params must be a mapping"),
-        (["hydra.launcher=null", "-m"], "hydra.launcher=None sets a key"),
-        (["hydra.launcher._target_=nope.x", "-m"], "this command cannot be run: RuntimeError: Invalid plugin 'nope.x'"),
-        (["hydra.searchpath=[http://x]"], "No config source registered for schema http"),
-        (["hydra.run.dir=/dev/null/x"], "this command cannot be run: NotADirectoryError"),
-        (["hydra.sweep.dir=/dev/null/x", "-m"], "hydra.sweep.dir '/dev/null/x' is not writable: Not a directory"),
-        (["hydra.sweeper.max_batch_size=0", "-m"], "this command cannot be run: AssertionError"),
-        (["trainer.threads=100000"], "trainer.threads must be a whole number in [1, 1024] or null, got 100000"),
-        (["trainer.max_steps=0", "dry_run=true"], "trainer.max_epochs=3 and max_steps=0: nothing would be trained"),
-        (["runs_dir=/dev/null/runs", "dry_run=true"], "is not writable: Not a directory"),
-        (["optimizer.lr=inf"], "optimizer.lr must be a number of at least 0, got inf"),
-        (["init.gain=1e400", "dry_run=true"], "gain of kaiming_normal must be a number or null, got inf"),
-    ],
-)
-def test_a_mistake_is_one_line_and_exit_code_two(tmp_path: Path, arguments: list[str], message: str) -> None:
-    found = command(tmp_path, *arguments)
-    assert found.returncode == 2
-    assert len(found.stderr.strip().splitlines()) == 1, found.stderr
-    assert found.stderr.startswith(f"initbench: {message}") or message in found.stderr
-    assert not list(tmp_path.rglob("record.json"))
-
-
-@pytest.mark.parametrize("launch", [["dry_run=true"], ["-m", "seed=0,1"]], ids=["alone", "sweep"])
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (b"_target_: torch.nn.init.normal_\n\tstd: 1\n", "ScannerError"),
-        (b"_target_: a\n_target_: b\n", "found duplicate key _target_"),
-        (b"_target_: [a\n", "ParserError"),
-        (b"a: !!python/object/apply:os.system [ls]\n", "could not determine a constructor"),
-        (b"42\n", "Invalid loaded object type: int"),
-        (b"defaults: foo\n", "efaults"),
-    ],
-    ids=["tab", "duplicate", "unclosed", "tag", "number", "defaults"],
-)
-def test_a_yaml_that_cannot_be_read_is_one_line(
-    tmp_path: Path, content: bytes, message: str, launch: list[str]
-) -> None:
-    (tmp_path / "own" / "init").mkdir(parents=True)
-    (tmp_path / "own" / "init" / "mine.yaml").write_bytes(content)
-    found = command(tmp_path, "--config-dir", "own", "init=mine", *launch)
-    assert found.returncode == 2
-    assert len(found.stderr.strip().splitlines()) == 1, found.stderr
-    assert message in found.stderr
-
-
-MINE = """
-import torch
-
-def nothing(*arguments, **keys):
-    return None
-
-class Still(torch.optim.Optimizer):
-    def __init__(self, params, lr):
-        super().__init__(params, {"lr": lr})
-"""
-
-
-@pytest.mark.parametrize(
-    "group, target, message",
-    [
-        ("optimizer", "mine.nothing", "optimizer mine.nothing made a NoneType, not a torch.optim.Optimizer"),
-        ("optimizer", "mine.Still", "optimizer mine.Still has no step of its own"),
-        ("scheduler", "mine.nothing", "scheduler mine.nothing made a NoneType, not an LRScheduler of torch"),
-        ("init", "leaves.anything", "init._target_='leaves.anything' cannot be imported: 5"),
-    ],
-)
-def test_code_of_ones_own_that_is_of_no_use_is_one_line(tmp_path: Path, group: str, target: str, message: str) -> None:
-    (tmp_path / "mine.py").write_text(MINE)
-    (tmp_path / "leaves.py").write_text("import sys; sys.exit(5)")
-    (tmp_path / "own" / group).mkdir(parents=True)
-    (tmp_path / "own" / group / "mine.yaml").write_text(f"_target_: {target}\nlr: 0.1\n")
-    if group != "optimizer":
-        (tmp_path / "own" / group / "mine.yaml").write_text(f"_target_: {target}\n")
-    found = command(tmp_path, "--config-dir", "own", f"{group}=mine", *FAST)
-    assert (found.returncode, found.stderr) == (2, f"initbench: {message}\n")
-
-
 BROKEN = """
 from dataclasses import dataclass
 from hydra.core.config_store import ConfigStore
@@ -438,8 +284,6 @@ def test_the_console_script_finds_modules_in_the_working_directory(tmp_path: Pat
     (tmp_path / "here" / "mine.py").write_text(scaled)
     for launch in ([], ["-m", "hydra/launcher=local", "seed=1,2"]):
         typed = [sys.executable, str(script), *FAST, "init._target_=mine.scaled_", *launch]
-        done = subprocess.run(
-            typed, cwd=tmp_path / "here", env=ENVIRONMENT, capture_output=True, text=True, check=False
-        )
+        done = run(tmp_path / "here", typed)
         assert done.returncode == 0, done.stderr
     assert initbench.load_runs(tmp_path / "here" / "runs")["init"].tolist() == ["mine.scaled_"] * 3

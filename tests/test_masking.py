@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_main import FAST, command
+from programs import FAST, command
 
 from initbench import masking
 from initbench.masking import hide, masked

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 from frames import record
+from programs import FAST, run
 from studies import write_study
 
 import initbench
 
-FAST = ["logger=none", "model=mlp", "trainer.max_steps=4", "data.val_every_n_steps=2", "trainer.accelerator=cpu"]
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 # Prints as much as no pipe holds, amid a run.
 LOUD = "def loud_(tensor, layer, generator):\n    tensor.zero_()\n    print('x' * 200_000)\n"
 
@@ -22,15 +21,7 @@ LOUD = "def loud_(tensor, layer, generator):\n    tensor.zero_()\n    print('x' 
 def shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A line of bash, in which `initbench` is the program and `ib` one of its modules; exits as the program does."""
     functions = f'initbench() {{ {sys.executable} -m initbench "$@"; }}; ib() {{ {sys.executable} -m initbench."$@"; }}'
-    return subprocess.run(
-        ["bash", "-c", f"{functions}; {line}; exit ${{PIPESTATUS[0]}}"],
-        cwd=folder,
-        env={**ENVIRONMENT, **environment},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    return run(folder, ["bash", "-c", f"{functions}; {line}; exit ${{PIPESTATUS[0]}}"], **environment)
 
 
 @pytest.mark.parametrize("how", ["| true", "2>&1 | head -c 10", ">/dev/full", ">&- 2>/dev/full"])

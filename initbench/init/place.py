@@ -8,7 +8,7 @@ from initbench.init.structure import Parts
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """It is looked for, by running the model, only when it is asked for.
+    """The model is run only when a place is asked for.
 
     Embeddings do not count, so the first matrix may not be the first parameter. If the head of the model shares the
     weight of an embedding, no matrix is the last.

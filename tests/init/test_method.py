@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from test_main import FAST, command
+from programs import FAST, command
 from torch import nn
 
 from initbench.init import Batch, initialize, initializer, rows

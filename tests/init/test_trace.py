@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import timm
 import torch
+from running import Loop, ReZero
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
-from initbench.init.structure import Branch, Parts, find_branches, find_gates
+from initbench.init.structure import Branch, find_branches, find_gates
 
 X = torch.linspace(-1, 1, 80).view(2, 5, 8)
 
@@ -127,16 +128,6 @@ def test_what_is_no_residual_sum_is_no_branch(combine: Any) -> None:
     assert find_branches(Block(combine), X) == []
 
 
-class ReZero(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.f = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
-        self.resweight = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.resweight * self.f(x)
-
-
 class Around(nn.Module):
     """A skip connection around residual blocks."""
 
@@ -194,20 +185,8 @@ def test_a_learned_token_has_a_residual_branch_too() -> None:
     ]
 
 
-class Recurrent(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.into, self.hidden = nn.Linear(8, 4), nn.Linear(4, 4)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        state = x.new_zeros(len(x), 4)
-        for step in x.unbind(1):
-            state = torch.tanh(self.into(step) + self.hidden(state))
-        return state
-
-
 def test_a_recurrent_state_is_no_skip_connection() -> None:
-    assert find_branches(Recurrent(), X) == []
+    assert find_branches(Loop(), X) == []
 
 
 class Bottleneck(nn.Module):
@@ -287,150 +266,6 @@ def test_finding_branches_leaves_no_trace() -> None:
     assert (seen, model.cache, hasattr(model, "mode"), len(model.linear._forward_hooks)) == ([], [], False, 1)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
     assert torch.backends.mha.get_fastpath_enabled()
-
-
-class Keyed(nn.Module):
-    """Cannot be run on a guess: it wants a dictionary."""
-
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        return self.body(inputs["x"])
-
-
-class Protocol(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.branch(x)
-
-
-@pytest.mark.parametrize("name", ["fixup", "zero_gamma", "rezero", "zero_hadamard", "idinit", "convnext", "vit_jax"])
-def test_what_needs_branches_is_refused_where_none_can_be_told(name: str) -> None:
-    model = Keyed(ReZero())
-    before = copy.deepcopy(model.state_dict())
-    with pytest.raises(ValueError, match=f"^{name}: residual branches are found by running the model, .* pass batch="):
-        initbench.initialize(model, name)
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-
-
-def test_known_names_tell_the_branches_of_a_model_that_cannot_be_run() -> None:
-    assert [branch.name for branch in find_branches(Keyed(Protocol()))] == ["body.branch"]
-    model = initbench.initialize(Keyed(Protocol()), "zero_hadamard")
-    assert not model.body.branch[2].weight.any()
-
-
-@pytest.mark.parametrize("name", ["zero_hadamard", "idinit"])
-@pytest.mark.parametrize(
-    "model",
-    [
-        nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)),
-        nn.Sequential(nn.Conv2d(3, 4, 3), nn.Unflatten(1, (3, 7))),  # fails on any input
-        nn.ModuleList([nn.Linear(3, 3), nn.Conv2d(3, 3, 3)]),  # has no forward
-        Recurrent(),
-    ],
-    ids=["a chain", "a chain that does not run", "a list", "a model of one's own"],
-)
-def test_models_without_skip_connections_are_initialized(model: nn.Module, name: str) -> None:
-    outcome = initbench.init.initializer(name).apply(copy.deepcopy(model), seed=0)
-    assert outcome.numbers == {"branches": 0}
-
-
-def test_the_batch_is_what_the_model_is_run_on() -> None:
-    class Picky(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.block = ReZero()
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            assert x.shape[1:] == (3, 7, 8)
-            return self.block(x)
-
-    with pytest.raises(ValueError, match="does not run with inputs of shape"):
-        initbench.initialize(Picky(), "zero_hadamard")
-    model = initbench.initialize(Picky(), "zero_hadamard", batch=torch.ones(4, 3, 7, 8))
-    assert not model.block.f[2].weight.any()
-
-
-class Backwards(nn.Module):
-    """Registers its layers in the reverse order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.head, self.body, self.stem = nn.Linear(8, 3), ReZero(), nn.Linear(5, 8)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.body(self.stem(x)))
-
-
-@torch.no_grad()
-def test_first_and_last_are_those_that_run_first_and_last() -> None:
-    rules = [{"match": "first", "weight": 0.25}, {"match": "last", "weight": 0.5}]
-    model = initbench.initialize(Backwards(), "normal", rules=rules)
-    assert model.stem.weight.eq(0.25).all()
-    assert model.head.weight.eq(0.5).all()
-    assert not initbench.initialize(Backwards(), "fixup").head.weight.any()
-    assert not initbench.initialize(Backwards(), "zero_hadamard").head.weight.any()
-    rates = initbench.init.initializer("mup").learning_rates(Backwards(), adaptive=True)
-    assert set(rates) == {"head.weight", "body.f.0.weight", "body.f.2.weight"}
-    siren = initbench.initialize(Backwards(), "siren")
-    assert 0.1 < siren.stem.weight.abs().max() <= 1 / 5
-    assert siren.head.weight.abs().max() <= (6 / 8) ** 0.5 / 30
-
-
-class Tied(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.words, self.position = nn.Embedding(11, 8), nn.Parameter(torch.zeros(1, 16, 8))
-        self.block, self.head = ReZero(), nn.Linear(8, 11, bias=False)
-        self.head.weight = self.words.weight
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.head(self.block(self.words(ids) + self.position[:, : ids.shape[1]]))
-
-
-@pytest.mark.parametrize("functional", [False, True])
-def test_the_last_layer_of_a_tied_head_is_the_embedding(functional: bool) -> None:
-    class Functional(Tied):
-        def forward(self, ids: torch.Tensor) -> torch.Tensor:
-            return F.linear(self.block(self.words(ids)), self.words.weight)
-
-    model = Functional() if functional else Tied()
-    assert [found.name for found in Parts(model).matrices] == ["block.f.0.weight", "block.f.2.weight", "words.weight"]
-    rules = [{"match": "last", "weight": 0}]
-    with pytest.raises(ValueError, match=r"the last layer shares its weight with the embedding words\.weight"):
-        initbench.initialize(model, "normal", rules=rules)
-    with pytest.raises(ValueError, match=r"fixup sets the classifier to zero, and its weight is also that of the emb"):
-        initbench.initialize(model, "fixup")
-    assert initbench.initialize(model, "zero_hadamard").words.weight.std() > 0.5
-
-
-def test_parameters_are_listed_by_their_first_use() -> None:
-    names = [found.name for found in Parts(Tied()).parameters]
-    assert names[:3] == ["words.weight", "position", "block.f.0.weight"]
-
-
-def test_gradinit_on_a_module_with_two_names() -> None:
-    class Twice(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.one = nn.Linear(8, 8)
-            self.same = self.one
-            self.tied = nn.Linear(8, 8)
-            self.tied.weight = self.one.weight
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.tied(self.same(self.one(x)))
-
-    torch.manual_seed(0)
-    batch = torch.linspace(-1, 1, 96).view(12, 8).sin(), torch.arange(12) % 8
-    model = initbench.initialize(Twice(), "gradinit", batch=batch, steps=2)
-    assert isinstance(model.one.weight, nn.Parameter)
-    assert model.tied.weight is model.one.weight
 
 
 @pytest.mark.parametrize("name", ["kaiming_normal", "zero_gamma", "zero_hadamard", "lsuv", "gradinit"])

@@ -2,12 +2,12 @@
 
 import json
 import os
-import pty
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
+from programs import in_terminal
 from records import folder_name, record, write, write_plan
 
 from initbench.record.lock import lock
@@ -74,20 +74,8 @@ def test_a_study_that_is_none_is_one_line_and_exit_code_two(tmp_path: Path) -> N
 def test_watching_ends_when_all_is_over_and_leaves_the_terminal_clean(tmp_path: Path) -> None:
     write(tmp_path / "runs" / "mine", "zeros")
     write_plan(tmp_path / "runs" / "mine", folder_name("zeros"))
-    ours, theirs = pty.openpty()
-    program = [sys.executable, "-m", "initbench.status", "runs/mine", "--watch"]
-    with subprocess.Popen(
-        program, cwd=tmp_path, env=ENVIRONMENT, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                shown += os.read(ours, 65536)
-            except OSError:  # Linux's way to say that the other side is closed
-                break
-    os.close(ours)
-    assert process.returncode == 0
+    code, shown = in_terminal(tmp_path, [sys.executable, "-m", "initbench.status", "runs/mine", "--watch"], ENVIRONMENT)
+    assert code == 0
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")  # the cursor is back
     assert "zeros" in shown.decode()
 

@@ -256,3 +256,22 @@ def test_same_seed_same_bits() -> None:
 def test_mistakes(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         initialize(network(nn.ReLU), "gradinit", **{"batch": clusters(0), **change})
+
+
+def test_gradinit_on_a_module_with_two_names() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Linear(8, 8)
+            self.same = self.one
+            self.tied = nn.Linear(8, 8)
+            self.tied.weight = self.one.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.tied(self.same(self.one(x)))
+
+    torch.manual_seed(0)
+    batch = torch.linspace(-1, 1, 96).view(12, 8).sin(), torch.arange(12) % 8
+    model = initialize(Twice(), "gradinit", batch=batch, steps=2)
+    assert isinstance(model.one.weight, nn.Parameter)
+    assert model.tied.weight is model.one.weight

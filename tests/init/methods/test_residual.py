@@ -5,6 +5,7 @@ import math
 import pytest
 import timm
 import torch
+from running import Residual
 from torch import nn
 
 import initbench
@@ -20,17 +21,8 @@ def resnet(norm: str = "batch", gate: bool = False, depth: int = 20) -> CifarRes
     return CifarResNet(depth=depth, width=4, norm=norm, gate=gate, **CIFAR)
 
 
-class Block(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.branch(x)
-
-
 def residual_mlp(blocks: int, width: int = 32) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(16, width), *(Block(width) for _ in range(blocks)), nn.Linear(width, 4))
+    return nn.Sequential(nn.Linear(16, width), *(Residual(width) for _ in range(blocks)), nn.Linear(width, 4))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +79,7 @@ def test_zero_gamma_refuses_a_branch_that_no_norm_ends(make):
 
 
 def test_zero_gamma_refuses_a_norm_without_a_scale():
-    block = Block(4)
+    block = Residual(4)
     block.branch.append(nn.LayerNorm(4, elementwise_affine=False))
     with pytest.raises(ValueError, match="learnable scale"):
         initbench.initialize(block, "zero_gamma")
@@ -100,7 +92,7 @@ def test_fixup_scales_as_in_the_paper(layers):
     torch.manual_seed(0)
 
     def make():
-        blocks = [Block(8) for _ in range(7)]
+        blocks = [Residual(8) for _ in range(7)]
         for block in blocks:
             block.branch = nn.Sequential(*(nn.Linear(8, 8) for _ in range(layers)))
         return nn.Sequential(nn.Linear(5, 8), *blocks, nn.Linear(8, 3))
@@ -170,7 +162,7 @@ def test_fixup_slows_scalars_only():
     assert rates == {name: 0.1 for name, p in model.named_parameters() if p.dim() == 0}
     assert len(rates) == 47
     assert set(initializer("fixup", scalar_learning_rate=1.0).learning_rates(model, adaptive=True).values()) == {1.0}
-    assert initializer("fixup").learning_rates(nn.Sequential(Block(4), nn.Linear(4, 1)), adaptive=False) == {}
+    assert initializer("fixup").learning_rates(nn.Sequential(Residual(4), nn.Linear(4, 1)), adaptive=False) == {}
 
 
 def test_fixup_opens_gates():

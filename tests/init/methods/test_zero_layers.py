@@ -1,6 +1,7 @@
 """Layers that a method sets to zero are zero with their biases, whatever the biases were before."""
 
 import torch
+from running import Residual
 from torch import nn
 
 from initbench.init import initialize
@@ -8,20 +9,9 @@ from initbench.init.structure import find_branches
 from initbench.model import CifarResNet, ViT
 
 
-class Block(nn.Module):
-    """A residual block without norms, whose layers have biases."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.branch = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.branch(x)
-
-
 def test_fixup_zeroes_the_bias_of_the_last_layer_of_each_branch_and_of_the_classifier() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 8), Block(8), Block(8), nn.Linear(8, 3))
+    model = nn.Sequential(nn.Linear(6, 8), Residual(8), Residual(8), nn.Linear(8, 3))
     initialize(model, "fixup", bias=0.5)
     for layer in (model[1].branch[2], model[2].branch[2], model[3]):
         assert not layer.weight.any()

@@ -1,0 +1,68 @@
+"""First and last are the matrices that a model uses first and last, in whatever order it registers them."""
+
+import pytest
+import torch
+from running import ReZero
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+import initbench
+from initbench.init.structure import Parts
+
+
+class Backwards(nn.Module):
+    """Registers its layers in the reverse order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.body, self.stem = nn.Linear(8, 3), ReZero(), nn.Linear(5, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(self.stem(x)))
+
+
+@torch.no_grad()
+def test_first_and_last_are_those_that_run_first_and_last() -> None:
+    rules = [{"match": "first", "weight": 0.25}, {"match": "last", "weight": 0.5}]
+    model = initbench.initialize(Backwards(), "normal", rules=rules)
+    assert model.stem.weight.eq(0.25).all()
+    assert model.head.weight.eq(0.5).all()
+    assert not initbench.initialize(Backwards(), "fixup").head.weight.any()
+    assert not initbench.initialize(Backwards(), "zero_hadamard").head.weight.any()
+    rates = initbench.init.initializer("mup").learning_rates(Backwards(), adaptive=True)
+    assert set(rates) == {"head.weight", "body.f.0.weight", "body.f.2.weight"}
+    siren = initbench.initialize(Backwards(), "siren")
+    assert 0.1 < siren.stem.weight.abs().max() <= 1 / 5
+    assert siren.head.weight.abs().max() <= (6 / 8) ** 0.5 / 30
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.position = nn.Embedding(11, 8), nn.Parameter(torch.zeros(1, 16, 8))
+        self.block, self.head = ReZero(), nn.Linear(8, 11, bias=False)
+        self.head.weight = self.words.weight
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.head(self.block(self.words(ids) + self.position[:, : ids.shape[1]]))
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_the_last_layer_of_a_tied_head_is_the_embedding(functional: bool) -> None:
+    class Functional(Tied):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return F.linear(self.block(self.words(ids)), self.words.weight)
+
+    model = Functional() if functional else Tied()
+    assert [found.name for found in Parts(model).matrices] == ["block.f.0.weight", "block.f.2.weight", "words.weight"]
+    rules = [{"match": "last", "weight": 0}]
+    with pytest.raises(ValueError, match=r"the last layer shares its weight with the embedding words\.weight"):
+        initbench.initialize(model, "normal", rules=rules)
+    with pytest.raises(ValueError, match=r"fixup sets the classifier to zero, and its weight is also that of the emb"):
+        initbench.initialize(model, "fixup")
+    assert initbench.initialize(model, "zero_hadamard").words.weight.std() > 0.5
+
+
+def test_parameters_are_listed_by_their_first_use() -> None:
+    names = [found.name for found in Parts(Tied()).parameters]
+    assert names[:3] == ["words.weight", "position", "block.f.0.weight"]
