@@ -53,7 +53,10 @@ from programs import FAST, command
         (["data={name: cifar10}"], "data.name is a label and chooses nothing; did you mean data=cifar10?"),
         (["seed=range(0)", "-m"], "seed=range(0) has no values, so there is nothing to run"),
         (["init=glob(zzz*)", "dry_run=true", "-m"], "init=glob(zzz*) has no values, so there is nothing to run"),
-        (["seed=interval(0,1)", "-m"], "seed=interval(0,1) has values without number; for this sweep list some: 1,2,4"),
+        (
+            ["seed=interval(0,1)", "-m"],
+            "seed=interval(0,1) is an interval; a grid needs a list of values, such as seed=1,2,4",
+        ),
         (["foo"], "'foo' is no override: type name=value, such as init=orthogonal"),
         (
             ["+model.password=${oc.env:NOT_SET_HERE}"],

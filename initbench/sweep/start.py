@@ -80,7 +80,8 @@ def check_values(overrides: Sequence[Override]) -> None:
         if not override.is_sweep_override():
             continue
         if override.is_interval_sweep():
-            raise UserMistake(f"{override.input_line} has values without number; for this sweep list some: 1,2,4")
+            listed = f"{override.get_key_element()}=1,2,4"
+            raise UserMistake(f"{override.input_line} is an interval; a grid needs a list of values, such as {listed}")
         try:
             values = list(islice(override.sweep_string_iterator(), _MOST_VALUES + 1))
         except ValueError as error:  # of a range whose step is 0

@@ -68,7 +68,7 @@ def test_twenty_kills_change_no_bit(tmp_path: Path, launcher: str) -> None:
     whole = outcomes(tmp_path / "whole" / "runs" / "main")
     assert len(whole) == RUNS
     records = [json.loads(path.read_text()) for path in (tmp_path / "whole").glob("runs/main/*/record.json")]
-    # Of a run, or of a pack, whose seconds its runs share.
+    # Those of a run, or of a pack, whose seconds its runs share.
     seconds = sum(record["seconds_train"] * record.get("replicas", 1) for record in records) / RUNS
 
     chance = random.Random(launcher)

@@ -93,7 +93,7 @@ def until(condition: Callable[[], Any], seconds: float) -> None:
 
 
 def parent(pid: int) -> int | None:
-    """Of a worker it is its node's raylet; None if there is no such process."""
+    """The parent of a worker is its node's raylet; None if there is no such process."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except FileNotFoundError:

@@ -73,7 +73,7 @@ def test_batch_norm_has_the_jacobian_of_the_batchs_statistics_held_constant() ->
 
 
 def test_dead_units_and_saturated_entries_of_a_layer_made_by_hand() -> None:
-    """Of four units one is dead, one is off for half of the samples, two are always on."""
+    """One of four units is dead, one is off for half of the samples, two are always on."""
     model = nn.Sequential(nn.Linear(1, 4), nn.ReLU(inplace=True), nn.Linear(4, 2))
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[0.0], [1.0], [0.0], [0.0]]))

@@ -131,7 +131,7 @@ REFUSED: dict[str, tuple[str, str]] = {
         all_but("convnext vit deit3 swin mixer poolformer xcit maxvit coatnet cait"),
     ),
     "irnn": ("irnn needs recurrent layers of type RNN", EVERYWHERE),
-    # Of CaiT and XCiT the class token, the same in every image, is the first query.
+    # In CaiT and XCiT the class token, the same in every image, is the first query.
     "kraehenbuehl": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),
     "lsuv": ("does not become 1 by scaling its weight", "nfnet"),
     "mean_field": (

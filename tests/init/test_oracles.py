@@ -100,7 +100,7 @@ def test_named_ones_are_jaxs_and_kerass(name: str, layer: str) -> None:
 
 
 def test_a_truncated_normal_has_their_bounds() -> None:
-    """Of fan_in 80 and variance 1 / 80 the largest of 24,000 is just below 2 std / 0.8796 in all three."""
+    """With fan_in 80 and variance 1 / 80, the largest of 24,000 is just below 2 std / 0.8796 in all three."""
     bound = 2 / 0.87962566103423978 / 80**0.5
     draws = [of_jax(jax.nn.initializers.lecun_normal()), of_keras(keras.initializers.LecunNormal(seed=1))]
     for kernel in (ours(nn.Linear(80, 300), "lecun_normal"), *(draw((80, 300)) for draw in draws)):

@@ -157,7 +157,7 @@ def test_dirac(dimensions: int, groups: int, outputs: int, inputs: int, size: in
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("outputs, inputs", [(4, 4), (3, 5), (5, 3)])
 def test_a_dirac_convolution_is_the_identity(dimensions: int, groups: int, outputs: int, inputs: int) -> None:
-    """Of the channels that input and output have in common; other outputs are zero."""
+    """The channels that input and output have in common are kept; other outputs are zero."""
     axes = dimensions - 2
     weight = fill((groups * outputs, inputs, *[3] * axes), "dirac", groups=groups)
     x = torch.randn(2, groups * inputs, *[6] * axes, generator=torch.Generator().manual_seed(0))

@@ -172,7 +172,7 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
 
 
 def test_the_last_pack_of_a_sweep_that_was_killed_stays_one(tmp_path: Path) -> None:
-    """Of what is left of eight runs, two, each slot would have one, whose sums are rounded in another order."""
+    """Two of eight runs are left. With one on each slot, their sums would be rounded in another order."""
     (tmp_path / "deadly.py").write_text(
         "import glob, os, time\n\nfrom initbench.init.assignment import stream\n\n"
         "def normal(tensor, layer, generator, std):\n"

@@ -13,7 +13,7 @@ from initbench.packed.train import train_pack
 from initbench.record.store import Store
 from initbench.training.run import run
 
-# Of a record, what is of the moment, or of how long it took.
+# The fields of a record that differ from one time to the next, such as how long it took.
 OF_THE_MOMENT = {"started_at", "finished_at", "provenance", "config", "replicas"}
 ALONE = {
     "rnn": "torch.func.vmap does not support RNN",

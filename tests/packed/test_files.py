@@ -12,7 +12,7 @@ from initbench.record.store import Store
 
 
 def runs(folder: Path, *overrides: str) -> list[Store]:
-    """Of four seeds, each with two initializers."""
+    """Jobs of four seeds, each with two initializers."""
     fixed = ["model=mlp", f"runs_dir={folder}", *overrides]
     inits = ("orthogonal", "default")
     return [Store(compose_config(*fixed, f"init={init}", f"seed={seed}")) for init in inits for seed in range(4)]

@@ -18,7 +18,7 @@ LARGE = ("resnet18", "resnet34", "resnet50", "resnet56", "vgg16", "vgg16_bn")
 
 
 def replicas(name: str, number: int) -> list[nn.Module]:
-    """Of one model of conf/, on RGB images of 32 pixels, in float64, each with weights of its own."""
+    """Copies of one model of conf/, on RGB images of 32 pixels, in float64, each with weights of its own."""
     made = []
     for seed in range(number):
         torch.manual_seed(seed)

@@ -23,7 +23,7 @@ def test_of_a_run_that_finished_it_is_what_the_record_has(name: str, value: floa
 
 @pytest.mark.parametrize("name", ["test/loss", "train/loss", "steps_to_0.9", "seconds_to_0.9"])
 def test_where_less_is_better_the_worst_is_infinite(name: str) -> None:
-    """Of a run that diverged, whatever it had reached before, and of one that never reached the target."""
+    """A run that diverged has the worst, whatever it had reached before; so has one that never reached the target."""
     assert objective(record("diverged"), name) == math.inf
     if "_to_" in name:
         assert objective(record("finished", reached=False), name) == math.inf

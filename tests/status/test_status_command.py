@@ -91,7 +91,7 @@ def test_five_thousand_records_take_less_than_three_seconds(tmp_path: Path) -> N
     found = command(tmp_path, "runs/many")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "5000 runs finished" in found.stdout
-    # Of the processor: others may be using it too.
+    # Seconds of the processor: others may be using it too.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
 
 

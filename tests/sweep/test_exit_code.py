@@ -12,7 +12,7 @@ from initbench.sweep.summary import end
 
 
 def exit_code(small: Any, runs: list[tuple[str, str]]) -> Any:
-    """Of the sweep "now", in a study of runs (sweep, status)."""
+    """The exit code of the sweep "now", in a study of runs (sweep, status)."""
     for seed, (sweep, status) in enumerate(runs):
         parts: dict[str, Any] = {"reason": "why"} if status in ("failed", "refused") else {}
         if status == "finished":

@@ -144,7 +144,7 @@ def test_what_only_the_correction_leaves_open_takes_the_seeds_of_the_correction(
 
 
 def test_few_runs_far_apart() -> None:
-    """Of five runs each of two, 2 in 252 separate by chance; of four initializers 12 in 252."""
+    """Two initializers with five runs each separate by chance in 2 of 252 cases, four initializers in 12 of 252."""
     means = {"a": 0.9, "b": 0.7, "c": 0.5, "d": 0.3}
     assert found(means, 5).apart == ["d", "c", "b"]
     assert found({**means, "e": 0.1}, 5).apart == []  # 20 in 252

@@ -38,7 +38,7 @@ def frame(values: object, workloads: int, inits: str) -> pd.DataFrame:
 
 
 def test_interquartile_mean_by_hand() -> None:
-    # Of 8 values the 2 lowest and the 2 highest go: 0.3, 0.4, 0.5, 0.6 stay. Of 7 only one at either end goes.
+    # With 8 values the 2 lowest and the 2 highest go: 0.3, 0.4, 0.5, 0.6 stay. With 7 only one at either end goes.
     scores = frame([[v, v] for v in (0.9, 0.1, 0.3, 0.6, 0.5, 0.2, 0.4, 0.8)], 2, "ab")
     scores.loc[(0, 0), "b"] = math.nan
     table = interquartile_mean(scores)

@@ -22,7 +22,7 @@ def scores(means: np.ndarray, seeds: int, noise: float = 0.0, seed: int = 0) -> 
 def test_by_hand() -> None:
     # a wins all six seeds of one workload, b those of the other: one-sided 1/64 each, times 2 workloads and 1 rival.
     assert crossover(scores(np.array([[0.9, 0.8], [0.7, 0.8]]), 6)) == pytest.approx(2 / 64)
-    # Of three, c is beaten by a on the one and by b on the other; the worst of the three counts, times 2 * 2.
+    # There are three: c is beaten by a on the one and by b on the other; the worst of the three counts, times 2 * 2.
     means = np.array([[0.9, 0.8, 0.7], [0.7, 0.8, 0.75]])
     assert crossover(scores(means, 6)) == pytest.approx(4 / 64)
 

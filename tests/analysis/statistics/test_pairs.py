@@ -194,7 +194,7 @@ def test_a_lead_is_a_deficit_seen_from_the_other_side() -> None:
 
 
 def test_improvement_by_hand() -> None:
-    # Of the 5 other seeds of low, high's six runs beat 1, 2 (a tie is half), ... by hand: 0.3 beats 0.2 and ties with
+    # Each of high's six runs against the 5 other seeds of low, by hand (a tie is half): 0.3 beats 0.2 and ties with
     # 0.3: 1.5; 0.3 beats 0.1 and ties: 1.5; 0.4 beats 0.1, 0.2 and ties: 2.5; 0.6 beats 0.1 to 0.3, 0.5 and ties: 4.5;
     # 0.7 beats all 5, as does 0.8: 20 of 30.
     scores = frame(low=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], high=[0.3, 0.3, 0.4, 0.6, 0.7, 0.8])

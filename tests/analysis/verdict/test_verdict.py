@@ -233,7 +233,7 @@ def test_studies_that_show_nothing_still_have_a_page(table: pd.DataFrame, first:
 
 
 def test_failures_score_chance_and_are_never_dropped() -> None:
-    """Of the runs that ended mine is ahead; half of them did not."""
+    """Mine is ahead among the runs that ended, but half of its runs did not."""
     table = scores(10)
     table.loc[(table["method"] == "mine") & (table["seed"] % 2 == 0), "val_loss"] = math.inf
     found = of(table, chance=2.3)

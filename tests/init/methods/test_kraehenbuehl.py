@@ -105,7 +105,7 @@ def test_rates_are_closer_after_the_second_part_in_every_model(kind: str) -> Non
 
 
 def test_the_numbers_say_what_it_cost_and_what_it_reached() -> None:
-    """Of more iterations the best is kept, also in a transformer, where equal rates do not exist."""
+    """The best of several iterations is kept, also in a transformer, where equal rates do not exist."""
     reached = []
     for iterations in (0, 1, 4, 8):
         torch.manual_seed(0)  # class token and positions stay as built

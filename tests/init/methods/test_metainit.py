@@ -34,7 +34,7 @@ def final_loss(model: nn.Module, batch: Batch, steps: int = 150) -> float:
 
 
 def explicit_quotient(flat: Tensor, inputs: Tensor, targets: Tensor, epsilon: float) -> float:
-    """Of a tanh network 3-4-2 with its 26 parameters in one vector; the Hessian is 26 x 26."""
+    """The objective of a tanh network 3-4-2, with its 26 parameters in one vector; the Hessian is 26 x 26."""
 
     def loss(theta: Tensor) -> Tensor:
         hidden = torch.tanh(inputs @ theta[:12].view(4, 3).T + theta[12:16])

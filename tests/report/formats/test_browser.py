@@ -44,7 +44,7 @@ class Opened:
         return self.page.locator(f'figure[id^="{name}"]').first
 
     def drawn(self, name: str) -> dict[str, Any]:
-        """Of a plot what plotly drew: its layout, and the traces that are lines or points, by name."""
+        """What plotly drew of a plot: its layout, and the traces that are lines or points, by name."""
         figure = self.plot(name)
         figure.scroll_into_view_if_needed()
         figure.locator(".main-svg").first.wait_for()
