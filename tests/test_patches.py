@@ -59,7 +59,7 @@ def test_torch_fills_memory_where_algorithms_are_deterministic() -> None:
     """Which training/trainer.py turns off."""
     code = "import torch; torch.use_deterministic_algorithms(True); print(torch.empty(2).isnan().all().item())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "True"
-    assert isinstance(torch.utils.deterministic.fill_uninitialized_memory, bool)  # type: ignore[attr-defined]
+    assert isinstance(torch.utils.deterministic.fill_uninitialized_memory, bool)  # type: ignore[attr-defined]  # not in the stubs
 
 
 def test_wandb_reads_the_metadata_of_packages_for_each_run(tmp_path: Path) -> None:

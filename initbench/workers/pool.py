@@ -89,7 +89,7 @@ class Pool:
         with raising_on_sigterm():
             try:
                 yield self
-            except BaseException:
+            except BaseException:  # Ctrl-C too
                 self.close(interrupt=True)
                 raise
 

@@ -66,7 +66,7 @@ def test_a_wrong_value_at_any_key_is_one_line(overrides: list[str]) -> None:
             where = f"{'.'.join(path)}={value!r}"
             try:
                 said = refusal(changed(config, path, value), build=path[0] in GROUPS)
-            except Exception as error:
+            except Exception as error:  # anything but a refusal is a bug, told with its config
                 raise AssertionError(f"{where}: {type(error).__name__}: {error}") from error
             assert "\n" not in said, where
             assert len(said) < 700, where

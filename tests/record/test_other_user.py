@@ -44,7 +44,7 @@ def note(name, what):
     with contextlib.redirect_stderr(errors):
         try:
             value = what()
-        except Exception as error:
+        except Exception as error:  # which is what is looked at
             value = f"{{type(error).__name__}}: {{error}}"
     found[name] = value, errors.getvalue().splitlines()
 

@@ -32,7 +32,7 @@ def scale_layers(branches: list[Branch], attentions: list[Attention], factor: fl
     for branch in branches:
         if branch.kind != "attention":
             for _, module in branch.weighted:
-                weight: Tensor = module.weight  # type: ignore[assignment]
+                weight: Tensor = module.weight  # type: ignore[assignment]  # a layer's
                 write(module, "weight", weight * factor)
 
 

@@ -29,7 +29,7 @@ def filled(scheme, module: nn.Module, seed: int = 0, **parameters) -> Tensor:
 
 
 def singular_values(kernel: Tensor, size: int = 8) -> Tensor:
-    """Those of the circular convolution on a torus of `size` pixels an axis, which is block diagonal in Fourier space."""
+    """Those of the circular convolution on a torus of `size` pixels an axis, block diagonal in Fourier space."""
     axes = tuple(range(2, kernel.dim()))
     blocks = torch.fft.fftn(kernel.double(), s=[size] * len(axes), dim=axes)
     return torch.linalg.svdvals(blocks.flatten(2).permute(2, 0, 1))
