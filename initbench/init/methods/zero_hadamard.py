@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.utils import parametrize
 
 from initbench.init.layer import Layer, describe_layer
+from initbench.init.methods.execution import write
 from initbench.init.schemes.elementary import zeros_
 from initbench.init.structure import Branch
 
@@ -44,8 +44,5 @@ def fill_last_layers(
         for block in blocks:
             scheme(block, layer, stream(layer.name))
         layer.from_blocks(blocks, value)
-        if parametrize.is_parametrized(module, "weight"):
-            module.weight = value  # through the parametrization's right_inverse
-        else:
-            weight.copy_(value)
+        write(module, "weight", value)
     return sum(1 for branch in branches if branch.last_layers)
