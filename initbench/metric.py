@@ -5,7 +5,8 @@ printing depends on the direction.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 _LEAST = 0.05  # of the way from chance to perfect; a run below has learned nothing, see Metric.learned
@@ -27,6 +28,25 @@ class Metric:
     def sign(self) -> int:
         """1 if higher is better, otherwise -1: the factor between value and score."""
         return 1 if self.higher_is_better else -1
+
+    def at_chance(self, chance: float | None) -> "Metric":
+        """The same metric on data where a model that has learned nothing has this value."""
+        return replace(self, chance=chance)
+
+    def is_reached(self, value: float, target: float) -> bool:
+        """Whether a value is as good as the target."""
+        return self.sign * value >= self.sign * target
+
+    def best_of(self, values: Iterable[float]) -> float:
+        """The best of some values."""
+        return max(values) if self.higher_is_better else min(values)
+
+    @property
+    def worst(self) -> float:
+        """The worst possible value, which may be infinite."""
+        if self.is_share:
+            return 0.0 if self.higher_is_better else 1.0
+        return -self.sign * math.inf
 
     @property
     def points(self) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 # The groups whose functions can change the numbers of a run.
-_GROUPS = ("init", "model", "data", "optimizer", "scheduler")
+_GROUPS = ("init", "model", "data", "task", "optimizer", "scheduler")
 _STANDARD_LIBRARY = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
 
 

@@ -1,6 +1,6 @@
-"""Datasets as uint8 tensors, and the Lightning data module that serves them. Names load on first use.
+"""Datasets, and the Lightning data module that serves them. Names load on first use.
 
-A source is a function that returns `Arrays`; a YAML in conf/data/ names it by `_target_` and gives its
+A source is a function that returns `Arrays` (images), `Vectors` (rows of numbers) or `Tokens` (a text); a YAML in conf/data/ names it by `_target_` and gives its
 arguments. Files are named other than the functions they hold, so that `initbench.data.image_folder` is
 always the function.
 """
@@ -11,38 +11,51 @@ from initbench import lazy
 
 __all__ = [
     "Arrays",
+    "Data",
+    "DataModule",
     "ImageData",
-    "ImageDataModule",
-    "Sizes",
+    "Tokens",
+    "Vectors",
     "build",
     "check_source",
+    "curves",
     "image_folder",
     "look",
     "mnist_mini",
+    "text_mini",
     "torchvision_dataset",
 ]
 
 if TYPE_CHECKING:
-    from initbench.data.base import Arrays, Sizes
+    from initbench.data.base import Arrays
+    from initbench.data.data import Data
     from initbench.data.factory import build, check_source, look
     from initbench.data.folder import image_folder
+    from initbench.data.functions import curves
     from initbench.data.images import ImageData
     from initbench.data.mini import mnist_mini
-    from initbench.data.module import ImageDataModule
+    from initbench.data.module import DataModule
+    from initbench.data.sentences import text_mini
+    from initbench.data.tokens import Tokens
+    from initbench.data.vectors import Vectors
     from initbench.data.vision import torchvision_dataset
 
 __getattr__ = lazy.attributes(
     __name__,
     {
         "Arrays": "initbench.data.base",
+        "Data": "initbench.data.data",
+        "DataModule": "initbench.data.module",
         "ImageData": "initbench.data.images",
-        "ImageDataModule": "initbench.data.module",
-        "Sizes": "initbench.data.base",
+        "Tokens": "initbench.data.tokens",
+        "Vectors": "initbench.data.vectors",
         "build": "initbench.data.factory",
         "check_source": "initbench.data.factory",
+        "curves": "initbench.data.functions",
         "image_folder": "initbench.data.folder",
         "look": "initbench.data.factory",
         "mnist_mini": "initbench.data.mini",
+        "text_mini": "initbench.data.sentences",
         "torchvision_dataset": "initbench.data.vision",
     },
 )

@@ -2,19 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-
-class Sizes(NamedTuple):
-    """Sizes that models and settings have to fit: the number of training images, their shape, the number of classes."""
-
-    train_images: int
-    in_channels: int
-    image_size: int
-    num_classes: int
+from initbench.sizes import Sizes
 
 
 def _always() -> bool:
@@ -49,16 +41,8 @@ class Arrays:
             raise ValueError(f"train images are {shapes[0]} but test images are {shapes[1]}")
 
     @property
-    def in_channels(self) -> int:
-        return self.train_images.shape[1]
-
-    @property
-    def image_size(self) -> int:
-        return self.train_images.shape[2]
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes)
+    def sizes(self) -> Sizes:
+        return Sizes(len(self.train_images), tuple(self.train_images.shape[1:]), num_classes=len(self.classes))
 
     @property
     def nbytes(self) -> int:

@@ -1,4 +1,4 @@
-"""Batches of images: which images are in them, and how they are fetched (indexed on the device, or streamed)."""
+"""Batches of samples: which samples are in them, and how they are fetched (indexed on the device, or streamed)."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Batches:
 
 
 class Loader:
-    """Yields (uint8 images (B, C, S, S), int64 labels (B,)) on the device of `images`, epoch by epoch.
+    """Yields inputs (B, ...) and targets (B, ...), as they are stored and on their device, epoch by epoch.
 
     It is a plain iterable that Lightning accepts in place of a torch DataLoader, and can be checkpointed in
     the middle of an epoch. Nothing is computed before the first batch is asked for: Lightning calls `iter`
@@ -66,9 +66,9 @@ class Loader:
     batch_sampler = None  # Lightning reads it wherever there is a sampler
 
     def __init__(
-        self, images: Tensor, labels: Tensor, sampler: Batches, *, workers: int = 0, pin_memory: bool = False
+        self, inputs: Tensor, targets: Tensor, sampler: Batches, *, workers: int = 0, pin_memory: bool = False
     ) -> None:
-        self.images, self.labels, self.sampler = images, labels, sampler
+        self.inputs, self.targets, self.sampler = inputs, targets, sampler
         self.workers, self.pin_memory = workers, pin_memory
         self._done = 0  # batches yielded in this epoch
         self._resume_at = 0
@@ -80,7 +80,7 @@ class Loader:
         self._done, self._resume_at = self._resume_at, 0
         parts = list(self.sampler)[self._done :]
         # One transfer of the epoch's order, not one per batch.
-        indices = torch.cat(parts).to(self.images.device).split([len(part) for part in parts])
+        indices = torch.cat(parts).to(self.inputs.device).split([len(part) for part in parts])
         for batch in self._stream(indices) if self.workers else map(self._fetch, indices):
             self._done += 1
             yield batch
@@ -93,8 +93,8 @@ class Loader:
         self._resume_at = state["batch"]
 
     def _fetch(self, index: Tensor) -> Batch:
-        images, labels = self.images.index_select(0, index), self.labels.index_select(0, index)
-        return (images.pin_memory(), labels.pin_memory()) if self.pin_memory else (images, labels)
+        inputs, targets = self.inputs.index_select(0, index), self.targets.index_select(0, index)
+        return (inputs.pin_memory(), targets.pin_memory()) if self.pin_memory else (inputs, targets)
 
     def _stream(self, indices: tuple[Tensor, ...]) -> Iterator[Batch]:
         ahead: deque[Future[Batch]] = deque()

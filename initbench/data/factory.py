@@ -1,40 +1,51 @@
-"""Build the images for a config (a composed file of conf/data/)."""
+"""Build the data of a config (a composed file of conf/data/)."""
 
-import inspect
 import json
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from initbench.data.base import Arrays, Sizes
+from initbench.data.base import Arrays
+from initbench.data.data import Data, Settings, check_sizes
 from initbench.data.folder import image_folder_sizes
-from initbench.data.images import ImageData, check_sizes
-from initbench.data.mini import mnist_mini
+from initbench.data.images import ImageData
+from initbench.data.tokens import TokenData, Tokens
+from initbench.data.vectors import VectorData, Vectors
 from initbench.data.vision import SIZES
 from initbench.record.plain import PlainConfig
 from initbench.schema import target
+from initbench.sizes import Sizes
 
-# Datasets that this process has read, so that a sweep decodes each once. A few, as they stay in memory.
-_CACHE: OrderedDict[str, Arrays] = OrderedDict()
+# Datasets that this process has read, so that a sweep reads each once. A few, as they stay in memory.
+_CACHE: OrderedDict[str, Arrays | Vectors | Tokens] = OrderedDict()
 _CACHE_SIZE = 4
-_SETTINGS = [name for name in inspect.signature(ImageData).parameters if name not in ("arrays", "seed")]
+_SETTINGS = [field.name for field in fields(Settings)]
+# Sources of ours whose data is made or bundled, so that its sizes cost nothing.
+_AT_HAND = ("mnist_mini", "curves", "text_mini")
 
 
-def build(cfg: Mapping[str, Any], *, seed: int) -> ImageData:
-    """The images of `cfg`, with `seed` for the order of the images and for augmentation.
+def build(cfg: Mapping[str, Any], *, seed: int) -> Data:
+    """The data of `cfg`, with `seed` for the order of the samples and for augmentation.
 
-    The keys that ImageData takes are its settings, whose ranges the config's schema has checked; `_target_` is
-    the dotted name of any function that returns Arrays, and all other keys are its arguments.
+    The keys of `Settings` are settings, whose ranges the config's schema has checked; `_target_` is the dotted name of
+    any function that returns Arrays, Vectors or Tokens, and all other keys are its arguments.
 
     Raises ValueError for arguments that the function does not take, settings that do not suit the data, and data
     that cannot be read.
     """
     resolved = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
     keys: PlainConfig = {str(key): value for key, value in dict(resolved).items()}  # type: ignore[arg-type]  # a DictConfig's container is a dict
-    settings = {name: keys.pop(name) for name in _SETTINGS}
-    return ImageData(_load(keys), seed=seed, **settings)
+    settings = Settings(**{name: keys.pop(name) for name in _SETTINGS})
+    match source := _load(keys):
+        case Arrays():
+            return ImageData(source, settings, seed=seed)
+        case Vectors():
+            return VectorData(source, settings, seed=seed)
+        case Tokens():
+            return TokenData(source, settings, seed=seed)
 
 
 def check_source(cfg: Mapping[str, Any]) -> None:
@@ -43,35 +54,38 @@ def check_source(cfg: Mapping[str, Any]) -> None:
 
 
 def look(cfg: Mapping[str, Any]) -> Sizes | None:
-    """The sizes of the images of `cfg`, None for a dataset of the user's own. Nothing is downloaded or decoded.
+    """The sizes of the data of `cfg`, None for a dataset of the user's own. Nothing is downloaded or decoded.
 
     Raises ValueError for a folder without images, and for settings that do not suit the sizes.
     """
-    keys = {key: value for key, value in cfg.items() if key not in (*_SETTINGS, "_target_")}
-    match cfg["_target_"]:
-        case "initbench.data.image_folder":
-            sizes = image_folder_sizes(**keys)
-        case "initbench.data.torchvision_dataset":
-            sizes = SIZES[keys["dataset"]]
-        case "initbench.data.mnist_mini":
-            arrays = mnist_mini()
-            sizes = Sizes(len(arrays.train_images), arrays.in_channels, arrays.image_size, arrays.num_classes)
-        case _:
-            return None
-    limited = {name: cfg[name] for name in ("batch_size", "val_size", "crop_padding", "cutout")}
-    check_sizes(sizes.train_images, sizes.image_size, **limited)
+    keys = {key: value for key, value in cfg.items() if key not in _SETTINGS}
+    arguments = {key: value for key, value in keys.items() if key != "_target_"}
+    package, _, name = cfg["_target_"].rpartition(".")
+    if package != "initbench.data":
+        return None
+    if name == "image_folder":
+        sizes = image_folder_sizes(**arguments)
+    elif name == "torchvision_dataset":
+        sizes = SIZES[arguments["dataset"]]
+    elif name in _AT_HAND:
+        sizes = _load(keys).sizes
+    else:
+        return None
+    check_sizes(sizes, Settings(**{name: cfg[name] for name in _SETTINGS}))
     return sizes
 
 
-def _load(keys: PlainConfig) -> Arrays:
-    key = json.dumps(keys, sort_keys=True)
-    arrays = _CACHE.pop(key, None)
-    if arrays is None or not arrays.is_current():
-        arrays = target.call("data", keys)
-        if not isinstance(arrays, Arrays):
-            returned = type(arrays).__name__
-            raise ValueError(f"data._target_={keys['_target_']!r} must return initbench.data.Arrays, got {returned}")
-    _CACHE[key] = arrays
+def _load(keys: PlainConfig) -> Arrays | Vectors | Tokens:
+    key = json.dumps({name: value for name, value in keys.items() if name != "name"}, sort_keys=True)
+    source = _CACHE.pop(key, None)
+    if source is None or (isinstance(source, Arrays) and not source.is_current()):
+        source = target.call("data", keys)
+        if not isinstance(source, Arrays | Vectors | Tokens):
+            returned = type(source).__name__
+            raise ValueError(
+                f"data._target_={keys['_target_']!r} must return initbench.data.Arrays, Vectors or Tokens, got {returned}"
+            )
+    _CACHE[key] = source
     while len(_CACHE) > _CACHE_SIZE:
         _CACHE.popitem(last=False)
-    return arrays
+    return source

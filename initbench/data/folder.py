@@ -6,10 +6,11 @@ from typing import Literal
 import torch
 
 from initbench.console import warn
-from initbench.data.base import Arrays, Sizes
+from initbench.data.base import Arrays
 from initbench.data.listing import list_images
 from initbench.data.pixels import decoded
 from initbench.schema.ranges import PositiveInt
+from initbench.sizes import Sizes
 
 
 def image_folder(root: str, folder: str | None, image_size: PositiveInt, channels: Literal[1, 3] = 3) -> Arrays:
@@ -39,7 +40,7 @@ def image_folder(root: str, folder: str | None, image_size: PositiveInt, channel
 def image_folder_sizes(root: str, folder: str | None, image_size: int, channels: int = 3) -> Sizes:
     """The sizes of what `image_folder` would return. No image is read. Raises ValueError as `image_folder` does."""
     listing = list_images(_path(root, folder))
-    return Sizes(listing.num_train, channels, image_size, len(listing.classes))
+    return Sizes(listing.num_train, (channels, image_size, image_size), num_classes=len(listing.classes))
 
 
 def _path(root: str, folder: str | None) -> Path:

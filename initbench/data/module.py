@@ -1,4 +1,4 @@
-"""The Lightning data module around our images."""
+"""The Lightning data module around our data."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
 from initbench.data.batches import Batch, Loader
-from initbench.data.images import ImageData
+from initbench.data.data import Data
 
 
-class ImageDataModule(LightningDataModule):
-    """Batches of `data` for the processes of a Trainer, normalised and augmented on the device."""
+class DataModule(LightningDataModule):
+    """Batches of `data` for the processes of a Trainer, prepared on the device."""
 
-    def __init__(self, data: ImageData) -> None:
+    def __init__(self, data: Data) -> None:
         super().__init__()
         self.data = data
 
@@ -26,14 +26,14 @@ class ImageDataModule(LightningDataModule):
         return self._loader("test")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        images, labels = batch
-        return self._prepare(images), labels
+        inputs, targets = batch
+        return self._prepare(inputs), targets
 
-    def _prepare(self, images: Tensor) -> Tensor:
+    def _prepare(self, inputs: Tensor) -> Tensor:
         assert self.trainer is not None  # a Lightning hook: there is one
         if not self.trainer.training:
-            return self.data.prepare(images)
-        return self.data.prepare(images, step=self.trainer.global_step, rank=self.trainer.global_rank)
+            return self.data.prepare(inputs)
+        return self.data.prepare(inputs, step=self.trainer.global_step, rank=self.trainer.global_rank)
 
     def _loader(self, stage: str) -> Loader:
         trainer: Any = self.trainer

@@ -27,12 +27,16 @@ class Split:
 @lru_cache(maxsize=4)
 def split(arrays: Arrays, val_size: int) -> Split:
     """The split depends only on the dataset and the number held out, so it is the same for every run."""
-    generator = torch.Generator().manual_seed(_SPLIT_SEED)
-    order = torch.randperm(len(arrays.train_images), generator=generator)
-    val, train = order[:val_size], order[val_size:]
+    train, val = held_out(len(arrays.train_images), val_size)
     sample = train[: max(1, _STATISTICS_BYTES // arrays.train_images[0].nbytes)]
     mean, std = _statistics(arrays.train_images, sample)
     return Split(train, val, mean, std)
+
+
+def held_out(total: int, val_size: int) -> tuple[Tensor, Tensor]:
+    """The indices to train on, and those held out for validation: the same for every run on so many samples."""
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    return order[val_size:], order[:val_size]
 
 
 def _statistics(images: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:

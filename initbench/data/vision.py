@@ -14,17 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from initbench.data.base import Arrays, Sizes
+from initbench.data.base import Arrays
+from initbench.sizes import Sizes
 from initbench.data.turn import alone
 
 # As published: a dry run can tell what fits before anything is downloaded.
 SIZES = {
-    "MNIST": Sizes(60_000, 1, 28, 10),
-    "FashionMNIST": Sizes(60_000, 1, 28, 10),
-    "KMNIST": Sizes(60_000, 1, 28, 10),
-    "CIFAR10": Sizes(50_000, 3, 32, 10),
-    "CIFAR100": Sizes(50_000, 3, 32, 100),
-    "SVHN": Sizes(73_257, 3, 32, 10),
+    "MNIST": Sizes(60_000, (1, 28, 28), num_classes=10),
+    "FashionMNIST": Sizes(60_000, (1, 28, 28), num_classes=10),
+    "KMNIST": Sizes(60_000, (1, 28, 28), num_classes=10),
+    "CIFAR10": Sizes(50_000, (3, 32, 32), num_classes=10),
+    "CIFAR100": Sizes(50_000, (3, 32, 32), num_classes=100),
+    "SVHN": Sizes(73_257, (3, 32, 32), num_classes=10),
 }
 
 

@@ -1,44 +1,41 @@
-"""How a run converged, from its history alone: pure functions over rows {step, seconds, val/accuracy, ...}."""
+"""How a run converged, from its history alone: pure functions over rows {step, seconds, val/loss, ...}."""
 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+from initbench.metric import Metric
 from initbench.record.plain import Record, Row
 
 
-def convergence(history: Sequence[Row], num_classes: int) -> dict[str, float | None]:
-    """Best and final validation accuracy, area under its curve, and the loss at step 0 against ln(classes).
-
-    A network that knows nothing and says so loses ln(classes); above it the outputs are confidently wrong.
-    """
-    rows = evaluations(history)
+def convergence(history: Sequence[Row], metric: Metric) -> dict[str, float | None]:
+    """The best and the final value of the metric in validation, the area under its curve, and the loss at step 0."""
+    rows = evaluations(history, metric)
     if not rows:
-        return {"ln_classes": math.log(num_classes)}
-    accuracies = [row["val/accuracy"] for row in rows]
-    start = rows[0]
+        return {}
+    name, start = metric.name, rows[0]
+    values = [row[f"val/{name}"] for row in rows]
     return {
-        "val/best_accuracy": max(accuracies),
-        "val/accuracy": accuracies[-1],
+        f"val/best_{name}": metric.best_of(values),
+        f"val/{name}": values[-1],
         "val/loss": rows[-1]["val/loss"],
-        "val/accuracy_auc": area(rows),
+        f"val/{name}_auc": area([row["step"] for row in rows], values),
         "val/loss_at_start": start["val/loss"] if start["step"] == 0 else None,
-        "ln_classes": math.log(num_classes),
     }
 
 
 def time_to_targets(
-    history: Sequence[Row], targets: Sequence[float], *, seconds_init: float, reason: str
+    history: Sequence[Row], targets: Sequence[float], metric: Metric, *, seconds_init: float, reason: str
 ) -> dict[str, Record]:
     """For each target the first evaluation that reaches it, in steps and in seconds of training plus init.
 
     A target that was not reached is censored at the last evaluation: `reached` is False, steps and seconds
     say for how long it was not, and `reason` why no longer (the budget was spent, the run diverged).
     """
-    rows = evaluations(history)
+    rows = evaluations(history, metric)
     times = {}
     for target in targets:
-        hit = next((row for row in rows if row["val/accuracy"] >= target), None)
+        hit = next((row for row in rows if metric.is_reached(row[f"val/{metric.name}"], target)), None)
         at = hit or (rows[-1] if rows else {"step": 0, "seconds": 0.0})
         times[f"{target:g}"] = {
             "reached": hit is not None,
@@ -49,19 +46,20 @@ def time_to_targets(
     return times
 
 
-def area(rows: Sequence[Row]) -> float:
-    """Mean validation accuracy over the steps between first and last evaluation (trapezoid rule)."""
-    if len(rows) == 1:
-        return float(rows[0]["val/accuracy"])
+def area(steps: Sequence[int], values: Sequence[float]) -> float:
+    """The mean of the values over the steps between the first and the last evaluation (trapezoid rule)."""
+    if len(steps) == 1:
+        return float(values[0])
     total = 0.0
-    for left, right in pairwise(rows):
-        total += (right["step"] - left["step"]) * (left["val/accuracy"] + right["val/accuracy"]) / 2
-    return total / (rows[-1]["step"] - rows[0]["step"])
+    for (left, one), (right, other) in pairwise(zip(steps, values, strict=True)):
+        total += (right - left) * (one + other) / 2
+    return total / (steps[-1] - steps[0])
 
 
-def evaluations(history: Sequence[Row]) -> list[Row]:
+def evaluations(history: Sequence[Row], metric: Metric) -> list[Row]:
     """The rows with a finite validation."""
-    return [row for row in history if _is_finite(row.get("val/accuracy")) and _is_finite(row.get("val/loss"))]
+    needed = ("val/loss", f"val/{metric.name}")
+    return [row for row in history if all(_is_finite(row.get(key)) for key in needed)]
 
 
 def _is_finite(value: float | None) -> bool:

@@ -32,7 +32,7 @@ class History:
     def add_training(
         self, step: int, epoch: int, means: Mapping[str, float], lr: float, grad_norm: float | None, *, scaled: bool
     ) -> dict[str, float]:
-        """Add what was measured since the last training row: `means` of loss and accuracy. Returns the new values.
+        """Add what was measured since the last training row: `means` of loss and metric. Returns the new values.
 
         `scaled`: the loss is scaled (16-mixed), where the scaler probes for the largest finite scale, so that an
         overflow of the gradient is no divergence.
@@ -48,7 +48,7 @@ class History:
         return values
 
     def add_validation(self, step: int, epoch: int, means: Mapping[str, float]) -> dict[str, float]:
-        """Add an evaluation on the validation images; training and validation share the row of a step."""
+        """Add an evaluation on the validation samples; training and validation share the row of a step."""
         values = {f"val/{name}": value for name, value in means.items()}
         if not math.isfinite(means["loss"]):
             self.diverged = f"validation loss {means['loss']} at step {step}"
@@ -62,7 +62,7 @@ class History:
         self._flushed_at = time.monotonic()
 
     def evaluated_at(self, step: int) -> bool:
-        return "val/accuracy" in self.by_step.get(step, {})
+        return "val/loss" in self.by_step.get(step, {})
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -14,7 +14,7 @@ No other module writes a status:
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from initbench import logger
 from initbench.errors import LeftAlone, Unwritable, UserMistake
 from initbench.logger import Opening, RunInfo
 from initbench.masking import hide, learn, masked
+from initbench.metric import Metric
 from initbench.record import stopping
 from initbench.record.damage import readable
 from initbench.record.fields import fields
@@ -67,7 +68,7 @@ class Life:
     def log(self) -> Path:
         return self.store.folder / "log.txt"
 
-    def begin(self, total_steps: int, *, resumes: bool, replicas: int = 1) -> None:
+    def begin(self, total_steps: int, metric: Metric, *, resumes: bool, replicas: int = 1) -> None:
         """Say that the run is trained from now on, from the start or from its checkpoint, in a pack of `replicas`."""
         self.started = {
             "sweep": sweep_id(),
@@ -76,6 +77,7 @@ class Life:
             "resumed_at": [*self.before.get("resumed_at", []), now()] if resumes else [],
             "replicas": replicas,
             "total_steps": total_steps,
+            "metric": asdict(metric),
         }
         self.store.write("running", **self.started, provenance=provenance())
         how = "continues" if resumes else "begins"

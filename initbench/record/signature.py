@@ -15,7 +15,7 @@ from initbench.registry import CONF
 
 # What can change the numbers of a run. Everything else in a config (study, loggers, folders, launchers,
 # progress bars) leaves them as they are.
-_COUNTED = ("init", "model", "data", "optimizer", "scheduler", "trainer", "seed")
+_COUNTED = ("init", "model", "data", "task", "optimizer", "scheduler", "trainer", "seed")
 _ANY = object()
 # Where the same images lie, and how they reach the device, in the same order either way.
 _UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
@@ -26,7 +26,7 @@ _UNCOUNTED_IN_TRAINER = ("on_oom",)
 
 def counted(config: Mapping[str, Any]) -> PlainConfig:
     """The part of a resolved config that the signature is made of."""
-    part = {key: config[key] for key in _COUNTED}
+    part = {key: config[key] for key in _COUNTED if key in config}  # records from before there were tasks have none
     part["data"] = {key: value for key, value in part["data"].items() if key not in _UNCOUNTED_IN_DATA}
     part["trainer"] = {key: value for key, value in part["trainer"].items() if key not in _UNCOUNTED_IN_TRAINER}
     if "source" in config:  # see initbench.config.source

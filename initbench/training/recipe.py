@@ -8,11 +8,12 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from initbench.data import ImageData
+from initbench.data import Data
 from initbench.errors import UserMistake
 from initbench.init import Batch, Initializer, rows, weights_digest
 from initbench.optimizer import LearningRates
 from initbench.record.plain import Record, Row
+from initbench.task import Task
 
 
 class Recipe:
@@ -24,11 +25,11 @@ class Recipe:
         initializer: Initializer,
         optimizer: Callable[[nn.Module, LearningRates], Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
+        task: Task,
         *,
         seed: int = 0,
         compile: bool = False,
         channels_last: bool = False,
-        label_smoothing: float = 0.0,
         example: torch.Tensor | None = None,
     ) -> None:
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -36,9 +37,9 @@ class Recipe:
         self.model = model.to(memory_format=self.memory_format)
         self.initializer = initializer
         self.make_scheduler = scheduler
+        self.task = task
         self.seed = seed
         self.compile = compile
-        self.label_smoothing = label_smoothing  # of the training loss
         self.example = example  # inputs like those of the data, on which the initializer may run the model
         self.micro_batches = 1  # parts of a batch that are computed one after the other, to save memory
         self.initialized = False
@@ -64,16 +65,19 @@ class Recipe:
     def _learning_rates(self, model: nn.Module, adaptive: bool) -> dict[str, float]:
         return self.initializer.learning_rates(model, adaptive=adaptive, example=self.example)
 
-    def initialize(self, data: ImageData, world_size: int = 1) -> None:
+    def initialize(self, data: Data, world_size: int = 1) -> None:
         """Apply the initializer, and keep what the record says of it. Raises UserMistake where it cannot be applied."""
         started = time.perf_counter()
         batch = None
         if self.initializer.needs_batch:
-            images, labels = data.fixed_batch(self.device)
+            inputs, targets = self.task.batch(*data.fixed_batch(self.device))
             # Half precision is the initializer's own business: it works on a copy in float32.
-            batch = Batch(images.double() if self.dtype == torch.float64 else images, labels)
+            is_double = self.dtype == torch.float64 and inputs.is_floating_point()
+            batch = Batch(inputs.double() if is_double else inputs, targets)
         try:
-            outcome = self.initializer.apply(self.model, seed=self.seed, batch=batch, example=self.example)
+            outcome = self.initializer.apply(
+                self.model, seed=self.seed, batch=batch, loss=self.task.loss, example=self.example
+            )
         except ValueError as error:  # a method that this batch or these weights defeat
             raise UserMistake(str(error)) from error
         if batch is not None and world_size > 1:

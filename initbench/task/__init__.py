@@ -1,0 +1,41 @@
+"""Tasks: what a model learns from a dataset, how wrong it is, and by what metric runs are judged."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from initbench import lazy
+from initbench.schema import target
+
+__all__ = ["Autoencoder", "Classification", "LanguageModel", "Regression", "Task", "build"]
+
+if TYPE_CHECKING:
+    from initbench.sizes import Sizes
+    from initbench.task.autoencoder import Autoencoder
+    from initbench.task.base import Task
+    from initbench.task.classification import Classification
+    from initbench.task.language_model import LanguageModel
+    from initbench.task.regression import Regression
+
+__getattr__ = lazy.attributes(
+    __name__,
+    {
+        "Autoencoder": "initbench.task.autoencoder",
+        "Classification": "initbench.task.classification",
+        "LanguageModel": "initbench.task.language_model",
+        "Regression": "initbench.task.regression",
+        "Task": "initbench.task.base",
+    },
+)
+
+
+def build(node: Mapping[str, Any], sizes: "Sizes") -> "Task":
+    """The task of a config (a composed file of conf/task/) on data of these sizes.
+
+    Raises ValueError for arguments that the task does not take, and for data that it cannot be learned from.
+    """
+    from initbench.task.base import Task
+
+    task = target.call("task", node, sizes)
+    if not isinstance(task, Task):
+        raise ValueError(f"task._target_={node['_target_']!r} made a {type(task).__name__}, not an initbench.task.Task")
+    return task

@@ -1,0 +1,72 @@
+"""What a task is: batches in, loss and score out."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from initbench.metric import Metric
+
+Reduction = Literal["mean", "none"]
+
+
+class Task(ABC):
+    """What a model learns from a dataset. A new task is a subclass and a file in conf/task/.
+
+    A subclass takes the sizes of the data as its first argument, and raises ValueError for data that it cannot be
+    learned from.
+
+    Attributes:
+        metric: by what runs are judged; `metric.chance` is its value without learning.
+        chance_loss: the loss of a model that knows nothing; None if it is not known.
+        outputs: the shape of what a model returns for one sample.
+        given: what models may take as arguments, beside the sizes of the inputs.
+        targets: the values of the metric to which the time is measured; None: those of the dataset.
+    """
+
+    metric: Metric
+    chance_loss: float | None
+    outputs: tuple[int, ...]
+    given: Mapping[str, int]
+    targets: Sequence[float] | None = None
+
+    def batch(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """What the model gets and what it is compared with, of a batch of the dataset."""
+        return inputs, targets
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean") -> Tensor:
+        """The loss, averaged over all predictions, or that of each prediction, as a tensor of one dimension."""
+
+    def measure(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The value of each prediction whose mean is the metric, in the shape of `targets`.
+
+        It is not called where the metric is the loss. In packs, both have one dimension more at the front.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is judged by {self.metric.name} and has to measure it")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The names of what is averaged over predictions."""
+        return ("loss",) if self.metric.name == "loss" else ("loss", self.metric.name)
+
+    @torch.no_grad()
+    def sums(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(..., k + 1) for the k `measures`: the sum of each over the predictions, and their number.
+
+        losses: (...), the mean loss of each model of a pack; a scalar without a pack.
+        """
+        models = losses.dim()
+        count = math.prod(targets.shape[models:])
+        each = [losses.detach().float() * count]
+        if len(self.measures) > 1:
+            each.append(self.measure(outputs.detach(), targets).flatten(models).sum(-1).float())
+        return torch.stack([*each, torch.full_like(each[0], count)], dim=-1)
+
+    def means(self, sums: Sequence[float]) -> dict[str, float]:
+        """The mean of each of the `measures`, from their sums and the number of predictions."""
+        *totals, count = sums
+        return {name: total / count for name, total in zip(self.measures, totals, strict=True)}
