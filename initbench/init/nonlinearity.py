@@ -12,6 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from initbench.init.ambient import global_generators, plain_torch
 from initbench.init.gain import ACTIVATIONS, Nonlinearity, named
+from initbench.init.probing import is_linear
 
 # Different functions that differ by less are given one name: gelu and its approximation by tanh.
 _TOLERANCE = 1e-3
@@ -47,8 +48,8 @@ def nonlinearity_of(model: nn.Module) -> Nonlinearity:
 
 
 def _may_call_functions(module: nn.Module) -> bool:
-    """Whether its forward is not one of torch's, all of whose activations are attributes."""
-    return not str(module.forward.__module__).startswith("torch.nn.")
+    """Whether its forward is not one of torch's, all of whose activations are attributes, nor a linear layer's."""
+    return not (str(module.forward.__module__).startswith("torch.nn.") or is_linear(module))
 
 
 def _of_module(module: nn.Module) -> Nonlinearity | None:

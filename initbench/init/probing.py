@@ -1,5 +1,7 @@
 """What modules of other libraries compute, which is found by running copies of them."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
@@ -22,24 +24,36 @@ def adds_one(norm: nn.Module) -> bool:
     return False
 
 
-@plain_torch()
 def is_input_first(module: nn.Module) -> bool:
     """Whether a module computes x @ weight, with the weight stored as (in, out), as GPT-2's Conv1D."""
+    return _multiplies(module, lambda weight: weight)
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether a module that is not of torch multiplies by its weight, stored in either order."""
+    return is_input_first(module) or _multiplies(module, lambda weight: weight.T)
+
+
+def _multiplies(module: nn.Module, matrix_of: Callable[[Tensor], Tensor]) -> bool:
+    if _is_of_torch(module) or isinstance(module, nn.Linear):
+        return False
     weight = module._parameters.get("weight")
     if weight is None or weight.dim() != 2 or 0 in weight.shape or next(module.children(), None) is not None:
         return False
-    if _is_of_torch(module) or isinstance(module, nn.Linear) or (copy := _copy(module)) is None:
-        return False
-    matrix = _numbers(weight.shape)
-    for batch in ((3,), (1, 3)):
-        inputs = _numbers((*batch, len(matrix)))
-        outputs = _run(copy, inputs, weight=matrix)
-        if outputs is not None:
-            expected = inputs @ matrix
-            # Up to a factor, with which some layers multiply their weight.
-            return outputs.shape == expected.shape and bool(
-                F.cosine_similarity(outputs.flatten(), expected.flatten(), dim=0) > 0.999
-            )
+    with plain_torch():
+        if (copy := _copy(module)) is None:
+            return False
+        numbers = _numbers(weight.shape)
+        matrix = matrix_of(numbers)
+        for batch in ((3,), (1, 3)):
+            inputs = _numbers((*batch, len(matrix)))
+            outputs = _run(copy, inputs, weight=numbers)
+            if outputs is not None:
+                expected = inputs @ matrix
+                # Up to a factor, with which some layers multiply their weight.
+                return outputs.shape == expected.shape and bool(
+                    F.cosine_similarity(outputs.flatten(), expected.flatten(), dim=0) > 0.999
+                )
     return False
 
 

@@ -247,7 +247,7 @@ class _Recorder(TorchDispatchMode):
         constants = [constant for tensor in factors if (constant := self._constant(tensor)) is not None]
         if name in _MATRIX_PRODUCTS:
             self.found.matrices.extend(p for constant in constants for p in constant.parameters if p.dim() >= 2)
-            is_linear = len(inputs) == 1 and any(_is_linear(module) for module in details["modules"])
+            is_linear = len(inputs) == 1 and any(map(_has_weight, details["modules"]))
             return self.found.add("layer" if is_linear else "other", inputs, calls, **details)
         if len(inputs) == 1:
             multiplier = constants[0].parameters[0] if constants and constants[0].is_whole else None
@@ -327,6 +327,10 @@ def _steps(constants: list[_Constant]) -> list[int]:
 
 def _is_layer(module: nn.Module) -> bool:
     return isinstance(module, _MATRICES + _EMBEDDINGS) or is_norm(module)
+
+
+def _has_weight(module: nn.Module) -> bool:
+    return _is_linear(module) or ("weight" in module._parameters and not isinstance(module, _EMBEDDINGS))
 
 
 def _is_linear(module: nn.Module) -> bool:

@@ -19,6 +19,7 @@ class Residual:
     block: nn.Module  # the innermost module in which both the sum and the whole branch are computed
     parts: list[nn.Module]  # the modules that the block calls in the branch
     modules: list[nn.Module]  # the leaf modules of the branch that have parameters or normalize
+    weighted: list[nn.Module]  # the linear layers, convolutions and attentions among them
     ends: list[nn.Module]  # those of them after which no other layer or norm follows; several if they are parallel
     last_layers: list[nn.Module]  # the weighted layers after which no other follows
     gate: nn.Parameter | None
@@ -47,6 +48,7 @@ class _Search:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.steps = trace.steps
+        self.matrices: set[nn.Parameter | None] = {*trace.matrices}
         self.skips: dict[int, _Skip] = {}  # by the index of the sum
 
     def run(self) -> Iterator[Residual]:
@@ -135,18 +137,19 @@ class _Search:
         modules = [module for module in self._modules(inner) if module in own]
         if not modules:
             return None
-        weighted = [module for module in modules if isinstance(module, WEIGHTED)]
-        last_layers, reaches_fork = self._last(end, skip.fork, lambda module: isinstance(module, WEIGHTED))
+        weighted = [module for module in modules if self._is_weighted(module)]
+        last_layers, reaches_fork = self._last(end, skip.fork, self._is_weighted)
         if weighted and reaches_fork:
             return None  # what is left without the last layers is more than the skip connection
         if not weighted and self._is_normalized(skip):
             return None
-        ends, _ = self._last(end, skip.fork, lambda module: isinstance(module, WEIGHTED) or is_norm(module))
+        ends, _ = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
         operators = {self.steps[index].operator for index in inner}
         return Residual(
             block=block,
             parts=list(dict.fromkeys(part for index in inner if (part := self._part(index, len(calls))) is not None)),
             modules=modules,
+            weighted=weighted,
             ends=[module for module in modules if module in ends],
             last_layers=[module for module in modules if module in last_layers],
             gate=None if gate_step is None else self.steps[gate_step].multiplier,
@@ -165,7 +168,13 @@ class _Search:
         return sorted(modules, key=self.trace.order.__getitem__)
 
     def _weighted(self, way: list[int]) -> list[nn.Module]:
-        return [module for module in self._modules(way) if isinstance(module, WEIGHTED)]
+        return [module for module in self._modules(way) if self._is_weighted(module)]
+
+    def _is_weighted(self, module: nn.Module) -> bool:
+        """Whether a module is a layer of torch, or one of others that multiplies by a `weight`, as GPT-2's Conv1D."""
+        if isinstance(module, WEIGHTED):
+            return True
+        return module._parameters.get("weight") in self.matrices and not isinstance(module, nn.Embedding)
 
     def _chain(self, index: int) -> Iterator[int]:
         while self.steps[index].kind == "carry":

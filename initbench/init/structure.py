@@ -37,15 +37,11 @@ class Branch:
     # nn.MultiheadAttention counts as one leaf; squeeze-and-excitation and similar multipliers are left out.
     modules: tuple[tuple[str, nn.Module], ...]
     ends: tuple[tuple[str, nn.Module], ...]  # those that no weighted layer or norm follows; several if parallel
-    last_layers: tuple[tuple[str, nn.Module], ...]  # the weighted layers that no other follows
+    weighted: tuple[tuple[str, nn.Module], ...]  # the layers with a weight; none if the branch only pools or shifts
+    last_layers: tuple[tuple[str, nn.Module], ...]  # those of them that no other follows
     kind: str  # "attention", "mlp" or "conv"
     gate: nn.Parameter | None
     skip_scale: nn.Parameter | None
-
-    @property
-    def weighted(self) -> list[tuple[str, nn.Module]]:
-        """The linear layers, convolutions and nn.MultiheadAttentions; empty if the branch only pools or shifts."""
-        return [(name, module) for name, module in self.modules if isinstance(module, WEIGHTED)]
 
     @property
     def norms(self) -> list[tuple[str, nn.Module]]:
@@ -240,6 +236,7 @@ def _traced(residual: Residual, names: dict[nn.Module, str]) -> Branch:
         block=residual.block,
         modules=named(residual.modules),
         ends=named(residual.ends),
+        weighted=named(residual.weighted),
         last_layers=named(residual.last_layers),
         kind="attention" if residual.is_attention else _kind(residual.parts),
         gate=residual.gate,
@@ -286,12 +283,14 @@ def _listed(name: str, block: nn.Module, parts: list[str]) -> Branch:
     named = [key for key, part in steps if not _is_norm_part(key, part)]
     prefix = f"{name}." if name else ""
     modules = tuple(leaf for key, part in steps for leaf in _leaves(prefix + key, part))
+    weighted = tuple(each for each in modules if isinstance(each[1], WEIGHTED))
     return Branch(
         name=prefix + named[0] if len(named) == 1 else name,
         block=block,
         modules=modules,
         ends=tuple(each for each in modules if is_norm(each[1]) or isinstance(each[1], WEIGHTED))[-1:],
-        last_layers=tuple(each for each in modules if isinstance(each[1], WEIGHTED))[-1:],
+        weighted=weighted,
+        last_layers=weighted[-1:],
         kind=_kind([part for _, part in steps]),
         gate=next((factor for key, factor in factors.items() if key.startswith(GATES)), None),
         skip_scale=next((factor for key, factor in factors.items() if key.startswith(SKIP_SCALES)), None),

@@ -269,3 +269,15 @@ def test_a_module_of_ones_own_that_is_no_function_of_each_entry_is_told_of() -> 
     model = nn.Sequential(nn.Linear(4, 8), Maxout(), nn.Linear(4, 2))
     with pytest.warns(UserWarning, match="so the gain is 1.*nonlinearity=relu"):
         initbench.initialize(model, "kaiming_normal")
+
+
+def test_a_linear_layer_of_ones_own_calls_no_activation() -> None:
+    class Transposed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(4, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ self.weight
+
+    initbench.initialize(nn.Sequential(Transposed(), Transposed()), "kaiming_normal")  # warnings are errors here

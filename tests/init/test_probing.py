@@ -211,3 +211,50 @@ def test_learning_rates_of_mup_see_the_inputs_of_a_conv1d() -> None:
 
     assert rates(Conv1D) == rates(lambda outputs, inputs: nn.Linear(inputs, outputs))
     assert rates(Conv1D)["4.weight"] == 64 / 256
+
+
+class Stored(nn.Module):
+    """A linear layer of one's own, with the weight as in nn.Linear."""
+
+    def __init__(self, outputs: int, inputs: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.empty(outputs, inputs)), nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs @ self.weight.T + self.bias
+
+
+class Mlp(nn.Module):
+    def __init__(self, layer: Callable[[int, int], nn.Module]) -> None:
+        super().__init__()
+        self.norm, self.fc, self.act, self.proj = nn.LayerNorm(8), layer(16, 8), nn.GELU(), layer(8, 16)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + self.proj(self.act(self.fc(self.norm(inputs))))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("layer", [Conv1D, Stored])
+@pytest.mark.parametrize(
+    "name", ["fixup", "idinit", "zero_hadamard", "vit_jax", "lsuv", "kraehenbuehl", "weight_norm_data"]
+)
+def test_methods_treat_a_linear_layer_of_others_as_that_of_torch(name: str, layer: Callable[[int, int], Any]) -> None:
+    inputs = torch.randn(16, 8, generator=torch.Generator().manual_seed(0))
+    weights = {} if name in ("idinit", "vit_jax", "zero_hadamard") else {"weight": "orthogonal"}
+    values = []
+    for each in (layer, lambda outputs, inputs: nn.Linear(inputs, outputs)):
+        model = nn.Sequential(Mlp(each), Mlp(each), each(3, 8))
+        initialize(model, name, batch=(inputs, torch.arange(16) % 3), **weights)
+        values.append(
+            {
+                key: value.T if layer is Conv1D and value.dim() == 2 and each is layer else value
+                for key, value in model.state_dict().items()
+            }
+        )
+    for key, value in values[0].items():
+        torch.testing.assert_close(value, values[1][key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [Conv1D, Stored])
+def test_a_branch_that_ends_with_a_linear_layer_of_others_has_no_last_norm(layer: Callable[[int, int], Any]) -> None:
+    with pytest.raises(ValueError, match="sets the norm that ends each residual branch to zero, and 0 is not ended"):
+        initialize(nn.Sequential(Mlp(layer)), "zero_gamma")

@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _WeightNorm
 
 from initbench.init.memory import storage_of
+from initbench.init.probing import is_input_first, is_linear
 
 LAYERS = (nn.Linear, _ConvNd, nn.Bilinear)
 # These have weights but no output that is linear in one of them. They are watched because weights may be tied to
@@ -25,7 +26,7 @@ class LayerCall:
     """One call of a layer during a forward pass: the layer, its inputs and its output."""
 
     name: str
-    module: Any  # one of LAYERS
+    module: Any  # one of LAYERS, or a linear layer of others
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     output: Tensor
@@ -35,6 +36,11 @@ class LayerCall:
     def inputs(self) -> list[Tensor]:
         """The input tensors: one, or two for a bilinear layer."""
         return [value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor)]
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The bias of the layer; None if it has none."""
+        return getattr(self.module, "bias", None)
 
     @property
     def input_scale(self) -> float:
@@ -92,9 +98,10 @@ def visit_layers(model: nn.Module, inputs: Tensor, visit: Callable[[LayerCall], 
     """Run the model once, calling `visit` on each layer directly after its first call; return the model's output.
 
     The rest of the forward pass sees what a visit changes. Layers are the linear, bilinear and convolutional modules
-    that are called. A module that runs several times is visited once, and so is a weight shared by several modules;
-    a weight that a module of another kind used before (an embedding tied to the output layer) is not visited. Neither
-    are recurrent modules and nn.MultiheadAttention, whose projections are not called as modules.
+    that are called, and linear layers of other libraries, which are told by running them. A module that runs several
+    times is visited once, and so is a weight shared by several modules; a weight that a module of another kind used
+    before (an embedding tied to the output layer) is not visited. Neither are recurrent modules and
+    nn.MultiheadAttention, whose projections are not called as modules.
 
     Raises ValueError if no layer runs.
     """
@@ -107,7 +114,7 @@ def visit_layers(model: nn.Module, inputs: Tensor, visit: Callable[[LayerCall], 
         is_new = bool(weights) and used.isdisjoint(weights)
         layer = LayerCall(name or type(module).__name__, module, args, kwargs, output, not used)
         used.update(weights)
-        if not is_new or not isinstance(module, LAYERS):
+        if not is_new or isinstance(module, _OTHERS):
             return output
         visit(layer)
         visited += 1
@@ -116,7 +123,7 @@ def visit_layers(model: nn.Module, inputs: Tensor, visit: Callable[[LayerCall], 
     handles = [
         module.register_forward_hook(partial(hook, name), with_kwargs=True)
         for name, module in model.named_modules()
-        if isinstance(module, LAYERS + _OTHERS)
+        if isinstance(module, LAYERS + _OTHERS) or is_linear(module)
     ]
     try:
         outputs = model(inputs)
@@ -137,7 +144,7 @@ def standardize(layer: LayerCall, center: float = 0.0) -> None:
     Raises ValueError for a unit with constant output, and for a layer whose output does not scale with its weight.
     """
     mean, std = layer.unit_moments()
-    bias = layer.module.bias
+    bias = layer.bias
     layer.rescale(1 / std, None if bias is None else center - (mean - bias) / std)
     _, std = layer.unit_moments()
     if (std - 1).abs().max() > 0.05:  # far above rounding, TF32's included
@@ -161,7 +168,7 @@ def per_unit(module: Any, values: Tensor) -> Tensor:
         if module.groups > 1:
             grouped = grouped.repeat_interleave(weight.shape[0] // module.groups, 0)
         return grouped.view(len(grouped), -1, *kernel)
-    return values.view(-1, 1, *kernel)
+    return values.view(1, -1) if is_input_first(module) else values.view(-1, 1, *kernel)
 
 
 @torch.no_grad()

@@ -90,7 +90,7 @@ def _between(layer: LayerCall, factors: Mapping[str, Tensor], input_scales: dict
     """Scale one layer, and its bias also by the change of its input that the layers before it caused."""
     scale, before = layer.input_scale, input_scales[layer.name]
     factor = factors.get(layer.name, torch.ones(()).to(layer.output))
-    bias = layer.module.bias
+    bias = layer.bias
     layer.rescale(factor, None if bias is None else bias * factor * (scale / before))
     input_scales[layer.name] = scale
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.methods.execution import write
 from initbench.init.methods.transformer import find_position_embeddings, find_tokens
@@ -55,8 +56,9 @@ def vit_jax_(
     _draw(find_tokens(model), token_std, stream)
     layers = [layer for branch in branches_if_any if branch.kind == "mlp" for layer in branch.weighted]
     for name, module in layers:
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            bias = torch.empty(module.bias.shape)
+        own = getattr(module, "bias", None)
+        if isinstance(own, Tensor) and not isinstance(module, _ConvNd):
+            bias = torch.empty(own.shape)
             write(module, "bias", _normal(bias, mlp_bias_std, stream(f"{name}.bias")))
 
 
