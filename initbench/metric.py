@@ -101,6 +101,12 @@ class Metric:
         rounded = math.floor(least / step * (1 + 1e-9)) * step  # 0.3 is 2999.99... steps
         return f"at least {self.difference(rounded)}" if rounded else f"more than 0 {self.points}".rstrip()
 
+    def check_targets(self, targets: Iterable[float], key: str) -> None:
+        """Raise ValueError for a target that no value of the metric can be; `key` is what they are called."""
+        for target in targets:
+            if self.is_share and not 0 < target < 1:
+                raise ValueError(f"{key} must be above 0 and below 1 for {self.name}, got {target:g}")
+
     def target(self, value: float | str) -> str:
         """A target for people: 0.985 of a share is 98.5%."""
         return f"{100 * float(value):.4g}%" if self.is_share else f"{float(value):g}"

@@ -1,7 +1,7 @@
-"""Models: plain nn.Modules from images (batch, in_channels, image_size, image_size) to scores (batch, num_classes).
+"""Models: plain nn.Modules from images, rows of numbers or tokens to what their task needs, such as scores of classes.
 
 A model is a class or function here (or anywhere importable), with a YAML in conf/model/ whose `_target_` names it;
-`build` passes it the arguments that depend on the data: in_channels, image_size and num_classes.
+`build` passes it those of `GIVEN`, which depend on data and task, that it takes.
 """
 
 from typing import TYPE_CHECKING
@@ -10,7 +10,9 @@ from initbench import lazy
 
 if TYPE_CHECKING:
     from initbench.model.airbench import Airbench
-    from initbench.model.builder import GIVEN, build
+    from initbench.model.autoencoder import autoencoder
+    from initbench.model.builder import GIVEN, build, check, example
+    from initbench.model.gpt import GPT
     from initbench.model.lenet import LeNet
     from initbench.model.libraries import timm_model, torchvision_model
     from initbench.model.mlp import MLP
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GIVEN",
+    "GPT",
     "MLP",
     "VGG",
     "Airbench",
@@ -30,7 +33,10 @@ __all__ = [
     "LeNet",
     "PlainCNN",
     "ViT",
+    "autoencoder",
     "build",
+    "check",
+    "example",
     "gru",
     "lstm",
     "resnet",
@@ -44,7 +50,11 @@ __getattr__ = lazy.attributes(
     {
         "GIVEN": "initbench.model.builder",
         "Airbench": "initbench.model.airbench",
+        "autoencoder": "initbench.model.autoencoder",
         "build": "initbench.model.builder",
+        "check": "initbench.model.builder",
+        "example": "initbench.model.builder",
+        "GPT": "initbench.model.gpt",
         "CifarResNet": "initbench.model.resnet_cifar",
         "gru": "initbench.model.recurrent",
         "LeNet": "initbench.model.lenet",

@@ -9,7 +9,7 @@ from initbench.schema.ranges import Fraction, NonNegativeInt
 
 
 class MLP(nn.Sequential):
-    """Flatten, then `depth` times (linear, norm, activation, dropout), then a linear classifier.
+    """Flatten, then `depth` times (linear, norm, activation, dropout), then a linear layer, `classifier`.
 
     `width` is one int for all hidden layers or a list with one entry for each; `norm` is none, batch or layer;
     `dropout` is the probability of zeroing an activation. Without a norm and with `nonlinearity="linear"` this is the
@@ -21,9 +21,8 @@ class MLP(nn.Sequential):
     def __init__(
         self,
         *,
-        in_channels: int,
-        image_size: int,
-        num_classes: int,
+        in_features: int,
+        out_features: int,
         depth: NonNegativeInt,
         width: Widths,
         nonlinearity: Activation = "relu",
@@ -31,12 +30,12 @@ class MLP(nn.Sequential):
         dropout: Fraction = 0,
         bias: bool = True,
     ) -> None:
-        sizes = [in_channels * image_size**2, *widths(width, depth, "depth")]
+        sizes = [in_features, *widths(width, depth, "depth")]
         layers: dict[str, nn.Module | None] = {"flatten": nn.Flatten()}
         for index, (fan_in, fan_out) in enumerate(pairwise(sizes), start=1):
             layers[f"linear{index}"] = nn.Linear(fan_in, fan_out, bias=bias)
             layers[f"norm{index}"] = norm1d(norm, fan_out)
             layers[f"activation{index}"] = activation(nonlinearity)
             layers[f"dropout{index}"] = nn.Dropout(dropout) if dropout > 0 else None
-        layers["classifier"] = nn.Linear(sizes[-1], num_classes, bias=bias)
+        layers["classifier"] = nn.Linear(sizes[-1], out_features, bias=bias)
         super().__init__(named(layers))

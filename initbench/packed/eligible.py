@@ -71,15 +71,16 @@ def forward_for(parts: RunParts) -> Forward | str:
     torch itself says, in a warning, where it would map over replicas in a loop.
     """
     if parts.data.streams:
-        return "streamed images"
+        return "streamed data"
     model = parts.recipe.model
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is None:
             return "batch norm without momentum"
         if isinstance(module, nn.RNNBase):
             return f"torch.func.vmap does not support {type(module).__name__}"
-    images, labels = parts.data.fixed_batch(parts.recipe.device)
-    forward = forward_of(model, images[:2])
+    task = parts.recipe.task
+    inputs, targets = (part[:2] for part in task.batch(*parts.data.fixed_batch(parts.recipe.device)))
+    forward = forward_of(model, inputs)
     if isinstance(forward, SideBySide):
         return forward
     if any(isinstance(module, Dropout) and module.p > 0 for module in model.modules()):
@@ -89,9 +90,9 @@ def forward_for(parts: RunParts) -> Forward | str:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message=r".*performance drop.*")
-            pack = Pack([copy.deepcopy(model)], forward, [_no_steps], _no_schedule, seeds=[0])
-            pack.backward(images[None, :2], labels[None, :2])
-            pack.evaluate(images[:2], labels[:2], at_once=2)
+            pack = Pack([copy.deepcopy(model)], forward, [_no_steps], _no_schedule, task, seeds=[0])
+            pack.backward(inputs[None], targets[None])
+            pack.evaluate(inputs, targets, at_once=2)
     except (UserWarning, RuntimeError, NotImplementedError) as obstacle:
         found = re.search(r"aten::\w+", str(obstacle))
         return f"torch.func.vmap does not support {found.group() if found else str(obstacle).splitlines()[0]}"
@@ -106,11 +107,11 @@ def _compared(replicas: Sequence[Replica], forward: Forward) -> tuple[list[Repli
     A constructor may have drawn what is neither, or an initializer set it. What cannot be compared counts as different.
     """
     models = [replica.parts.recipe.model for replica in replicas]
-    images, _ = replicas[0].parts.data.fixed_batch(next(models[0].parameters()).device)
+    inputs, _ = replicas[0].parts.data.fixed_batch(next(models[0].parameters()).device)
     same = [
         is_same
         for first in range(0, len(models), _COMPARED_AT_ONCE)
-        for is_same in agreeing(forward, models[first : first + _COMPARED_AT_ONCE], images[:2])
+        for is_same in agreeing(forward, models[first : first + _COMPARED_AT_ONCE], inputs[:2])
     ]
     pairs = list(zip(replicas, same, strict=True))
     return [one for one, is_same in pairs if is_same], [one for one, is_same in pairs if not is_same]

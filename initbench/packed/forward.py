@@ -14,7 +14,7 @@ Tensors = dict[str, Tensor]
 
 
 class SideBySide:
-    """Called with stacked parameters and buffers, and images (G, B, C, S, S); returns logits (R, B, classes).
+    """Called with stacked parameters and buffers, and inputs (G, B, ...); returns outputs (R, B, classes).
 
     G divides R: the first R / G replicas see the first batch, and so on. Raises NotImplementedError for a layer that
     has no such form.
@@ -26,10 +26,10 @@ class SideBySide:
         has_convolutions = any(isinstance(module, nn.Conv2d) for module in model.modules())
         self.memory_format = torch.channels_last if has_convolutions else torch.contiguous_format
 
-    def __call__(self, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
-        if self.dropouts and len(images) < _replicas(parameters):
-            images = images.repeat_interleave(_replicas(parameters) // len(images), 0)
-        wide = images.transpose(0, 1).flatten(1, 2)
+    def __call__(self, parameters: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+        if self.dropouts and len(inputs) < _replicas(parameters):
+            inputs = inputs.repeat_interleave(_replicas(parameters) // len(inputs), 0)
+        wide = inputs.transpose(0, 1).flatten(1, 2)
         if wide.shape[1] == 1 and self.memory_format is torch.channels_last:
             # One channel's layout cannot be told: torch would take the plain one for it and for all that follows.
             replicas = _replicas(parameters)
@@ -46,31 +46,31 @@ class Mapped:
         self.model = copy.deepcopy(model)
         self.dropouts: list[AnyWideDropout] = []
 
-    def __call__(self, parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
-        def one(parameters: Tensors, buffers: Tensors, images: Tensor) -> Tensor:
-            outputs: Tensor = functional_call(self.model, (parameters, buffers), (images,))
+    def __call__(self, parameters: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+        def one(parameters: Tensors, buffers: Tensors, inputs: Tensor) -> Tensor:
+            outputs: Tensor = functional_call(self.model, (parameters, buffers), (inputs,))
             return outputs
 
-        shared = len(images) == 1
-        batches = images[0] if shared else images.repeat_interleave(_replicas(parameters) // len(images), 0)
-        logits: Tensor = vmap(one, in_dims=(0, 0, None if shared else 0))(parameters, buffers, batches)
-        return logits
+        shared = len(inputs) == 1
+        batches = inputs[0] if shared else inputs.repeat_interleave(_replicas(parameters) // len(inputs), 0)
+        outputs: Tensor = vmap(one, in_dims=(0, 0, None if shared else 0))(parameters, buffers, batches)
+        return outputs
 
 
 Forward = SideBySide | Mapped
 
 
-def forward_of(model: nn.Module, images: Tensor) -> Forward:
-    """Side by side if that gives what the model by itself makes of `images` (B, C, S, S), mapped over otherwise."""
+def forward_of(model: nn.Module, inputs: Tensor) -> Forward:
+    """Side by side if that gives what the model by itself makes of `inputs` (B, ...), mapped over otherwise."""
     try:
         wide = SideBySide(model)
     except NotImplementedError:
         return Mapped(model)
-    return wide if all(agreeing(wide, [model, model], images)) else Mapped(model)
+    return wide if all(agreeing(wide, [model, model], inputs)) else Mapped(model)
 
 
-def agreeing(forward: Forward, models: Sequence[nn.Module], images: Tensor) -> list[bool]:
-    """For each model, whether all at once compute what it makes of `images` (B, C, S, S) by itself.
+def agreeing(forward: Forward, models: Sequence[nn.Module], inputs: Tensor) -> list[bool]:
+    """For each model, whether all at once compute what it makes of `inputs` (B, ...) by itself.
 
     In float64, training and not, with noise on the weights: a model whose last layer is zero, or whose signal vanishes,
     would say nothing. Dropout is off, as on a GPU torch draws its numbers in another way than a pack does; its
@@ -86,15 +86,17 @@ def agreeing(forward: Forward, models: Sequence[nn.Module], images: Tensor) -> l
         for parameter in twin.parameters():
             noise = torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
             parameter.data.add_(noise.to(parameter.device), alpha=0.01)
+    if inputs.is_floating_point():  # tokens are not
+        inputs = inputs.double()
     for training in (True, False):
-        found, expected = _outputs(forward, twins, images.double(), training=training)
+        found, expected = _outputs(forward, twins, inputs, training=training)
         same = [is_same and _is_close(*pair) for is_same, *pair in zip(same, found, expected, strict=True)]
     return same
 
 
 @torch.no_grad()
 def _outputs(
-    forward: Forward, models: Sequence[nn.Module], images: Tensor, *, training: bool
+    forward: Forward, models: Sequence[nn.Module], inputs: Tensor, *, training: bool
 ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
     """The outputs of all at once, and of each by itself; unequal ones where either cannot be computed."""
     parameters, buffers = stack_module_state([model.train(training) for model in models])
@@ -102,11 +104,11 @@ def _outputs(
     for wide in forward.dropouts:
         wide.eval()
     try:
-        return list(forward(parameters, buffers, images.unsqueeze(0))), [model(images) for model in models]
+        return list(forward(parameters, buffers, inputs.unsqueeze(0))), [model(inputs) for model in models]
     except torch.OutOfMemoryError:
         raise  # it says nothing of the models
     except (RuntimeError, ValueError):  # of shapes, or of types
-        return [images[:0]] * len(models), [images] * len(models)
+        return [inputs[:0]] * len(models), [inputs] * len(models)
 
 
 def _dropouts(model: nn.Module) -> list[Dropout]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from initbench.data import ImageData
+from initbench.data import Data
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 
@@ -31,7 +31,8 @@ class Training:
         self.log_every = first.config.trainer.log_every_n_steps
         self.val_every = first.parts.data.val_every_n_steps
         self.data = {one.seed: one.parts.data for one in replicas}
-        self.sums = torch.zeros(len(pack), 3, device=device)
+        self.task = first.parts.recipe.task
+        self.sums = torch.zeros(len(pack), len(self.task.measures) + 1, device=device)
         self.step = 0
 
     def run(self) -> None:
@@ -75,8 +76,7 @@ class Training:
 
     def _advance(self, batches: dict[int, tuple[Tensor, Tensor]]) -> None:
         started = time.perf_counter()
-        images, labels = self._for_all(batches)
-        self.sums += self.pack.backward(images, labels)
+        self.sums += self.pack.backward(*self._for_all(batches))
         norms = self.pack.gradient_norms() if (self.step + 1) % self.log_every == 0 else None
         self.pack.step()
         self.step += 1
@@ -92,21 +92,25 @@ class Training:
         self.after_step(self.step)
 
     def _for_all(self, batches: dict[int, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """(G, B, C, S, S) and (G, B): a batch for each row of replicas with one seed, if these are equally long."""
+        """Inputs and targets (G, B, ...): a batch for each row of replicas with one seed, if these are equally long."""
         seeds = [replica.seed for replica in self.replicas]
         rows = [(seed, len(list(row))) for seed, row in groupby(seeds)]
         if len({length for _, length in rows}) == 1:
             seeds = [seed for seed, _ in rows]
-        prepared = {seed: self.data[seed].prepare(batches[seed][0], step=self.step) for seed in dict.fromkeys(seeds)}
-        # Side by side the images of one place in the batch are neighbours.
-        images = torch.stack([prepared[seed] for seed in seeds], dim=1).transpose(0, 1)
-        return images, torch.stack([batches[seed][1] for seed in seeds])
+        pairs = {
+            seed: self.task.batch(self.data[seed].prepare(inputs, step=self.step), targets)
+            for seed, (inputs, targets) in batches.items()
+            if seed in seeds
+        }
+        # Side by side the inputs of one place in the batch are neighbours.
+        inputs = torch.stack([pairs[seed][0] for seed in seeds], dim=1).transpose(0, 1)
+        return inputs, torch.stack([pairs[seed][1] for seed in seeds])
 
     def _add_training_rows(self, norms: Tensor | None) -> None:
         of_each = norms.tolist() if norms is not None else [None] * len(self.replicas)
         measured = zip(self.replicas, self.sums.tolist(), self.pack.rates(), of_each, strict=True)
-        for replica, (loss, correct, count), rate, norm in measured:
-            means = {"loss": loss / count, "accuracy": correct / count}
+        for replica, sums, rate, norm in measured:
+            means = self.task.means(sums)
             replica.history.add_training(self.step, replica.epoch, means, rate, norm, scaled=False)
         self.sums.zero_()
 
@@ -117,15 +121,16 @@ class Training:
                 replica.history.add_validation(self.step, replica.epoch, means)
 
     def evaluate(self, stage: str) -> list[dict[str, float]]:
-        """Loss and accuracy of each replica on "val" or "test", the same images for all."""
+        """Loss and metric of each replica on "val" or "test", the same samples for all."""
         started = time.perf_counter()
-        data: ImageData = next(iter(self.data.values()))
-        sums = torch.zeros(len(self.replicas), 3, device=self.device)
-        for images, labels in data.loader(stage, self.device):
+        data: Data = next(iter(self.data.values()))
+        sums = torch.zeros(len(self.replicas), len(self.task.measures) + 1, device=self.device)
+        for batch in data.loader(stage, self.device):
+            inputs, targets = self.task.batch(data.prepare(batch[0]), batch[1])
             # No more at once than a step of training has: pack sizes are measured by its memory.
-            at_once = max(data.batch_size, len(images) // len(self.replicas))
-            sums += self.pack.evaluate(data.prepare(images), labels, at_once)
-        values = [{"loss": loss / count, "accuracy": correct / count} for loss, correct, count in sums.tolist()]
+            at_once = max(data.batch_size, len(inputs) // len(self.replicas))
+            sums += self.pack.evaluate(inputs, targets, at_once)
+        values = [self.task.means(each) for each in sums.tolist()]
         for replica in self.replicas:
             replica.history.seconds_evaluation += (time.perf_counter() - started) / len(self.replicas)
         return values

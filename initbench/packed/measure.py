@@ -8,7 +8,6 @@ from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.packed.eligible import built, forward_for
 from initbench.packed.forward import Forward
@@ -69,7 +68,9 @@ def _alone(parts: RunParts) -> tuple[float, float]:
     recipe = parts.recipe
     model = copy.deepcopy(recipe.model).to(memory_format=recipe.memory_format)
     optimizer = recipe.make_optimizer(model)
-    images, labels = _batch(parts)
+    inputs, targets = _batch(parts)
+    if inputs.dim() == 4:
+        inputs = inputs.to(memory_format=recipe.memory_format)
     kept = {parameter.data_ptr(): 4 * parameter.nbytes for parameter in model.parameters()}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ def _alone(parts: RunParts) -> tuple[float, float]:
         return tensor
 
     def step() -> None:
-        F.cross_entropy(model(images.to(memory_format=recipe.memory_format)), labels).backward()
+        recipe.task.loss(model(inputs), targets, training=True).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -91,12 +92,11 @@ def _packed(parts: RunParts, forward: Forward, size: int) -> float:
     models: list[nn.Module] = [copy.deepcopy(parts.recipe.model) for _ in range(size)]
     recipe, seeds = parts.recipe, min(SEEDS, size)
     seed_of_each = [place * seeds // size for place in range(size)]
-    pack = Pack(models, forward, [recipe.make_optimizer] * size, recipe.make_scheduler, seeds=seed_of_each)
-    images, labels = _batch(parts)
-    images, labels = images.expand(seeds, *images.shape), labels.expand(seeds, *labels.shape)
+    pack = Pack(models, forward, [recipe.make_optimizer] * size, recipe.make_scheduler, recipe.task, seeds=seed_of_each)
+    inputs, targets = (part.expand(seeds, *part.shape) for part in _batch(parts))
 
     def step() -> None:
-        pack.backward(images, labels)
+        pack.backward(inputs, targets)
         pack.step()
 
     step()
@@ -105,8 +105,8 @@ def _packed(parts: RunParts, forward: Forward, size: int) -> float:
 
 def _batch(parts: RunParts) -> tuple[Tensor, Tensor]:
     parameter = next(parts.recipe.model.parameters())
-    images, labels = parts.data.fixed_batch(parameter.device)
-    return images.to(parameter.dtype), labels
+    inputs, targets = parts.recipe.task.batch(*parts.data.fixed_batch(parameter.device))
+    return inputs.to(parameter.dtype) if inputs.is_floating_point() else inputs, targets
 
 
 def _seconds(step: Callable[[], None]) -> float:

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state
-from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from initbench.packed.forward import Forward
+from initbench.task import Task
 
 _CLIP_EPSILON = 1e-6  # as in torch.nn.utils.clip_grad_norm_
 
@@ -21,8 +21,7 @@ class Pack:
 
     `optimizers` make the optimizer of a single model; they differ in learning rates alone. Each row of neighbours with
     the same rates is a slice of the stacked parameters with groups of its own. Dropout draws from `seeds`, as a run of
-    that seed does. `clip` is the norm that the gradient of each replica is clipped to, by itself; `label_smoothing` is
-    of the training loss.
+    that seed does. `clip` is the norm that the gradient of each replica is clipped to, by itself.
     """
 
     def __init__(
@@ -31,12 +30,12 @@ class Pack:
         forward: Forward,
         optimizers: Sequence[Callable[[nn.Module], Optimizer]],
         scheduler: Callable[[Optimizer], LRScheduler],
+        task: Task,
         *,
         seeds: Sequence[int],
         clip: float | None = None,
-        label_smoothing: float = 0.0,
     ) -> None:
-        self.forward, self.clip, self.label_smoothing = forward, clip, label_smoothing
+        self.forward, self.task, self.clip = forward, task, clip
         self.parameters, self.buffers = stack_module_state(list(models))
         a_parameter = next(iter(self.parameters.values()))
         self.dtype = a_parameter.dtype
@@ -58,20 +57,22 @@ class Pack:
     def __len__(self) -> int:
         return len(next(iter(self.parameters.values())))
 
-    def logits(self, images: Tensor, *, training: bool) -> Tensor:
-        """(R, B, classes) of (G, B, C, S, S): the first R / G replicas see the first batch, and so on."""
+    def outputs(self, inputs: Tensor, *, training: bool) -> Tensor:
+        """(R, B, ...) of (G, B, ...): the first R / G replicas see the first batch, and so on."""
         self.forward.model.train(training)
         for dropout in self.forward.dropouts:
             dropout.streams = [self.streams[seed] for seed in self.seeds]
-        return self.forward(self.parameters, self.buffers, images.to(self.dtype))
+        if inputs.is_floating_point():  # tokens are not
+            inputs = inputs.to(self.dtype)
+        return self.forward(self.parameters, self.buffers, inputs)
 
-    def backward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Leave the gradient of each replica's own mean loss; `measured` of the batches. labels: (G, B)."""
-        logits = self.logits(images, training=True)
-        of_each = labels.repeat_interleave(len(self) // len(labels), 0)
-        losses = cross_entropies(logits, of_each, self.label_smoothing)
+    def backward(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Leave the gradient of each replica's own mean loss; the sums (R, ...) of the task. targets: (G, B, ...)."""
+        outputs = self.outputs(inputs, training=True)
+        of_each = targets.repeat_interleave(len(self) // len(targets), 0)
+        losses = self._losses(outputs, of_each, training=True)
         losses.sum().backward()  # no loss depends on another's parameters
-        return measured(losses.detach(), logits.detach(), of_each)
+        return self.task.sums(losses, outputs, of_each)
 
     def rates(self) -> list[float]:
         """The learning rate of each replica, before what its initializer multiplies it by."""
@@ -103,11 +104,11 @@ class Pack:
             parameter.grad = None
 
     @torch.no_grad()  # under inference_mode vmap lacks a rule for adaptive pooling, and loops over the replicas
-    def evaluate(self, images: Tensor, labels: Tensor, at_once: int) -> Tensor:
-        """`measured` of images (B, C, S, S) that all see, so many at once."""
-        logits = torch.cat([self.logits(some.unsqueeze(0), training=False) for some in images.split(at_once)], dim=1)
-        of_each = labels.expand(len(self), -1)
-        return measured(cross_entropies(logits, of_each), logits, of_each)
+    def evaluate(self, inputs: Tensor, targets: Tensor, at_once: int) -> Tensor:
+        """The sums (R, ...) of the task over inputs (B, ...) that all see, so many at once."""
+        outputs = torch.cat([self.outputs(some.unsqueeze(0), training=False) for some in inputs.split(at_once)], dim=1)
+        of_each = targets.expand(len(self), *targets.shape)
+        return self.task.sums(self._losses(outputs, of_each, training=False), outputs, of_each)
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers, optimizer, schedule and random numbers."""
@@ -151,6 +152,11 @@ class Pack:
                         key: value[row] if _is_stacked(value, was) else value for key, value in state.items()
                     }
 
+    def _losses(self, outputs: Tensor, targets: Tensor, *, training: bool) -> Tensor:
+        """(R,), the mean of each replica. outputs, targets: (R, B, ...)."""
+        of_all = self.task.loss(outputs.flatten(0, 1), targets.flatten(0, 1), training=training, reduction="none")
+        return of_all.view(len(outputs), -1).mean(1)
+
     def _hold(self) -> None:
         """Give the optimizer its slices of the parameters."""
         for group, names, places in self._groups():
@@ -161,19 +167,6 @@ class Pack:
         step = len(self.optimizer.param_groups) // len(self.slices)
         of_groups = [places for places in self.slices for _ in range(step)]
         return zip(self.optimizer.param_groups, self._held, of_groups, strict=True)
-
-
-def cross_entropies(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """(R,), mean over the batch. logits: (R, B, classes); labels: (R, B)."""
-    of_all = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none", label_smoothing=label_smoothing)
-    return of_all.view_as(labels).mean(1)
-
-
-def measured(losses: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """(R, 3): sum of the loss over samples, correct ones, samples; as `initbench.training.meter` counts them."""
-    count = labels.shape[-1]
-    correct = (logits.argmax(dim=2) == labels).sum(1)
-    return torch.stack([losses.float() * count, correct.float(), torch.full_like(correct, count).float()], dim=1)
 
 
 def _is_stacked(value: Any, parameter: Tensor) -> bool:

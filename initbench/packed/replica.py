@@ -42,21 +42,21 @@ class Replica:
         if saved is not None:
             self.history.load_state_dict(saved["history"])
             self.epoch = saved["epoch"]
-        self.life.begin(self.parts.total_steps, resumes=saved is not None, replicas=replicas)
+        self.life.begin(self.parts.total_steps, self.parts.recipe.task.metric, resumes=saved is not None, replicas=replicas)
         self.life.store.write_table("parameters", self.parts.recipe.init_table)
 
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history.state_dict(), "epoch": self.epoch}
 
     def end(self, test: dict[str, float]) -> Record:
-        """Write the record and return it. `test`: loss and accuracy on the test set; empty if the run diverged."""
+        """Write the record and return it. `test`: loss and metric on the test set; empty if the run diverged."""
         parts = self.parts
         return self.life.end(
             self.history,
             parts.recipe.fields(),
             test=test,
-            targets=parts.data.targets,
-            num_classes=parts.data.num_classes,
+            task=parts.recipe.task,
+            targets=parts.targets,
             seconds_init=parts.recipe.seconds_init,
         )
 

@@ -90,9 +90,9 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
         forward,
         [replica.parts.recipe.make_optimizer for replica in replicas],
         first.parts.recipe.make_scheduler,
+        first.parts.recipe.task,
         seeds=[replica.seed for replica in replicas],
         clip=config.trainer.gradient_clip_val,
-        label_smoothing=first.parts.recipe.label_smoothing,
     )
     name = f"{config.model.name}-{config.data.name} x {len(replicas)}"
     with _progress(name, first.parts.total_steps) as tick:

@@ -8,12 +8,15 @@ import errno
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from initbench.console import warn
 from initbench.errors import LeftAlone
+from initbench.metric import ACCURACY
+from initbench.record.metric import check_metric
 
 SCHEMA = 1  # of record.json
 
@@ -30,7 +33,7 @@ _NUMBERS = (
     "seconds_compile",
     "seconds_diagnostics",
 )
-_SHARES = ("val/accuracy", "val/best_accuracy", "test/accuracy")
+_MEASURED = ("val/", "val/best_", "test/")  # before the name of the metric
 _NESTING = (dict, list)
 _DEEPEST = 64  # our own are nested six deep; several functions that read them recurse
 
@@ -184,7 +187,10 @@ def _check_texts(record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
 def _check_numbers(record: Mapping[str, Any]) -> None:
     counts = {key: record.get(key) for key in _NUMBERS}  # 0 or more
     results = mapping(record.get("results", {}), "results")
-    counts["results.ln_classes"] = results.get("ln_classes")
+    for key in ("ln_classes", "chance_loss"):
+        counts[f"results.{key}"] = results.get(key)
+    check_metric(metric := mapping(record.get("metric", asdict(ACCURACY)), "metric"))
+    shares = {f"{part}{metric['name']}" for part in _MEASURED} if metric["is_share"] else set()
     for target, time in mapping(record.get("targets", {}), "targets").items():
         if not {"reached", "steps", "seconds"} <= mapping(time, f"targets.{target}").keys():
             raise wrong(f"targets.{target}", time, "reached, steps and seconds")
@@ -195,7 +201,7 @@ def _check_numbers(record: Mapping[str, Any]) -> None:
             raise wrong(key, value, "a finite number")
         if key in counts and value is not None and value < 0:
             raise wrong(key, value, "0 or more")
-        if key.removeprefix("results.") in _SHARES and value is not None and not 0 <= value <= 1:
+        if key.removeprefix("results.") in shares and value is not None and not 0 <= value <= 1:
             raise wrong(key, value, "a share of 0 to 1")
 
 

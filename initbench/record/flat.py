@@ -1,10 +1,10 @@
 """One record as one flat row: the columns of the frame of runs, and wandb's summary."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from initbench.record.metric import metric_of
 from initbench.record.plain import Row
 from initbench.record.signature import digest, workload
 from initbench.wording import visible
@@ -24,7 +24,7 @@ def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
 def flat(record: Mapping[str, Any], path: Path) -> Row:
     """What was run, what became of it, and its numbers. In texts no character controls a terminal or a page."""
     config, provenance = record["config"], record.get("provenance", {})
-    ln_classes = record.get("results", {}).get("ln_classes")
+    metric = metric_of(record)
     row = {
         "study": record["study"],
         "init": record["init"],
@@ -49,7 +49,8 @@ def flat(record: Mapping[str, Any], path: Path) -> Row:
         "resumed": len(record.get("resumed_at", ())),
         "host": provenance.get("hostname"),
         "tuning_seeds": tuple((config.get("tuning") or {}).get("seeds", ())),
-        "chance": None if ln_classes is None else math.exp(-ln_classes),
+        "metric": metric,
+        "chance": None if metric is None else metric.chance,
         **_seen(record.get("targets", {})),
         "device": record.get("device"),
         "replicas": record.get("replicas", 1),

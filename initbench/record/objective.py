@@ -1,13 +1,15 @@
 """The one number of a record that a sweeper may optimize, hydra/sweeper=optuna for instance."""
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from initbench.errors import UserMistake, unknown
+from initbench.metric import Metric
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.flat import numbers
+from initbench.record.metric import metric_of
 from initbench.record.store import COMPLETE
+from initbench.schema import target
 
 if TYPE_CHECKING:
     from initbench.schema.config import Config
@@ -18,23 +20,45 @@ def check_objective(config: "Config", direction: Any) -> None:
 
     `direction`: "maximize" or "minimize", as text or as an enumeration's member; None for a sweeper without one.
     """
-    name = config.objective
-    results = [*convergence([{"step": 0, "val/accuracy": 0.0, "val/loss": 0.0}], num_classes=2)]
-    results += [f"{stage}/{metric}" for stage in ("train", "test") for metric in ("loss", "accuracy")]
-    targets = time_to_targets([], config.data.targets, seconds_init=0.0, reason="")
+    if config.objective is None and direction is None:
+        return  # a task costs the import of torch
+    metric = getattr(target.load("task", config.task.target), "metric", None)
+    if not isinstance(metric, Metric):  # a function that makes a task: only the task itself can tell
+        return
+    name = objective_of(config, metric)
+    measures = dict.fromkeys(("loss", metric.name))
+    results = [*convergence([{"step": 0, **{f"val/{measure}": 0.0 for measure in measures}}], metric)]
+    results += [f"{stage}/{measure}" for stage in ("train", "test") for measure in measures]
+    targets = time_to_targets([], config.task.added.get("targets") or config.data.targets, metric, seconds_init=0.0, reason="")
     allowed = list(numbers({"results": dict.fromkeys(results), "targets": targets}))
     if name not in allowed:
         raise UserMistake(str(unknown("objective", name, allowed)))
-    wanted = "maximize" if "accuracy" in name else "minimize"
+    wanted = "maximize" if _is_maximized(name, metric) else "minimize"
     if direction is not None and getattr(direction, "name", direction) != wanted:
         raise UserMistake(f"a good {name} is not what this sweep looks for: add hydra.sweeper.direction={wanted}")
 
 
-def objective(record: Mapping[str, Any], name: str) -> float | None:
+def objective_of(config: "Config", metric: Metric) -> str:
+    """The number that is optimized, unless the user wants another: the best value in validation."""
+    return config.objective or f"val/best_{metric.name}"
+
+
+def objective(record: Mapping[str, Any], config: "Config") -> float | None:
     """The worst value for a run that diverged or never reached the target; None for one that did not end."""
-    if record.get("status") not in COMPLETE:
+    metric = metric_of(record)
+    if record.get("status") not in COMPLETE or metric is None:
         return None
+    name = objective_of(config, metric)
     value = numbers(record).get(name)
     if value is None or record["status"] == "diverged":
-        return 0.0 if "accuracy" in name else math.inf
+        return metric.worst if _is_of(name, metric) else float("inf")
     return float(value)
+
+
+def _is_of(name: str, metric: Metric) -> bool:
+    """Whether a number of the record is a value of the metric, and not a loss or a time."""
+    return name.partition("/")[2].removeprefix("best_").removesuffix("_auc") == metric.name
+
+
+def _is_maximized(name: str, metric: Metric) -> bool:
+    return metric.higher_is_better and _is_of(name, metric)

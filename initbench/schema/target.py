@@ -149,6 +149,19 @@ def check(
                 raise ValueError(refusal(key.format(name), annotation, value))
 
 
+def parameters(what: str, config: Mapping[str, Any]) -> dict[str, bool]:
+    """The named parameters of a node's `_target_`, and whether each must be given.
+
+    Raises ValueError as `load` does.
+    """
+    try:
+        found = inspect.signature(load(what, config.get("_target_"))).parameters.values()
+    except ValueError:  # some builtins have none
+        return {}
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {one.name: one.default is inspect.Parameter.empty for one in found if one.kind in kinds}
+
+
 def line(error: BaseException) -> str:
     """The first line of an error's message; torch appends notes to some."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from initbench.metric import Metric
+from initbench.record.metric import metric_of
 from initbench.record.signature import shared
 from initbench.wording import visible
 
@@ -33,8 +35,9 @@ class RunFacts:
     seconds_train: float | None
     step: float | None
     total_steps: float | None
-    best: float | None  # validation accuracy
-    test: float | None  # accuracy
+    metric: Metric | None
+    best: float | None  # value of the metric in validation
+    test: float | None  # value of the metric
     lr: float | None  # if the command sets it, as the name does not show it
     reason: str | None  # its first line
     written: int  # when the record was written, in ns since the epoch
@@ -44,7 +47,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> Run
     """The facts of a record, which `read_record` has checked or this process has written."""
     config, results = record["config"], record.get("results", {})
     model, data, optimizer = (config[group]["name"] for group in ("model", "data", "optimizer"))
-    rate = config["optimizer"].get("lr")
+    rate, metric = config["optimizer"].get("lr"), metric_of(record)
     started, finished = _epoch(record.get("started_at")), _epoch(record.get("finished_at"))
     resumed = record.get("resumed_at", [])
     seconds = _number(record.get("seconds_train"))
@@ -68,8 +71,9 @@ def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> Run
         seconds_train=_number(record.get("seconds_train")),
         step=_number(record.get("steps")),
         total_steps=_number(record.get("total_steps")),
-        best=_number(results.get("val/best_accuracy")),
-        test=_number(results.get("test/accuracy")),
+        metric=metric,
+        best=None if metric is None else _number(results.get(f"val/best_{metric.name}")),
+        test=None if metric is None else _number(results.get(f"test/{metric.name}")),
         lr=chosen_lr(config),
         reason=visible(str(record["reason"]).partition("\n")[0]) if record.get("reason") else None,
         written=written,

@@ -24,8 +24,8 @@ def line(run: RunFacts, already: str = "") -> str:
     facts = [f"[{STYLES.get(run.status, 'none')}]{already}{escape(run.status)}[/]"]
     if run.lr is not None:
         facts.append(f"lr {run.lr:g}")
-    if run.test is not None:
-        facts.append(f"test accuracy {run.test:.4f}")
+    if run.test is not None and run.metric is not None:
+        facts.append(f"{run.metric.label} {run.metric.cell(run.metric.sign * run.test)}")
     if run.seconds_train is not None:
         facts.append(duration(run.seconds_train))
     if run.reason:

@@ -94,8 +94,13 @@ class Study:
         """A run whose record says running, with how far it is or, if its process died, as interrupted."""
         folder = self.folder / run.folder
         if is_held(folder):
-            largest = _largest(folder / "history.parquet")
-            return replace(run, step=largest.get("step"), best=largest.get("val/accuracy"))
+            ranges = _ranges(folder / "history.parquet")
+            best = ranges.get(f"val/{run.metric.name}") if run.metric else None
+            return replace(
+                run,
+                step=ranges["step"][1] if "step" in ranges else None,  # the largest step is the latest
+                best=run.metric.best_of(best) if run.metric and best else None,
+            )
         stamp = self._stamp(run.folder)  # it may have ended since its record was read
         latest = (self._run(run.folder, stamp) if stamp else None) or run
         return replace(latest, status="interrupted", reason=DIED) if latest.status == "running" else latest
@@ -126,8 +131,8 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _largest(history: Path) -> dict[str, float]:
-    """The largest value of each column, from the footer of the file alone; the largest step is the latest."""
+def _ranges(history: Path) -> dict[str, tuple[float, float]]:
+    """The smallest and the largest value of each column, from the footer of the file alone."""
     # Imported here because it takes as long as reading thousands of records, and only running runs need it.
     from pyarrow import ArrowException
     from pyarrow.parquet import read_metadata
@@ -142,5 +147,5 @@ def _largest(history: Path) -> dict[str, float]:
         return {}
     columns = [group.column(index) for index in range(group.num_columns)]
     known = [column for column in columns if column.statistics is not None and column.statistics.has_min_max]
-    found = {column.path_in_schema: column.statistics.max for column in known}
-    return {name: value for name, value in found.items() if isinstance(value, int | float)}
+    found = {column.path_in_schema: (column.statistics.min, column.statistics.max) for column in known}
+    return {name: ends for name, ends in found.items() if isinstance(ends[1], int | float)}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from initbench.metric import Metric
 from initbench.record.naming import differences, flatten, name_versions
 from initbench.record.store import COMPLETE
 from initbench.status.facts import RunFacts
@@ -23,7 +24,8 @@ class Row:
 
     init: str
     counts: Counter[str]  # of each status
-    median: float | None  # of the best validation accuracy, over finished runs
+    metric: Metric | None  # None where no run has begun
+    median: float | None  # of the best values in validation, over finished runs
     best: float | None  # of finished and running runs
 
 
@@ -210,16 +212,20 @@ def _settings(runs: Iterable[RunFacts]) -> list[Setting]:
 def _row(init: str, runs: list[RunFacts]) -> Row:
     finished = [run.best for run in runs if run.status == "finished" and run.best is not None]
     running = [run.best for run in runs if run.status == "running" and run.best is not None]
+    metric = next((run.metric for run in runs if run.metric is not None), None)
     return Row(
         init=init,
         counts=Counter(run.status for run in runs),
+        metric=metric,
         median=statistics.median(finished) if finished else None,
-        best=max(finished + running, default=None),
+        best=metric.best_of(finished + running) if metric is not None and finished + running else None,
     )
 
 
 def _merit(row: Row) -> tuple[float, float, str]:
-    return -(row.median if row.median is not None else -1.0), -(row.best if row.best is not None else -1.0), row.init
+    sign = 1 if row.metric is None else row.metric.sign
+    median, best = (math.inf if value is None else -sign * value for value in (row.median, row.best))
+    return median, best, row.init
 
 
 def _troubles(runs: Iterable[RunFacts]) -> list[Trouble]:

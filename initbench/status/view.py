@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from initbench.fitting import Fitting
+from initbench.metric import Metric
 from initbench.status.facts import RunFacts
 from initbench.status.line import STYLES
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
@@ -149,7 +150,7 @@ def _table(setting: Setting, rows: list[Row], width: int) -> Group:
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         counts = (str(row.counts[status] or "") for status in heads[2:])
-        table.add_row(Text(row.init), _accuracy(row.median), _accuracy(row.best), *counts)
+        table.add_row(Text(row.init), _value(row.median, row.metric), _value(row.best, row.metric), *counts)
     return Group(Text(setting.title, "table.title"), Fitting(table))
 
 
@@ -193,5 +194,5 @@ def clock(time: float, now: float) -> str:
     return f"{here:%H:%M:%S}" if today else f"{here:%d %b %H:%M}"
 
 
-def _accuracy(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _value(value: float | None, metric: Metric | None) -> str:
+    return "-" if value is None or metric is None else metric.cell(metric.sign * value)

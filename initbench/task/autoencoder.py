@@ -17,6 +17,8 @@ class Autoencoder(Task):
     targets: mean squared errors. Raises ValueError for tokens.
     """
 
+    metric = MSE
+
     def __init__(self, sizes: Sizes, *, targets: list[PositiveFloat]) -> None:
         if sizes.vocab_size is not None:
             raise ValueError(f"task=autoencoder needs numbers, and the data has {sizes.what}")

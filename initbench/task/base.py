@@ -20,7 +20,7 @@ class Task(ABC):
     learned from.
 
     Attributes:
-        metric: by what runs are judged; `metric.chance` is its value without learning.
+        metric: by what runs are judged; that of an instance has the chance level, the value without learning.
         chance_loss: the loss of a model that knows nothing; None if it is not known.
         outputs: the shape of what a model returns for one sample.
         given: what models may take as arguments, beside the sizes of the inputs.

@@ -20,6 +20,8 @@ class Classification(Task):
     Raises ValueError for data without classes.
     """
 
+    metric = ACCURACY
+
     def __init__(
         self, sizes: Sizes, *, label_smoothing: HalfOpenFraction = 0.0, targets: list[OpenFraction] | None = None
     ) -> None:

@@ -1,6 +1,7 @@
 """Language modeling: the next token at every position of a text."""
 
 import math
+from dataclasses import replace
 
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
@@ -9,6 +10,9 @@ from initbench.metric import Metric
 from initbench.schema.ranges import HalfOpenFraction, PositiveFloat
 from initbench.sizes import Sizes
 from initbench.task.base import Reduction, Task
+
+
+LOSS = Metric("loss", "test loss", higher_is_better=False, unit="nats")
 
 
 class LanguageModel(Task):
@@ -20,6 +24,8 @@ class LanguageModel(Task):
     Raises ValueError for data without tokens.
     """
 
+    metric = LOSS
+
     def __init__(
         self, sizes: Sizes, *, label_smoothing: HalfOpenFraction = 0.0, targets: list[PositiveFloat] | None = None
     ) -> None:
@@ -27,14 +33,7 @@ class LanguageModel(Task):
             raise ValueError(f"task=language_model needs tokens, and the data has {sizes.what}")
         self.label_smoothing, self.targets = label_smoothing, targets
         self.chance_loss = math.log(sizes.vocab_size)
-        self.metric = Metric(
-            "loss",
-            "test loss",
-            higher_is_better=False,
-            unit="nats",
-            perfect=sizes.entropy,
-            chance=self.chance_loss,
-        )
+        self.metric = replace(LOSS, perfect=sizes.entropy, chance=self.chance_loss)
         self.outputs = (*sizes.input_shape, sizes.vocab_size)
         self.given = {}
 

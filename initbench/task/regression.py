@@ -24,6 +24,8 @@ class Regression(Task):
     Raises ValueError for data without numbers to predict.
     """
 
+    metric = MSE
+
     def __init__(
         self, sizes: Sizes, *, loss: Literal["mse", "l1", "huber"] = "mse", targets: list[PositiveFloat] | None = None
     ) -> None:

@@ -1,6 +1,7 @@
 """Everything that one run is made of, built from its config."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,8 +10,8 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from initbench import data, logger, model, optimizer
-from initbench.data import ImageData
+from initbench import data, logger, model, optimizer, task
+from initbench.data import Data
 from initbench.diagnostics.schedule import Schedule
 from initbench.init import Initializer
 from initbench.logger import Opening
@@ -22,8 +23,9 @@ from initbench.training.recipe import Recipe
 
 @dataclass
 class RunParts:
-    data: ImageData
+    data: Data
     recipe: Recipe
+    targets: Sequence[float]  # values of the metric to which the time is measured
     total_steps: int
     schedule: Schedule  # of the diagnostics
     open_loggers: Opening
@@ -32,21 +34,17 @@ class RunParts:
 def build_run(config: Config) -> RunParts:
     """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
     seed = config.seed
-    images = data.build(config.data.node, seed=seed)
+    dataset = data.build(config.data.node, seed=seed)
+    goal = task.build(config.task.node, dataset.sizes)
     # What a constructor draws and no initializer redraws (a class token) depends on the seed alone.
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - a user's own model may draw from it
     torch.manual_seed(seed)
-    network = model.build(
-        config.model.node,
-        in_channels=images.in_channels,
-        image_size=images.image_size,
-        num_classes=images.num_classes,
-    )
+    network = model.build(config.model.node, dataset.sizes, goal.given, goal.outputs)
     initializer = Initializer.from_config(config.init.node)
-    example = torch.zeros(2, images.in_channels, images.image_size, images.image_size)
+    example = model.example(dataset.sizes)
     initializer.plan(network, example)
-    total_steps = compute.total_steps(config.trainer, images.steps_per_epoch)
+    total_steps = compute.total_steps(config.trainer, dataset.steps_per_epoch)
     scheduler = partial(target.call, "scheduler", config.scheduler.node, total_steps=total_steps)
     made = scheduler(torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.1))  # a wrong argument is found here
     if not isinstance(made, LRScheduler):
@@ -62,10 +60,13 @@ def build_run(config: Config) -> RunParts:
         initializer,
         optimizer.build(optimizer_config),
         scheduler,
+        goal,
         seed=seed,
         compile=config.trainer.compile,
         channels_last=config.trainer.channels_last,
-        label_smoothing=config.trainer.label_smoothing,
         example=example,
     )
-    return RunParts(images, recipe, total_steps, Schedule(config.diagnostics), logger.prepare(config.logger.node))
+    targets = dataset.targets if goal.targets is None else goal.targets
+    goal.metric.check_targets(targets, "data.targets" if goal.targets is None else "task.targets")
+    schedule, open_loggers = Schedule(config.diagnostics), logger.prepare(config.logger.node)
+    return RunParts(dataset, recipe, targets, total_steps, schedule, open_loggers)

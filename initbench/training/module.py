@@ -1,4 +1,4 @@
-"""The LightningModule: one classifier under one initializer.
+"""The LightningModule: one model under one initializer.
 
 Lightning 2.6 has traps for whoever initializes in `on_fit_start`; each is a test:
 - A resumed checkpoint's weights are restored *before* the hook, so the checkpoint says `initialized`.
@@ -13,18 +13,17 @@ from typing import Any
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.training.meter import Meter
 from initbench.training.recipe import Recipe
 
 _SAVED = ("initialized", "init_table", "init_numbers", "initial_weights", "seconds_init", "micro_batches")
-Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), labels (N,)
-Part = tuple[Tensor, Tensor, float]  # of a batch: images, labels, share of the batch's images
+Batch = tuple[Tensor, Tensor]  # inputs and targets (N, ...)
+Part = tuple[Tensor, Tensor, float]  # of a batch: inputs, targets, share of the batch's samples
 
 
-class Classifier(L.LightningModule):
-    """Trains a recipe's model on cross entropy; evaluation sums stay on the device until someone asks for them."""
+class TaskModule(L.LightningModule):
+    """Trains a recipe's model on its task; evaluation sums stay on the device until someone asks for them."""
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
@@ -32,7 +31,7 @@ class Classifier(L.LightningModule):
         self.model = recipe.model
         self.memory_format = recipe.memory_format
         self._waiting: list[Part] = []  # of the training step under way
-        self.meters = {stage: Meter() for stage in ("train", "val", "test")}
+        self.meters = {stage: Meter(recipe.task) for stage in ("train", "val", "test")}
         self._loaded: dict[str, Any] | None = None  # the checkpoint that this run goes on from, until it does
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -73,10 +72,12 @@ class Classifier(L.LightningModule):
         torch.cuda.set_rng_state_all(self._loaded["rng_cuda"])
         self._loaded = None
 
-    def forward(self, images: Tensor) -> Tensor:
-        # The data module yields float32; under 64-true or bf16-true the weights are of another type.
-        logits: Tensor = self.model(images.to(self.dtype, memory_format=self.memory_format))
-        return logits
+    def forward(self, inputs: Tensor) -> Tensor:
+        if inputs.is_floating_point():  # tokens are not
+            # The data module yields float32; under 64-true or bf16-true the weights are of another type.
+            inputs = inputs.to(self.dtype, memory_format=self.memory_format if inputs.dim() == 4 else None)
+        outputs: Tensor = self.model(inputs)
+        return outputs
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss; of a divided batch the share of its first part, to which `backward` adds the others."""
@@ -100,19 +101,18 @@ class Classifier(L.LightningModule):
             self._share(part, "test")
 
     def _parts(self, batch: Batch) -> list[Part]:
-        images, labels = batch
+        inputs, targets = self.recipe.task.batch(*batch)
         if self.recipe.micro_batches == 1:
-            return [(images, labels, 1.0)]
-        pairs = zip(images.chunk(self.recipe.micro_batches), labels.chunk(self.recipe.micro_batches), strict=True)
-        return [(*part, len(part[1]) / len(labels)) for part in pairs]
+            return [(inputs, targets, 1.0)]
+        pairs = zip(inputs.chunk(self.recipe.micro_batches), targets.chunk(self.recipe.micro_batches), strict=True)
+        return [(*part, len(part[1]) / len(targets)) for part in pairs]
 
     def _share(self, part: Part, stage: str) -> Tensor:
-        """What these images add to the mean loss of their batch."""
-        images, labels, share = part
-        logits = self(images)
-        smoothing = self.recipe.label_smoothing if stage == "train" else 0.0
-        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-        self.meters[stage].update(loss, logits, labels)
+        """What these samples add to the mean loss of their batch."""
+        inputs, targets, share = part
+        outputs = self(inputs)
+        loss = self.recipe.task.loss(outputs, targets, training=stage == "train")
+        self.meters[stage].update(loss, outputs, targets)
         return loss if share == 1 else loss * share
 
     def configure_optimizers(self) -> Any:

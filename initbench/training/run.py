@@ -13,7 +13,7 @@ import torch
 from lightning.fabric.utilities import registry
 
 from initbench.config.check import check
-from initbench.data import ImageDataModule
+from initbench.data import DataModule
 from initbench.errors import UserMistake
 from initbench.record.checkpoint import CheckpointFile
 from initbench.record.history import History
@@ -28,7 +28,7 @@ from initbench.training.callbacks.checkpoint import Checkpoint
 from initbench.training.callbacks.init_table import InitTable
 from initbench.training.callbacks.progress import ProgressBar
 from initbench.training.callbacks.recorder import Recorder
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 
 # Lightning asks for it at import, for programs that fork; ours spawns. With it every optimizer step of torch queries
 # NVML to learn whether there is a GPU: 48 microseconds instead of less than one, even where there is none.
@@ -62,7 +62,7 @@ def run(config: PlainConfig) -> Record | None:
         if life.starts_anew:
             checkpoint.remove()
         with under_way([life]):
-            life.begin(parts.total_steps, resumes=checkpoint.load() is not None)
+            life.begin(parts.total_steps, parts.recipe.task.metric, resumes=checkpoint.load() is not None)
             record = _train_on_several(processes, life) if processes > 1 else _train_alone(life, parts)
         checkpoint.remove()
         return record
@@ -148,7 +148,7 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
         stack.callback(history.flush)
         more: Callable[[], Record] = dict
         if is_first:
-            progress = ProgressBar(store.name, parts.total_steps, history)
+            progress = ProgressBar(store.name, parts.total_steps, history, parts.recipe.task.metric.name)
             callbacks += [progress, InitTable(store, config.print_init)]
             if parts.schedule:
                 from initbench.training.callbacks.diagnostics import Diagnostics
@@ -179,8 +179,8 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
             history,
             {**parts.recipe.fields(), **more()},
             test=test,
-            targets=parts.data.targets,
-            num_classes=parts.data.num_classes,
+            task=parts.recipe.task,
+            targets=parts.targets,
             seconds_init=parts.recipe.seconds_init,
         )
         log_summary(loggers, record)
@@ -188,16 +188,16 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
 
 
 def fit(lightning_trainer: L.Trainer, parts: RunParts, history: History, checkpoint: Any) -> dict[str, float]:
-    """Train and evaluate once more at the end; loss and accuracy on the test set, which is read once.
+    """Train and evaluate once more at the end; loss and metric on the test set, which is read once.
 
     Empty where the run diverged.
     """
-    classifier, datamodule = Classifier(parts.recipe), ImageDataModule(parts.data)
-    lightning_trainer.fit(classifier, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+    module, datamodule = TaskModule(parts.recipe), DataModule(parts.data)
+    lightning_trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     if not history.diverged and not history.evaluated_at(lightning_trainer.global_step):
-        lightning_trainer.validate(classifier, datamodule=datamodule, verbose=False)
+        lightning_trainer.validate(module, datamodule=datamodule, verbose=False)
     if history.diverged:
         return {}
-    lightning_trainer.test(classifier, datamodule=datamodule, verbose=False)
+    lightning_trainer.test(module, datamodule=datamodule, verbose=False)
     reduce = partial(lightning_trainer.strategy.reduce, reduce_op="sum")
-    return classifier.meters["test"].compute(reduce)
+    return module.meters["test"].compute(reduce)

@@ -28,6 +28,7 @@ _ALWAYS = [
     "seed",
     "budget",
     "tuning_seeds",
+    "metric",
     "chance",
 ]
 COLUMNS = {*_ALWAYS, "workload", "score", "selection_score", "is_tuning", "learned"} - {
@@ -67,28 +68,38 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     return runs
 
 
-def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]], metric: Metric = ACCURACY) -> pd.DataFrame:
+def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     """One row per record and its folder, with columns that follow from all of them together.
 
     score: the metric on the test set, see `initbench.metric`; the chance level for a run that diverged, whose network
     no longer predicts anything. selection_score: the same on the validation set. Both are missing for runs that did not
     end. is_tuning: the run's seed is used to choose the learning rate, so it has no score. learned: see `add_learned`.
+    metric: an `initbench.metric.Metric`; where runs are judged by several, only those of the latest have scores.
     """
     runs = pd.DataFrame([flat(record, path) for record, path in records])
     runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
     times = [column for column in runs if column.startswith(("steps_to_", "seconds_to_"))]
+    metric = judged_by(runs)
     measured = [f"{stage}/{metric.name}" for stage in ("test", "val")]
     for column in (*_NUMBERS, *measured, *times):
         runs[column] = pd.to_numeric(runs[column], errors="coerce") if column in runs else math.nan
+    is_judged = runs["metric"].map(lambda of: of is not None and of.name == metric.name)
     # A run that diverged before its first evaluation gets the chance level of the other runs on the same data.
     runs["chance"] = metric.sign * runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
     ended = runs["status"].map({"finished": False, "diverged": True})
     for name, column in zip(("score", "selection_score"), measured, strict=True):
-        runs[name] = (metric.sign * runs[column]).where(ended.eq(False)).mask(ended.eq(True), runs["chance"])
+        values = (metric.sign * runs[column]).where(ended.eq(False)).mask(ended.eq(True), runs["chance"])
+        runs[name] = values.where(is_judged)
     tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
     runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
     runs.loc[runs["is_tuning"], "score"] = math.nan
     return add_learned(_separate_versions(name_workloads(runs.drop(columns="tuning_seeds"))), metric)
+
+
+def judged_by(runs: pd.DataFrame) -> Metric:
+    """The metric by which the latest runs of a frame are judged; accuracy where none has begun."""
+    begun = runs[runs["metric"].notna()].sort_values("started_at", na_position="first", kind="stable")
+    return begun["metric"].iloc[-1] if len(begun) else ACCURACY
 
 
 def _separate_versions(runs: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from initbench.record.history import FLUSH_SECONDS
 from initbench.record.plain import Record, Row
 from initbench.record.store import Store
 from initbench.training.callbacks.recorder import Recorder
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 
 
 class Diagnostics(L.Callback):
@@ -67,13 +67,15 @@ class Diagnostics(L.Callback):
     def _diagnose(self, trainer: L.Trainer, pl_module: L.LightningModule, step: int) -> None:
         if step not in self.schedule:
             return
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, TaskModule)
         with self.recorder.stopped(pl_module):
             started = time.perf_counter()
-            images, labels = trainer.datamodule.data.fixed_batch(pl_module.device)  # type: ignore[attr-defined]  # Lightning sets it
-            batch = images.contiguous(memory_format=pl_module.memory_format), labels
+            task = pl_module.recipe.task
+            inputs, targets = task.batch(*trainer.datamodule.data.fixed_batch(pl_module.device))  # type: ignore[attr-defined]  # Lightning sets it
+            if inputs.dim() == 4:
+                inputs = inputs.contiguous(memory_format=pl_module.memory_format)
             try:
-                diagnosis = diagnose(pl_module.model, batch, seed=self.seed)
+                diagnosis = diagnose(pl_module.model, (inputs, targets), loss=task.loss, seed=self.seed)
             except Exception as error:  # a model of one's own may do anything; that it trains is what counts
                 self._miss({"layers": f"{type(error).__name__}: {error}".splitlines()[0]})
             else:

@@ -12,7 +12,7 @@ from initbench.console import console
 from initbench.fitting import Fitting
 from initbench.record.plain import Row
 from initbench.record.store import Store
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 
 
 class InitTable(L.Callback):
@@ -24,7 +24,7 @@ class InitTable(L.Callback):
 
     # Not on_fit_start: callbacks' runs before the module's, which is where the initializer is applied.
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, TaskModule)
         self.store.write_table("parameters", pl_module.recipe.init_table)
         if self.print_init:
             console.print(as_table(pl_module.recipe.init_table))

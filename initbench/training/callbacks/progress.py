@@ -15,14 +15,15 @@ FIRST_SECONDS, QUIET_SECONDS = 5.0, 30.0  # without a terminal: until the first 
 
 
 class ProgressBar(L.Callback):
-    """Steps done, and the latest loss and accuracy that the history has.
+    """Steps done, and the latest loss and metric that the history has.
 
     It never asks the device itself, nor other processes: under DDP only the first has a bar, and whatever
     needs all of them would wait for ever.
     """
 
-    def __init__(self, description: str, total_steps: int, history: History) -> None:
+    def __init__(self, description: str, total_steps: int, history: History, metric: str) -> None:
         self.history = history
+        self._metric = metric  # its name
         self._name, self._total_steps = description, total_steps
         self._drawn_at = 0.0
         self._progress = Progress(
@@ -69,5 +70,5 @@ class ProgressBar(L.Callback):
 
     def _numbers(self) -> str:
         latest = self.history.latest
-        shown = (("loss", "train/loss"), ("acc", "train/accuracy"), ("val", "val/accuracy"))
-        return "  ".join(f"{name} {latest[key]:.3f}" for name, key in shown if key in latest)
+        shown = {"train/loss": "loss", f"train/{self._metric}": self._metric, f"val/{self._metric}": "val"}
+        return "  ".join(f"{name} {latest[key]:.3f}" for key, name in shown.items() if key in latest)

@@ -11,13 +11,13 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from initbench.record.history import History
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 
 
 class Recorder(L.Callback):
     """Adds a row to `history` at each logged step and each validation, sends it to the loggers, and keeps the clocks.
 
-    Training loss and accuracy are means over the steps since the last row. The training clock stands still during
+    Training loss and metric are means over the steps since the last row. The training clock stands still during
     evaluation. A run that diverges is stopped at the row that shows it.
     """
 
@@ -114,7 +114,7 @@ class Recorder(L.Callback):
             trainer.should_stop = True
 
     def _means(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> dict[str, float]:
-        assert isinstance(pl_module, Classifier)
+        assert isinstance(pl_module, TaskModule)
         return pl_module.meters[stage].compute(lambda sums: trainer.strategy.reduce(sums, reduce_op="sum"))
 
     def _end_evaluation(self, pl_module: L.LightningModule) -> None:
