@@ -101,12 +101,13 @@ def report(study: Path) -> dict[str, float]:
 
     with timed("imports"):
         from initbench.analysis.comparison.comparison import Comparison
+        from initbench.analysis.loading.frame import judged_by
         from initbench.analysis.loading.studies import load_studies
         from initbench.analysis.verdict.verdict import Verdict
         from initbench.report import write
         from initbench.report.content.report_plots import report_plots
     with timed("records"):
-        verdict = Verdict(Comparison(load_studies([study])))
+        verdict = Verdict(Comparison(runs := load_studies([study]), judged_by(runs)))
     with timed("statistics"):
         verdict.to_dict()
     with timed("plots, with the histories"):

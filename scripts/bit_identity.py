@@ -37,7 +37,7 @@ SWEEPS: dict[str, list[str]] = {
         "data.flip=true",
         _NO_PACKS,
     ],
-    "recurrent, smoothed": ["model=lstm", "trainer.label_smoothing=0.1", "init=chrono", _NO_PACKS],
+    "recurrent, smoothed": ["model=lstm", "task.label_smoothing=0.1", "init=chrono", _NO_PACKS],
     "diagnosed": ["model=resnet20", "diagnostics=schedule", "data.crop_padding=2", "data.cutout=4", _NO_PACKS],
 }
 

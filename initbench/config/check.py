@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from initbench.schema.config import Config
+    from initbench.sizes import Sizes
 
 # What a sweep has one of, so that it must be there before the first job.
 _OF_THE_SWEEP = ("study", "runs_dir", "report", "tuning", "dry_run", "force", "print_init")
@@ -48,7 +49,7 @@ def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "Config
     if not {"_target_", "weight"} & config["init"].keys():
         neither = "has neither _target_, a function that initializes, nor weight, the initializer of the weights"
         raise UserMistake(f"init={config['init']['name']} {neither}: add one to its file")
-    for group in ("init", "model", "data", "optimizer", "scheduler"):
+    for group in ("init", "model", "data", "task", "optimizer", "scheduler"):
         name, target = config[group]["name"], config[group].get("_target_")
         named = _target_of(group, name)
         if named not in (None, target) and any(target == _target_of(group, other) for other in _options(group)):
@@ -95,17 +96,17 @@ def check_sweep(master: DictConfig) -> None:
 
 def check_targets(config: Mapping[str, Any]) -> None:
     """Raise UserMistake where the `_target_` of an option is none, or does not take the option's other keys."""
-    for group in ("init", "model", "data", "optimizer", "scheduler", "trainer", "logger"):
+    for group in ("init", "model", "data", "task", "optimizer", "scheduler", "trainer", "logger"):
         if mistake := _mistake_in(group, json.dumps(config[group])):
             raise UserMistake(mistake)
 
 
 def check_parts(config: Mapping[str, Any]) -> None:
-    """Raise UserMistake where data, model and initializer of a run do not go together; a dry run asks for it.
+    """Raise UserMistake where data, task, model and initializer of a run do not go together; a dry run asks for it.
 
     It takes what `check_targets` has passed. Of a dataset of the user's own nothing is known before it is read.
     """
-    if mistake := _mistake_together(json.dumps([config[group] for group in ("data", "model", "init")])):
+    if mistake := _mistake_together(json.dumps([config[group] for group in ("data", "task", "model", "init")])):
         raise UserMistake(mistake)
 
 
@@ -113,21 +114,23 @@ def check_parts(config: Mapping[str, Any]) -> None:
 def _mistake_together(text: str) -> str:
     from initbench import data
     from initbench.init import Initializer
+    from initbench.model import example
 
-    images, network, init = json.loads(text)
+    dataset, goal, network, init = json.loads(text)
     try:
-        if (sizes := data.look(images)) is not None:
-            Initializer.from_config(init).plan(_model(json.dumps(network), *sizes[1:]))
+        if (sizes := data.look(dataset)) is not None:
+            Initializer.from_config(init).plan(_model(json.dumps(network), json.dumps(goal), sizes), example(sizes))
     except ValueError as error:
         return str(error)
     return ""
 
 
 @lru_cache(maxsize=4)
-def _model(text: str, in_channels: int, image_size: int, num_classes: int) -> "nn.Module":
-    from initbench import model
+def _model(text: str, goal: str, sizes: "Sizes") -> "nn.Module":
+    from initbench import model, task
 
-    return model.build(json.loads(text), in_channels=in_channels, image_size=image_size, num_classes=num_classes)
+    chosen = task.build(json.loads(goal), sizes)
+    return model.build(json.loads(text), sizes, chosen.given, chosen.outputs)
 
 
 @cache  # the jobs of a sweep share most of their options
@@ -142,11 +145,13 @@ def _mistake_in(group: str, text: str) -> str:
         if group == "init":
             Initializer.from_config(node)
         elif group == "model":
-            target.check_node(group, node, model.GIVEN)
+            model.check(node)
         elif group == "data":
             data.check_source(node)
         elif group == "optimizer":
             optimizer.build(node)
+        elif group == "task":
+            target.check_node(group, node, positional=1)
         elif group == "scheduler":
             target.check_node(group, node, ("total_steps",), positional=1)
         elif group == "logger":

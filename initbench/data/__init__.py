@@ -1,8 +1,8 @@
 """Datasets, and the Lightning data module that serves them. Names load on first use.
 
-A source is a function that returns `Arrays` (images), `Vectors` (rows of numbers) or `Tokens` (a text); a YAML in conf/data/ names it by `_target_` and gives its
-arguments. Files are named other than the functions they hold, so that `initbench.data.image_folder` is
-always the function.
+A source is a function that returns `Arrays` (images), `Vectors` (rows of numbers) or `Tokens` (a text); a YAML in
+conf/data/ names it by `_target_` and gives its arguments. Files are named other than the functions they hold, so that
+`initbench.data.image_folder` is always the function.
 """
 
 from typing import TYPE_CHECKING

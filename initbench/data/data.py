@@ -55,9 +55,7 @@ class Data(ABC):
         self.settings, self.seed, self.name = settings, seed, settings.name
         self.batch_size, self.val_every_n_steps = settings.batch_size, settings.val_every_n_steps
         self.targets = tuple(float(target) for target in settings.targets)
-        self.streams = (
-            nbytes > settings.max_resident_gb * 1e9 if settings.stream == "auto" else bool(settings.stream)
-        )
+        self.streams = nbytes > settings.max_resident_gb * 1e9 if settings.stream == "auto" else bool(settings.stream)
 
     @abstractmethod
     def tensors(self, part: str, device: torch.device) -> Batch:
@@ -119,7 +117,12 @@ def check_sizes(sizes: Sizes, settings: Settings) -> None:
     if sizes.has_images:
         side = sizes.input_shape[1]
         limits += [
-            ("crop_padding", settings.crop_padding, side - 1, ("pixel that a reflection has", "pixels that a reflection has")),
+            (
+                "crop_padding",
+                settings.crop_padding,
+                side - 1,
+                ("pixel that a reflection has", "pixels that a reflection has"),
+            ),
             ("cutout", settings.cutout, side, ("pixel of a side", "pixels of a side")),
         ]
     else:

@@ -82,9 +82,8 @@ def _load(keys: PlainConfig) -> Arrays | Vectors | Tokens:
         source = target.call("data", keys)
         if not isinstance(source, Arrays | Vectors | Tokens):
             returned = type(source).__name__
-            raise ValueError(
-                f"data._target_={keys['_target_']!r} must return initbench.data.Arrays, Vectors or Tokens, got {returned}"
-            )
+            wanted = "initbench.data.Arrays, Vectors or Tokens"
+            raise ValueError(f"data._target_={keys['_target_']!r} must return {wanted}, got {returned}")
     _CACHE[key] = source
     while len(_CACHE) > _CACHE_SIZE:
         _CACHE.popitem(last=False)

@@ -25,8 +25,10 @@ def curves(function: Function = "sine", size: PositiveInt = 2000, noise: NonNega
     noise: the standard deviation of what is added to each value, or to each coordinate of a spiral.
     """
     generator = torch.Generator().manual_seed(_SEED)
-    inputs, targets = _spirals(size + size // 2 + 1, noise, generator) if function == "spirals" else (
-        _values(function, size + size // 2 + 1, noise, generator)
+    inputs, targets = (
+        _spirals(size + size // 2 + 1, noise, generator)
+        if function == "spirals"
+        else (_values(function, size + size // 2 + 1, noise, generator))
     )
     classes = ("one spiral", "the other") if function == "spirals" else ()
     return Vectors(inputs[:size], targets[:size], inputs[size:], targets[size:], classes)
@@ -64,6 +66,8 @@ _FUNCTIONS: dict[str, tuple[int, Callable[..., Tensor]]] = {
     "waves": (2, lambda x, y: torch.sin(math.pi * x) * torch.cos(2 * math.pi * y)),
     "peaks": (
         2,
-        lambda x, y: _bump(x, y, 1, (-0.4, 0.4), 0.25) + _bump(x, y, 1.5, (0.5, 0.3), 0.2) - _bump(x, y, 1, (0, -0.5), 0.3),
+        lambda x, y: (
+            _bump(x, y, 1, (-0.4, 0.4), 0.25) + _bump(x, y, 1.5, (0.5, 0.3), 0.2) - _bump(x, y, 1, (0, -0.5), 0.3)
+        ),
     ),
 }

@@ -15,21 +15,24 @@ from initbench.schema.ranges import PositiveInt
 
 _SEED = 0  # part of the definition of the data, not of a run
 _FIRST_DAY, _DAYS = date(2000, 1, 1), 36_525  # a century
-_BELOW_TWENTY = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_MONTHS = "January February March April May June July August September October November December".split()
-_WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_BELOW_TWENTY = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_MONTHS = [
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+]  # fmt: skip
+_WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
 def text_mini(size: PositiveInt = 200_000, context_length: PositiveInt = 64) -> Tokens:
     """`size` characters to train on and a tenth as many for testing, such as:
 
-        17+85=102
-        4096 is four thousand ninety-six
-        2024-02-29 is Thursday 29 February 2024
+    17+85=102
+    4096 is four thousand ninety-six
+    2024-02-29 is Thursday 29 February 2024
     """
     lines = _lines()
     generator = torch.Generator().manual_seed(_SEED)

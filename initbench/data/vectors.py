@@ -35,7 +35,11 @@ class Vectors:
             if inputs.dtype != torch.float32 or inputs.dim() != 2:
                 got = f"{inputs.dtype} {tuple(inputs.shape)}"
                 raise ValueError(f"{split} inputs must be float32 of shape (N, features), got {got}")
-            wanted = (torch.int64, 1, "int64 of shape (N,)") if self.classes else (torch.float32, 2, "float32 of shape (N, K)")
+            wanted = (
+                (torch.int64, 1, "int64 of shape (N,)")
+                if self.classes
+                else (torch.float32, 2, "float32 of shape (N, K)")
+            )
             if targets.dtype != wanted[0] or targets.dim() != wanted[1] or len(targets) != len(inputs):
                 got = f"{targets.dtype} {tuple(targets.shape)}"
                 raise ValueError(f"{split} targets must be {wanted[2]} for {len(inputs)} inputs, got {got}")

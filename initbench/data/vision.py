@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from initbench.data.base import Arrays
-from initbench.sizes import Sizes
 from initbench.data.turn import alone
+from initbench.sizes import Sizes
 
 # As published: a dry run can tell what fits before anything is downloaded.
 SIZES = {

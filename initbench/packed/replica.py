@@ -42,7 +42,9 @@ class Replica:
         if saved is not None:
             self.history.load_state_dict(saved["history"])
             self.epoch = saved["epoch"]
-        self.life.begin(self.parts.total_steps, self.parts.recipe.task.metric, resumes=saved is not None, replicas=replicas)
+        self.life.begin(
+            self.parts.total_steps, self.parts.recipe.task.metric, resumes=saved is not None, replicas=replicas
+        )
         self.life.store.write_table("parameters", self.parts.recipe.init_table)
 
     def state_dict(self) -> dict[str, Any]:

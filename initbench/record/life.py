@@ -162,7 +162,7 @@ def under_way(lives: Sequence[Life]) -> Iterator[None]:
 
 def log_summary(loggers: "Sequence[Logger]", record: Mapping[str, Any]) -> None:
     """Hand the final numbers of a run to its loggers."""
-    what = {key: record[key] for key in ("status", "reason", "total_steps")}
+    what = {key: record[key] for key in ("status", "reason", "total_steps", "metric")}
     logger.summarize(loggers, {**what, **numbers(record)})
 
 

@@ -29,7 +29,9 @@ def check_objective(config: "Config", direction: Any) -> None:
     measures = dict.fromkeys(("loss", metric.name))
     results = [*convergence([{"step": 0, **{f"val/{measure}": 0.0 for measure in measures}}], metric)]
     results += [f"{stage}/{measure}" for stage in ("train", "test") for measure in measures]
-    targets = time_to_targets([], config.task.added.get("targets") or config.data.targets, metric, seconds_init=0.0, reason="")
+    targets = time_to_targets(
+        [], config.task.added.get("targets") or config.data.targets, metric, seconds_init=0.0, reason=""
+    )
     allowed = list(numbers({"results": dict.fromkeys(results), "targets": targets}))
     if name not in allowed:
         raise UserMistake(str(unknown("objective", name, allowed)))

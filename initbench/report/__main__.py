@@ -135,6 +135,7 @@ def write(asked: argparse.Namespace, folder: Path) -> None:
 def _verdict(asked: argparse.Namespace) -> "Verdict":
     """The verdict on studies or on a table. Raises ValueError if they cannot be read or the options do not fit them."""
     from initbench.analysis.comparison.comparison import Comparison
+    from initbench.analysis.loading.frame import judged_by
     from initbench.analysis.loading.studies import load_studies
     from initbench.analysis.verdict.verdict import Verdict
     from initbench.report.verdict import verdict
@@ -160,7 +161,7 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
     plan = Study(asked.studies[0]).plan()  # what its latest sweep asked for
     margin = asked.margin if asked.margin is not None or plan is None else plan.margin
     reference = asked.reference if asked.reference is not None or plan is None else plan.reference
-    return Verdict(Comparison(runs, margin=margin, reference=reference))
+    return Verdict(Comparison(runs, judged_by(runs), margin, reference))
 
 
 def _is_table(path: Path) -> bool:

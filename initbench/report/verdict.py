@@ -8,11 +8,11 @@ import pandas as pd
 
 from initbench import notebook
 from initbench.analysis.comparison.comparison import Comparison
-from initbench.analysis.loading.frame import COLUMNS
+from initbench.analysis.loading.frame import COLUMNS, judged_by
 from initbench.analysis.loading.table import from_table, one_line
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.errors import unknown
-from initbench.metric import ACCURACY, Metric, check_margin, check_number
+from initbench.metric import Metric, check_margin, check_number
 from initbench.report.content.workload_tables import ranking_table
 
 _MOST_RANKINGS = 4  # in a notebook
@@ -77,7 +77,7 @@ def verdict(
             raise ValueError(f"score= must name the column of scores. Columns: {', '.join(map(str, frame.columns))}")
         if frame.empty:
             raise ValueError("the frame has no rows")
-        runs, metric = frame, ACCURACY
+        runs, metric = frame, judged_by(frame)
     else:
         metric = _metric_of(one_line(str(score)), higher_is_better, unit, chance)
         workloads = list(workload) if isinstance(workload, list | tuple) else [workload]

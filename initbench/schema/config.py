@@ -14,7 +14,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapVali
 
 from initbench.metric import LARGEST
 from initbench.schema.ranges import (
-    HalfOpenFraction,
     NonNegativeFloat,
     NonNegativeInt,
     OpenFraction,
@@ -118,16 +117,16 @@ class Target(Option):
 
 
 class Data(Target):
-    batch_size: PositiveInt = Field(description="images of one training step, over all devices")
-    val_size: PositiveInt | OpenFraction = Field(description="training images held out: a number or a fraction")
+    batch_size: PositiveInt = Field(description="samples of one training step, over all devices")
+    val_size: PositiveInt | OpenFraction = Field(description="training samples held out: a number or a fraction")
     val_every_n_steps: PositiveInt = Field(description="training steps between validations")
-    targets: Annotated[list[OpenFraction], AfterValidator(_none_twice)] = Field(
-        description="validation accuracies; the time to reach each is measured"
+    targets: Annotated[list[float], AfterValidator(_none_twice)] = Field(
+        description="values of the metric in validation, such as accuracies; the time to reach each is measured"
     )
     flip: bool = Field(description="mirror each training image with probability 1/2")
     crop_padding: NonNegativeInt = Field(description="pixels of reflected padding before a random crop")
     cutout: NonNegativeInt = Field(description="side in pixels of a random square that is blanked")
-    stream: Literal["auto"] | bool = Field(description="auto: stream images from disk if they exceed max_resident_gb")
+    stream: Literal["auto"] | bool = Field(description="auto: stream samples from disk if they exceed max_resident_gb")
     max_resident_gb: NonNegativeFloat = Field(description="in 1e9 bytes")
     num_workers: NonNegativeInt = Field(description="threads of the streaming loader")
 
@@ -150,7 +149,6 @@ class Trainer(Option):
     max_steps: Epochs | None = Field(description="optimizer steps; -1 or null: only max_epochs counts")
     log_every_n_steps: PositiveInt = Field(description="number of steps over which a logged loss is averaged")
     gradient_clip_val: NonNegativeFloat | None = Field(description="largest norm of the gradient")
-    label_smoothing: HalfOpenFraction = Field(description="share of each label that is spread over all classes")
     on_oom: Literal["fail", "halve"] = Field(description="halve: out of memory, try again with half batches")
     compile: bool = Field(description="torch.compile")
     channels_last: bool = Field(description="memory format of convolutions")
@@ -186,7 +184,7 @@ class Diagnostics(Part):
 
 class Report(Part):
     margin: Annotated[PositiveFloat, Lt(LARGEST)] | None = Field(
-        description="the smallest difference that matters, in percentage points"
+        description="the smallest difference that matters, in percentage points or the unit of the metric"
     )
     reference: str | None = Field(description="an initializer to compare with each of the others; null: all pairs")
 
@@ -207,6 +205,7 @@ class Config(Part):
     init: Init
     model: Target
     data: Data
+    task: Target
     optimizer: Optimizer
     scheduler: Target
     trainer: Trainer
@@ -221,7 +220,7 @@ class Config(Part):
     checkpoint_seconds: NonNegativeFloat = Field(description="seconds between checkpoints")
     tuning: Tuning | None = Field(description="how each initializer gets a learning rate of its own; experiment=tuned")
     report: Report
-    objective: str = Field(description="the number of the record that hydra/sweeper=optuna optimizes")
+    objective: str | None = Field(description="the number of the record that hydra/sweeper=optuna optimizes")
     print_init: bool = Field(description="print the table of what was initialized, and how")
     command: str = Field("", description="what to type for this run; written by initbench")
     source: dict[str, str] = Field({}, description="digests of your own code, by group; written by initbench")

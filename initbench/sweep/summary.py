@@ -82,7 +82,7 @@ def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFr
     """Print a table for each workload and the verdict, write the page, say where it is; return the runs."""
     # pandas and plotly are needed here for the first time.
     from initbench.analysis.comparison.comparison import Comparison
-    from initbench.analysis.loading.frame import load_runs
+    from initbench.analysis.loading.frame import judged_by, load_runs
     from initbench.analysis.verdict.verdict import Verdict
     from initbench.report.formats.terminal import show
     from initbench.report.write import FOLDER, write_page
@@ -90,7 +90,7 @@ def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> "pd.DataFr
     runs = load_runs(study)
     if runs.empty:
         return runs
-    verdict = Verdict(Comparison(runs, margin=report["margin"], reference=report["reference"]))
+    verdict = Verdict(Comparison(runs, judged_by(runs), report["margin"], report["reference"]))
     show(verdict, console)
     command = f"python -m initbench.report {shlex.quote(str(study))}"
     console.print(visible(f"Tables and figures for a paper: {command}"), soft_wrap=True, markup=False)

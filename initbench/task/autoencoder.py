@@ -30,7 +30,9 @@ class Autoencoder(Task):
     def batch(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         return inputs, inputs
 
-    def loss(self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean") -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean"
+    ) -> Tensor:
         error = F.mse_loss(outputs, targets.to(outputs.dtype), reduction=reduction)
         return error if reduction == "mean" else error.flatten()
 

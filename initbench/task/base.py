@@ -38,7 +38,9 @@ class Task(ABC):
         return inputs, targets
 
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean") -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean"
+    ) -> Tensor:
         """The loss, averaged over all predictions, or that of each prediction, as a tensor of one dimension."""
 
     def measure(self, outputs: Tensor, targets: Tensor) -> Tensor:

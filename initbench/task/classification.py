@@ -33,7 +33,9 @@ class Classification(Task):
         self.outputs = (sizes.num_classes,)
         self.given = {"num_classes": sizes.num_classes, "out_features": sizes.num_classes}
 
-    def loss(self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean") -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean"
+    ) -> Tensor:
         smoothing = self.label_smoothing if training else 0.0
         return F.cross_entropy(outputs, targets, label_smoothing=smoothing, reduction=reduction)
 

@@ -11,7 +11,6 @@ from initbench.schema.ranges import HalfOpenFraction, PositiveFloat
 from initbench.sizes import Sizes
 from initbench.task.base import Reduction, Task
 
-
 LOSS = Metric("loss", "test loss", higher_is_better=False, unit="nats")
 
 
@@ -37,7 +36,9 @@ class LanguageModel(Task):
         self.outputs = (*sizes.input_shape, sizes.vocab_size)
         self.given = {}
 
-    def loss(self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean") -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean"
+    ) -> Tensor:
         return F.cross_entropy(
             outputs.flatten(0, -2),
             targets.flatten().long(),

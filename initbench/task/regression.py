@@ -1,5 +1,6 @@
 """Regression: one number or several for each input."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from initbench.task.base import Reduction, Task
 
 MSE = Metric("mse", "test mean squared error", higher_is_better=False, perfect=0.0)
 
-_LOSSES = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
+_LOSSES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
 
 
 class Regression(Task):
@@ -37,7 +38,9 @@ class Regression(Task):
         self.outputs = (sizes.target_size,)
         self.given = {"out_features": sizes.target_size}
 
-    def loss(self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean") -> Tensor:
+    def loss(
+        self, outputs: Tensor, targets: Tensor, *, training: bool = False, reduction: Reduction = "mean"
+    ) -> Tensor:
         error: Tensor = self._loss(outputs, targets.to(outputs.dtype), reduction=reduction)
         return error if reduction == "mean" else error.flatten()
 

@@ -9,6 +9,7 @@ from initbench.analysis.comparison.evidence import LEVEL
 from initbench.analysis.comparison.findings import LEAST_SEEDS, Findings
 from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds
 from initbench.analysis.comparison.scope import Scope, left_out, partial, scopes
+from initbench.analysis.loading.frame import judged_by
 from initbench.analysis.statistics.aggregate import performance_profile
 from initbench.analysis.workload.ranking import Ranking, rankings, targets_of
 from initbench.analysis.workload.time_to_target import TimesToTarget, correct, times_to
@@ -107,8 +108,12 @@ class Comparison:
         """The workloads and initializers that are not compared, or not on all workloads, and why."""
         found = list(left_out(self.scores, self.scopes).items())
         with_scores = set(self.scores.index.get_level_values("workload"))
-        unscored = [ranking.workload for ranking in self.rankings if ranking.workload not in with_scores]
-        found += [(workload, "no run on it has a score") for workload in unscored]
+        for ranking in self.rankings:
+            if ranking.workload not in with_scores:
+                other = judged_by(ranking.scored)
+                is_other = other.name != self.metric.name and ranking.of_records
+                why = f"its runs are judged by {other.label}" if is_other else "no run on it has a score"
+                found.append((ranking.workload, why))
         if self.reference is not None and self.reference not in self.scores:
             versions = [
                 init for init in sorted(set(self.runs["init"])) if init.startswith(f"{self.reference} (source ")

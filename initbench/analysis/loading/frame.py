@@ -83,17 +83,24 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     measured = [f"{stage}/{metric.name}" for stage in ("test", "val")]
     for column in (*_NUMBERS, *measured, *times):
         runs[column] = pd.to_numeric(runs[column], errors="coerce") if column in runs else math.nan
-    is_judged = runs["metric"].map(lambda of: of is not None and of.name == metric.name)
     # A run that diverged before its first evaluation gets the chance level of the other runs on the same data.
     runs["chance"] = metric.sign * runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
     ended = runs["status"].map({"finished": False, "diverged": True})
     for name, column in zip(("score", "selection_score"), measured, strict=True):
-        values = (metric.sign * runs[column]).where(ended.eq(False)).mask(ended.eq(True), runs["chance"])
-        runs[name] = values.where(is_judged)
+        runs[name] = (metric.sign * runs[column]).where(ended.eq(False)).mask(ended.eq(True), runs["chance"])
+    runs = judged(runs)
     tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
     runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
     runs.loc[runs["is_tuning"], "score"] = math.nan
     return add_learned(_separate_versions(name_workloads(runs.drop(columns="tuning_seeds"))), metric)
+
+
+def judged(runs: pd.DataFrame) -> pd.DataFrame:
+    """The same runs; those that are judged by another metric than the latest have no scores."""
+    name = judged_by(runs).name
+    is_other = runs["metric"].map(lambda metric: metric is not None and metric.name != name)
+    scores = ["score", "selection_score"]
+    return runs.assign(**{score: runs[score].mask(is_other.astype(bool)) for score in scores})
 
 
 def judged_by(runs: pd.DataFrame) -> Metric:

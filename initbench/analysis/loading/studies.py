@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from initbench.analysis.loading.frame import load_runs
+from initbench.analysis.loading.frame import judged, load_runs
 from initbench.analysis.loading.workload_names import name_workloads
 
 AT = " @ "  # between an initializer and its study, if several studies have it
@@ -29,7 +29,7 @@ def load_studies(studies: Sequence[Path]) -> pd.DataFrame:
             )
             raise ValueError(f"{study} {what}")
         frames.append(runs.assign(study=name))
-    runs = name_workloads(pd.concat(frames, ignore_index=True)) if len(frames) > 1 else frames[0]
+    runs = name_workloads(judged(pd.concat(frames, ignore_index=True))) if len(frames) > 1 else frames[0]
     shared = runs.groupby(["workload_id", "init"])["study"].transform("nunique") > 1
     of_both = runs["init"].isin(runs.loc[shared, "init"])
     runs = runs.assign(init=runs["init"].where(~of_both, runs["init"] + AT + runs["study"]))

@@ -1,7 +1,8 @@
 """Runs of a Weights & Biases project as local records, for runs made on other machines."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from initbench.analysis.loading.frame import load_runs
 from initbench.analysis.loading.wandb_table import wandb_table
 from initbench.console import console
-from initbench.metric import ACCURACY
+from initbench.metric import ACCURACY, Metric
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.damage import readable
+from initbench.record.metric import check_metric
 from initbench.record.plain import PlainConfig, Record, Row
 from initbench.record.store import COMPLETE, Store, read_record
 from initbench.wandb_client import Unavailable, connected, split_path
@@ -151,19 +153,22 @@ def _parts(run: Any, config: Mapping[str, Any], summary: Mapping[str, Any], stat
     seconds = {f"seconds_{kind}": _number(summary.get(f"seconds_{kind}")) for kind in kinds}
     at_end = (seconds["seconds_init"] or 0.0) + (seconds["seconds_train"] or 0.0)
     untimed = [{**row, "seconds": 0.0} for row in rows]
+    metric = _metric(summary)
+    targets = config.get("task", {}).get("targets") or config["data"]["targets"]
     times = time_to_targets(
-        untimed, config["data"]["targets"], seconds_init=0.0, reason="budget" if status == "finished" else status
+        untimed, targets, metric, seconds_init=0.0, reason="budget" if status == "finished" else status
     )
     for target, time in times.items():
         time["seconds"] = _number(summary.get(f"seconds_to_{target}")) if time["reached"] else at_end
-    last = {key: row[key] for row in rows for key in ("train/loss", f"train/{ACCURACY.name}") if key in row}
+    last = {key: row[key] for row in rows for key in ("train/loss", f"train/{metric.name}") if key in row}
     steps = rows[-1]["step"] if rows else 0
     return {
         **parts,
+        "metric": asdict(metric),
         "reason": summary.get("reason"),
         "results": {
-            **convergence(rows, num_classes=1),
-            "ln_classes": _number(summary.get("ln_classes")),  # the number of classes itself is not sent
+            "chance_loss": _number(summary.get("chance_loss")),
+            **convergence(rows, metric),
             **last,
             **{key: _number(value) for key, value in summary.items() if key.startswith("test/")},
         },
@@ -172,6 +177,17 @@ def _parts(run: Any, config: Mapping[str, Any], summary: Mapping[str, Any], stat
         "total_steps": _number(summary.get("total_steps")),
         **seconds,
     }
+
+
+def _metric(summary: Mapping[str, Any]) -> Metric:
+    """By what a run was judged, as `initbench.record.life.log_summary` sent it."""
+    try:
+        known = dict(summary["metric"])
+        check_metric(known)
+    except (KeyError, TypeError, ValueError):  # sent by an earlier initbench, which trained classifiers
+        ln_classes = _number(summary.get("ln_classes"))
+        return ACCURACY.at_chance(None if ln_classes is None else math.exp(-ln_classes))
+    return Metric(**known)
 
 
 def nested(flat: Mapping[str, Any]) -> PlainConfig:

@@ -13,7 +13,7 @@ from initbench.report.content.plot import Plot, View
 def forest_plot(findings: Findings, metric: Metric, number: int) -> Plot:
     """The interquartile mean of every initializer over all workloads of a comparison, best first."""
     table = findings.overall
-    error = "test error" if metric == ACCURACY else f"1 - {metric.label}"
+    error = "test error" if metric.name == ACCURACY.name else f"1 - {metric.label}"
     keys = view_keys(table[["iqm", "high"]].max(), metric, metric.label, error)
     series: dict[str, dict[str, View]] = {}
     for init, row in table.iterrows():

@@ -62,13 +62,19 @@ def detail_tables(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
     yield from _means(ranking, comparison.metric)
 
 
+def _hundredth(scores: pd.Series, chance: float) -> float:
+    """A hundredth of the way from chance, or the worst score, to the best: what is close without a natural unit."""
+    return float(scores.max() - min(scores.min(), chance if math.isfinite(chance) else math.inf)) / 100
+
+
 def _rates(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Iterator[Table]:
     sensitivity = lr_sensitivity(runs)
     rates = sorted(sensitivity["lr"].unique())
     if len(rates) < 2:
         return
-    point = metric.margin(1)
-    good = good_range(sensitivity, point, chance=float(runs["chance"].max()))
+    chance = float(runs["chance"].max())
+    point = metric.margin(1) if metric.is_share else _hundredth(sensitivity["mean"], chance)
+    good = good_range(sensitivity, point, chance=chance)
     found = {(row.init, row.lr): row for row in sensitivity.itertuples()}
 
     def cell(init: str, rate: float) -> str:
