@@ -10,7 +10,7 @@ from initbench import lazy
 
 if TYPE_CHECKING:
     from initbench.model.airbench import Airbench
-    from initbench.model.autoencoder import autoencoder
+    from initbench.model.autoencoders import autoencoder
     from initbench.model.builder import GIVEN, build, check, example
     from initbench.model.gpt import GPT
     from initbench.model.lenet import LeNet
@@ -50,7 +50,7 @@ __getattr__ = lazy.attributes(
     {
         "GIVEN": "initbench.model.builder",
         "Airbench": "initbench.model.airbench",
-        "autoencoder": "initbench.model.autoencoder",
+        "autoencoder": "initbench.model.autoencoders",
         "build": "initbench.model.builder",
         "check": "initbench.model.builder",
         "example": "initbench.model.builder",

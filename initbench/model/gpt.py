@@ -50,7 +50,7 @@ class CausalAttention(nn.Module):
 
 
 def rotated(x: Tensor) -> Tensor:
-    """(batch, heads, tokens, width), each pair of features turned by position / 10000^(2 i / width) (Su et al. 2021)."""
+    """(batch, heads, tokens, width), each pair of features turned by position/10000^(2 i / width) (Su et al. 2021)."""
     tokens, width = x.shape[-2:]
     half = torch.arange(width // 2, device=x.device, dtype=torch.float32)
     angles = torch.arange(tokens, device=x.device, dtype=torch.float32)[:, None] * 10000 ** (-2 * half / width)
