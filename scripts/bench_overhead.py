@@ -28,7 +28,7 @@ from rich.progress import track
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench import CONF
-from initbench.data import ImageDataModule
+from initbench.data import DataModule
 from initbench.record.history import History
 from initbench.record.store import Store
 from initbench.schema.config import Config
@@ -38,7 +38,7 @@ from initbench.training.build import RunParts, build_run
 from initbench.training.callbacks.checkpoint import Checkpoint
 from initbench.training.callbacks.progress import ProgressBar
 from initbench.training.callbacks.recorder import Recorder
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 from initbench.training.run import checkpoint_of
 
 
@@ -100,7 +100,11 @@ def initbench(parts: RunParts, store: Store) -> float:
     history = History(store)
     recorder = Recorder(history, store.typed.trainer.log_every_n_steps)
     checkpoint = Checkpoint(checkpoint_of(store), parts.total_steps, recorder)
-    return _fit(parts, store.typed, [recorder, ProgressBar(store.name, parts.total_steps, history), checkpoint])
+    return _fit(
+        parts,
+        store.typed,
+        [recorder, ProgressBar(store.name, parts.total_steps, history, parts.recipe.task.metric.name), checkpoint],
+    )
 
 
 def _fit(parts: RunParts, config: Config, callbacks: list[Any]) -> float:
@@ -110,7 +114,7 @@ def _fit(parts: RunParts, config: Config, callbacks: list[Any]) -> float:
         config.trainer, val_every_n_steps=every, callbacks=[*callbacks, clock], loggers=[]
     )
     trainer.num_sanity_val_steps = 0
-    trainer.fit(Classifier(parts.recipe), datamodule=ImageDataModule(parts.data))
+    trainer.fit(TaskModule(parts.recipe), datamodule=DataModule(parts.data))
     return clock.seconds
 
 

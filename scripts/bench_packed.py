@@ -66,7 +66,14 @@ def one(way: str, model: str, replicas: int, accelerator: str) -> tuple[float, f
     if way == "packed":
         models: list[nn.Module] = [perturbed(recipe.model, seed) for seed in range(replicas)]
         forward = forward_of(recipe.model, images[:2])
-        pack = Pack(models, forward, [recipe.make_optimizer] * replicas, recipe.make_scheduler, seeds=[0] * replicas)
+        pack = Pack(
+            models,
+            forward,
+            [recipe.make_optimizer] * replicas,
+            recipe.make_scheduler,
+            recipe.task,
+            seeds=[0] * replicas,
+        )
         seeds = min(SEEDS, replicas)
         many, answers = images.repeat(seeds, 1, 1, 1, 1), labels.repeat(seeds, 1)
 

@@ -16,7 +16,7 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from lightning.fabric.utilities import registry
 
 from initbench.status.live import _IN_PROCESS
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 from initbench.training.run import run
 
 
@@ -43,14 +43,14 @@ def test_lightning_has_torch_query_nvml() -> None:
 def test_lightning_notes_its_hook_many_times_a_step(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which training/module.py keeps from torch's bookkeeping of attributes."""
     noted = 0
-    set_attribute = Classifier.__setattr__
+    set_attribute = TaskModule.__setattr__
 
-    def counting(self: Classifier, name: str, value: Any) -> None:
+    def counting(self: TaskModule, name: str, value: Any) -> None:
         nonlocal noted
         noted += name == "_current_fx_name"
         set_attribute(self, name, value)
 
-    monkeypatch.setattr(Classifier, "__setattr__", counting)
+    monkeypatch.setattr(TaskModule, "__setattr__", counting)
     run(small("trainer.max_steps=20", "data.val_every_n_steps=20", "trainer.log_every_n_steps=20"))
     assert noted / 20 > 20
 

@@ -200,7 +200,7 @@ class Queue(Iterator[tuple[int, bytes]]):
             self._halve([by_name.pop(name) for name in names])
         for name, run in by_name.items():
             if name in ended.records:
-                value = objective(ended.records[name], run.typed)
+                value = objective(ended.records[name], run.typed.objective)
                 self.answers[self._place(run)] = JobReturn(status=JobStatus.COMPLETED, _return_value=value)
             else:
                 self.waiting.append(self._single(self._place(run)))

@@ -25,7 +25,7 @@ def check_objective(config: "Config", direction: Any) -> None:
     metric = getattr(target.load("task", config.task.target), "metric", None)
     if not isinstance(metric, Metric):  # a function that makes a task: only the task itself can tell
         return
-    name = objective_of(config, metric)
+    name = config.objective or _usual(metric)
     measures = dict.fromkeys(("loss", metric.name))
     results = [*convergence([{"step": 0, **{f"val/{measure}": 0.0 for measure in measures}}], metric)]
     results += [f"{stage}/{measure}" for stage in ("train", "test") for measure in measures]
@@ -40,21 +40,23 @@ def check_objective(config: "Config", direction: Any) -> None:
         raise UserMistake(f"a good {name} is not what this sweep looks for: add hydra.sweeper.direction={wanted}")
 
 
-def objective_of(config: "Config", metric: Metric) -> str:
-    """The number that is optimized, unless the user wants another: the best value in validation."""
-    return config.objective or f"val/best_{metric.name}"
+def objective(record: Mapping[str, Any], asked: str | None) -> float | None:
+    """The number that was `asked` for, or the best value of the metric in validation.
 
-
-def objective(record: Mapping[str, Any], config: "Config") -> float | None:
-    """The worst value for a run that diverged or never reached the target; None for one that did not end."""
+    The worst value for a run that diverged or never reached the target; None for one that did not end.
+    """
     metric = metric_of(record)
     if record.get("status") not in COMPLETE or metric is None:
         return None
-    name = objective_of(config, metric)
+    name = asked or _usual(metric)
     value = numbers(record).get(name)
     if value is None or record["status"] == "diverged":
         return metric.worst if _is_of(name, metric) else float("inf")
     return float(value)
+
+
+def _usual(metric: Metric) -> str:
+    return f"val/best_{metric.name}"
 
 
 def _is_of(name: str, metric: Metric) -> bool:

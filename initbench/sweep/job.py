@@ -73,7 +73,7 @@ def run_job(config: DictConfig) -> float | None:
             record = _run(store)
     if HydraConfig.get().mode is RunMode.RUN:
         console.print(visible(f"record: {store.folder}"), soft_wrap=True, markup=False)
-    return objective(record, typed)
+    return objective(record, typed.objective)
 
 
 def to_pack(config: PlainConfig, overrides: Sequence[str], sweeper: DictConfig) -> Store | None:

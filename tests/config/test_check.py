@@ -140,7 +140,7 @@ def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
         ("~init._target_", "init=kaiming_normal has neither _target_, a function that initializes, nor weight"),
         ("trainer.devices=0", "trainer.devices must be a whole number of at least 1, got 0"),
         ("trainer.accelerator=gpuu", "unknown trainer.accelerator 'gpuu'. Did you mean 'gpu'?"),
-        ("trainer.label_smoothing=1", "trainer.label_smoothing must be a number in [0, 1), got 1"),
+        ("task.label_smoothing=1", "task.label_smoothing must be a number in [0, 1), got 1"),
         ("+trainer.fast_dev_run=true", "trainer.fast_dev_run would change what a step is worth"),
         (
             "diagnostics.steps=powers",

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from initbench.data.base import Arrays
+from initbench.data.data import Settings
 from initbench.data.images import ImageData
 
 NOBODY = 65534
@@ -56,7 +57,7 @@ def make_arrays() -> Callable[..., Arrays]:
 @pytest.fixture
 def make_module() -> Callable[..., ImageData]:
     def make(arrays: Arrays | None = None, *, seed: int = 0, **settings: Any) -> ImageData:
-        return ImageData(arrays or random_arrays(), seed=seed, **(SETTINGS | settings))
+        return ImageData(arrays or random_arrays(), Settings(**(SETTINGS | settings)), seed=seed)
 
     return make
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from initbench.data.base import Arrays
+from initbench.sizes import Sizes
 
 
 def test_it_describes_its_images(make_arrays: Callable[..., Arrays]) -> None:
     arrays = make_arrays(train=7, test=2, channels=3, size=6, classes=4)
-    assert (arrays.in_channels, arrays.image_size, arrays.num_classes) == (3, 6, 4)
+    assert arrays.sizes == Sizes(7, (3, 6, 6), num_classes=4)
     assert arrays.nbytes == 9 * 3 * 6 * 6
     assert arrays.is_current()
 

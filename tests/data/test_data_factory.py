@@ -38,7 +38,7 @@ def test_a_function_of_the_users_own_is_called_once(cfg: dict[str, Any]) -> None
     first = build(cfg, seed=0)
     second = build(cfg | {"batch_size": 3, "flip": True}, seed=1)
     assert first.arrays is second.arrays
-    assert (CALLS, first.image_size, second.batch_size, second.seed) == ([4], 4, 3, 1)
+    assert (CALLS, first.sizes.input_shape, second.batch_size, second.seed) == ([4], (1, 4, 4), 3, 1)
     build(cfg | {"size": 6}, seed=0)
     assert CALLS == [4, 6]
 
@@ -51,7 +51,7 @@ def test_only_a_few_datasets_are_kept(cfg: dict[str, Any]) -> None:
 
 def test_interpolations_are_resolved(cfg: dict[str, Any]) -> None:
     tree = OmegaConf.create({"side": 5, "data": cfg | {"size": "${side}"}})
-    assert build(tree.data, seed=0).image_size == 5
+    assert build(tree.data, seed=0).sizes.input_shape == (1, 5, 5)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_wrong_config_is_refused(cfg: dict[str, Any], changes: dict[str, Any],
 
 
 def test_a_source_must_return_arrays(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must return initbench.data.Arrays, got int"):
+    with pytest.raises(ValueError, match=r"must return initbench.data.Arrays, Vectors or Tokens, got int"):
         build(settings | {"_target_": f"{__name__}.not_a_source"}, seed=0)
 
 
@@ -96,12 +96,7 @@ def test_every_file_is_complete(path: Path) -> None:
     assert list(data.targets) == sorted(data.targets)
     if path.stem == "mnist_mini":
         module = build(data, seed=0)
-        assert (module.train_size, module.val_size, module.test_size, module.batch_size) == (
-            4000,
-            1000,
-            1000,
-            64,
-        )
+        assert (len(module.train), len(module.val), module.batch_size) == (4000, 1000, 64)
     elif path.stem == "image_folder":
         with pytest.raises(ValueError, match=r"data.folder is not set"):
             build(data, seed=0)

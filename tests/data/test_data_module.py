@@ -10,7 +10,8 @@ from torch import Tensor
 
 from initbench.data.base import Arrays
 from initbench.data.images import ImageData
-from initbench.data.module import ImageDataModule
+from initbench.data.module import DataModule
+from initbench.sizes import Sizes
 
 CPU = torch.device("cpu")
 MakeModule = Callable[..., ImageData]
@@ -28,8 +29,8 @@ def same(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Tensor]]
 
 def test_it_describes_the_data(make_module: MakeModule) -> None:
     module = make_module()
-    assert (module.name, module.in_channels, module.image_size, module.num_classes) == ("random", 1, 5, 3)
-    assert (module.train_size, module.val_size, module.test_size) == (50, 10, 20)
+    assert (module.name, module.sizes) == ("random", Sizes(60, (1, 5, 5), num_classes=3))
+    assert (len(module.train), len(module.val), len(module.tensors("test", CPU)[0])) == (50, 10, 20)
     assert module.steps_per_epoch == len(epoch(module)) == 6
     assert (module.targets, module.val_every_n_steps) == ((0.5, 0.9), 3)
 
@@ -154,7 +155,7 @@ class Linear(LightningModule):
 
     def __init__(self, module: ImageData) -> None:
         super().__init__()
-        self.layer = torch.nn.Linear(module.in_channels * module.image_size**2, module.num_classes)
+        self.layer = torch.nn.Linear(module.sizes.given["in_features"], 3)
         self.trained: list[tuple[int, list[int], Tensor]] = []
         self.evaluated: dict[str, list[Tensor]] = {"val": [], "test": []}
 
@@ -202,8 +203,8 @@ def test_a_trainer_trains_validates_and_tests(make_module: MakeModule, tmp_path:
     module, reference = (make_module(stream=stream, **AUGMENTED) for _ in range(2))
     model = Linear(module)
     trainer = make_trainer(14, tmp_path)
-    trainer.fit(model, datamodule=ImageDataModule(module))
-    trainer.test(model, datamodule=ImageDataModule(module), verbose=False)
+    trainer.fit(model, datamodule=DataModule(module))
+    trainer.test(model, datamodule=DataModule(module), verbose=False)
 
     loader = reference.loader("train", CPU)
     expected = []
@@ -236,10 +237,10 @@ class SaveAt(Callback):
 def test_a_resumed_run_sees_what_it_would_have_seen(make_module: MakeModule, tmp_path: Path, stop: int) -> None:
     whole, resumed, file = Linear(make_module()), Linear(make_module()), tmp_path / "run.ckpt"
     make_trainer(14, tmp_path, callbacks=[SaveAt(stop, file)]).fit(
-        whole, datamodule=ImageDataModule(make_module(**AUGMENTED))
+        whole, datamodule=DataModule(make_module(**AUGMENTED))
     )
     make_trainer(14, tmp_path).fit(
-        resumed, datamodule=ImageDataModule(make_module(**AUGMENTED)), ckpt_path=file, weights_only=True
+        resumed, datamodule=DataModule(make_module(**AUGMENTED)), ckpt_path=file, weights_only=True
     )
     for (step, labels, images), (expected_step, expected_labels, expected) in zip(
         resumed.trained, whole.trained[stop:], strict=True
@@ -283,4 +284,4 @@ def test_real_mnist_trains_a_linear_model(real_data: Path, settings: dict[str, A
         int((module.prepare(images).flatten(1) @ weight.T).argmax(1).eq(labels).sum())
         for images, labels in module.loader("test", CPU)
     )
-    assert 0.88 < right / module.test_size < 0.94
+    assert 0.88 < right / len(arrays.test_images) < 0.94

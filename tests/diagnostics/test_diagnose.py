@@ -25,9 +25,7 @@ def gaussian(samples: int, *shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def mlp(depth: int, width: int, nonlinearity: str, init: str, **overrides: float) -> nn.Module:
-    model = MLP(
-        in_channels=1, image_size=16, num_classes=10, depth=depth, width=width, nonlinearity=nonlinearity, bias=False
-    )
+    model = MLP(in_features=256, out_features=10, depth=depth, width=width, nonlinearity=nonlinearity, bias=False)
     return initbench.initialize(model, init, **overrides)
 
 

@@ -66,7 +66,7 @@ def accuracies(models: Sequence[nn.Module], *, steps: int, lr: float, every: int
 
 
 def mlp(init: str, seed: int, *, overrides: dict[str, float] | None = None, **sizes) -> nn.Module:
-    model = MLP(in_channels=1, image_size=8, num_classes=10, **sizes)
+    model = MLP(in_features=64, out_features=10, **sizes)
     return initbench.initialize(model, init, seed=seed, **(overrides or {}))
 
 

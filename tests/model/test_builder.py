@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 from omegaconf import OmegaConf
-
-from initbench.model import build
+from tasks import classifier as build
 
 DATA = {"in_channels": 1, "image_size": 28, "num_classes": 10}
 
@@ -58,7 +57,7 @@ def test_own_model_and_no_trace_of_the_check(own):
     expected = Restless(**DATA, sizes=[1, 2])
     state = torch.get_rng_state()
     torch.manual_seed(3)
-    model = build({"_target_": "own_models.Restless", "name": "mine", "sizes": [1, 2]}, **DATA)
+    model = build({"_target_": "own_models.Restless", "name": "mine", "sizes": [1, 2]})
 
     assert isinstance(model, Restless)
     assert type(model.sizes) is list
@@ -84,7 +83,7 @@ def test_name_may_be_interpolated_and_the_config_is_kept():
             },
         }
     )
-    model = build(cfg.model, **DATA)
+    model = build(cfg.model)
     assert [type(layer).__name__ for layer in model] == ["Flatten", "Linear", "Tanh", "Linear"]
     assert model[1].out_features == 7
     assert cfg.model.name == "tanh"
@@ -106,13 +105,13 @@ def test_name_may_be_interpolated_and_the_config_is_kept():
 )
 def test_refusals(own, cfg, message):
     with pytest.raises(ValueError, match=message):
-        build(cfg, **DATA)
+        build(cfg)
 
 
 def test_too_deep_for_the_image():
     cfg = {"_target_": "initbench.model.torchvision_model", "name": "alexnet", "architecture": "alexnet"}
     with pytest.raises(ValueError, match=r"^model alexnet cannot take 1x28x28 images: .*too small") as error:
-        build(cfg, **DATA)
+        build(cfg)
     assert "\n" not in str(error.value)
 
 

@@ -4,10 +4,9 @@ import sys
 
 import pytest
 import torch
+from tasks import classifier
 from torch import nn
 from torchvision import models
-
-from initbench.model import build
 
 CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}
@@ -39,45 +38,45 @@ def trains(model, in_channels, image_size, num_classes):
     ],
 )
 def test_timm(name, options, data):
-    trains(build(timm_cfg(name, **options), **data), **data)
+    trains(classifier(timm_cfg(name, **options), **data), **data)
 
 
 def test_timm_is_told_the_image_size():
-    model = build(timm_cfg("vit_tiny_patch16_224", depth=1, patch_size=4), **MNIST)
+    model = classifier(timm_cfg("vit_tiny_patch16_224", depth=1, patch_size=4), **MNIST)
     assert model.patch_embed.num_patches == 7 * 7
     assert model.pos_embed.shape == (1, 1 + 7 * 7, 192)
 
 
 def test_timm_pads_an_image_that_patches_do_not_tile():
-    model = build(timm_cfg("vit_tiny_patch16_224", depth=1), **MNIST).eval()
+    model = classifier(timm_cfg("vit_tiny_patch16_224", depth=1), **MNIST).eval()
     assert model.pos_embed.shape == (1, 1 + 2 * 2, 192)  # 28 pixels are two patches of 16
     image = torch.zeros(1, 1, 28, 28)
     corner = image.clone()
     corner[..., -1, -1] = 1  # the pixel that would have been dropped
     assert not torch.equal(model(image), model(corner))
-    trains(build(timm_cfg("vit_tiny_patch16_224", depth=1), **MNIST), **MNIST)
+    trains(classifier(timm_cfg("vit_tiny_patch16_224", depth=1), **MNIST), **MNIST)
 
 
 def test_timm_has_its_published_size():
-    model = build(timm_cfg("vit_tiny_patch16_224"), in_channels=3, image_size=224, num_classes=1000)
+    model = classifier(timm_cfg("vit_tiny_patch16_224"), in_channels=3, image_size=224, num_classes=1000)
     assert sum(parameter.numel() for parameter in model.parameters()) == 5_717_416  # timm's 5.72M
 
 
 def test_timm_is_optional(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)  # Python's own way to make an import fail
     with pytest.raises(ValueError, match=r"model resnet18: timm is not installed: pip install 'initbench\[timm\]'"):
-        build(timm_cfg("resnet18"), **CIFAR)
+        classifier(timm_cfg("resnet18"), **CIFAR)
 
 
 @pytest.mark.parametrize(
     "name,data", [("mobilenet_v3_small", MNIST), ("shufflenet_v2_x0_5", CIFAR), ("googlenet", CIFAR)]
 )
 def test_torchvision(name, data):
-    trains(build(torchvision_cfg(name), **data), **data)
+    trains(classifier(torchvision_cfg(name), **data), **data)
 
 
 def test_torchvision_vit_is_told_the_image_size():
-    model = build(torchvision_cfg("vit_b_32", dropout=0.1), **CIFAR)
+    model = classifier(torchvision_cfg("vit_b_32", dropout=0.1), **CIFAR)
     assert model.encoder.pos_embedding.shape == (1, 1 + 1, 768)
     assert model.dropout == 0.1
 
@@ -109,5 +108,5 @@ def test_first_convolution_takes_the_images_channels(name):
 )
 def test_wrong_values(cfg, message):
     with pytest.raises(ValueError, match=message) as error:
-        build(cfg, **MNIST)
+        classifier(cfg, **MNIST)
     assert len(str(error.value)) < 300

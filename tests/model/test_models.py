@@ -7,10 +7,11 @@ import pytest
 import torch
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
+from tasks import classifier
 from torch import nn
 
 from initbench import CONF
-from initbench.model import PlainCNN, build
+from initbench.model import PlainCNN
 from initbench.model.resnet_cifar import BasicBlock, Shortcut
 
 FILES = {path.stem: path for path in sorted((CONF / "model").glob("*.yaml"))}
@@ -36,7 +37,7 @@ def of_type(model: nn.Module, kind: type) -> list[Any]:
 @pytest.mark.parametrize("name", FILES)
 def test_every_parameter_gets_a_gradient(name, shape):
     torch.manual_seed(0)
-    model = build(load(name), **shape)
+    model = classifier(load(name), **shape)
     assert model.training
     images = torch.randn(2, shape["in_channels"], shape["image_size"], shape["image_size"])
     scores = model(images)
@@ -90,12 +91,12 @@ def test_yaml_states_its_name_source_and_every_key(name):
     ],
 )
 def test_parameter_counts(name, overrides, shape, expected):
-    assert count(build(load(name, **overrides), **shape)) == expected
+    assert count(classifier(load(name, **overrides), **shape)) == expected
 
 
 @pytest.mark.parametrize("depth", [4, 20, 100])
 def test_plain_cnn_depth_and_stages(depth):
-    model = build(load("plain_cnn", depth=depth, width=4), **MNIST)
+    model = classifier(load("plain_cnn", depth=depth, width=4), **MNIST)
     strides = [conv.stride[0] for conv in of_type(model, nn.Conv2d)]
     assert len(strides) == len(of_type(model, nn.ReLU)) == depth
     assert strides.count(2) == 2
@@ -117,14 +118,14 @@ def test_circular_padding_makes_every_pixel_alike():
 @pytest.mark.parametrize("norm,kind", [("batch", nn.BatchNorm2d), ("group", nn.GroupNorm)])
 @pytest.mark.parametrize("name", ["plain_cnn", "resnet20", "vgg11"])
 def test_norm_follows_every_convolution(name, norm, kind):
-    model = build(load(name, norm=norm), **CIFAR)
+    model = classifier(load(name, norm=norm), **CIFAR)
     assert len(of_type(model, kind)) == len(of_type(model, nn.Conv2d))
-    assert not of_type(build(load(name, norm="none"), **CIFAR), kind)
+    assert not of_type(classifier(load(name, norm="none"), **CIFAR), kind)
 
 
 @pytest.mark.parametrize("depth", [20, 56])
 def test_cifar_resnet_has_depth_weighted_layers(depth):
-    model = build(load(f"resnet{depth}"), **CIFAR)
+    model = classifier(load(f"resnet{depth}"), **CIFAR)
     assert len(of_type(model, nn.Conv2d)) + len(of_type(model, nn.Linear)) == depth
     assert len(of_type(model, BasicBlock)) == (depth - 2) / 2
     assert len(of_type(model, Shortcut)) == 2
@@ -169,22 +170,22 @@ def test_fixup_puts_scalars_where_the_paper_does():
 
 
 def test_fixup_resnet_is_its_plain_sibling_with_scalars():
-    scalars = [p for p in build(load("resnet20", norm="fixup"), **CIFAR).parameters() if p.dim() == 0]
+    scalars = [p for p in classifier(load("resnet20", norm="fixup"), **CIFAR).parameters() if p.dim() == 0]
     # 4 biases and a gate a block, one bias after the first convolution and one before the classifier.
     assert len(scalars) == 9 * 5 + 2
-    assert not any(p.dim() == 0 for p in build(load("resnet20"), **CIFAR).parameters())
+    assert not any(p.dim() == 0 for p in classifier(load("resnet20"), **CIFAR).parameters())
 
 
 def test_cifar_resnet_refuses_an_unknown_norm():
     with pytest.raises(ValueError, match=r"'fixpu'.*fixup"):
-        build(load("resnet20", norm="fixpu"), **CIFAR)
+        classifier(load("resnet20", norm="fixpu"), **CIFAR)
 
 
 @pytest.mark.parametrize("depth", [18, 50])
 def test_imagenet_stem_is_torchvisions_own_network(depth):
     from torchvision import models
 
-    ours = build(load("resnet18", depth=depth, stem="imagenet"), in_channels=3, image_size=64, num_classes=7)
+    ours = classifier(load("resnet18", depth=depth, stem="imagenet"), in_channels=3, image_size=64, num_classes=7)
     theirs = models.get_model(f"resnet{depth}", num_classes=7)
     theirs.load_state_dict(ours.state_dict())
     images = torch.randn(2, 3, 64, 64)
@@ -196,7 +197,7 @@ def test_imagenet_stem_is_torchvisions_own_network(depth):
 def test_vgg_has_torchvisions_convolutions(name, depth):
     from torchvision import models
 
-    ours = build(load(name), **CIFAR)
+    ours = classifier(load(name), **CIFAR)
     theirs = models.get_model(name, num_classes=10).features
     # The paper counts three fully connected layers; here there is one.
     assert len(of_type(ours, nn.Conv2d)) == depth - 3
@@ -210,7 +211,7 @@ def test_vgg_has_torchvisions_convolutions(name, depth):
 
 def test_rnn_reads_rows_from_top_to_bottom():
     torch.manual_seed(0)
-    model = build(load("rnn", hidden_size=5), in_channels=3, image_size=4, num_classes=2)
+    model = classifier(load("rnn", hidden_size=5), in_channels=3, image_size=4, num_classes=2)
     images = torch.randn(2, 3, 4, 4)
     cell, state = model.recurrent, torch.zeros(2, 5)
     for row in images.unbind(dim=2):  # each (batch, channels, columns)
@@ -222,15 +223,15 @@ def test_rnn_reads_rows_from_top_to_bottom():
 
 
 def test_mlp_is_linear_with_the_linear_nonlinearity():
-    model = build(load("mlp", depth=4, nonlinearity="linear", bias=False), **MNIST)
+    model = classifier(load("mlp", depth=4, nonlinearity="linear", bias=False), **MNIST)
     a, b = torch.randn(2, 3, 1, 28, 28)
     torch.testing.assert_close(model(2 * a - b), 2 * model(a) - model(b), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["mlp", "lenet", "plain_cnn", "resnet20", "vgg11"])
 def test_nonlinearity_replaces_every_activation(name):
-    model = build(load(name, nonlinearity="tanh"), **MNIST)
-    relus = of_type(build(load(name), **MNIST), nn.ReLU)
+    model = classifier(load(name, nonlinearity="tanh"), **MNIST)
+    relus = of_type(classifier(load(name), **MNIST), nn.ReLU)
     assert len(of_type(model, nn.Tanh)) == len(relus) > 0
     assert not of_type(model, nn.ReLU)
 
@@ -256,14 +257,14 @@ def test_nonlinearity_replaces_every_activation(name):
 )
 def test_wrong_values(name, overrides, message):
     with pytest.raises(ValueError, match=message):
-        build(load(name, **overrides), **MNIST)
+        classifier(load(name, **overrides), **MNIST)
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
 @pytest.mark.parametrize("name", ["mlp", "plain_cnn", "resnet20", "vgg11"])
 def test_a_norm_does_not_rename_the_weights(name, norm):
-    names = {key for key, _ in build(load(name, norm=norm), **MNIST).named_parameters() if "norm" not in key}
-    plain = {key for key, _ in build(load(name, norm="none"), **MNIST).named_parameters()}
+    names = {key for key, _ in classifier(load(name, norm=norm), **MNIST).named_parameters() if "norm" not in key}
+    plain = {key for key, _ in classifier(load(name, norm="none"), **MNIST).named_parameters()}
     weights = {key for key in plain if key.endswith("weight")}
     assert weights <= names <= plain
     assert "classifier.weight" in weights

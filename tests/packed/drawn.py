@@ -8,7 +8,7 @@ from initbench.model import MLP
 
 class Shuffling(MLP):
     def __init__(self, in_channels: int, image_size: int, num_classes: int, **of_mlp: object) -> None:
-        super().__init__(in_channels=in_channels, image_size=image_size, num_classes=num_classes, **of_mlp)  # type: ignore[arg-type]  # of many types
+        super().__init__(in_features=in_channels * image_size**2, out_features=num_classes, **of_mlp)  # type: ignore[arg-type]  # of many types
         self.order = torch.randperm(image_size**2)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -17,7 +17,7 @@ class Shuffling(MLP):
 
 class Projecting(MLP):
     def __init__(self, in_channels: int, image_size: int, num_classes: int, **of_mlp: object) -> None:
-        super().__init__(in_channels=in_channels, image_size=image_size, num_classes=num_classes, **of_mlp)  # type: ignore[arg-type]  # of many types
+        super().__init__(in_features=in_channels * image_size**2, out_features=num_classes, **of_mlp)  # type: ignore[arg-type]  # of many types
         self.projection = torch.randn(image_size, image_size) / image_size**0.5
 
     def forward(self, images: Tensor) -> Tensor:
@@ -28,4 +28,4 @@ class Dropping(MLP):
     def __init__(self, in_channels: int, image_size: int, num_classes: int, **of_mlp: object) -> None:
         dropout = 0.1 + 0.2 * torch.rand(()).item()
         keys = {**of_mlp, "dropout": dropout}
-        super().__init__(in_channels=in_channels, image_size=image_size, num_classes=num_classes, **keys)  # type: ignore[arg-type]  # of many types
+        super().__init__(in_features=in_channels * image_size**2, out_features=num_classes, **keys)  # type: ignore[arg-type]  # of many types

@@ -5,14 +5,15 @@ import copy
 import pytest
 import torch
 from configs import compose_config, options
+from tasks import classification, classifier
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.optim.lr_scheduler import LambdaLR
 
-from initbench import model as models
 from initbench.packed.forward import forward_of
-from initbench.packed.pack import Pack, cross_entropies, measured
+from initbench.packed.pack import Pack
 
+TASK = classification()
 UNMAPPED = ("rnn", "lstm", "gru", "vit", "timm", "torchvision")  # torch has no rule for them, or they need a name
 LARGE = ("resnet18", "resnet34", "resnet50", "resnet56", "vgg16", "vgg16_bn")
 
@@ -22,7 +23,7 @@ def replicas(name: str, number: int) -> list[nn.Module]:
     made = []
     for seed in range(number):
         torch.manual_seed(seed)
-        built = models.build(compose_config(f"model={name}")["model"], in_channels=3, image_size=32, num_classes=10)
+        built = classifier(compose_config(f"model={name}")["model"], in_channels=3, image_size=32)
         made.append(built.double())
     return made
 
@@ -39,7 +40,9 @@ def halving(optimizer: torch.optim.Optimizer) -> LambdaLR:
 
 def pack_of(modules: list[nn.Module], clip: float | None = None) -> Pack:
     forward = forward_of(modules[0], batch(0, 4)[0])
-    return Pack(copy.deepcopy(modules), forward, [sgd] * len(modules), halving, seeds=range(len(modules)), clip=clip)
+    return Pack(
+        copy.deepcopy(modules), forward, [sgd] * len(modules), halving, TASK, seeds=range(len(modules)), clip=clip
+    )
 
 
 def batch(step: int, *shape: int) -> tuple[Tensor, Tensor]:
@@ -95,7 +98,7 @@ def test_every_model_is_stepped_as_alone(name: str) -> None:
         with torch.no_grad():
             alone = module.eval()(steps[0][0])
             torch.testing.assert_close(
-                pack.logits(steps[0][0][None], training=False)[place], alone, rtol=1e-9, atol=1e-10
+                pack.outputs(steps[0][0][None], training=False)[place], alone, rtol=1e-9, atol=1e-10
             )
 
 
@@ -160,7 +163,7 @@ def test_replicas_of_one_seed_drop_the_same_units() -> None:
     """Equal weights under one seed stay equal; under another they part."""
     network = nn.Sequential(nn.Flatten(), nn.Linear(3072, 8), nn.Dropout(0.5), nn.Linear(8, 10)).double()
     forward = forward_of(network, batch(0, 4)[0])
-    pack = Pack([copy.deepcopy(network) for _ in range(3)], forward, [sgd] * 3, halving, seeds=[4, 5, 4])
+    pack = Pack([copy.deepcopy(network) for _ in range(3)], forward, [sgd] * 3, halving, TASK, seeds=[4, 5, 4])
     losses = [pack.backward(images[None], labels[None])[:, 0] for images, labels in (batch(0, 4), batch(1, 4))]
     assert all(one[0] == one[2] != one[1] for one in losses)
 
@@ -169,11 +172,14 @@ def test_losses_and_hits_by_hand() -> None:
     logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 3.0]]])
     labels = torch.tensor([[0, 1], [0, 1]])
     expected = torch.stack([F.cross_entropy(of, its) for of, its in zip(logits, labels, strict=True)])
-    torch.testing.assert_close(cross_entropies(logits, labels), expected)
+    each = TASK.loss(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    torch.testing.assert_close(each.view(2, 2).mean(1), expected)
     # The label's share of a loss is 1 - 0.4 + 0.4 / 2, the other class's 0.4 / 2 (Szegedy et al. 2016, section 7).
     of_classes = -logits.log_softmax(2)
     by_hand = 0.8 * of_classes.gather(2, labels.unsqueeze(2)) + 0.2 * of_classes.gather(2, 1 - labels.unsqueeze(2))
-    torch.testing.assert_close(cross_entropies(logits, labels, 0.4), by_hand.squeeze(2).mean(1))
-    sums = measured(expected, logits, labels)
+    smoothed = classification(label_smoothing=0.4)
+    each = smoothed.loss(logits.flatten(0, 1), labels.flatten(), training=True, reduction="none")
+    torch.testing.assert_close(each, by_hand.flatten())
+    sums = TASK.sums(expected, logits, labels)
     torch.testing.assert_close(sums[:, 0], 2 * expected)
     assert sums[:, 1:].tolist() == [[1.0, 2.0], [1.0, 2.0]]  # argmax of a tie is the first

@@ -82,7 +82,7 @@ def test_replicas_that_diverge_at_any_moment_are(
 
 
 def test_augmentation_clipping_and_data_dependent_initializers_are(tmp_path: Path) -> None:
-    augmented = ["data.crop_padding=2", "data.cutout=5", "trainer.gradient_clip_val=0.5", "trainer.label_smoothing=0.1"]
+    augmented = ["data.crop_padding=2", "data.cutout=5", "trainer.gradient_clip_val=0.5", "task.label_smoothing=0.1"]
     twins(tmp_path, "model=mlp", *augmented, inits=("lsuv", "orthogonal"))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from initbench.metric import ACCURACY, Metric
 from initbench.record.convergence import area, convergence, time_to_targets
 
 
@@ -17,40 +18,52 @@ def history(*accuracies: float) -> list[dict[str, Any]]:
 
 def test_the_loss_at_the_start_is_that_of_step_0_or_unknown() -> None:
     """A history that begins later, as of a run that was resumed without its first rows, has none."""
-    assert convergence(history(0.1, 0.9)[1:], num_classes=10)["val/loss_at_start"] is None
+    assert convergence(history(0.1, 0.9)[1:], ACCURACY)["val/loss_at_start"] is None
 
 
 def test_best_final_and_start() -> None:
-    found = convergence(history(0.1, 0.9, 0.8), num_classes=10)
+    found = convergence(history(0.1, 0.9, 0.8), ACCURACY)
     assert found["val/best_accuracy"] == 0.9
     assert found["val/accuracy"] == 0.8
     assert found["val/loss"] == pytest.approx(0.2)
     assert found["val/loss_at_start"] == pytest.approx(0.9)
-    assert found["ln_classes"] == pytest.approx(2.302585)
+    assert found["val/accuracy_auc"] == pytest.approx((0.5 + 0.85) / 2)
 
 
 def test_area_is_the_mean_height_of_the_curve() -> None:
-    rows = [{"step": 0, "val/accuracy": 0.0}, {"step": 10, "val/accuracy": 1.0}, {"step": 40, "val/accuracy": 1.0}]
-    assert area(rows) == pytest.approx((5 + 30) / 40)
-    assert area(rows[1:2]) == 1.0
+    assert area([0, 10, 40], [0.0, 1.0, 1.0]) == pytest.approx((5 + 30) / 40)
+    assert area([10], [1.0]) == 1.0
 
 
 def test_a_target_is_hit_at_the_first_evaluation_that_reaches_it() -> None:
-    times = time_to_targets(history(0.1, 0.5, 0.4, 0.6), [0.5], seconds_init=2.0, reason="budget")
+    times = time_to_targets(history(0.1, 0.5, 0.4, 0.6), [0.5], ACCURACY, seconds_init=2.0, reason="budget")
     assert times == {"0.5": {"reached": True, "steps": 10, "seconds": 2.5, "reason": None}}
 
 
 def test_a_target_never_reached_is_censored_at_the_last_evaluation() -> None:
-    times = time_to_targets(history(0.1, 0.5), [0.9], seconds_init=2.0, reason="diverged")
+    times = time_to_targets(history(0.1, 0.5), [0.9], ACCURACY, seconds_init=2.0, reason="diverged")
     assert times == {"0.9": {"reached": False, "steps": 10, "seconds": 2.5, "reason": "diverged"}}
 
 
 def test_evaluations_that_are_not_finite_do_not_count() -> None:
     rows = [*history(0.1, 0.5), {"step": 20, "seconds": 1.0, "val/accuracy": 0.9, "val/loss": math.nan}]
-    assert convergence(rows, 2)["val/best_accuracy"] == 0.5
-    assert not time_to_targets(rows, [0.9], seconds_init=0, reason="diverged")["0.9"]["reached"]
+    assert convergence(rows, ACCURACY)["val/best_accuracy"] == 0.5
+    assert not time_to_targets(rows, [0.9], ACCURACY, seconds_init=0, reason="diverged")["0.9"]["reached"]
 
 
 def test_no_evaluation_is_no_result() -> None:
-    assert convergence([], 10) == {"ln_classes": math.log(10)}
-    assert time_to_targets([], [0.5], seconds_init=1.0, reason="diverged")["0.5"]["steps"] == 0
+    assert convergence([], ACCURACY) == {}
+    assert time_to_targets([], [0.5], ACCURACY, seconds_init=1.0, reason="diverged")["0.5"]["steps"] == 0
+
+
+LOSS = Metric("loss", "test loss", higher_is_better=False, unit="nats")
+
+
+def test_where_less_is_better_the_least_is_the_best_and_a_target_is_reached_from_above() -> None:
+    rows = [{"step": step, "seconds": step / 10, "val/loss": loss} for step, loss in [(0, 3.0), (10, 1.0), (20, 2.0)]]
+    found = convergence(rows, LOSS)
+    assert (found["val/best_loss"], found["val/loss"], found["val/loss_at_start"]) == (1.0, 2.0, 3.0)
+    assert found["val/loss_auc"] == pytest.approx((2.0 + 1.5) / 2)
+    times = time_to_targets(rows, [1.0, 0.9], LOSS, seconds_init=0.0, reason="budget")
+    assert (times["1"]["reached"], times["1"]["steps"]) == (True, 10)
+    assert not times["0.9"]["reached"]

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tasks import classification
 
 from initbench import logger
 from initbench.errors import Unwritable, UserMistake
+from initbench.metric import ACCURACY
 from initbench.record.history import History
 from initbench.record.life import Life, claimed, mark_dead, mark_lost, under_way
 from initbench.record.stopping import Stopped
 from initbench.record.store import Store
 from initbench.record.sweep_id import SWEEP_VARIABLE
 
-OF_THE_END: dict[str, Any] = {"test": {"loss": 0.5, "accuracy": 0.9}, "targets": [0.8], "num_classes": 10}
+OF_THE_END: dict[str, Any] = {"test": {"loss": 0.5, "accuracy": 0.9}, "targets": [0.8], "task": classification()}
 
 
 @pytest.fixture
@@ -40,11 +42,11 @@ def test_a_run_begins_continues_and_ends(lives: list[Life], monkeypatch: pytest.
     monkeypatch.setenv(SWEEP_VARIABLE, "5eed")
     (life, _) = lives
     with under_way([life]):
-        life.begin(total_steps=8, resumes=False, replicas=2)
+        life.begin(8, ACCURACY, resumes=False, replicas=2)
         begun = record(life)
     assert (begun["status"], begun["attempt"], begun["sweep"], begun["replicas"]) == ("running", 1, "5eed", 2)
     later = Life(life.store, begun)
-    later.begin(total_steps=8, resumes=True)
+    later.begin(8, ACCURACY, resumes=True)
     continued = record(life)
     assert (continued["attempt"], continued["started_at"]) == (1, begun["started_at"])
     assert len(continued["resumed_at"]) == 1
@@ -63,7 +65,7 @@ def test_a_run_begins_continues_and_ends(lives: list[Life], monkeypatch: pytest.
 
 def test_a_run_whose_history_diverged_ends_so(lives: list[Life]) -> None:
     (life, _) = lives
-    life.begin(total_steps=8, resumes=False)
+    life.begin(8, ACCURACY, resumes=False)
     history = History(life.store)
     history.add_training(2, 0, {"loss": float("nan"), "accuracy": 0.1}, lr=0.1, grad_norm=None, scaled=False)
     life.end(history, {}, **{**OF_THE_END, "test": {}}, seconds_init=0.0)
@@ -86,7 +88,7 @@ def test_what_ends_runs_early_is_in_the_record_and_the_log_of_each(
     """As those of a pack end together."""
     with pytest.raises(type(error)), under_way(lives):
         for life in lives:
-            life.begin(total_steps=8, resumes=False)
+            life.begin(8, ACCURACY, resumes=False)
         raise error
     for life in lives:
         assert (record(life)["status"], record(life).get("reason")) == (status, reason)
@@ -98,7 +100,7 @@ def test_a_run_that_has_ended_is_not_touched_by_what_ends_the_others(lives: list
     one = lives[0]
     with pytest.raises(KeyError), under_way(lives):
         for life in lives:
-            life.begin(total_steps=8, resumes=False)
+            life.begin(8, ACCURACY, resumes=False)
         one.end(History(one.store), {}, **OF_THE_END, seconds_init=0.0)
         raise KeyError
     assert [record(life)["status"] for life in lives] == ["finished", "failed"]
@@ -156,21 +158,21 @@ def test_ctrl_c_in_a_program_of_ones_own_is_an_interruption(lives: list[Life]) -
     """Where nobody handles signals, as in a notebook, Python raises KeyboardInterrupt."""
     with pytest.raises(KeyboardInterrupt), under_way(lives):
         for life in lives:
-            life.begin(total_steps=8, resumes=False)
+            life.begin(8, ACCURACY, resumes=False)
         raise KeyboardInterrupt
     assert [record(life)["status"] for life in lives] == ["interrupted"] * 2
     assert "traceback" not in record(lives[0])  # so that it goes on from its checkpoint
 
 
 def test_a_life_can_be_sent_to_another_process(lives: list[Life]) -> None:
-    lives[0].begin(total_steps=8, resumes=False)
+    lives[0].begin(8, ACCURACY, resumes=False)
     sent: Life = pickle.loads(pickle.dumps(lives[0]))
     assert (sent.started, sent.store.folder) == (lives[0].started, lives[0].store.folder)
 
 
 def test_loggers_are_open_inside_and_closed_whatever_happens(lives: list[Life], tmp_path: Path) -> None:
     life = lives[0]
-    life.begin(total_steps=8, resumes=False)
+    life.begin(8, ACCURACY, resumes=False)
     closed: list[str] = []
 
     class Telling:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from initbench.metric import ACCURACY
 from initbench.record.life import claimed
 from initbench.record.store import Store
 
@@ -22,7 +23,7 @@ def test_the_exit_code_says_whether_the_run_went_well(small: Any, error: Any, co
     ending = Ending()
     with claimed(Store(small())) as life:
         assert life is not None
-        life.begin(8, resumes=False)
+        life.begin(8, ACCURACY, resumes=False)
         expected = nullcontext() if error is None else pytest.raises(error)
         with expected, life.logged(lambda run: [ending], resumes=False):  # type: ignore[list-item]  # all that is called
             if error is not None:
@@ -36,7 +37,7 @@ def test_what_opens_loggers_is_told_of_the_run(small: Any) -> None:
     seen = []
     with claimed(store) as life:
         assert life is not None
-        life.begin(8, resumes=False)
+        life.begin(8, ACCURACY, resumes=False)
         with life.logged(lambda run: seen.append(run) or [], resumes=False):  # type: ignore[func-returns-value]  # None, so []
             pass
     (run,) = seen

@@ -74,12 +74,12 @@ def test_what_only_a_job_can_know_no_plan_resolves(hydra: Any) -> None:
 def test_groups_of_a_searchpath_are_groups(hydra: Any, tmp_path: Path) -> None:
     loader, _ = hydra
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "smooth.yaml").write_text("# @package _global_\ntrainer:\n  label_smoothing: 0.1\n")
+    (tmp_path / "mine" / "smooth.yaml").write_text("# @package _global_\ntask:\n  label_smoothing: 0.1\n")
     job = [f"hydra.searchpath=[file://{tmp_path}]", "+mine=smooth", "seed=1"]
     master = loader.load_configuration("config", job[:1], RunMode.MULTIRUN)
     fast = CachingConfigLoader(loader, master.hydra.searchpath)
     usual, quick = (one.load_sweep_config(master, job[1:]) for one in (loader, fast))
-    assert quick.trainer.label_smoothing == 0.1
+    assert quick.task.label_smoothing == 0.1
     assert OmegaConf.to_yaml(quick) == OmegaConf.to_yaml(usual)
     assert job[0] in shlex.split(fast.resolved(master, job[1:])["command"])
 

@@ -44,9 +44,9 @@ def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: st
     """Its model kills whoever makes one with seed 1; the record of an earlier attempt is none of this sweep's."""
     (tmp_path / "deadly.py").write_text(
         "import os\n\nimport torch\n\nfrom initbench.model import MLP\n\n"
-        "def mlp(**keys):\n"
+        "def mlp(in_features, out_features, **keys):\n"
         "    if torch.initial_seed() == 1:\n        os._exit(9)\n"
-        "    return MLP(**keys)\n"
+        "    return MLP(in_features=in_features, out_features=out_features, **keys)\n"
     )
     command = [sys.executable, "-m", "initbench", "-m", f"hydra/launcher={launcher}", "trainer.max_steps=2"]
     command += ["model=mlp", "model._target_=deadly.mlp", "logger=none", "trainer.accelerator=cpu"]

@@ -8,11 +8,11 @@ import pytest
 import torch
 from configs import typed
 
-from initbench.data import ImageDataModule
+from initbench.data import DataModule
 from initbench.errors import UserMistake
 from initbench.init import initialize, weights_digest
 from initbench.training.build import build_run
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 from initbench.training.trainer import build
 
 
@@ -26,7 +26,7 @@ def trained(
     every = parts.data.val_every_n_steps
     trainer = build(settings.trainer, val_every_n_steps=every, callbacks=list(callbacks), loggers=[])
     # weights_only: the checkpoint is one of ours, written a moment ago.
-    module, data = Classifier(parts.recipe), ImageDataModule(parts.data)
+    module, data = TaskModule(parts.recipe), DataModule(parts.data)
     trainer.fit(module, datamodule=data, ckpt_path=ckpt_path, weights_only=False)
     return parts.recipe, trainer
 
@@ -92,7 +92,7 @@ def test_dropout_depends_on_the_seed_and_not_on_what_was_drawn_before(small: Any
     assert weights_digest(a.model) == weights_digest(b.model)
     parts = build_run(typed(small("init=constant", "init.value=0.01", "model.dropout=0.5", "seed=5")))
     torch.manual_seed(0)
-    Classifier(parts.recipe).on_train_start()
+    TaskModule(parts.recipe).on_train_start()
     assert torch.initial_seed() == 5
 
 

@@ -7,13 +7,14 @@ import torch
 from configs import typed
 from torch import Tensor, nn
 
-from initbench.data import ImageDataModule
+from initbench.data import DataModule
+from initbench.metric import ACCURACY
 from initbench.model import MLP
 from initbench.record.life import claimed
 from initbench.record.store import Store
 from initbench.training import trainer
 from initbench.training.build import build_run
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 from initbench.training.run import _train_alone, run
 
 
@@ -38,7 +39,7 @@ def test_parts_of_a_batch_come_to_the_whole(small: Any, precision: str) -> None:
         config = typed(small("optimizer=sgd", "data.batch_size=65", f"trainer.precision={precision}"))
         parts = build_run(config)
         parts.recipe.micro_batches = micro_batches
-        module, data = Classifier(parts.recipe), ImageDataModule(parts.data)
+        module, data = TaskModule(parts.recipe), DataModule(parts.data)
         every = parts.data.val_every_n_steps
         built = trainer.build(config.trainer, val_every_n_steps=every, callbacks=[], loggers=[])
         built.fit(module, datamodule=data)
@@ -105,7 +106,7 @@ def test_a_halved_attempt_begins_at_step_0_though_the_one_before_was_resumed(
     config = small("trainer.on_oom=halve")
     with claimed(Store(config)) as life:
         assert life is not None
-        life.begin(8, resumes=True)
+        life.begin(8, ACCURACY, resumes=True)
         assert _train_alone(life, build_run(typed(config))) == "the record"
     assert [micro_batches for micro_batches, _ in seen] == [1, 2]
     assert len(seen[0][1]) == 1

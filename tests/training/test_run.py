@@ -109,7 +109,7 @@ def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: An
         ("+trainer.max_epoch=3", "no argument 'max_epoch'. Did you mean 'max_epochs'"),
         ("trainer.threads=0", r"trainer.threads must be a whole number in \[1, 1024\] or null, got 0"),
         ("trainer.float32_matmul_precision=hihg", "Did you mean 'high'"),
-        ("trainer.label_smoothing=1", r"trainer.label_smoothing must be a number in \[0, 1\), got 1"),
+        ("task.label_smoothing=1", r"task.label_smoothing must be a number in \[0, 1\), got 1"),
         ("data.batch_size=9999", "data.batch_size=9999 is more than the 4000 images to train on"),
         ("data.targets=[1.5]", r"data.targets must be a list of numbers in \(0, 1\), got \[1.5\]"),
         ("model.nonlinearity=rellu", "Did you mean 'relu'"),
@@ -152,7 +152,7 @@ def test_a_logger_that_is_refused_leaves_no_run_that_seems_to_go_on(small: Any) 
 
 def test_label_smoothing_is_of_the_training_loss_alone(small: Any) -> None:
     """What is validated is plain cross entropy; what is trained on is at least the labels' entropy."""
-    plain, smooth = (run(small(f"trainer.label_smoothing={share}")) for share in (0.0, 0.5))
+    plain, smooth = (run(small(f"task.label_smoothing={share}")) for share in (0.0, 0.5))
     assert plain["results"]["val/loss_at_start"] == smooth["results"]["val/loss_at_start"]
     label, other = 0.5 + 0.05, 0.05
     assert smooth["results"]["train/loss"] > -label * math.log(label) - 9 * other * math.log(other)

@@ -150,7 +150,7 @@ class Words(nn.Sequential):
     "build, change, message",
     [
         (
-            lambda: MLP(**SHAPE, depth=2, width=8),
+            lambda: MLP(in_features=3072, out_features=10, depth=2, width=8),
             {},
             "needs a convolution as the first layer that runs, got .*, a Linear",
         ),

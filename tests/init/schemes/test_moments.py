@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 from configs import compose_config
+from tasks import classifier
 from torch import nn
 
-from initbench import model
 from initbench.init import Assignment, Initializer
 from initbench.init.table import scheme_std
 
@@ -45,7 +45,7 @@ FORMULAS = [
 def network(kind: str) -> nn.Module:
     overrides, _ = MODELS[kind]
     config = compose_config(*overrides.split())["model"]
-    return model.build(config, in_channels=1, image_size=28, num_classes=10)
+    return classifier(config)
 
 
 def initialized(name: str, kind: str) -> list[Assignment]:

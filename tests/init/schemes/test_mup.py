@@ -18,7 +18,7 @@ OPTIMIZERS = {"adam": {"_target_": "torch.optim.Adam", "lr": 1e-3}, "sgd": {"_ta
 
 
 def mlp(width: int = 256, **settings) -> nn.Module:
-    return MLP(in_channels=1, image_size=8, num_classes=10, width=width, **{"depth": 2, **settings})
+    return MLP(in_features=64, out_features=10, width=width, **{"depth": 2, **settings})
 
 
 def convnet(width: int) -> nn.Module:

@@ -16,7 +16,7 @@ from initbench.record.signature import signature
 from initbench.record.store import Store
 from initbench.training.build import build_run
 from initbench.training.callbacks.recorder import Recorder
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 from initbench.training.run import run
 
 
@@ -102,7 +102,7 @@ def test_their_time_is_not_that_of_training(small: Any, monkeypatch: pytest.Monk
 def test_the_clock_stands_still_and_goes_on(small: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10.0
     monkeypatch.setattr("time.perf_counter", lambda: now)
-    classifier = Classifier(build_run(typed(small())).recipe)
+    classifier = TaskModule(build_run(typed(small())).recipe)
     recorder = Recorder(History(None), 10)
     with recorder.stopped(classifier):
         now += 5

@@ -17,7 +17,7 @@ def test_without_a_terminal_a_run_speaks_soon_and_then_regularly(monkeypatch: py
     monkeypatch.setattr(progress, "console", Console(file=file, width=80))
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     history: Any = SimpleNamespace(latest={"train/loss": 0.5, "val/accuracy": 0.25})
-    bar = ProgressBar("lenet-mnist-zeros-seed0", 100, history)
+    bar = ProgressBar("lenet-mnist-zeros-seed0", 100, history, "accuracy")
     trainer: Any = SimpleNamespace(global_step=10)
     bar.on_fit_start(trainer, None)  # type: ignore[arg-type]  # it does not look at the module
     for step in range(11, 101):
