@@ -18,6 +18,12 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+def of_model(name: str) -> list[str]:
+    """The overrides that choose a model of conf/, with the task that it is for."""
+    task = {"gpt": "language_model", "autoencoder": "autoencoder"}.get(name, "classification")
+    return [f"model={name}", f"task={task}"]
+
+
 def compose_config(*overrides: str) -> PlainConfig:
     """The resolved config that `python -m initbench OVERRIDES` would run."""
     with initialize_config_dir(str(CONF), version_base="1.3"):

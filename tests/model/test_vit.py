@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 from configs import compose_config
+from tasks import classifier
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
 from initbench.init.structure import find_attentions, find_branches, find_gates
-from initbench.model import ViT, build
+from initbench.model import ViT
 from initbench.model.vit import Attention, Residual
 
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}
@@ -43,7 +44,7 @@ CLASSIFIER = 65 * 10
 )
 def test_parameter_count(overrides, expected):
     keys = compose_config("model=vit")["model"]
-    assert count(build({**keys, **overrides}, **MNIST)) == expected
+    assert count(classifier({**keys, **overrides}, **MNIST)) == expected
 
 
 def test_parameter_count_with_the_papers_mlp():
@@ -170,4 +171,4 @@ def test_a_norm_does_not_rename_the_weights():
 )
 def test_wrong_values(overrides, message):
     with pytest.raises(ValueError, match=message):
-        build({**compose_config("model=vit")["model"], **overrides}, **MNIST)
+        classifier({**compose_config("model=vit")["model"], **overrides}, **MNIST)

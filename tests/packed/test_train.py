@@ -14,6 +14,7 @@ from initbench.record.store import Store
 from initbench.training.run import run
 
 SMALL = ("mlp", "lenet", "plain_cnn")
+OTHER_TASKS = ("gpt", "autoencoder")
 SMALLER = {"plain_cnn": ["model.depth=3", "model.width=4"]}
 
 
@@ -21,6 +22,23 @@ SMALLER = {"plain_cnn": ["model.depth=3", "model.width=4"]}
 def test_a_model_is_its_serial_twin(model: str, tmp_path: Path) -> None:
     """Records and all; the arithmetic of every model is in test_pack.py."""
     for record in twins(tmp_path, f"model={model}", *SMALLER.get(model, []), "optimizer=sgd"):
+        assert record["replicas"] == 4
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        ["task=regression"],
+        ["task=regression", "task.loss=huber", "data.function=peaks", "model.norm=layer"],
+        ["model=mlp", "data=curves", "data.function=spirals", "data.targets=[0.7]"],
+        ["task=autoencoder", "model.widths=[32]", "data.batch_size=16"],
+        ["task=autoencoder", "model.kind=convolutional", "model.widths=[4,8]", "data.batch_size=16"],
+        ["task=language_model", "model.width=16", "data.batch_size=4", "data.size=4000", "data.context_length=16"],
+    ],
+    ids=lambda workload: " ".join(workload[:2]),
+)
+def test_other_tasks_are_too(workload: list[str], tmp_path: Path) -> None:
+    for record in twins(tmp_path, *workload):
         assert record["replicas"] == 4
 
 
@@ -46,7 +64,7 @@ def test_two_hundred_steps_are(model: str, optimizer: str, tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-@pytest.mark.parametrize("model", [name for name in options("model") if name not in (*ALONE, *LIBRARIES)])
+@pytest.mark.parametrize("model", [name for name in options("model") if name not in (*ALONE, *LIBRARIES, *OTHER_TASKS)])
 def test_two_hundred_steps_of_every_model_are(model: str, optimizer: str, tmp_path: Path) -> None:
     """On images so small that it takes minutes, and at rates at which training does not amplify rounding."""
     rate = 0.001 if optimizer == "sgd" and model != "vgg16_bn" else 0.0001  # at 0.001 its rounding grows to 3e-9

@@ -39,7 +39,7 @@ _UNCOUNTED = ("trainer.on_oom", "data.root", "data.stream", "data.max_resident_g
 def test_every_key_of_what_is_trained_counts(small: Any) -> None:
     config = small("scheduler=cosine", "init=xavier_normal", "data.stream=auto")
     whole = signature(config)
-    groups = ("init", "model", "data", "optimizer", "scheduler", "trainer")
+    groups = ("init", "model", "data", "task", "optimizer", "scheduler", "trainer")
     assert signature({**config, "seed": 17}) != whole
     for group in groups:
         assert signature({**config, group: {**config[group], "one_more": 1}}) != whole, group

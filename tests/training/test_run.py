@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from configs import REAL_DATA, options, typed
+from configs import REAL_DATA, of_model, options, typed
 
 import initbench
 from initbench.config.check import check
@@ -27,7 +27,7 @@ def test_a_run_leaves_its_whole_record(small: Any) -> None:
     assert on_disk["config"] == config
     assert on_disk["steps"] == on_disk["total_steps"] == 62
     assert on_disk["results"]["test/accuracy"] > 0.8
-    assert on_disk["results"]["ln_classes"] == pytest.approx(math.log(10))
+    assert on_disk["results"]["chance_loss"] == pytest.approx(math.log(10))
     history = pd.read_parquet(folder / "history.parquet")
     # Step 0, the fixed cadence, and the end.
     assert history.dropna(subset="val/accuracy")["step"].tolist() == [0, 20, 40, 60, 62]
@@ -236,7 +236,7 @@ def test_a_refused_initializer_leaves_nothing(small: Any, tmp_path: Path, name: 
 @pytest.mark.parametrize("name", options("model"))
 def test_every_model_is_composed_and_initialized(small: Any, name: str) -> None:
     """Training each takes minutes (tests/model takes the steps); here that the initializer covers it."""
-    parts = build_run(typed(small(f"model={name}", "init=kaiming_normal", "data.batch_size=2")))
+    parts = build_run(typed(small(*of_model(name), "init=kaiming_normal", "data.batch_size=2")))
     assignments = parts.recipe.initializer.plan(parts.recipe.model)
     assert len(assignments) == len(list(parts.recipe.model.parameters()))
 
