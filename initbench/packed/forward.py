@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.dropout import _DropoutNd as Dropout
 
 from initbench.packed.layers import AnyWideDropout, side_by_side
@@ -53,7 +54,9 @@ class Mapped:
 
         shared = len(inputs) == 1
         batches = inputs[0] if shared else inputs.repeat_interleave(_replicas(parameters) // len(inputs), 0)
-        outputs: Tensor = vmap(one, in_dims=(0, 0, None if shared else 0))(parameters, buffers, batches)
+        # vmap has no rule for the fused kernels of attention, and maps over what they are made of.
+        with sdpa_kernel(SDPBackend.MATH):
+            outputs: Tensor = vmap(one, in_dims=(0, 0, None if shared else 0))(parameters, buffers, batches)
         return outputs
 
 

@@ -19,7 +19,6 @@ ALONE = {
     "rnn": "torch.func.vmap does not support RNN",
     "lstm": "torch.func.vmap does not support LSTM",
     "gru": "torch.func.vmap does not support GRU",
-    "vit": "torch.func.vmap does not support aten::_scaled_dot_product_flash_attention_for_cpu",
 }
 LIBRARIES = ("timm", "torchvision")
 
