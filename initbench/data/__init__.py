@@ -22,7 +22,9 @@ __all__ = [
     "image_folder",
     "look",
     "mnist_mini",
+    "text_file",
     "text_mini",
+    "tokens",
     "torchvision_dataset",
 ]
 
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
     from initbench.data.mini import mnist_mini
     from initbench.data.module import DataModule
     from initbench.data.sentences import text_mini
-    from initbench.data.tokens import Tokens
+    from initbench.data.text import text_file
+    from initbench.data.token_file import tokens
     from initbench.data.vectors import Vectors
     from initbench.data.vision import torchvision_dataset
+    from initbench.data.windows import Tokens
 
 __getattr__ = lazy.attributes(
     __name__,
@@ -47,7 +51,7 @@ __getattr__ = lazy.attributes(
         "Data": "initbench.data.data",
         "DataModule": "initbench.data.module",
         "ImageData": "initbench.data.images",
-        "Tokens": "initbench.data.tokens",
+        "Tokens": "initbench.data.windows",
         "Vectors": "initbench.data.vectors",
         "build": "initbench.data.factory",
         "check_source": "initbench.data.factory",
@@ -55,7 +59,9 @@ __getattr__ = lazy.attributes(
         "image_folder": "initbench.data.folder",
         "look": "initbench.data.factory",
         "mnist_mini": "initbench.data.mini",
+        "text_file": "initbench.data.text",
         "text_mini": "initbench.data.sentences",
+        "tokens": "initbench.data.token_file",
         "torchvision_dataset": "initbench.data.vision",
     },
 )

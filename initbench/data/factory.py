@@ -12,9 +12,9 @@ from initbench.data.base import Arrays
 from initbench.data.data import Data, Settings, check_sizes
 from initbench.data.folder import image_folder_sizes
 from initbench.data.images import ImageData
-from initbench.data.tokens import TokenData, Tokens
 from initbench.data.vectors import VectorData, Vectors
 from initbench.data.vision import SIZES
+from initbench.data.windows import TokenData, Tokens
 from initbench.record.plain import PlainConfig
 from initbench.schema import target
 from initbench.sizes import Sizes

@@ -10,7 +10,7 @@ from functools import cache
 
 import torch
 
-from initbench.data.tokens import Tokens
+from initbench.data.windows import Tokens
 from initbench.schema.ranges import PositiveInt
 
 _SEED = 0  # part of the definition of the data, not of a run

@@ -23,7 +23,7 @@ class CausalAttention(nn.Module):
 
     def __init__(self, width: int, heads: int, kv_heads: int, *, packed: bool, rotary: bool, bias: bool) -> None:
         super().__init__()
-        self.heads, self.kv_heads, self.head_width = heads, kv_heads, width // heads
+        self.num_heads, self.kv_heads, self.head_width = heads, kv_heads, width // heads
         self.rotary = rotary
         sizes = (width, kv_heads * self.head_width, kv_heads * self.head_width)
         self.sizes = sizes
@@ -41,8 +41,8 @@ class CausalAttention(nn.Module):
         query, key, value = (part.view(batch, tokens, -1, self.head_width).transpose(1, 2) for part in parts)
         if self.rotary:
             query, key = rotated(query), rotated(key)
-        if self.kv_heads < self.heads:
-            group = self.heads // self.kv_heads
+        if self.kv_heads < self.num_heads:
+            group = self.num_heads // self.kv_heads
             key, value = key.repeat_interleave(group, dim=1), value.repeat_interleave(group, dim=1)
         mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         output: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, tokens, width))

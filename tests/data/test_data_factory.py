@@ -10,8 +10,8 @@ import initbench
 from initbench.data import build
 from initbench.data.base import Arrays
 from initbench.data.factory import _CACHE
-from initbench.data.tokens import TokenData
 from initbench.data.vectors import VectorData
+from initbench.data.windows import TokenData
 
 CALLS: list[int] = []
 FILES = sorted((initbench.CONF / "data").glob("*.yaml"))

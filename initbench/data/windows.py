@@ -38,7 +38,7 @@ class Tokens:
                     f"the {split} text has {held}, no more than data.context_length={self.context_length}: "
                     "a window needs one token more"
                 )
-            low, high = (int(ids.to(torch.int64).min()), int(ids.to(torch.int64).max()))
+            low, high = int(ids.numpy().min()), int(ids.numpy().max())  # torch lacks some types, and would copy others
             if not 0 <= low <= high < self.vocab_size:
                 raise ValueError(f"{split} tokens must lie in [0, {self.vocab_size - 1}], got [{low}, {high}]")
 

@@ -1,0 +1,158 @@
+"""Each task on each kind of data: what it needs, what it loses without knowledge, and what it measures."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from configs import compose_config, options
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+from initbench import data
+from initbench.data import Data
+from initbench.sizes import Sizes
+from initbench.task import Task, build
+
+SIZES = {
+    "images": Sizes(100, (1, 6, 6), num_classes=4),
+    "rows with numbers": Sizes(100, (3,), target_size=2, target_variance=1.0),
+    "rows with labels": Sizes(100, (3,), num_classes=4),
+    "text": Sizes(100, (8,), vocab_size=11, entropy=0.5),
+}
+SUITED = {
+    "classification": {"images", "rows with labels"},
+    "regression": {"rows with numbers"},
+    "autoencoder": {"images", "rows with numbers", "rows with labels"},
+    "language_model": {"text"},
+}
+PAIRS = [(name, kind) for name in options("task") for kind in SIZES]
+
+
+def task_of(name: str, sizes: Sizes, **options: Any) -> Task:
+    return build({**compose_config(f"task={name}")["task"], **options}, sizes)
+
+
+def batch(sizes: Sizes, count: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs and targets as the data would give them."""
+    if sizes.vocab_size is not None:
+        return tuple(torch.randint(sizes.vocab_size, (count, *sizes.input_shape)) for _ in range(2))  # type: ignore[return-value]  # of two
+    inputs = torch.randn(count, *sizes.input_shape)
+    if sizes.num_classes is not None:
+        return inputs, torch.randint(sizes.num_classes, (count,))
+    assert sizes.target_size is not None
+    return inputs, torch.randn(count, sizes.target_size)
+
+
+def test_every_task_is_told_which_data_suit_it() -> None:
+    assert set(options("task")) == set(SUITED)
+
+
+@pytest.mark.parametrize("name, kind", PAIRS)
+def test_data_that_do_not_suit_a_task_are_refused(name: str, kind: str) -> None:
+    if kind in SUITED[name]:
+        assert task_of(name, SIZES[kind]).metric.chance is not None
+    else:
+        with pytest.raises(ValueError, match=f"task={name} needs .*(images|rows of 3 numbers|texts of 8 tokens)"):
+            task_of(name, SIZES[kind])
+
+
+@pytest.mark.parametrize("name, kind", [(name, kind) for name, kind in PAIRS if kind in SUITED[name]])
+def test_means_are_those_of_the_whole_whatever_the_parts(name: str, kind: str) -> None:
+    """Of one model, and of each model in a pack, where the sums have a row for each."""
+    task, (inputs, targets) = task_of(name, SIZES[kind]), batch(SIZES[kind])
+    _, targets = task.batch(inputs, targets)
+    outputs = torch.randn(2, 5, *task.outputs)
+    for_all = targets.expand(2, *targets.shape)
+    whole = []
+    for place in range(2):
+        parts = [slice(0, 2), slice(2, 5)]
+        each = [(outputs[place, part], targets[part]) for part in parts]
+        sums = sum(task.sums(task.loss(*pair), *pair) for pair in each)
+        assert isinstance(sums, torch.Tensor)
+        whole.append(task.means(sums.tolist()))
+        assert whole[-1]["loss"] == pytest.approx(task.loss(outputs[place], targets).item(), rel=1e-5)
+        assert set(whole[-1]) == set(task.measures)
+    each_loss = task.loss(outputs.flatten(0, 1), for_all.flatten(0, 1), reduction="none")
+    packed = task.sums(each_loss.view(2, -1).mean(1), outputs, for_all)
+    for place in range(2):
+        assert task.means(packed[place].tolist()) == pytest.approx(whole[place], rel=1e-5)
+
+
+def test_measures_by_hand() -> None:
+    outputs, labels = torch.tensor([[2.0, 0, 0, 0], [0, 3, 0, 0], [0, 0, 0, 1]]), torch.tensor([0, 2, 3])
+    task = task_of("classification", SIZES["images"])
+    assert task.means(task.sums(task.loss(outputs, labels), outputs, labels).tolist())["accuracy"] == pytest.approx(
+        2 / 3
+    )
+    values, numbers = torch.tensor([[1.0, 2.0], [0.0, 0.0]]), torch.tensor([[0.0, 2.0], [3.0, 0.0]])
+    for loss, expected in [("mse", 10 / 4), ("l1", 4 / 4), ("huber", (0.5 + 2.5) / 4)]:
+        task = task_of("regression", SIZES["rows with numbers"], loss=loss)
+        means = task.means(task.sums(task.loss(values, numbers), values, numbers).tolist())
+        assert means == pytest.approx({"loss": expected, "mse": 10 / 4})
+
+
+@pytest.mark.parametrize("name, kind", [("classification", "images"), ("language_model", "text")])
+def test_smoothing_is_of_the_training_loss_alone(name: str, kind: str) -> None:
+    task, (_, targets) = task_of(name, SIZES[kind], label_smoothing=0.3), batch(SIZES[kind])
+    outputs = torch.randn(5, *task.outputs)
+    flat = outputs.flatten(0, -2), targets.flatten()
+    torch.testing.assert_close(task.loss(outputs, targets), F.cross_entropy(*flat))
+    torch.testing.assert_close(task.loss(outputs, targets, training=True), F.cross_entropy(*flat, label_smoothing=0.3))
+
+
+def real(*overrides: str) -> tuple[Data, Task]:
+    config = compose_config(*overrides)
+    found = data.build(config["data"], seed=0)
+    return found, build(config["task"], found.sizes)
+
+
+@pytest.mark.parametrize("name", options("task"))
+def test_a_model_that_knows_nothing_loses_the_chance_loss(name: str) -> None:
+    """Over all that is trained on: equal scores for all classes, or the mean of what is to be predicted."""
+    found, task = real(f"task={name}")
+    total = torch.zeros(len(task.measures) + 1)
+    for stored, targets in found.loader("train", torch.device("cpu")):
+        _, targets = task.batch(found.prepare(stored), targets)
+        outputs = torch.zeros(len(targets), *task.outputs)
+        total += task.sums(task.loss(outputs, targets), outputs, targets)
+    means = task.means(total.tolist())
+    assert task.chance_loss is not None
+    assert means["loss"] == pytest.approx(task.chance_loss, rel=0.02)  # an epoch drops the last, smaller batch
+    assert task.metric.chance == pytest.approx(means[task.metric.name], rel=0.02) or name == "classification"
+
+
+def test_chance_is_what_a_guess_scores() -> None:
+    assert task_of("classification", SIZES["images"]).metric.chance == 0.25
+    of_text = task_of("language_model", SIZES["text"])
+    assert (of_text.metric.chance, of_text.metric.perfect) == (math.log(11), 0.5)
+    assert task_of("regression", SIZES["rows with numbers"], loss="l1").chance_loss is None  # it depends on the data
+
+
+def test_a_task_of_ones_own_needs_no_more_than_a_class() -> None:
+    node = {"_target_": f"{__name__}.Median", "name": "median"}
+    task = build(node, SIZES["rows with numbers"])
+    outputs, targets = torch.zeros(4, 2), torch.ones(4, 2)
+    assert task.means(task.sums(task.loss(outputs, targets), outputs, targets).tolist()) == {"loss": 1.0}
+    with pytest.raises(ValueError, match=r"made a Sizes, not an initbench.task.Task"):
+        build({"_target_": f"{__name__}.no_task", "name": "none"}, SIZES["text"])
+
+
+class Median(Task):
+    """The absolute error, by which it is also judged."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        from initbench.metric import Metric
+
+        assert sizes.target_size is not None
+        self.metric = Metric("loss", "test absolute error", higher_is_better=False)
+        self.chance_loss, self.outputs, self.given = None, (sizes.target_size,), {"out_features": sizes.target_size}
+
+    def loss(
+        self, outputs: torch.Tensor, targets: torch.Tensor, *, training: bool = False, reduction: Any = "mean"
+    ) -> torch.Tensor:
+        error = F.l1_loss(outputs, targets, reduction=reduction)
+        return error if reduction == "mean" else error.flatten()
+
+
+def no_task(sizes: Sizes) -> Sizes:
+    return sizes
