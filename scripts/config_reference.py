@@ -39,8 +39,9 @@ Written by `python scripts/config_reference.py`; do not edit.
 # What the tables say about groups in addition to the schema's docstrings.
 GIVEN = {
     "init": "Every key that an option adds is a parameter of its function.",
-    "model": "Every key is an argument of the model; `in_channels`, `image_size` and `num_classes` come from the data.",
+    "model": "Every key is an argument of the model; `in_channels`, `vocab_size` and the like come from data and task.",
     "data": "Every key that an option adds is an argument of the function that reads the dataset.",
+    "task": "Every key is an argument of the task.",
     "optimizer": "Any other argument of the torch optimizer may be added: `+optimizer.amsgrad=true`.",
     "scheduler": "",
     "trainer": "Any other argument of `lightning.Trainer` may be added: `+trainer.detect_anomaly=true`.",

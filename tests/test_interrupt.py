@@ -48,7 +48,7 @@ def interrupted(folder: Path, at: str, *typed: str, **keys: object) -> subproces
         (["initbench"], "omegaconf.errors"),
         (["-m", "initbench.init"], "torch"),
         (["-m", "initbench.init"], "initbench.init.listing"),
-        (["-m", "initbench.report", "s"], "initbench.analysis.loading.table_file"),
+        (["-m", "initbench.report", "s"], "initbench.table_file"),
         (["-m", "initbench.report", "s"], "pandas"),
         (["-m", "initbench.status", "s"], "rich.table"),
     ],

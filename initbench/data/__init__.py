@@ -22,6 +22,7 @@ __all__ = [
     "image_folder",
     "look",
     "mnist_mini",
+    "table",
     "text_file",
     "text_mini",
     "tokens",
@@ -30,6 +31,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from initbench.data.base import Arrays
+    from initbench.data.columns import table
     from initbench.data.data import Data
     from initbench.data.factory import build, check_source, look
     from initbench.data.folder import image_folder
@@ -59,6 +61,7 @@ __getattr__ = lazy.attributes(
         "image_folder": "initbench.data.folder",
         "look": "initbench.data.factory",
         "mnist_mini": "initbench.data.mini",
+        "table": "initbench.data.columns",
         "text_file": "initbench.data.text",
         "text_mini": "initbench.data.sentences",
         "tokens": "initbench.data.token_file",

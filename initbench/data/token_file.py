@@ -29,7 +29,7 @@ def tokens(
     """
     parts = [_mapped(root, file, f"data.{name}", dtype) for name, file in (("train", train), ("test", test))]
     largest = max(int(part.numpy().max()) if len(part) else 0 for part in parts)
-    return Tokens(*parts, vocab_size or largest + 1, context_length)
+    return Tokens(parts[0], parts[1], vocab_size or largest + 1, context_length)
 
 
 def _mapped(root: str, file: str | None, key: str, dtype: str) -> Tensor:

@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from initbench.analysis.loading.table_file import KINDS
 from initbench.command_line import Parser, run, typed_path
 from initbench.console import console, errors
 from initbench.errors import unknown
 from initbench.status.study import Study
+from initbench.table_file import KINDS
 from initbench.wandb_client import split_path
 from initbench.wording import count, visible
 
@@ -141,7 +141,7 @@ def _verdict(asked: argparse.Namespace) -> "Verdict":
     from initbench.report.verdict import verdict
 
     if _is_table(asked.studies[0]):
-        from initbench.analysis.loading.table_file import read_table
+        from initbench.table_file import read_table
 
         return verdict(
             read_table(asked.studies[0]),

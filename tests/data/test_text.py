@@ -28,7 +28,7 @@ def test_the_made_text_is_of_any_size_and_always_the_same() -> None:
 
 
 def test_the_entropy_of_the_made_text_is_that_of_its_lines() -> None:
-    """Lines of a kind are equally likely, so the least loss of a line is ln 3 + ln of how many of its kind there are."""
+    """Lines of a kind are equally likely: the least loss of a line is ln 3 + ln of how many of its kind there are."""
     text = text_mini(size=400_000, context_length=64)
     from initbench.data.sentences import _lines
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from initbench.analysis.loading.table import from_table
-from initbench.analysis.loading.table_file import read_table
 from initbench.metric import Metric
+from initbench.table_file import read_table
 
 
 def runs(table: pd.DataFrame) -> pd.DataFrame:
