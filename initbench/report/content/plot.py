@@ -34,6 +34,7 @@ class Plot:
     markers: bool = False
     unit_y: bool = False  # y is a share: the axis shows 0 to 1
     forest: bool = False  # a point with a horizontal interval for each initializer
+    levels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by view: values of y to compare with
 
     @property
     def first(self) -> str:
@@ -95,6 +96,7 @@ class Plot:
             "hidden": {view: self.hidden(view) for view in self.x_titles},
             "unitY": self.unit_y,
             "forest": self.forest,
+            "levels": self.levels,
         }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from initbench.analysis.loading.frame import judged_by
 from initbench.analysis.statistics.survival import kaplan_meier
 from initbench.analysis.workload.depth import QUANTITIES, median_curves
 from initbench.analysis.workload.learning_curves import load_curves, mean_curves, stored_curves, thinned
@@ -68,7 +69,15 @@ def learning_curves(ranking: Ranking, metric: Metric, points: int) -> Plot | Non
         ],
         _runs(ranking),
         {key: "y" for key in keys if not key.startswith(f"{stored[0]}|") or not metric.is_share},
+        levels={key: _levels(ranking, metric) for key in keys if key.startswith(f"{stored[0]}|")},
     )
+
+
+def _levels(ranking: Ranking, metric: Metric) -> dict[str, float]:
+    """The value without learning and the best that is possible, of a metric that is no share: a share has an axis."""
+    of_data = judged_by(ranking.scored) if ranking.of_records else metric
+    known = {"chance": of_data.chance, "best possible": of_data.perfect}
+    return {name: value for name, value in known.items() if value and not metric.is_share}
 
 
 def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:

@@ -113,6 +113,10 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     for init, points in shown.items():
         # On a log axis a band that reaches zero ends at the lowest value drawn.
         _draw_series(axes, plot, points, labels[init], styles[init], floor=min(positive) if is_log_y else -math.inf)
+    for name, level in plot.levels.get(view, {}).items():
+        axes.axhline(level, color="0.5", linestyle=":", linewidth=0.8)
+        place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        axes.text(1.0, level, name, color="0.4", fontsize=7, **place)
     axes.set(xlabel=plot.x_titles[view], ylabel=textwrap.fill(plot.y_titles[view], 34, break_on_hyphens=False))
     places = {float(x) for points in shown.values() for x in points["x"]}
     if "x" in log and len(places) > 1:
