@@ -405,7 +405,7 @@ def test_inside_wandb_agent_each_run_keeps_its_own_id(
     """An agent names one run by the environment, which all runs of a sweep of ours would write into."""
     (tmp_path / "sweep.yaml").write_text("wandb_version: 1\nseed:\n  value: 99\n")
     agent = {"WANDB_RUN_ID": "theirs", "WANDB_SWEEP_ID": "5weep", "WANDB_RUN_GROUP": "group", "WANDB_NAME": "theirs"}
-    agent |= {"WANDB_SWEEP_PARAM_PATH": str(tmp_path / "sweep.yaml"), "WANDB_PROJECT": "theirs"}
+    agent |= {"WANDB_SWEEP_PARAM_PATH": str(tmp_path / "sweep.yaml"), "WANDB_PROJECT": "theirs", "WANDB_RESUME": "must"}
     for name, value in agent.items():
         monkeypatch.setenv(name, value)
     runs = [make_run("aaaa"), make_run("bbbb")]
