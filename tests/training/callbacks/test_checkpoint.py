@@ -115,6 +115,22 @@ def test_stopped_twice(small: Any, stopped: Any, weights: dict[str, torch.Tensor
     assert len(record["resumed_at"]) == 2
 
 
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_run_that_is_stopped_in_the_step_in_which_it_diverges_has_diverged(
+    small: Any, stopped: Any, every: int
+) -> None:
+    """It has nothing to continue."""
+    overrides = ("optimizer=sgd", "optimizer.lr=1e20", f"trainer.log_every_n_steps={every}")
+    whole = run(small(*overrides, "study=whole"))
+    assert whole is not None
+    assert whole["status"] == "diverged"
+    config = small(*overrides, "study=stopped", "checkpoint_seconds=0")
+    stopped(config, whole["steps"])
+    store = Store(config)
+    assert repr(outcome(store.folder)) == repr(outcome(Store(whole["config"]).folder))  # NaNs print alike
+    assert not store.checkpoint.exists()
+
+
 def test_what_diagnostics_found_missed_and_cost_before_a_stop_stays(
     small: Any, stopped: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
