@@ -1,10 +1,12 @@
 """Records made by hand, as initbench.record.store writes them; tests/status/test_study.py compares a real one."""
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from initbench.metric import ACCURACY
 from initbench.record.store import atomic_write
 
 SWEEP = "5eed"  # the id of the sweep that plans and records here are of, unless they are given another
@@ -49,6 +51,7 @@ def record(
         "attempt": 1,
         "started_at": iso(ago),
         "resumed_at": [],
+        "metric": asdict(ACCURACY),
         **ended,
         **parts,
         "config": {

@@ -20,6 +20,8 @@ _ANY = object()
 # Where the same images lie, and how they reach the device, in the same order either way.
 _UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
 
+_CLASSIFICATION = {"_target_": "initbench.task.Classification", "name": "classification", "targets": None}
+
 # What becomes of a run that fails; where it is halved, batch norms see half batches, and the record says so.
 _UNCOUNTED_IN_TRAINER = ("on_oom",)
 
@@ -31,7 +33,20 @@ def counted(config: Mapping[str, Any]) -> PlainConfig:
     part["trainer"] = {key: value for key, value in part["trainer"].items() if key not in _UNCOUNTED_IN_TRAINER}
     if "source" in config:  # see initbench.config.source
         part["source"] = dict(config["source"])
-    return part
+    return _of_classifier(part)
+
+
+def _of_classifier(part: PlainConfig) -> PlainConfig:
+    """The same part; for plain classification, as it was before there were tasks, so that records stay what they were.
+
+    Its label smoothing was the trainer's.
+    """
+    task = dict(part.get("task", {}))
+    smoothing = task.pop("label_smoothing", None)
+    if task != _CLASSIFICATION:
+        return part
+    trainer = {**part["trainer"], "label_smoothing": smoothing}
+    return {**{key: value for key, value in part.items() if key != "task"}, "trainer": trainer}
 
 
 def signature(config: Mapping[str, Any]) -> str:
