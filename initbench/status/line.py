@@ -25,7 +25,8 @@ def line(run: RunFacts, already: str = "") -> str:
     if run.lr is not None:
         facts.append(f"lr {run.lr:g}")
     if run.test is not None and run.metric is not None:
-        facts.append(f"{run.metric.label} {run.metric.cell(run.metric.sign * run.test)}")
+        value = run.metric.cell(run.metric.sign * run.test)
+        facts.append(f"{run.metric.label} {value} {run.metric.unit}".rstrip())
     if run.seconds_train is not None:
         facts.append(duration(run.seconds_train))
     if run.reason:
