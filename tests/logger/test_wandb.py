@@ -100,6 +100,19 @@ def test_the_same_config_in_another_study_or_attempt_is_another_run(make_run: Ma
     assert identity(run) == identity(make_run())  # a resumed run finds itself
 
 
+def test_a_run_finds_itself_from_whatever_folder_it_is_continued(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run()
+    (tmp_path / "linked").symlink_to(run.folder.parent)
+    here, link = run.folder.relative_to(tmp_path), tmp_path / "linked" / run.folder.name
+    monkeypatch.chdir(tmp_path)
+    found = {identity(make_run(folder=here)), identity(make_run(folder=link))}
+    monkeypatch.chdir(run.folder)
+    found.add(identity(make_run(folder=Path())))
+    assert found == {identity(run)}
+
+
 def test_two_runs_open_at_once_are_two_runs(make_run: MakeRun) -> None:
     first, second = make_run("aaaa"), make_run("bbbb", attempt=2)
     one, two = prepare(conf(mode="offline"))(first), prepare(conf(mode="offline"))(second)
@@ -392,7 +405,7 @@ def test_inside_wandb_agent_each_run_keeps_its_own_id(
     """An agent names one run by the environment, which all runs of a sweep of ours would write into."""
     (tmp_path / "sweep.yaml").write_text("wandb_version: 1\nseed:\n  value: 99\n")
     agent = {"WANDB_RUN_ID": "theirs", "WANDB_SWEEP_ID": "5weep", "WANDB_RUN_GROUP": "group", "WANDB_NAME": "theirs"}
-    agent |= {"WANDB_SWEEP_PARAM_PATH": str(tmp_path / "sweep.yaml"), "WANDB_PROJECT": "theirs"}
+    agent |= {"WANDB_SWEEP_PARAM_PATH": str(tmp_path / "sweep.yaml"), "WANDB_PROJECT": "theirs", "WANDB_RESUME": "must"}
     for name, value in agent.items():
         monkeypatch.setenv(name, value)
     runs = [make_run("aaaa"), make_run("bbbb")]

@@ -85,6 +85,19 @@ def test_a_pack_some_of_whose_runs_have_ended_is_none_any_more(decided: list[lis
     assert not files.is_written(folders(first))
 
 
+def test_a_pack_of_which_one_run_is_held_is_not_over(tmp_path: Path) -> None:
+    """Whichever of them has ended, and however many are free."""
+    pack = runs(tmp_path)[:3]
+    files.write(folders(pack), slots=1)
+    for place in range(2):
+        finish(pack[place : place + 1])
+        with lock(folders(pack)[2]):
+            files.clear(pack[0].folder.parent)
+            assert files.is_written(folders(pack))
+    files.clear(pack[0].folder.parent)
+    assert not files.is_written(folders(pack))
+
+
 def test_force_begins_anew(decided: list[list[Store]], tmp_path: Path) -> None:
     assert files.under_way(runs(tmp_path, "force=true"), most=2, slots=2) == []
 

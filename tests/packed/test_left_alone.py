@@ -1,12 +1,15 @@
 """What packs leave, with the reason: each of these runs is trained, or refused, by itself."""
 
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 from packs import ALONE, configs, train_packs
 
+from initbench.packed.eligible import forward_for
 from initbench.record.store import Store
+from initbench.training.build import build_run
 from initbench.training.run import run
 
 
@@ -86,3 +89,19 @@ def test_a_run_that_no_other_is_like_goes_by_itself(tmp_path: Path, capsys: pyte
     runs = configs(tmp_path, "model=mlp", "optimizer=sgd", inits=("mup", "orthogonal"))[1:]
     assert [record["replicas"] for record in train_packs(runs, most=64).values()] == [2, 2]
     assert "alone: no other run to be packed with" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize("model", ["rnn", "vit", "mlp"])
+def test_to_ask_whether_a_model_packs_changes_no_warnings(model: str, always: bool, tmp_path: Path) -> None:
+    """Whatever the answer is."""
+    (config,) = configs(tmp_path, f"model={model}", inits=("default",), seeds=1)
+    parts = build_run(Store(config).typed)
+    before = torch.is_warn_always_enabled(), list(warnings.filters)
+    torch.set_warn_always(always)
+    try:
+        forward_for(parts)
+        assert torch.is_warn_always_enabled() == always
+        assert warnings.filters == before[1]
+    finally:
+        torch.set_warn_always(before[0])

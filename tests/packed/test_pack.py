@@ -165,6 +165,20 @@ def test_replicas_of_one_seed_drop_the_same_units() -> None:
     assert all(one[0] == one[2] != one[1] for one in losses)
 
 
+def test_who_stays_goes_on_dropping_the_units_of_its_own_seed() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3072, 8), nn.Dropout(0.5), nn.Linear(8, 10)).double()
+    forward = forward_of(network, batch(0, 4)[0])
+    losses = []
+    for kept in ([0, 1, 2], [1, 2], [0, 2]):
+        pack = Pack([copy.deepcopy(network) for _ in range(3)], forward, [sgd] * 3, halving, seeds=[4, 5, 6])
+        pack.keep(kept)
+        images, labels = batch(0, 4)
+        found = pack.backward(images[None], labels[None])[:, 0].tolist()
+        losses.append(dict(zip(kept, found, strict=True)))
+    assert len(set(losses[0].values())) == 3
+    assert [losses[0] | some for some in losses[1:]] == [losses[0]] * 2
+
+
 def test_losses_and_hits_by_hand() -> None:
     logits = torch.tensor([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 3.0]]])
     labels = torch.tensor([[0, 1], [0, 1]])

@@ -155,6 +155,33 @@ def test_what_another_sweep_is_at_is_left_to_it(tmp_path: Path, monkeypatch: pyt
     assert checkpoint.with_suffix(".json").exists()
 
 
+def test_a_pack_of_which_another_process_is_at_one_run_stays_decided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is at that run may have begun the whole pack."""
+    monkeypatch.setattr(packed_run, "PATIENCE_SECONDS", 0.1)
+    runs = configs(tmp_path, "model=mlp")
+    folders = [Store(config).folder for config in runs]
+    files.write(folders, slots=1)
+    taken, over = threading.Event(), threading.Event()
+
+    def train() -> None:
+        with lock(folders[1]):
+            taken.set()
+            over.wait()
+
+    other = threading.Thread(target=train)
+    other.start()
+    taken.wait()
+    outcome = train_pack(runs)
+    over.set()
+    other.join()
+    assert set(outcome.records) == {folder.name for folder in folders} - {folders[1].name}
+    assert files.is_written(folders)
+    files.clear(folders[0].parent)
+    assert not files.is_written(folders)
+
+
 @pytest.mark.parametrize("seconds, saves", [("3600", 0), ("0", 8)])
 def test_a_pack_is_saved_when_that_is_due(
     seconds: str, saves: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

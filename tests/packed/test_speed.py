@@ -96,3 +96,18 @@ def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         steps = measure([config], sharing=1)
         assert steps.alone == seconds + LOOP_SECONDS
         assert steps.packed == {size: seconds / size for size in sizes}
+
+
+@pytest.mark.parametrize("sharing, sizes", [(1, {4, 8}), (2, {4}), (3, None)])
+def test_slots_that_share_a_device_share_its_memory(
+    sharing: int, sizes: set[int] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A memory half of which holds eight replicas."""
+    monkeypatch.setattr("initbench.packed.measure._alone", lambda parts: (0.01, 100.0))
+    monkeypatch.setattr("initbench.packed.measure._memory", lambda parts: 1600)
+    config = compose_config("model=mlp", "data.batch_size=4", "trainer.accelerator=cpu", f"runs_dir={tmp_path}")
+    if sizes is None:
+        with pytest.raises(MemoryError):
+            measure([config], sharing)
+    else:
+        assert set(measure([config], sharing).packed) == sizes

@@ -78,6 +78,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a directory": _directory,
     "a FIFO": _fifo,
     "without a key": lambda path: torch.save({"owner": "a-run", "rows": {}}, path),
+    "without an owner": lambda path: torch.save({"weights": torch.zeros(1), "rows": {}}, path),
     "code": _executes,
 }
 

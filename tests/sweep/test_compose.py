@@ -27,6 +27,7 @@ JOBS = [
     ["init=lsuv", "model=mlp", "model.depth=4", "init.rules=[{match: linear1, weight: ones}]"],
     ["model=mlp", "init=lsuv", "seed=null"],
     ["hydra.job.name=other", "seed=4"],
+    ["hydra.job.config.override_dirname.exclude_keys=[seed]", "seed=5", "model=mlp"],
 ]
 
 

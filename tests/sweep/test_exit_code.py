@@ -52,3 +52,22 @@ def test_a_run_whose_files_must_stay_as_they_are_is_refused(small: Any) -> None:
     (newer / "record.json").write_text('{"schema": 1000}')
     write_plan(newer.parent, Store(small("seed=0")).folder.name, newer.name, sweep="now")
     assert exit_code(small, [("now", "finished")]) == 2
+
+
+@pytest.mark.parametrize(
+    "other, plan, code",
+    [
+        (None, {"sweep": "now"}, 1),
+        (None, {"sweep": "before"}, 0),
+        (("before", "failed"), {"sweep": "now"}, 1),
+        (("before", "interrupted"), {"sweep": "now"}, 1),
+        (("before", "finished"), {"sweep": "now"}, 0),  # there was nothing to do
+        (("before", "finished"), {"sweep": "now", "force": True}, 1),
+    ],
+)
+def test_a_run_that_was_planned_and_never_began_is_a_failure(
+    other: tuple[str, str] | None, plan: dict[str, Any], code: int, small: Any
+) -> None:
+    folders = [Store(small(f"seed={seed}")).folder for seed in (0, 1)]
+    write_plan(folders[0].parent, *(folder.name for folder in folders), **plan)
+    assert exit_code(small, [("now", "finished"), *([other] if other else [])]) == code

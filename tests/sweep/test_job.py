@@ -1,17 +1,19 @@
 """What a mistake leaves of a run that has a record already."""
 
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import FAST, command
 
 from initbench.errors import UserMistake
 from initbench.record import life
 from initbench.record.life import refuse
 from initbench.record.lock import lock
-from initbench.record.store import Store
+from initbench.record.store import Store, read_record
 
 MISTAKE = UserMistake("logger.mode=online, but no API key")
 
@@ -62,3 +64,25 @@ def test_a_run_that_another_process_is_at_is_left_to_it(
     store.write("running", attempt=1)
     assert refuse(store, MISTAKE) is None
     assert (store.read() or {})["status"] == "running"
+
+
+FULL = """
+import errno, torch
+
+def save(*args, **keys):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+torch.save = save
+"""
+
+
+def test_a_disk_with_no_room_for_a_checkpoint_ends_the_sweep_and_refuses_no_run(tmp_path: Path) -> None:
+    """The records of the runs might still find room, but it is no mistake of theirs."""
+    (tmp_path / "sitecustomize.py").write_text(FULL)
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    ended = command(tmp_path, "-m", *FAST, "seed=0,1", "checkpoint_seconds=0", "hydra/launcher=basic", PYTHONPATH=path)
+    assert ended.returncode in (1, 2)
+    assert "checkpoint.ckpt cannot be written: No space left on device" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    (record,) = tmp_path.glob("runs/main/*/record.json")
+    assert (read_record(record.parent) or {})["status"] == "running"  # it continues when there is room

@@ -15,6 +15,7 @@ from initbench.config.check import check
 from initbench.errors import UserMistake
 from initbench.record.store import Store
 from initbench.training.build import build_run
+from initbench.training.module import Classifier
 from initbench.training.run import run
 
 
@@ -184,6 +185,27 @@ def test_a_crash_is_recorded_with_its_traceback_and_raised(small: Any, monkeypat
     assert "in broken" in record["traceback"]
     monkeypatch.undo()
     assert run(config)["attempt"] == 2
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_what_was_measured_before_a_run_broke_off_is_kept(
+    error: type[BaseException], small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows and diagnostics, though less than the seconds between two writes have passed."""
+    training_step = Classifier.training_step
+
+    def breaking(self: Classifier, batch: Any, batch_idx: int) -> Any:
+        if self.trainer.global_step == 6:
+            raise error
+        return training_step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Classifier, "training_step", breaking)
+    config = small("diagnostics=init", "diagnostics.every=2")
+    with pytest.raises((error, SystemExit)):  # with which Lightning ends after Ctrl-C
+        run(config)
+    folder = Store(config).folder
+    assert pd.read_parquet(folder / "history.parquet")["step"].tolist() == [0, 2, 4, 6]
+    assert pd.read_parquet(folder / "layers.parquet")["step"].unique().tolist() == [0, 2, 4, 6]
 
 
 @pytest.mark.parametrize("name", options("trainer"))

@@ -9,6 +9,7 @@ from studies import write_study
 from initbench.analysis.comparison.between_studies import between_studies
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.studies import load_studies
+from initbench.analysis.verdict.problems import problems
 from initbench.analysis.verdict.sentences import sentences
 
 
@@ -61,3 +62,16 @@ def test_studies_of_different_workloads_are_one_comparison(tmp_path: Path) -> No
     assert sorted(comparison.main.overall.index) == ["a", "b"]
     assert len(comparison.rankings) == 2
     assert between_studies(comparison).empty
+
+
+@pytest.mark.parametrize("damaged", [[], [0], [1], [0, 1]])
+def test_what_cannot_be_read_in_any_of_the_studies_is_said(damaged: list[int], tmp_path: Path) -> None:
+    studies = [write_study(tmp_path / name, *(record("a", seed) for seed in (0, 1))) for name in ("one", "two")]
+    for place in damaged:
+        next(studies[place].glob("*/record.json")).write_text("{")
+    loaded = load_studies(studies)
+    assert len(loaded) == 4 - len(damaged)
+    for place, message in zip(damaged, loaded.attrs["unreadable"], strict=True):
+        assert str(studies[place]) in message
+    found = [problem for problem in problems(loaded, Comparison(loaded).rankings) if problem.kind == "unreadable"]
+    assert [problem.text[0] for problem in found] == [str(len(damaged))] * bool(damaged)

@@ -52,6 +52,21 @@ def test_versions_of_ones_own_code_are_told_apart(small: Any, tmp_path: Path) ->
     assert workloads.index[1].endswith(", source.model=00aa")
 
 
+def test_seeds_that_chose_a_rate_in_one_study_are_scored_in_another() -> None:
+    """Also where both are loaded at once, from the folder above them."""
+    rows = [record("a", seed, 0.8, tuning=(7,)) for seed in (7, 0)]
+    other = [{**record("a", seed, 0.7), "study": "other"} for seed in (7, 0)]
+    for of in ([*rows, *other], [*other, *rows]):
+        runs = frame(*of).set_index(["study", "seed"])
+        assert runs["is_tuning"].to_dict() == {
+            ("study", 7): True,
+            ("study", 0): False,
+            ("other", 7): False,
+            ("other", 0): False,
+        }
+        assert runs["score"].isna().to_dict() == runs["is_tuning"].to_dict()
+
+
 def test_an_empty_folder_is_an_empty_frame_with_columns(tmp_path: Path) -> None:
     assert load_runs(tmp_path).empty
     assert "status" in load_runs(tmp_path)

@@ -205,3 +205,15 @@ def test_one_rate_is_no_choice() -> None:
     runs = frame(*(record(init, seed, 0.7 + seed / 100) for init in "ab" for seed in range(6)))
     assert chosen_rates(runs, Comparison(runs).scores) == ChosenRates({})
     assert isinstance(Comparison(runs).findings[0].pairs, pd.DataFrame)
+
+
+@pytest.mark.parametrize("lacking", ["grid", "none"])
+def test_a_test_is_exact_only_if_it_is_on_every_workload(lacking: str) -> None:
+    """On the second one b was not run at one of the rates."""
+    second = grid(model={"depth": 3})
+    if lacking == "grid":
+        second = [row for row in second if row["init"] == "a" or row["config"]["optimizer"]["lr"] < 1]  # type: ignore[index]
+    runs = frame(*grid(), *second)
+    found = chosen_rates(runs, Comparison(runs).scores)
+    assert [len(of) for of in found.rows.values()] == ([2] if lacking == "none" else [])
+    assert found.unmatched == (() if lacking == "none" else ("a", "b"))

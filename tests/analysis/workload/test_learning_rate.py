@@ -73,6 +73,14 @@ def test_what_has_not_ended_stays() -> None:
     assert not choice.at_edge
 
 
+@pytest.mark.parametrize("ended_first", [True, False])
+@pytest.mark.parametrize("lr", [0.1, None])
+def test_a_run_that_is_there_twice_counts_once_and_as_the_one_that_ended(ended_first: bool, lr: float | None) -> None:
+    twins = [record("a", 0, 0.7, lr=lr), record("a", 0, None, lr=lr, status="failed")]
+    runs, _ = scored(frame(*(twins if ended_first else twins[::-1]), record("a", 1, 0.6, lr=lr)))
+    assert sorted(zip(runs["seed"], runs["score"], strict=True)) == [(0, 0.7), (1, 0.6)]
+
+
 def test_workloads_are_chosen_for_apart() -> None:
     best = {10: 0.1, 20: 1.0}
     rows = [

@@ -61,6 +61,19 @@ def test_workloads_are_not_mixed_and_the_latest_is_last() -> None:
     assert [ranking.workload[-1] for ranking in rankings(frame(new, old))] == ["1", "2"]
 
 
+@pytest.mark.parametrize("starts", [[(1, 5), (2, 3)], [(2, 3), (1, 4)], [(4, 5), (1, None)]])
+def test_the_workload_that_ran_last_is_the_last(starts: list[tuple[int, int | None]]) -> None:
+    """Whenever it was begun, and in whichever order its runs are listed."""
+    rows = [
+        record("a", seed, model={"depth": depth}, started_at=None if day is None else f"2026-01-0{day}T00:00:00+00:00")
+        for depth, days in enumerate(starts)
+        for seed, day in enumerate(days)
+    ]
+    latest = max(range(2), key=lambda depth: max(day for day in starts[depth] if day is not None))
+    for order in (rows, rows[::-1]):
+        assert rankings(frame(*order))[-1].workload.endswith(f"model.depth={latest}")
+
+
 def test_one_odd_record_does_not_spoil_the_table() -> None:
     (ranking,) = rankings(frame(record("a", 0, status="failed", lr="1e-3x")))  # type: ignore[arg-type]  # that is it
     assert ranking.workload == "mlp on mnist, sgd lr 1e-3x, 100 steps"

@@ -8,7 +8,7 @@ from frames import frame, record
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.statistics.survival import log_rank, restricted_mean
 from initbench.analysis.verdict.sentences import sentences
-from initbench.analysis.workload.time_to_target import observed, times_to
+from initbench.analysis.workload.time_to_target import correct, observed, times_to
 
 
 def test_reached_missed_and_diverged() -> None:
@@ -58,6 +58,21 @@ def test_at_the_very_end_is_sooner_than_never() -> None:
         "Fastest to 50% validation accuracy: b (median between 90 and 100 steps), but not significantly faster than "
         "the others."
     )
+
+
+def test_tests_are_corrected_for_as_many_as_there_are() -> None:
+    """A table of one initializer has no test; the first of three is compared with two, of three pairs."""
+    tables = []
+    for inits in ("abc", "ab", "a"):
+        hits = {init: 10 + 40 * place for place, init in enumerate(inits)}
+        rows = [record(init, seed, hits=(hit + seed, None)) for init, hit in hits.items() for seed in range(4)]
+        tables.append(times_to(frame(*rows), "0.5"))
+    for of in correct(tables):
+        alone = of.table["p_alone"].tolist()[1:]
+        assert of.table["p"].tolist()[1:] == pytest.approx([min(p * (3 + 1), 1) for p in alone])
+        assert of.table["p_first"].tolist()[1:] == pytest.approx([p * 2 for p in alone])
+    (alone,) = correct(tables[1:2])
+    assert alone.table.at["b", "p"] == alone.table.at["b", "p_first"] == alone.table.at["b", "p_alone"]
 
 
 def test_never_is_infinite_not_missing() -> None:

@@ -2,7 +2,7 @@
 
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pandas as pd
 import pytest
@@ -10,6 +10,9 @@ from frames import record
 from studies import write_study
 
 import initbench
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.loading.studies import load_studies
+from initbench.analysis.verdict.verdict import Verdict
 from initbench.report.write import write_page
 
 NASTY = ["<script>alert(1)</script>", "</script><b>", "ünïcode 初期化", "a|b`c", "$x_1$ & 50%", "__proto__", "x\"y'z"]
@@ -63,6 +66,20 @@ def test_every_link_to_a_file_leads_to_one(tmp_path: Path) -> None:
     assert len(files) == 3
     for link in files:
         assert (page.parent / unquote(link)).is_file()
+
+
+def test_links_of_a_page_elsewhere_lead_to_files_whatever_the_study_is_called(tmp_path: Path) -> None:
+    """As the page of two studies, which is beside them."""
+    studies = [tmp_path / name for name in ("a study#1?", "50%25 über")]
+    for study in studies:
+        write_study(study, record("a", 0), record("b", 0))
+        for folder in study.iterdir():
+            (folder / "log.txt").write_text("")
+    page = write_page(Verdict(Comparison(load_studies(studies))), tmp_path / "report", "both")
+    files = [link for link in Parsed(page).links if not link.startswith("#")]
+    assert len(files) == 8
+    for link in files:
+        assert (page.parent / unquote(urlsplit(link).path)).is_file()
 
 
 def test_every_number_leads_to_runs(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from outcomes import outcome
 
 import initbench.training.run
+from initbench import diagnose
 from initbench.record.stopping import Stopped, stoppable
 from initbench.record.store import Store
 from initbench.training import trainer
@@ -112,6 +113,51 @@ def test_stopped_twice(small: Any, stopped: Any, weights: dict[str, torch.Tensor
     assert record is not None
     assert left(config, weights) == whole
     assert len(record["resumed_at"]) == 2
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_run_that_is_stopped_in_the_step_in_which_it_diverges_has_diverged(
+    small: Any, stopped: Any, every: int
+) -> None:
+    """It has nothing to continue."""
+    overrides = ("optimizer=sgd", "optimizer.lr=1e20", f"trainer.log_every_n_steps={every}")
+    whole = run(small(*overrides, "study=whole"))
+    assert whole is not None
+    assert whole["status"] == "diverged"
+    config = small(*overrides, "study=stopped", "checkpoint_seconds=0")
+    stopped(config, whole["steps"])
+    store = Store(config)
+    assert repr(outcome(store.folder)) == repr(outcome(Store(whole["config"]).folder))  # NaNs print alike
+    assert not store.checkpoint.exists()
+
+
+def test_what_diagnostics_found_missed_and_cost_before_a_stop_stays(
+    small: Any, stopped: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a clock that only diagnosing moves; the first diagnosis of each run fails."""
+    now = 0.0
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        nonlocal now
+        now += 100
+        if now == 100:
+            raise ValueError("too early")
+        return diagnose(*args, **kwargs)
+
+    monkeypatch.setattr("initbench.training.callbacks.diagnostics.diagnose", slow)
+    monkeypatch.setattr("time.perf_counter", lambda: now)
+    overrides = ("diagnostics=schedule", "diagnostics.print=false", "diagnostics.every=2")
+    whole = run(small(*overrides, "study=whole"))
+    now = 0.0
+    config = small(*overrides, "study=stopped")
+    stopped(config, 5)
+    record = run(config)
+    assert whole is not None
+    assert record is not None
+    assert record["diagnostics"] == whole["diagnostics"]
+    assert record["diagnostics"]["missing"]["layers"] == "ValueError: too early"
+    assert record["seconds_diagnostics"] == whole["seconds_diagnostics"] == now
+    assert record["seconds_train"] == whole["seconds_train"] == 0
 
 
 def test_what_was_killed_without_warning_goes_on_from_the_last_checkpoint(
