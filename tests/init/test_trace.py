@@ -265,7 +265,17 @@ def test_finding_branches_leaves_no_trace() -> None:
     assert all(module.training for module in model.modules())
     assert (seen, model.cache, hasattr(model, "mode"), len(model.linear._forward_hooks)) == ([], [], False, 1)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
-    assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_the_fast_path_of_attention_stays_on_or_off(is_enabled: bool) -> None:
+    before = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(is_enabled)
+        find_branches(nn.TransformerEncoderLayer(8, 2, 16))
+        assert torch.backends.mha.get_fastpath_enabled() == is_enabled
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @pytest.mark.parametrize("name", ["kaiming_normal", "zero_gamma", "zero_hadamard", "lsuv", "gradinit"])
