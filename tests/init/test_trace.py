@@ -110,6 +110,21 @@ def test_a_sum_of_a_tensor_and_what_was_computed_from_it_is_residual(combine: An
     assert branch.skip_scale is (model.beta if scaled else None)
 
 
+KINDS = {
+    "an attention by hand": (lambda h: torch.softmax(h @ h.transpose(1, 2), -1) @ h, "attention"),
+    "a function of torch": (lambda h: F.scaled_dot_product_attention(h, h, h), "attention"),
+    "a softmax without products": (lambda h: torch.softmax(h, -1), "mlp"),
+    "products without softmax": (lambda h: h @ h.transpose(1, 2) @ h, "mlp"),
+    "neither": (torch.tanh, "mlp"),
+}
+
+
+@pytest.mark.parametrize("mix, kind", KINDS.values(), ids=KINDS.keys())
+def test_a_branch_that_weights_by_a_softmax_of_products_is_an_attention(mix: Any, kind: str) -> None:
+    (branch,) = find_branches(Block(lambda b, x, h, attend: x + b.feed(mix(h))), X)
+    assert branch.kind == kind
+
+
 OTHERS = {
     "a chain": lambda b, x, h, attend: b.feed(h),
     "a concatenation": lambda b, x, h, attend: torch.cat([x, b.feed(h)], -1),
