@@ -221,6 +221,13 @@ def test_a_value_that_is_missing_is_asked_for_by_its_key(path: tuple[str, ...], 
     assert refusal(changed(compose_config(), path, missing)) == f"{said} has no value yet: give one, {said}=..."
 
 
+def test_what_is_proposed_is_the_last_of_what_was_typed() -> None:
+    with pytest.raises(UserMistake, match=r"""a name in quotes: "study='7e1'"$"""):
+        check(compose_config("study=7e1"), ["study=5", "seed=3", "study=7e1"])
+    with pytest.raises(UserMistake, match=r"Try 'data\.targets=\[9e-1\]'$"):
+        check(compose_config("data.targets=9e-1"), ["data.targets=0.5", "data.targets=9e-1"])
+
+
 def test_a_name_is_no_choice_but_of_an_architecture() -> None:
     config = compose_config("model=torchvision", "init=normal")
     check(config, ["model.name=x", "init.std=1", "seed=3"])
