@@ -242,6 +242,22 @@ def test_a_module_that_mixes_entries_or_changes_none_is_no_activation(module: nn
     assert of_leaf(module) is None
 
 
+class Of(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("function", [torch.log, torch.sqrt, lambda x: x.relu().reciprocal()])
+def test_a_function_without_a_finite_value_for_some_numbers_is_no_activation(function: Callable[[Tensor], Tensor]) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), Of(function), nn.Linear(4, 4), Of(function), nn.Tanh())
+    assert of_leaf(model[1]) is None
+    assert nonlinearity_of(model).name == "tanh"
+
+
 class Step(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return (x > 0).float()
