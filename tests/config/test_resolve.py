@@ -38,7 +38,8 @@ def test_the_name_that_is_typed_counts() -> None:
 
 def test_another_function_drops_what_was_meant_for_the_old_one() -> None:
     before = resolved("init=kaiming_normal")["init"]
-    after = resolved("init=kaiming_normal", "init._target_=torch.nn.init.normal_", "+init.std=0.5", "init.bias=1")["init"]
+    typed = ["init=kaiming_normal", "init._target_=torch.nn.init.normal_", "+init.std=0.5", "init.bias=1"]
+    after = resolved(*typed)["init"]
     assert {"mode", "gain"} <= before.keys() - after.keys()
     assert (after["name"], after["std"], after["bias"]) == ("torch.nn.init.normal_", 0.5, 1)
     assert after["norm_scale"] == before["norm_scale"]

@@ -252,7 +252,7 @@ class Of(nn.Module):
 
 
 @pytest.mark.parametrize("function", [torch.log, torch.sqrt, lambda x: x.relu().reciprocal()])
-def test_a_function_without_a_finite_value_for_some_numbers_is_no_activation(function: Callable[[Tensor], Tensor]) -> None:
+def test_a_function_that_is_not_finite_everywhere_is_no_activation(function: Callable[[Tensor], Tensor]) -> None:
     model = nn.Sequential(nn.Linear(4, 4), Of(function), nn.Linear(4, 4), Of(function), nn.Tanh())
     assert of_leaf(model[1]) is None
     assert nonlinearity_of(model).name == "tanh"
