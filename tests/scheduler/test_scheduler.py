@@ -52,7 +52,7 @@ def test_linear_is_a_triangle() -> None:
 @pytest.mark.parametrize("steps, fraction, nearest", [(100, 0.29, 29), (10, 0.26, 3), (10, 0.24, 2)])
 def test_a_warm_up_takes_the_nearest_number_of_steps(steps: int, fraction: float, nearest: int) -> None:
     made = {
-        "warmup": (partial(scheduler.warmup), nearest - 1),
+        "warmup": (scheduler.warmup, nearest - 1),
         "cosine": (partial(scheduler.cosine, final_fraction=0.1), nearest - 1),
         "linear": (partial(scheduler.linear, initial_fraction=0.2, final_fraction=0), nearest),
     }
