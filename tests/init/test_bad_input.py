@@ -76,6 +76,7 @@ def test_a_parameter_without_elements_is_kept_and_listed(name: str, shape: tuple
     model = Beside(weight=nn.Parameter(torch.zeros(shape)))
     first, second, _ = rows(initializer(name).apply(model, seed=0, batch=Batch(INPUTS, TARGETS)))
     assert (first["parameter"], first["scheme"], first["std"]) == ("weight", "kept (empty)", None)
+    assert first["std_expected"] is None
     assert second["parameter"] == "linear.weight"
 
 
@@ -86,6 +87,7 @@ def test_a_parameter_of_integers_is_kept_and_listed(name: str, dtype: torch.dtyp
     steps = {"steps": 1} if name == "gradinit" else {}
     first = rows(initializer(name, **steps).apply(model, seed=0, batch=Batch(INPUTS, TARGETS)))[0]
     assert first["scheme"] == f"kept ({str(dtype).removeprefix('torch.')})"
+    assert first["std_expected"] is None
     assert torch.equal(model.weight, torch.ones(3, 3, dtype=dtype))
 
 
