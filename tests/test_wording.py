@@ -59,6 +59,17 @@ def test_a_count_has_its_plural() -> None:
     assert spelled(3) == "three"
 
 
-def test_what_is_invisible_is_shown_and_letters_and_spaces_are_not_changed() -> None:
-    assert visible("a\nb\x1b[31m\u202e\t") == "a\\nb\\x1b[31m\\u202e\\t"
-    assert visible("caf\u00e9 \u00a0\u3000 \u0928\u200d\u092f") == "caf\u00e9 \u00a0\u3000 \u0928\u200d\u092f"
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("plain (gain=2), über 中 👩‍💻", "plain (gain=2), über 中 👩‍💻"),
+        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
+        ("two\nlines\r\tand a tab", "two\\nlines\\r\\tand a tab"),
+        ("\u202eback\u2066\u200f", "\\u202eback\\u2066\\u200f"),
+        ("\x9b31m\u2028\ud800", "\\x9b31m\\u2028\\ud800"),
+        ("[red]x[/]", "[red]x[/]"),
+        ("\u00a0\u3000 \u0928\u200d\u092f", "\u00a0\u3000 \u0928\u200d\u092f"),
+    ],
+)
+def test_what_controls_a_terminal_is_seen_and_not_obeyed(text: str, shown: str) -> None:
+    assert visible(text) == shown
