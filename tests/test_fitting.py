@@ -4,6 +4,7 @@ import re
 from io import StringIO
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -36,6 +37,13 @@ def test_every_name_and_number_is_there_whatever_the_width(width: int) -> None:
         assert all(name in joined for name in NAMES)
     assert joined.count("checkpoint") == 3 or width in (40, 50, 60)
     assert "What would run" in shown
+
+
+def test_a_table_is_whole_as_long_as_it_fits() -> None:
+    least = min(width for width in range(20, 90) if "│" in printed(width))
+    assert max(map(cell_len, printed(least).splitlines())) == least
+    for width in range(20, 90):
+        assert ("│" in printed(width)) == (width >= least)
 
 
 def test_a_wide_terminal_has_columns_and_a_narrow_one_has_lines() -> None:

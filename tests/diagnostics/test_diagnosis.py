@@ -40,6 +40,21 @@ def test_scalars_are_finite_numbers_for_loggers(diagnosis: Diagnosis) -> None:
     assert scalars["singular_value/largest"] >= scalars["singular_value/smallest"]
 
 
+def test_what_is_infinite_is_in_the_table_and_not_among_the_scalars() -> None:
+    """A gradient relative to weights that are zero is infinite, and without a gradient it is unknown."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4), nn.Linear(4, 3))
+    for layer in model[1:]:
+        nn.init.zeros_(layer.weight)
+    found = diagnose(model, (torch.randn(10, 6), torch.arange(10) % 3))
+    assert found.layers.loc["0", "gradient_to_weight"] == 0
+    assert math.isnan(found.layers.loc["1", "gradient_to_weight"])
+    nn.init.ones_(model[1].bias)
+    found = diagnose(model, (torch.randn(10, 6), torch.arange(10) % 3))
+    assert math.isinf(found.layers.loc["2", "gradient_to_weight"])
+    assert found.scalars().keys() & {f"gradient_to_weight/{name}" for name in "012"} == {"gradient_to_weight/0"}
+
+
 def test_the_table_has_a_line_a_layer_and_every_number_whole(diagnosis: Diagnosis) -> None:
     text = str(diagnosis)
     assert "…" not in text

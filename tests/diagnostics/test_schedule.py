@@ -21,6 +21,12 @@ def test_steps() -> None:
     assert steps(steps=[3], every=10) == [0, 3, 10, 20]
 
 
+def test_a_schedule_without_steps_is_false() -> None:
+    usual = {"name": "own", "steps": [], "every": None, "print": False}
+    for config, is_any in (({}, False), ({"steps": [0]}, True), ({"every": 5}, True), ({"steps": "powers_of_two"}, True)):
+        assert bool(Schedule(Diagnostics.model_validate({**usual, **config}))) is is_any
+
+
 @pytest.mark.parametrize("name", options("diagnostics"))
 def test_every_option_is_a_schedule(name: str) -> None:
     config = typed(compose_config(f"diagnostics={name}")).diagnostics
