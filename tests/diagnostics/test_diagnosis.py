@@ -114,6 +114,20 @@ def test_the_figure_draws_every_layer(diagnosis: Diagnosis) -> None:
     assert figure.layout.yaxis.type == "log"
 
 
+def test_zeros_and_unknown_values_leave_gaps_on_logarithmic_axes() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    figure = diagnose(model, (torch.randn(10, 6), torch.arange(10) % 3)).figure()
+    lines = {trace.name: list(trace.y) for trace in figure.data if trace.name}
+    assert [value is None for value in lines["pre-"]] == [False, True]
+    assert [value is None for value in lines["post-activation"]] == [False, True]
+    assert lines["gradient"][0] is None
+    assert lines["singular value"] == [None] * 3
+    assert lines["dead units"][0] == 0  # on a linear axis
+
+
 def test_ticks_of_logarithmic_axes() -> None:
     assert log_axis([1e-20, 1.0])["dtick"] == 3
     assert log_axis([1.0, 1e5, None, 0.0])["dtick"] == 1

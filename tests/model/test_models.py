@@ -108,6 +108,13 @@ def test_the_first_stages_of_a_plain_cnn_have_one_more_convolution(depth, counts
     assert [index for index, conv in enumerate(convolutions) if conv.stride == (2, 2)] == starts
 
 
+def test_the_norms_of_airbench_forget_quickly_and_have_biases_alone():
+    norms = of_type(build(load("airbench"), **CIFAR), nn.BatchNorm2d)
+    assert len(norms) == 6
+    assert {norm.momentum for norm in norms} == {0.4}  # 0.6 in the paper, which counts what is kept
+    assert {(norm.weight.requires_grad, norm.bias.requires_grad) for norm in norms} == {(False, True)}
+
+
 def test_circular_padding_makes_every_pixel_alike():
     torch.manual_seed(0)
     images = torch.randn(2, 3, 8, 8)
