@@ -14,3 +14,9 @@ def test_it_is_the_platforms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() is not None
     assert tmp_path in (cache_folder() or Path()).parents
+
+
+def test_a_home_that_nobody_can_tell_is_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older versions of platformdirs leave "~" as it is."""
+    monkeypatch.setattr("initbench.cache.user_cache_path", lambda *_, **__: Path("~/.cache/initbench"))
+    assert cache_folder() is None

@@ -35,6 +35,24 @@ def test_a_mistake_is_one_line_and_exit_code_two(module: str, arguments: list[st
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "raised, code, said",
+    [
+        ("ValueError('two\\nlines')", 2, "initbench: two lines\n"),
+        ("FileNotFoundError(2, 'No such file', 'x')", 2, "initbench: [Errno 2] No such file: 'x'\n"),
+        ("PermissionError(13, 'Permission denied', 'x')", 2, "initbench: [Errno 13] Permission denied: 'x'\n"),
+        ("KeyboardInterrupt()", 130, "initbench: stopped\n"),
+        ("KeyError('x')", 1, "KeyError: 'x'\n"),
+    ],
+)
+def test_what_a_program_raises_decides_its_exit_code(raised: str, code: int, said: str, tmp_path: Path) -> None:
+    program = f"from initbench.command_line import run\ndef main(_):\n    raise {raised}\nrun(main)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code
+    assert done.stderr.endswith(said)
+    assert done.stderr.startswith("Traceback" if code == 1 else said)
+
+
 def test_a_reader_who_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     write_study(tmp_path / "s", *(record(init, n) for init in "ab" for n in range(3)))
     for arguments in (["initbench.report", "s", "--json"], ["initbench.status", "s"]):

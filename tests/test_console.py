@@ -1,4 +1,4 @@
-"""What the console writes where there is no terminal, and how it writes numbers and names."""
+"""What the console writes where there is no terminal."""
 
 import os
 import re
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 from programs import in_terminal
-
-from initbench.wording import count, visible
 
 FAST = ["logger=none", "model=mlp", "trainer.max_steps=40", "data.val_every_n_steps=20", "trainer.accelerator=cpu"]
 # What moves the cursor, hides it, or deletes a line; colours end in m.
@@ -38,23 +36,3 @@ def test_in_the_shell_of_a_notebook_nothing_is_redrawn(tmp_path: Path) -> None:
     assert code == 0
     assert b"finished" in shown
     assert not ANIMATION.search(shown.replace(b"\r\n", b"\n"))  # as a terminal writes the end of a line
-
-
-@pytest.mark.parametrize(
-    "text, shown",
-    [
-        ("plain (gain=2), über 中 👩‍💻", "plain (gain=2), über 中 👩‍💻"),
-        ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
-        ("two\nlines\r\tand a tab", "two\\nlines\\r\\tand a tab"),
-        ("\u202eback\u2066\u200f", "\\u202eback\\u2066\\u200f"),
-        ("\x9b31m\u2028\ud800", "\\x9b31m\\u2028\\ud800"),
-        ("[red]x[/]", "[red]x[/]"),
-    ],
-)
-def test_what_controls_a_terminal_is_seen_and_not_obeyed(text: str, shown: str) -> None:
-    assert visible(text) == shown
-
-
-def test_one_is_singular() -> None:
-    assert [count(number, "run") for number in (0, 1, 2)] == ["0 runs", "1 run", "2 runs"]
-    assert [count(number, "copy", "copies") for number in (1, 2)] == ["1 copy", "2 copies"]

@@ -6,6 +6,10 @@ from initbench.figures import COLOURS, DASHES, look, shortened
 def test_looks_differ() -> None:
     number = len(COLOURS) * len(DASHES)
     assert len({look(index) for index in range(number)}) == number
+    for lines in (COLOURS, DASHES):  # neighbours differ in both, for those who see no colours
+        first = [look(index) for index in range(len(lines))]
+        assert len({colour for colour, _ in first}) == len(lines)
+        assert len({dash for _, dash in first}) == len(DASHES)
 
 
 def test_long_names_keep_both_ends_and_stay_apart() -> None:

@@ -38,6 +38,23 @@ def test_every_name_and_number_is_there_whatever_the_width(width: int) -> None:
     assert "What would run" in shown
 
 
+def test_a_table_is_whole_as_long_as_it_fits() -> None:
+    def shown(width: int) -> list[str]:
+        table = Table()
+        for heading in ("run", "score", "loss"):
+            table.add_column(heading, no_wrap=True)
+        table.add_row("ones", "0.9000", "1.234")
+        console = Console(width=width, file=StringIO(), color_system=None)
+        console.print(Fitting(table))
+        assert isinstance(console.file, StringIO)
+        return console.file.getvalue().splitlines()
+
+    natural = len(shown(100)[0])
+    assert len(shown(natural)[0]) == natural
+    assert "│" in shown(natural)[-2]
+    assert shown(natural - 1) == ["ones", "    score: 0.9000", "    loss: 1.234"]
+
+
 def test_a_wide_terminal_has_columns_and_a_narrow_one_has_lines() -> None:
     assert "│ " in printed(80)
     assert "│" not in printed(30)

@@ -88,6 +88,17 @@ def test_a_secret_that_was_seen_is_masked_in_what_quotes_it() -> None:
     assert hide("401: key a1b2c3d4 and correct horse are refused") == "401: key *** and *** are refused"
 
 
+def test_a_secret_that_contains_another_is_masked_as_a_whole() -> None:
+    hide("password=a1b2c3 token=a1b2c3-d4e5 secret=x-a1b2c3-d4e5")
+    assert hide("seen: a1b2c3, a1b2c3-d4e5 and x-a1b2c3-d4e5") == "seen: ***, *** and ***"
+
+
+def test_each_of_several_values_is_a_secret() -> None:
+    masking.hide_all(["logger.token=a1b2c3,d4e5f6"])
+    masked({"tokens": ["g7h8i9", "j1k2l3"]})
+    assert hide("d4e5f6, j1k2l3 and seed=0,1 are refused") == "***, *** and seed=0,1 are refused"
+
+
 MINE = """
 import logging
 

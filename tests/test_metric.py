@@ -80,3 +80,6 @@ def test_without_a_perfect_score_the_best_one_stands_in() -> None:
     assert not LOSS.learned(-2.3, chance=-2.3, best=-2.3)
     assert LOSS.learned(-99.0, chance=math.nan, best=-1.0)
     assert not LOSS.learned(math.nan, chance=math.nan, best=-1.0)
+    perplexity = Metric("perplexity", "perplexity", higher_is_better=False, perfect=1.0)
+    assert perplexity.learned(-9.5, chance=-10.0, best=-9.5)  # a twentieth of the way from 10 to 1 is at 9.55
+    assert not perplexity.learned(-9.6, chance=-10.0, best=-9.6)

@@ -95,7 +95,8 @@ def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
         ("study=..", "study must be the name of one folder, without / and other than . and .., got '..'"),
         ("study=", "study must be the name of one folder"),
         ("study=/abs", "study must be the name of one folder"),
-        (f"study={'x' * 300}", "study must be the name of a folder, at most 255 bytes, got 'xxx"),
+        (f"study='{'é' * 128}'", "study must be the name of a folder, at most 255 bytes, got 'é"),
+        (f"study={'x' * 256}", "study must be the name of a folder, at most 255 bytes, got 'xxx"),
         ("study=62e9571", "study must be text, got inf"),
         ("runs_dir=7", "runs_dir must be text that is not empty, got 7"),
         ("data.targets=0.9", "data.targets must be a list of numbers, got 0.9. Try 'data.targets=[0.9]'"),
@@ -219,6 +220,18 @@ def test_checking_leaves_the_config_and_its_signature_as_they_were() -> None:
 )
 def test_a_value_that_is_missing_is_asked_for_by_its_key(path: tuple[str, ...], missing: Any, said: str) -> None:
     assert refusal(changed(compose_config(), path, missing)) == f"{said} has no value yet: give one, {said}=..."
+
+
+def test_a_study_may_have_the_longest_name_that_a_folder_may_have() -> None:
+    for name in ("x" * 255, "é" * 127):
+        assert check(compose_config(f"study='{name}'")).study == name
+
+
+def test_what_is_proposed_is_the_last_of_what_was_typed() -> None:
+    with pytest.raises(UserMistake, match=r"""a name in quotes: "study='7e1'"$"""):
+        check(compose_config("study=7e1"), ["study=5", "seed=3", "study=7e1"])
+    with pytest.raises(UserMistake, match=r"Try 'data\.targets=\[9e-1\]'$"):
+        check(compose_config("data.targets=9e-1"), ["data.targets=0.5", "data.targets=9e-1"])
 
 
 def test_a_name_is_no_choice_but_of_an_architecture() -> None:

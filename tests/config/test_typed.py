@@ -3,10 +3,14 @@
 import shlex
 
 import pytest
+from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 
+from initbench import CONF
+from initbench.config import typed as typed_module
 from initbench.config.paths import expand_all
-from initbench.config.typed import no_option, readable, without_multirun
+from initbench.config.typed import another_way, no_option, readable, without_multirun
 from initbench.errors import UserMistake
 
 
@@ -125,6 +129,38 @@ def test_keys_that_hydra_leaves_open_may_be_added(override: str) -> None:
 def test_a_sweep_without_m_is_told_to_add_it() -> None:
     assert without_multirun(["study=a", "init=ones,zeros"]).endswith("add -m, python -m initbench -m init=ones,zeros")
     assert without_multirun(["seed=range(3)"]).endswith("add -m, python -m initbench -m 'seed=range(3)'")
+
+
+def refusal_of_hydra(*overrides: str) -> ConfigCompositionException:
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(ConfigCompositionException) as found:
+        compose("config", overrides=list(overrides))
+    return found.value
+
+
+@pytest.mark.parametrize("flag", ["-m", "--multirun"])
+def test_a_key_that_the_default_model_lacks_is_added_in_a_sweep_over_models(
+    flag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(typed_module, "forced", [])
+    error = refusal_of_hydra("model.depth=4")
+    assert another_way([flag, "model=mlp,plain_cnn", "model.depth=4"], error) == [
+        flag, "model=mlp,plain_cnn", "++model.depth=4",
+    ]  # fmt: skip
+    assert another_way(["experiment=a,b", "model.depth=4", "seed=0", flag], error)[1:3] == ["++model.depth=4", "seed=0"]
+    assert typed_module.forced == ["model.depth", "model.depth"]
+    for others in (["model=mlp"], ["init=ones,zeros"], ["model=mlp,plain_cnn", "model.width=4"]):
+        kept = [flag, *others] if "model.width=4" in others else [flag, *others, "model.depth=4"]
+        assert another_way(kept, error) == []
+    assert another_way(["model=mlp,plain_cnn", "model.depth=4"], error) == []
+    assert typed_module.forced == ["model.depth", "model.depth"]
+
+
+def test_a_study_needs_no_m() -> None:
+    error = ConfigCompositionException("Ambiguous value for argument 'init=ones,zeros'")
+    assert another_way(["experiment=tuned", "init=ones,zeros"], error) == ["experiment=tuned", "init=ones,zeros", "-m"]
+    assert another_way(["init=ones,zeros"], error) == []
+    for flag in ("-m", "--multirun"):
+        assert another_way(["experiment=tuned", "init=ones,zeros", flag], error) == []
 
 
 def test_a_group_without_an_option_lists_those_of_plugins_too() -> None:

@@ -99,6 +99,22 @@ def test_the_units_of_a_convolution_are_its_channels() -> None:
     assert layers.loc["0", "saturated"] == pytest.approx((3 + 4) / 12)
 
 
+def test_the_first_activation_after_a_layer_is_its_own() -> None:
+    """An activation before all layers belongs to none, and the second after a layer changes nothing."""
+    model = nn.Sequential(nn.Tanh(), nn.Linear(1, 2), nn.ReLU(), nn.Tanhshrink(), nn.Linear(2, 2))
+    with torch.no_grad():
+        model[1].weight.fill_(1.0)
+        model[1].bias.copy_(torch.tensor([1.0, -1.0]))
+    inputs = torch.tensor([[-1.0], [0.5], [1.0]])
+    layers = diagnose(model, (inputs, torch.tensor([0, 1, 0]))).layers
+    outputs = model[:3](inputs).detach()
+    assert layers.loc["1", "dead"] == 0.5
+    assert layers.loc["1", "saturated"] == 0.5
+    assert layers.loc["1", "post_mean"] == pytest.approx(float(outputs.mean()))
+    assert layers.loc["1", "post_second_moment"] == pytest.approx(float(outputs.square().mean()))
+    assert layers.loc["4", ["post_mean", "post_second_moment", "dead", "saturated"]].isna().all()
+
+
 def test_saturation_of_tanh_is_where_its_derivative_is_small() -> None:
     model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Tanh(), nn.Linear(1, 2))
     with torch.no_grad():
@@ -283,6 +299,15 @@ def test_what_a_model_cannot_give_is_missing_and_the_rest_is_there() -> None:
     untracked = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False))
     inputs, labels = gaussian(8, 4)
     assert "ties the samples" in diagnose(untracked, (inputs, labels % 4)).missing["singular_values"]
+
+
+def test_instance_norm_without_running_statistics_has_a_jacobian() -> None:
+    """It normalizes each sample by itself, unlike batch norm."""
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.InstanceNorm2d(3), nn.Tanh(), nn.Flatten(), nn.Linear(12, 5))
+    inputs, labels = gaussian(6, 1, 4, 4)
+    diagnosis = diagnose(model, (inputs, labels % 5))
+    assert diagnosis.missing == {}
+    assert len(diagnosis.net["singular_values"]) == 5
 
 
 def test_half_precision_is_diagnosed_in_float32() -> None:

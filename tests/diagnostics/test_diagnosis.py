@@ -40,6 +40,21 @@ def test_scalars_are_finite_numbers_for_loggers(diagnosis: Diagnosis) -> None:
     assert scalars["singular_value/largest"] >= scalars["singular_value/smallest"]
 
 
+def test_what_is_infinite_is_in_the_table_and_not_among_the_scalars() -> None:
+    """A gradient relative to weights that are zero is infinite, and without a gradient it is unknown."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 4), nn.Linear(4, 3))
+    for layer in model[1:]:
+        nn.init.zeros_(layer.weight)
+    found = diagnose(model, (torch.randn(10, 6), torch.arange(10) % 3))
+    assert found.layers.loc["0", "gradient_to_weight"] == 0
+    assert math.isnan(found.layers.loc["1", "gradient_to_weight"])
+    nn.init.ones_(model[1].bias)
+    found = diagnose(model, (torch.randn(10, 6), torch.arange(10) % 3))
+    assert math.isinf(found.layers.loc["2", "gradient_to_weight"])
+    assert found.scalars().keys() & {f"gradient_to_weight/{name}" for name in "012"} == {"gradient_to_weight/0"}
+
+
 def test_the_table_has_a_line_a_layer_and_every_number_whole(diagnosis: Diagnosis) -> None:
     text = str(diagnosis)
     assert "…" not in text
@@ -97,6 +112,20 @@ def test_the_figure_draws_every_layer(diagnosis: Diagnosis) -> None:
     assert list(lines["singular value"].y) == diagnosis.net["singular_values"]
     assert len(lines["mean"].y) == 3  # the input and two layers
     assert figure.layout.yaxis.type == "log"
+
+
+def test_zeros_and_unknown_values_leave_gaps_on_logarithmic_axes() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    figure = diagnose(model, (torch.randn(10, 6), torch.arange(10) % 3)).figure()
+    lines = {trace.name: list(trace.y) for trace in figure.data if trace.name}
+    assert [value is None for value in lines["pre-"]] == [False, True]
+    assert [value is None for value in lines["post-activation"]] == [False, True]
+    assert lines["gradient"][0] is None
+    assert lines["singular value"] == [None] * 3
+    assert lines["dead units"][0] == 0  # on a linear axis
 
 
 def test_ticks_of_logarithmic_axes() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench import diagnose
-from initbench.diagnostics.loss import class_dim, cross_entropy
+from initbench.diagnostics.loss import class_dim, cross_entropy, ln_classes
 
 N, CLASSES = 6, 5
 
@@ -121,6 +121,7 @@ def test_probabilities_are_targets_too(shape: tuple[int, ...], last: bool) -> No
     targets = randn(*shape).softmax(dim).double()
     expected = -(targets * outputs.log_softmax(dim)).sum(dim).mean()
     torch.testing.assert_close(cross_entropy(outputs, targets), expected.float())
+    assert ln_classes(outputs, targets.float(), cross_entropy) == pytest.approx(math.log(CLASSES))
 
 
 def test_log_probabilities_with_their_own_loss_have_the_same_chance() -> None:

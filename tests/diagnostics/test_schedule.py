@@ -21,6 +21,13 @@ def test_steps() -> None:
     assert steps(steps=[3], every=10) == [0, 3, 10, 20]
 
 
+def test_a_schedule_without_steps_is_false() -> None:
+    usual = {"name": "own", "steps": [], "every": None, "print": False}
+    assert not Schedule(Diagnostics.model_validate(usual))
+    for some in ({"steps": [0]}, {"every": 5}, {"steps": "powers_of_two"}):
+        assert Schedule(Diagnostics.model_validate({**usual, **some}))
+
+
 @pytest.mark.parametrize("name", options("diagnostics"))
 def test_every_option_is_a_schedule(name: str) -> None:
     config = typed(compose_config(f"diagnostics={name}")).diagnostics

@@ -76,6 +76,7 @@ def test_a_parameter_without_elements_is_kept_and_listed(name: str, shape: tuple
     model = Beside(weight=nn.Parameter(torch.zeros(shape)))
     first, second, _ = rows(initializer(name).apply(model, seed=0, batch=Batch(INPUTS, TARGETS)))
     assert (first["parameter"], first["scheme"], first["std"]) == ("weight", "kept (empty)", None)
+    assert first["std_expected"] is None
     assert second["parameter"] == "linear.weight"
 
 
@@ -86,6 +87,7 @@ def test_a_parameter_of_integers_is_kept_and_listed(name: str, dtype: torch.dtyp
     steps = {"steps": 1} if name == "gradinit" else {}
     first = rows(initializer(name, **steps).apply(model, seed=0, batch=Batch(INPUTS, TARGETS)))[0]
     assert first["scheme"] == f"kept ({str(dtype).removeprefix('torch.')})"
+    assert first["std_expected"] is None
     assert torch.equal(model.weight, torch.ones(3, 3, dtype=dtype))
 
 
@@ -198,6 +200,8 @@ def test_channels_last_stays_and_does_not_matter(name: str) -> None:
         ("lsuv", torch.tensor(1.0), "at least 2 samples, got 0"),
         ("lsuv", INPUTS.clone().fill_(torch.nan), "values that are not finite"),
         ("lsuv", INPUTS * torch.inf, "values that are not finite"),
+        ("lsuv", INPUTS.index_fill(0, torch.tensor([31]), torch.nan), "values that are not finite"),
+        ("lsuv", INPUTS.index_fill(1, torch.tensor([0]), -torch.inf), "values that are not finite"),
         ("gradinit", INPUTS, "gradinit needs targets"),
         ("gradinit", (INPUTS, None), "gradinit needs targets"),
         ("gradinit", (INPUTS, TARGETS[:3]), r"32 inputs and targets of shape \(3,\)"),
@@ -205,12 +209,13 @@ def test_channels_last_stays_and_does_not_matter(name: str) -> None:
     ],
 )
 def test_a_batch_that_does_not_fit_is_refused(name: str, batch: Any, message: str) -> None:
-    """The schemes have filled the model by then; buffers are as they were."""
+    """The schemes have filled the model by then, and running statistics are reset; all is as it was."""
     model = perceptron()
-    before = {key: value.clone() for key, value in model.named_buffers()}
+    model[1].running_mean.fill_(3)
+    before = copy.deepcopy(model.state_dict())
     with pytest.raises(ValueError, match=message):
         initialize(model, name, batch=batch)
-    assert all(torch.equal(value, before[key]) for key, value in model.named_buffers())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from torch import nn
 
 from initbench import describe
 from initbench.init import nonlinearity_of
-from initbench.init.gain import NONLINEARITIES, TORCH_TABLE, calculate_gain, named
+from initbench.init.gain import NONLINEARITIES, TORCH_TABLE, Nonlinearity, calculate_gain, named
 
 
 @pytest.mark.parametrize("name", TORCH_TABLE)
@@ -19,6 +19,17 @@ def test_torchs_table_is_torchs(name: str) -> None:
 def test_leaky_relu_depends_on_its_slope() -> None:
     assert calculate_gain("leaky_relu", 1.0) == pytest.approx(1.0)
     assert calculate_gain("leaky_relu", 0.0) == pytest.approx(math.sqrt(2))
+
+
+def test_a_function_that_works_in_place_has_the_gain_of_its_values() -> None:
+    """For squares E[z^4] = 3."""
+    x = torch.linspace(-2, 2, 5)
+    square = Nonlinearity("Square", function=lambda z: z.mul_(z))
+    assert square(x).tolist() == [4, 1, 0, 1, 4]
+    assert x.tolist() == [-2, -1, 0, 1, 2]
+    assert calculate_gain(square) == pytest.approx(1 / math.sqrt(3))
+    assert calculate_gain(nonlinearity_of(nn.ReLU(inplace=True))) == pytest.approx(math.sqrt(2))
+    assert calculate_gain(nonlinearity_of(nn.SiLU(inplace=True))) == pytest.approx(calculate_gain("silu"))
 
 
 @pytest.mark.parametrize(

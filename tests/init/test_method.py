@@ -11,7 +11,7 @@ import torch
 from programs import FAST, command
 from torch import nn
 
-from initbench.init import Batch, initialize, initializer, rows
+from initbench.init import Batch, Layer, initialize, initializer, rows
 
 IMAGES = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.arange(16) % 7
@@ -62,6 +62,26 @@ def test_draws_follow_the_seed_and_leave_the_global_generator_alone(own: Any) ->
     assert torch.equal(models[0][0].weight, models[1][0].weight)
     assert torch.equal(models[0][5].weight, models[1][5].weight)
     assert not torch.equal(models[0][0].weight, models[2][0].weight)
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("kind", ["model", "tensor"])
+def test_a_function_that_is_interrupted_leaves_the_model_as_it_was(kind: str, raised: type[BaseException]) -> None:
+    def of_model(model: nn.Module) -> None:
+        raise raised
+
+    def of_tensor(tensor: torch.Tensor, layer: Layer) -> None:
+        if layer.name == "5.weight":
+            raise raised
+        tensor.fill_(7)
+
+    model = convolutional()
+    model[1].running_mean.fill_(3)
+    model.append(nn.Linear(7, 3))  # on whose weight, the smallest, the scheme is tried
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(raised):
+        initialize(model, of_model if kind == "model" else of_tensor)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def test_a_function_of_a_module_is_applied_to_every_module() -> None:

@@ -205,6 +205,8 @@ RELU, LEAKY = nn.Sequential(nn.Linear(4, 4), nn.ReLU()), nn.Sequential(nn.Linear
         (LEAKY, "orthogonal", {"a": 0.2, "nonlinearity": "tanh"}, "the nonlinearity is tanh"),
         (RELU, "xavier_normal", {"nonlinearity": "relu"}, "nonlinearity=relu changes nothing, since gain is 1"),
         (RELU, "xavier_uniform", {"a": 0.3}, "a=0.3 changes nothing, since gain is 1: leave it out, or set gain=null"),
+        (LEAKY, "xavier_normal", {"a": 0}, "a=0 changes nothing, since gain is 1: leave it out, or set gain=null"),
+        (RELU, "kaiming_normal", {"a": 0}, "a=0 is the negative slope of leaky_relu, and the nonlinearity is relu"),
         (RELU, "variance_scaling", {"nonlinearity": "tanh"}, "set gain=null"),
         (RELU, "kaiming_uniform", {"gain": 2.0, "a": 0.2}, "since gain is 2"),
         (RELU, "mean_field", {"sigma_w": 1.5, "sigma_b": 0.1, "nonlinearity": "tanh"}, "set sigma_w=critical"),
@@ -221,6 +223,8 @@ def test_a_key_that_changes_nothing_is_refused(
 def test_a_slope_is_used_where_there_is_one() -> None:
     table = initbench.describe(LEAKY, "kaiming_normal", a=0.5)
     assert table["std_expected"][0] == pytest.approx(calculate_gain("leaky_relu", 0.5) / 2)
+    table = initbench.describe(LEAKY, "kaiming_normal", a=0)
+    assert table["std_expected"][0] == pytest.approx(calculate_gain("relu") / 2)
     table = initbench.describe(RELU, "xavier_normal", gain=None, nonlinearity="tanh")
     assert table["std_expected"][0] == pytest.approx(5 / 3 / 2)
 
@@ -236,6 +240,22 @@ def test_a_module_that_acts_on_each_entry_is_an_activation(module: nn.Module) ->
 )
 def test_a_module_that_mixes_entries_or_changes_none_is_no_activation(module: nn.Module) -> None:
     assert of_leaf(module) is None
+
+
+class Of(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize("function", [torch.log, torch.sqrt, lambda x: x.relu().reciprocal()])
+def test_a_function_that_is_not_finite_everywhere_is_no_activation(function: Callable[[Tensor], Tensor]) -> None:
+    model = nn.Sequential(nn.Linear(4, 4), Of(function), nn.Linear(4, 4), Of(function), nn.Tanh())
+    assert of_leaf(model[1]) is None
+    assert nonlinearity_of(model).name == "tanh"
 
 
 class Step(nn.Module):

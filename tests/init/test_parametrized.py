@@ -23,6 +23,13 @@ def test_a_weight_norm_is_initialized_through() -> None:
     assert layer.weight.abs().max() <= 1 / math.sqrt(6) + 1e-6
 
 
+@pytest.mark.parametrize("norm", [*NORMS, parametrizations.orthogonal])
+def test_a_rule_for_a_type_matches_its_parametrized_layers(norm: Callable[..., nn.Module]) -> None:
+    model = nn.Sequential(norm(nn.Linear(4, 4)), nn.Linear(4, 4))
+    plan = initializer("normal", rules=[{"match": "Linear", "weight": "orthogonal"}]).plan(model)
+    assert {assignment.rule for assignment in plan if assignment.parameter.role == "weight"} == {"rule Linear"}
+
+
 def test_a_parametrization_without_inverse_is_refused() -> None:
     class Symmetric(nn.Module):
         def forward(self, weight: torch.Tensor) -> torch.Tensor:

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
+from initbench.init.place import Place
 from initbench.init.structure import Parts
 
 
@@ -34,6 +35,15 @@ def test_first_and_last_are_those_that_run_first_and_last() -> None:
     siren = initbench.initialize(Backwards(), "siren")
     assert 0.1 < siren.stem.weight.abs().max() <= 1 / 5
     assert siren.head.weight.abs().max() <= (6 / 8) ** 0.5 / 30
+
+
+def test_a_matrix_that_is_used_twice_counts_once() -> None:
+    layer, head = nn.Linear(8, 8), nn.Linear(8, 3)
+    alone, headed = nn.Sequential(layer, nn.Tanh(), layer), nn.Sequential(layer, nn.Tanh(), layer, head)
+    assert Place("0.weight", Parts(alone)).count == 1
+    assert initbench.learning_rates(alone, "mup", adaptive=True, base_width=2) == {}
+    assert Place("0.weight", Parts(headed)).count == 2
+    assert initbench.learning_rates(headed, "mup", adaptive=True, base_width=2) == {"3.weight": 0.25}
 
 
 class Tied(nn.Module):

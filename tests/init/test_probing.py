@@ -48,6 +48,18 @@ class ChannelNorm1P(nn.BatchNorm2d):
         return nn.functional.batch_norm(inputs, means, variances, 1 + self.weight, self.bias, eps=self.eps)
 
 
+class ImageNorm1P(LayerNorm1P):
+    """Of the channels of images alone, as timm's LayerNorm2d."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class SignalNorm1P(LayerNorm1P):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs.permute(0, 2, 1)).permute(0, 2, 1)
+
+
 class ExponentialRMSNorm(LlamaRMSNorm):
     def forward(self, inputs: Tensor) -> Tensor:
         return self.weight.exp() * inputs * torch.rsqrt(inputs.pow(2).mean(-1, keepdim=True) + self.eps)
@@ -67,6 +79,8 @@ OFFSET: dict[str, Callable[[], nn.Module]] = {
     "layer norm": lambda: LayerNorm1P(8),
     "layer norm of two axes": lambda: LayerNorm1P((3, 8)),
     "channels": lambda: ChannelNorm1P(8),
+    "channels of images": lambda: ImageNorm1P(8),
+    "channels of signals": lambda: SignalNorm1P(8),
     "bfloat16": lambda: GemmaRMSNorm(8).bfloat16(),
 }
 ORDINARY: dict[str, Callable[[], nn.Module]] = {

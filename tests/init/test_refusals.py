@@ -209,6 +209,13 @@ def test_a_rule_that_nobody_typed_is_not_blamed() -> None:
         initialize(nn.Linear(3, 3), "orthogonal", rules=typed)
 
 
+@pytest.mark.parametrize("role", ["recurrent_input", "recurrent_hidden", "attention_in"])
+@pytest.mark.parametrize("policy", [0, 0.5, "zeros", {"name": "normal"}])
+def test_a_policy_for_a_role_that_the_model_lacks_is_refused(role: str, policy: object) -> None:
+    with pytest.raises(ValueError, match=f"^{role} is given, but the model has no parameter of that role$"):
+        initialize(nn.Linear(3, 3), "normal", **{role: policy})
+
+
 def test_learning_rates_of_an_initializer_are_public() -> None:
     model = nn.Sequential(nn.Linear(3, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, 2))
     factors = initbench.learning_rates(model, "mup", adaptive=True, base_width=32)

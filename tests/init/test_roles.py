@@ -48,6 +48,16 @@ def test_roles_of_a_mixed_model() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["RMSNorm", "RmsNorm", "LlamaRMSNorm", "T5RmsNorm"])
+def test_an_rms_norm_is_a_norm_by_the_name_of_its_class(name: str) -> None:
+    norm = type(name, (nn.Module,), {})()
+    norm.weight, norm.gain = nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))
+    assert roles(norm) == {"weight": "norm_scale", "gain": "other"}
+    other = type(f"{name}Linear", (nn.Module,), {})()
+    other.weight = nn.Parameter(torch.ones(4, 4))
+    assert roles(other) == {"weight": "weight"}
+
+
 def test_separate_attention_projections_are_projections() -> None:
     found = roles(nn.MultiheadAttention(4, 2, kdim=3, vdim=5))
     assert {found[f"{name}_proj_weight"] for name in "qkv"} == {"attention_in"}

@@ -110,6 +110,21 @@ def test_a_sum_of_a_tensor_and_what_was_computed_from_it_is_residual(combine: An
     assert branch.skip_scale is (model.beta if scaled else None)
 
 
+KINDS = {
+    "an attention by hand": (lambda h: torch.softmax(h @ h.transpose(1, 2), -1) @ h, "attention"),
+    "a function of torch": (lambda h: F.scaled_dot_product_attention(h, h, h), "attention"),
+    "a softmax without products": (lambda h: torch.softmax(h, -1), "mlp"),
+    "products without softmax": (lambda h: h @ h.transpose(1, 2) @ h, "mlp"),
+    "neither": (torch.tanh, "mlp"),
+}
+
+
+@pytest.mark.parametrize("mix, kind", KINDS.values(), ids=KINDS.keys())
+def test_a_branch_that_weights_by_a_softmax_of_products_is_an_attention(mix: Any, kind: str) -> None:
+    (branch,) = find_branches(Block(lambda b, x, h, attend: x + b.feed(mix(h))), X)
+    assert branch.kind == kind
+
+
 OTHERS = {
     "a chain": lambda b, x, h, attend: b.feed(h),
     "a concatenation": lambda b, x, h, attend: torch.cat([x, b.feed(h)], -1),
@@ -265,7 +280,17 @@ def test_finding_branches_leaves_no_trace() -> None:
     assert all(module.training for module in model.modules())
     assert (seen, model.cache, hasattr(model, "mode"), len(model.linear._forward_hooks)) == ([], [], False, 1)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
-    assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_the_fast_path_of_attention_stays_on_or_off(is_enabled: bool) -> None:
+    before = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(is_enabled)
+        find_branches(nn.TransformerEncoderLayer(8, 2, 16))
+        assert torch.backends.mha.get_fastpath_enabled() == is_enabled
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @pytest.mark.parametrize("name", ["kaiming_normal", "zero_gamma", "zero_hadamard", "lsuv", "gradinit"])

@@ -94,14 +94,26 @@ def test_parameter_counts(name, overrides, shape, expected):
     assert count(classifier(load(name, **overrides), **shape)) == expected
 
 
-@pytest.mark.parametrize("depth", [4, 20, 100])
-def test_plain_cnn_depth_and_stages(depth):
-    model = classifier(load("plain_cnn", depth=depth, width=4), **MNIST)
-    strides = [conv.stride[0] for conv in of_type(model, nn.Conv2d)]
-    assert len(strides) == len(of_type(model, nn.ReLU)) == depth
-    assert strides.count(2) == 2
-    first, second = (index for index, stride in enumerate(strides) if stride == 2)
-    assert max(first, second - first, depth - second) - min(first, second - first, depth - second) <= 1
+@pytest.mark.parametrize(
+    "depth, counts", [(4, [2, 1, 1]), (5, [2, 2, 1]), (20, [7, 7, 6]), (99, [33, 33, 33]), (7, [2, 2, 2, 1]), (3, [3])]
+)
+def test_the_first_stages_of_a_plain_cnn_have_one_more_convolution(depth, counts):
+    width = [4 * stage for stage in range(1, len(counts) + 1)]
+    model = classifier(load("plain_cnn", depth=depth, stages=len(counts), width=width), **MNIST)
+    convolutions = of_type(model, nn.Conv2d)
+    assert len(of_type(model, nn.ReLU)) == depth
+    assert [conv.out_channels for conv in convolutions] == [
+        size for size, count in zip(width, counts, strict=True) for _ in range(count)
+    ]
+    starts = [sum(counts[:stage]) for stage in range(1, len(counts))]
+    assert [index for index, conv in enumerate(convolutions) if conv.stride == (2, 2)] == starts
+
+
+def test_the_norms_of_airbench_forget_quickly_and_have_biases_alone():
+    norms = of_type(classifier(load("airbench"), **CIFAR), nn.BatchNorm2d)
+    assert len(norms) == 6
+    assert {norm.momentum for norm in norms} == {0.4}  # 0.6 in the paper, which counts what is kept
+    assert {(norm.weight.requires_grad, norm.bias.requires_grad) for norm in norms} == {(False, True)}
 
 
 def test_circular_padding_makes_every_pixel_alike():

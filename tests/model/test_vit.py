@@ -27,6 +27,12 @@ def count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("ratio, hidden", [(2, 24), (2.5, 30), (0.5, 6), (1.04, 12), (1.05, 13)])
+def test_the_hidden_layer_of_an_mlp_is_the_nearest_to_its_ratio(ratio: float, hidden: int) -> None:
+    model = vit(mlp_ratio=ratio)
+    assert [block.mlp.branch.linear1.out_features for block in model.blocks] == [hidden, hidden]
+
+
 # Patches and positions, then per layer: qkv, proj, two MLP layers with their biases.
 EMBEDDING = (16 + 1) * 64 + 49 * 64
 LAYER = 65 * 192 + 65 * 64 + 65 * 128 + 129 * 64

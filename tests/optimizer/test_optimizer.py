@@ -105,6 +105,18 @@ def test_learning_rates_are_multiplied_by_what_the_initializer_says(model: nn.Mo
     assert asked == [False, True]
 
 
+@pytest.mark.parametrize("name, adaptive", [("PlainSGD", False), ("SGD", False), ("SGDLike", True), ("Lion", True)])
+def test_an_optimizer_of_ones_own_is_adaptive_unless_its_name_ends_in_sgd(
+    name: str, adaptive: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"own_{name.lower()}.py").write_text(f"import torch\nclass {name}(torch.optim.SGD):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = []
+    make = optimizer.build({"_target_": f"own_{name.lower()}.{name}", "name": "mine", "lr": 0.1})
+    make(nn.Linear(2, 2), lambda adaptive: asked.append(adaptive) or {})
+    assert asked == [adaptive]
+
+
 def test_learning_rates_are_multiplied_by_role_too(model: nn.Module) -> None:
     made = optimizer.build(config(lr=0.5, lr_multipliers={"norm_shift": 64, "bias": 0.5}))(
         model, lambda adaptive: {"0.bias": 0.1}

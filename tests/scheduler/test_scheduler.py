@@ -49,6 +49,19 @@ def test_linear_is_a_triangle() -> None:
     assert rates(triangle, 4) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("steps, fraction, nearest", [(100, 0.29, 29), (10, 0.26, 3), (10, 0.24, 2)])
+def test_a_warm_up_takes_the_nearest_number_of_steps(steps: int, fraction: float, nearest: int) -> None:
+    made = {
+        "warmup": (scheduler.warmup, nearest - 1),
+        "cosine": (partial(scheduler.cosine, final_fraction=0.1), nearest - 1),
+        "linear": (partial(scheduler.linear, initial_fraction=0.2, final_fraction=0), nearest),
+    }
+    for name, (make, peak) in made.items():
+        found = rates(partial(make, warmup_fraction=fraction), steps)
+        assert found.index(max(found)) == peak, name
+        assert max(found) == 2.0, name
+
+
 def test_onecycle_peaks_at_the_optimizers_lr() -> None:
     found = rates(partial(scheduler.onecycle, pct_start=0.3, div_factor=25, final_div_factor=1e4), 100)
     assert found[0] == pytest.approx(2.0 / 25)

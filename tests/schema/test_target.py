@@ -166,6 +166,15 @@ def test_the_environment_may_allow_some_packages_alone(monkeypatch: pytest.Monke
             target.load("model", name)
 
 
+def test_a_package_is_allowed_by_its_whole_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INITBENCH_TARGETS", "torch,torchvision.models.resnet")
+    assert target.load("model", "torch.nn.Linear")
+    assert target.load("model", "torchvision.models.resnet.resnet18")
+    for name in ("torchvision.models.vgg11", "torchvision.models"):
+        with pytest.raises(ValueError, match=f"_target_='{name}'.*INITBENCH_TARGETS allows only torch, torchvision"):
+            target.load("model", name)
+
+
 @pytest.mark.parametrize("listed", ["", " ", ","])
 def test_an_empty_list_of_packages_allows_none(monkeypatch: pytest.MonkeyPatch, listed: str) -> None:
     monkeypatch.setenv("INITBENCH_TARGETS", listed)

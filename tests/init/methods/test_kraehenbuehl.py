@@ -70,6 +70,15 @@ def test_a_homogeneous_network_computes_the_same_after_the_second_part() -> None
             assert float(cosine) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("activation", [nn.Sigmoid, nn.Softplus])
+def test_the_output_keeps_its_scale_in_a_network_that_is_not_homogeneous(activation: type[nn.Module]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 32), activation(), nn.Linear(32, 32), activation(), nn.Linear(32, 5))
+    inputs = torch.randn(64, 6)
+    initialize(model, "kraehenbuehl", batch=inputs, iterations=10)
+    assert float(model(inputs).detach().std(0, correction=0).mean()) == pytest.approx(1, abs=0.015)
+
+
 def test_one_iteration_is_the_formula() -> None:
     """W_k * sqrt(C_k / C), with the draws of the method's own stream; biases by the product up to their layer."""
     model = initialize(relu_network(), "kraehenbuehl", batch=images(), iterations=0, seed=4)

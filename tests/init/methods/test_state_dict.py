@@ -37,6 +37,19 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(value, other[name]) for name, value in mine.items())
 
 
+def test_a_part_of_the_model_may_be_named_module(tmp_path: Path) -> None:
+    """As that of a DataParallel is, without being one."""
+
+    def named(seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return nn.ModuleDict({"module": model()})
+
+    path = saved(tmp_path, named(1).state_dict())
+    assert same(initialize(named(2), "state_dict", path=path), named(1))
+    inner = saved(tmp_path, named(1).state_dict(), "inner.pt")
+    assert same(initialize(model(), "state_dict", path=inner), named(1)["module"])
+
+
 @pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
 def test_parameters_and_buffers_come_from_the_file(tmp_path: Path, trained: nn.Module, name: str) -> None:
     path = saved(tmp_path, trained.state_dict(), name)

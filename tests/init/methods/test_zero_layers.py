@@ -1,10 +1,11 @@
 """Layers that a method sets to zero are zero with their biases, whatever the biases were before."""
 
+import pytest
 import torch
 from running import Residual
 from torch import nn
 
-from initbench.init import initialize
+from initbench.init import initialize, initializer
 from initbench.init.structure import find_branches
 from initbench.model import CifarResNet, ViT
 
@@ -21,6 +22,24 @@ def test_fixup_zeroes_the_bias_of_the_last_layer_of_each_branch_and_of_the_class
         assert (layer.bias == 0.5).all()
     tokens = torch.randn(4, 8, generator=torch.Generator().manual_seed(0))
     assert torch.equal(model[1](tokens), tokens)
+
+
+class Normed(nn.Module):
+    """A residual branch without a weighted layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.relu(self.norm(x)).roll(1, -1)
+
+
+@pytest.mark.parametrize("name", ["zero_hadamard", "idinit"])
+def test_the_branches_that_are_counted_are_those_with_a_last_layer(name: str) -> None:
+    model = nn.Sequential(nn.Linear(6, 8), Residual(8), Normed(), Residual(8), nn.Linear(8, 3))
+    assert len(find_branches(model)) == 3
+    assert initializer(name).apply(model, seed=0).numbers == {"branches": 2}
 
 
 def test_fixup_zeroes_the_biases_of_attentions_and_mlps() -> None:
