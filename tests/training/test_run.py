@@ -15,7 +15,7 @@ from initbench.config.check import check
 from initbench.errors import UserMistake
 from initbench.record.store import Store
 from initbench.training.build import build_run
-from initbench.training.module import Classifier
+from initbench.training.module import TaskModule
 from initbench.training.run import run
 
 
@@ -194,14 +194,14 @@ def test_what_was_measured_before_a_run_broke_off_is_kept(
     error: type[BaseException], small: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its rows and diagnostics, though less than the seconds between two writes have passed."""
-    training_step = Classifier.training_step
+    training_step = TaskModule.training_step
 
-    def breaking(self: Classifier, batch: Any, batch_idx: int) -> Any:
+    def breaking(self: TaskModule, batch: Any, batch_idx: int) -> Any:
         if self.trainer.global_step == 6:
             raise error
         return training_step(self, batch, batch_idx)
 
-    monkeypatch.setattr(Classifier, "training_step", breaking)
+    monkeypatch.setattr(TaskModule, "training_step", breaking)
     config = small("diagnostics=init", "diagnostics.every=2")
     with pytest.raises((error, SystemExit)):  # with which Lightning ends after Ctrl-C
         run(config)
