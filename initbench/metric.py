@@ -108,8 +108,13 @@ class Metric:
                 raise ValueError(f"{key} must be above 0 and below 1 for {self.name}, got {target:g}")
 
     def target(self, value: float | str) -> str:
-        """A target for people: 0.985 of a share is 98.5%."""
-        return f"{100 * float(value):.4g}%" if self.is_share else f"{float(value):g}"
+        """A target for people: 0.985 of a share is 98.5%, and 2 of a loss is 2 nats."""
+        return f"{100 * float(value):.4g}%" if self.is_share else f"{float(value):g} {self.unit}".rstrip()
+
+    def goal(self, value: float | str) -> str:
+        """A target in a sentence: "98.5% validation accuracy", "a validation loss of 2 nats"."""
+        what = f"validation {self.name}"
+        return f"{self.target(value)} {what}" if self.is_share else f"a {what} of {self.target(value)}"
 
     def learned(self, score: float, chance: float, best: float) -> bool:
         """Whether a run has learned anything: its score is at least a twentieth of the way from chance to perfect.

@@ -18,6 +18,7 @@ def test_shares_are_percentages_and_their_differences_points() -> None:
     assert ACCURACY.number(-0.0285, "+") == "-2.85"
     assert ACCURACY.margin(0.5) == 0.005
     assert ACCURACY.target("0.985") == "98.5%"
+    assert ACCURACY.goal("0.985") == "98.5% validation accuracy"
     assert ACCURACY.interval(0.1, 0.2) == "0.1000 to 0.2000"
 
 

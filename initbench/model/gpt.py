@@ -13,6 +13,16 @@ from initbench.schema.ranges import Fraction, PositiveInt
 Norm = Literal["layer", "rms"]
 
 
+class Embedding(nn.Embedding):
+    """Draws from N(0, 0.02^2) as Radford et al. (2018) do.
+
+    With torch's own N(0, 1), a tied head would start at a loss of 20.
+    """
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+
 class CausalAttention(nn.Module):
     """Multi-head attention to the tokens so far, over (batch, tokens, width).
 
@@ -130,8 +140,8 @@ class GPT(nn.Module):
         if positions == "rope" and width // heads % 2:
             raise ValueError(f"rope rotates pairs: width / heads = {width // heads} must be even")
         self.context_length = context_length
-        self.embedding = nn.Embedding(vocab_size, width)
-        self.position_embedding = nn.Embedding(context_length, width) if positions == "learned" else None
+        self.embedding = Embedding(vocab_size, width)
+        self.position_embedding = Embedding(context_length, width) if positions == "learned" else None
         self.dropout = nn.Dropout(dropout)
         packed, rotary = projections == "packed", positions == "rope"
         self.blocks = nn.Sequential(

@@ -146,3 +146,9 @@ def test_the_yaml_has_every_key() -> None:
     config = compose_config("task=language_model")["model"]
     assert config["name"] == "gpt"
     gpt(**{key: value for key, value in config.items() if key not in ("_target_", "name")})
+
+
+def test_it_starts_at_the_loss_of_who_knows_nothing() -> None:
+    model, tokens = gpt(vocab_size=48, width=64), torch.randint(48, (8, 8))
+    loss = F.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
+    assert loss.item() == pytest.approx(math.log(48), abs=0.1)

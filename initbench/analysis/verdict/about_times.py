@@ -27,7 +27,7 @@ def _fastest(times: TimesToTarget, comparison: Comparison, where: str) -> Senten
     table = times.table
     first, rest = table.iloc[0], table.iloc[1:]
     ties = table.index[(table[["mean_steps", "median_steps"]] == first[["mean_steps", "median_steps"]]).all(axis=1)]
-    goal = f"{comparison.metric.target(times.target)} validation {comparison.metric.name}"
+    goal = comparison.metric.goal(times.target)
     median, after = first["median_steps"], first["median_after"]
     if math.isinf(median):
         when = f"fewer than half of {'its' if len(ties) == 1 else 'their'} runs reached it"
