@@ -1,7 +1,8 @@
 """Which weight initialization should I use, and how sure are we?
 
-The public face: `initialize(model, "orthogonal", seed=0)`, `diagnose(model, batch)`, `load_runs("runs/study")`,
-`load_wandb("entity/project")` and `verdict(frame, score="val_loss", higher_is_better=False)`.
+The public face: `initialize(model, "orthogonal", seed=0)`, `Initialize("orthogonal", seed=0)` (a Lightning callback),
+`diagnose(model, batch)`, `load_runs("runs/study")`, `load_wandb("entity/project")` and
+`verdict(frame, score="val_loss", higher_is_better=False)`.
 Names are imported on first use, so that `import initbench` costs nothing.
 """
 
@@ -15,6 +16,7 @@ interrupt.guard_imports()
 __version__ = "0.1.0"
 __all__ = [
     "CONF",
+    "Initialize",
     "Initializer",
     "describe",
     "diagnose",
@@ -28,6 +30,7 @@ __all__ = [
 if TYPE_CHECKING:
     from initbench.analysis.loading.frame import load_runs
     from initbench.analysis.loading.wandb_records import load_wandb
+    from initbench.callbacks.initialize import Initialize
     from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, describe, initialize, learning_rates
     from initbench.report.verdict import verdict
@@ -40,6 +43,7 @@ def __dir__() -> list[str]:
 __getattr__ = lazy.attributes(
     __name__,
     {
+        "Initialize": "initbench.callbacks.initialize",
         "Initializer": "initbench.init",
         "diagnose": "initbench.diagnostics.diagnose",
         "describe": "initbench.init",

@@ -1,0 +1,1 @@
+"""Callbacks for anybody's LightningModule and Trainer."""

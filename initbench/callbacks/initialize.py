@@ -1,0 +1,100 @@
+"""Applies an initializer to any LightningModule, as a callback of any Trainer."""
+
+import random
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import numpy as np
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+from initbench.init import initializer, rows
+from initbench.init.method import Loss, as_batch
+from initbench.init.scheme import Spec
+from initbench.record.plain import Row
+
+
+class Initialize(L.Callback):
+    """`Trainer(callbacks=[Initialize("orthogonal", seed=0, gain=1)])`: the module is initialized when the fit starts.
+
+    `init`, `loss` and `overrides` are as in `initbench.initialize`; parameters have the names that the LightningModule
+    gives them. The same seed gives the same weights on every device and in every process. The optimizers hold the
+    parameters already, whose values are replaced. A fit that resumes from a checkpoint keeps the checkpoint's weights,
+    and a second fit of the same module those of the first.
+
+    Initializers that need data get the first batch that the module's own training data has for `seed`, the same for
+    every initializer; global generators are left as they were. `batch_of` makes of it the inputs, or inputs and
+    targets; a tensor, or a list or tuple that begins with two of them, needs none. What such an initializer computes
+    in the first process, all others get.
+
+    Attributes:
+        table: a row for each parameter, with what was done to it, once the fit has started.
+        numbers: what the initializer says of its cost and success.
+
+    Raises ValueError as `initbench.initialize` does, and, when the fit starts, for a batch that is none of these.
+    """
+
+    def __init__(
+        self,
+        init: Spec,
+        *,
+        seed: int = 0,
+        loss: Loss = F.cross_entropy,
+        batch_of: Callable[[Any], Tensor | tuple[Tensor, Tensor]] | None = None,
+        **overrides: Any,
+    ) -> None:
+        self._initializer = initializer(init, **overrides)
+        self._seed, self._loss, self._batch_of = seed, loss, batch_of
+        self._initialized: weakref.ref[L.LightningModule] | None = None
+        self.table: list[Row] = []
+        self.numbers: dict[str, float] = {}
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        is_known = self._initialized is not None and self._initialized() is pl_module
+        if is_known or trainer.ckpt_path is not None:
+            return
+        batch = self._batch(trainer, pl_module) if self._initializer.needs_batch else None
+        example = pl_module.example_input_array
+        outcome = self._initializer.apply(
+            pl_module,
+            seed=self._seed,
+            batch=as_batch(batch),
+            loss=self._loss,
+            example=example if isinstance(example, Tensor) else None,
+        )
+        if batch is not None and trainer.world_size > 1:
+            for parameter in pl_module.parameters():
+                torch.distributed.broadcast(parameter.data, src=0)
+        self._initialized = weakref.ref(pl_module)
+        self.table, self.numbers = rows(outcome), outcome.numbers
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"table": self.table, "numbers": self.numbers}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.table, self.numbers = state_dict["table"], state_dict["numbers"]
+
+    def _batch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Tensor | tuple[Tensor, Tensor]:
+        """The first training batch, on the device of the module."""
+        with isolate_rng():
+            random.seed(self._seed)
+            np.random.seed(self._seed)  # noqa: NPY002 - a dataset of the user's may draw from it
+            torch.manual_seed(self._seed)
+            # Not trainer.train_dataloader, which is set later: to set it now would change the order of training.
+            loader: Any = trainer.fit_loop._data_source.dataloader()
+            found = next(iter(loader))
+        found = trainer.strategy.batch_to_device(found, pl_module.device)
+        if self._batch_of is not None:
+            return self._batch_of(found)
+        if isinstance(found, Tensor):
+            return found
+        if isinstance(found, list | tuple) and len(found) > 1 and all(isinstance(part, Tensor) for part in found[:2]):
+            return found[0], found[1]
+        raise ValueError(
+            f"{self._initializer.method.label if self._initializer.method else 'the initializer'} needs inputs and "
+            f"targets, and the first training batch is a {type(found).__name__}: give batch_of=, which makes them of it"
+        )

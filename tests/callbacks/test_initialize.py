@@ -1,0 +1,184 @@
+"""The callback on LightningModules that know nothing of initbench."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+from torch.utils.data import DataLoader, TensorDataset
+
+import initbench
+
+pytestmark = pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
+
+
+class Regressor(L.LightningModule):
+    """As its author wrote it."""
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 8), nn.ReLU())
+        self.head = nn.Linear(8, 1)
+        self.first: dict[str, Tensor] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.head(self.net(x))
+        return output
+
+    def on_train_start(self) -> None:
+        self.first = copy.deepcopy(self.state_dict())
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        x, y = batch.values() if isinstance(batch, dict) else batch
+        return F.mse_loss(self(x), y)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def dataset() -> TensorDataset:
+    generator = torch.Generator().manual_seed(0)
+    return TensorDataset(torch.randn(40, 3, generator=generator), torch.randn(40, 1, generator=generator))
+
+
+def loader(**keys: Any) -> DataLoader[Any]:
+    return DataLoader(dataset(), **{"batch_size": 10, "shuffle": True, **keys})
+
+
+def trainer(tmp_path: Path, *callbacks: L.Callback, **keys: Any) -> L.Trainer:
+    quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    short = {"max_epochs": 1, "accelerator": "cpu", "default_root_dir": tmp_path, "enable_checkpointing": False}
+    return L.Trainer(callbacks=list(callbacks), log_every_n_steps=1, **{**quiet, **short, **keys})
+
+
+class Saving(Regressor):
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def on_train_start(self) -> None:
+        torch.save(self.state_dict(), f"{self.path}-{self.global_rank}.pt")
+
+
+def test_weights_are_those_of_the_function(tmp_path: Path) -> None:
+    module, twin = Regressor(), Regressor()
+    callback = initbench.Initialize("orthogonal", seed=3, gain=0.5)
+    trainer(tmp_path, callback).fit(module, loader())
+    initbench.initialize(twin, "orthogonal", seed=3, gain=0.5)
+    for name, value in twin.state_dict().items():
+        assert torch.equal(module.first[name], value), name
+    assert any(not torch.equal(module.first[name], value) for name, value in module.state_dict().items())
+    assert [row["parameter"] for row in callback.table] == [name for name, _ in module.named_parameters()]
+
+
+def test_data_are_the_modules_own_and_the_same_for_every_initializer(tmp_path: Path) -> None:
+    weights, states = {}, []
+    for seed in (0, 0, 1):
+        torch.manual_seed(7)
+        module = Regressor()
+        state = torch.get_rng_state()
+        callback = initbench.Initialize("lsuv", seed=seed)
+        trainer(tmp_path, callback, max_steps=1).fit(module, loader())
+        weights.setdefault(seed, []).append(module.first)
+        states.append((state, callback))
+    assert all(torch.equal(one, other) for one, other in zip(*[w.values() for w in weights[0]], strict=True))
+    assert not torch.equal(weights[0][0]["head.weight"], weights[1][0]["head.weight"])
+    # On the very batch that the seed's order begins with.
+    torch.manual_seed(0)
+    batch = next(iter(loader()))
+    twin = Regressor()
+    initbench.initialize(twin, "lsuv", seed=0, batch=tuple(batch))
+    for name, value in twin.state_dict().items():
+        torch.testing.assert_close(weights[0][0][name], value)
+
+
+def test_the_order_of_training_does_not_depend_on_the_initializer(tmp_path: Path) -> None:
+    seen: dict[str, list[Tensor]] = {}
+
+    class Seeing(Regressor):
+        def __init__(self, init: str) -> None:
+            super().__init__()
+            self.init = init
+
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            seen.setdefault(self.init, []).append(batch[0])
+            return super().training_step(batch, batch_idx)
+
+    for init in ("orthogonal", "lsuv"):
+        torch.manual_seed(7)
+        module = Seeing(init)
+        trainer(tmp_path, initbench.Initialize(init)).fit(module, loader())
+    assert all(torch.equal(one, other) for one, other in zip(*seen.values(), strict=True))
+
+
+def test_a_resumed_fit_keeps_the_weights_of_its_checkpoint(tmp_path: Path) -> None:
+    module, callback = Regressor(), initbench.Initialize("orthogonal")
+    first = trainer(tmp_path, callback, max_epochs=1)
+    first.fit(module, loader(shuffle=False))
+    first.save_checkpoint(tmp_path / "last.ckpt")
+    again, later = Regressor(), initbench.Initialize("orthogonal")
+    trainer(tmp_path, later, max_epochs=2).fit(again, loader(shuffle=False), ckpt_path=tmp_path / "last.ckpt")
+    for name, value in module.state_dict().items():
+        assert torch.equal(again.first[name], value), name
+    assert later.table == callback.table
+
+
+def test_a_second_fit_of_the_module_goes_on_and_another_module_is_initialized(tmp_path: Path) -> None:
+    callback = initbench.Initialize("constant", value=0.25)
+    module = Regressor()
+    trainer(tmp_path, callback).fit(module, loader())
+    trained = copy.deepcopy(module.state_dict())
+    trainer(tmp_path, callback).fit(module, loader())
+    assert all(torch.equal(module.first[name], value) for name, value in trained.items())
+    other = Regressor()
+    trainer(tmp_path, callback).fit(other, loader())
+    assert other.first["head.weight"].eq(0.25).all()
+
+
+def test_another_form_of_batch_needs_to_be_taken_apart(tmp_path: Path) -> None:
+    class Named(TensorDataset):
+        def __getitem__(self, index: Any) -> Any:
+            x, y = super().__getitem__(index)
+            return {"x": x, "y": y}
+
+    named = DataLoader(Named(*dataset().tensors), batch_size=10)
+    with pytest.raises(ValueError, match=r"needs inputs and targets, and the first training batch is a dict: give ba"):
+        trainer(tmp_path, initbench.Initialize("lsuv")).fit(Regressor(), named)
+    module = Regressor()
+    callback = initbench.Initialize("lsuv", batch_of=lambda batch: (batch["x"], batch["y"]))
+    trainer(tmp_path, callback).fit(module, named)
+    x, y = dataset().tensors
+    twin = Regressor()
+    initbench.initialize(twin, "lsuv", batch=(x[:10], y[:10]))
+    torch.testing.assert_close(module.first["head.weight"], twin.head.weight.detach())
+
+
+def test_a_loss_of_the_users_own_reaches_the_method(tmp_path: Path) -> None:
+    module, callback = Regressor(), initbench.Initialize("metainit", loss=F.mse_loss, steps=3)
+    trainer(tmp_path, callback).fit(module, loader())
+    assert callback.numbers
+
+
+def test_a_mistake_is_found_before_the_fit() -> None:
+    with pytest.raises(ValueError, match="Did you mean 'orthogonal'"):
+        initbench.Initialize("orthogonall")
+    with pytest.raises(ValueError, match="gian"):
+        initbench.Initialize("orthogonal", gian=2)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Lightning, about few cores and small batches
+@pytest.mark.parametrize("init", ["orthogonal", "lsuv"])
+def test_all_processes_have_the_weights_of_one(tmp_path: Path, init: str) -> None:
+    module = Saving(tmp_path / "one")
+    trainer(tmp_path, initbench.Initialize(init)).fit(module, loader())
+    two = trainer(tmp_path, initbench.Initialize(init), strategy="ddp_spawn", devices=2)
+    two.fit(Saving(tmp_path / "two"), loader())
+    (expected,) = (torch.load(path) for path in tmp_path.glob("one*"))
+    found = [torch.load(path) for path in sorted(tmp_path.glob("two*"))]
+    assert len(found) == 2
+    for name, value in expected.items():
+        assert all(torch.equal(of[name], value) for of in found), name
