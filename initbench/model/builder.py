@@ -43,7 +43,7 @@ def build(cfg: Mapping[str, Any], sizes: Sizes, given: Mapping[str, int], output
     wanted = target.parameters("model", keys)
     if missing := [key for key in GIVEN if wanted.get(key) and key not in available]:
         has = ", ".join(available)
-        raise ValueError(f"model {name} needs {' and '.join(missing)}, but data and task give {has}")
+        raise ValueError(f"model {name} needs {', '.join(missing)}, but {sizes.what} and their task give {has}")
     try:
         model = target.call("model", keys, **{key: value for key, value in available.items() if key in wanted})
     except ValueError as error:

@@ -11,8 +11,9 @@ from tasks import classifier
 from torch import nn
 
 from initbench import CONF
-from initbench.model import GIVEN, PlainCNN
+from initbench.model import GIVEN, PlainCNN, build
 from initbench.model.resnet_cifar import BasicBlock, Shortcut
+from initbench.sizes import Sizes
 
 FILES = {path.stem: path for path in sorted((CONF / "model").glob("*.yaml"))}
 OF_IMAGES = [name for name in FILES if name not in ("gpt", "autoencoder")]  # which are classified
@@ -280,3 +281,28 @@ def test_a_norm_does_not_rename_the_weights(name, norm):
     weights = {key for key in plain if key.endswith("weight")}
     assert weights <= names <= plain
     assert "classifier.weight" in weights
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_recurrent_networks_predict_tokens_from_those_before(name):
+    sizes = Sizes(100, (6,), vocab_size=9)
+    model = build(load(name, hidden_size=5), sizes, {}, (6, 9))
+    tokens = torch.arange(12).view(2, 6) % 9
+    logits = model(tokens)
+    changed = tokens.clone()
+    changed[:, 3] = 8
+    difference = (model(changed) - logits).abs().amax(dim=(0, 2))
+    assert difference[:3].eq(0).all()
+    assert difference[3:].gt(0).all()
+
+
+def test_recurrent_networks_say_what_they_can_read():
+    with pytest.raises(ValueError, match="model lstm: it classifies images or predicts the tokens of a text"):
+        build(load("lstm"), Sizes(100, (4,), target_size=1), {"out_features": 1}, (1,))
+
+
+def test_a_model_that_needs_what_the_data_has_not_is_refused():
+    with pytest.raises(
+        ValueError, match="model lenet needs in_channels, image_size, num_classes, but rows of 4 numbers"
+    ):
+        build(load("lenet"), Sizes(100, (4,), target_size=1), {"out_features": 1}, (1,))
