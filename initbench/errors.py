@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 # What other packages add to a group, and the extra of ours that installs it.
 _EXTRAS = {
@@ -71,6 +72,15 @@ def explain(error: Exception) -> str:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(cause.parent_node, DictConfig):
         keys = [str(key) for key in cause.parent_node]
         where = str(cause.full_key).rpartition(".")[0] or "the config"
-        return f"unknown key {cause.full_key}.{nearest(str(cause.key), keys)} Keys of {where}: {', '.join(keys)}"
+        meant = nearest(str(cause.key), keys) or _in_another_group(cause.parent_node, str(cause.key))
+        return f"unknown key {cause.full_key}.{meant} Keys of {where}: {', '.join(keys)}"
     also = f" {cause}" if isinstance(cause, OmegaConfBaseException) else ""
     return " ".join(f"{error}{also}".split())
+
+
+def _in_another_group(node: Any, key: str) -> str:
+    """What `nearest` would return where another group of the config has a key of this name."""
+    root = node._get_root()
+    groups = [str(name) for name in root if name != "hydra" and isinstance(root._get_node(name), type(node))]
+    found = [f"{name}.{key}" for name in groups if key in root[name]]
+    return f" Did you mean {found[0]!r}?" if found else ""

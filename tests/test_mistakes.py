@@ -17,6 +17,7 @@ from programs import FAST, command
         (["hydra.launcher=packed", "-m"], "hydra.launcher=packed sets a key; an option is chosen by hydra/launcher="),
         (["--cfg", "job", "-m"], "Only one of --run, --multirun, --cfg"),
         (["studi=a"], "unknown key studi. Did you mean 'study'?"),
+        (["trainer.label_smoothing=0.1"], "unknown key trainer.label_smoothing. Did you mean 'task.label_smoothing'?"),
         (["init=sparse", "init.sparsity=1"], "sparsity must lie in [0, 1), got 1"),
         (["data=image_folder"], "data.folder is not set"),
         (["init=orthogonal,zeross", "-m"], "unknown option init=zeross. Did you mean 'zeros'?"),
