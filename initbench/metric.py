@@ -113,7 +113,7 @@ class Metric:
 
     def goal(self, value: float | str) -> str:
         """A target in a sentence: "98.5% validation accuracy", "a validation loss of 2 nats"."""
-        what = f"validation {self.name}"
+        what = f"validation {self.label.removeprefix('test ')}"
         return f"{self.target(value)} {what}" if self.is_share else f"a {what} of {self.target(value)}"
 
     def learned(self, score: float, chance: float, best: float) -> bool:

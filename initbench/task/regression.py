@@ -11,7 +11,7 @@ from initbench.schema.ranges import PositiveFloat
 from initbench.sizes import Sizes
 from initbench.task.base import Reduction, Task
 
-MSE = Metric("mse", "test mean squared error", higher_is_better=False, perfect=0.0)
+MSE = Metric("mse", "test MSE", higher_is_better=False, perfect=0.0)
 
 _LOSSES: dict[str, Callable[..., Tensor]] = {"mse": F.mse_loss, "l1": F.l1_loss, "huber": F.huber_loss}
 

@@ -110,9 +110,9 @@ class Comparison:
         with_scores = set(self.scores.index.get_level_values("workload"))
         for ranking in self.rankings:
             if ranking.workload not in with_scores:
-                other = judged_by(ranking.scored)
-                is_other = other.name != self.metric.name and ranking.of_records
-                why = f"its runs are judged by {other.label}" if is_other else "no run on it has a score"
+                why = "no run on it has a score"
+                if ranking.of_records and (other := judged_by(ranking.scored)).name != self.metric.name:
+                    why = f"its runs are judged by {other.label}"
                 found.append((ranking.workload, why))
         if self.reference is not None and self.reference not in self.scores:
             versions = [

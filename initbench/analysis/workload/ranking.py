@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from initbench.analysis.loading.frame import judged_by
 from initbench.analysis.statistics.aggregate import interquartile_mean
 from initbench.analysis.statistics.student import mean_interval
 from initbench.analysis.statistics.survival import hit_rate, median_time
@@ -102,7 +103,7 @@ def _measures(ended: pd.DataFrame) -> dict[str, float]:
 def targets_of(runs: pd.DataFrame) -> list[str]:
     """The targets that runs were watched for, the easiest first."""
     names = [c.removeprefix("steps_to_") for c in map(str, runs) if c.startswith("steps_to_")]
-    return sorted(names, key=float)
+    return sorted(names, key=lambda name: judged_by(runs).sign * float(name))
 
 
 def hardest_reached(runs: pd.DataFrame) -> str | None:
