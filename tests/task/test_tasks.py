@@ -1,15 +1,19 @@
 """Each task on each kind of data: what it needs, what it loses without knowledge, and what it measures."""
 
+import inspect
 import math
 from typing import Any
 
 import pytest
 import torch
-from configs import compose_config, options
+from configs import compose_config, options, typed
+from hydra.utils import get_object
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench import data
+from initbench import CONF, data
 from initbench.data import Data
+from initbench.errors import UserMistake
+from initbench.record.objective import check_objective
 from initbench.sizes import Sizes
 from initbench.task import Task, build
 
@@ -156,3 +160,40 @@ class Median(Task):
 
 def no_task(sizes: Sizes) -> Sizes:
     return sizes
+
+
+@pytest.mark.parametrize("name", options("task"))
+def test_every_file_is_complete(name: str) -> None:
+    path = CONF / "task" / f"{name}.yaml"
+    assert path.read_text("utf-8").startswith("# ")
+    node = compose_config(f"task={name}")["task"]
+    assert node["name"] == name
+    parameters = inspect.signature(get_object(node["_target_"])).parameters
+    assert set(node) - {"_target_", "name"} == set(parameters) - {"sizes"}
+
+
+def test_a_task_brings_data_and_a_model_and_what_is_typed_comes_before_them() -> None:
+    def chosen(*overrides: str) -> tuple[str, ...]:
+        config = compose_config(*overrides)
+        return config["task"]["name"], config["data"]["name"], config["model"]["name"]
+
+    assert chosen() == ("classification", "mnist_mini", "lenet")
+    assert chosen("task=regression") == ("regression", "curves", "mlp")
+    assert chosen("task=autoencoder") == ("autoencoder", "mnist_mini", "autoencoder")
+    assert chosen("task=language_model") == ("language_model", "text_mini", "gpt")
+    assert chosen("task=language_model", "model=lstm", "data=text_file") == ("language_model", "text_file", "lstm")
+    assert chosen("data=cifar10", "task=autoencoder") == ("autoencoder", "cifar10", "autoencoder")
+
+
+@pytest.mark.parametrize("overrides", [[], ["objective=val/loss"], ["objective=steps_to_0.2"], ["objective=test/mse"]])
+def test_a_sweeper_may_minimize_what_is_better_lower(overrides: list[str]) -> None:
+    config = typed(compose_config("task=regression", *overrides))
+    check_objective(config, "minimize")
+    with pytest.raises(UserMistake, match=r"is not what this sweep looks for: add hydra.sweeper.direction=minimize"):
+        check_objective(config, "maximize")
+
+
+def test_an_objective_that_the_task_has_not_is_refused() -> None:
+    config = typed(compose_config("task=regression", "objective=val/best_accuracy"))
+    with pytest.raises(UserMistake, match=r"unknown objective .val/best_accuracy.*val/best_mse"):
+        check_objective(config, None)
