@@ -14,6 +14,8 @@ from initbench.data.vectors import VectorData
 from initbench.data.windows import TokenData
 
 CALLS: list[int] = []
+MADE = ("curves", "text_mini")
+FROM_A_FILE = ("table", "text_file", "tokens")
 FILES = sorted((initbench.CONF / "data").glob("*.yaml"))
 
 
@@ -94,16 +96,19 @@ def test_every_file_is_complete(path: Path) -> None:
     assert path.read_text().startswith("# ")
     data = composed(path)
     assert data.name == path.stem
-    is_text_or_curve = path.stem in ("curves", "text_mini")
-    assert is_text_or_curve or all(0 < target < 1 for target in data.targets)
-    assert list(data.targets) == sorted(data.targets, reverse=is_text_or_curve)  # the hardest comes last
+    is_for_classes = path.stem not in (*MADE, *FROM_A_FILE)
+    assert not is_for_classes or all(0 < target < 1 for target in data.targets)
+    assert list(data.targets) == sorted(data.targets, reverse=not is_for_classes)  # the hardest comes last
     if path.stem == "mnist_mini":
         module = build(data, seed=0)
         assert (len(module.train), len(module.val), module.batch_size) == (4000, 1000, 64)
-    elif is_text_or_curve:
+    elif path.stem in MADE:
         assert isinstance(build(data, seed=0), VectorData | TokenData)
     elif path.stem == "image_folder":
         with pytest.raises(ValueError, match=r"data.folder is not set"):
+            build(data, seed=0)
+    elif path.stem in FROM_A_FILE:
+        with pytest.raises(ValueError, match=r"data.(file|train) is not set"):
             build(data, seed=0)
     else:
         # A file where a folder should be: nothing can be downloaded into it.

@@ -31,7 +31,7 @@ def test_what_cannot_be_mapped_over_is_left_and_said(
         (["+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
         (["trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0"),  # with Lightning: none
         (["trainer.deterministic=warn"], "trainer.deterministic=warn"),
-        (["data.stream=true"], "streamed images"),
+        (["data.stream=true"], "streamed data"),
     ],
 )
 def test_what_a_pack_would_do_otherwise_is_left(

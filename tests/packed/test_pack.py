@@ -174,7 +174,7 @@ def test_who_stays_goes_on_dropping_the_units_of_its_own_seed() -> None:
     forward = forward_of(network, batch(0, 4)[0])
     losses = []
     for kept in ([0, 1, 2], [1, 2], [0, 2]):
-        pack = Pack([copy.deepcopy(network) for _ in range(3)], forward, [sgd] * 3, halving, seeds=[4, 5, 6])
+        pack = Pack([copy.deepcopy(network) for _ in range(3)], forward, [sgd] * 3, halving, TASK, seeds=[4, 5, 6])
         pack.keep(kept)
         images, labels = batch(0, 4)
         found = pack.backward(images[None], labels[None])[:, 0].tolist()

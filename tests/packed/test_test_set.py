@@ -20,7 +20,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     test_size = len(mnist_mini().test_images)
 
     def noting(self: Loader) -> Iterator[Batch]:
-        passes.append("test" if len(self.images) == test_size else "train or val")
+        passes.append("test" if len(self.inputs) == test_size else "train or val")
         yield from iterate(self)
 
     monkeypatch.setattr(Loader, "__iter__", noting)

@@ -93,7 +93,7 @@ def test_a_reference_that_neither_the_sweep_nor_the_study_has_is_refused(
     if is_known:
         assert [len(todo) for todo in started] == [2]
         written = json.loads((tmp_path / "runs" / "main" / ".sweep" / "plan.json").read_text())
-        assert written["report"] == {"margin": 0.5, "reference": reference}
+        assert written["report"] == {"margin": None, "reference": reference}
     else:
         message = r"^unknown report\.reference 'zero'\. Did you mean 'zeros'\? Allowed: normal, orthogonal, zeros$"
         with pytest.raises(UserMistake, match=message):

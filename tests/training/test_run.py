@@ -114,7 +114,6 @@ def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: An
         ("data.batch_size=9999", "data.batch_size=9999 is more than the 4000 images to train on"),
         ("data.targets=[1.5]", "data.targets must be above 0 and below 1 for accuracy, got 1.5"),
         ("task.targets=[0]", r"task.targets must be a list of numbers in \(0, 1\) or null, got \[0\]"),
-        ("task._target_=initbench.task.Regression", "unknown key task.label_smoothing"),
         ("model.nonlinearity=rellu", "Did you mean 'relu'"),
         ("init.nonlinearity=rellu", "Did you mean 'relu'"),
         ("init.rules=[{match: conv1, weight: eye}]", "'conv1' matches no weight"),
