@@ -101,6 +101,31 @@ def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: An
 
 
 @pytest.mark.parametrize(
+    "task",
+    [
+        ["task=regression", "data=curves", "data.size=400", "model=mlp"],
+        [
+            "task=language_model",
+            "data=text_mini",
+            "data.size=3000",
+            "data.context_length=16",
+            "model=gpt",
+            "model.width=16",
+        ],
+    ],
+    ids=["regression", "language_model"],
+)
+def test_two_processes_agree_with_one_on_other_tasks(small: Any, task: list[str]) -> None:
+    overrides = (*task, "data.batch_size=16", "optimizer=sgd", "optimizer.lr=0.01", "trainer.threads=1")
+    one, two = run(small(*overrides)), run(small(*overrides, "trainer.devices=2"))
+    assert two["initial_weights"] == one["initial_weights"]
+    measured = [key for key in one["results"] if key.startswith(("val/", "test/", "train/"))]
+    assert len(measured) > 5
+    for key in measured:
+        assert two["results"][key] == pytest.approx(one["results"][key], rel=1e-3), key
+
+
+@pytest.mark.parametrize(
     "override, message",
     [
         ("seed=-1", r"seed must be a whole number in \[0, 4294967296\), got -1"),

@@ -103,6 +103,32 @@ def test_a_stop_at_any_step_changes_no_bit(
         assert not Store(config).checkpoint.exists()  # a thousand runs would fill a disk
 
 
+OTHER_TASKS = {
+    "regression": ["task=regression", "data=curves", "data.size=200", "data.batch_size=40", "trainer.max_epochs=2"],
+    "language_model": [
+        *("task=language_model", "data=text_mini", "data.size=1500", "data.context_length=16", "data.batch_size=20"),
+        *("model=gpt", "model.width=16", "model.depth=1", "model.dropout=0.2", "trainer.max_epochs=2"),
+    ],
+    "autoencoder": ["task=autoencoder", "model=autoencoder", "model.widths=[8]", "data.batch_size=1000"],
+}
+
+
+@pytest.mark.parametrize("name", OTHER_TASKS)
+def test_a_stop_of_another_task_changes_no_bit(
+    small: Any, stopped: Any, weights: dict[str, torch.Tensor], name: str
+) -> None:
+    overrides = (*OTHER_TASKS[name], "data.val_every_n_steps=2", "optimizer=sgd", "optimizer.lr=0.01")
+    run(small(*overrides, "study=whole"))
+    whole = left(small(*overrides, "study=whole"), weights)
+    for step in (1, whole["steps"] // 2, whole["steps"] - 1):
+        config = small(*overrides, f"study=stopped{step}")
+        stopped(config, step)
+        record = run(config)
+        assert record is not None
+        assert left(config, weights) == whole
+        assert len(record["resumed_at"]) == 1
+
+
 def test_stopped_twice(small: Any, stopped: Any, weights: dict[str, torch.Tensor]) -> None:
     run(small("study=whole"))
     whole = left(small("study=whole"), weights)
