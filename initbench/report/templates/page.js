@@ -86,7 +86,7 @@ class Plot {
     const levels = Object.entries(this.data.levels[this.view] ?? {});
     const height = (value) => (this.log.y ? Math.log10(value) : value);
     layout.shapes = levels.map(([, value]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: value, y1: value, line: { color: style("--dim"), width: 1, dash: "dot" } }));
-    layout.annotations = levels.map(([name, value]) => ({ xref: "paper", x: 1, xanchor: "right", y: height(value), yanchor: "bottom", text: escaped(name), showarrow: false, font: { color: style("--dim"), size: 11 } }));
+    layout.annotations = levels.map(([name, value]) => ({ xref: "paper", x: 0.6, xanchor: "center", y: height(value), yanchor: "bottom", text: escaped(name), showarrow: false, font: { color: style("--dim"), size: 11 } }));
     if (this.data.unitY && !this.log.y) layout.yaxis.range = [-0.03, 1.03];
     if (this.data.forest) {
       const names = this.shown.map(([init]) => escaped(init));
