@@ -1,8 +1,8 @@
 """Which weight initialization should I use, and how sure are we?
 
 The public face: `initialize(model, "orthogonal", seed=0)`, `Initialize("orthogonal", seed=0)` (a Lightning callback),
-`diagnose(model, batch)`, `load_runs("runs/study")`, `load_wandb("entity/project")` and
-`verdict(frame, score="val_loss", higher_is_better=False)`.
+`diagnose(model, batch)`, `compare(train, inits, seeds, score="loss", higher_is_better=False)`,
+`load_runs("runs/study")`, `load_wandb("entity/project")` and `verdict(frame, score="loss", higher_is_better=False)`.
 Names are imported on first use, so that `import initbench` costs nothing.
 """
 
@@ -18,6 +18,7 @@ __all__ = [
     "CONF",
     "Initialize",
     "Initializer",
+    "compare",
     "describe",
     "diagnose",
     "initialize",
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from initbench.callbacks.initialize import Initialize
     from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, describe, initialize, learning_rates
+    from initbench.loop.compare import compare
     from initbench.report.verdict import verdict
 
 
@@ -45,6 +47,7 @@ __getattr__ = lazy.attributes(
     {
         "Initialize": "initbench.callbacks.initialize",
         "Initializer": "initbench.init",
+        "compare": "initbench.loop.compare",
         "diagnose": "initbench.diagnostics.diagnose",
         "describe": "initbench.init",
         "initialize": "initbench.init",

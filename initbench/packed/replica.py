@@ -57,7 +57,8 @@ class Replica:
             self.history,
             parts.recipe.fields(),
             test=test,
-            task=parts.recipe.task,
+            metric=parts.recipe.task.metric,
+            chance_loss=parts.recipe.task.chance_loss,
             targets=parts.targets,
             seconds_init=parts.recipe.seconds_init,
         )

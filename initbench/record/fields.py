@@ -2,28 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 
+from initbench.metric import Metric
 from initbench.record.convergence import convergence, time_to_targets
 from initbench.record.history import History
 from initbench.record.plain import Record
-from initbench.task import Task
 
 
 def fields(
-    history: History, *, task: Task, test: Mapping[str, float], targets: Sequence[float], seconds_init: float
+    history: History,
+    *,
+    metric: Metric,
+    chance_loss: float | None,
+    test: Mapping[str, float],
+    targets: Sequence[float],
+    seconds_init: float,
 ) -> Record:
     """Results, times to the targets and durations. `test`: loss and metric on the test set; empty if it diverged."""
     rows = list(history)
-    latest = {f"train/{name}": history.latest.get(f"train/{name}") for name in task.measures}
+    latest = {f"train/{name}": history.latest.get(f"train/{name}") for name in ("loss", metric.name)}
     return {
         "reason": history.diverged,
         "results": {
-            "chance_loss": task.chance_loss,
-            **convergence(rows, task.metric),
+            "chance_loss": chance_loss,
+            **convergence(rows, metric),
             **latest,
             **{f"test/{name}": value for name, value in test.items()},
         },
         "targets": time_to_targets(
-            rows, targets, task.metric, seconds_init=seconds_init, reason="diverged" if history.diverged else "budget"
+            rows, targets, metric, seconds_init=seconds_init, reason="diverged" if history.diverged else "budget"
         ),
         "steps": rows[-1]["step"] if rows else 0,
         "seconds_init": seconds_init,

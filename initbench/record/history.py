@@ -50,7 +50,7 @@ class History:
     def add_validation(self, step: int, epoch: int, means: Mapping[str, float]) -> dict[str, float]:
         """Add an evaluation on the validation samples; training and validation share the row of a step."""
         values = {f"val/{name}": value for name, value in means.items()}
-        if not math.isfinite(means["loss"]):
+        if not math.isfinite(means.get("loss", 0.0)):
             self.diverged = f"validation loss {means['loss']} at step {step}"
         self._add(step, epoch, values)
         return values

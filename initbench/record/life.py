@@ -68,7 +68,7 @@ class Life:
     def log(self) -> Path:
         return self.store.folder / "log.txt"
 
-    def begin(self, total_steps: int, metric: Metric, *, resumes: bool, replicas: int = 1) -> None:
+    def begin(self, total_steps: int | None, metric: Metric, *, resumes: bool, replicas: int = 1) -> None:
         """Say that the run is trained from now on, from the start or from its checkpoint, in a pack of `replicas`."""
         self.started = {
             "sweep": sweep_id(),

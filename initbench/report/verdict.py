@@ -79,7 +79,7 @@ def verdict(
             raise ValueError("the frame has no rows")
         runs, metric = frame, judged_by(frame)
     else:
-        metric = _metric_of(one_line(str(score)), higher_is_better, unit, chance)
+        metric = metric_named(one_line(str(score)), higher_is_better, unit, chance)
         workloads = list(workload) if isinstance(workload, list | tuple) else [workload]
         runs = from_table(frame, metric, score=score, init=init, workload=workloads, seed=seed)
     if compared_with is not None and compared_with not in set(runs["init"]):
@@ -87,7 +87,7 @@ def verdict(
     return ReportableVerdict(Comparison(runs, metric, smallest, compared_with))
 
 
-def _metric_of(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
+def metric_named(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
     """The metric that a user describes. Raises ValueError for a description that makes no sense."""
     if not isinstance(higher_is_better, bool | np.bool_):
         raise ValueError(f"higher_is_better must be True or False, got {higher_is_better!r}")

@@ -179,7 +179,8 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
             history,
             {**parts.recipe.fields(), **more()},
             test=test,
-            task=parts.recipe.task,
+            metric=parts.recipe.task.metric,
+            chance_loss=parts.recipe.task.chance_loss,
             targets=parts.targets,
             seconds_init=parts.recipe.seconds_init,
         )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tasks import classification
 
 from initbench import logger
 from initbench.errors import Unwritable, UserMistake
@@ -21,7 +20,12 @@ from initbench.record.stopping import Stopped
 from initbench.record.store import Store
 from initbench.record.sweep_id import SWEEP_VARIABLE
 
-OF_THE_END: dict[str, Any] = {"test": {"loss": 0.5, "accuracy": 0.9}, "targets": [0.8], "task": classification()}
+OF_THE_END: dict[str, Any] = {
+    "test": {"loss": 0.5, "accuracy": 0.9},
+    "targets": [0.8],
+    "metric": ACCURACY,
+    "chance_loss": 2.3,
+}
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""Comparing initializers in training loops that know nothing of initbench."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from loops import drawn, faulty, fit
+from torch import nn
+
+import initbench
+
+OF_ERROR: dict[str, Any] = {"score": "error", "higher_is_better": False}
+
+
+def records(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    found = [json.loads(path.read_text()) for path in folder.glob("*/record.json")]
+    return {(record["init"], record["seed"]): record for record in found}
+
+
+def test_a_loop_is_called_once_for_each_initializer_and_seed_and_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict = initbench.compare(
+        fit, ["default", "lsuv", {"name": "normal", "std": 2.5}], range(6), **OF_ERROR, runs_dir=tmp_path, study="sine"
+    )
+    found = records(tmp_path / "sine")
+    assert sorted(found) == [(init, seed) for init in ("default", "lsuv", "normal(std=2.5)") for seed in range(6)]
+    assert {record["status"] for record in found.values()} == {"finished"}
+    assert "the lowest mean error" in str(verdict)
+    (worst,) = (init for init in verdict.comparison.rankings[0].table.index[-1:])
+    assert worst == "normal(std=2.5)"
+    runs = initbench.load_runs(tmp_path / "sine")
+    assert runs["test/error"].notna().all()
+    history = initbench.analysis.loading.frame.load_history(runs["path"].iloc[0])
+    assert list(history["step"]) == [0, 10, 20, 30]
+    assert history["val/error"].iloc[-1] == runs["test/error"].iloc[0]
+    printed = capsys.readouterr().out
+    assert printed.count("finished") == 18
+    assert "step 10" not in printed
+    assert "step 10" in (Path(runs["path"].iloc[0]) / "log.txt").read_text()
+
+
+def test_what_was_made_is_not_made_again_and_more_seeds_are_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: dict[str, Any] = {**OF_ERROR, "runs_dir": tmp_path, "processes": 1}
+    initbench.compare(drawn, ["normal"], [0, 1], **asked)
+    before = {key: record["finished_at"] for key, record in records(tmp_path / "compare").items()}
+    capsys.readouterr()
+    initbench.compare(drawn, ["normal"], [0, 1, 2], **asked)
+    assert capsys.readouterr().out.count("finished") == 1
+    after = records(tmp_path / "compare")
+    assert len(after) == 3
+    assert all(after[key]["finished_at"] == time for key, time in before.items())
+
+
+def test_weights_are_those_of_initialize_and_generators_are_seeded(tmp_path: Path) -> None:
+    verdict = initbench.compare(drawn, ["orthogonal"], [4, 5], **OF_ERROR, runs_dir=tmp_path)
+    for seed, score in verdict.comparison.runs.set_index("seed")["test/error"].items():
+        torch.manual_seed(int(str(seed)))
+        model = nn.Linear(3, 2)
+        initbench.initialize(model, "orthogonal", seed=int(str(seed)))
+        assert score == pytest.approx(model.weight[0, 0].item() + 1e-6 * torch.rand(()).item(), abs=1e-9)
+
+
+def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(tmp_path: Path) -> None:
+    initbench.compare(faulty, ["zeros"], range(9), **OF_ERROR, runs_dir=tmp_path, processes=2)
+    found = {seed: record for (_, seed), record in records(tmp_path / "compare").items()}
+    assert {seed: record["status"] for seed, record in found.items()} == {
+        **dict.fromkeys((0, 1, 2, 6, 7), "refused"),
+        **dict.fromkeys((3, 4), "failed"),
+        5: "diverged",
+        8: "finished",
+    }
+    said = {
+        0: "train(initialize, seed) has to call initialize(model) on the model that it trains",
+        1: "train returned no 'error' at the end, but accuracy",
+        2: "train has to return error as a number, a mapping with it, or a list of such mappings, got 'good'",
+        3: "RuntimeError: out of luck",
+        4: "its process died",
+        5: "error is nan at the end",
+        7: "train returned 'low' for error, which is no number",
+    }
+    for seed, reason in said.items():
+        assert reason in found[seed]["reason"], seed
+    assert "out of luck" in found[3]["traceback"]
+
+
+def test_a_function_of_a_notebook_is_compared_too(tmp_path: Path) -> None:
+    """It has no module that another process could import."""
+    scale = 2.0
+
+    def train(initialize: Any, seed: int) -> float:
+        return scale * initialize(nn.Linear(2, 2)).weight.abs().mean().item()
+
+    verdict = initbench.compare(train, ["ones", "zeros"], [0, 1], **OF_ERROR, runs_dir=tmp_path)
+    assert sorted(verdict.comparison.runs["test/error"]) == [0.0, 0.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ({"train": "fit"}, "train must be a function of initialize and seed, got str"),
+        ({"train": lambda seed: 0.0}, "train must take initialize and seed: too many positional arguments"),
+        ({"inits": "orthogonal"}, "inits must be a list of initializers, got 'orthogonal'"),
+        ({"inits": []}, "inits must be a list of initializers"),
+        ({"inits": ["orthogonall"]}, "Did you mean 'orthogonal'"),
+        ({"inits": [{"name": "orthogonal", "gian": 2}]}, "Did you mean 'gain'"),
+        ({"seeds": []}, "seeds must be whole numbers of at least 0, got"),
+        ({"seeds": [0.5]}, "seeds must be whole numbers of at least 0, got"),
+        ({"seeds": [1, 1]}, "seeds must not have the same number twice"),
+        ({"processes": 0}, "processes must be a whole number of at least 1, got 0"),
+        ({"runs_dir": "/dev/null/runs"}, "is not writable"),
+        ({"higher_is_better": "no"}, "higher_is_better must be True or False, got 'no'"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_runs(tmp_path: Path, arguments: dict[str, Any], said: str) -> None:
+    asked: dict[str, Any] = {"train": drawn, "inits": ["zeros"], "seeds": [0], **OF_ERROR, "runs_dir": tmp_path}
+    with pytest.raises(ValueError, match=said):
+        initbench.compare(**{**asked, **arguments})
+    assert list(tmp_path.iterdir()) == []
