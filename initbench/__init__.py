@@ -18,6 +18,7 @@ __all__ = [
     "CONF",
     "Initialize",
     "Initializer",
+    "Record",
     "compare",
     "describe",
     "diagnose",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from initbench.analysis.loading.frame import load_runs
     from initbench.analysis.loading.wandb_records import load_wandb
     from initbench.callbacks.initialize import Initialize
+    from initbench.callbacks.record import Record
     from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, describe, initialize, learning_rates
     from initbench.loop.compare import compare
@@ -47,6 +49,7 @@ __getattr__ = lazy.attributes(
     {
         "Initialize": "initbench.callbacks.initialize",
         "Initializer": "initbench.init",
+        "Record": "initbench.callbacks.record",
         "compare": "initbench.loop.compare",
         "diagnose": "initbench.diagnostics.diagnose",
         "describe": "initbench.init",

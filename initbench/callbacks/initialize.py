@@ -1,6 +1,7 @@
 """Applies an initializer to any LightningModule, as a callback of any Trainer."""
 
 import random
+import time
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -34,6 +35,7 @@ class Initialize(L.Callback):
     Attributes:
         table: a row for each parameter, with what was done to it, once the fit has started.
         numbers: what the initializer says of its cost and success.
+        seconds: how long it took.
 
     Raises ValueError as `initbench.initialize` does, and, when the fit starts, for a batch that is none of these.
     """
@@ -48,20 +50,23 @@ class Initialize(L.Callback):
         **overrides: Any,
     ) -> None:
         self._initializer = initializer(init, **overrides)
-        self._seed, self._loss, self._batch_of = seed, loss, batch_of
+        self.init, self.overrides, self.seed = init, overrides, seed
+        self._loss, self._batch_of = loss, batch_of
         self._initialized: weakref.ref[L.LightningModule] | None = None
         self.table: list[Row] = []
         self.numbers: dict[str, float] = {}
+        self.seconds = 0.0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         is_known = self._initialized is not None and self._initialized() is pl_module
         if is_known or trainer.ckpt_path is not None:
             return
+        started = time.perf_counter()
         batch = self._batch(trainer, pl_module) if self._initializer.needs_batch else None
         example = pl_module.example_input_array
         outcome = self._initializer.apply(
             pl_module,
-            seed=self._seed,
+            seed=self.seed,
             batch=as_batch(batch),
             loss=self._loss,
             example=example if isinstance(example, Tensor) else None,
@@ -71,6 +76,7 @@ class Initialize(L.Callback):
                 torch.distributed.broadcast(parameter.data, src=0)
         self._initialized = weakref.ref(pl_module)
         self.table, self.numbers = rows(outcome), outcome.numbers
+        self.seconds = time.perf_counter() - started
 
     def state_dict(self) -> dict[str, Any]:
         return {"table": self.table, "numbers": self.numbers}
@@ -81,9 +87,9 @@ class Initialize(L.Callback):
     def _batch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Tensor | tuple[Tensor, Tensor]:
         """The first training batch, on the device of the module."""
         with isolate_rng():
-            random.seed(self._seed)
-            np.random.seed(self._seed)  # noqa: NPY002 - a dataset of the user's may draw from it
-            torch.manual_seed(self._seed)
+            random.seed(self.seed)
+            np.random.seed(self.seed)  # noqa: NPY002 - a dataset of the user's may draw from it
+            torch.manual_seed(self.seed)
             # Not trainer.train_dataloader, which is set later: to set it now would change the order of training.
             loader: Any = trainer.fit_loop._data_source.dataloader()
             found = next(iter(loader))

@@ -12,12 +12,11 @@ from hydra.core.singleton import Singleton
 
 from initbench.analysis.loading.frame import load_runs
 from initbench.console import console, errors
-from initbench.init import initializer, options
-from initbench.init.scheme import Spec, read_option
+from initbench.init import initializer
+from initbench.init.scheme import Spec
 from initbench.loop.run import Run, Train, run
 from initbench.record.life import mark_dead, mark_lost
-from initbench.record.plain import PlainConfig
-from initbench.record.signature import shared_init
+from initbench.record.own import own_config
 from initbench.record.store import COMPLETE, Store, check_writable
 from initbench.report.verdict import ReportableVerdict, metric_named, verdict
 from initbench.status.facts import from_record
@@ -65,11 +64,12 @@ def compare(
     Raises ValueError, in one line, for arguments that make no sense and for an initializer that does not exist.
     """
     metric = metric_named(score, higher_is_better, unit, chance)
-    config = _shared(train, workload, study, runs_dir)
+    source, each = _source(train), _checked(seeds)
+    name = workload or str(getattr(train, "__name__", type(train).__name__))
     wanted = [
-        Run(train, init, {**config, "init": node, "seed": seed}, metric)
-        for init, node in _named(inits)
-        for seed in _checked(seeds)
+        Run(train, init, own_config(name, init, seed, study=study, runs_dir=runs_dir, source=source), metric)
+        for init in _valid(inits)
+        for seed in each
     ]
     folder = Path(runs_dir) / study
     check_writable(runs_dir)
@@ -81,47 +81,26 @@ def compare(
     return verdict(runs[runs["path"].map(lambda path: Path(path).name in ours)], margin=margin, reference=reference)
 
 
-def _shared(train: Train, workload: str | None, study: str, runs_dir: str | Path) -> PlainConfig:
-    """The part of a record's config that all runs have."""
+def _source(train: Train) -> str | None:
+    """A digest of the text of a function; None for one without a file. Raises ValueError for what cannot be called."""
     if not callable(train):
         raise ValueError(f"train must be a function of initialize and seed, got {type(train).__name__}")
     try:
         inspect.signature(train).bind(None, 0)
     except TypeError as error:
         raise ValueError(f"train must take initialize and seed: {error}") from error
-    name = workload or getattr(train, "__name__", type(train).__name__)
     try:
-        digest = hashlib.sha256(inspect.getsource(train).encode()).hexdigest()[:10]
-    except (OSError, TypeError):  # of a function without a file
-        digest = None
-    own = {"name": "own"}
-    return {
-        "model": {"name": name},
-        "data": own,
-        "optimizer": own,
-        "scheduler": {},
-        "trainer": {},
-        "study": study,
-        "runs_dir": str(runs_dir),
-        "force": False,
-        **({} if digest is None else {"source": {"model": digest}}),
-    }
+        return hashlib.sha256(inspect.getsource(train).encode()).hexdigest()[:10]
+    except (OSError, TypeError):
+        return None
 
 
-def _named(inits: Sequence[Spec]) -> Iterator[tuple[Spec, PlainConfig]]:
-    """Each initializer with the node that a record has for it. Raises ValueError for one that does not exist."""
+def _valid(inits: Sequence[Spec]) -> list[Any]:
     if isinstance(inits, str | Mapping) or not inits:
         raise ValueError(f"inits must be a list of initializers, got {inits!r}")
     for init in inits:
         initializer(init)  # which raises what is wrong with it
-        if isinstance(init, str):
-            yield init, {**shared_init(), **read_option(init), "name": init}
-        elif isinstance(init, Mapping):
-            name = str(init.get("name", init.get("_target_", "own")))
-            yield init, {**shared_init(), **(read_option(name) if name in options() else {}), **init, "name": name}
-        else:
-            name = getattr(init, "__name__", type(init).__name__)
-            yield init, {"name": name, "_target_": f"{init.__module__}.{name}"}
+    return list(inits)
 
 
 def _checked(seeds: Iterable[int]) -> list[int]:

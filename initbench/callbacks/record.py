@@ -1,0 +1,138 @@
+"""Writes the record of any Lightning fit, as a sweep writes it, from what the module logs."""
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+
+from initbench.callbacks.initialize import Initialize
+from initbench.errors import UserMistake, nearest
+from initbench.metric import Metric
+from initbench.record.history import History
+from initbench.record.life import Life, claimed, under_way
+from initbench.record.own import own_config
+from initbench.record.store import Store, check_writable
+from initbench.report.verdict import metric_named
+
+
+class Record(L.Callback):
+    """`Trainer(callbacks=[Initialize("orthogonal", seed=0), Record(score="val_loss", higher_is_better=False)])`.
+
+    The run belongs to `study`, and is known by the initializer and the seed of `Initialize`, the name of the module's
+    class and its hyperparameters (`save_hyperparameters`). Each validation is a row of its history; `score` is the name
+    under which the module logs the metric that runs are judged by, and what was logged last counts. Then
+    `initbench.verdict(initbench.load_runs("runs/study"))`, `python -m initbench.report runs/study` and
+    `python -m initbench.status runs/study` read the records.
+
+    A fit that raises or is interrupted has a record that says so. A run that has a record is fitted and recorded again.
+    With several processes, the first one writes.
+
+    unit and chance are as in `initbench.verdict`.
+
+    Raises ValueError, before the first step, where there is no `Initialize` beside it or another process is at the run;
+    and after the first validation, or at the end without any, where the module has not logged the score.
+    """
+
+    def __init__(
+        self,
+        *,
+        score: str,
+        higher_is_better: bool,
+        unit: str = "",
+        chance: float | None = None,
+        study: str = "main",
+        runs_dir: str | Path = "runs",
+    ) -> None:
+        self._metric: Metric = metric_named(score, higher_is_better, unit, chance)
+        self._study, self._runs_dir = study, str(runs_dir)
+        self._stack = ExitStack()
+        self._life: Life | None = None
+        self._history = History(None)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        initialize = _initialize(trainer)
+        check_writable(self._runs_dir)
+        parameters = {str(key): _plain(value) for key, value in pl_module.hparams_initial.items()}
+        config = own_config(
+            type(pl_module).__name__,
+            initialize.init,
+            initialize.seed,
+            study=self._study,
+            runs_dir=self._runs_dir,
+            parameters=parameters,
+            overrides=initialize.overrides,
+        )
+        store = Store({**config, "force": True})
+        life = self._stack.enter_context(claimed(store))
+        if life is None:
+            self._stack.close()
+            raise ValueError(f"another process is at the run {store.folder}")
+        self._stack.enter_context(under_way([life]))
+        self._life, self._history = life, History(store)
+        total = int(trainer.estimated_stepping_batches)
+        life.begin(total if total > 0 else None, self._metric, resumes=False)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._life is None or trainer.sanity_checking:
+            return
+        values = _numbers(trainer.callback_metrics)
+        self._check(values)
+        self._history.add_validation(trainer.global_step, trainer.current_epoch, values)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._life is None:
+            return
+        values = _numbers(trainer.callback_metrics)
+        self._check(values)
+        final = values[self._metric.name]
+        if not self._history.by_step:
+            self._history.add_validation(trainer.global_step, trainer.current_epoch, values)
+        if not math.isfinite(final):
+            self._history.diverged = f"{self._metric.name} is {final} at the end"
+        initialize = _initialize(trainer)
+        self._life.store.write_table("parameters", initialize.table)
+        test = {} if self._history.diverged else {self._metric.name: final}
+        self._life.end(
+            self._history,
+            {"init_numbers": initialize.numbers},
+            metric=self._metric,
+            chance_loss=None,
+            test=test,
+            targets=[],
+            seconds_init=initialize.seconds,
+        )
+        self._life = None
+        self._stack.close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._life = None
+        with suppress(BaseException):  # it is raised again; Lightning raises it by itself
+            self._stack.__exit__(type(exception), exception, exception.__traceback__)
+
+    def _check(self, values: Mapping[str, float]) -> None:
+        """Raise UserMistake unless the score is among what was logged."""
+        name = self._metric.name
+        if name not in values:
+            logged = ", ".join(values) or "nothing"
+            raise UserMistake(f"the module has not logged score={name!r}.{nearest(name, values)} Logged: {logged}")
+
+
+def _initialize(trainer: L.Trainer) -> Initialize:
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets them
+    beside = [callback for callback in callbacks if isinstance(callback, Initialize)]
+    if len(beside) != 1:
+        raise ValueError(f"Record needs one initbench.Initialize among the callbacks, and there are {len(beside)}")
+    return beside[0]
+
+
+def _numbers(logged: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in logged.items() if getattr(value, "numel", lambda: 1)() == 1}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)

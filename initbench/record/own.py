@@ -1,0 +1,51 @@
+"""The config that a record has of a run which no config made: of a training loop or a Trainer of the user's own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from initbench.init.scheme import Spec, options, read_option
+from initbench.record.plain import PlainConfig
+from initbench.record.signature import shared_init
+
+
+def own_config(
+    name: str,
+    init: Spec,
+    seed: int,
+    *,
+    study: str,
+    runs_dir: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    source: str | None = None,
+) -> PlainConfig:
+    """What tells runs apart: the `name` of what is trained, its `parameters`, the initializer and the seed.
+
+    init, overrides: as in `initbench.initialize`.
+    source: a digest of the code, so that an edit makes another run.
+    """
+    own = {"name": "own"}
+    return {
+        "init": {**_node(init), **(overrides or {})},
+        "model": {**(parameters or {}), "name": name},
+        "data": own,
+        "optimizer": own,
+        "scheduler": {},
+        "trainer": {},
+        "seed": seed,
+        "study": study,
+        "runs_dir": str(runs_dir),
+        "force": False,
+        **({} if source is None else {"source": {"model": source}}),
+    }
+
+
+def _node(init: Spec) -> PlainConfig:
+    if isinstance(init, str):
+        return {**shared_init(), **read_option(init), "name": init}
+    if isinstance(init, Mapping):
+        name = str(init.get("name", init.get("_target_", "own")))
+        return {**shared_init(), **(read_option(name) if name in options() else {}), **init, "name": name}
+    name = getattr(init, "__name__", type(init).__name__)
+    return {"name": name, "_target_": f"{init.__module__}.{name}"}
