@@ -105,8 +105,13 @@ def judged(runs: pd.DataFrame) -> pd.DataFrame:
 
 def judged_by(runs: pd.DataFrame) -> Metric:
     """The metric by which the latest runs of a frame are judged; accuracy where none has begun."""
-    begun = runs[runs["metric"].notna()].sort_values("started_at", na_position="first", kind="stable")
-    return begun["metric"].iloc[-1] if len(begun) else ACCURACY
+    metrics = runs["metric"].dropna()
+    if metrics.empty:
+        return ACCURACY
+    if len({metric.name for metric in metrics}) > 1:
+        metrics = metrics[runs.loc[metrics.index, "started_at"].sort_values(na_position="first", kind="stable").index]
+    latest: Metric = metrics.iloc[-1]
+    return latest
 
 
 def _separate_versions(runs: pd.DataFrame) -> pd.DataFrame:

@@ -74,7 +74,8 @@ def from_table(
         worst = worst.where(runs.groupby(["workload", "init"])["score"].transform("count") > 0)
     runs["score"] = runs["score"].fillna(worst.clip(upper=None if math.isnan(chance) else chance).fillna(chance))
     runs["status"] = ["diverged" if of else "finished" for of in failed]
-    runs = runs.assign(chance=chance, workload_id=runs["workload"], is_tuning=False).reset_index(drop=True)
+    runs = runs.assign(chance=chance, metric=metric, workload_id=runs["workload"], is_tuning=False)
+    runs = runs.reset_index(drop=True)
     runs = runs.assign(**dict.fromkeys((*_TEXT, *_ABOUT)), **dict.fromkeys((*_NUMBERS, *_COUNTS), math.nan))
     return add_learned(runs, metric)
 

@@ -103,7 +103,8 @@ def _measures(ended: pd.DataFrame) -> dict[str, float]:
 def targets_of(runs: pd.DataFrame) -> list[str]:
     """The targets that runs were watched for, the easiest first."""
     names = [c.removeprefix("steps_to_") for c in map(str, runs) if c.startswith("steps_to_")]
-    return sorted(names, key=lambda name: judged_by(runs).sign * float(name))
+    sign = judged_by(runs).sign if names else 1
+    return sorted(names, key=lambda name: sign * float(name))
 
 
 def hardest_reached(runs: pd.DataFrame) -> str | None:
