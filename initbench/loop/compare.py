@@ -3,20 +3,23 @@
 import hashlib
 import inspect
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 from hydra.core.singleton import Singleton
 
-from initbench.analysis.loading.frame import load_runs
+from initbench.analysis.loading.frame import to_frame
 from initbench.console import console, errors
 from initbench.init import initializer, options
 from initbench.init.scheme import Spec, read_option
 from initbench.loop.run import Run, Train, run
+from initbench.metric import Metric
 from initbench.record.life import mark_dead, mark_lost
-from initbench.record.plain import PlainConfig
+from initbench.record.plain import PlainConfig, Record
 from initbench.record.signature import shared_init
 from initbench.record.store import COMPLETE, Store, check_writable
 from initbench.report.verdict import ReportableVerdict, metric_named, verdict
@@ -48,16 +51,17 @@ def compare(
     """Which initializer to use in your own training loop, and how sure that is.
 
     train(initialize, seed) builds a model, calls `initialize(model)`, which initializes it in place and returns it,
-    trains it, and returns the score: as a number, as a mapping of names to numbers, or as a list of such mappings, one
-    for each evaluation, with a `step` if it likes; then the last one counts. An initializer that needs data gets it as
-    `initialize(model, batch=(inputs, targets), loss=...)`. Before each call, the generators of Python, NumPy and torch
-    are seeded with `seed`.
+    trains it, and returns the score: a number, a mapping of names to numbers, or a list of such mappings, one for each
+    evaluation, of which the last counts; a mapping may have a `step`. Pass a batch to initializers that need data:
+    `initialize(model, batch=(inputs, targets), loss=...)`; the others ignore it. Before each call, the generators of
+    Python, NumPy and torch are seeded with `seed`.
 
-    It is called once for each of `inits` (as in `initbench.initialize`) and `seeds`, in warm worker processes, as many
-    at a time as there are GPUs or cores, or `processes`. What it prints is in the log of the run. Each run has a record
-    in <runs_dir>/<study>/, as a sweep writes it: `initbench.load_runs`, `python -m initbench.status` and
-    `python -m initbench.report` read it. A run with a record is not repeated, so that the same call goes on after an
-    interruption; after an edit of `train` its runs are others. Only its own text counts, not that of what it calls.
+    `train` is called once for each of `inits` (as in `initbench.initialize`) and each of `seeds`, in worker processes,
+    as many at a time as there are GPUs or cores, or as `processes` says. What it prints is kept in the log of the run,
+    with the traceback if it fails. Each run has a record in <runs_dir>/<study>/, as in a sweep: `initbench.load_runs`,
+    `python -m initbench.status` and `python -m initbench.report` read it. A finished run is not repeated, so an
+    interrupted call is continued by calling it again. Runs are made anew after an edit of `train` or of an initializer
+    that is a function, or for another `score`; an edit of what these call is not noticed.
 
     unit, chance, margin and reference are as in `initbench.verdict`; workload is what tables call the loop, the name of
     the function unless it is given.
@@ -65,23 +69,25 @@ def compare(
     Raises ValueError, in one line, for arguments that make no sense and for an initializer that does not exist.
     """
     metric = metric_named(score, higher_is_better, unit, chance)
-    config = _shared(train, workload, study, runs_dir)
-    wanted = [
-        Run(train, init, {**config, "init": node, "seed": seed}, metric)
-        for init, node in _named(inits)
-        for seed in _checked(seeds)
-    ]
-    folder = Path(runs_dir) / study
+    config = _shared(train, workload, study, runs_dir, metric)
+    named, numbers = list(_named(inits)), _checked(seeds)
+    wanted = [Run(train, init, _config(config, init, node, seed), metric) for init, node in named for seed in numbers]
     check_writable(runs_dir)
-    ours = {Store(one.config).folder.name for one in wanted}
     todo = [one for one in wanted if (Store(one.config).read() or {}).get("status") not in COMPLETE]
     if todo:
         _make(todo, len(wanted), processes)
-    runs = load_runs(folder)
-    return verdict(runs[runs["path"].map(lambda path: Path(path).name in ours)], margin=margin, reference=reference)
+    return verdict(to_frame(_records(wanted)), margin=margin, reference=reference)
 
 
-def _shared(train: Train, workload: str | None, study: str, runs_dir: str | Path) -> PlainConfig:
+def _records(wanted: Sequence[Run]) -> Iterator[tuple[Record, Path]]:
+    """The records of the runs and their folders; unit and chance are as in this call, whichever call made the runs."""
+    for one in wanted:
+        store = Store(one.config)
+        if record := store.read():
+            yield ({**record, "metric": asdict(one.metric)} if "metric" in record else record), store.folder
+
+
+def _shared(train: Train, workload: str | None, study: str, runs_dir: str | Path, metric: Metric) -> PlainConfig:
     """The part of a record's config that all runs have."""
     if not callable(train):
         raise ValueError(f"train must be a function of initialize and seed, got {type(train).__name__}")
@@ -90,28 +96,43 @@ def _shared(train: Train, workload: str | None, study: str, runs_dir: str | Path
     except TypeError as error:
         raise ValueError(f"train must take initialize and seed: {error}") from error
     name = workload or getattr(train, "__name__", type(train).__name__)
-    try:
-        digest = hashlib.sha256(inspect.getsource(train).encode()).hexdigest()[:10]
-    except (OSError, TypeError):  # of a function without a file
-        digest = None
-    own = {"name": "own"}
+    own, source = {"name": "own"}, _source(train)
     return {
         "model": {"name": name},
         "data": own,
+        "task": {**own, "score": metric.name, "higher_is_better": metric.higher_is_better},
         "optimizer": own,
         "scheduler": {},
         "trainer": {},
         "study": study,
         "runs_dir": str(runs_dir),
         "force": False,
-        **({} if digest is None else {"source": {"model": digest}}),
+        "source": {} if source is None else {"model": source},
     }
+
+
+def _config(shared: PlainConfig, init: Spec, node: PlainConfig, seed: int) -> PlainConfig:
+    source = _source(init) if callable(init) else None
+    more = {} if source is None else {"init": source}
+    return {**shared, "init": node, "seed": seed, "source": {**shared["source"], **more}}
+
+
+def _source(function: Any) -> str | None:
+    """A digest of the text of a function; None where there is no text."""
+    try:
+        return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:10]
+    except (OSError, TypeError):
+        return None
 
 
 def _named(inits: Sequence[Spec]) -> Iterator[tuple[Spec, PlainConfig]]:
     """Each initializer with the node that a record has for it. Raises ValueError for one that does not exist."""
-    if isinstance(inits, str | Mapping) or not inits:
+    if not isinstance(inits, Sequence) or isinstance(inits, str) or not inits:
         raise ValueError(f"inits must be a list of initializers, got {inits!r}")
+    functions = Counter(_name(init) for init in inits if callable(init))
+    for name, times in functions.items():
+        if times > 1:
+            raise ValueError(f"{times} of inits are functions called {name!r}: their names must differ")
     for init in inits:
         initializer(init)  # which raises what is wrong with it
         if isinstance(init, str):
@@ -120,14 +141,17 @@ def _named(inits: Sequence[Spec]) -> Iterator[tuple[Spec, PlainConfig]]:
             name = str(init.get("name", init.get("_target_", "own")))
             yield init, {**shared_init(), **(read_option(name) if name in options() else {}), **init, "name": name}
         else:
-            name = getattr(init, "__name__", type(init).__name__)
-            yield init, {"name": name, "_target_": f"{init.__module__}.{name}"}
+            yield init, {"name": _name(init), "_target_": f"{init.__module__}.{_name(init)}"}
+
+
+def _name(function: Any) -> str:
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def _checked(seeds: Iterable[int]) -> list[int]:
-    found = list(seeds)
+    found = list(seeds) if isinstance(seeds, Iterable) else []
     if not found or any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in found):
-        raise ValueError(f"seeds must be whole numbers of at least 0, got {found!r:.80}")
+        raise ValueError(f"seeds must be whole numbers of at least 0, got {seeds!r:.80}")
     if len(set(found)) < len(found):
         raise ValueError("seeds must not have the same number twice")
     return found
