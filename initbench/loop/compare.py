@@ -52,9 +52,9 @@ def compare(
 
     train(initialize, seed) builds a model, calls `initialize(model)`, which initializes it in place and returns it,
     trains it, and returns the score: a number, a mapping of names to numbers, or a list of such mappings, one for each
-    evaluation, of which the last counts; a mapping may have a `step`. Pass a batch to initializers that need data:
-    `initialize(model, batch=(inputs, targets), loss=...)`; the others ignore it. Before each call, the generators of
-    Python, NumPy and torch are seeded with `seed`.
+    evaluation, of which the last counts; a mapping may have a `step`. For initializers that need data, it calls
+    `initialize(model, batch=(inputs, targets), loss=...)`, which is allowed for all others, too. Before each call of
+    `train`, the generators of Python, NumPy and torch are seeded with `seed`.
 
     `train` is called once for each of `inits` (as in `initbench.initialize`) and each of `seeds`, in worker processes,
     as many at a time as there are GPUs or cores, or as `processes` says. What it prints is kept in the log of the run,
