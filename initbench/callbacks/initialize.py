@@ -96,5 +96,6 @@ class Initialize(L.Callback):
             return found[0], found[1]
         raise ValueError(
             f"{self._initializer.method.label if self._initializer.method else 'the initializer'} needs inputs and "
-            f"targets, and the first training batch is a {type(found).__name__}: give batch_of=, which makes them of it"
+            f"targets, and the first training batch is a {type(found).__name__}: pass batch_of=, a function that "
+            "returns them"
         )
