@@ -25,6 +25,7 @@ from initbench.record.store import COMPLETE, Store, check_writable
 from initbench.report.verdict import ReportableVerdict, metric_named, verdict
 from initbench.status.facts import from_record
 from initbench.status.line import line
+from initbench.wording import count
 from initbench.workers.pool import Pool
 from initbench.workers.reply import outcome
 from initbench.workers.slots import Slots
@@ -166,15 +167,25 @@ def _make(todo: Sequence[Run], total: int, processes: int | None) -> None:
     setup = cloudpickle.dumps((sys.argv, sys.orig_argv, preload, Singleton.get_state(), None, None))
     pool = Pool(environments, setup, _STOP_SECONDS)
     jobs: Iterator[tuple[int, bytes]] = ((number, cloudpickle.dumps((run, one))) for number, one in enumerate(todo))
-    done = total - len(todo)
+    done, failed = total - len(todo), 0
+    told = f"{done} of {total} runs done, {len(todo)} to go" if done else count(total, "run")
+    console.print(f"{told}, {len(environments)} at a time", soft_wrap=True)  # importing torch takes a while
     with pool.at_work():
         for number, reply in pool.run(jobs):
             done += 1
-            _tell(todo[number], outcome(reply)._return_value, f"[{done}/{total}] ")
+            failed += _tell(todo[number], outcome(reply)._return_value, f"[{done}/{total}] ") == "failed"
     pool.close()
+    if failed:
+        folder = Store(todo[0].config).folder.parent
+        errors.print(
+            f"{count(failed, 'run')} failed; log.txt in {'its folder' if failed == 1 else 'their folders'} under "
+            f"{folder} says why",
+            soft_wrap=True,
+        )
 
 
-def _tell(one: Run, answer: Any, prefix: str) -> None:
+def _tell(one: Run, answer: Any, prefix: str) -> str | None:
+    """Print how a run ended, and return its status."""
     store = Store(one.config)
     if isinstance(answer, Exception):  # its process died
         mark_lost(store, str(answer))  # before its record said running
@@ -184,3 +195,4 @@ def _tell(one: Run, answer: Any, prefix: str) -> None:
         to = errors if answer["status"] in ("failed", "refused") else console
         to.print(prefix.replace("[", r"\["), end="", soft_wrap=True)
         to.print(line(from_record(answer, store.folder.name)), soft_wrap=True)
+    return answer["status"] if answer else None

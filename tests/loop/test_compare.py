@@ -51,7 +51,9 @@ def test_what_was_made_is_not_made_again_and_more_seeds_are_added(
     before = {key: record["finished_at"] for key, record in records(tmp_path / "compare").items()}
     capsys.readouterr()
     initbench.compare(drawn, ["normal"], [0, 1, 2], **asked)
-    assert capsys.readouterr().out.count("finished") == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 of 3 runs done, 1 to go, 1 at a time\n")
+    assert printed.count("finished") == 1
     after = records(tmp_path / "compare")
     assert len(after) == 3
     assert all(after[key]["finished_at"] == time for key, time in before.items())
@@ -66,7 +68,9 @@ def test_weights_are_those_of_initialize_and_generators_are_seeded(tmp_path: Pat
         assert score == pytest.approx(model.weight[0, 0].item() + 1e-6 * torch.rand(()).item(), abs=1e-9)
 
 
-def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(tmp_path: Path) -> None:
+def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     initbench.compare(faulty, ["zeros"], range(9), **OF_ERROR, runs_dir=tmp_path, processes=2)
     found = {seed: record for (_, seed), record in records(tmp_path / "compare").items()}
     assert {seed: record["status"] for seed, record in found.items()} == {
@@ -87,6 +91,9 @@ def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(tmp_path
     for seed, reason in said.items():
         assert reason in found[seed]["reason"], seed
     assert "out of luck" in found[3]["traceback"]
+    printed = capsys.readouterr()
+    assert printed.out.startswith("9 runs, 2 at a time\n")
+    assert f"2 runs failed; log.txt in their folders under {tmp_path / 'compare'} says why" in printed.err
 
 
 def test_another_score_is_another_run_and_unit_and_chance_are_those_of_the_call(tmp_path: Path) -> None:
