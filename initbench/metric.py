@@ -111,9 +111,14 @@ class Metric:
         """A target for people: 0.985 of a share is 98.5%, and 2 of a loss is 2 nats."""
         return f"{100 * float(value):.4g}%" if self.is_share else f"{float(value):g} {self.unit}".rstrip()
 
+    @property
+    def of_validation(self) -> str:
+        """What the validation set is judged by: "validation accuracy", "validation MSE"."""
+        return f"validation {self.label.removeprefix('test ')}"
+
     def goal(self, value: float | str) -> str:
         """A target in a sentence: "98.5% validation accuracy", "a validation loss of 2 nats"."""
-        what = f"validation {self.label.removeprefix('test ')}"
+        what = self.of_validation
         return f"{self.target(value)} {what}" if self.is_share else f"a {what} of {self.target(value)}"
 
     def learned(self, score: float, chance: float, best: float) -> bool:

@@ -23,17 +23,17 @@ class Initialize(L.Callback):
     """`Trainer(callbacks=[Initialize("orthogonal", seed=0, gain=1)])`: the module is initialized when the fit starts.
 
     `init`, `loss` and `overrides` are as in `initbench.initialize`; parameters have the names that the LightningModule
-    gives them. The same seed gives the same weights on every device and in every process. The optimizers hold the
-    parameters already, whose values are replaced. A fit that resumes from a checkpoint keeps the checkpoint's weights,
+    gives them. The same seed gives the same weights on every device and in every process. Values are replaced
+    in place, so optimizers keep their parameters. A fit that resumes from a checkpoint keeps the checkpoint's weights,
     and a second fit of the same module those of the first.
 
     Initializers that need data get the first batch that the module's own training data has for `seed`, the same for
-    every initializer; global generators are left as they were. `batch_of` makes of it the inputs, or inputs and
-    targets; a tensor, or a list or tuple that begins with two of them, needs none. What such an initializer computes
-    in the first process, all others get.
+    every initializer; global generators are left as they were. `batch_of` turns it into the inputs, or
+    into inputs and targets; it is not needed if the batch is a tensor, or a list or tuple that begins with two of them.
+    What such an initializer computes in the first process is sent to all others.
 
     Attributes:
-        table: a row for each parameter, with what was done to it, once the fit has started.
+        table: once the fit has started, a dict for each parameter that says what was done to it.
         numbers: what the initializer says of its cost and success.
         seconds: how long it took.
 
@@ -102,5 +102,6 @@ class Initialize(L.Callback):
             return found[0], found[1]
         raise ValueError(
             f"{self._initializer.method.label if self._initializer.method else 'the initializer'} needs inputs and "
-            f"targets, and the first training batch is a {type(found).__name__}: give batch_of=, which makes them of it"
+            f"targets, and the first training batch is a {type(found).__name__}: pass batch_of=, a function that "
+            "returns them"
         )

@@ -62,6 +62,7 @@ class Record(L.Callback):
             type(pl_module).__name__,
             initialize.init,
             initialize.seed,
+            self._metric,
             study=self._study,
             runs_dir=self._runs_dir,
             parameters=parameters,

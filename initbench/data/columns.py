@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from initbench.data.split import held_out
+from initbench.data.text import existing
 from initbench.data.vectors import Vectors
 from initbench.errors import nearest
 from initbench.schema.ranges import OpenFraction
@@ -37,7 +38,7 @@ def table(
     path = Path(root) / file
     if path.suffix.lower() not in KINDS:
         raise ValueError(f"{path} must be a file in {', '.join(KINDS)}")
-    rows = read_table(path)
+    rows = read_table(existing(root, file))
     columns = [str(name) for name in rows.columns]
     if target not in columns:
         near = nearest(str(target), columns)

@@ -26,7 +26,7 @@ def text_file(
     """
     if not file:
         raise ValueError("data.file is not set: the file with the text")
-    path = existing(Path(root) / file)
+    path = existing(root, file)
     content = path.read_bytes()
     if level == "bytes":
         ids, size = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0).byte(), 256
@@ -39,12 +39,17 @@ def text_file(
         raise ValueError(f"{path}: {error}") from error
 
 
-def existing(path: Path) -> Path:
-    """The path of a file; ValueError where there is none."""
-    if not path.is_file():
-        there = [file.name for file in path.parent.glob("*") if file.is_file()] if path.parent.is_dir() else []
-        raise ValueError(f"there is no file {str(path)!r}.{nearest(path.name, there)}")
-    return path
+def existing(root: str, file: str) -> Path:
+    """The path of a file, which lies in `root` if it is relative; ValueError where there is none."""
+    path = Path(root) / file
+    if path.is_file():
+        return path
+    if Path(file).is_file():
+        raise ValueError(
+            f"there is no file {str(path)!r}. For the one in this folder, give {str(Path(file).absolute())!r}"
+        )
+    there = [near.name for near in path.parent.glob("*") if near.is_file()] if path.parent.is_dir() else []
+    raise ValueError(f"there is no file {str(path)!r}.{nearest(path.name, there)}")
 
 
 def _characters(path: Path, content: bytes) -> tuple[torch.Tensor, int]:

@@ -1,6 +1,5 @@
 """Token ids that another program has written, such as a tokenizer; they stay on disk."""
 
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -35,7 +34,7 @@ def tokens(
 def _mapped(root: str, file: str | None, key: str, dtype: str) -> Tensor:
     if not file:
         raise ValueError(f"{key} is not set: the .npy or .bin file with the token ids")
-    path = existing(Path(root) / file)
+    path = existing(root, file)
     if path.suffix == ".bin":
         size, each = path.stat().st_size, np.dtype(dtype).itemsize
         if size == 0 or size % each:

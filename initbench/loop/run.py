@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -56,7 +57,9 @@ class _Calls:
                 model, seed=self.seed, batch=as_batch(batch), loss=F.cross_entropy if loss is None else loss
             )
         except ValueError as error:
-            raise UserMistake(str(error)) from error
+            # `train` does not name the initializer, which messages for users of `initbench.initialize` do.
+            said = re.sub(r"initialize\(model, '[^']*', ", "initialize(model, ", str(error))
+            raise UserMistake(said) from error
         self.seconds += time.perf_counter() - started
         self.weights.append(weights_digest(model))
         self.table += rows(outcome)
@@ -113,7 +116,7 @@ def _call(one: Run, life: Life) -> Record:
 
 def _rows(returned: Any, metric: Metric) -> list[dict[str, float]]:
     """What a loop returned as rows of numbers, the last of which has the score. Raises UserMistake otherwise."""
-    if isinstance(returned, Real) and not isinstance(returned, bool):
+    if (isinstance(returned, Real) and not isinstance(returned, bool)) or getattr(returned, "shape", None) == ():
         returned = {metric.name: returned}
     if isinstance(returned, Mapping):
         returned = [returned]
@@ -135,6 +138,6 @@ def _rows(returned: Any, metric: Metric) -> list[dict[str, float]]:
 
 def _number(name: object, value: Any) -> float:
     try:
-        return float(value)
+        return float(value.item() if hasattr(value, "item") else value)  # a tensor may have a gradient
     except (TypeError, ValueError) as error:
         raise UserMistake(f"train returned {value!r:.80} for {name}, which is no number") from error

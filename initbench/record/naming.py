@@ -7,6 +7,11 @@ from typing import Any
 _ABSENT = object()
 
 
+def title(model: object, data: object, optimizer: object) -> str:
+    """What was trained. A loop of the user's own (`initbench.compare`) has a name only: its data are its own affair."""
+    return str(model) if data == optimizer == "own" else f"{model} on {data}, {optimizer}"
+
+
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested config with dotted keys."""
     rows: dict[str, Any] = {}

@@ -5,31 +5,41 @@ from pathlib import Path
 from typing import Any
 
 from initbench.init.scheme import Spec, options, read_option
+from initbench.metric import Metric
 from initbench.record.plain import PlainConfig
 from initbench.record.signature import shared_init
+from initbench.schema.config import folder_name
 
 
 def own_config(
     name: str,
     init: Spec,
     seed: int,
+    metric: Metric,
     *,
     study: str,
     runs_dir: str | Path,
     parameters: Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | None = None,
-    source: str | None = None,
+    source: Mapping[str, str] | None = None,
 ) -> PlainConfig:
     """What tells runs apart: the `name` of what is trained, its `parameters`, the initializer and the seed.
 
     init, overrides: as in `initbench.initialize`.
-    source: a digest of the code, so that an edit makes another run.
+    source: digests of the user's code by group, so that an edit makes another run.
+
+    Raises ValueError for a study that is no name of a folder.
     """
+    try:
+        folder_name(study)
+    except ValueError as error:
+        raise ValueError(f"study {error}, got {study!r}") from error
     own = {"name": "own"}
     return {
         "init": {**_node(init), **(overrides or {})},
         "model": {**(parameters or {}), "name": name},
         "data": own,
+        "task": {**own, "score": metric.name, "higher_is_better": metric.higher_is_better},
         "optimizer": own,
         "scheduler": {},
         "trainer": {},
@@ -37,7 +47,7 @@ def own_config(
         "study": study,
         "runs_dir": str(runs_dir),
         "force": False,
-        **({} if source is None else {"source": {"model": source}}),
+        **({"source": dict(source)} if source else {}),
     }
 
 

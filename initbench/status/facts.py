@@ -7,6 +7,7 @@ from typing import Any
 
 from initbench.metric import Metric
 from initbench.record.metric import metric_of
+from initbench.record.naming import title
 from initbench.record.signature import shared
 from initbench.wording import visible
 
@@ -59,7 +60,7 @@ def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> Run
         init=visible(str(record["init"])),
         init_source=config.get("source", {}).get("init"),
         setting=str(record["setting"]),
-        title=visible(f"{model} on {data}, {optimizer}" + ("" if rate is None else f" lr {rate}")),
+        title=visible(title(model, data, optimizer) + ("" if rate is None else f" lr {rate}")),
         shared=shared(config),
         kind=f"{model}-{data}-",
         status=visible(str(record["status"])),

@@ -16,15 +16,14 @@ Reduction = Literal["mean", "none"]
 class Task(ABC):
     """What a model learns from a dataset. A new task is a subclass and a file in conf/task/.
 
-    A subclass takes the sizes of the data as its first argument, and raises ValueError for data that it cannot be
-    learned from.
+    A subclass takes the sizes of the data as its first argument, and raises ValueError for data that do not suit it.
 
     Attributes:
-        metric: by what runs are judged; that of an instance has the chance level, the value without learning.
+        metric: what runs are judged by; an instance sets its chance level, the value of a model that knows nothing.
         chance_loss: the loss of a model that knows nothing; None if it is not known.
         outputs: the shape of what a model returns for one sample.
-        given: what models may take as arguments, beside the sizes of the inputs.
-        targets: the values of the metric to which the time is measured; None: those of the dataset.
+        given: keyword arguments that models may take, besides the sizes of the inputs.
+        targets: the values of the metric that training is timed to; None: those of the dataset.
     """
 
     metric: Metric
@@ -34,7 +33,7 @@ class Task(ABC):
     targets: Sequence[float] | None = None
 
     def batch(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """What the model gets and what it is compared with, of a batch of the dataset."""
+        """The model's inputs, and what its outputs are compared with, from a batch of the dataset."""
         return inputs, targets
 
     @abstractmethod

@@ -26,7 +26,8 @@ class Classification(Task):
         self, sizes: Sizes, *, label_smoothing: HalfOpenFraction = 0.0, targets: list[OpenFraction] | None = None
     ) -> None:
         if sizes.num_classes is None:
-            raise ValueError(f"task=classification needs data with classes, and {sizes.what} have none")
+            instead = "; task=regression predicts their numbers" if sizes.target_size else ""
+            raise ValueError(f"task=classification needs data with classes, and the {sizes.what} have none{instead}")
         self.label_smoothing, self.targets = label_smoothing, targets
         self.metric = ACCURACY.at_chance(1 / sizes.num_classes)
         self.chance_loss = math.log(sizes.num_classes)

@@ -31,7 +31,8 @@ class Regression(Task):
         self, sizes: Sizes, *, loss: Literal["mse", "l1", "huber"] = "mse", targets: list[PositiveFloat] | None = None
     ) -> None:
         if sizes.target_size is None:
-            raise ValueError(f"task=regression needs numbers to predict, and these {sizes.what} have none")
+            instead = "; task=classification predicts their classes" if sizes.num_classes else ""
+            raise ValueError(f"task=regression needs numbers to predict, and the {sizes.what} have none{instead}")
         self._loss, self.targets = _LOSSES[loss], targets
         self.metric = MSE.at_chance(sizes.target_variance)
         self.chance_loss = sizes.target_variance if loss == "mse" else None

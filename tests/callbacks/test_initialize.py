@@ -107,7 +107,7 @@ def test_another_form_of_batch_needs_to_be_taken_apart(tmp_path: Path) -> None:
             return {"x": x, "y": y}
 
     named = DataLoader(Named(*dataset().tensors), batch_size=10)
-    with pytest.raises(ValueError, match=r"needs inputs and targets, and the first training batch is a dict: give ba"):
+    with pytest.raises(ValueError, match=r"needs inputs and targets, and the first training batch is a dict: pass ba"):
         trainer(tmp_path, initbench.Initialize("lsuv")).fit(Regressor(), named)
     module = Regressor()
     callback = initbench.Initialize("lsuv", batch_of=lambda batch: (batch["x"], batch["y"]))

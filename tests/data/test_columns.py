@@ -80,3 +80,11 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, keys: d
     write(tmp_path, text)
     with pytest.raises(ValueError, match=said):
         table(str(tmp_path), **{"file": "houses.csv", "target": "price", **keys})
+
+
+def test_a_table_in_the_current_folder_is_pointed_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, HOUSES)
+    monkeypatch.chdir(tmp_path)
+    said = rf"there is no file 'data/houses.csv'\. For the one in this folder, give '{tmp_path / 'houses.csv'}'"
+    with pytest.raises(ValueError, match=said):
+        table("data", "houses.csv", "price")

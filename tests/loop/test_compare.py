@@ -31,6 +31,7 @@ def test_a_loop_is_called_once_for_each_initializer_and_seed_and_recorded(
     assert "the lowest mean error" in str(verdict)
     (worst,) = (init for init in verdict.comparison.rankings[0].table.index[-1:])
     assert worst == "normal(std=2.5)"
+    assert list(verdict.comparison.runs["workload"].unique()) == ["fit, 30 steps"]
     runs = initbench.load_runs(tmp_path / "sine")
     assert runs["test/error"].notna().all()
     history = initbench.analysis.loading.frame.load_history(runs["path"].iloc[0])
@@ -50,7 +51,9 @@ def test_what_was_made_is_not_made_again_and_more_seeds_are_added(
     before = {key: record["finished_at"] for key, record in records(tmp_path / "compare").items()}
     capsys.readouterr()
     initbench.compare(drawn, ["normal"], [0, 1, 2], **asked)
-    assert capsys.readouterr().out.count("finished") == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 of 3 runs done, 1 to go, 1 at a time\n")
+    assert printed.count("finished") == 1
     after = records(tmp_path / "compare")
     assert len(after) == 3
     assert all(after[key]["finished_at"] == time for key, time in before.items())
@@ -65,7 +68,9 @@ def test_weights_are_those_of_initialize_and_generators_are_seeded(tmp_path: Pat
         assert score == pytest.approx(model.weight[0, 0].item() + 1e-6 * torch.rand(()).item(), abs=1e-9)
 
 
-def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(tmp_path: Path) -> None:
+def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     initbench.compare(faulty, ["zeros"], range(9), **OF_ERROR, runs_dir=tmp_path, processes=2)
     found = {seed: record for (_, seed), record in records(tmp_path / "compare").items()}
     assert {seed: record["status"] for seed, record in found.items()} == {
@@ -86,6 +91,55 @@ def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(tmp_path
     for seed, reason in said.items():
         assert reason in found[seed]["reason"], seed
     assert "out of luck" in found[3]["traceback"]
+    printed = capsys.readouterr()
+    assert printed.out.startswith("9 runs, 2 at a time\n")
+    assert f"2 runs failed; log.txt in their folders under {tmp_path / 'compare'} says why" in printed.err
+
+
+def test_another_score_is_another_run_and_unit_and_chance_are_those_of_the_call(tmp_path: Path) -> None:
+    def train(initialize: Any, seed: int) -> dict[str, Any]:
+        weight = initialize(nn.Linear(2, 2)).weight
+        return {"error": weight.std(correction=0), "accuracy": weight.mean()}
+
+    asked: dict[str, Any] = {"inits": ["ones", "zeros"], "seeds": [0, 1], "runs_dir": tmp_path}
+    by_error = initbench.compare(train, score="error", higher_is_better=False, **asked)
+    by_accuracy = initbench.compare(train, score="accuracy", higher_is_better=True, **asked)
+    assert by_error.comparison.metric.name == "error"
+    assert "ones has the highest mean accuracy" in str(by_accuracy)
+    again = initbench.compare(train, score="error", higher_is_better=False, unit="V", chance=2.0, **asked)
+    assert (again.comparison.metric.unit, again.comparison.metric.chance) == ("V", 2.0)
+    assert again.comparison.runs["score"].notna().all()
+    assert len(list((tmp_path / "compare").glob("*/record.json"))) == 8
+
+
+def test_an_edit_of_an_initializer_that_is_a_function_makes_new_runs(tmp_path: Path) -> None:
+    def first() -> Any:
+        def filled_(tensor: torch.Tensor) -> None:
+            tensor.fill_(1.0)
+
+        return filled_
+
+    def second() -> Any:
+        def filled_(tensor: torch.Tensor) -> None:
+            tensor.fill_(2.0)
+
+        return filled_
+
+    for filled, weight in ((first(), 1.0), (second(), 2.0)):
+        verdict = initbench.compare(drawn, [filled], [0], **OF_ERROR, runs_dir=tmp_path)
+        assert verdict.comparison.runs["test/error"].item() == pytest.approx(weight, abs=1e-5)
+    with pytest.raises(ValueError, match="2 of inits are functions called 'filled_': their names must differ"):
+        initbench.compare(drawn, [first(), second()], [0], **OF_ERROR, runs_dir=tmp_path)
+
+
+def test_a_score_may_be_a_tensor_and_data_are_asked_for_as_the_loop_passes_them(tmp_path: Path) -> None:
+    def train(initialize: Any, seed: int) -> torch.Tensor:
+        return initialize(nn.Linear(2, 2)).weight.abs().mean()
+
+    initbench.compare(train, ["ones", "lsuv"], [0], **OF_ERROR, runs_dir=tmp_path)
+    found = records(tmp_path / "compare")
+    assert found["ones", 0]["results"]["test/error"] == 1.0
+    assert found["lsuv", 0]["reason"] == "lsuv needs data: initialize(model, batch=(inputs, targets))"
 
 
 def test_a_function_of_a_notebook_is_compared_too(tmp_path: Path) -> None:
@@ -109,6 +163,7 @@ def test_a_function_of_a_notebook_is_compared_too(tmp_path: Path) -> None:
         ({"inits": ["orthogonall"]}, "Did you mean 'orthogonal'"),
         ({"inits": [{"name": "orthogonal", "gian": 2}]}, "Did you mean 'gain'"),
         ({"seeds": []}, "seeds must be whole numbers of at least 0, got"),
+        ({"seeds": 3}, "seeds must be whole numbers of at least 0, got 3"),
         ({"seeds": [0.5]}, "seeds must be whole numbers of at least 0, got"),
         ({"seeds": [1, 1]}, "seeds must not have the same number twice"),
         ({"processes": 0}, "processes must be a whole number of at least 1, got 0"),

@@ -34,6 +34,7 @@ def test_a_study_becomes_one_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     written = {path.name for path in (study / "report").iterdir()}
     assert written == WRITTEN
     results = pd.read_csv(study / "report" / "results.csv")
+    assert set(results["metric"]) == {"accuracy"}
     assert results.groupby("init")["score"].mean().tolist() == [0.8, 0.8]
 
 

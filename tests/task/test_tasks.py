@@ -60,6 +60,13 @@ def test_data_that_do_not_suit_a_task_are_refused(name: str, kind: str) -> None:
             task_of(name, SIZES[kind])
 
 
+def test_the_task_that_suits_rows_is_named() -> None:
+    with pytest.raises(ValueError, match="the rows of 2 numbers have none; task=classification predicts their classes"):
+        task_of("regression", Sizes(9, (2,), num_classes=3))
+    with pytest.raises(ValueError, match="the rows of 2 numbers have none; task=regression predicts their numbers"):
+        task_of("classification", Sizes(9, (2,), target_size=1))
+
+
 @pytest.mark.parametrize("name, kind", [(name, kind) for name, kind in PAIRS if kind in SUITED[name]])
 def test_means_are_those_of_the_whole_whatever_the_parts(name: str, kind: str) -> None:
     """Of one model, and of each model in a pack, where the sums have a row for each."""

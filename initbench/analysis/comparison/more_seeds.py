@@ -22,8 +22,9 @@ class MoreSeeds:
     """More seeds for initializers with an open question.
 
     inits: the rivals whose question they would answer; swept: the initializers that need them, so that all can still be
-    compared; difference: the one that they show with a power of 80 %, None if there are several questions; seeds: on
-    each workload, including those that are there; more: how many of them are still to be run; runs: how many runs these
+    compared; difference: the one that they show with a power of 80 %, None if there are several questions;
+    is_margin: whether a smaller one than the margin was seen, so that they show the margin instead; seeds: on each
+    workload, including those that are there; more: how many of them are still to be run; runs: how many runs these
     are; seconds: the time they take on a machine like the one that ran the others, None if it is not known; commands:
     what to type, empty for runs from elsewhere.
     """
@@ -31,6 +32,7 @@ class MoreSeeds:
     inits: tuple[str, ...]
     swept: tuple[str, ...]
     difference: float | None
+    is_margin: bool
     seeds: int
     more: int
     runs: int
@@ -50,7 +52,8 @@ def more_seeds(findings: Findings) -> MoreSeeds | None:
     if not known:
         return None
     difference = next(iter(known.values()))[1] if len(known) == 1 else None
-    return _sweep(findings, max(seeds for seeds, _ in known.values()), list(known), difference)
+    is_margin = any(of > abs(float(findings.rivals.at[init, "difference"])) for init, (_, of) in known.items())
+    return _sweep(findings, max(seeds for seeds, _ in known.values()), list(known), difference, is_margin=is_margin)
 
 
 def seeds_to_tell(findings: Findings, init: str) -> tuple[int, float] | None:
@@ -96,7 +99,9 @@ def _seeds_with(findings: Findings, rival: str) -> int:
     return int(is_shared.groupby(level="workload").sum().min())
 
 
-def _sweep(findings: Findings, needed: int, inits: list[str], difference: float | None) -> MoreSeeds:
+def _sweep(
+    findings: Findings, needed: int, inits: list[str], difference: float | None, *, is_margin: bool = False
+) -> MoreSeeds:
     """The sweep that gives the leader and `inits` at least the needed seeds on each workload.
 
     The others get them, too, if they would otherwise share too few to be compared with these: see `scope.scopes`.
@@ -116,6 +121,7 @@ def _sweep(findings: Findings, needed: int, inits: list[str], difference: float 
         inits=tuple(inits),
         swept=tuple(swept),
         difference=difference,
+        is_margin=is_margin,
         seeds=number,
         more=number - min(_seeds_with(findings, init) for init in inits),
         runs=more,

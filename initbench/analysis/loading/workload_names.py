@@ -5,7 +5,7 @@ A workload is everything that runs share except initializer, learning rate and s
 
 import pandas as pd
 
-from initbench.record.naming import differences, flatten
+from initbench.record.naming import differences, flatten, title
 from initbench.record.plain import PlainConfig
 from initbench.wording import count, visible
 
@@ -31,7 +31,7 @@ def workload_configs(runs: pd.DataFrame) -> dict[str, PlainConfig]:
 
 def _head(runs: pd.DataFrame) -> str:
     first = runs.iloc[0]
-    return f"{first['model']} on {first['data']}, {first['optimizer']}"
+    return title(first["model"], first["data"], first["optimizer"])
 
 
 def _rate(runs: pd.DataFrame) -> str:

@@ -19,7 +19,8 @@ def seeds_that_would_tell(found: Findings, more: MoreSeeds | None, metric: Metri
     if set(more.inits) != set(found.open):
         return f"; {seeds} would probably tell {found.leader} apart from {join(more.inits, 'or')}"
     if more.difference is None:
-        return f"; {seeds} would probably show differences as large as these"
+        or_margin = " or as the margin" if more.is_margin else ""
+        return f"; {seeds} would probably show differences as large as these{or_margin}"
     return f"; {seeds} would probably show a difference of {metric.difference(more.difference)}, if there is one"
 
 
@@ -38,7 +39,7 @@ def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, ma
         yield Sentence("power", f"With a power of 80%, it takes {' and '.join(parts)}.")
     if more is not None:
         took = "" if more.seconds is None else f" ({about(more.seconds)} on the same machine)"
-        at_once = " (enough for all of these questions at once)" if len(more.inits) > 1 else ""
+        at_once = " (enough for every open comparison at once)" if len(more.inits) > 1 else ""
         whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)
         needed = f"{count(more.runs, 'more run')} {'is' if more.runs == 1 else 'are'} needed{took}"
         text = f"For {count(more.seeds, 'seed')} of {whom}{at_once}, {needed}."

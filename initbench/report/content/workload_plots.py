@@ -24,7 +24,7 @@ _GAPS = "On a log axis, zeros leave gaps, and a band that reaches zero is cut of
 def _label(column: str) -> str:
     """A column of histories in words."""
     stage, _, name = column.partition("/")
-    return f"{'validation' if stage == 'val' else 'training'} {name}"
+    return f"{'validation' if stage == 'val' else 'training'} {'MSE' if name == 'mse' else name}"
 
 
 def learning_curves(ranking: Ranking, metric: Metric, points: int) -> Plot | None:
@@ -98,7 +98,7 @@ def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:
     return Plot(
         f"survival-{ranking.workload_id}",
         "Not yet at the target",
-        f"The share of runs whose validation {metric.name} has not reached the target (Kaplan-Meier, 95% band). "
+        f"The share of runs whose {metric.of_validation} has not reached the target (Kaplan-Meier, 95% band). "
         "A diverged run counts as never reaching it.",
         series,
         dict.fromkeys(targets, "steps"),

@@ -95,7 +95,7 @@ def _rates(runs: pd.DataFrame, ranking: Ranking, metric: Metric) -> Iterator[Tab
         rows,
         {"workload": ranking.workload_id},
         [*({"lr": rate} for rate in columns), {}],
-        f"Mean final validation {metric.name} over all seeds, with its 95% interval (Student's t).",
+        f"Mean final {metric.of_validation} over all seeds, with its 95% interval (Student's t).",
     )
 
 

@@ -50,8 +50,9 @@ class Plot {
       const common = { name: init, showlegend: false };
       const line = { color: colour(init), dash: looks[init].dash, width: 2, shape: this.data.step ? "hv" : "linear" };
       if (this.data.forest) {
-        const arms = { type: "data", symmetric: false, array: view.high.map((high, i) => high - view.x[i]), arrayminus: view.low.map((low, i) => view.x[i] - low), color: line.color };
-        const hovertemplate = view.high[0] === null ? "%{x:.4f}" : `%{x:.4f} (${view.low[0]} to ${view.high[0]})`;
+        const known = view.high[0] !== null; // too few runs have no interval, and null would count as 0
+        const arms = { type: "data", symmetric: false, visible: known, array: view.high.map((high, i) => high - view.x[i]), arrayminus: view.low.map((low, i) => view.x[i] - low), color: line.color };
+        const hovertemplate = !known ? "%{x:.4f}" : `%{x:.4f} (${view.low[0]} to ${view.high[0]})`;
         traces.push({ ...common, x: view.x, y: [place], error_x: arms, mode: "markers", marker: { color: line.color, size: 9 }, hovertemplate });
         continue;
       }

@@ -88,6 +88,17 @@ def test_what_is_open_comes_with_what_would_settle_it() -> None:
     )
 
 
+def test_what_a_lead_below_the_margin_needs_is_said_to_be_for_the_margin() -> None:
+    """b is behind by less than the margin, c by more."""
+    found = said(study({"a": 0.9, "b": 0.8999, "c": 0.885}, seeds=6, noise=0.02, seed=1))
+    assert re.fullmatch(
+        r"No difference was shown between . and . or .; \d+ more seeds would probably show differences as large as "
+        r"these or as the margin\.",
+        found["open"].text,
+    )
+    assert "(enough for every open comparison at once)" in found["settle"].text
+
+
 def test_large_leads_that_too_few_seeds_leave_open_are_explained() -> None:
     """Six seeds can verify a winner, but no single pair of five initializers."""
     means = {"a": 0.9, "b": 0.899, "c": 0.7, "d": 0.6, "e": 0.5}

@@ -275,3 +275,9 @@ def test_a_line_under_another_is_told_below_the_plot(opened: Callable[..., Opene
     expect(one.plot("curves").locator("[data-hidden]")).to_have_text("first is hidden by second.")
     one.page.get_by_role("checkbox", name="first").uncheck()
     expect(one.plot("curves").locator("[data-hidden]")).to_have_text("")
+
+
+def test_means_of_too_few_runs_have_no_error_bars(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    rows = [record(init, n, 0.9) for init in ("a", "b") for n in range(2)]
+    drawn = opened(write_study(tmp_path / "s", *rows)).drawn("ranking")
+    assert [trace["error_x"]["visible"] for trace in drawn["traces"].values()] == [False, False]
