@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from loops import drawn, faulty, fit
+from loops import drawn, faulty, fit, returned, unfinished, wandering
 from torch import nn
 
 import initbench
@@ -66,10 +66,10 @@ def test_weights_are_those_of_initialize_and_generators_are_seeded(tmp_path: Pat
 
 
 def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(tmp_path: Path) -> None:
-    initbench.compare(faulty, ["zeros"], range(9), **OF_ERROR, runs_dir=tmp_path, processes=2)
+    initbench.compare(faulty, ["zeros"], range(12), **OF_ERROR, runs_dir=tmp_path, processes=2)
     found = {seed: record for (_, seed), record in records(tmp_path / "compare").items()}
     assert {seed: record["status"] for seed, record in found.items()} == {
-        **dict.fromkeys((0, 1, 2, 6, 7), "refused"),
+        **dict.fromkeys((0, 1, 2, 6, 7, 9, 10, 11), "refused"),
         **dict.fromkeys((3, 4), "failed"),
         5: "diverged",
         8: "finished",
@@ -82,10 +82,35 @@ def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(tmp_path
         4: "its process died",
         5: "error is nan at the end",
         7: "train returned 'low' for error, which is no number",
+        9: "for error, which is no number",
+        10: "train returned step=0.5, which is no whole number",
+        11: "train returned step=nan, which is no whole number",
     }
     for seed, reason in said.items():
         assert reason in found[seed]["reason"], seed
     assert "out of luck" in found[3]["traceback"]
+
+
+def test_a_generator_is_no_score(tmp_path: Path) -> None:
+    initbench.compare(unfinished, ["zeros"], [0], **OF_ERROR, runs_dir=tmp_path)
+    (record,) = records(tmp_path / "compare").values()
+    assert "train has to return error as a number, a mapping with it, or a list" in record["reason"]
+    assert "<generator object unfinished" in record["reason"]
+
+
+def test_a_score_may_be_a_number_of_torch_or_numpy(tmp_path: Path) -> None:
+    verdict = initbench.compare(returned, ["zeros"], range(5), **OF_ERROR, runs_dir=tmp_path)
+    assert verdict.comparison.runs["test/error"].tolist() == [1.0] * 5
+
+
+def test_a_loop_may_change_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("SOMEWHERE", str(tmp_path / "elsewhere"))
+    monkeypatch.chdir(tmp_path)
+    initbench.compare(wandering, ["ones"], range(4), **OF_ERROR, processes=1)
+    found = {seed: record["status"] for (_, seed), record in records(tmp_path / "runs" / "compare").items()}
+    assert found == {0: "finished", 1: "failed", 2: "finished", 3: "finished"}
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_function_of_a_notebook_is_compared_too(tmp_path: Path) -> None:
