@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from initbench.console import console, errors
 from initbench.init import initializer, options
 from initbench.init.scheme import Spec, read_option
 from initbench.loop.run import Run, Train, run
+from initbench.metric import Metric
 from initbench.record.life import mark_dead, mark_lost
 from initbench.record.plain import PlainConfig
 from initbench.record.signature import shared_init
 from initbench.record.store import COMPLETE, Store, check_writable
 from initbench.report.verdict import ReportableVerdict, metric_named, verdict
+from initbench.schema.config import folder_name
 from initbench.status.facts import from_record
 from initbench.status.line import line
 from initbench.workers.pool import Pool
@@ -65,15 +68,18 @@ def compare(
     Raises ValueError, in one line, for arguments that make no sense and for an initializer that does not exist.
     """
     metric = metric_named(score, higher_is_better, unit, chance)
-    config = _shared(train, workload, study, runs_dir)
+    config = _shared(train, metric, workload, study, runs_dir)
+    numbers = _checked(seeds)
     wanted = [
         Run(train, init, {**config, "init": node, "seed": seed}, metric)
         for init, node in _named(inits)
-        for seed in _checked(seeds)
+        for seed in numbers
     ]
     folder = Path(runs_dir) / study
+    ours = [Store(one.config).folder.name for one in wanted]
+    if twice := [one.config["init"]["name"] for one in wanted if ours.count(Store(one.config).folder.name) > 1]:
+        raise ValueError(f"inits must not have the same initializer, or two functions of one name, twice: {twice[0]}")
     check_writable(runs_dir)
-    ours = {Store(one.config).folder.name for one in wanted}
     todo = [one for one in wanted if (Store(one.config).read() or {}).get("status") not in COMPLETE]
     if todo:
         _make(todo, len(wanted), processes)
@@ -81,8 +87,12 @@ def compare(
     return verdict(runs[runs["path"].map(lambda path: Path(path).name in ours)], margin=margin, reference=reference)
 
 
-def _shared(train: Train, workload: str | None, study: str, runs_dir: str | Path) -> PlainConfig:
+def _shared(train: Train, metric: Metric, workload: str | None, study: str, runs_dir: str | Path) -> PlainConfig:
     """The part of a record's config that all runs have."""
+    try:
+        folder_name(study)
+    except ValueError as error:
+        raise ValueError(f"study {error}, got {study!r}") from error
     if not callable(train):
         raise ValueError(f"train must be a function of initialize and seed, got {type(train).__name__}")
     try:
@@ -98,6 +108,7 @@ def _shared(train: Train, workload: str | None, study: str, runs_dir: str | Path
     return {
         "model": {"name": name},
         "data": own,
+        "task": {"name": "own", "score": metric.name, "higher_is_better": metric.higher_is_better},
         "optimizer": own,
         "scheduler": {},
         "trainer": {},
@@ -110,7 +121,7 @@ def _shared(train: Train, workload: str | None, study: str, runs_dir: str | Path
 
 def _named(inits: Sequence[Spec]) -> Iterator[tuple[Spec, PlainConfig]]:
     """Each initializer with the node that a record has for it. Raises ValueError for one that does not exist."""
-    if isinstance(inits, str | Mapping) or not inits:
+    if not isinstance(inits, Iterable) or isinstance(inits, str | Mapping) or not inits:
         raise ValueError(f"inits must be a list of initializers, got {inits!r}")
     for init in inits:
         initializer(init)  # which raises what is wrong with it
@@ -125,9 +136,14 @@ def _named(inits: Sequence[Spec]) -> Iterator[tuple[Spec, PlainConfig]]:
 
 
 def _checked(seeds: Iterable[int]) -> list[int]:
+    if not isinstance(seeds, Iterable):
+        raise ValueError(f"seeds must be a list of whole numbers, got {seeds!r}")
     found = list(seeds)
-    if not found or any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in found):
-        raise ValueError(f"seeds must be whole numbers of at least 0, got {found!r:.80}")
+    if not found or any(not isinstance(seed, Integral) or isinstance(seed, bool) for seed in found):
+        raise ValueError(f"seeds must be whole numbers, got {found!r:.80}")
+    if not 0 <= min(found) <= max(found) < 2**32:
+        raise ValueError(f"seeds must be at least 0 and below 2**32, as NumPy's are, got {found!r:.80}")
+    found = [int(seed) for seed in found]  # NumPy's too, which JSON does not know
     if len(set(found)) < len(found):
         raise ValueError("seeds must not have the same number twice")
     return found

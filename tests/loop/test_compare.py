@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from loops import drawn, faulty, fit, returned, unfinished, wandering
@@ -91,6 +92,18 @@ def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(tmp_path
     assert "out of luck" in found[3]["traceback"]
 
 
+def test_seeds_may_be_numpys_and_come_from_a_generator(tmp_path: Path) -> None:
+    initbench.compare(drawn, ["normal"], np.arange(2), **OF_ERROR, runs_dir=tmp_path)
+    initbench.compare(drawn, ["normal", "zeros"], (seed for seed in range(3)), **OF_ERROR, runs_dir=tmp_path)
+    assert sorted(records(tmp_path / "compare")) == [(init, seed) for init in ("normal", "zeros") for seed in range(3)]
+
+
+def test_another_score_is_another_run(tmp_path: Path) -> None:
+    initbench.compare(drawn, ["normal"], [0], **OF_ERROR, runs_dir=tmp_path)
+    of_height = initbench.compare(drawn, ["normal"], [0], score="height", higher_is_better=True, runs_dir=tmp_path)
+    assert of_height.comparison.runs["test/height"].notna().all()
+
+
 def test_a_generator_is_no_score(tmp_path: Path) -> None:
     initbench.compare(unfinished, ["zeros"], [0], **OF_ERROR, runs_dir=tmp_path)
     (record,) = records(tmp_path / "compare").values()
@@ -133,8 +146,19 @@ def test_a_function_of_a_notebook_is_compared_too(tmp_path: Path) -> None:
         ({"inits": []}, "inits must be a list of initializers"),
         ({"inits": ["orthogonall"]}, "Did you mean 'orthogonal'"),
         ({"inits": [{"name": "orthogonal", "gian": 2}]}, "Did you mean 'gain'"),
-        ({"seeds": []}, "seeds must be whole numbers of at least 0, got"),
-        ({"seeds": [0.5]}, "seeds must be whole numbers of at least 0, got"),
+        ({"inits": 3}, "inits must be a list of initializers, got 3"),
+        ({"inits": ["zeros", "zeros"]}, "inits must not have the same initializer, .* twice: zeros"),
+        (
+            {"inits": [lambda tensor: tensor.zero_(), lambda tensor: tensor.fill_(1)]},
+            "two functions of one name, twice",
+        ),
+        ({"seeds": []}, "seeds must be whole numbers, got"),
+        ({"seeds": [0.5]}, "seeds must be whole numbers, got"),
+        ({"seeds": 3}, "seeds must be a list of whole numbers, got 3"),
+        ({"seeds": [-1]}, "seeds must be at least 0 and below"),
+        ({"seeds": [2**32]}, "seeds must be at least 0 and below"),
+        ({"study": "../elsewhere"}, "study must"),
+        ({"study": ""}, "study must"),
         ({"seeds": [1, 1]}, "seeds must not have the same number twice"),
         ({"processes": 0}, "processes must be a whole number of at least 1, got 0"),
         ({"runs_dir": "/dev/null/runs"}, "is not writable"),
