@@ -9,6 +9,7 @@ from typing import Any
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import numpy as np
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
@@ -91,8 +92,12 @@ class Initialize(L.Callback):
             np.random.seed(self.seed)  # noqa: NPY002 - a dataset of the user's may draw from it
             torch.manual_seed(self.seed)
             # Not trainer.train_dataloader, which is set later: to set it now would change the order of training.
-            loader: Any = trainer.fit_loop._data_source.dataloader()
-            found = next(iter(loader))
+            loaders: Any = trainer.fit_loop._data_source.dataloader()
+            if not isinstance(loaders, CombinedLoader):
+                loaders = CombinedLoader(loaders, "max_size_cycle")  # as the fit itself does
+            found, *_ = next(iter(loaders), (None,))
+        if found is None:
+            raise ValueError(f"{self._label} needs a batch, and the training data has none")
         found = trainer.strategy.batch_to_device(found, pl_module.device)
         if self._batch_of is not None:
             return self._batch_of(found)
@@ -101,7 +106,10 @@ class Initialize(L.Callback):
         if isinstance(found, list | tuple) and len(found) > 1 and all(isinstance(part, Tensor) for part in found[:2]):
             return found[0], found[1]
         raise ValueError(
-            f"{self._initializer.method.label if self._initializer.method else 'the initializer'} needs inputs and "
-            f"targets, and the first training batch is a {type(found).__name__}: pass batch_of=, a function that "
-            "returns them"
+            f"{self._label} needs inputs and targets, and the first training batch is a {type(found).__name__}: "
+            "pass batch_of=, a function that returns them"
         )
+
+    @property
+    def _label(self) -> str:
+        return self._initializer.method.label if self._initializer.method else "the initializer"

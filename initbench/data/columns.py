@@ -1,6 +1,7 @@
 """A table of one's own: columns of numbers and of categories, and one to predict."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,11 +15,13 @@ from initbench.data.vectors import Vectors
 from initbench.errors import nearest
 from initbench.schema.ranges import OpenFraction
 from initbench.table_file import KINDS, read_table
+from initbench.wording import visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["auto", "numbers", "classes"]
+_LARGEST = torch.finfo(torch.float32).max
 
 
 def table(
@@ -30,8 +33,8 @@ def table(
     1 where a row has it and else 0. predict: whether the target is numbers or classes; auto: numbers, if all its cells
     are. test_size: the share of the rows, always the same ones, that are the test set.
 
-    Raises ValueError for a file that cannot be read, a column that is missing, and a cell that is empty or no finite
-    number where the other cells of its column are numbers.
+    Raises ValueError for a file that cannot be read, a column that is missing or there twice, and a cell that is empty
+    or no finite number of 32 bits where the other cells of its column are numbers.
     """
     if not file:
         raise ValueError("data.file is not set: the CSV, TSV or parquet file with the table")
@@ -40,9 +43,12 @@ def table(
         raise ValueError(f"{path} must be a file in {', '.join(KINDS)}")
     rows = read_table(existing(root, file))
     columns = [str(name) for name in rows.columns]
+    if twice := [name for name, times in Counter(columns).items() if times > 1]:
+        raise ValueError(f"{path} has several columns named {twice[0]!r}")
+    rows = rows.set_axis(columns, axis=1)  # parquet has other names too
     if target not in columns:
         near = nearest(str(target), columns)
-        raise ValueError(f"{path} has no column data.target={target!r}.{near} Columns: {', '.join(columns)}")
+        raise ValueError(f"{path} has no column data.target={target!r}.{near} Columns: {visible(', '.join(columns))}")
     if len(rows) < 3:
         raise ValueError(f"{path} has too few rows for a training, a validation and a test set")
     if len(columns) < 2:
@@ -50,11 +56,11 @@ def table(
     try:
         features = [part for name in columns if name != target for part in _features(rows, name)]
         values, classes = _targets(rows, target, predict)
+        inputs = torch.tensor(features, dtype=torch.float32).T.contiguous()
+        train, test = held_out(len(rows), max(1, round(test_size * len(rows))))
+        return Vectors(inputs[train], values[train], inputs[test], values[test], classes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    inputs = torch.tensor(features, dtype=torch.float32).T.contiguous()
-    train, test = held_out(len(rows), max(1, round(test_size * len(rows))))
-    return Vectors(inputs[train], values[train], inputs[test], values[test], classes)
 
 
 def _features(rows: "pd.DataFrame", name: str) -> list[list[float]]:
@@ -83,8 +89,9 @@ def _numbers(rows: "pd.DataFrame", name: str) -> list[float]:
     found = []
     for place, cell in rows[name].items():
         number = _number(cell)
-        if not math.isfinite(number):
-            what = "is empty" if str(cell).strip() in ("", "None") else f"is {cell!r}, which is no finite number"
+        if not abs(number) <= _LARGEST:
+            wrong = "more than 32 bits hold" if math.isfinite(number) else "which is no finite number"
+            what = "is empty" if str(cell).strip() in ("", "None") else f"is {cell!r}, {wrong}"
             raise ValueError(f"{rows.index.name or 'row'} {place}: {name} {what}")
         found.append(number)
     return found

@@ -44,7 +44,7 @@ def _mapped(root: str, file: str | None, key: str, dtype: str) -> Tensor:
         array = np.memmap(path, dtype, mode="c")
     elif path.suffix == ".npy":
         try:
-            array = np.load(path, mmap_mode="c", allow_pickle=False)
+            array = np.lib.format.open_memmap(path, mode="c")
         except (ValueError, OSError) as error:
             raise ValueError(f"{path} cannot be read as npy: {error}") from error
     else:

@@ -4,7 +4,7 @@ import hashlib
 import inspect
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from numbers import Integral
 from pathlib import Path

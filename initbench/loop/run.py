@@ -5,7 +5,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
@@ -93,16 +93,16 @@ def _call(one: Run, life: Life) -> Record:
     life.begin(None, metric, resumes=False)
     history, initialize = History(life.store), _Calls(one.init, seed)
     started = time.perf_counter()
-    # What a loop prints would be mixed with what others print.
-    with life.log.open("a", encoding="utf-8", errors="backslashreplace") as log, redirect_stdout(log):
+    # What a loop prints would be mixed with what others print. Where it leaves the folder, the record would follow.
+    with life.log.open("a", encoding="utf-8", errors="backslashreplace") as log, redirect_stdout(log), chdir("."):
         returned = one.train(initialize, seed)
     history.seconds = time.perf_counter() - started - initialize.seconds
+    rows = _rows(returned, metric)
     if not initialize.weights:
         raise UserMistake("train(initialize, seed) has to call initialize(model) on the model that it trains")
-    rows = _rows(returned, metric)
     step = 0
     for number, row in enumerate(rows):
-        step = int(row.pop("step", number))
+        step = _step(row.pop("step", number))
         history.add_validation(step, 0, row)
     final = rows[-1][metric.name]
     history.diverged = None if math.isfinite(final) else f"{metric.name} is {final} at the end"
@@ -116,7 +116,8 @@ def _call(one: Run, life: Life) -> Record:
 
 def _rows(returned: Any, metric: Metric) -> list[dict[str, float]]:
     """What a loop returned as rows of numbers, the last of which has the score. Raises UserMistake otherwise."""
-    if (isinstance(returned, Real) and not isinstance(returned, bool)) or getattr(returned, "shape", None) == ():
+    is_number = isinstance(returned, Real) and not isinstance(returned, bool)
+    if is_number or getattr(returned, "shape", None) == ():  # a tensor or array with one number
         returned = {metric.name: returned}
     if isinstance(returned, Mapping):
         returned = [returned]
@@ -139,5 +140,11 @@ def _rows(returned: Any, metric: Metric) -> list[dict[str, float]]:
 def _number(name: object, value: Any) -> float:
     try:
         return float(value.item() if hasattr(value, "item") else value)  # a tensor may have a gradient
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserMistake(f"train returned {value!r:.80} for {name}, which is no number") from error
+
+
+def _step(value: float) -> int:
+    if not float(value).is_integer():
+        raise UserMistake(f"train returned step={value}, which is no whole number")
+    return int(value)

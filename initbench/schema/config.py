@@ -42,7 +42,7 @@ _NOT_OF_THE_TRAINER = (
 )
 
 
-def _folder_name(study: str) -> str:
+def folder_name(study: str) -> str:
     if study in ("", ".", "..") or not set(study).isdisjoint("/\\\0\n"):
         raise ValueError("must be the name of one folder, without / and other than . and ..")
     if len(study.encode()) > 255:
@@ -211,7 +211,7 @@ class Config(Part):
     trainer: Trainer
     logger: Target
     diagnostics: Diagnostics
-    study: Annotated[str, AfterValidator(_folder_name)] = Field(description="a folder of runs that are compared")
+    study: Annotated[str, AfterValidator(folder_name)] = Field(description="a folder of runs that are compared")
     runs_dir: Annotated[str, MinLen(1)] = Field(description="records are in <runs_dir>/<study>/")
     data_dir: Annotated[str, MinLen(1)] = Field(description="where datasets are looked for and downloaded to")
     seed: Seed = Field(description="weights, data order and augmentation derive from it")

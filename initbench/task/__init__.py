@@ -31,11 +31,18 @@ __getattr__ = lazy.attributes(
 def build(node: Mapping[str, Any], sizes: "Sizes") -> "Task":
     """The task of a config (a composed file of conf/task/) on data of these sizes.
 
-    Raises ValueError for arguments that the task does not take, and for data that it cannot be learned from.
+    Raises ValueError for arguments that the task does not take, for data that it cannot be learned from, and for a
+    class of the user's own that lacks something.
     """
     from initbench.task.base import Task
 
     task = target.call("task", node, sizes)
     if not isinstance(task, Task):
         raise ValueError(f"task._target_={node['_target_']!r} made a {type(task).__name__}, not an initbench.task.Task")
+    if missing := [name for name in ("metric", "chance_loss", "outputs", "given") if not hasattr(task, name)]:
+        raise ValueError(f"task._target_={node['_target_']!r} made a task without {', '.join(missing)}")
+    if task.metric.name != "loss" and type(task).measure is Task.measure:
+        raise ValueError(
+            f"task._target_={node['_target_']!r} is judged by {task.metric.name} and needs a method measure"
+        )
     return task

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 from modules import Regressor, dataset, loader, trainer
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import initbench
 
@@ -116,6 +117,34 @@ def test_another_form_of_batch_needs_to_be_taken_apart(tmp_path: Path) -> None:
     twin = Regressor()
     initbench.initialize(twin, "lsuv", batch=(x[:10], y[:10]))
     torch.testing.assert_close(module.first["head.weight"], twin.head.weight.detach())
+
+
+class OfTwo(Regressor):
+    """It is trained on two loaders at once."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return super().training_step(batch["a"], batch_idx)
+
+
+@pytest.mark.parametrize("combined", [False, True])
+def test_of_several_loaders_a_batch_has_one_of_each(tmp_path: Path, *, combined: bool) -> None:
+    loaders: Any = {"a": loader(shuffle=False), "b": loader(batch_size=7)}
+    callback = initbench.Initialize("lsuv", batch_of=lambda batch: batch["a"])
+    module = OfTwo()
+    trainer(tmp_path, callback).fit(module, CombinedLoader(loaders, "min_size") if combined else loaders)
+    x, y = dataset().tensors
+    twin = Regressor()
+    initbench.initialize(twin, "lsuv", batch=(x[:10], y[:10]))
+    torch.testing.assert_close(module.first["head.weight"], twin.head.weight.detach())
+
+
+def test_data_without_a_batch_are_refused(tmp_path: Path) -> None:
+    class Empty(IterableDataset[Any]):
+        def __iter__(self) -> Any:
+            return iter(())
+
+    with pytest.raises(ValueError, match=r"^lsuv needs a batch, and the training data has none$"):
+        trainer(tmp_path, initbench.Initialize("lsuv")).fit(Regressor(), DataLoader(Empty()))
 
 
 def test_a_loss_of_the_users_own_reaches_the_method(tmp_path: Path) -> None:

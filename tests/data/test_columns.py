@@ -64,6 +64,10 @@ def test_classes_are_predicted_where_they_are_text_or_asked_for(tmp_path: Path) 
         (HOUSES.replace("\n55,", "\n,"), {}, r"houses.csv: line 7: size is empty"),
         (HOUSES.replace("\n55,", "\nmany,"), {}, r"houses.csv: line 7: size is 'many', which is no finite number"),
         (HOUSES.replace(",115.5", ",inf"), {}, r"houses.csv: line 7: price is 'inf', which is no finite number"),
+        (HOUSES.replace(",115.5", ",1e39"), {}, r"houses.csv: line 7: price is '1e39', more than 32 bits hold"),
+        (HOUSES.replace("heated", "size"), {}, r"houses.csv has several columns named 'size'"),
+        (HOUSES.replace("price", "\0"), {}, r"Columns: size, town, heated, \\x00$"),
+        (HOUSES, {"test_size": 0.99}, r"houses.csv: the train set is empty"),
         (
             HOUSES,
             {"target": "town", "predict": "numbers"},
@@ -88,3 +92,8 @@ def test_a_table_in_the_current_folder_is_pointed_to(tmp_path: Path, monkeypatch
     said = rf"there is no file 'data/houses.csv'\. For the one in this folder, give '{tmp_path / 'houses.csv'}'"
     with pytest.raises(ValueError, match=said):
         table("data", "houses.csv", "price")
+
+
+def test_numbers_name_columns_of_parquet(tmp_path: Path) -> None:
+    pd.DataFrame({0: range(20), 1: range(20)}).to_parquet(tmp_path / "t.parquet")
+    assert table(str(tmp_path), "t.parquet", "1").sizes.input_shape == (1,)

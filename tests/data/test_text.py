@@ -111,6 +111,9 @@ def write(folder: Path) -> None:
     np.save(folder / "floats.npy", np.zeros(99))
     (folder / "odd.bin").write_bytes(b"abc")
     (folder / "broken.npy").write_bytes(b"no array")
+    (folder / "nothing.npy").write_bytes(b"")
+    np.savez(folder / "several.npz", np.arange(99))
+    (folder / "several.npz").rename(folder / "several.npy")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,8 @@ def write(folder: Path) -> None:
         ({"train": "ids.bin", "test": "ids.txt"}, r"there is no file .*ids.txt"),
         ({"train": "odd.bin", "test": "ids.npy"}, r"odd.bin has 3 bytes, which is no number of uint16 ids"),
         ({"train": "broken.npy", "test": "ids.npy"}, r"broken.npy cannot be read as npy"),
+        ({"train": "nothing.npy", "test": "ids.npy"}, r"nothing.npy cannot be read as npy"),
+        ({"train": "several.npy", "test": "ids.npy"}, r"several.npy cannot be read as npy"),
         (
             {"train": "square.npy", "test": "ids.npy"},
             r"square.npy must hold integers of one dimension, got int64 \(9, 9\)",

@@ -1,8 +1,10 @@
 """Training loops as users write them, in a module of their own."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
@@ -42,4 +44,34 @@ def faulty(initialize: Any, seed: int) -> Any:
         raise RuntimeError("out of luck")
     if seed == 4:
         os._exit(3)
-    return {1: {"accuracy": 1.0}, 2: "good", 5: {"error": float("nan")}, 6: [], 7: {"error": "low"}}.get(seed, 0.5)
+    return {
+        1: {"accuracy": 1.0},
+        2: "good",
+        5: {"error": float("nan")},
+        6: [],
+        7: {"error": "low"},
+        9: {"error": 10**400},
+        10: {"error": 1.0, "step": 0.5},
+        11: {"error": 1.0, "step": float("nan")},
+    }.get(seed, 0.5)
+
+
+def unfinished(initialize: Any, seed: int) -> Iterator[float]:
+    """Nothing of it runs until somebody asks for its values."""
+    initialize(nn.Linear(3, 2))
+    yield 1.0
+
+
+def returned(initialize: Any, seed: int) -> Any:
+    """A loss as torch and NumPy have it."""
+    initialize(nn.Linear(3, 2))
+    one = torch.ones((), requires_grad=True)
+    return {0: one, 1: one.detach().numpy(), 2: np.float32(1.0), 3: ({"error": one},), 4: {"error": one}}[seed]
+
+
+def wandering(initialize: Any, seed: int) -> float:
+    """It goes to the folder that SOMEWHERE names, and does not come back."""
+    os.chdir(os.environ["SOMEWHERE"])
+    if seed == 1:
+        raise RuntimeError("lost")
+    return initialize(nn.Linear(3, 2)).weight.abs().mean().item()

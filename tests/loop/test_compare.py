@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from loops import drawn, faulty, fit
+from loops import drawn, faulty, fit, returned, unfinished, wandering
 from torch import nn
 
 import initbench
@@ -71,10 +72,10 @@ def test_weights_are_those_of_initialize_and_generators_are_seeded(tmp_path: Pat
 def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    initbench.compare(faulty, ["zeros"], range(9), **OF_ERROR, runs_dir=tmp_path, processes=2)
+    initbench.compare(faulty, ["zeros"], range(12), **OF_ERROR, runs_dir=tmp_path, processes=2)
     found = {seed: record for (_, seed), record in records(tmp_path / "compare").items()}
     assert {seed: record["status"] for seed, record in found.items()} == {
-        **dict.fromkeys((0, 1, 2, 6, 7), "refused"),
+        **dict.fromkeys((0, 1, 2, 6, 7, 9, 10, 11), "refused"),
         **dict.fromkeys((3, 4), "failed"),
         5: "diverged",
         8: "finished",
@@ -87,12 +88,15 @@ def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(
         4: "its process died",
         5: "error is nan at the end",
         7: "train returned 'low' for error, which is no number",
+        9: "for error, which is no number",
+        10: "train returned step=0.5, which is no whole number",
+        11: "train returned step=nan, which is no whole number",
     }
     for seed, reason in said.items():
         assert reason in found[seed]["reason"], seed
     assert "out of luck" in found[3]["traceback"]
     printed = capsys.readouterr()
-    assert printed.out.startswith("9 runs, 2 at a time\n")
+    assert printed.out.startswith("12 runs, 2 at a time\n")
     assert f"2 runs failed; log.txt in their folders under {tmp_path / 'compare'} says why" in printed.err
 
 
@@ -142,6 +146,34 @@ def test_a_score_may_be_a_tensor_and_data_are_asked_for_as_the_loop_passes_them(
     assert found["lsuv", 0]["reason"] == "lsuv needs data: initialize(model, batch=(inputs, targets))"
 
 
+def test_seeds_may_be_numpys_and_come_from_a_generator(tmp_path: Path) -> None:
+    initbench.compare(drawn, ["normal"], np.arange(2), **OF_ERROR, runs_dir=tmp_path)
+    initbench.compare(drawn, ["normal", "zeros"], (seed for seed in range(3)), **OF_ERROR, runs_dir=tmp_path)
+    assert sorted(records(tmp_path / "compare")) == [(init, seed) for init in ("normal", "zeros") for seed in range(3)]
+
+
+def test_a_generator_is_no_score(tmp_path: Path) -> None:
+    initbench.compare(unfinished, ["zeros"], [0], **OF_ERROR, runs_dir=tmp_path)
+    (record,) = records(tmp_path / "compare").values()
+    assert "train has to return error as a number, a mapping with it, or a list" in record["reason"]
+    assert "<generator object unfinished" in record["reason"]
+
+
+def test_a_score_may_be_a_number_of_torch_or_numpy(tmp_path: Path) -> None:
+    verdict = initbench.compare(returned, ["zeros"], range(5), **OF_ERROR, runs_dir=tmp_path)
+    assert verdict.comparison.runs["test/error"].tolist() == [1.0] * 5
+
+
+def test_a_loop_may_change_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setenv("SOMEWHERE", str(tmp_path / "elsewhere"))
+    monkeypatch.chdir(tmp_path)
+    initbench.compare(wandering, ["ones"], range(4), **OF_ERROR, processes=1)
+    found = {seed: record["status"] for (_, seed), record in records(tmp_path / "runs" / "compare").items()}
+    assert found == {0: "finished", 1: "failed", 2: "finished", 3: "finished"}
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_a_function_of_a_notebook_is_compared_too(tmp_path: Path) -> None:
     """It has no module that another process could import."""
     scale = 2.0
@@ -162,9 +194,19 @@ def test_a_function_of_a_notebook_is_compared_too(tmp_path: Path) -> None:
         ({"inits": []}, "inits must be a list of initializers"),
         ({"inits": ["orthogonall"]}, "Did you mean 'orthogonal'"),
         ({"inits": [{"name": "orthogonal", "gian": 2}]}, "Did you mean 'gain'"),
-        ({"seeds": []}, "seeds must be whole numbers of at least 0, got"),
-        ({"seeds": 3}, "seeds must be whole numbers of at least 0, got 3"),
-        ({"seeds": [0.5]}, "seeds must be whole numbers of at least 0, got"),
+        ({"inits": 3}, "inits must be a list of initializers, got 3"),
+        ({"inits": ["zeros", "zeros"]}, "inits must not have the same initializer twice: 'zeros'"),
+        (
+            {"inits": [lambda tensor: tensor.zero_(), lambda tensor: tensor.fill_(1)]},
+            "2 of inits are functions called '<lambda>': their names must differ",
+        ),
+        ({"seeds": []}, "seeds must be whole numbers, got"),
+        ({"seeds": [0.5]}, "seeds must be whole numbers, got"),
+        ({"seeds": 3}, "seeds must be whole numbers, got 3"),
+        ({"seeds": [-1]}, "seeds must be at least 0 and below"),
+        ({"seeds": [2**32]}, "seeds must be at least 0 and below"),
+        ({"study": "../elsewhere"}, "study must"),
+        ({"study": ""}, "study must"),
         ({"seeds": [1, 1]}, "seeds must not have the same number twice"),
         ({"processes": 0}, "processes must be a whole number of at least 1, got 0"),
         ({"runs_dir": "/dev/null/runs"}, "is not writable"),

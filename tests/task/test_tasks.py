@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from initbench import CONF, data
 from initbench.data import Data
 from initbench.errors import UserMistake
+from initbench.metric import Metric
 from initbench.record.objective import check_objective
 from initbench.sizes import Sizes
 from initbench.task import Task, build
@@ -204,3 +205,23 @@ def test_an_objective_that_the_task_has_not_is_refused() -> None:
     config = typed(compose_config("task=regression", "objective=val/best_accuracy"))
     with pytest.raises(UserMistake, match=r"unknown objective .val/best_accuracy.*val/best_mse"):
         check_objective(config, None)
+
+
+class Unfinished(Task):
+    metric = Metric("mape", "test MAPE", higher_is_better=False)
+
+    def __init__(self, sizes: Sizes, *, complete: bool = False) -> None:
+        self.chance_loss = None
+        if complete:
+            self.outputs, self.given = (1,), {}
+
+    def loss(self, outputs: Any, targets: Any, *, training: bool = False, reduction: Any = "mean") -> Any:
+        return F.l1_loss(outputs, targets, reduction=reduction)
+
+
+def test_a_task_of_the_users_own_that_lacks_something_is_refused() -> None:
+    node = {"_target_": f"{__name__}.Unfinished", "name": "own"}
+    with pytest.raises(ValueError, match=r"made a task without outputs, given$"):
+        build(node, SIZES["rows with numbers"])
+    with pytest.raises(ValueError, match=r"is judged by mape and needs a method measure$"):
+        build({**node, "complete": True}, SIZES["rows with numbers"])

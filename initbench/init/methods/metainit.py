@@ -107,9 +107,11 @@ def _random_inputs(like: Tensor, generator: Generator) -> Tensor:
 
 
 def _random_targets(like: Tensor, outputs: Tensor, generator: Generator) -> Tensor:
-    # Class labels: one integer for each vector of scores along the second dimension.
-    if not like.is_floating_point() and isinstance(outputs, Tensor) and outputs.dim() == like.dim() + 1:
-        return torch.randint(outputs.shape[1], like.shape, generator=generator, device="cpu").to(like)
+    # Class labels: one integer for each vector of scores along the second dimension, or along the last, as of tokens.
+    if not like.is_floating_point() and isinstance(outputs, Tensor):
+        for place in (1, -1):
+            if outputs.dim() == like.dim() + 1 and outputs.select(place, 0).shape == like.shape:
+                return torch.randint(outputs.shape[place], like.shape, generator=generator, device="cpu").to(like)
     return _resample(like, len(like), generator)
 
 

@@ -177,6 +177,22 @@ def test_token_ids_and_regression_targets_come_from_the_batch() -> None:
     assert not torch.equal(model[0].weight, start[0].weight)
 
 
+@pytest.mark.parametrize("tokens", [3, 6])
+def test_labels_are_drawn_from_all_classes_wherever_these_are(tokens: int) -> None:
+    """Scores of tokens are (batch, tokens, classes), those of pixels (batch, classes, pixels)."""
+    seen: dict[int, set[int]] = {1: set(), 2: set()}
+    for place in seen:
+
+        def loss(outputs: Tensor, targets: Tensor, place: int = place) -> Tensor:
+            seen[place] |= set(targets.flatten().tolist())
+            return F.cross_entropy(outputs.movedim(place, 1), targets)
+
+        model = nn.Sequential(nn.Linear(5, tokens * 4), nn.Unflatten(1, (tokens, 4) if place == 2 else (4, tokens)))
+        batch = torch.randn(40, 5), torch.zeros(40, tokens, dtype=torch.int64)
+        initialize(model, "metainit", steps=2, seed=0, batch=batch, loss=loss)
+    assert seen == {1: {0, 1, 2, 3}, 2: {0, 1, 2, 3}}
+
+
 def test_normalized_networks_are_differentiated_three_times() -> None:
     model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3))
     model.eval()
