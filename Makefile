@@ -28,7 +28,7 @@ gallery: setup  ## train the studies of docs/gallery.md and write the page; an h
 examples: setup  ## run the notebooks of examples/ again and keep what they show; a minute on two cores
 	$(BIN)/python scripts/examples.py
 
-test: setup  ## everything but the slow tests; a quarter of an hour on two cores
+test: setup  ## everything but the slow tests; twenty minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos'
 
 test-slow: setup  ## an hour on two cores

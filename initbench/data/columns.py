@@ -29,11 +29,12 @@ def table(
 ) -> Vectors:
     """The rows of a CSV, TSV or parquet file, which lies in `root` if it is relative; `target` names what to predict.
 
-    A column all of whose cells are numbers is one feature; any other has a feature for each of its categories, which is
-    1 where a row has it and else 0. predict: whether the target is numbers or classes; auto: numbers, if all its cells
-    are. test_size: the share of the rows, always the same ones, that are the test set.
+    A column most of whose cells are numbers is one feature; any other has a feature for each of its categories, which
+    is 1 where a row has it and else 0. predict: whether the target is numbers or classes; auto: numbers, if most of its
+    cells are. test_size: the share of the rows, always the same ones, that are the test set.
 
-    Raises ValueError for a file that cannot be read, a column that is missing or there twice, and a cell that is empty
+    Raises ValueError for a file that cannot be read, a column that is missing or there twice, or has another text in
+    every row, and for a cell that is empty
     or no finite number of 32 bits where the other cells of its column are numbers.
     """
     if not file:
@@ -46,6 +47,8 @@ def table(
     if twice := [name for name, times in Counter(columns).items() if times > 1]:
         raise ValueError(f"{path} has several columns named {twice[0]!r}")
     rows = rows.set_axis(columns, axis=1)  # parquet has other names too
+    if target is None:
+        raise ValueError(f"data.target is not set: the column to predict. Columns: {visible(', '.join(columns))}")
     if target not in columns:
         near = nearest(str(target), columns)
         raise ValueError(f"{path} has no column data.target={target!r}.{near} Columns: {visible(', '.join(columns))}")
@@ -66,7 +69,10 @@ def table(
 def _features(rows: "pd.DataFrame", name: str) -> list[list[float]]:
     if _is_numeric(cells := rows[name].tolist()):
         return [_numbers(rows, name)]
-    return [[float(str(cell) == category) for cell in cells] for category in sorted(set(map(str, cells)))]
+    categories = sorted(set(map(str, cells)))
+    if len(categories) == len(cells):
+        raise ValueError(f"column {name!r} has another text in every row, from which nothing is learned: leave it out")
+    return [[float(str(cell) == category) for cell in cells] for category in categories]
 
 
 def _targets(rows: "pd.DataFrame", name: str, predict: Kind) -> tuple[Tensor, tuple[str, ...]]:

@@ -57,7 +57,7 @@ def test_classes_are_predicted_where_they_are_text_or_asked_for(tmp_path: Path) 
     "text, keys, said",
     [
         (HOUSES, {"target": "prise"}, r"has no column data.target='prise'. Did you mean 'price'\? Columns: size, town"),
-        (HOUSES, {"target": None}, "has no column data.target=None"),
+        (HOUSES, {"target": None}, "data.target is not set: the column to predict. Columns: size, town, heated, price"),
         (HOUSES, {"file": None}, "data.file is not set"),
         (HOUSES, {"file": "house.csv"}, r"there is no file .*house.csv'. Did you mean .*houses.csv"),
         (HOUSES, {"file": "houses.xls"}, r"houses.xls must be a file in .csv, .tsv, .parquet"),
@@ -78,6 +78,7 @@ def test_classes_are_predicted_where_they_are_text_or_asked_for(tmp_path: Path) 
         ("a,price\n1,x\n2,x\n3,x\n4,x\n", {}, "column 'price' has one class only, 'x'"),
         ("a,price\n1,2\n2,2\n3,2\n4,2\n", {}, "the targets to train on are all the same"),
         ("", {}, "houses.csv cannot be read as csv: it is empty"),
+        ("n,price\na,1\nb,2\nc,3\n", {}, "column 'n' has another text in every row, from which nothing is learned"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, text: str, keys: dict[str, Any], said: str) -> None:
