@@ -11,6 +11,8 @@ import torch
 from configs import compose_config
 from hypothesis import settings
 
+from initbench.record.sweep_id import SWEEP_VARIABLE
+
 # Two busy threads on a core that someone else wants are many times slower than one.
 torch.set_num_threads(1)
 # The same examples each time, and none of them fails because the machine is busy.
@@ -34,6 +36,12 @@ def torch_seed(request: pytest.FixtureRequest) -> None:
     own, which draw some numbers before.
     """
     torch.manual_seed(zlib.crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(autouse=True)
+def no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test begins outside of a sweep, whose id is in the environment from its start to the end of the process."""
+    monkeypatch.delenv(SWEEP_VARIABLE, raising=False)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Writes the record of any Lightning fit, as a sweep writes it, from what the module logs."""
 
-import math
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -13,7 +13,7 @@ from initbench.errors import UserMistake, nearest
 from initbench.metric import Metric
 from initbench.record.history import History
 from initbench.record.life import Life, claimed, under_way
-from initbench.record.own import own_config
+from initbench.record.own import end, own_config
 from initbench.record.store import Store, check_writable
 from initbench.report.verdict import metric_named
 
@@ -90,22 +90,17 @@ class Record(L.Callback):
             return
         values = _numbers(trainer.callback_metrics)
         self._check(values)
-        final = values[self._metric.name]
         if not self._history.by_step:
             self._history.add_validation(trainer.global_step, trainer.current_epoch, values)
-        if not math.isfinite(final):
-            self._history.diverged = f"{self._metric.name} is {final} at the end"
         initialize = _initialize(trainer)
-        self._life.store.write_table("parameters", initialize.table)
-        test = {} if self._history.diverged else {self._metric.name: final}
-        self._life.end(
+        end(
+            self._life,
             self._history,
-            {"init_numbers": initialize.numbers},
-            metric=self._metric,
-            chance_loss=None,
-            test=test,
-            targets=[],
+            self._metric,
+            values[self._metric.name],
+            table=initialize.table,
             seconds_init=initialize.seconds,
+            more={"init_numbers": initialize.numbers},
         )
         self._life = None
         self._stack.close()
@@ -136,4 +131,8 @@ def _numbers(logged: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+    """A hyperparameter as JSON has it; of an object its name alone, as its address differs from fit to fit."""
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError):
+        return getattr(value, "__qualname__", type(value).__qualname__)

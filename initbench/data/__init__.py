@@ -30,9 +30,9 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from initbench.data.base import Arrays
+    from initbench.data.arrays import Arrays
+    from initbench.data.base import Data
     from initbench.data.columns import table
-    from initbench.data.data import Data
     from initbench.data.factory import build, check_source, look
     from initbench.data.folder import image_folder
     from initbench.data.functions import curves
@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 __getattr__ = lazy.attributes(
     __name__,
     {
-        "Arrays": "initbench.data.base",
-        "Data": "initbench.data.data",
+        "Arrays": "initbench.data.arrays",
+        "Data": "initbench.data.base",
         "DataModule": "initbench.data.module",
         "ImageData": "initbench.data.images",
         "Tokens": "initbench.data.windows",

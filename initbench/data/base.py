@@ -1,64 +1,147 @@
-"""What a dataset is: four tensors and the names of the classes."""
+"""The training, validation and test batches of a dataset, whatever its samples are."""
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from initbench.data.batches import Batch, Batches, Loader
 from initbench.sizes import Sizes
+from initbench.wording import count
 
 
-def _always() -> bool:
-    return True
+@dataclass(frozen=True)
+class Settings:
+    """The keys that all datasets share; initbench/schema/config.py has their types and ranges.
 
-
-@dataclass(frozen=True, eq=False)  # compared and hashed by identity: copies on a device are cached per Arrays
-class Arrays:
-    """A dataset on the CPU, checked: square uint8 images (N, C, S, S) and int64 labels (N,) per split.
-
-    The images may be memory-mapped. `is_current` tells a process that has cached them whether their files
-    are unchanged.
-
-    Raises ValueError for an empty split, images that are not square uint8 of one shape, labels that do not
-    match the images in number, and labels outside the classes.
+    Under DDP, `batch_size` is the global one, divided among the ranks.
     """
 
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
-    classes: tuple[str, ...]
-    is_current: Callable[[], bool] = _always
+    name: str
+    batch_size: int
+    val_size: int | float
+    val_every_n_steps: int
+    targets: Sequence[float]
+    flip: bool
+    crop_padding: int
+    cutout: int
+    stream: bool | str
+    max_resident_gb: float
+    num_workers: int
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.classes, Sequence):
-            raise ValueError(f"classes must be a list of the names of the classes, got {self.classes!r}")
-        _check_split("train", self.train_images, self.train_labels, len(self.classes))
-        _check_split("test", self.test_images, self.test_labels, len(self.classes))
-        if self.train_images.shape[1:] != self.test_images.shape[1:]:
-            shapes = [tuple(images.shape[1:]) for images in (self.train_images, self.test_images)]
-            raise ValueError(f"train images are {shapes[0]} but test images are {shapes[1]}")
+
+class Data(ABC):
+    """A dataset with the settings of a run.
+
+    Loaders yield samples as they are stored; `prepare` makes of them, on the device, what the model gets.
+
+    Attributes:
+        sizes: what models and tasks have to fit.
+        train: the indices of the samples that are trained on.
+        val: the indices of the training samples that are held out; every run holds out the same.
+        evaluation_batch_size: how many samples are evaluated at once.
+
+    Raises ValueError for settings that do not suit the data.
+    """
+
+    sizes: Sizes
+    train: Tensor
+    val: Tensor
+    evaluation_batch_size = 1000
+
+    def __init__(self, settings: Settings, *, seed: int, nbytes: int) -> None:
+        self.settings, self.seed, self.name = settings, seed, settings.name
+        self.batch_size, self.val_every_n_steps = settings.batch_size, settings.val_every_n_steps
+        self.targets = tuple(float(target) for target in settings.targets)
+        self.streams = nbytes > settings.max_resident_gb * 1e9 if settings.stream == "auto" else bool(settings.stream)
+
+    @abstractmethod
+    def tensors(self, part: str, device: torch.device) -> Batch:
+        """All inputs and targets of "train", which has the samples held out too, or of "test", on a device."""
+
+    @abstractmethod
+    def prepare(self, inputs: Tensor, *, step: int | None = None, rank: int = 0) -> Tensor:
+        """What the model gets of stored inputs, augmented as in training step `step` if given."""
 
     @property
-    def sizes(self) -> Sizes:
-        return Sizes(len(self.train_images), tuple(self.train_images.shape[1:]), num_classes=len(self.classes))
+    def steps_per_epoch(self) -> int:
+        return len(self.train) // self.batch_size
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all images, as needed to keep them on a device."""
-        return self.train_images.nbytes + self.test_images.nbytes
+    def loader(self, stage: str, device: torch.device, *, rank: int = 0, world: int = 1) -> Loader:
+        """The batches of "train", "val" or "test" for one rank; also for loops without a Lightning Trainer.
+
+        Raises ValueError if the data cannot be divided among `world` ranks.
+        """
+        inputs, targets = self._kept("test" if stage == "test" else "train", device)
+        indices = {"train": self.train, "val": self.val, "test": torch.arange(len(inputs))}[stage]
+        if stage == "train" and self.batch_size % world:
+            raise ValueError(f"batch_size={self.batch_size} must be divisible by the number of devices, {world}")
+        if len(indices) < world:
+            held = count(len(indices), f"{stage} {self.sizes.sample}")
+            raise ValueError(f"{held} cannot be shared out over {world} devices")
+        if stage == "train":
+            sampler = Batches(indices, self.batch_size, seed=self.seed, rank=rank, world=world)
+        else:
+            sampler = Batches(indices, self.evaluation_batch_size, rank=rank, world=world)
+        if not self.streams:
+            return Loader(inputs, targets, sampler)
+        workers = self.settings.num_workers
+        return Loader(inputs, targets, sampler, workers=workers, pin_memory=device.type == "cuda")
+
+    def fixed_batch(self, device: torch.device) -> Batch:
+        """The first training batch, not augmented.
+
+        It is the same on every rank and for every initializer; initializers from data and diagnostics use it.
+        """
+        inputs, targets = self._kept("train", device)
+        index = next(iter(Batches(self.train, self.batch_size, seed=self.seed))).to(inputs.device)
+        return self.prepare(inputs[index].to(device)), targets[index].to(device)
+
+    def _kept(self, part: str, device: torch.device) -> Batch:
+        return self.tensors(part, torch.device("cpu") if self.streams else device)
 
 
-def _check_split(split: str, images: Tensor, labels: Tensor, num_classes: int) -> None:
-    if len(images) == 0:
-        raise ValueError(f"the {split} set is empty")
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[2] != images.shape[3]:
-        got = f"{images.dtype} {tuple(images.shape)}"
-        raise ValueError(f"{split} images must be square uint8 of shape (N, C, S, S), got {got}")
-    if labels.dtype != torch.int64 or labels.shape != (len(images),):
-        got = f"{labels.dtype} {tuple(labels.shape)}"
-        raise ValueError(f"{split} labels must be int64 of shape ({len(images)},), got {got}")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= num_classes:
-        raise ValueError(f"{split} labels must lie in [0, {num_classes - 1}], got [{low}, {high}]")
+def check_sizes(sizes: Sizes, settings: Settings) -> None:
+    """Raise ValueError for settings that the data is too small for, and for those of images where there are none."""
+    total, what = sizes.train_size, sizes.sample
+    limits = [
+        (
+            "batch_size",
+            settings.batch_size,
+            total - val_count(settings.val_size, sizes),
+            (f"{what} to train on", f"{what}s to train on"),
+        )
+    ]
+    if sizes.has_images:
+        side = sizes.input_shape[1]
+        limits += [
+            (
+                "crop_padding",
+                settings.crop_padding,
+                side - 1,
+                ("pixel that a reflection has", "pixels that a reflection has"),
+            ),
+            ("cutout", settings.cutout, side, ("pixel of a side", "pixels of a side")),
+        ]
+    else:
+        for name in ("flip", "crop_padding", "cutout"):
+            if value := getattr(settings, name):
+                raise ValueError(f"data.{name}={value} is for images, and data={settings.name} has {sizes.what}")
+    for name, value, most, words in limits:
+        if value > most:
+            raise ValueError(f"data.{name}={value} is more than the {count(most, *words)}")
+
+
+def val_count(val_size: int | float, sizes: Sizes) -> int:
+    """Samples held out for validation: at least one, and at least one is left to train on."""
+    total, what = sizes.train_size, sizes.sample
+    held_out = round(val_size * total) if isinstance(val_size, float) else val_size
+    if total < 2:
+        raise ValueError(f"{count(total, f'training {what}')}: at least 2 are needed, one to train on and one held out")
+    if not 0 < held_out < total:
+        raise ValueError(
+            f"data.val_size={val_size} holds {held_out} of {total} training {what}s out: 1 to {total - 1} can be"
+        )
+    return held_out

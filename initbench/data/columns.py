@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
+from initbench.data.files import existing, unchanged
 from initbench.data.split import held_out
-from initbench.data.text import existing
 from initbench.data.vectors import Vectors
 from initbench.errors import nearest
 from initbench.schema.ranges import OpenFraction
@@ -42,7 +42,8 @@ def table(
     path = Path(root) / file
     if path.suffix.lower() not in KINDS:
         raise ValueError(f"{path} must be a file in {', '.join(KINDS)}")
-    rows = read_table(existing(root, file))
+    is_current = unchanged(existing(root, file))
+    rows = read_table(path)
     columns = [str(name) for name in rows.columns]
     if twice := [name for name, times in Counter(columns).items() if times > 1]:
         raise ValueError(f"{path} has several columns named {twice[0]!r}")
@@ -61,7 +62,7 @@ def table(
         values, classes = _targets(rows, target, predict)
         inputs = torch.tensor(features, dtype=torch.float32).T.contiguous()
         train, test = held_out(len(rows), max(1, round(test_size * len(rows))))
-        return Vectors(inputs[train], values[train], inputs[test], values[test], classes)
+        return Vectors(inputs[train], values[train], inputs[test], values[test], classes, is_current)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from initbench.data.base import Arrays
-from initbench.data.data import Data, Settings, check_sizes
+from initbench.data.arrays import Arrays
+from initbench.data.base import Data, Settings, check_sizes
 from initbench.data.folder import image_folder_sizes
 from initbench.data.images import ImageData
 from initbench.data.vectors import VectorData, Vectors
@@ -78,7 +78,7 @@ def look(cfg: Mapping[str, Any]) -> Sizes | None:
 def _load(keys: PlainConfig) -> Arrays | Vectors | Tokens:
     key = json.dumps({name: value for name, value in keys.items() if name != "name"}, sort_keys=True)
     source = _CACHE.pop(key, None)
-    if source is None or (isinstance(source, Arrays) and not source.is_current()):
+    if source is None or not source.is_current():
         source = target.call("data", keys)
         if not isinstance(source, Arrays | Vectors | Tokens):
             returned = type(source).__name__

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 
 from initbench.console import warn
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 from initbench.data.listing import list_images
 from initbench.data.pixels import decoded
 from initbench.schema.ranges import PositiveInt

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from initbench.data import augment
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
+from initbench.data.base import Data, Settings, check_sizes, val_count
 from initbench.data.batches import Batch
-from initbench.data.data import Data, Settings, check_sizes, val_count
 from initbench.data.seeding import AUGMENT, derive_seed
 from initbench.data.split import split
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 
 FILE = Path(__file__).with_name("mnist_mini.npz")  # made by scripts/make_mnist_mini.py; see MNIST_LICENSE.txt
 

@@ -5,8 +5,8 @@ from typing import Any
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
+from initbench.data.base import Data
 from initbench.data.batches import Batch, Loader
-from initbench.data.data import Data
 
 
 class DataModule(LightningDataModule):

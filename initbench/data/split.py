@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 
 # Part of the definition of a dataset, not of a run: every run validates on the same images.
 _SPLIT_SEED = 0

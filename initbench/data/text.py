@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 import torch
 
+from initbench.data.files import existing, unchanged
 from initbench.data.windows import Tokens
-from initbench.errors import nearest
 from initbench.schema.ranges import OpenFraction, PositiveInt
 
 
@@ -27,29 +27,18 @@ def text_file(
     if not file:
         raise ValueError("data.file is not set: the file with the text")
     path = existing(root, file)
+    is_current = unchanged(path)
     content = path.read_bytes()
     if level == "bytes":
         ids, size = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else torch.empty(0).byte(), 256
     else:
         ids, size = _characters(path, content)
     held_out = round(len(ids) * test_size)
+    train, test = ids[: len(ids) - held_out], ids[len(ids) - held_out :]
     try:
-        return Tokens(ids[: len(ids) - held_out], ids[len(ids) - held_out :], size, context_length)
+        return Tokens(train, test, size, context_length, is_current=is_current)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def existing(root: str, file: str) -> Path:
-    """The path of a file, which lies in `root` if it is relative; ValueError where there is none."""
-    path = Path(root) / file
-    if path.is_file():
-        return path
-    if Path(file).is_file():
-        raise ValueError(
-            f"there is no file {str(path)!r}. For the one in this folder, give {str(Path(file).absolute())!r}"
-        )
-    there = [near.name for near in path.parent.glob("*") if near.is_file()] if path.parent.is_dir() else []
-    raise ValueError(f"there is no file {str(path)!r}.{nearest(path.name, there)}")
 
 
 def _characters(path: Path, content: bytes) -> tuple[torch.Tensor, int]:

@@ -1,12 +1,13 @@
 """Token ids that another program has written, such as a tokenizer; they stay on disk."""
 
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from initbench.data.text import existing
+from initbench.data.files import existing, unchanged
 from initbench.data.windows import Tokens
 from initbench.schema.ranges import PositiveInt
 
@@ -26,15 +27,18 @@ def tokens(
 
     Raises ValueError for files that are missing, that hold something else, or that are too short.
     """
-    parts = [_mapped(root, file, f"data.{name}", dtype) for name, file in (("train", train), ("test", test))]
+    paths = []
+    for key, file in (("data.train", train), ("data.test", test)):
+        if not file:
+            raise ValueError(f"{key} is not set: the .npy or .bin file with the token ids")
+        paths.append(existing(root, file))
+    is_current = unchanged(*paths)
+    parts = [_mapped(path, dtype) for path in paths]
     largest = max(int(part.numpy().max()) if len(part) else 0 for part in parts)
-    return Tokens(parts[0], parts[1], vocab_size or largest + 1, context_length)
+    return Tokens(parts[0], parts[1], vocab_size or largest + 1, context_length, is_current=is_current)
 
 
-def _mapped(root: str, file: str | None, key: str, dtype: str) -> Tensor:
-    if not file:
-        raise ValueError(f"{key} is not set: the .npy or .bin file with the token ids")
-    path = existing(root, file)
+def _mapped(path: Path, dtype: str) -> Tensor:
     if path.suffix == ".bin":
         size, each = path.stat().st_size, np.dtype(dtype).itemsize
         if size == 0 or size % each:

@@ -1,13 +1,15 @@
 """Rows of numbers, with labels or with numbers to predict."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from initbench.data.base import Data, Settings, check_sizes, val_count
 from initbench.data.batches import Batch
-from initbench.data.data import Data, Settings, check_sizes, val_count
+from initbench.data.files import always
 from initbench.data.split import held_out
 from initbench.sizes import Sizes
 
@@ -16,7 +18,8 @@ from initbench.sizes import Sizes
 class Vectors:
     """A dataset of rows: float32 inputs (N, F), and targets that are int64 labels (N,) or float32 numbers (N, K).
 
-    `classes` names the classes of labels; it is empty for numbers.
+    `classes` names the classes of labels; it is empty for numbers. `is_current` tells a process that has cached
+    the rows whether their files are unchanged.
 
     Raises ValueError for an empty split, other types and shapes, numbers that are not finite, labels outside the
     classes, and numbers to predict that are all the same.
@@ -27,6 +30,7 @@ class Vectors:
     test_inputs: Tensor
     test_targets: Tensor
     classes: tuple[str, ...] = ()
+    is_current: Callable[[], bool] = always
 
     def __post_init__(self) -> None:
         for split, inputs, targets in self._splits():

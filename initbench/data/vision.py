@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 from initbench.data.turn import alone
 from initbench.sizes import Sizes
 

@@ -1,12 +1,14 @@
 """Texts as token ids, cut into windows of equal length; the targets are the tokens that follow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from initbench.data.base import Data, Settings, check_sizes, val_count
 from initbench.data.batches import Batch
-from initbench.data.data import Data, Settings, check_sizes, val_count
+from initbench.data.files import always
 from initbench.sizes import Sizes
 from initbench.wording import count
 
@@ -16,7 +18,7 @@ class Tokens:
     """A text to train on and one for testing: token ids (N,), of any integer type; they may be memory-mapped.
 
     context_length: how many tokens a model sees at once. entropy: the least loss per token that is possible, in nats,
-    where it is known.
+    where it is known. is_current: tells a process that has cached it whether its files are unchanged.
 
     Raises ValueError for other types and shapes, for texts that are no longer than a context, and for ids outside the
     vocabulary.
@@ -27,6 +29,7 @@ class Tokens:
     vocab_size: int
     context_length: int
     entropy: float | None = None
+    is_current: Callable[[], bool] = always
 
     def __post_init__(self) -> None:
         for split, ids in (("train", self.train), ("test", self.test)):

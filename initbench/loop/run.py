@@ -1,6 +1,5 @@
 """One run of a user's own training loop, from its call to its record."""
 
-import math
 import random
 import re
 import time
@@ -12,10 +11,11 @@ from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from initbench.errors import UserMistake
+from initbench.errors import Unwritable, UserMistake
 from initbench.metric import Metric
 from initbench.record.history import History
-from initbench.record.life import Life, claimed, refuse, under_way
+from initbench.record.life import Life, claimed, under_way
+from initbench.record.own import end
 from initbench.record.plain import PlainConfig, Record, Row
 from initbench.record.stopping import stoppable
 from initbench.record.store import Store
@@ -75,9 +75,9 @@ def run(one: Run) -> JobReturn:
         try:
             with under_way([life]):
                 record = _call(one, life)
-        except UserMistake as mistake:
-            record = life.store.read() or refuse(store, mistake) or {}
-        except Exception:  # whatever a loop dies of, the others go on; the record has the traceback
+        except Unwritable:
+            raise
+        except (Exception, SystemExit):  # whatever a loop dies of, the others go on; the record has the reason
             record = life.store.read() or {}
     return JobReturn(status=JobStatus.COMPLETED, _return_value=record)
 
@@ -104,13 +104,15 @@ def _call(one: Run, life: Life) -> Record:
     for number, row in enumerate(rows):
         step = _step(row.pop("step", number))
         history.add_validation(step, 0, row)
-    final = rows[-1][metric.name]
-    history.diverged = None if math.isfinite(final) else f"{metric.name} is {final} at the end"
-    life.store.write_table("parameters", initialize.table)
-    test = {} if history.diverged else {metric.name: final}
     more = {"initial_weights": " ".join(initialize.weights), "total_steps": step or None}
-    return life.end(
-        history, more, metric=metric, chance_loss=None, test=test, targets=[], seconds_init=initialize.seconds
+    return end(
+        life,
+        history,
+        metric,
+        rows[-1][metric.name],
+        table=initialize.table,
+        seconds_init=initialize.seconds,
+        more=more,
     )
 
 

@@ -1,8 +1,9 @@
 """How a run converged, from its history alone: pure functions over rows {step, seconds, val/loss, ...}."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from initbench.metric import Metric
 from initbench.record.plain import Record, Row
@@ -44,6 +45,12 @@ def time_to_targets(
             "reason": None if hit else reason,
         }
     return times
+
+
+def targets_in(config: Mapping[str, Any]) -> Sequence[float]:
+    """The targets of a config: those of the task or, where it has none of its own, of the dataset."""
+    own: Sequence[float] | None = config.get("task", {}).get("targets")
+    return config["data"]["targets"] if own is None else own
 
 
 def area(steps: Sequence[int], values: Sequence[float]) -> float:

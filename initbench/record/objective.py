@@ -1,11 +1,12 @@
 """The one number of a record that a sweeper may optimize, hydra/sweeper=optuna for instance."""
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from initbench.errors import UserMistake, unknown
 from initbench.metric import Metric
-from initbench.record.convergence import convergence, time_to_targets
+from initbench.record.convergence import convergence, targets_in, time_to_targets
 from initbench.record.flat import numbers
 from initbench.record.metric import metric_of
 from initbench.record.store import COMPLETE
@@ -29,9 +30,8 @@ def check_objective(config: "Config", direction: Any) -> None:
     measures = dict.fromkeys(("loss", metric.name))
     results = [*convergence([{"step": 0, **{f"val/{measure}": 0.0 for measure in measures}}], metric)]
     results += [f"{stage}/{measure}" for stage in ("train", "test") for measure in measures]
-    targets = time_to_targets(
-        [], config.task.added.get("targets") or config.data.targets, metric, seconds_init=0.0, reason=""
-    )
+    asked = targets_in({"task": config.task.node, "data": config.data.node})
+    targets = time_to_targets([], asked, metric, seconds_init=0.0, reason="")
     allowed = list(numbers({"results": dict.fromkeys(results), "targets": targets}))
     if name not in allowed:
         raise UserMistake(str(unknown("objective", name, allowed)))
@@ -51,7 +51,7 @@ def objective(record: Mapping[str, Any], asked: str | None) -> float | None:
     name = asked or _usual(metric)
     value = numbers(record).get(name)
     if value is None or record["status"] == "diverged":
-        return metric.worst if _is_of(name, metric) else float("inf")
+        return metric.worst if _is_of(name, metric) else math.inf
     return float(value)
 
 

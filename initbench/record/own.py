@@ -1,12 +1,15 @@
-"""The config that a record has of a run which no config made: of a training loop or a Trainer of the user's own."""
+"""Records of runs that no config made: of a training loop or a Trainer of the user's own."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from initbench.init.scheme import Spec, options, read_option
 from initbench.metric import Metric
-from initbench.record.plain import PlainConfig
+from initbench.record.history import History
+from initbench.record.life import Life
+from initbench.record.plain import PlainConfig, Record, Row
 from initbench.record.signature import shared_init
 from initbench.schema.config import folder_name
 
@@ -23,10 +26,10 @@ def own_config(
     overrides: Mapping[str, Any] | None = None,
     source: Mapping[str, str] | None = None,
 ) -> PlainConfig:
-    """What tells runs apart: the `name` of what is trained, its `parameters`, the initializer and the seed.
+    """The config of a record, which tells runs apart.
 
-    init, overrides: as in `initbench.initialize`.
-    source: digests of the user's code by group, so that an edit makes another run.
+    name: what tables call what is trained. init, overrides: as in `initbench.initialize`. parameters: what else tells
+    workloads apart. source: digests of the user's code by group, so that an edit makes another run.
 
     Raises ValueError for a study that is no name of a folder.
     """
@@ -49,6 +52,27 @@ def own_config(
         "force": False,
         **({"source": dict(source)} if source else {}),
     }
+
+
+def end(
+    life: Life,
+    history: History,
+    metric: Metric,
+    final: float,
+    *,
+    table: Sequence[Row],
+    seconds_init: float,
+    more: Mapping[str, Any],
+) -> Record:
+    """Write the record of a run whose score ended at `final`: it diverged where that is no number.
+
+    table: what was done to each parameter.
+    """
+    if not math.isfinite(final):
+        history.diverged = f"{metric.name} is {final} at the end"
+    life.store.write_table("parameters", table)
+    test = {} if history.diverged else {metric.name: final}
+    return life.end(history, more, metric=metric, chance_loss=None, test=test, targets=[], seconds_init=seconds_init)
 
 
 def _node(init: Spec) -> PlainConfig:

@@ -83,3 +83,20 @@ def test_the_page_draws_chance_and_the_least_that_is_possible(tmp_path: Path) ->
         pytest.fail("there are histories")
     assert plot.levels["val/loss|step"] == {"chance": 4.0, "best possible": 0.5}
     assert "train/loss|step" not in plot.levels
+
+
+def test_a_run_that_diverged_never_counts_as_better_than_one_that_ended() -> None:
+    """A loss has no floor: here the worst run lost more than one that knows nothing."""
+    found = frame(of_loss("a", 0, 1.5), of_loss("a", 1, 20.0), of_loss("b", 0, 9.0, "diverged"))
+    assert found.set_index("init").loc["b", "score"] == -20.0
+
+
+def test_without_a_chance_level_a_run_that_diverged_counts_as_the_worst_and_is_not_left_out() -> None:
+    unknown = {"metric": {**asdict(LOSS), "chance": None}}
+    ended = [of_loss(init, seed, loss, **unknown) for init, loss in (("a", 1.5), ("b", 1.0)) for seed in (0, 1)]
+    found = frame(*ended, of_loss("b", 2, 0.0, "diverged", **unknown), of_loss("c", 0, 0.0, "diverged", **unknown))
+    scores = found.set_index(["init", "seed"])["score"]
+    assert scores["b", 2] == -1.5
+    assert found.loc[found["init"] == "c", "score"].isna().all()  # nothing is known about it
+    (ranking,) = rankings(found)
+    assert ranking.failures_count_as == "the worst score of the workload"

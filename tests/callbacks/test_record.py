@@ -103,6 +103,17 @@ def test_another_value_of_a_hyperparameter_is_another_workload_and_the_same_fit_
     assert runs["workload"].nunique() == 2
 
 
+def test_an_object_among_the_hyperparameters_does_not_make_each_fit_another_workload(tmp_path: Path) -> None:
+    class Weighted(Validated):
+        def __init__(self, loss: Any, betas: tuple[float, float]) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+
+    for seed in (0, 1):
+        fit(tmp_path, "orthogonal", seed, Weighted(F.mse_loss, (0.9, 0.99)))
+    assert initbench.load_runs(tmp_path / "own")["workload"].nunique() == 1
+
+
 def test_a_loss_that_is_no_number_at_the_end_is_a_divergence(tmp_path: Path) -> None:
     class Diverging(Validated):
         def validation_step(self, batch: Any, batch_idx: int) -> None:

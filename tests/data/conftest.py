@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from initbench.data.base import Arrays
-from initbench.data.data import Settings
+from initbench.data.arrays import Arrays
+from initbench.data.base import Settings
 from initbench.data.images import ImageData
 
 NOBODY = 65534

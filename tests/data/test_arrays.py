@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 from initbench.sizes import Sizes
 
 

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 import initbench
 from initbench.data import build
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 from initbench.data.factory import _CACHE
 from initbench.data.vectors import VectorData
 from initbench.data.windows import TokenData

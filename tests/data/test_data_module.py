@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 from initbench.data.images import ImageData
 from initbench.data.module import DataModule
 from initbench.sizes import Sizes

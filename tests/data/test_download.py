@@ -18,7 +18,7 @@ import pytest
 from torchvision import datasets
 
 from initbench.data import torchvision_dataset
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 
 READ = """
 import json, sys

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from initbench.data import image_folder
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 from initbench.data.listing import list_images, several
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from initbench.data import image_folder, pixels
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 

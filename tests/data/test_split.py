@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from initbench.data import split as split_module
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 from initbench.data.split import split
 
 

@@ -148,3 +148,14 @@ def test_what_is_no_text_is_refused(tmp_path: Path, keys: dict[str, Any], said: 
             text_file(str(tmp_path), **keys, context_length=8)
         else:
             tokens(str(tmp_path), **{"test": None, **keys}, context_length=8)
+
+
+def test_a_file_that_has_changed_is_read_again_in_the_same_process(tmp_path: Path, settings: dict[str, Any]) -> None:
+    source = {"_target_": "initbench.data.text_file", "root": str(tmp_path), "file": "a.txt", "context_length": 8}
+    (tmp_path / "a.txt").write_text("abc" * 200)
+    first, again = build({**settings, **source}, seed=0), build({**settings, **source}, seed=1)
+    assert isinstance(first, TokenData)
+    assert isinstance(again, TokenData)
+    assert first.tokens is again.tokens
+    (tmp_path / "a.txt").write_text("abcd" * 200)
+    assert build({**settings, **source}, seed=0).sizes.vocab_size == 4

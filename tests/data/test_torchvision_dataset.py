@@ -14,7 +14,7 @@ import torch
 from torchvision import datasets
 
 from initbench.data import check_source, torchvision_dataset
-from initbench.data.base import Arrays
+from initbench.data.arrays import Arrays
 
 GENERATOR = np.random.default_rng(0)
 TRAIN, TEST = 30, 10

@@ -72,11 +72,11 @@ def test_weights_are_those_of_initialize_and_generators_are_seeded(tmp_path: Pat
 def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    initbench.compare(faulty, ["zeros"], range(12), **OF_ERROR, runs_dir=tmp_path, processes=2)
+    initbench.compare(faulty, ["zeros"], range(13), **OF_ERROR, runs_dir=tmp_path, processes=2)
     found = {seed: record for (_, seed), record in records(tmp_path / "compare").items()}
     assert {seed: record["status"] for seed, record in found.items()} == {
         **dict.fromkeys((0, 1, 2, 6, 7, 9, 10, 11), "refused"),
-        **dict.fromkeys((3, 4), "failed"),
+        **dict.fromkeys((3, 4, 12), "failed"),
         5: "diverged",
         8: "finished",
     }
@@ -86,6 +86,7 @@ def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(
         2: "train has to return error as a number, a mapping with it, or a list of such mappings, got 'good'",
         3: "RuntimeError: out of luck",
         4: "its process died",
+        12: "SystemExit: enough",
         5: "error is nan at the end",
         7: "train returned 'low' for error, which is no number",
         9: "for error, which is no number",
@@ -95,9 +96,10 @@ def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(
     for seed, reason in said.items():
         assert reason in found[seed]["reason"], seed
     assert "out of luck" in found[3]["traceback"]
+    assert "sys.exit" in found[12]["traceback"]
     printed = capsys.readouterr()
-    assert printed.out.startswith("12 runs, 2 at a time\n")
-    assert f"2 runs failed; log.txt in their folders under {tmp_path / 'compare'} says why" in printed.err
+    assert printed.out.startswith("13 runs, 2 at a time\n")
+    assert f"3 runs failed; log.txt in their folders under {tmp_path / 'compare'} says why" in printed.err
 
 
 def test_another_score_is_another_run_and_unit_and_chance_are_those_of_the_call(tmp_path: Path) -> None:

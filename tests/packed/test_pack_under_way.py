@@ -5,7 +5,8 @@ import os
 import signal
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,28 @@ from initbench.record.lock import lock
 from initbench.record.stopping import Stopped, stoppable
 from initbench.record.store import Store
 from initbench.training.run import run
+
+
+@contextmanager
+def held_elsewhere(folders: Sequence[Path]) -> Iterator[None]:
+    """Inside, somebody else trains the runs in these folders."""
+    taken, over = threading.Event(), threading.Event()
+
+    def train() -> None:
+        with ExitStack() as locks:
+            for folder in folders:
+                locks.enter_context(lock(folder))
+            taken.set()
+            over.wait()
+
+    other = threading.Thread(target=train)
+    other.start()
+    taken.wait()
+    try:
+        yield
+    finally:
+        over.set()
+        other.join()
 
 
 def interrupted(runs: list[dict[str, Any]], step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,21 +158,8 @@ def test_what_another_sweep_is_at_is_left_to_it(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(packed_run, "PATIENCE_SECONDS", 0.1)
     runs = configs(tmp_path, "model=mlp")
     checkpoint = stopped(runs)
-    taken, over = threading.Event(), threading.Event()
-
-    def train() -> None:
-        with ExitStack() as locks:
-            for config in runs:
-                locks.enter_context(lock(Store(config).folder))
-            taken.set()
-            over.wait()
-
-    other = threading.Thread(target=train)
-    other.start()
-    taken.wait()
-    outcome = train_pack(runs)
-    over.set()
-    other.join()
+    with held_elsewhere([Store(config).folder for config in runs]):
+        outcome = train_pack(runs)
     assert (outcome.records, outcome.alone) == ({}, {})
     assert checkpoint.exists()
     assert checkpoint.with_suffix(".json").exists()
@@ -163,19 +173,8 @@ def test_a_pack_of_which_another_process_is_at_one_run_stays_decided(
     runs = configs(tmp_path, "model=mlp")
     folders = [Store(config).folder for config in runs]
     files.write(folders, slots=1)
-    taken, over = threading.Event(), threading.Event()
-
-    def train() -> None:
-        with lock(folders[1]):
-            taken.set()
-            over.wait()
-
-    other = threading.Thread(target=train)
-    other.start()
-    taken.wait()
-    outcome = train_pack(runs)
-    over.set()
-    other.join()
+    with held_elsewhere(folders[1:2]):
+        outcome = train_pack(runs)
     assert set(outcome.records) == {folder.name for folder in folders} - {folders[1].name}
     assert files.is_written(folders)
     files.clear(folders[0].parent)

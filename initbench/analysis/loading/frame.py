@@ -71,9 +71,10 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
 def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     """One row per record and its folder, with columns that follow from all of them together.
 
-    score: the metric on the test set, see `initbench.metric`; the chance level for a run that diverged, whose network
-    no longer predicts anything. selection_score: the same on the validation set. Both are missing for runs that did not
-    end. is_tuning: the run's seed is used to choose the learning rate, so it has no score. learned: see `add_learned`.
+    score: the metric on the test set, see `initbench.metric`; for a run that diverged, whose network no longer predicts
+    anything, the chance level or, for a metric that is no share, what `with_failures` gives it. selection_score: the
+    same on the validation set. Both are missing for runs that did not end. is_tuning: the run's seed is used to choose
+    the learning rate, so it has no score. learned: see `add_learned`.
     metric: an `initbench.metric.Metric`; where runs are judged by several, only those of the latest have scores.
     """
     runs = pd.DataFrame([flat(record, path) for record, path in records])
@@ -87,12 +88,28 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     runs["chance"] = metric.sign * runs["chance"].fillna(runs.groupby("data")["chance"].transform("max"))
     ended = runs["status"].map({"finished": False, "diverged": True})
     for name, column in zip(("score", "selection_score"), measured, strict=True):
-        runs[name] = (metric.sign * runs[column]).where(ended.eq(False)).mask(ended.eq(True), runs["chance"])
+        scores = (metric.sign * runs[column]).where(ended.eq(False))
+        failed = with_failures(scores, runs, runs["workload_id"])
+        if metric.is_share:  # which cannot be far below chance
+            failed = runs["chance"].fillna(failed)
+        runs[name] = scores.mask(ended.eq(True), failed)
     runs = judged(runs)
     tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
     runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
     runs.loc[runs["is_tuning"], "score"] = math.nan
     return add_learned(_separate_versions(name_workloads(runs.drop(columns="tuning_seeds"))), metric)
+
+
+def with_failures(scores: pd.Series, runs: pd.DataFrame, workload: pd.Series) -> pd.Series:
+    """The scores, with one for each run that has none: the chance level or, where that is unknown or better than the
+    worst score of the workload, that score.
+
+    Without a chance level, an initializer with no score at all on a workload has none there: nothing is known about it.
+    """
+    worst = scores.groupby(workload).transform("min")
+    has_scores = scores.groupby([workload, runs["init"]]).transform("count") > 0
+    worst = worst.where(has_scores | runs["chance"].notna())
+    return scores.fillna(worst.clip(upper=runs["chance"].fillna(math.inf)).fillna(runs["chance"]))
 
 
 def judged(runs: pd.DataFrame) -> pd.DataFrame:

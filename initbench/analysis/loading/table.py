@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from initbench.analysis.loading.frame import add_learned
+from initbench.analysis.loading.frame import add_learned, with_failures
 from initbench.errors import nearest
 from initbench.metric import LARGEST, Metric
 from initbench.wording import visible
@@ -69,10 +69,7 @@ def from_table(
     _refuse_twice(runs, table, keys)
     failed = runs["score"].isna()
     chance = math.nan if metric.chance is None else metric.sign * metric.chance
-    worst = runs.groupby("workload")["score"].transform("min")
-    if math.isnan(chance):  # nothing is known about an initializer without any score on the workload
-        worst = worst.where(runs.groupby(["workload", "init"])["score"].transform("count") > 0)
-    runs["score"] = runs["score"].fillna(worst.clip(upper=None if math.isnan(chance) else chance).fillna(chance))
+    runs["score"] = with_failures(runs["score"], runs.assign(chance=chance), runs["workload"])
     runs["status"] = ["diverged" if of else "finished" for of in failed]
     runs = runs.assign(chance=chance, metric=metric, workload_id=runs["workload"], is_tuning=False)
     runs = runs.reset_index(drop=True)

@@ -14,7 +14,7 @@ from initbench.analysis.loading.frame import load_runs
 from initbench.analysis.loading.wandb_table import wandb_table
 from initbench.console import console
 from initbench.metric import ACCURACY, Metric
-from initbench.record.convergence import convergence, time_to_targets
+from initbench.record.convergence import convergence, targets_in, time_to_targets
 from initbench.record.damage import readable
 from initbench.record.metric import check_metric
 from initbench.record.plain import PlainConfig, Record, Row
@@ -154,9 +154,8 @@ def _parts(run: Any, config: Mapping[str, Any], summary: Mapping[str, Any], stat
     at_end = (seconds["seconds_init"] or 0.0) + (seconds["seconds_train"] or 0.0)
     untimed = [{**row, "seconds": 0.0} for row in rows]
     metric = _metric(summary)
-    targets = config.get("task", {}).get("targets") or config["data"]["targets"]
     times = time_to_targets(
-        untimed, targets, metric, seconds_init=0.0, reason="budget" if status == "finished" else status
+        untimed, targets_in(config), metric, seconds_init=0.0, reason="budget" if status == "finished" else status
     )
     for target, time in times.items():
         time["seconds"] = _number(summary.get(f"seconds_to_{target}")) if time["reached"] else at_end

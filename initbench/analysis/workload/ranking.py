@@ -34,16 +34,17 @@ class Ranking:
 
     @property
     def of_records(self) -> bool:
-        """Whether these are runs of initbench, with records and a known chance level."""
+        """Whether these are runs with records."""
         return bool(self.scored["path"].notna().any())
 
     @property
     def failures_count_as(self) -> str:
-        """In words, the score that failed runs are given; for runs from elsewhere see `loading.table.from_table`."""
-        if self.of_records:
+        """In words, the score that failed runs are given: see `loading.frame.with_failures`."""
+        chance_is_known = bool(self.scored["chance"].notna().any())
+        if self.of_records and chance_is_known and judged_by(self.scored).is_share:
             return "the chance level"
         worst = "the worst score of the workload"
-        return f"chance, or as {worst} where that is worse" if self.scored["chance"].notna().any() else worst
+        return f"chance, or as {worst} where that is worse" if chance_is_known else worst
 
     @property
     def all_learned(self) -> bool:

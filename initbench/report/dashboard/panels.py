@@ -46,7 +46,7 @@ def dashboard(
         "Learning curves": (
             3,
             [
-                _curve(f"val/{metric.name}", "stddev"),
+                *([] if metric.name == "loss" else [_curve(f"val/{metric.name}", "stddev")]),
                 _curve("val/loss", "minmax", log=True),
                 _curve("train/loss", "minmax", log=True),
             ],

@@ -212,7 +212,7 @@ def test_a_test_is_exact_only_if_it_is_on_every_workload(lacking: str) -> None:
     """On the second one b was not run at one of the rates."""
     second = grid(model={"depth": 3})
     if lacking == "grid":
-        second = [row for row in second if row["init"] == "a" or row["config"]["optimizer"]["lr"] < 1]  # type: ignore[index]
+        second = [row for row in second if row["init"] == "a" or row["config"]["optimizer"]["lr"] < 1]  # type: ignore[index]  # records are plain dicts
     runs = frame(*grid(), *second)
     found = chosen_rates(runs, Comparison(runs).scores)
     assert [len(of) for of in found.rows.values()] == ([2] if lacking == "none" else [])
