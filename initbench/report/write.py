@@ -57,8 +57,7 @@ def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None
     sign = comparison.metric.sign
     results = comparison.runs.drop(columns="workload_config")
     results = results.assign(**{name: sign * results[name] for name in ("score", "selection_score", "chance")})
-    if "metric" in results:  # not of a table of scores
-        results["metric"] = [getattr(metric, "name", None) for metric in results["metric"]]
+    results["metric"] = [getattr(metric, "name", None) for metric in results["metric"]]  # None of a refused run
     pairs = pd.concat([pd.DataFrame(), *(_pairs(findings) for findings in comparison.findings)])
     for name, table in (("results.csv", results), ("pairs.csv", pairs)):
         atomic_write(folder / name, table.map(_cell).to_csv(index=False).encode())
