@@ -114,7 +114,7 @@ class Metric:
     @property
     def of_validation(self) -> str:
         """What the validation set is judged by: "validation accuracy", "validation MSE"."""
-        return f"validation {self.label.removeprefix('test ')}"
+        return f"validation {logged_name(self.label.removeprefix('test '))}"
 
     def goal(self, value: float | str) -> str:
         """A target in a sentence: "98.5% validation accuracy", "a validation loss of 2 nats"."""
@@ -170,3 +170,27 @@ def check_margin(margin: object, name: str = "margin") -> float | None:
     if number is not None and not number > 0:
         raise ValueError(f"{name} must be a number above 0, got {margin!r}")
     return number
+
+
+def metric_named(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
+    """The metric that a user describes. Raises ValueError for a description that makes no sense."""
+    if type(higher_is_better).__name__ not in ("bool", "bool_"):  # NumPy's, too
+        raise ValueError(f"higher_is_better must be True or False, got {higher_is_better!r}")
+    if not isinstance(unit, str):
+        raise ValueError(f"unit must be text, got {unit!r}")
+    is_share = unit == "share"
+    level = check_number(chance, "chance")
+    if is_share and level is not None and not 0 <= level <= 1:
+        raise ValueError(f"chance must be a share of 0 to 1, got {level:g}")
+    perfect = float(higher_is_better) if is_share else None
+    return Metric(score, score, bool(higher_is_better), is_share, "" if is_share else unit, perfect, level)
+
+
+def logged_metric(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
+    """The metric that a LightningModule logs as `score`. Raises ValueError as `metric_named` does."""
+    return replace(metric_named(score, higher_is_better, unit, chance), name=logged_name(score))
+
+
+def logged_name(name: str) -> str:
+    """What histories call a value that is logged as "val/loss" or "val_loss": the loss of validation."""
+    return name.removeprefix("val/").removeprefix("val_")

@@ -1,23 +1,27 @@
 """Applies an initializer to any LightningModule, as a callback of any Trainer."""
 
-import random
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
-import numpy as np
 import torch
 from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.init import initializer, rows
+from initbench.errors import UserMistake
+from initbench.generators import seed_all
+from initbench.init import initializer, rows, weights_digest
+from initbench.init.initializer import Outcome
 from initbench.init.method import Loss, as_batch
 from initbench.init.scheme import Spec
-from initbench.record.plain import Row
+from initbench.record.plain import Record, Row
+from initbench.wording import count
+
+_SAVED = ("table", "numbers", "weights", "seconds")
 
 
 class Initialize(L.Callback):
@@ -36,9 +40,14 @@ class Initialize(L.Callback):
     Attributes:
         table: once the fit has started, a dict for each parameter that says what was done to it.
         numbers: what the initializer says of its cost and success.
+        weights: a digest of the initial weights.
         seconds: how long it took.
 
-    Raises ValueError as `initbench.initialize` does, and, when the fit starts, for a batch that is none of these.
+    The learning rates that belong to mup, fixup and patch_whitening are for the module's `configure_optimizers`, which
+    gets them from `initbench.learning_rates`.
+
+    Raises ValueError as `initbench.initialize` does, and, when the fit starts, for a batch that is none of these, and
+    for an optimizer without the learning rates that belong to the initializer.
     """
 
     def __init__(
@@ -56,6 +65,7 @@ class Initialize(L.Callback):
         self._initialized: weakref.ref[L.LightningModule] | None = None
         self.table: list[Row] = []
         self.numbers: dict[str, float] = {}
+        self.weights = ""
         self.seconds = 0.0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -63,6 +73,26 @@ class Initialize(L.Callback):
         if is_known or trainer.ckpt_path is not None:
             return
         started = time.perf_counter()
+        try:
+            outcome = self._apply(trainer, pl_module)
+        except ValueError as error:  # a method that this module, its batch or its weights defeat
+            raise UserMistake(str(error)) from error
+        self._initialized = weakref.ref(pl_module)
+        self.seconds = time.perf_counter() - started
+        self.table, self.numbers, self.weights = rows(outcome), outcome.numbers, weights_digest(pl_module)
+
+    def fields(self) -> Record:
+        """What the record says about how the fit was initialized."""
+        return {"init_numbers": self.numbers, "initial_weights": self.weights}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SAVED}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self).update(state_dict)
+
+    def _apply(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Outcome:
+        self._check_rates(trainer, pl_module)
         batch = self._batch(trainer, pl_module) if self._initializer.needs_batch else None
         example = pl_module.example_input_array
         outcome = self._initializer.apply(
@@ -75,22 +105,24 @@ class Initialize(L.Callback):
         if batch is not None and trainer.world_size > 1:
             for parameter in pl_module.parameters():
                 torch.distributed.broadcast(parameter.data, src=0)
-        self._initialized = weakref.ref(pl_module)
-        self.table, self.numbers = rows(outcome), outcome.numbers
-        self.seconds = time.perf_counter() - started
+        return outcome
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"table": self.table, "numbers": self.numbers}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.table, self.numbers = state_dict["table"], state_dict["numbers"]
+    def _check_rates(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Raise ValueError where the initializer scales learning rates and the optimizers have a single one."""
+        optimizers = trainer.optimizers
+        adaptive = not all(isinstance(optimizer, torch.optim.SGD) for optimizer in optimizers)
+        rates = {group.get("initial_lr", group["lr"]) for one in optimizers for group in one.param_groups}
+        if len(rates) == 1 and (factors := self._initializer.learning_rates(pl_module, adaptive=adaptive)):
+            raise ValueError(
+                f"{self._label} scales the learning rates of "
+                f"{count(len(factors), 'parameter')}, and {type(pl_module).__name__}.configure_optimizers gives all of "
+                "them the same: initbench.learning_rates has the factors"
+            )
 
     def _batch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Tensor | tuple[Tensor, Tensor]:
         """The first training batch, on the device of the module."""
         with isolate_rng():
-            random.seed(self.seed)
-            np.random.seed(self.seed)  # noqa: NPY002 - a dataset of the user's may draw from it
-            torch.manual_seed(self.seed)
+            seed_all(self.seed)
             # Not trainer.train_dataloader, which is set later: to set it now would change the order of training.
             loaders: Any = trainer.fit_loop._data_source.dataloader()
             if not isinstance(loaders, CombinedLoader):
@@ -112,4 +144,5 @@ class Initialize(L.Callback):
 
     @property
     def _label(self) -> str:
-        return self._initializer.method.label if self._initializer.method else "the initializer"
+        method, init = self._initializer.method, self.init
+        return method.label if method else str(init["name"] if isinstance(init, Mapping) and "name" in init else init)

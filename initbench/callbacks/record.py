@@ -1,7 +1,6 @@
 """Writes the record of any Lightning fit, as a sweep writes it, from what the module logs."""
 
 import json
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,15 @@ from typing import Any
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 
 from initbench.callbacks.initialize import Initialize
-from initbench.errors import UserMistake, nearest
-from initbench.metric import Metric
+from initbench.callbacks.logged import Logged
+from initbench.metric import logged_metric
 from initbench.record.history import History
 from initbench.record.life import Life, claimed, under_way
 from initbench.record.own import end, own_config
 from initbench.record.store import Store, check_writable
-from initbench.report.verdict import metric_named
 
 
-class Record(L.Callback):
+class Record(Logged):
     """`Trainer(callbacks=[Initialize("orthogonal", seed=0), Record(score="val_loss", higher_is_better=False)])`.
 
     The run belongs to `study`, and is known by the initializer and the seed of `Initialize`, the name of the module's
@@ -33,7 +31,7 @@ class Record(L.Callback):
     unit and chance are as in `initbench.verdict`.
 
     Raises ValueError, before the first step, where there is no `Initialize` beside it or another process is at the run;
-    and after the first validation, or at the end without any, where the module has not logged the score.
+    and after a validation, or at the end without any, where the module has not logged the score.
     """
 
     def __init__(
@@ -46,13 +44,14 @@ class Record(L.Callback):
         study: str = "main",
         runs_dir: str | Path = "runs",
     ) -> None:
-        self._metric: Metric = metric_named(score, higher_is_better, unit, chance)
+        super().__init__(logged_metric(score, higher_is_better, unit, chance), History(None))
         self._study, self._runs_dir = study, str(runs_dir)
         self._stack = ExitStack()
         self._life: Life | None = None
-        self._history = History(None)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.ckpt_path is None:
+            self.history = History(None)  # not that of another fit
         if not trainer.is_global_zero:
             return
         initialize = _initialize(trainer)
@@ -62,7 +61,7 @@ class Record(L.Callback):
             type(pl_module).__name__,
             initialize.init,
             initialize.seed,
-            self._metric,
+            self.metric,
             study=self._study,
             runs_dir=self._runs_dir,
             parameters=parameters,
@@ -74,33 +73,22 @@ class Record(L.Callback):
             self._stack.close()
             raise ValueError(f"another process is at the run {store.folder}")
         self._stack.enter_context(under_way([life]))
-        self._life, self._history = life, History(store)
-        total = int(trainer.estimated_stepping_batches)
-        life.begin(total if total > 0 else None, self._metric, resumes=False)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._life is None or trainer.sanity_checking:
-            return
-        values = _numbers(trainer.callback_metrics)
-        self._check(values)
-        self._history.add_validation(trainer.global_step, trainer.current_epoch, values)
+        self._life, self.history.store = life, store
+        total = trainer.estimated_stepping_batches
+        life.begin(int(total) if 0 < total < float("inf") else None, self.metric, resumes=False)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._life is None:
             return
-        values = _numbers(trainer.callback_metrics)
-        self._check(values)
-        if not self._history.by_step:
-            self._history.add_validation(trainer.global_step, trainer.current_epoch, values)
         initialize = _initialize(trainer)
         end(
             self._life,
-            self._history,
-            self._metric,
-            values[self._metric.name],
+            self.history,
+            self.metric,
+            self.final(trainer),
             table=initialize.table,
             seconds_init=initialize.seconds,
-            more={"init_numbers": initialize.numbers},
+            more=initialize.fields(),
         )
         self._life = None
         self._stack.close()
@@ -110,13 +98,6 @@ class Record(L.Callback):
         with suppress(BaseException):  # it is raised again; Lightning raises it by itself
             self._stack.__exit__(type(exception), exception, exception.__traceback__)
 
-    def _check(self, values: Mapping[str, float]) -> None:
-        """Raise UserMistake unless the score is among what was logged."""
-        name = self._metric.name
-        if name not in values:
-            logged = ", ".join(values) or "nothing"
-            raise UserMistake(f"the module has not logged score={name!r}.{nearest(name, values)} Logged: {logged}")
-
 
 def _initialize(trainer: L.Trainer) -> Initialize:
     callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # Lightning sets them
@@ -124,10 +105,6 @@ def _initialize(trainer: L.Trainer) -> Initialize:
     if len(beside) != 1:
         raise ValueError(f"Record needs one initbench.Initialize among the callbacks, and there are {len(beside)}")
     return beside[0]
-
-
-def _numbers(logged: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in logged.items() if getattr(value, "numel", lambda: 1)() == 1}
 
 
 def _plain(value: Any) -> Any:

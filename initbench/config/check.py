@@ -16,25 +16,25 @@ from omegaconf.errors import OmegaConfBaseException
 
 from initbench.config.resolve import resolve
 from initbench.errors import UserMistake, explain
-from initbench.registry import CONF
+from initbench.registry import CONF, LIGHTNING_TASK
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from initbench.schema.config import Config
+    from initbench.schema.config import AnyConfig
     from initbench.sizes import Sizes
 
 # What a sweep has one of, so that it must be there before the first job.
 _OF_THE_SWEEP = ("study", "runs_dir", "report", "tuning", "dry_run", "force", "print_init")
 
 
-def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "Config":
+def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "AnyConfig":
     """The typed form of a resolved config. Raises UserMistake for what no run can be made of.
 
     `overrides` are what was typed, in which the name of an option may have been set where an option was meant.
     """
     from initbench.config.mistakes import mistakes
-    from initbench.schema.config import Config
+    from initbench.schema.config import schema_of
 
     if missing := next(_missing(config), None):
         raise UserMistake(f"{missing} has no value yet: give one, {missing}=...")
@@ -52,9 +52,13 @@ def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "Config
     for group in ("init", "model", "data", "task", "optimizer", "scheduler"):
         name, target = config[group]["name"], config[group].get("_target_")
         named = _target_of(group, name)
-        if named not in (None, target) and any(target == _target_of(group, other) for other in _options(group)):
+        if (
+            target
+            and named not in (None, target)
+            and any(target == _target_of(group, other) for other in _options(group))
+        ):
             raise _only_a_label(group, name)
-    return Config.model_validate(config)
+    return schema_of(config).model_validate(config)
 
 
 def _only_a_label(group: str, name: str) -> UserMistake:
@@ -96,8 +100,10 @@ def check_sweep(master: DictConfig) -> None:
 
 def check_targets(config: Mapping[str, Any]) -> None:
     """Raise UserMistake where the `_target_` of an option is none, or does not take the option's other keys."""
+    own = config["task"]["_target_"] == LIGHTNING_TASK
+    brought = {"model", "data", "optimizer", "scheduler"} if own else set()  # by the module
     for group in ("init", "model", "data", "task", "optimizer", "scheduler", "trainer", "logger"):
-        if mistake := _mistake_in(group, json.dumps(config[group])):
+        if group not in brought and (mistake := _mistake_in(group, json.dumps(config[group]))):
             raise UserMistake(mistake)
 
 
@@ -115,10 +121,14 @@ def _mistake_together(text: str) -> str:
     from initbench import data
     from initbench.init import Initializer
     from initbench.model import example
+    from initbench.schema import target
 
     dataset, goal, network, init = json.loads(text)
     try:
-        if (sizes := data.look(dataset)) is not None:
+        if goal["_target_"] == LIGHTNING_TASK:
+            module, _ = target.call("task", goal).build()
+            Initializer.from_config(init).plan(module)
+        elif (sizes := data.look(dataset)) is not None:
             Initializer.from_config(init).plan(_model(json.dumps(network), json.dumps(goal), sizes), example(sizes))
     except ValueError as error:
         return str(error)
@@ -150,6 +160,9 @@ def _mistake_in(group: str, text: str) -> str:
             data.check_source(node)
         elif group == "optimizer":
             optimizer.build(node)
+        elif node.get("_target_") == LIGHTNING_TASK:
+            target.check_node(group, node)
+            target.call(group, node).check()
         elif group == "task":
             target.check_node(group, node, positional=1)
         elif group == "scheduler":

@@ -9,13 +9,13 @@ from pydantic.fields import FieldInfo
 
 from initbench.errors import nearest
 from initbench.schema.allowed import is_list, refusal, shorten, values_of, words
-from initbench.schema.config import Config
+from initbench.schema.config import schema_of
 
 
 def mistakes(config: Mapping[str, Any], overrides: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """The key and the line for each mistake, in the order of the schema. `overrides` are what was typed."""
     try:
-        Config.model_validate(config)
+        schema_of(config).model_validate(config)
     except ValidationError as error:
         for found in error.errors(include_url=False):
             yield _describe(config, found, overrides)
@@ -38,7 +38,9 @@ def part_of(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _describe(config: Mapping[str, Any], found: Any, overrides: Collection[str]) -> tuple[str, str]:
-    model: type[BaseModel] = Config
+    if not found["loc"]:  # groups that do not go together
+        return "", str(found["ctx"]["error"])
+    model: type[BaseModel] = schema_of(config)
     value: Any = config
     path: list[str] = []
     for step in map(str, found["loc"]):

@@ -11,6 +11,7 @@ from initbench.config.source import source_digests
 from initbench.errors import UserMistake
 from initbench.record.plain import PlainConfig
 from initbench.record.signature import shared_init
+from initbench.registry import LIGHTNING_TASK
 
 
 def resolve(config: DictConfig, hydra: DictConfig) -> PlainConfig:
@@ -31,6 +32,8 @@ def resolve(config: DictConfig, hydra: DictConfig) -> PlainConfig:
         if isinstance(resolved.get(group), dict):
             resolved[group].setdefault("name", choice)  # a YAML of the user's own may leave it to its file name
     _own_function(resolved, hydra.overrides.task)
+    if resolved["task"].get("_target_") == LIGHTNING_TASK:
+        _own_module(resolved, hydra.overrides.task)
     if digests := source_digests(resolved):  # left out otherwise: most configs name no code of the user's own
         resolved["source"] = digests
     return resolved
@@ -57,3 +60,18 @@ def _own_function(resolved: PlainConfig, overrides: Collection[str]) -> None:
     if "init._target_" in typed and isinstance(init["_target_"], str):
         kept = {key for key in init if key in shared_init() or any(f"init.{key}" in name for name in typed)}
         resolved["init"] = {"name": init["_target_"], **{key: init[key] for key in init if key in kept}}
+
+
+def _own_module(resolved: PlainConfig, overrides: Collection[str]) -> None:
+    """A LightningModule of the user's own takes the place of four groups, which are left with a name.
+
+    What was typed for one of them stays, for `check` to refuse.
+    """
+    task = resolved["task"]
+    module, datamodule = (str((task.get(key) or {}).get("_target_")) for key in ("module", "datamodule"))
+    names = {"model": module.rpartition(".")[2], "data": datamodule.rpartition(".")[2].replace("None", "own")}
+    for group in ("model", "data", "optimizer", "scheduler"):
+        typed = {line.lstrip("+").partition("=")[0] for line in overrides if line.lstrip("+").startswith(f"{group}.")}
+        node = resolved.get(group) or {}
+        kept = node if "_target_" in node else {key: node[key] for key in node if f"{group}.{key}" in typed}
+        resolved[group] = {"name": names.get(group, "own"), **kept}

@@ -98,6 +98,8 @@ class Method:
             working = working_copy(model, device, self.label)
             if self.needs_batch:
                 batch = _check_batch(self.label, batch, "loss" in self.asks_for, working)
+                if "loss" in self.asks_for and loss is F.cross_entropy:
+                    _check_classes(self.label, batch.targets)
             numbers = self._run(working, stream, batch, loss, inputs)
             self._check_shapes(working, model)
             update_estimates(working, model, stream(f"method/{self.label}/singular vectors"))
@@ -211,6 +213,20 @@ def _check_batch(label: str, batch: Batch | None, needs_targets: bool, model: nn
         raise ValueError(f"{label} was given a batch with values that are not finite")
     like = next((p for p in model.parameters() if p.is_floating_point()), next(model.parameters()))
     return Batch(_like(inputs, like), None if targets is None else _like(targets, like))
+
+
+def _check_classes(label: str, targets: Tensor | None) -> None:
+    """Raise ValueError for targets that are neither classes nor their probabilities: cross-entropy is not their loss.
+
+    With one number for each sample it would be 0, whatever the weights are.
+    """
+    if targets is not None and targets.is_floating_point():
+        totals = targets.sum(1) if targets.dim() > 1 else targets
+        if not torch.allclose(totals, torch.ones_like(totals), atol=1e-3):
+            raise ValueError(
+                f"{label} needs the loss of these targets, which are numbers and not classes: "
+                "pass loss=, such as torch.nn.functional.mse_loss"
+            )
 
 
 def _like(values: Tensor, like: Tensor) -> Tensor:

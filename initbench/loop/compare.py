@@ -18,11 +18,12 @@ from initbench.console import console, errors
 from initbench.init import initializer
 from initbench.init.scheme import Spec
 from initbench.loop.run import Run, Train, run
+from initbench.metric import metric_named
 from initbench.record.life import mark_dead, mark_lost
 from initbench.record.own import own_config
 from initbench.record.plain import Record
 from initbench.record.store import COMPLETE, Store, check_writable
-from initbench.report.verdict import ReportableVerdict, metric_named, verdict
+from initbench.report.verdict import ReportableVerdict, verdict
 from initbench.status.facts import from_record
 from initbench.status.line import line
 from initbench.wording import count

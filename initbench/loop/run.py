@@ -1,6 +1,5 @@
 """One run of a user's own training loop, from its call to its record."""
 
-import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -83,13 +82,10 @@ def run(one: Run) -> JobReturn:
 
 
 def _call(one: Run, life: Life) -> Record:
-    import numpy as np
-    import torch
+    from initbench.generators import seed_all
 
     seed, metric = one.config["seed"], one.metric
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the loop may draw from it
-    torch.manual_seed(seed)
+    seed_all(seed)
     life.begin(None, metric, resumes=False)
     history, initialize = History(life.store), _Calls(one.init, seed)
     started = time.perf_counter()

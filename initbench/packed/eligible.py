@@ -14,7 +14,7 @@ from initbench.packed.forward import Forward, SideBySide, agreeing, forward_of
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 from initbench.record.life import Life
-from initbench.schema.config import Config
+from initbench.schema.config import AnyConfig
 from initbench.training import compute
 from initbench.training.build import RunParts, build_run
 
@@ -52,7 +52,7 @@ def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]
     return packs, alone
 
 
-def built(config: Config) -> RunParts:
+def built(config: AnyConfig) -> RunParts:
     """Everything that a run is made of, its model initialized on the training device."""
     compute.set_rounding(config.trainer)
     torch.use_deterministic_algorithms(config.trainer.deterministic is True)

@@ -16,6 +16,7 @@ from initbench.packed.speed import Speed
 from initbench.record.plain import PlainConfig
 from initbench.record.signature import digest, shared_source
 from initbench.record.store import Store
+from initbench.schema.config import Optimizer
 from initbench.wording import count
 
 # Their rule is elementwise: a stack of parameters is stepped as each would be.
@@ -122,6 +123,8 @@ def kind_of(config: PlainConfig) -> str:
 def obstacle(run: Store) -> str | None:
     """Why a run has to be trained by itself, as far as its config says; None where nothing does."""
     config, trainer = run.typed, run.typed.trainer
+    if not isinstance(config.optimizer, Optimizer):
+        return f"task={config.task.name} trains a module of its own"
     if config.optimizer.target not in OPTIMIZERS:
         return f"optimizer {config.optimizer.name}"
     if Schedule(config.diagnostics):
@@ -158,4 +161,4 @@ def _what(runs: Sequence[Store]) -> str:
 
 
 def _rate_and_seed(run: Store) -> tuple[float, int]:
-    return run.typed.optimizer.lr, run.typed.seed
+    return run.config["optimizer"]["lr"], run.config["seed"]

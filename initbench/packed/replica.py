@@ -7,7 +7,7 @@ from initbench.record.damage import discard
 from initbench.record.history import History
 from initbench.record.life import Life, log_summary
 from initbench.record.plain import Record
-from initbench.schema.config import Config
+from initbench.schema.config import AnyConfig
 from initbench.training.build import RunParts
 
 
@@ -29,7 +29,7 @@ class Replica:
         return self.life.store.folder.name
 
     @property
-    def config(self) -> Config:
+    def config(self) -> AnyConfig:
         return self.life.store.typed
 
     @property

@@ -84,6 +84,11 @@ class Life:
         among = f", as one of {replicas} replicas" if replicas > 1 else ""
         note(self.log, f"attempt {self.started['attempt']} {how}{among}")
 
+    def expect(self, total_steps: int) -> None:
+        """Say how many steps the run takes, where that was not known when it began."""
+        self.started["total_steps"] = total_steps
+        self.store.write("running", **self.started, provenance=provenance())
+
     def end(self, history: History, more: Mapping[str, Any], **of_fields: Any) -> Record:
         """Write the record of a run that was trained to its end or diverged; return it. See `fields` for the rest."""
         history.flush()

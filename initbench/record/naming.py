@@ -8,8 +8,10 @@ _ABSENT = object()
 
 
 def title(model: object, data: object, optimizer: object) -> str:
-    """What was trained. A loop of the user's own (`initbench.compare`) has a name only: its data are its own affair."""
-    return str(model) if data == optimizer == "own" else f"{model} on {data}, {optimizer}"
+    """What was trained. A loop or a module of the user's own has its own optimizer, and mostly its own data."""
+    if optimizer == "own":
+        return str(model) if data == "own" else f"{model} on {data}"
+    return f"{model} on {data}, {optimizer}"
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

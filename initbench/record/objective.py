@@ -13,10 +13,10 @@ from initbench.record.store import COMPLETE
 from initbench.schema import target
 
 if TYPE_CHECKING:
-    from initbench.schema.config import Config
+    from initbench.schema.config import AnyConfig
 
 
-def check_objective(config: "Config", direction: Any) -> None:
+def check_objective(config: "AnyConfig", direction: Any) -> None:
     """Raise UserMistake unless records will hold config.objective, and `direction` asks for good values of it.
 
     `direction`: "maximize" or "minimize", as text or as an enumeration's member; None for a sweeper without one.

@@ -63,16 +63,19 @@ def end(
     table: Sequence[Row],
     seconds_init: float,
     more: Mapping[str, Any],
+    targets: Sequence[float] = (),
 ) -> Record:
     """Write the record of a run whose score ended at `final`: it diverged where that is no number.
 
-    table: what was done to each parameter.
+    table: what was done to each parameter. targets: values of the score to which the time is measured.
     """
     if not math.isfinite(final):
         history.diverged = f"{metric.name} is {final} at the end"
     life.store.write_table("parameters", table)
     test = {} if history.diverged else {metric.name: final}
-    return life.end(history, more, metric=metric, chance_loss=None, test=test, targets=[], seconds_init=seconds_init)
+    return life.end(
+        history, more, metric=metric, chance_loss=None, test=test, targets=targets, seconds_init=seconds_init
+    )
 
 
 def _node(init: Spec) -> PlainConfig:

@@ -35,7 +35,7 @@ from initbench.record.plain import PlainConfig, Record
 from initbench.record.signature import init_label, run_name, setting, signature
 
 if TYPE_CHECKING:
-    from initbench.schema.config import Config
+    from initbench.schema.config import AnyConfig
 
 COMPLETE = ("finished", "diverged")  # outcomes that a second start would only repeat
 TABLE_REMEDY = "the record of the run stands; delete the run's folder, and the same sweep makes both again"
@@ -57,11 +57,11 @@ class Store:
         self.checkpoint = self.folder / "checkpoint.ckpt"
 
     @cached_property
-    def typed(self) -> "Config":
+    def typed(self) -> "AnyConfig":
         """The config with an attribute for each key, for a run that may begin: it has passed `check`."""
-        from initbench.schema.config import Config  # pydantic, which reading records must not cost
+        from initbench.schema.config import schema_of  # pydantic, which reading records must not cost
 
-        return Config.model_validate(self.config)
+        return schema_of(self.config).model_validate(self.config)
 
     def read(self) -> Record | None:
         """The record as it stands, None where there is none that can be read."""

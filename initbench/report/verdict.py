@@ -3,7 +3,6 @@
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from initbench import notebook
@@ -12,7 +11,7 @@ from initbench.analysis.loading.frame import COLUMNS, judged_by
 from initbench.analysis.loading.table import from_table, one_line
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.errors import unknown
-from initbench.metric import Metric, check_margin, check_number
+from initbench.metric import check_margin, metric_named
 from initbench.report.content.workload_tables import ranking_table
 
 _MOST_RANKINGS = 4  # in a notebook
@@ -85,17 +84,3 @@ def verdict(
     if compared_with is not None and compared_with not in set(runs["init"]):
         raise unknown("reference", compared_with, set(map(str, runs["init"])))
     return ReportableVerdict(Comparison(runs, metric, smallest, compared_with))
-
-
-def metric_named(score: str, higher_is_better: bool, unit: str = "", chance: float | None = None) -> Metric:
-    """The metric that a user describes. Raises ValueError for a description that makes no sense."""
-    if not isinstance(higher_is_better, bool | np.bool_):
-        raise ValueError(f"higher_is_better must be True or False, got {higher_is_better!r}")
-    if not isinstance(unit, str):
-        raise ValueError(f"unit must be text, got {unit!r}")
-    is_share = unit == "share"
-    level = check_number(chance, "chance")
-    if is_share and level is not None and not 0 <= level <= 1:
-        raise ValueError(f"chance must be a share of 0 to 1, got {level:g}")
-    perfect = float(higher_is_better) if is_share else None
-    return Metric(score, score, bool(higher_is_better), is_share, "" if is_share else unit, perfect, level)

@@ -7,12 +7,14 @@ initializer's gain) is declared by the signature of its `_target_` (initbench/sc
 Types are strict, as YAML has types of its own: text is no number, and true is not 1.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Lt, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
 
 from initbench.metric import LARGEST
+from initbench.registry import LIGHTNING_TASK
 from initbench.schema.ranges import (
     NonNegativeFloat,
     NonNegativeInt,
@@ -116,6 +118,10 @@ class Target(Option):
     target: str = Field(alias="_target_", description="the class or function that is called with the other keys")
 
 
+class Own(Option):
+    """A group that a LightningModule of the user's own takes the place of; its name is for tables."""
+
+
 class Data(Target):
     batch_size: PositiveInt = Field(description="samples of one training step, over all devices")
     val_size: PositiveInt | OpenFraction = Field(description="training samples held out: a number or a fraction")
@@ -199,15 +205,15 @@ class Tuning(Part):
     )
 
 
-class Config(Part):
+class AnyConfig(Part):
     """A config, as it is composed of conf/config.yaml, one option of each group, and what was typed."""
 
     init: Init
-    model: Target
-    data: Data
+    model: Option
+    data: Option
     task: Target
-    optimizer: Optimizer
-    scheduler: Target
+    optimizer: Option
+    scheduler: Option
     trainer: Trainer
     logger: Target
     diagnostics: Diagnostics
@@ -224,3 +230,54 @@ class Config(Part):
     print_init: bool = Field(description="print the table of what was initialized, and how")
     command: str = Field("", description="what to type for this run; written by initbench")
     source: dict[str, str] = Field({}, description="digests of your own code, by group; written by initbench")
+
+
+class Config(AnyConfig):
+    """A config whose model is trained by us."""
+
+    model: Target
+    data: Data
+    optimizer: Optimizer
+    scheduler: Target
+
+
+class ModuleConfig(AnyConfig):
+    """A config of a LightningModule of the user's own, which brings its model, data, loss and optimizer."""
+
+    model: Own
+    data: Own
+    optimizer: Own
+    scheduler: Own
+
+    @model_validator(mode="before")
+    @classmethod
+    def _module_brings_the_rest(cls, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        for group in ("model", "data", "optimizer", "scheduler"):
+            node = config[group]
+            for key in node.keys() - {"name"}:
+                is_chosen = "_target_" in node
+                typed = f"{group}={node['name']}" if is_chosen else f"{group}.{key}"
+                remedy = "" if is_chosen else f": its arguments are set by +task.module.{key}=..."
+                raise ValueError(
+                    f"{typed} is not for task={config['task']['name']}, whose module brings its own {group}{remedy}"
+                )
+        return config
+
+    @model_validator(mode="after")
+    def _nothing_is_ignored(self) -> Self:
+        asked = {
+            "experiment=tuned": self.tuning is not None,
+            f"diagnostics={self.diagnostics.name}": self.diagnostics.name != "none",
+            "trainer.compile=true": self.trainer.compile,
+            "trainer.on_oom=halve": self.trainer.on_oom == "halve",
+        }
+        for key, is_asked in asked.items():
+            if is_asked:
+                raise ValueError(f"{key} is not for task={self.task.name}, whose module brings its model and optimizer")
+        return self
+
+
+def schema_of(config: Mapping[str, Any]) -> type[AnyConfig]:
+    """What a config has to be."""
+    task = config.get("task")
+    return ModuleConfig if isinstance(task, Mapping) and task.get("_target_") == LIGHTNING_TASK else Config

@@ -68,17 +68,22 @@ def call(what: str, config: Mapping[str, Any], *given: Any, **named: Any) -> Any
     Raises ValueError for a target or arguments that do not fit, and for whatever a function of others raises, with its
     name. A function of ours says by itself what is wrong.
     """
-    function = load(what, config.get("_target_"))
     arguments = {key: value for key, value in config.items() if key not in _LABELS}
+    return call_with(what, config.get("_target_"), arguments, *given, **named)
+
+
+def call_with(what: str, name: Any, arguments: Mapping[str, Any], *given: Any, **named: Any) -> Any:
+    """What the function of this dotted name returns for these arguments; raises ValueError as `call` does."""
+    function = load(what, name)
     check(function, arguments, f"{what}.{{}}", named, positional=len(given))
     try:
         return function(*given, **arguments, **named)
     except TypeError as error:
-        raise ValueError(f"{what} {config['_target_']}: {line(error)}") from error
+        raise ValueError(f"{what} {name}: {line(error)}") from error
     except Exception as error:  # a function of the user's own may raise anything
         if is_ours(function):
             raise
-        raise ValueError(f"{what} {config['_target_']}: {reason(error)}") from error
+        raise ValueError(f"{what} {name}: {reason(error)}") from error
 
 
 def check_runs(what: str, function: Callable[..., Any]) -> None:

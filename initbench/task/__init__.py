@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from initbench import lazy
 from initbench.schema import target
 
-__all__ = ["Autoencoder", "Classification", "LanguageModel", "Regression", "Task", "build"]
+__all__ = ["Autoencoder", "Classification", "LanguageModel", "LightningTask", "Regression", "Task", "build"]
 
 if TYPE_CHECKING:
     from initbench.sizes import Sizes
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from initbench.task.base import Task
     from initbench.task.classification import Classification
     from initbench.task.language_model import LanguageModel
+    from initbench.task.lightning import LightningTask
     from initbench.task.regression import Regression
 
 __getattr__ = lazy.attributes(
@@ -22,6 +23,7 @@ __getattr__ = lazy.attributes(
         "Autoencoder": "initbench.task.autoencoder",
         "Classification": "initbench.task.classification",
         "LanguageModel": "initbench.task.language_model",
+        "LightningTask": "initbench.task.lightning",
         "Regression": "initbench.task.regression",
         "Task": "initbench.task.base",
     },

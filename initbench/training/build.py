@@ -1,11 +1,9 @@
 """Everything that one run is made of, built from its config."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
@@ -13,10 +11,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from initbench import data, logger, model, optimizer, task
 from initbench.data import Data
 from initbench.diagnostics.schedule import Schedule
+from initbench.generators import seed_all
 from initbench.init import Initializer
 from initbench.logger import Opening
+from initbench.metric import Metric
 from initbench.schema import target
-from initbench.schema.config import Config
+from initbench.schema.config import AnyConfig, Config
 from initbench.training import compute
 from initbench.training.recipe import Recipe
 
@@ -30,16 +30,19 @@ class RunParts:
     schedule: Schedule  # of the diagnostics
     open_loggers: Opening
 
+    @property
+    def metric(self) -> Metric:
+        return self.recipe.task.metric
 
-def build_run(config: Config) -> RunParts:
+
+def build_run(config: AnyConfig) -> RunParts:
     """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
+    assert isinstance(config, Config)  # a module of the user's own is built by `initbench.training.own_module`
     seed = config.seed
     dataset = data.build(config.data.node, seed=seed)
     goal = task.build(config.task.node, dataset.sizes)
     # What a constructor draws and no initializer redraws (a class token) depends on the seed alone.
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - a user's own model may draw from it
-    torch.manual_seed(seed)
+    seed_all(seed)
     network = model.build(config.model.node, dataset.sizes, goal.given, goal.outputs)
     initializer = Initializer.from_config(config.init.node)
     example = model.example(dataset.sizes)

@@ -21,14 +21,15 @@ from initbench.record.life import Life, claimed, log_summary, under_way
 from initbench.record.log import note
 from initbench.record.plain import PlainConfig, Record
 from initbench.record.store import Store, check_writable
-from initbench.schema.config import Config, Trainer
-from initbench.training import trainer
+from initbench.schema.config import AnyConfig, ModuleConfig, Trainer
+from initbench.training import own_module, trainer
 from initbench.training.build import RunParts, build_run
 from initbench.training.callbacks.checkpoint import Checkpoint
 from initbench.training.callbacks.init_table import InitTable
 from initbench.training.callbacks.progress import ProgressBar
 from initbench.training.callbacks.recorder import Recorder
 from initbench.training.module import TaskModule
+from initbench.training.own_module import ModuleParts, build_own_module
 
 # Lightning asks for it at import, for programs that fork; ours spawns. With it every optimizer step of torch queries
 # NVML to learn whether there is a GPU: 48 microseconds instead of less than one, even where there is none.
@@ -42,6 +43,9 @@ for name in ("lightning.pytorch", "lightning.fabric"):
 warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system")
 # Lightning 2.6 still asks torch's pytree in a way that torch 2.13 deprecated; nothing for our users to mend.
 warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
+
+
+Parts = RunParts | ModuleParts
 
 
 def run(config: PlainConfig) -> Record | None:
@@ -62,21 +66,24 @@ def run(config: PlainConfig) -> Record | None:
         if life.starts_anew:
             checkpoint.remove()
         with under_way([life]):
-            life.begin(parts.total_steps, parts.recipe.task.metric, resumes=checkpoint.load() is not None)
+            life.begin(parts.total_steps, parts.metric, resumes=checkpoint.load() is not None)
             record = _train_on_several(processes, life) if processes > 1 else _train_alone(life, parts)
         checkpoint.remove()
         return record
 
 
-def prepare(config: Config) -> tuple[int, RunParts]:
+def prepare(config: AnyConfig) -> tuple[int, Parts]:
     """The number of processes and everything that they need; all that a user can get wrong is found here."""
     try:
         check_writable(config.runs_dir)
         processes = trainer.check_devices(config.trainer)
-        parts = build_run(config)
-        for stage in ("train", "val", "test"):  # can each be shared out over the processes?
-            parts.data.loader(stage, torch.device("cpu"), world=processes)
-        _check_trainer(config.trainer, parts.data.val_every_n_steps)
+        parts = _build(config)
+        val_every_n_steps = None
+        if isinstance(parts, RunParts):
+            for stage in ("train", "val", "test"):  # can each be shared out over the processes?
+                parts.data.loader(stage, torch.device("cpu"), world=processes)
+            val_every_n_steps = parts.data.val_every_n_steps
+        _check_trainer(config.trainer, val_every_n_steps)
     except ValueError as error:
         raise UserMistake(str(error)) from error
     except (Exception, SystemExit) as error:  # a user's class may raise anything
@@ -100,7 +107,7 @@ _OF_LIGHTNING = (
 
 
 @cache  # a fortieth of a second, which every run of a sweep would pay
-def _check_trainer(config: Trainer, val_every_n_steps: int) -> None:
+def _check_trainer(config: Trainer, val_every_n_steps: int | None) -> None:
     trainer.build(config, val_every_n_steps=val_every_n_steps, callbacks=[], loggers=[])
 
 
@@ -108,7 +115,11 @@ def checkpoint_of(store: Store) -> CheckpointFile:
     return CheckpointFile(store.checkpoint, store.folder.name, store.typed.checkpoint_seconds, _OF_LIGHTNING)
 
 
-def _train_alone(life: Life, parts: RunParts) -> Record:
+def _build(config: AnyConfig) -> Parts:
+    return build_own_module(config) if isinstance(config, ModuleConfig) else build_run(config)
+
+
+def _train_alone(life: Life, parts: Parts) -> Record:
     """`train`; where the device runs out of memory and `on_oom` allows it, once more with half batches."""
     try:
         return train(life, parts)
@@ -118,7 +129,9 @@ def _train_alone(life: Life, parts: RunParts) -> Record:
         note(life.log, f"out of memory: trying again with each batch in two halves. {error}")
     # Outside of `except`: the exception holds on to the tensors of the attempt.
     torch.cuda.empty_cache()
-    again = build_run(life.store.typed)
+    again = _build(life.store.typed)
+    assert isinstance(again, RunParts)  # on_oom=halve is for no other
+    assert isinstance(parts, RunParts)
     again.recipe.micro_batches = 2
     again.data = parts.data  # the images are on the device already
     life.started["resumed_at"] = []
@@ -134,11 +147,13 @@ def _train_on_several(processes: int, life: Life) -> Record:
 
 def _train_rank(life: Life) -> Any:
     """`train` on one of several processes; the first writes the record and returns it."""
-    return train(life, build_run(life.store.typed), is_first=os.environ["RANK"] == "0")
+    return train(life, _build(life.store.typed), is_first=os.environ["RANK"] == "0")
 
 
-def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
-    """Fit, evaluate, and end the life of the run."""
+def train(life: Life, parts: Parts, *, is_first: bool = True) -> Any:
+    """Fit, evaluate, and end the life of the run; the record, in the first process."""
+    if isinstance(parts, ModuleParts):
+        return own_module.train(life, parts, checkpoint_of(life.store), is_first=is_first)
     store, config = life.store, life.store.typed
     resumes = bool(life.started["resumed_at"])
     history = History(store if is_first else None)

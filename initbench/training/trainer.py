@@ -23,25 +23,34 @@ _ARGUMENTS = list(inspect.signature(L.Trainer.__init__).parameters)[1:]
 _OURS = Trainer.model_fields.keys() - _ARGUMENTS
 
 
-def build(config: Trainer, *, val_every_n_steps: int, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
-    """The Trainer. Raises ValueError for an argument or value that it does not take, devices included."""
+def build(
+    config: Trainer, *, callbacks: list[L.Callback], loggers: list[Logger], val_every_n_steps: int | None = None
+) -> L.Trainer:
+    """The Trainer. Raises ValueError for an argument or value that it does not take, devices included.
+
+    val_every_n_steps: None for a module of the user's own, whose validation and samplers are Lightning's business.
+    """
     set_rounding(config)
     if config.on_oom == "halve" and config.devices > 1:
         raise ValueError("trainer.on_oom=halve is for one device; with more, each has a part of the batch already")
     arguments = {"benchmark": False, **{key: value for key, value in config.node.items() if key not in _OURS}}
     arguments["max_steps"] = -1 if arguments["max_steps"] is None else arguments["max_steps"]
+    ours: dict[str, Any] = {
+        "val_check_interval": val_every_n_steps,  # a fixed cadence in steps, whatever an epoch is
+        "check_val_every_n_epoch": None,
+        "use_distributed_sampler": False,  # the data module shards by itself
+        "num_sanity_val_steps": -1,  # the whole validation before the first step
+    }
+    if val_every_n_steps is None:
+        arguments, ours = {"num_sanity_val_steps": -1, **arguments}, {}
     try:
         trainer = L.Trainer(
             **arguments,
+            **ours,
             strategy=_strategy(config.devices),
             plugins=[_environment(config.devices)],
             callbacks=callbacks,
             logger=loggers or False,
-            # Validation at a fixed cadence in steps, whatever an epoch is; before the first step too.
-            val_check_interval=val_every_n_steps,
-            check_val_every_n_epoch=None,
-            num_sanity_val_steps=-1,
-            use_distributed_sampler=False,  # the data module shards by itself
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,

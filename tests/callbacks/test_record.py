@@ -56,7 +56,9 @@ def test_a_fit_is_recorded_as_a_run_of_a_sweep_is(tmp_path: Path) -> None:
     (run,) = initbench.load_runs(tmp_path / "own").to_dict("records")
     history = initbench.analysis.loading.frame.load_history(run["path"])
     assert list(history["step"]) == [4, 8]
-    assert history["val/val_loss"].iloc[-1] == run["test/val_loss"] == -run["score"]
+    assert history["val/loss"].iloc[-1] == run["test/loss"] == -run["score"]
+    assert 0 < run["seconds_train"] < 60
+    assert found["initial_weights"]
     assert (Path(run["path"]) / "parameters.parquet").exists()
 
 
@@ -123,7 +125,7 @@ def test_a_loss_that_is_no_number_at_the_end_is_a_divergence(tmp_path: Path) -> 
     assert (record(tmp_path)["status"], record(tmp_path)["reason"]) == ("diverged", "val_loss is inf at the end")
 
 
-def test_a_score_that_is_never_logged_is_told_after_the_first_validation(tmp_path: Path) -> None:
+def test_a_score_that_is_never_logged_is_told_before_the_first_step(tmp_path: Path) -> None:
     class Silent(Validated):
         def validation_step(self, batch: Any, batch_idx: int) -> None:
             self.log("val_los", torch.tensor(1.0))

@@ -21,7 +21,7 @@ class ProgressBar(L.Callback):
     needs all of them would wait for ever.
     """
 
-    def __init__(self, description: str, total_steps: int, history: History, metric: str) -> None:
+    def __init__(self, description: str, total_steps: int | None, history: History, metric: str) -> None:
         self.history = history
         self._metric = metric  # its name
         self._name, self._total_steps = description, total_steps
@@ -38,6 +38,11 @@ class ProgressBar(L.Callback):
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(description, total=total_steps, numbers="")
+
+    def expect(self, total_steps: int) -> None:
+        """Set the number of steps, where it was not known at first."""
+        self._total_steps = total_steps
+        self._progress.update(self._task, total=total_steps)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._progress.start()
@@ -64,8 +69,13 @@ class ProgressBar(L.Callback):
         self._progress.stop()
 
     def _say(self, step: int, now: float) -> None:
-        left = (now - self._began) * (self._total_steps - step) / (step - self._first_step)
-        line = f"{self._name}  step {step} of {self._total_steps}  {self._numbers()}  {about(left)} left"
+        line = f"{self._name}  step {step}"
+        if self._total_steps is not None:
+            line += f" of {self._total_steps}"
+        line += f"  {self._numbers()}"
+        if self._total_steps is not None and step > self._first_step:
+            left = (now - self._began) * (self._total_steps - step) / (step - self._first_step)
+            line += f"  {about(left)} left"
         console.print(line, markup=False, soft_wrap=True)
 
     def _numbers(self) -> str:
