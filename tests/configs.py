@@ -6,6 +6,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from initbench import CONF
+from initbench.config.resolve import resolve
 from initbench.record.plain import PlainConfig
 from initbench.schema.config import Config
 
@@ -30,6 +31,13 @@ def compose_config(*overrides: str) -> PlainConfig:
         config = compose("config", overrides=list(overrides))
     resolved: PlainConfig = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]  # of a mapping
     return resolved
+
+
+def resolved(*overrides: str) -> PlainConfig:
+    """The config of a run as a job makes it: with what stands in for the groups that a module brings."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+    return resolve(config, config.hydra)
 
 
 def typed(config: PlainConfig) -> Config:

@@ -15,8 +15,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from initbench.errors import UserMistake
 from initbench.generators import seed_all
 from initbench.init import initializer, rows, weights_digest
-from initbench.init.initializer import Outcome
 from initbench.init.method import Loss, as_batch
+from initbench.init.outcome import Outcome
 from initbench.init.scheme import Spec
 from initbench.record.plain import Record, Row
 from initbench.wording import count

@@ -69,7 +69,7 @@ def end(
 
     table: what was done to each parameter. targets: values of the score to which the time is measured.
     """
-    if not math.isfinite(final):
+    if history.diverged is None and not math.isfinite(final):
         history.diverged = f"{metric.name} is {final} at the end"
     life.store.write_table("parameters", table)
     test = {} if history.diverged else {metric.name: final}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from torch.nn.parameter import is_lazy
 
 from initbench import generators, logger
@@ -109,7 +108,7 @@ def train(life: Life, parts: ModuleParts, checkpoint: CheckpointFile, *, is_firs
                 ckpt_path=store.checkpoint if resumes else None,
                 weights_only=True,
             )
-        except (MisconfigurationException, NotImplementedError, RuntimeError, TypeError) as error:
+        except Exception as error:
             if _is_lightnings(error):
                 raise UserMistake(f"{type(parts.module).__name__}: {' '.join(str(error).split())}") from error
             raise

@@ -39,7 +39,7 @@ class EpochCheckpoint(L.Callback):
             generators.restore(self._loaded[trainer.global_rank])
             self._loaded = None
             # The epoch begins like any other, and with it the loader. To Lightning it would be one that goes on.
-            trainer.fit_loop.epoch_loop.restarting = False
+            trainer.fit_loop.restarting = False
             trainer.fit_loop._resuming_from_checkpoint = False
         elif trainer.current_epoch and trainer.strategy.broadcast(self.file.is_due()):
             with self.clock.stopped(pl_module):
