@@ -97,7 +97,7 @@ def _rows(group: str, path: Path, declared: Mapping[str, Any]) -> Iterator[str]:
     hints = target.annotations(target.load(group, option["_target_"])) if "_target_" in option else {}
     for key, default in option.items():
         field = declared.get(key)
-        if key not in ("_target_", "name"):
+        if key not in ("_target_", "name", "defaults"):
             annotation = annotation_of(field) if field else hints.get(key, type(default))
             yield _row(f"{group}.{key}", annotation, default, field.description if field else comments.get(key, ""))
 
