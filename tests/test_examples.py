@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 import examples
 
-NAMES = ("he_2015", "own_initializer", "reading_a_study")
+NAMES = ("he_2015", "own_initializer", "own_lightning_module", "reading_a_study", "small_gpt")
 ELSEWHERE = re.compile(r"/(?:home|root|tmp|work|Users|mnt|var)/|\x1b")  # of one machine, or of a terminal
 
 
@@ -110,3 +110,13 @@ def test_the_sign_flips_by_hand_give_the_p_value_of_the_verdict(run: Callable[[s
     first, second, value = p.groups()
     assert re.search(rf"\d +{first} +{second} +8 +[-.\d ]+{float(value)}", text)
     assert "index.html" in text
+
+
+def test_a_callback_and_a_sweep_give_the_same_scores(run: Callable[[str], NotebookNode]) -> None:
+    assert "18 of 18 scores are equal" in shown(run("own_lightning_module"))
+
+
+def test_a_recipe_of_rules_is_compared_with_names(run: Callable[[str], NotebookNode]) -> None:
+    text = shown(run("small_gpt"))
+    assert re.search(r"out_proj.weight +normal +0.0(?:09|10)", text)
+    assert re.search(r"mean val/loss, \d\.\d+ nats", text)

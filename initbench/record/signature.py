@@ -17,6 +17,7 @@ from initbench.registry import CONF
 # progress bars) leaves them as they are.
 _COUNTED = ("init", "model", "data", "task", "optimizer", "scheduler", "trainer", "seed")
 _ANY = object()
+_LONGEST_CHANGES = 80  # characters in a label: as much as a legend can take
 # Where the same images lie, and how they reach the device, in the same order either way.
 _UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
 
@@ -83,9 +84,11 @@ def workload(config: Mapping[str, Any]) -> PlainConfig:
 
 
 def init_label(init: Mapping[str, Any]) -> str:
-    """The initializer's name with what differs from its file: `orthogonal(gain=2)`."""
-    changed = _changes(init, _standard_init(str(init["name"])))
-    return f"{init['name']}({', '.join(changed)})" if changed else str(init["name"])
+    """The initializer's name with what differs from its file, `orthogonal(gain=2)`; if that is long, with a digest."""
+    changed = ", ".join(_changes(init, _standard_init(str(init["name"]))))
+    if len(changed) > _LONGEST_CHANGES:
+        changed = digest({"changed": changed})[:6]
+    return f"{init['name']}({changed})" if changed else str(init["name"])
 
 
 def _changes(node: Mapping[str, Any], standard: Mapping[str, Any], prefix: str = "") -> list[str]:

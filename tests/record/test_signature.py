@@ -1,5 +1,6 @@
 """What makes two configs the same run, and what a run is called."""
 
+import re
 from typing import Any
 
 import pytest
@@ -117,6 +118,15 @@ def test_the_label_of_ones_own_initializer_gives_all_its_parameters(small: Any) 
     """Otherwise runs with different parameters would be averaged as seeds of one."""
     init = {**small("init=normal")["init"], "name": "scaled", "_target_": "mine.scaled_", "std": 2}
     assert init_label(init) == "scaled(mean=0.0, std=2)"
+
+
+def test_a_label_that_would_be_long_has_a_digest_of_what_differs(small: Any) -> None:
+    rule = "{match: '*.out_proj', weight: {name: normal, std: %s}}"
+    labels = [
+        init_label(small("init=normal", f"init.rules=[{rule % std},{rule % 0.5}]")["init"]) for std in (0.1, 0.1, 0.2)
+    ]
+    assert labels[0] == labels[1] != labels[2]
+    assert all(re.fullmatch(r"normal\([0-9a-f]{6}\)", label) for label in labels)
 
 
 def test_a_whole_number_is_the_same_typed_either_way(small: Any) -> None:
