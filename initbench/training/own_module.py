@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
-from torch.nn.parameter import is_lazy
 
 from initbench import generators, logger
 from initbench.callbacks.initialize import Initialize
@@ -50,8 +49,7 @@ def build_own_module(config: ModuleConfig) -> ModuleParts:
     generators.seed_all(config.seed)
     module, datamodule = task.build()
     states = generators.states()
-    parameters = list(module.parameters())
-    if parameters and not any(map(is_lazy, parameters)):  # else they are made when the fit begins
+    if any(True for _ in module.parameters()):  # else configure_model makes them when the fit begins
         Initializer.from_config(config.init.node).plan(module)
     initialize = Initialize(config.init.node, seed=config.seed, **task.for_initializers)
     return ModuleParts(task, module, datamodule, initialize, states, logger.prepare(config.logger.node))
@@ -67,6 +65,8 @@ class _Recorder(Logged):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         total = trainer.estimated_stepping_batches  # loads the training data, so every process asks
+        if total == 0:
+            raise UserMistake(f"the training data of {type(pl_module).__name__} has no batch")
         if self.progress is not None and 0 < total < float("inf"):
             self.life.expect(int(total))
             self.progress.expect(int(total))
@@ -99,7 +99,7 @@ def train(life: Life, parts: ModuleParts, checkpoint: CheckpointFile, *, is_firs
             callbacks.append(recorder.progress)
             loggers = stack.enter_context(life.logged(parts.open_loggers, resumes=resumes))
         callbacks.append(EpochCheckpoint(checkpoint, recorder))
-        lightning_trainer = trainer.build(config.trainer, callbacks=callbacks, loggers=loggers)
+        lightning_trainer = trainer.build(config.trainer, callbacks=callbacks, loggers=loggers, folder=store.folder)
         generators.restore(parts.generators)
         try:
             lightning_trainer.fit(

@@ -1,6 +1,5 @@
 """One run by Lightning: from a resolved config to its record."""
 
-import logging
 import os
 import warnings
 from collections.abc import Callable
@@ -36,9 +35,6 @@ from initbench.training.own_module import ModuleParts, build_own_module
 os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 # Lightning reads the metadata of every installed package for each Trainer: ten milliseconds per run of a sweep.
 registry.entry_points = cache(registry.entry_points)  # type: ignore[attr-defined, assignment]  # its own import
-# Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay.
-for name in ("lightning.pytorch", "lightning.fabric"):
-    logging.getLogger(name).setLevel(logging.WARNING)
 # On a machine of a cluster it advises srun, even where its own SLURM support is off.
 warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system")
 # Lightning 2.6 still asks torch's pytree in a way that torch 2.13 deprecated; nothing for our users to mend.

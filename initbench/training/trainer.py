@@ -1,7 +1,9 @@
 """From the trainer config to a lightning.Trainer, with a user's mistake as one ValueError."""
 
 import inspect
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
@@ -24,12 +26,22 @@ _OURS = Trainer.model_fields.keys() - _ARGUMENTS
 
 
 def build(
-    config: Trainer, *, callbacks: list[L.Callback], loggers: list[Logger], val_every_n_steps: int | None = None
+    config: Trainer,
+    *,
+    callbacks: list[L.Callback],
+    loggers: list[Logger],
+    val_every_n_steps: int | None = None,
+    folder: Path | None = None,
 ) -> L.Trainer:
     """The Trainer. Raises ValueError for an argument or value that it does not take, devices included.
 
     val_every_n_steps: None for a module of the user's own, whose validation and samplers are Lightning's business.
+    folder: where callbacks of the user's own write.
     """
+    # Lightning reports its hardware and advertises at each Trainer: once too often in a sweep. Warnings stay. The other
+    # two are the same packages by their old names, which a user's own module may import.
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     set_rounding(config)
     if config.on_oom == "halve" and config.devices > 1:
         raise ValueError("trainer.on_oom=halve is for one device; with more, each has a part of the batch already")
@@ -51,6 +63,7 @@ def build(
             plugins=[_environment(config.devices)],
             callbacks=callbacks,
             logger=loggers or False,
+            default_root_dir=folder,
             enable_progress_bar=False,
             enable_model_summary=False,
             enable_checkpointing=False,
@@ -88,4 +101,7 @@ def _explain(error: Exception, arguments: Mapping[str, Any]) -> str:
     if "unexpected keyword argument" in message:
         wrong = message.rsplit("'", 2)[1]
         return f"lightning.Trainer has no argument {wrong!r}.{nearest(wrong, _ARGUMENTS)}"
+    if "multiple values for keyword argument" in message:
+        given = message.rsplit("'", 2)[1]
+        return f"{given} is set by initbench; callbacks of a module of your own are those of its configure_callbacks"
     return message
