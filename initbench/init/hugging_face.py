@@ -75,12 +75,12 @@ def _outline(module: nn.Module) -> nn.Module:
     kind = kind_of(module)
     twin = kind.__new__(kind)
     vars(twin).update(vars(module))
-    tensors = {key: tensor for key, tensor in module._parameters.items() if tensor is not None}
+    tensors: dict[str, Tensor | None] = {**module._parameters}
     if parametrize.is_parametrized(module):
-        tensors |= {key: value_of(module, key) for key in module.parametrizations}
+        tensors |= {key: value_of(module, key) for key in module.parametrizations}  # type: ignore[union-attr]  # a ModuleDict
     twin._parameters = {
-        **dict.fromkeys(module._parameters),
-        **{key: nn.Parameter(_without_memory(tensor), requires_grad=False) for key, tensor in tensors.items()},
+        key: None if tensor is None else nn.Parameter(_without_memory(tensor), requires_grad=False)
+        for key, tensor in tensors.items()
     }
     twin._buffers = {
         key: None if buffer is None else _without_memory(buffer) for key, buffer in module._buffers.items()
