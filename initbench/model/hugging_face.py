@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import fields
+from textwrap import shorten
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -57,10 +58,12 @@ def hugging_face_model(
     absent = {key: None for key in _SPECIAL_TOKENS if NoneType in get_args(types.get(key))}
     try:
         model: nn.Module = transformers.AutoModelForCausalLM.from_config(kind(**{**absent, **typed, **given}))
-    except Exception as error:  # any exception of a configuration or constructor is the reason
-        raise ValueError(" ".join(str(error).split())) from error
-    model.register_forward_hook(_logits)
-    if _looks_ahead(model, context_length):
+        model.register_forward_hook(_logits)
+        looks_ahead = _looks_ahead(model, context_length)
+    except Exception as error:  # any exception of theirs is the reason
+        said = shorten(str(error), 300)
+        raise ValueError(f"KeyError: {said}" if isinstance(error, KeyError) else said) from error
+    if looks_ahead:
         raise ValueError("it sees the tokens that it is to predict, so it is not a causal language model")
     return model
 
