@@ -42,7 +42,7 @@ def texts(cell: NotebookNode) -> list[str]:
 
 def ends_with_an_expression(cell: NotebookNode) -> bool:
     last = ast.parse(TransformerManager().transform_cell(cell.source)).body[-1]
-    return isinstance(last, ast.Expr) and not cell.source.startswith("%config")
+    return isinstance(last, ast.Expr) and not cell.source.startswith(("%config", "%%capture"))
 
 
 def shown(notebook: NotebookNode) -> str:

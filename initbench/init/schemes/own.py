@@ -36,11 +36,10 @@ def _std(layer: Layer) -> float | None:
 def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """Fill a parameter with the values that the module's own `reset_parameters` draws.
 
-    In a model of Hugging Face transformers, they are those that the model draws for the module when it is built.
-
     They are drawn on a CPU copy with a seed from `generator`, so they depend neither on the device nor on torch's
     global generator, and the module's other parameters and buffers do not change. A parameter whose module has no such
-    method (a class token, a layer scale) keeps its value.
+    method (a class token, a layer scale) keeps its value. A model of Hugging Face transformers initializes its modules
+    itself; the values are then those that it draws.
 
     Source: each module's own reset_parameters; transformers' _init_weights.
     Acts on: every parameter.
