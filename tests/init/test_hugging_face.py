@@ -114,6 +114,18 @@ def test_a_plan_writes_nothing() -> None:
         assert torch.equal(value, before[key]), key
 
 
+def test_dropout_is_switched_off_for_what_needs_data() -> None:
+    """Also that of attention, whose probability is handed on to a fused kernel."""
+    tokens = torch.randint(23, (4, 8), generator=torch.Generator().manual_seed(0))
+    drops, no_drops = (
+        initbench.initialize(model_of("gpt2", attn_pdrop=p, resid_pdrop=p, embd_pdrop=p), "lsuv", batch=tokens)
+        for p in (0.5, 0.0)
+    )
+    for key, value in drops.named_parameters():
+        assert torch.equal(value, no_drops.get_parameter(key)), key
+    assert drops.transformer.h[0].attn.attn_dropout.p == 0.5
+
+
 # What each option says where it cannot be, by architecture. Whatever is not listed must work.
 TIED = "gpt2 mamba"
 EVERYWHERE = " ".join(CONFIGS)
