@@ -20,9 +20,10 @@ def options(group: str) -> list[str]:
 
 
 def of_model(name: str) -> list[str]:
-    """The overrides that choose a model of conf/, with the task that it is for."""
-    task = {"gpt": "language_model", "autoencoder": "autoencoder"}.get(name, "classification")
-    return [f"model={name}", f"task={task}"]
+    """The overrides that choose a model of conf/, small where it has no size of its own, with the task it is for."""
+    tasks = {"gpt": "language_model", "transformers": "language_model", "autoencoder": "autoencoder"}
+    size = ["model.config={n_layer: 2, n_embd: 8, n_head: 2}"] if name == "transformers" else []
+    return [f"model={name}", f"task={tasks.get(name, 'classification')}", *size]
 
 
 def compose_config(*overrides: str) -> PlainConfig:

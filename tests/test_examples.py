@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 import examples
 
-NAMES = ("he_2015", "own_initializer", "own_lightning_module", "reading_a_study", "small_gpt")
+NAMES = ("he_2015", "hugging_face", "own_initializer", "own_lightning_module", "reading_a_study", "small_gpt")
 ELSEWHERE = re.compile(r"/(?:home|root|tmp|work|Users|mnt|var)/|\x1b")  # of one machine, or of a terminal
 
 
@@ -42,7 +42,7 @@ def texts(cell: NotebookNode) -> list[str]:
 
 def ends_with_an_expression(cell: NotebookNode) -> bool:
     last = ast.parse(TransformerManager().transform_cell(cell.source)).body[-1]
-    return isinstance(last, ast.Expr) and not cell.source.startswith("%config")
+    return isinstance(last, ast.Expr) and not cell.source.startswith(("%config", "%%capture"))
 
 
 def shown(notebook: NotebookNode) -> str:
@@ -94,6 +94,16 @@ def test_xavier_stalls_in_30_layers_and_kaiming_learns(run: Callable[[str], Note
         assert float(kaiming) == pytest.approx(1, rel=0.05)
         assert float(xavier) == pytest.approx(0.5, rel=0.05)
     assert text.count("measured") >= 2
+
+
+def test_the_own_initialization_of_gpt_2_is_that_of_its_paper_and_the_best_here(
+    run: Callable[[str], NotebookNode],
+) -> None:
+    text = shown(run("hugging_face"))
+    for projection in re.findall(r"c_proj\.weight +\w+ +default +[-.\d]+ +(\d\.\d+)", text):
+        assert float(projection) == pytest.approx(0.02 / 2, rel=0.1)  # by sqrt(2 L) for L = 2 blocks
+    assert text.count("c_proj.weight") >= 4
+    assert "Use default" in text
 
 
 def test_equal_lengths_are_equal_and_seeds_are_reproducible(run: Callable[[str], NotebookNode]) -> None:

@@ -41,7 +41,7 @@ class Assignment:
         if not (tensor.is_floating_point() or tensor.is_complex()):
             return str(tensor.dtype).removeprefix("torch.")
         # The module's own initialization was asked for, and it has none.
-        return "no reset_parameters" if self.scheme.is_default and reset_of(self.layer.module) is None else ""
+        return "no reset_parameters" if self.scheme.is_default and reset_of(self.layer) is None else ""
 
 
 @plain_torch()

@@ -16,6 +16,7 @@ from initbench.errors import nearest, unknown
 from initbench.init.ambient import plain_torch
 from initbench.init.assignment import Assignment, check_fillable, fill, may_fail_halfway, stream, try_schemes
 from initbench.init.copying import kind_of
+from initbench.init.hugging_face import resets_of
 from initbench.init.layer import describe_layer
 from initbench.init.memory import check_overlap, restored_on_failure
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
@@ -187,6 +188,7 @@ class Initializer:
         parts = Parts(model, inputs)
         places = {found.name: Place(found.name, parts) for found in everything if found.role in MATRICES}
         used: set[tuple[int, str]] = set()
+        reset_for = resets_of(model)
         assignments = []
         for parameter in everything:
             place = places.get(parameter.name)
@@ -194,6 +196,7 @@ class Initializer:
             layer = describe_layer(
                 parameter.name, parameter.module, parameter.key, parameter.tensor, nonlinearity, place
             )
+            layer = replace(layer, reset=reset_for(parameter.module_name))
             if scheme.is_default:
                 layer = replace(layer, shape=tuple(parameter.tensor.shape), blocks=1, transposed=False)
             assignments.append(Assignment(parameter, layer, scheme, rule))

@@ -4,6 +4,7 @@ Fans are computed from the *module*: the shape of a tensor does not reveal wheth
 transposed, or whether a matrix holds three attention projections (pytorch issue 23854).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
@@ -39,6 +40,8 @@ class Layer:
     offset: int  # what the module adds to the parameter: 1 to the weight of Gemma's norms, which is 0 for a scale of 1
     nonlinearity: Nonlinearity  # the model's
     position: "Place | None" = None  # None for a parameter that is not a weight matrix
+    # What initializes a copy of the module, where it is not the module's own reset_parameters.
+    reset: Callable[[nn.Module], None] | None = None
 
     def to_blocks(self, value: Tensor) -> list[Tensor]:
         """Split a tensor of the parameter's shape into contiguous blocks of shape `shape`."""

@@ -252,6 +252,8 @@ def working_copy(model: nn.Module, device: torch.device, label: str) -> nn.Modul
     for module in working.modules():
         if type(module).__name__.startswith(_STOCHASTIC):
             module.eval()
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0  # which attentions of timm and transformers hand on to torch's fused attention
         elif type(module).__name__ == "OptimizedModule":
             # Not compiled, which takes longer than the few passes here, and does not allow higher derivatives.
             module.__dict__["forward"] = unwrap(module)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from initbench.model.autoencoders import autoencoder
     from initbench.model.builder import GIVEN, build, check, example
     from initbench.model.gpt import GPT
+    from initbench.model.hugging_face import hugging_face_model
     from initbench.model.lenet import LeNet
     from initbench.model.libraries import timm_model, torchvision_model
     from initbench.model.mlp import MLP
@@ -38,6 +39,7 @@ __all__ = [
     "check",
     "example",
     "gru",
+    "hugging_face_model",
     "lstm",
     "resnet",
     "rnn",
@@ -57,6 +59,7 @@ __getattr__ = lazy.attributes(
         "GPT": "initbench.model.gpt",
         "CifarResNet": "initbench.model.resnet_cifar",
         "gru": "initbench.model.recurrent",
+        "hugging_face_model": "initbench.model.hugging_face",
         "LeNet": "initbench.model.lenet",
         "lstm": "initbench.model.recurrent",
         "MLP": "initbench.model.mlp",

@@ -18,6 +18,7 @@ from initbench.schema.config import AnyConfig
 from initbench.training import compute
 from initbench.training.build import RunParts, build_run
 
+_DROPOUT = "dropout in a model that needs torch.func.vmap"
 _COMPARED_AT_ONCE = 8  # models, in float64: a small part of the memory that training will take
 
 
@@ -84,7 +85,7 @@ def forward_for(parts: RunParts) -> Forward | str:
     if isinstance(forward, SideBySide):
         return forward
     if any(isinstance(module, Dropout) and module.p > 0 for module in model.modules()):
-        return "dropout in a model that needs torch.func.vmap"
+        return _DROPOUT
     always = torch.is_warn_always_enabled()
     torch.set_warn_always(True)
     try:
@@ -94,6 +95,8 @@ def forward_for(parts: RunParts) -> Forward | str:
             pack.backward(inputs[None], targets[None])
             pack.evaluate(inputs, targets, at_once=2)
     except (UserWarning, RuntimeError, NotImplementedError) as obstacle:
+        if "randomness" in str(obstacle):  # as of attention in transformers, whose dropout is no module
+            return _DROPOUT
         found = re.search(r"aten::\w+", str(obstacle))
         return f"torch.func.vmap does not support {found.group() if found else str(obstacle).splitlines()[0]}"
     finally:

@@ -13,7 +13,7 @@ from initbench.masking import hide_all
 from initbench.record.plain import Record
 from initbench.workers.cores import cores
 
-_PACKAGES = ("initbench", "torch", "torchvision", "lightning", "hydra-core", "numpy", "timm", "wandb")
+_PACKAGES = ("initbench", "torch", "torchvision", "lightning", "hydra-core", "numpy", "timm", "transformers", "wandb")
 
 
 def provenance() -> Record:
@@ -48,7 +48,7 @@ def _versions() -> dict[str, str]:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
-            continue  # timm is optional
+            continue  # timm and transformers are optional
     return found
 
 

@@ -170,6 +170,10 @@ def test_the_line_says_what_is_allowed(override: str, said: str) -> None:
     "overrides, said",
     [
         (["model=timm", "model.name=nope", "data=cifar10"], "model nope: unknown timm architecture 'nope'"),
+        (
+            ["model=transformers", "task=language_model", "model.config={n_layrs: 2}"],
+            "model gpt2: unknown key model.config.n_layrs. Did you mean 'n_layer'",
+        ),
         (["model=plain_cnn", "model.depth=2"], "model plain_cnn: stages must be between 1 and depth"),
         (["init=t_fixup"], "t_fixup needs residual branches"),
         (["data.batch_size=5000"], "data.batch_size=5000 is more than the 4000 images to train on"),

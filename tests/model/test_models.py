@@ -16,7 +16,7 @@ from initbench.model.resnet_cifar import BasicBlock, Shortcut
 from initbench.sizes import Sizes
 
 FILES = {path.stem: path for path in sorted((CONF / "model").glob("*.yaml"))}
-OF_IMAGES = [name for name in FILES if name not in ("gpt", "autoencoder")]  # which are classified
+OF_IMAGES = [name for name in FILES if name not in ("gpt", "transformers", "autoencoder")]  # which are classified
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}
 CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}
 

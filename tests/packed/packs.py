@@ -20,7 +20,7 @@ ALONE = {
     "lstm": "torch.func.vmap does not support LSTM",
     "gru": "torch.func.vmap does not support GRU",
 }
-LIBRARIES = ("timm", "torchvision")
+LIBRARIES = ("timm", "torchvision", "transformers")
 
 
 def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str, Any]]:

@@ -1,7 +1,8 @@
-"""The control: the module's own initialization, `reset_parameters`, with numbers from the run's generator."""
+"""The control: the initialization that a module has by itself, with numbers from the run's generator."""
 
 import math
 from collections.abc import Callable
+from operator import methodcaller
 
 from torch import Generator, Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -17,6 +18,8 @@ from initbench.init.roles import is_norm
 def _std(layer: Layer) -> float | None:
     """torch's defaults: U(+-1 / sqrt(n)) with n the fan_in of the weight, or hidden_size; N(0, 1) for embeddings."""
     module = layer.module
+    if layer.reset is not None:
+        return None
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return 1 / math.sqrt(3 * module.hidden_size)
     if isinstance(module, NonDynamicallyQuantizableLinear) and layer.key == "bias":
@@ -35,28 +38,30 @@ def default_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
 
     They are drawn on a CPU copy with a seed from `generator`, so they depend neither on the device nor on torch's
     global generator, and the module's other parameters and buffers do not change. A parameter whose module has no such
-    method (a class token, a layer scale) keeps its value.
+    method (a class token, a layer scale) keeps its value. A model of Hugging Face transformers initializes its modules
+    itself; the values are then those that it draws.
 
-    Source: each module's own reset_parameters.
+    Source: each module's own reset_parameters; transformers' _init_weights.
     Acts on: every parameter.
     """
-    if reset_of(layer.module) is None:
+    if (reset := reset_of(layer)) is None:
         tensor.copy_(whole(getattr(layer.module, layer.key)))
         return
     if isinstance(layer.module, NonDynamicallyQuantizableLinear) and layer.key == "bias":
         tensor.zero_()  # the output projection of nn.MultiheadAttention, which resets this bias to zero
         return
     module = copy_on_cpu(layer.module)
-    reset = reset_of(module)
-    assert reset is not None
     with global_generators(generator):
-        reset()
+        reset(module)
     tensor.copy_(getattr(module, layer.key))
 
 
-def reset_of(module: nn.Module) -> Callable[[], object] | None:
-    """The module's own initialization, None if it has none; in nn.MultiheadAttention its name is private."""
-    reset: Callable[[], object] | None = getattr(module, "reset_parameters", None) or getattr(
-        module, "_reset_parameters", None
-    )
-    return reset
+def reset_of(layer: Layer) -> Callable[[nn.Module], object] | None:
+    """What initializes a copy of the layer's module as it initializes itself; None if nothing does.
+
+    In nn.MultiheadAttention, the name of reset_parameters is private.
+    """
+    if layer.reset is not None:
+        return layer.reset
+    names = (name for name in ("reset_parameters", "_reset_parameters") if getattr(layer.module, name, None))
+    return next(map(methodcaller, names), None)
