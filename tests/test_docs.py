@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_lines import commands, commands_of_help, is_plain, unquoted, words
-from configs import compose_config, options
+from configs import options, resolved
 from frames import frame, record
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
@@ -51,7 +51,7 @@ def composes(command: str) -> bool:
             first.append(f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}")
         else:
             first.append(str(override.input_line))
-    return check(compose_config(*first), first).study != ""
+    return check(resolved(*first), first).study != ""
 
 
 def test_there_are_commands_to_check(helps: dict[str, str]) -> None:

@@ -253,7 +253,7 @@ class ModuleConfig(AnyConfig):
     @classmethod
     def _module_brings_the_rest(cls, config: Mapping[str, Any]) -> Mapping[str, Any]:
         for group in ("model", "data", "optimizer", "scheduler"):
-            node = config[group]
+            node = config.get(group) or {}
             for key in node.keys() - {"name"}:
                 is_chosen = "_target_" in node
                 typed = f"{group}={node['name']}" if is_chosen else f"{group}.{key}"

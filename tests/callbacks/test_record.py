@@ -122,7 +122,7 @@ def test_a_loss_that_is_no_number_at_the_end_is_a_divergence(tmp_path: Path) -> 
             self.log("val_loss", torch.tensor(float("inf")))
 
     fit(tmp_path, "orthogonal", 0, Diverging())
-    assert (record(tmp_path)["status"], record(tmp_path)["reason"]) == ("diverged", "val_loss is inf at the end")
+    assert (record(tmp_path)["status"], record(tmp_path)["reason"]) == ("diverged", "validation loss inf at step 8")
 
 
 def test_a_score_that_is_never_logged_is_told_before_the_first_step(tmp_path: Path) -> None:
