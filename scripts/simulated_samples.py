@@ -81,3 +81,50 @@ SCENARIOS = {
     "losses of 250 texts": Scenario("loss", 250, 0.5, 0.5, 0.01, 0.2),
     "squared errors of 200 rows": Scenario("error", 200, 0.3, 1.0, 0.1, 0.3),
 }
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Crossed sources of randomness, weights x order x ...: their numbers of seeds and the variances that they cause.
+
+    test_set: the variance that is due to a test set of 200 samples; 0: the scores of whole runs are all that is known.
+    """
+
+    seeds: tuple[int, ...]
+    main: tuple[float, ...]
+    interaction: float
+    test_set: float = 0.0
+
+    @property
+    def sources(self) -> list[str]:
+        return ["weights", "order", "augmentation"][: len(self.seeds)]
+
+    @property
+    def truth(self) -> dict[str, float]:
+        """The variances by the names that `components` gives them."""
+        of_test_set = {"test set": self.test_set} if self.test_set else {}
+        return {**dict(zip(self.sources, self.main, strict=True)), "interaction": self.interaction, **of_test_set}
+
+    def values(self, rng: np.random.Generator) -> Array:
+        """(seeds of the first source, ..., samples). All sources interact; samples are of unequal difficulty."""
+        scores = np.sqrt(self.interaction) * rng.normal(size=self.seeds)
+        for axis, (size, variance) in enumerate(zip(self.seeds, self.main, strict=True)):
+            shape = [1] * len(self.seeds)
+            shape[axis] = size
+            scores = scores + np.sqrt(variance) * rng.normal(size=shape)
+        if not self.test_set:
+            return scores[..., None]
+        samples = 200
+        luck = np.sqrt(samples * self.test_set) * rng.normal(size=(*self.seeds, samples))
+        return scores[..., None] + 5 * rng.normal(size=samples) + luck
+
+
+LAYOUTS = {
+    "all alike": Layout((8, 8), (1, 1), 1),
+    "all alike, 5 seeds each": Layout((5, 5), (1, 1), 1),
+    "weights alone": Layout((8, 8), (1, 0), 0.05),
+    "no source by itself": Layout((8, 8), (0, 0), 1),
+    "mostly the test set": Layout((8, 8), (0.2, 0), 0.1, 2),
+    "mostly the test set, 5 seeds each": Layout((5, 5), (0.2, 0), 0.1, 2),
+    "weights and test set, three sources": Layout((4, 4, 4), (1, 0.2, 0), 0.2, 1),
+}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.verdict.sentence import Sentence
 from initbench.metric import Metric
-from initbench.wording import count
+from initbench.wording import count, percent
 
 
 def about_noise(comparison: Comparison) -> Iterator[Sentence]:
@@ -18,18 +18,14 @@ def about_noise(comparison: Comparison) -> Iterator[Sentence]:
             continue
         about = "About" if len(compared) == 1 else f"On {comparison.short_names[of.workload]}, about"
         text = (
-            f"{about} {_percent(share)} of the variance between the seeds of an initializer is due to the finite test "
-            f"set ({count(of.samples, 'sample')}; 95% interval {_percent(low)} to {_percent(high)})"
+            f"{about} {percent(share)} of the variance between the seeds of an initializer is due to the finite test "
+            f"set ({count(of.samples, 'sample')}; 95% interval {percent(low)} to {percent(high)})"
         )
         best = of.means.iloc[0]
         if not math.isnan(best["new_low"]):
             these, new = (_ends(best[f"{kind}low"], best[f"{kind}high"], comparison.metric) for kind in ("", "new_"))
             text += f". The mean of {of.means.index[0]} is {these} for these samples, and {new} for new ones"
         yield Sentence("noise", f"{text}.")
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}"
 
 
 def _ends(low: float, high: float, metric: Metric) -> str:

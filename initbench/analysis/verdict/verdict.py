@@ -88,6 +88,19 @@ class Verdict:
                 }
                 for of in comparison.new_data
             ],
+            "crossed": [
+                {
+                    "workload": of.workload,
+                    "levels": of.levels,
+                    "components": [
+                        {"init": init, "part": name, **part._asdict()}
+                        for init, parts in of.parts.items()
+                        for name, part in parts.items()
+                    ],
+                    "missing": of.missing,
+                }
+                for of in comparison.crossed
+            ],
             "left_out": [{"name": name, "reason": reason} for name, reason in comparison.left_out],
             "problems": [asdict(problem) for problem in self.problems],
         }

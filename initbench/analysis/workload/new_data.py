@@ -102,14 +102,22 @@ def new_data(ranking: Ranking, metric: Metric) -> NewData | None:
     ended = ranking.scored[ranking.scored["score"].notna()]
     for init in map(str, ranking.table.index):
         runs = ended[ended["init"] == init]
-        read = [None if path is None else readable(read_test_samples, Path(path)) for path in runs["path"]]
-        found = [one for one in read if one is not None]
-        if len(found) < 2 or len(found) < len(read):
+        found = scores_of_samples(runs, metric)
+        if found is None or len(found) < 2:
             continue
-        sizes |= {len(one) for one in found}
-        if len(sizes) > 1 or sizes == {0}:
+        sizes.add(found.shape[1])
+        if len(sizes) > 1:
             return None
-        values[init], seeds[init] = metric.sign * np.stack(found), list(runs["seed"])
+        values[init], seeds[init] = found, list(runs["seed"])
     table = ranking.table
     learned = frozenset(map(str, table.index[table["learned"] == table["scored"]]))
     return NewData(ranking.workload, metric, values, seeds, learned) if values else None
+
+
+def scores_of_samples(runs: pd.DataFrame, metric: Metric) -> Array | None:
+    """(runs, samples), the scores of the test samples; None unless all runs have them, and equally many."""
+    read = [None if path is None else readable(read_test_samples, Path(path)) for path in runs["path"]]
+    found = [one for one in read if one is not None]
+    if not found or len(found) < len(read) or len({len(one) for one in found}) > 1 or not len(found[0]):
+        return None
+    return np.asarray(metric.sign * np.stack(found))

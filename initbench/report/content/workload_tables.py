@@ -11,6 +11,7 @@ from initbench.analysis.workload.lr_sensitivity import good_range, lr_sensitivit
 from initbench.analysis.workload.ranking import OUTCOMES, Ranking
 from initbench.metric import Metric
 from initbench.report.content.table import Table, half_width, interval, number, steps
+from initbench.wording import percent
 
 
 def ranking_table(ranking: Ranking, metric: Metric) -> Table:
@@ -22,7 +23,7 @@ def ranking_table(ranking: Ranking, metric: Metric) -> Table:
     outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
     rates = ["learning rate"] * ranking.has_choice
     if ranking.all_learned:
-        scores = [f"{metric.label}, mean ± 95%", "runs"]
+        scores = [f"{metric.label}, mean{'' if ranking.is_crossed else ' ± 95%'}", "runs"]
     else:
         scores = ["learned", "95% interval", f"{metric.label}, interquartile mean", "95% interval"]
     reached = (
@@ -47,11 +48,36 @@ def ranking_table(ranking: Ranking, metric: Metric) -> Table:
     return Table("", columns, rows, {"workload": ranking.workload_id, "scored": "yes"}).without_empty()
 
 
+def components_table(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
+    """The parts of the variance between runs, if sources of randomness were crossed."""
+    metric = comparison.metric
+    for of in (of for of in comparison.crossed if of.workload == ranking.workload):
+        rows = []
+        for init, parts in of.parts.items():
+            deviation = math.sqrt(sum(part.variance for part in parts.values()))
+            cells = [metric.number(deviation)]
+            for part in (parts.get(name) for name in of.names):
+                if part is None or math.isnan(part.share):
+                    cells += ["", ""]
+                else:
+                    cells += [percent(part.share), f"{percent(part.low)} to {percent(part.high)}"]
+            rows.append((init, cells))
+        unit = f", {metric.points}" if metric.points else ""
+        columns = [f"standard deviation{unit}", *(column for name in of.names for column in (name, "95% interval"))]
+        note = (
+            "What the variance between runs is due to: generalized confidence intervals of variance components. The "
+            "interaction has whatever else differs between runs."
+        )
+        yield Table("Where the noise comes from", columns, rows, {"workload": ranking.workload_id}, note=note)
+
+
 def _learned(row: pd.Series) -> list[str]:
     """How many of the runs learned something, and the interval of their share."""
     if not row["scored"]:
         return ["-", ""]
-    return [f"{row['learned']:.0f} of {row['scored']:.0f}", f"{row['learned_low']:.0%} to {row['learned_high']:.0%}"]
+    known = not math.isnan(row["learned_low"])
+    ends = f"{row['learned_low']:.0%} to {row['learned_high']:.0%}" if known else ""
+    return [f"{row['learned']:.0f} of {row['scored']:.0f}", ends]
 
 
 def detail_tables(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:

@@ -98,6 +98,10 @@ def test_an_initializer_with_a_run_without_values_is_left_out(spoil: Any, study:
 
 def test_test_sets_of_different_sizes_are_not_compared(study: Path) -> None:
     keep(folder_of(study, "default", 0), [True, False])
+    (found,) = comparison_of(study).new_data
+    assert list(found.values) == ["orthogonal"]
+    for seed in range(1, SEEDS):
+        keep(folder_of(study, "default", seed), [True, False])
     assert comparison_of(study).new_data == []
 
 
