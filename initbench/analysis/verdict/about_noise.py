@@ -29,4 +29,7 @@ def about_noise(comparison: Comparison) -> Iterator[Sentence]:
 
 
 def _ends(low: float, high: float, metric: Metric) -> str:
-    return " to ".join(map(metric.text, (low, high)[:: metric.sign]))
+    ends = (low, high)[:: metric.sign]
+    if metric.is_share:
+        return " to ".join(map(metric.text, ends))
+    return f"{' to '.join(map(metric.cell, ends))} {metric.unit}".rstrip()

@@ -14,6 +14,8 @@ def methods(comparison: Comparison) -> list[tuple[str, str]]:
         omitted |= _OF_RECORDS
     if not comparison.new_data:
         omitted.add("For new data")
+    if not comparison.crossed:
+        omitted.add("Where the noise comes from")
     return [(term, meaning.format(margin=margin)) for term, meaning in _METHODS if term not in omitted]
 
 
@@ -76,6 +78,12 @@ _METHODS = (
         "Runs keep the value of each test sample. Intervals 'for these samples' are Student's t over seeds; those 'for "
         "new samples' treat runs and samples as two crossed random samples. Unless another test set is drawn, only "
         "the second kind says how an initializer does on data that nobody has seen. See docs/comparison.md.",
+    ),
+    (
+        "Where the noise comes from",
+        "Sources of randomness were crossed: each seed of one with each seed of the others. The shares are estimates "
+        "of variance components, with generalized confidence intervals, and add up to 100%. What the runs owe to luck "
+        "on the test samples is a share of its own. Such runs share seeds, so initializers are not compared by them.",
     ),
     (
         "Intervals of differences",

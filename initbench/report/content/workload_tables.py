@@ -102,7 +102,7 @@ def new_data_table(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
                 metric.cell(mean["mean"]),
                 metric.interval(mean["low"], mean["high"]),
                 metric.interval(mean["new_low"], mean["new_high"]),
-                metric.number(lead["difference"]),
+                "" if init == best else metric.number(lead["difference"]),
                 interval(lead["low"], lead["high"], metric),
                 interval(lead["new_low"], lead["new_high"], metric),
             ]
@@ -116,8 +116,8 @@ def new_data_table(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
             f"{these} (all pairs)",
             f"{new} (all pairs)",
         ]
-        unit = f" Differences are in {metric.points}." if metric.points else ""
-        note = f"The test samples count as drawn at random, as the runs do. Differences are paired by seed.{unit}"
+        unit = f", in {metric.points}" if metric.points else ""
+        note = f"The test samples count as drawn at random, as the runs do. Differences are paired by seed{unit}."
         runs = {"workload": ranking.workload_id, "scored": "yes"}
         yield Table("For new data", columns, rows, runs, note=note).without_empty()
 

@@ -1,5 +1,7 @@
 """The test samples of a workload's runs: which are read, and what comes of them in the verdict and the report."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,3 +164,20 @@ def test_the_report_has_them_on_the_page_in_markdown_json_and_csv(study: Path) -
     (content,) = verdict.to_dict()["new_data"]
     assert content["share_low"] <= content["share"] <= content["share_high"]
     assert [row["init"] for row in content["means"]] == list(INITS)
+
+
+def test_losses_are_told_with_their_unit_once(study: Path) -> None:
+    nats = {"name": "loss", "label": "test loss", "higher_is_better": False, "is_share": False, "unit": "nats"}
+    rng = np.random.default_rng(0)
+    for folder in study.iterdir():
+        content = json.loads((folder / "record.json").read_text())
+        losses = rng.exponential(2, SAMPLES) + 0.01 * content["seed"]
+        content["metric"] = {**nats, "perfect": None, "chance": None}
+        content["results"] |= {"test/loss": losses.mean(), "val/loss": 1.0}
+        (folder / "record.json").write_text(json.dumps(content))
+        keep(folder, losses, "loss")
+    runs = initbench.load_runs(study)
+    (noise,) = [of for of in initbench.verdict(runs).sentences if of.kind == "noise"]
+    assert re.search(
+        r"is [\d.]+ to [\d.]+ nats for these samples, and [\d.]+ to [\d.]+ nats for new ones\.$", noise.text
+    )
