@@ -16,7 +16,7 @@ from initbench.data import Data
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 
-Batches = dict[tuple[int, int], tuple[Tensor, Tensor]]  # by the seeds that they depend on
+BySeeds = dict[tuple[int, int], tuple[Tensor, Tensor]]  # batches by what they depend on
 
 
 class Training:
@@ -76,7 +76,7 @@ class Training:
             self.pack.load_state_dict(state["pack"])
         self.step, self.sums = state["step"], state["sums"]
 
-    def _advance(self, batches: Batches) -> None:
+    def _advance(self, batches: BySeeds) -> None:
         started = time.perf_counter()
         self.sums += self.pack.backward(*self._for_all(batches))
         norms = self.pack.gradient_norms() if (self.step + 1) % self.log_every == 0 else None
@@ -93,7 +93,7 @@ class Training:
         self._drop_diverged()
         self.after_step(self.step)
 
-    def _for_all(self, batches: Batches) -> tuple[Tensor, Tensor]:
+    def _for_all(self, batches: BySeeds) -> tuple[Tensor, Tensor]:
         """Inputs and targets (G, B, ...): a batch for each row of replicas that share it, if these are equally long."""
         of_each = [replica.batch_seeds for replica in self.replicas]
         rows = [(seeds, len(list(row))) for seeds, row in groupby(of_each)]

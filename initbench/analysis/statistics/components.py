@@ -15,7 +15,7 @@ Sources: Searle, Casella & McCulloch 1992, Variance Components, section 4.7; Jor
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -66,7 +66,8 @@ def components(values: Array, sources: Sequence[str], confidence: float = 0.95) 
         parts["test set"] = np.full(_DRAWS + 1, test_set)
     if np.ptp(scores) <= rounding(np.abs(scores).max()):
         return dict.fromkeys(parts, Part(0.0, math.nan, math.nan, math.nan))
-    total = np.sum([*parts.values()], axis=0)  # a sum of mean squares with weights above 0
+    total = np.sum([*parts.values()], axis=0)  # with two seeds each, it may be 0 though the interaction is not
+    total = np.maximum(total, rounding(np.square(scores).max()))
     not_negative = sum(max(float(of[0]), 0.0) for of in parts.values())
     found = {}
     for name, of in parts.items():
@@ -74,6 +75,11 @@ def components(values: Array, sources: Sequence[str], confidence: float = 0.95) 
         low, high = np.quantile(np.clip(of[1:] / total[1:], 0.0, 1.0), (0.5 - confidence / 2, 0.5 + confidence / 2))
         found[name] = Part(float(of[0]), share, min(float(low), share), max(float(high), share))
     return found
+
+
+def deviation(parts: Mapping[str, Part]) -> float:
+    """The standard deviation between the scores of runs."""
+    return math.sqrt(max(sum(part.variance for part in parts.values()), 0.0))
 
 
 def _mean_square(values: Array, sources: Sequence[str], of: Sources) -> Array:

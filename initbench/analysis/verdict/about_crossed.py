@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 
 from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.statistics.components import deviation
 from initbench.analysis.verdict.sentence import Sentence, join
 from initbench.analysis.workload.crossed import Crossed
 from initbench.wording import count, percent
@@ -26,14 +27,14 @@ def about_crossed(comparison: Comparison) -> Iterator[Sentence]:
         where = f" on {of.workload}" if len(comparison.rankings) > 1 else ""
         known = {init: parts for init, parts in of.parts.items() if not math.isnan(next(iter(parts.values())).share)}
         for init, parts in list(known.items())[:_MOST_INITS]:
-            deviation = comparison.metric.difference(math.sqrt(sum(part.variance for part in parts.values())))
+            spread = comparison.metric.difference(deviation(parts))
             largest_first = sorted(parts.items(), key=lambda item: -item[1].share)
             each = [
                 f"{WORDS[name]} ({percent(part.share)}{', 95% interval' if not place else ','} {percent(part.low)} to "
                 f"{percent(part.high)})"
                 for place, (name, part) in enumerate(largest_first)
             ]
-            runs = f"the runs of {init}{where} (standard deviation {deviation})"
+            runs = f"the runs of {init}{where} (standard deviation {spread})"
             yield Sentence("components", f"The variance between {runs} comes from {join(each)}.")
         yield Sentence("crossed", _why(of, where))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.statistics.components import deviation
 from initbench.analysis.verdict.sentence import p_value
 from initbench.analysis.workload.lr_sensitivity import good_range, lr_sensitivity
 from initbench.analysis.workload.ranking import OUTCOMES, Ranking
@@ -54,8 +55,7 @@ def components_table(comparison: Comparison, ranking: Ranking) -> Iterator[Table
     for of in (of for of in comparison.crossed if of.workload == ranking.workload):
         rows = []
         for init, parts in of.parts.items():
-            deviation = math.sqrt(sum(part.variance for part in parts.values()))
-            cells = [metric.number(deviation)]
+            cells = [metric.number(deviation(parts))]
             for part in (parts.get(name) for name in of.names):
                 if part is None or math.isnan(part.share):
                     cells += ["", ""]

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from simulated_samples import LAYOUTS, Layout
 
-from initbench.analysis.statistics.components import components
+from initbench.analysis.statistics.components import components, deviation
 from initbench.analysis.statistics.new_data import share_of_test_set
 
 
@@ -67,3 +67,20 @@ def check(layout: Layout, studies: int) -> None:
         share = variance / sum(truth.values())
         covered = sum(parts[name].low <= share <= parts[name].high for parts in found)
         assert covered >= stats.binom.ppf(0.001, studies, 0.92), name  # see docs/comparison.md
+
+
+@pytest.mark.parametrize("samples", [1, 50])
+def test_two_seeds_of_each_are_few_and_no_error(samples: int) -> None:
+    """Not even if there is nothing but an interaction."""
+    scores = np.array([[0.5, 0.6], [0.6, 0.5]])[..., None] + np.linspace(-0.1, 0.1, samples)
+    found = components(scores, ["weights", "order"])
+    assert found["interaction"].share == pytest.approx(1)
+    for part in found.values():
+        assert 0 <= part.low <= part.share <= part.high <= 1 + 1e-12
+    assert deviation(found) >= 0
+
+
+def test_the_deviation_is_that_of_a_run_with_new_seeds() -> None:
+    layout, rng = LAYOUTS["all alike"], np.random.default_rng(0)
+    found = [deviation(components(layout.values(rng), layout.sources)) ** 2 for _ in range(200)]
+    assert np.mean(found) == pytest.approx(sum(layout.truth.values()), rel=0.1)
