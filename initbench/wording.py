@@ -55,3 +55,8 @@ def about(seconds: float) -> str:
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     parts = [f"{number} {unit}" for number, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if number]
     return f"about {' '.join(parts[:2])}"
+
+
+def percent(share: float) -> str:
+    """A share in whole percent, below ten with a digit more: 63%, 4.2%."""
+    return f"{share:.0%}" if share >= 0.0995 or not share else f"{share:.1%}"

@@ -86,12 +86,12 @@ class Vectors:
 class VectorData(Data):
     """Batches of rows. Each column of inputs, and of numbers to predict, has mean 0 and variance 1 in training."""
 
-    def __init__(self, vectors: Vectors, settings: Settings, *, seed: int) -> None:
+    def __init__(self, vectors: Vectors, settings: Settings, *, seed: int, split_seed: int | None = None) -> None:
         super().__init__(settings, seed=seed, nbytes=vectors.nbytes)
         self.vectors, self.sizes = vectors, vectors.sizes
         check_sizes(self.sizes, settings)
-        self._held_out = val_count(settings.val_size, self.sizes)
-        self.train, self.val = held_out(self.sizes.train_size, self._held_out)
+        self._held_out = (val_count(settings.val_size, self.sizes), split_seed)
+        self.train, self.val = held_out(self.sizes.train_size, *self._held_out)
 
     def tensors(self, part: str, device: torch.device) -> Batch:
         train, test = _on_device(self.vectors, self._held_out, device)
@@ -102,9 +102,10 @@ class VectorData(Data):
 
 
 @lru_cache(maxsize=1)
-def _on_device(vectors: Vectors, held: int, device: torch.device) -> tuple[Batch, Batch]:
-    """Both splits, standardized by the statistics of what is trained on."""
-    trained, _ = held_out(len(vectors.train_inputs), held)
+def _on_device(vectors: Vectors, held: tuple[int, int | None], device: torch.device) -> tuple[Batch, Batch]:
+    """Both splits, standardized by the statistics of what is trained on. held: how many samples are held out, and by
+    which seed."""
+    trained, _ = held_out(len(vectors.train_inputs), *held)
 
     def standardized(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
         if not train.is_floating_point():

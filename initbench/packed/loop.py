@@ -16,6 +16,8 @@ from initbench.data import Data
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 
+BySeeds = dict[tuple[int, int], tuple[Tensor, Tensor]]  # batches by what they depend on
+
 
 class Training:
     """Trains `replicas` to their end, each in its place of the pack; those that diverge leave it."""
@@ -30,7 +32,7 @@ class Training:
         self.total_steps = first.parts.total_steps
         self.log_every = first.config.trainer.log_every_n_steps
         self.val_every = first.parts.data.val_every_n_steps
-        self.data = {one.seed: one.parts.data for one in replicas}
+        self.data = {one.batch_seeds: one.parts.data for one in replicas}
         self.task = first.parts.recipe.task
         self.sums = torch.zeros(len(pack), len(self.task.measures) + 1, device=device)
         self.step = 0
@@ -39,7 +41,7 @@ class Training:
         if self.step == 0:
             self._validate()
             self._drop_diverged()
-        loaders = {seed: data.loader("train", self.device) for seed, data in self.data.items()}
+        loaders = {seeds: data.loader("train", self.device) for seeds, data in self.data.items()}
         steps_per_epoch = next(iter(self.data.values())).steps_per_epoch
         while self.step < self.total_steps and self.replicas:
             epoch, batch = divmod(self.step, steps_per_epoch)
@@ -74,7 +76,7 @@ class Training:
             self.pack.load_state_dict(state["pack"])
         self.step, self.sums = state["step"], state["sums"]
 
-    def _advance(self, batches: dict[int, tuple[Tensor, Tensor]]) -> None:
+    def _advance(self, batches: BySeeds) -> None:
         started = time.perf_counter()
         self.sums += self.pack.backward(*self._for_all(batches))
         norms = self.pack.gradient_norms() if (self.step + 1) % self.log_every == 0 else None
@@ -91,20 +93,20 @@ class Training:
         self._drop_diverged()
         self.after_step(self.step)
 
-    def _for_all(self, batches: dict[int, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Inputs and targets (G, B, ...): a batch for each row of replicas with one seed, if these are equally long."""
-        seeds = [replica.seed for replica in self.replicas]
-        rows = [(seed, len(list(row))) for seed, row in groupby(seeds)]
+    def _for_all(self, batches: BySeeds) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (G, B, ...): a batch for each row of replicas that share it, if these are equally long."""
+        of_each = [replica.batch_seeds for replica in self.replicas]
+        rows = [(seeds, len(list(row))) for seeds, row in groupby(of_each)]
         if len({length for _, length in rows}) == 1:
-            seeds = [seed for seed, _ in rows]
+            of_each = [seeds for seeds, _ in rows]
         pairs = {
-            seed: self.task.batch(self.data[seed].prepare(inputs, step=self.step), targets)
-            for seed, (inputs, targets) in batches.items()
-            if seed in seeds
+            seeds: self.task.batch(self.data[seeds].prepare(inputs, step=self.step), targets)
+            for seeds, (inputs, targets) in batches.items()
+            if seeds in of_each
         }
         # Side by side the inputs of one place in the batch are neighbours.
-        inputs = torch.stack([pairs[seed][0] for seed in seeds], dim=1).transpose(0, 1)
-        return inputs, torch.stack([pairs[seed][1] for seed in seeds])
+        inputs = torch.stack([pairs[seeds][0] for seeds in of_each], dim=1).transpose(0, 1)
+        return inputs, torch.stack([pairs[seeds][1] for seeds in of_each])
 
     def _add_training_rows(self, norms: Tensor | None) -> None:
         of_each = norms.tolist() if norms is not None else [None] * len(self.replicas)
@@ -116,12 +118,18 @@ class Training:
 
     def _validate(self) -> None:
         """A row for each replica; between evaluations for those that have diverged: Lightning looks once more."""
-        for replica, means in zip(self.replicas, self.evaluate("val"), strict=True):
+        for replica, means in zip(self.replicas, self._evaluate("val"), strict=True):
             if replica.history.diverged or self.step % self.val_every == 0 or self.step == self.total_steps:
                 replica.history.add_validation(self.step, replica.epoch, means)
 
-    def evaluate(self, stage: str) -> list[dict[str, float]]:
-        """Loss and metric of each replica on "val" or "test", the same samples for all."""
+    def test(self) -> list[tuple[dict[str, float], Tensor]]:
+        """Loss and metric of each replica on the test set, and the metric of each sample."""
+        values: list[Tensor] = []
+        means = self._evaluate("test", values)
+        return list(zip(means, torch.cat(values, dim=1).cpu(), strict=True))
+
+    def _evaluate(self, stage: str, each: list[Tensor] | None = None) -> list[dict[str, float]]:
+        """Loss and metric of each replica on "val" or "test", the same samples for all; `each`: see Pack.evaluate."""
         started = time.perf_counter()
         data: Data = next(iter(self.data.values()))
         sums = torch.zeros(len(self.replicas), len(self.task.measures) + 1, device=self.device)
@@ -129,7 +137,7 @@ class Training:
             inputs, targets = self.task.batch(data.prepare(batch[0]), batch[1])
             # No more at once than a step of training has: pack sizes are measured by its memory.
             at_once = max(data.batch_size, len(inputs) // len(self.replicas))
-            sums += self.pack.evaluate(inputs, targets, at_once)
+            sums += self.pack.evaluate(inputs, targets, at_once, each)
         values = [self.task.means(each) for each in sums.tolist()]
         for replica in self.replicas:
             replica.history.seconds_evaluation += (time.perf_counter() - started) / len(self.replicas)

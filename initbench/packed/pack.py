@@ -20,8 +20,8 @@ class Pack:
     """R replicas of one architecture under an optimizer whose rule is elementwise, so that none sees another.
 
     `optimizers` make the optimizer of a single model; they differ in learning rates alone. Each row of neighbours with
-    the same rates is a slice of the stacked parameters with groups of its own. Dropout draws from `seeds`, as a run of
-    that seed does. `clip` is the norm that the gradient of each replica is clipped to, by itself.
+    the same rates is a slice of the stacked parameters with groups of its own. Dropout draws from `seeds`, as a run
+    with that seed of the order does. `clip` is the norm that the gradient of each replica is clipped to, by itself.
     """
 
     def __init__(
@@ -104,10 +104,15 @@ class Pack:
             parameter.grad = None
 
     @torch.no_grad()  # under inference_mode vmap lacks a rule for adaptive pooling, and loops over the replicas
-    def evaluate(self, inputs: Tensor, targets: Tensor, at_once: int) -> Tensor:
-        """The sums (R, ...) of the task over inputs (B, ...) that all see, so many at once."""
+    def evaluate(self, inputs: Tensor, targets: Tensor, at_once: int, values: list[Tensor] | None = None) -> Tensor:
+        """The sums (R, ...) of the task over inputs (B, ...) that all see, so many at once.
+
+        values: gets the metric of each sample, (R, B), if it is given.
+        """
         outputs = torch.cat([self.outputs(some.unsqueeze(0), training=False) for some in inputs.split(at_once)], dim=1)
         of_each = targets.expand(len(self), *targets.shape)
+        if values is not None:
+            values.append(self.task.values(outputs, of_each, models=1))
         return self.task.sums(self._losses(outputs, of_each, training=False), outputs, of_each)
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from initbench.record.metric import metric_of
 from initbench.record.plain import Row
-from initbench.record.signature import digest, workload
+from initbench.record.signature import digest, seeds_apart, workload
 from initbench.wording import visible
 
 
@@ -34,6 +34,7 @@ def flat(record: Mapping[str, Any], path: Path) -> Row:
         "optimizer": _single(config["optimizer"]["name"]),
         "lr": _single(config["optimizer"].get("lr")),
         "seed": _single(record["seed"]),
+        "seeds": seeds_apart(config) or None,
         "budget": record.get("total_steps"),
         "val_every_n_steps": _count(config["data"].get("val_every_n_steps")),
         "status": record["status"],

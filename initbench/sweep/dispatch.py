@@ -109,7 +109,8 @@ def say_what_can_be_shown(loader: CachingConfigLoader, master: DictConfig, grid:
     """The difference that the seeds of a sweep can show, where it has initializers to compare."""
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for job in plan(loader, master, grid):
-        seeds[job.workload, job.init].add(job.seed)
+        if not any(override.startswith("seeds.") for override in job.overrides):  # such runs may share seeds
+            seeds[job.workload, job.init].add(job.seed)
     if len({init for _, init in seeds}) > 1:
         from initbench.analysis.verdict.planning import what_seeds_show  # pandas
 

@@ -38,10 +38,11 @@ class RunParts:
 def build_run(config: AnyConfig) -> RunParts:
     """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
     assert isinstance(config, Config)  # a module of the user's own is built by `initbench.training.own_module`
-    seed = config.seed
-    dataset = data.build(config.data.node, seed=seed)
+    seeds = config.drawn_from
+    seed = seeds.weights
+    dataset = data.build(config.data.node, seed=seeds.order, augmentation=seeds.augmentation, split=seeds.split)
     goal = task.build(config.task.node, dataset.sizes)
-    # What a constructor draws and no initializer redraws (a class token) depends on the seed alone.
+    # What a constructor draws and no initializer redraws (a class token) depends on the seed of the weights alone.
     seed_all(seed)
     network = model.build(config.model.node, dataset.sizes, goal.given, goal.outputs)
     initializer = Initializer.from_config(config.init.node)
@@ -65,6 +66,7 @@ def build_run(config: AnyConfig) -> RunParts:
         scheduler,
         goal,
         seed=seed,
+        dropout_seed=seeds.order,
         compile=config.trainer.compile,
         channels_last=config.trainer.channels_last,
         example=example,

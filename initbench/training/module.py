@@ -31,7 +31,7 @@ class TaskModule(L.LightningModule):
         self.model = recipe.model
         self.memory_format = recipe.memory_format
         self._waiting: list[Part] = []  # of the training step under way
-        self.meters = {stage: Meter(recipe.task) for stage in ("train", "val", "test")}
+        self.meters = {stage: Meter(recipe.task, keeps_values=stage == "test") for stage in ("train", "val", "test")}
         self._loaded: dict[str, Any] | None = None  # the checkpoint that this run goes on from, until it does
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -64,7 +64,7 @@ class TaskModule(L.LightningModule):
     def on_train_start(self) -> None:
         if self._loaded is None:
             # Dropout's stream must not depend on how many numbers the model's constructor happened to draw.
-            torch.manual_seed(self.recipe.seed)
+            torch.manual_seed(self.recipe.dropout_seed)
             return
         sums = self._loaded["sums"]
         self.meters["train"].sums = None if sums is None else sums.to(self.device)

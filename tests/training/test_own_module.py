@@ -237,6 +237,7 @@ def test_weights_come_from_the_seed_alone_whatever_was_drawn_before(config: Any)
         (["init=irnn"], "irnn needs recurrent layers of type RNN, and Regressor has none"),
         (["+trainer.val_check_interval=99"], "must be less than or equal to the number of the training batches"),
         (["trainer.compile=true"], "trainer.compile=true is not for task=lightning"),
+        (["seeds.order=3"], "seeds.order is not for task=lightning, which trains a module of its own"),
         (["diagnostics=init"], "diagnostics=init is not for task=lightning"),
         (["model=mlp"], "model=mlp is not for task=lightning, whose module brings its own model"),
         (["data.batch_size=7"], r"data.batch_size is not for task=lightning.* its arguments are set by \+task.module"),

@@ -11,6 +11,8 @@ from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds
 from initbench.analysis.comparison.scope import Scope, left_out, partial, scopes
 from initbench.analysis.loading.frame import judged_by
 from initbench.analysis.statistics.aggregate import performance_profile
+from initbench.analysis.workload.crossed import Crossed, crossed
+from initbench.analysis.workload.new_data import NewData, new_data
 from initbench.analysis.workload.ranking import Ranking, rankings, targets_of
 from initbench.analysis.workload.time_to_target import TimesToTarget, correct, times_to
 from initbench.metric import ACCURACY, DEFAULT_MARGIN, Metric, check_margin
@@ -49,6 +51,16 @@ class Comparison:
         """One ranking per workload, the latest last."""
         return rankings(self.runs)
 
+    @property
+    def independent(self) -> list[Ranking]:
+        """The rankings of workloads whose runs share no seeds."""
+        return [ranking for ranking in self.rankings if not ranking.is_crossed]
+
+    @cached_property
+    def crossed(self) -> list[Crossed]:
+        """Where the variance comes from, for each workload whose sources of randomness were crossed."""
+        return [crossed(ranking, self.metric) for ranking in self.rankings if ranking.is_crossed]
+
     @cached_property
     def scored(self) -> pd.DataFrame:
         """The runs that are compared: one for each workload, initializer and seed."""
@@ -56,8 +68,8 @@ class Comparison:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Scores by (workload, seed), a column for each initializer."""
-        rows = self.scored[self.scored["score"].notna()]
+        """Scores by (workload, seed), a column for each initializer; of independent runs alone."""
+        rows = self.scored[self.scored["score"].notna() & self.scored["seeds"].isna()]
         return rows.pivot_table(index=["workload", "seed"], columns="init", values="score", aggfunc="first", sort=True)
 
     @cached_property
@@ -108,7 +120,7 @@ class Comparison:
         """The workloads and initializers that are not compared, or not on all workloads, and why."""
         found = list(left_out(self.scores, self.scopes).items())
         with_scores = set(self.scores.index.get_level_values("workload"))
-        for ranking in self.rankings:
+        for ranking in self.independent:
             if ranking.workload not in with_scores:
                 why = "no run on it has a score"
                 if ranking.of_records and (other := judged_by(ranking.scored)).name != self.metric.name:
@@ -133,12 +145,18 @@ class Comparison:
         """The times of each workload to each target that some run reached; tests are corrected over all of them."""
         inits = {workload: scope.inits for scope in self.scopes for workload in scope.workloads}
         found = []
-        for ranking in self.rankings:
+        for ranking in self.independent:
             ended = ranking.scored[ranking.scored["score"].notna()]
             ended = ended[ended["init"].isin(inits.get(ranking.workload, tuple(ended["init"])))]
             reached = [target for target in targets_of(ended) if ended[f"steps_to_{target}"].notna().any()]
             found += [times_to(ended, target) for target in reached]
         return correct(found)
+
+    @cached_property
+    def new_data(self) -> list[NewData]:
+        """What can be said about new data, for each workload whose runs have kept their test samples."""
+        found = [new_data(ranking, self.metric) for ranking in self.independent if ranking.of_records]
+        return [of for of in found if of is not None]
 
     @cached_property
     def profile(self) -> pd.DataFrame:

@@ -21,6 +21,7 @@ _ALWAYS = [
     "init_source",
     "workload_id",
     "workload_config",
+    "seeds",
     "sweep",
     "started_at",
     "finished_at",
@@ -75,6 +76,8 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     anything, the chance level or, for a metric that is no share, what `with_failures` gives it. selection_score: the
     same on the validation set. Both are missing for runs that did not end. is_tuning: the run's seed is used to choose
     the learning rate, so it has no score. learned: see `add_learned`.
+    seeds: of runs whose sources of randomness were varied apart from each other, the seed of each, by name; then `seed`
+    has them in words.
     metric: an `initbench.metric.Metric`; where runs are judged by several, only those of the latest have scores.
     """
     runs = pd.DataFrame([flat(record, path) for record, path in records])
@@ -97,7 +100,8 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     tuning = {(row.study, seed) for row in runs[["study", "tuning_seeds"]].itertuples() for seed in row.tuning_seeds}
     runs["is_tuning"] = [pair in tuning for pair in zip(runs["study"], runs["seed"], strict=True)]
     runs.loc[runs["is_tuning"], "score"] = math.nan
-    return add_learned(_separate_versions(name_workloads(runs.drop(columns="tuning_seeds"))), metric)
+    runs = _name_seeds(name_workloads(runs.drop(columns="tuning_seeds")))
+    return add_learned(_separate_versions(runs), metric)
 
 
 def with_failures(scores: pd.Series, runs: pd.DataFrame, workload: pd.Series) -> pd.Series:
@@ -137,6 +141,27 @@ def _separate_versions(runs: pd.DataFrame) -> pd.DataFrame:
     versions = pd.Series(list(zip(runs["init"], sources, strict=True)), index=runs.index, dtype=object)
     names = {study: name_versions(of_study) for study, of_study in versions.groupby(runs["study"])}
     return runs.assign(init=[names[study][version] for study, version in zip(runs["study"], versions, strict=True)])
+
+
+def _name_seeds(runs: pd.DataFrame) -> pd.DataFrame:
+    """The same runs; where sources of randomness were varied apart from each other, `seed` has the seeds of all.
+
+    Otherwise `seeds` is None: seeds that all runs of a workload share say nothing of how they differ.
+    """
+    apart = runs[runs["seeds"].notna()]
+    if apart.empty:
+        return runs
+    runs = runs.astype({"seed": object})
+    for _, group in apart.groupby("workload_id"):
+        levels = pd.DataFrame(group["seeds"].tolist(), index=group.index)
+        is_crossed = levels.astype(str).nunique().max() > 1
+        if is_crossed and group["seed"].astype(str).nunique() > 1:
+            levels.insert(0, "seed", group["seed"])
+        for at, row in levels.iterrows():
+            runs.at[at, "seeds"] = row.to_dict() if is_crossed else None
+            if is_crossed:
+                runs.at[at, "seed"] = ", ".join(f"{name} {seed}" for name, seed in row.items())
+    return runs
 
 
 def add_learned(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:

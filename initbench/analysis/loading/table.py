@@ -16,7 +16,7 @@ _FAILED = ("", "nan", "na", "n/a", "null", "none")  # what files hold instead of
 _ROUNDED = 1e-9  # computed shares may lie outside 0 to 1 by this much
 # The columns that only runs of initbench have.
 _TEXT = ("study", "model", "data", "optimizer", "reason", "setting", "signature", "path", "started_at", "finished_at")
-_ABOUT = ("host", "processor", "device", "torch", "commit", "command", "run_command", "workload_config")
+_ABOUT = ("host", "processor", "device", "torch", "commit", "command", "run_command", "workload_config", "seeds")
 _NUMBERS = ("lr", "budget", "selection_score", "steps_seen", "seconds_seen", "seconds_init", "seconds_train")
 _COUNTS = ("resumed", "replicas", "val_every_n_steps")
 

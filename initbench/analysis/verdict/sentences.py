@@ -6,8 +6,10 @@ from dataclasses import replace
 from initbench.analysis.comparison.between_studies import between_studies, only_in_one
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
+from initbench.analysis.verdict.about_crossed import about_crossed
 from initbench.analysis.verdict.about_findings import AboutFindings
 from initbench.analysis.verdict.about_learning import about_learning, all_failed
+from initbench.analysis.verdict.about_noise import about_noise
 from initbench.analysis.verdict.about_studies import about_studies
 from initbench.analysis.verdict.about_times import about_times
 from initbench.analysis.verdict.sentence import Sentence, join
@@ -21,9 +23,9 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     changed = between_studies(comparison)
     if len(changed):
         return [*about_studies(changed, comparison.metric), *_left_out(only_in_one(comparison, changed))]
-    if not comparison.findings:
-        return [_nothing(comparison)]
     found: list[Sentence] = []
+    if not comparison.findings and not comparison.crossed:
+        return [_nothing(comparison)]
     for place, (findings, more) in enumerate(zip(comparison.findings, comparison.more_seeds, strict=True)):
         if all_failed(comparison, findings):
             inits = join(list(findings.overall.index), "or")
@@ -34,7 +36,8 @@ def sentences(comparison: Comparison) -> list[Sentence]:
         if len(comparison.findings) > 1:
             own[0] = replace(own[0], text=f"Compared on {_workloads(findings)}. {own[0].text}")
         found += own if place < _MOST_COMPARISONS else own[:1]
-    return [*found, *about_times(comparison), *about_learning(comparison), *_left_out(comparison.left_out)]
+    found += [*about_times(comparison), *about_learning(comparison)]
+    return [*found, *about_noise(comparison), *about_crossed(comparison), *_left_out(comparison.left_out)]
 
 
 def _nothing(comparison: Comparison) -> Sentence:

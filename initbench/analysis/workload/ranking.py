@@ -14,6 +14,7 @@ from initbench.analysis.workload.time_to_target import observed
 
 OUTCOMES = ("finished", "diverged", "refused", "failed")
 _MEASURES = ("learned", "learned_low", "learned_high", "mean", "half_width", "iqm", "iqm_low", "iqm_high")
+_INTERVALS = ("learned_low", "learned_high", "half_width", "iqm_low", "iqm_high")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Ranking:
     def of_records(self) -> bool:
         """Whether these are runs with records."""
         return bool(self.scored["path"].notna().any())
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether its runs share seeds, so that they are not independent (see `workload.crossed`)."""
+        return bool(self.scored["seeds"].notna().any())
 
     @property
     def failures_count_as(self) -> str:
@@ -88,6 +94,8 @@ def rank(runs: pd.DataFrame) -> Ranking:
         }
     columns = ["lr", "runs", *OUTCOMES, "scored", *_MEASURES, "hit_rate", "median_steps"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    if spoken["seeds"].notna().any():  # intervals would count runs that share seeds as independent
+        table[[*_INTERVALS]] = math.nan
     table = table.sort_values("mean", ascending=False, na_position="last", kind="stable")
     first = runs.iloc[0]
     return Ranking(str(first["workload"]), str(first["workload_id"]), target, table, spoken, choices)

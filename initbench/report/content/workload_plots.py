@@ -84,7 +84,7 @@ def survival_curves(ranking: Ranking, metric: Metric) -> Plot | None:
     """The share of runs that have not reached each target (Kaplan-Meier); the target of the ranking comes first."""
     ended = ranking.scored[ranking.scored["score"].notna()]
     targets = [t for t in targets_of(ended) if ended[f"steps_to_{t}"].notna().any()]
-    if not targets:
+    if not targets or ranking.is_crossed:  # its bands are of independent runs
         return None
     targets = [str(ranking.target), *(t for t in targets if t != ranking.target)]
     series: dict[str, dict[str, View]] = {}

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 import pandas as pd
 
 from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.statistics.components import deviation
 from initbench.analysis.verdict.sentence import p_value
 from initbench.analysis.workload.lr_sensitivity import good_range, lr_sensitivity
 from initbench.analysis.workload.ranking import OUTCOMES, Ranking
 from initbench.metric import Metric
-from initbench.report.content.table import Table, half_width, number, steps
+from initbench.report.content.table import Table, half_width, interval, number, steps
+from initbench.wording import percent
 
 
 def ranking_table(ranking: Ranking, metric: Metric) -> Table:
@@ -22,7 +24,7 @@ def ranking_table(ranking: Ranking, metric: Metric) -> Table:
     outcomes = [status for status in OUTCOMES[1:] if ranking.table[status].any()]
     rates = ["learning rate"] * ranking.has_choice
     if ranking.all_learned:
-        scores = [f"{metric.label}, mean ± 95%", "runs"]
+        scores = [f"{metric.label}, mean{'' if ranking.is_crossed else ' ± 95%'}", "runs"]
     else:
         scores = ["learned", "95% interval", f"{metric.label}, interquartile mean", "95% interval"]
     reached = (
@@ -47,11 +49,35 @@ def ranking_table(ranking: Ranking, metric: Metric) -> Table:
     return Table("", columns, rows, {"workload": ranking.workload_id, "scored": "yes"}).without_empty()
 
 
+def components_table(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
+    """The parts of the variance between runs, if sources of randomness were crossed."""
+    metric = comparison.metric
+    for of in (of for of in comparison.crossed if of.workload == ranking.workload):
+        rows = []
+        for init, parts in of.parts.items():
+            cells = [metric.number(deviation(parts))]
+            for part in (parts.get(name) for name in of.names):
+                if part is None or math.isnan(part.share):
+                    cells += ["", ""]
+                else:
+                    cells += [percent(part.share), f"{percent(part.low)} to {percent(part.high)}"]
+            rows.append((init, cells))
+        unit = f", {metric.points}" if metric.points else ""
+        columns = [f"standard deviation{unit}", *(column for name in of.names for column in (name, "95% interval"))]
+        note = (
+            "What the variance between runs is due to: generalized confidence intervals of variance components. The "
+            "interaction has whatever else differs between runs."
+        )
+        yield Table("Where the noise comes from", columns, rows, {"workload": ranking.workload_id}, note=note)
+
+
 def _learned(row: pd.Series) -> list[str]:
     """How many of the runs learned something, and the interval of their share."""
     if not row["scored"]:
         return ["-", ""]
-    return [f"{row['learned']:.0f} of {row['scored']:.0f}", f"{row['learned_low']:.0%} to {row['learned_high']:.0%}"]
+    known = not math.isnan(row["learned_low"])
+    ends = f"{row['learned_low']:.0%} to {row['learned_high']:.0%}" if known else ""
+    return [f"{row['learned']:.0f} of {row['scored']:.0f}", ends]
 
 
 def detail_tables(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
@@ -60,6 +86,40 @@ def detail_tables(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
     yield from _rates(runs, ranking, comparison.metric)
     yield from _times(comparison, ranking)
     yield from _means(ranking, comparison.metric)
+    yield from new_data_table(comparison, ranking)
+
+
+def new_data_table(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
+    """Means and leads of the best for these test samples and for new ones, if the runs have kept the values of each."""
+    metric = comparison.metric
+    for of in (of for of in comparison.new_data if of.workload == ranking.workload):
+        best = str(of.means.index[0])
+        leads = of.leads(best).reindex(of.means.index)
+        rows = []
+        for init, mean in of.means.iterrows():
+            lead = leads.loc[init]
+            cells = [
+                metric.cell(mean["mean"]),
+                metric.interval(mean["low"], mean["high"]),
+                metric.interval(mean["new_low"], mean["new_high"]),
+                "" if init == best else metric.number(lead["difference"]),
+                interval(lead["low"], lead["high"], metric),
+                interval(lead["new_low"], lead["new_high"], metric),
+            ]
+            rows.append((str(init), cells))
+        these, new = f"95% interval, these {of.samples:,} samples", "95% interval, new samples"
+        columns = [
+            f"mean {metric.label}",
+            these,
+            new,
+            f"behind {best} by",
+            f"{these} (all pairs)",
+            f"{new} (all pairs)",
+        ]
+        unit = f", in {metric.points}" if metric.points else ""
+        note = f"The test samples count as drawn at random, as the runs do. Differences are paired by seed{unit}."
+        runs = {"workload": ranking.workload_id, "scored": "yes"}
+        yield Table("For new data", columns, rows, runs, note=note).without_empty()
 
 
 def _hundredth(scores: pd.Series, chance: float) -> float:

@@ -20,7 +20,7 @@ from initbench.report.content.legend import looks
 from initbench.report.content.methods import methods
 from initbench.report.content.rank_diagram import rank_diagram
 from initbench.report.content.report_plots import Plots
-from initbench.report.content.workload_tables import detail_tables, ranking_table
+from initbench.report.content.workload_tables import components_table, detail_tables, ranking_table
 from initbench.wording import count, visible
 
 
@@ -50,6 +50,7 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
                 "id": ranking.workload_id,
                 "title": ranking.workload,
                 "ranking": ranking_table(ranking, metric),
+                "components": list(components_table(comparison, ranking)),
                 "plots": plots[ranking.workload_id],
                 "details": list(detail_tables(comparison, ranking)),
             }
