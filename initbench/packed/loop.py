@@ -116,12 +116,18 @@ class Training:
 
     def _validate(self) -> None:
         """A row for each replica; between evaluations for those that have diverged: Lightning looks once more."""
-        for replica, means in zip(self.replicas, self.evaluate("val"), strict=True):
+        for replica, means in zip(self.replicas, self._evaluate("val"), strict=True):
             if replica.history.diverged or self.step % self.val_every == 0 or self.step == self.total_steps:
                 replica.history.add_validation(self.step, replica.epoch, means)
 
-    def evaluate(self, stage: str) -> list[dict[str, float]]:
-        """Loss and metric of each replica on "val" or "test", the same samples for all."""
+    def test(self) -> list[tuple[dict[str, float], Tensor]]:
+        """Loss and metric of each replica on the test set, and the metric of each sample."""
+        values: list[Tensor] = []
+        means = self._evaluate("test", values)
+        return list(zip(means, torch.cat(values, dim=1).cpu(), strict=True))
+
+    def _evaluate(self, stage: str, each: list[Tensor] | None = None) -> list[dict[str, float]]:
+        """Loss and metric of each replica on "val" or "test", the same samples for all; `each`: see Pack.evaluate."""
         started = time.perf_counter()
         data: Data = next(iter(self.data.values()))
         sums = torch.zeros(len(self.replicas), len(self.task.measures) + 1, device=self.device)
@@ -129,7 +135,7 @@ class Training:
             inputs, targets = self.task.batch(data.prepare(batch[0]), batch[1])
             # No more at once than a step of training has: pack sizes are measured by its memory.
             at_once = max(data.batch_size, len(inputs) // len(self.replicas))
-            sums += self.pack.evaluate(inputs, targets, at_once)
+            sums += self.pack.evaluate(inputs, targets, at_once, each)
         values = [self.task.means(each) for each in sums.tolist()]
         for replica in self.replicas:
             replica.history.seconds_evaluation += (time.perf_counter() - started) / len(self.replicas)

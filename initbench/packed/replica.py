@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from initbench.record.damage import discard
 from initbench.record.history import History
 from initbench.record.life import Life, log_summary
@@ -50,12 +52,16 @@ class Replica:
     def state_dict(self) -> dict[str, Any]:
         return {"history": self.history.state_dict(), "epoch": self.epoch}
 
-    def end(self, test: dict[str, float]) -> Record:
-        """Write the record and return it. `test`: loss and metric on the test set; empty if the run diverged."""
+    def end(self, test: dict[str, float], values: Tensor | None) -> Record:
+        """Write the record and return it.
+
+        test: loss and metric on the test set; empty if the run diverged. values: the metric of each of its samples.
+        """
         parts = self.parts
         return self.life.end(
             self.history,
             parts.recipe.fields(),
+            values=None if values is None else values.numpy(),
             test=test,
             metric=parts.recipe.task.metric,
             chance_loss=parts.recipe.task.chance_loss,

@@ -114,10 +114,10 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
         if saved:
             training.load_state_dict(saved["training"])
         training.run()
-        tests = training.evaluate("test") if training.replicas else []
-    tested = {replica.name: values for replica, values in zip(training.replicas, tests, strict=True)}
+        tests = training.test() if training.replicas else []
+    tested = {replica.name: test for replica, test in zip(training.replicas, tests, strict=True)}
     for replica in replicas:
-        outcome.records[replica.name] = replica.end(tested.get(replica.name, {}))
+        outcome.records[replica.name] = replica.end(*tested.get(replica.name, ({}, None)))
     files.remove(folders)
     # The truth is on disk; what follows mostly waits for wandb's own process.
     outcome.said += filter(None, _told(replicas, outcome))

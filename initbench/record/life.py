@@ -32,12 +32,14 @@ from initbench.record.lock import PATIENCE_SECONDS, is_held, lock
 from initbench.record.log import logging_to, note
 from initbench.record.plain import Record
 from initbench.record.provenance import provenance
+from initbench.record.samples import write_test_samples
 from initbench.record.stopping import Stopped
 from initbench.record.store import COMPLETE, Store, now, read_record, write_record
 from initbench.record.sweep_id import sweep_id
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
+    from numpy.typing import NDArray
 
 _DIED = "its process died: it was killed, or the machine had no memory left"
 
@@ -84,9 +86,20 @@ class Life:
         among = f", as one of {replicas} replicas" if replicas > 1 else ""
         note(self.log, f"attempt {self.started['attempt']} {how}{among}")
 
-    def end(self, history: History, more: Mapping[str, Any], **of_fields: Any) -> Record:
-        """Write the record of a run that was trained to its end or diverged; return it. See `fields` for the rest."""
+    def end(
+        self,
+        history: History,
+        more: Mapping[str, Any],
+        *,
+        values: "NDArray[Any] | None" = None,
+        **of_fields: Any,
+    ) -> Record:
+        """Write the record of a run that was trained to its end or diverged; return it.
+
+        values: the metric of each test sample, if it is known. See `fields` for the rest.
+        """
         history.flush()
+        write_test_samples(self.store, self.started["metric"]["name"], values)
         parts = {**self.started, "finished_at": now(), **fields(history, **of_fields), **more}
         record = self.store.write("diverged" if history.diverged else "finished", **parts, provenance=provenance())
         self.has_ended = True

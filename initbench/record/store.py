@@ -1,7 +1,8 @@
 """A run's folder: `<runs_dir>/<study>/<name>-<signature>/`, written atomically, file by file.
 
 record.json says what was run and what came of it; history.parquet has a row a logged step;
-parameters.parquet a row a parameter; layers.parquet, where there are diagnostics, a row a number that they found.
+parameters.parquet a row a parameter; test_samples.parquet a row a test sample (see samples.py); layers.parquet, where
+there are diagnostics, a row a number that they found.
 """
 
 import errno
@@ -86,14 +87,17 @@ class Store:
 
     def write_table(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write `<name>.parquet`, a row a mapping; keys that a row lacks are null."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        self.write_columns(name, {key: [row.get(key) for row in rows] for key in columns})
+
+    def write_columns(self, name: str, columns: Mapping[str, Any]) -> None:
+        """Write `<name>.parquet`; the columns are lists or arrays of equal length."""
         # Here and not above: reading a record must not cost the import of pyarrow.
         import pyarrow as pa
         from pyarrow import parquet
 
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        table = pa.table({key: [row.get(key) for row in rows] for key in columns})
         sink = pa.BufferOutputStream()
-        parquet.write_table(table, sink)
+        parquet.write_table(pa.table(dict(columns)), sink)
         atomic_write(self.folder / f"{name}.parquet", sink.getvalue().to_pybytes())
 
 

@@ -67,6 +67,21 @@ class Task(ABC):
             each.append(self.measure(outputs.detach(), targets).flatten(models).sum(-1).float())
         return torch.stack([*each, torch.full_like(each[0], count)], dim=-1)
 
+    @torch.no_grad()
+    def values(self, outputs: Tensor, targets: Tensor, *, models: int = 0) -> Tensor:
+        """The metric of each sample, (N,): the mean over its predictions. In packs, where `models` is 1: (R, N).
+
+        NaN for a task of the user's own whose loss is always averaged, whatever `reduction` is.
+        """
+        if self.metric.name == "loss":
+            each = self.loss(outputs.flatten(0, models), targets.flatten(0, models), reduction="none")
+        else:
+            each = self.measure(outputs, targets)
+        samples = targets.shape[: models + 1]
+        if each.numel() % math.prod(samples):
+            return torch.full(samples, torch.nan, device=targets.device)
+        return each.reshape(*samples, -1).float().mean(-1)
+
     def means(self, sums: Sequence[float]) -> dict[str, float]:
         """The mean of each of the `measures`, from their sums and the number of predictions."""
         *totals, count = sums

@@ -8,16 +8,20 @@ from initbench.task import Task
 
 
 class Meter:
-    """Sums over predictions since the last `compute`."""
+    """Sums over predictions since the last `compute`; with `keeps_values` also the metric of each sample."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, *, keeps_values: bool = False) -> None:
         self.task = task
+        self.keeps_values = keeps_values
+        self.values: list[Tensor] = []  # batch by batch, (N,) each
         self.sums: Tensor | None = None  # of what the task measures, and of predictions; part of a checkpoint
 
     def update(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Add one batch: its mean loss (a scalar), outputs and targets."""
         sums = self.task.sums(loss, outputs, targets)
         self.sums = sums if self.sums is None else self.sums + sums
+        if self.keeps_values:
+            self.values.append(self.task.values(outputs, targets))
 
     def compute(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Mean loss and metric, summed over processes by `reduce`; starts anew."""

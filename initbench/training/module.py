@@ -31,7 +31,7 @@ class TaskModule(L.LightningModule):
         self.model = recipe.model
         self.memory_format = recipe.memory_format
         self._waiting: list[Part] = []  # of the training step under way
-        self.meters = {stage: Meter(recipe.task) for stage in ("train", "val", "test")}
+        self.meters = {stage: Meter(recipe.task, keeps_values=stage == "test") for stage in ("train", "val", "test")}
         self._loaded: dict[str, Any] | None = None  # the checkpoint that this run goes on from, until it does
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
 from lightning.fabric.utilities import registry
+from torch import Tensor
 
 from initbench.config.check import check
 from initbench.data import DataModule
+from initbench.data.batches import Loader
 from initbench.errors import UserMistake
 from initbench.record.checkpoint import CheckpointFile
 from initbench.record.history import History
@@ -172,12 +174,13 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
             from initbench.training.compiling import compile_clock
 
             stack.enter_context(compile_clock(recorder))
-        test = fit(lightning_trainer, parts, history, store.checkpoint if resumes else None)
+        test, values = fit(lightning_trainer, parts, history, store.checkpoint if resumes else None)
         if not is_first:
             return None
         record = life.end(
             history,
             {**parts.recipe.fields(), **more()},
+            values=None if values is None else values.numpy(),
             test=test,
             metric=parts.recipe.task.metric,
             chance_loss=parts.recipe.task.chance_loss,
@@ -188,17 +191,26 @@ def train(life: Life, parts: RunParts, *, is_first: bool = True) -> Any:
         return record
 
 
-def fit(lightning_trainer: L.Trainer, parts: RunParts, history: History, checkpoint: Any) -> dict[str, float]:
+def fit(
+    lightning_trainer: L.Trainer, parts: RunParts, history: History, checkpoint: Any
+) -> tuple[dict[str, float], Tensor | None]:
     """Train and evaluate once more at the end; loss and metric on the test set, which is read once.
 
-    Empty where the run diverged.
+    And the metric of each test sample, in the order of the test set. Empty and None where the run diverged.
     """
     module, datamodule = TaskModule(parts.recipe), DataModule(parts.data)
     lightning_trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     if not history.diverged and not history.evaluated_at(lightning_trainer.global_step):
         lightning_trainer.validate(module, datamodule=datamodule, verbose=False)
     if history.diverged:
-        return {}
+        return {}, None
     lightning_trainer.test(module, datamodule=datamodule, verbose=False)
     reduce = partial(lightning_trainer.strategy.reduce, reduce_op="sum")
-    return module.meters["test"].compute(reduce)
+    meter = module.meters["test"]
+    return meter.compute(reduce), _in_order(torch.cat(meter.values), datamodule.test_dataloader(), reduce).cpu()
+
+
+def _in_order(values: Tensor, loader: Loader, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    """The values (N,) of all samples in the order of the dataset, from those that the loader of each process read."""
+    places = torch.cat(list(loader.sampler)).to(values.device)
+    return reduce(values.new_zeros(len(loader.inputs)).index_copy(0, places, values))

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from configs import compose_config
 
 from initbench.packed.files import clear
 from initbench.packed.plan import Alone, Together, plan
 from initbench.packed.train import train_pack
+from initbench.record.samples import read_test_samples
 from initbench.record.store import Store
 from initbench.training.run import run
 
@@ -83,6 +85,10 @@ def compare(
     pd.testing.assert_frame_equal(ours, theirs, rtol=relative, atol=within)
     ours, theirs = (pd.read_parquet(folder / "parameters.parquet") for folder in folders)
     pd.testing.assert_frame_equal(ours, theirs)
+    ours, theirs = (read_test_samples(folder) for folder in folders)
+    assert (ours is None) == (theirs is None) == (serial["status"] == "diverged")
+    if theirs is not None:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3)  # of float16
 
 
 def _rounded(value: Any) -> Any:

@@ -24,10 +24,10 @@ def test_the_seconds_of_a_pack_are_shared_out(diverging: bool, tmp_path: Path, m
             now, training = now + 12, training + 12
             return super().backward(images, labels)
 
-        def evaluate(self, images: Tensor, labels: Tensor, at_once: int) -> Tensor:
+        def evaluate(self, images: Tensor, labels: Tensor, at_once: int, values: Any = None) -> Tensor:
             nonlocal now, evaluation
             now, evaluation = now + 5, evaluation + 5
-            return super().evaluate(images, labels, at_once)
+            return super().evaluate(images, labels, at_once, values)
 
     wild = ["trainer.precision=32-true", "model=mlp", "optimizer=sgd"]
     runs = [*configs(tmp_path, *wild), *(exploding(tmp_path, *wild) if diverging else [])]
