@@ -56,7 +56,7 @@ def test_a_record_of_before_has_none(store: Store) -> None:
     "content, words",
     [
         (b"PAR1 no more", "cannot be read"),
-        ({"accuracy": [1.0], "loss": [0.5]}, "it has 2 columns instead of one"),
+        ({"accuracy": [1.0], "loss": [0.5]}, "its columns are accuracy, loss, not a metric and outputs"),
         ({"accuracy": ["right", "wrong"]}, "could not convert"),
         ({"accuracy": [1.0, None]}, "it holds values that are not finite"),
     ],
