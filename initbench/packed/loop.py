@@ -131,9 +131,7 @@ class Training:
         means = self._evaluate("test", keep)
         return list(zip(means, torch.cat(values, dim=1).cpu(), strict=True))
 
-    def _evaluate(
-        self, stage: str, keep: Callable[[Tensor, Tensor], None] | None = None
-    ) -> list[dict[str, float]]:
+    def _evaluate(self, stage: str, keep: Callable[[Tensor, Tensor], None] | None = None) -> list[dict[str, float]]:
         """Loss and metric of each replica on "val" or "test", the same samples for all; `keep`: see Pack.evaluate."""
         started = time.perf_counter()
         data: Data = next(iter(self.data.values()))

@@ -1,4 +1,4 @@
-"""What models have learned of toy data: lines for a function of one variable, maps for one of two or for two classes."""
+"""What models have learned of toy data: lines for a function of one variable, maps for two variables or two classes."""
 
 import numpy as np
 
@@ -16,20 +16,20 @@ def fit_plot(ranking: Ranking) -> Plot | None:
         return None
     drawing, is_map = found.drawing, found.drawing.inputs.shape[1] == 2
     order = np.argsort(drawing.inputs[:_MOST_POINTS, 0], kind="stable")
-    x, *y = drawing.inputs[order].T
+    x, *y = drawing.inputs[order].T.tolist()
     place: View = {"x": x, "y": y[0]} if is_map else {"x": x}
     value = "z" if is_map else "y"
-    line: View = {"x": drawing.truth_inputs[:, 0], "y": drawing.truth}
+    line: View = {"x": drawing.truth_inputs[:, 0].tolist(), "y": drawing.truth.tolist()}
     return Plot(
         f"fit-{ranking.workload_id}",
         "The fit",
         _caption(found, len(order), is_map),
-        {init: {"fit": {**place, value: learned[order]}} for init, learned in found.learned.items()},
+        {init: {"fit": {**place, value: learned[order].tolist()}} for init, learned in found.learned.items()},
         {"fit": "first variable" if is_map else "x"},
         {"fit": "second variable" if is_map else "y"},
         runs={"workload": ranking.workload_id, "scored": "yes"},
-        truth={f"true {_what(found)}": {**place, "z": drawing.truth[order]} if is_map else line},
-        points={} if is_map else {"test set": {**place, "y": drawing.targets[order]}},
+        truth={f"true {_what(found)}": {**place, "z": drawing.truth[order].tolist()} if is_map else line},
+        points={} if is_map else {"test set": {**place, "y": drawing.targets[order].tolist()}},
         z_title=("probability of the second class" if drawing.has_classes else "value") if is_map else "",
     )
 

@@ -87,7 +87,7 @@ class Plot {
     const rows = Math.ceil(panels.length / columns);
     this.canvas.style.height = `${80 + 280 * rows}px`;
     const [low, high] = range(panels[0][1].z);
-    const bar = { title: { text: escaped(this.data.z), side: "right" }, thickness: 14, outlinewidth: 0 };
+    const bar = { title: { text: escaped(this.data.z), side: "right" }, thickness: 14, outlinewidth: 0, lenmode: "pixels", len: 280, y: 1, yanchor: "top" };
     Object.assign(layout, { grid: { rows, columns, pattern: "independent", ygap: 0.25 }, coloraxis: { colorscale: "Viridis", cmin: low, cmax: high, colorbar: bar }, annotations: [] });
     const { title: titleX } = layout.xaxis;
     const { title: titleY } = layout.yaxis;
@@ -96,7 +96,7 @@ class Plot {
       const n = i === 0 ? "" : i + 1;
       layout[`xaxis${n}`] = { ...plain, title: i + columns >= panels.length ? titleX : undefined };
       layout[`yaxis${n}`] = { ...plain, title: i % columns === 0 ? titleY : undefined, scaleanchor: `x${n}` };
-      layout.annotations.push({ xref: `x${n} domain`, yref: `y${n} domain`, x: 0.5, y: 1, yanchor: "bottom", text: escaped(name), showarrow: false });
+      layout.annotations.push({ xref: `x${n} domain`, yref: `y${n} domain`, x: 0.5, y: 1, yanchor: "bottom", text: escaped(name.length > 30 ? `${name.slice(0, 29)}…` : name), showarrow: false });
       return { name, showlegend: false, xaxis: `x${n}`, yaxis: `y${n}`, x: view.x, y: view.y, mode: "markers", marker: { color: view.z, coloraxis: "coloraxis", size: 6 }, hovertemplate: "%{x}, %{y}: %{marker.color:.4g}" };
     });
   }
