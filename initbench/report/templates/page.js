@@ -85,7 +85,8 @@ class Plot {
     const panels = [...Object.entries(this.data.truth), ...this.shown];
     const columns = Math.max(1, Math.min(panels.length, Math.floor(this.canvas.clientWidth / 260)));
     const rows = Math.ceil(panels.length / columns);
-    this.canvas.style.height = `${80 + 280 * rows}px`;
+    layout.height = 80 + 280 * rows;
+    this.canvas.style.height = `${layout.height}px`;
     const [low, high] = range(panels[0][1].z);
     const bar = { title: { text: escaped(this.data.z), side: "right" }, thickness: 14, outlinewidth: 0, lenmode: "pixels", len: 280, y: 1, yanchor: "top" };
     Object.assign(layout, { grid: { rows, columns, pattern: "independent", ygap: 0.25 }, coloraxis: { colorscale: "Viridis", cmin: low, cmax: high, colorbar: bar }, annotations: [] });

@@ -6,35 +6,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fitted import POINTS, curves_of, write_fits
 from frames import record
-from studies import write_study
 
 from initbench.analysis.loading.frame import load_runs
 from initbench.analysis.workload.fits import Fits, fits, median_run
 from initbench.analysis.workload.ranking import rankings
-
-SPIRALS = {
-    "name": "curves",
-    "_target_": "initbench.data.curves",
-    "function": "spirals",
-    "size": 40,
-    "noise": 0.1,
-    "val_size": 5,
-}
-POINTS = 21  # of the test set
-
-
-def study_of(folder: Path, *records: dict[str, Any], data: dict[str, Any] = SPIRALS, **config: Any) -> Path:
-    """A study in which the difference of a run's two outputs is its accuracy, for all points; divergence keeps none."""
-    for one in records:
-        one["config"] |= {"data": data, **config}
-    write_study(folder, *records)
-    for one, path in zip(records, sorted(folder.iterdir()), strict=True):
-        if one["status"] == "finished":
-            columns = {"accuracy": True, "output_0": 0.0, "output_1": one["results"]["test/accuracy"]}
-            pd.DataFrame(columns, index=range(POINTS)).to_parquet(path / "test_samples.parquet")
-    return folder
-
 
 def fits_of(study: Path) -> Fits | None:
     (ranking,) = rankings(load_runs(study))
@@ -52,7 +29,7 @@ def accuracy(found: Fits | None, init: str) -> float:
 def test_the_median_run_of_each_initializer_is_drawn_the_best_first(tmp_path: Path) -> None:
     runs = [record("a", n, score) for n, score in enumerate([0.7, 0.5, 0.6])]
     runs += [record("b", n, score) for n, score in enumerate([0.9, 0.8])]
-    found = fits_of(study_of(tmp_path / "s", *runs))
+    found = fits_of(write_fits(tmp_path / "s", *runs))
     assert accuracy(found, "a") == pytest.approx(0.6)
     assert accuracy(found, "b") == pytest.approx(0.8)  # the worse of the two
     assert list(found.learned) == ["b", "a"]
@@ -61,7 +38,7 @@ def test_the_median_run_of_each_initializer_is_drawn_the_best_first(tmp_path: Pa
 
 def test_a_run_that_diverged_may_be_the_median_and_is_not_drawn(tmp_path: Path) -> None:
     diverged = [record("a", n, None, status="diverged", hits=(None, None)) for n in (0, 1)]
-    found = fits_of(study_of(tmp_path / "s", *diverged, record("a", 2, 0.9), record("b", 0, 0.7)))
+    found = fits_of(write_fits(tmp_path / "s", *diverged, record("a", 2, 0.9), record("b", 0, 0.7)))
     assert found is not None
     assert list(found.learned) == ["b"]
     assert found.missing == ["a"]
@@ -71,7 +48,7 @@ def test_a_run_that_diverged_may_be_the_median_and_is_not_drawn(tmp_path: Path) 
 def test_a_file_costs_the_plot_of_its_run_alone(
     tmp_path: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = study_of(tmp_path / "s", record("a", 0, 0.7), record("b", 0, 0.9))
+    study = write_fits(tmp_path / "s", record("a", 0, 0.7), record("b", 0, 0.9))
     file = next(study.glob("0000-*")) / "test_samples.parquet"
     file.unlink()
     if content is not None:
@@ -83,25 +60,25 @@ def test_a_file_costs_the_plot_of_its_run_alone(
 
 
 def test_a_file_that_is_longer_than_the_test_set_is_not_drawn(tmp_path: Path) -> None:
-    study = study_of(tmp_path / "s", record("a", 0), record("b", 0), data=SPIRALS | {"size": 38})
+    study = write_fits(tmp_path / "s", record("a", 0), record("b", 0), data=curves_of(size=38))
     assert fits_of(study) is None
 
 
 @pytest.mark.parametrize(
     "config",
     [
-        {"data": SPIRALS | {"_target_": "initbench.data.mnist_mini"}},
+        {"data": curves_of() | {"_target_": "initbench.data.mnist_mini"}},
         {"data": {"name": "mnist"}},
-        {"task": {"name": "autoencoder", "_target_": "initbench.task.Autoencoder"}},
+        {"task": "Autoencoder"},
     ],
     ids=["images", "unknown", "an autoencoder"],
 )
 def test_what_cannot_be_drawn_is_not(tmp_path: Path, config: dict[str, Any]) -> None:
-    assert fits_of(study_of(tmp_path / "s", record("a", 0), **config)) is None
+    assert fits_of(write_fits(tmp_path / "s", record("a", 0), **config)) is None
 
 
 def test_runs_that_have_not_ended_are_not_drawn(tmp_path: Path) -> None:
-    assert fits_of(study_of(tmp_path / "s", record("a", 0, status="failed"), record("b", 0, status="running"))) is None
+    assert fits_of(write_fits(tmp_path / "s", record("a", 0, status="failed"), record("b", 0, status="running"))) is None
 
 
 def test_the_median_of_an_even_number_is_the_worse_of_the_middle() -> None:
