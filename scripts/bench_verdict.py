@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from scipy import stats
+from simulated_samples import SCENARIOS
 from simulated_studies import (
     ABOUT_SCORES,
     ABOUT_TIMES,
@@ -38,6 +39,7 @@ from simulated_studies import (
 from skewed_studies import skewness
 
 from initbench.analysis.statistics.aggregate import interquartile_mean
+from initbench.analysis.statistics.new_data import intervals, share_of_test_set
 from initbench.analysis.statistics.pairs import compare, holm
 from initbench.analysis.statistics.row_swaps import Rows, chosen_differences, swap_test
 from initbench.analysis.statistics.sign_flips import lower_bound, sign_flip
@@ -189,6 +191,23 @@ def _mean_and_worst(shares: Sequence[float]) -> str:
     return f"{np.mean(shares):.3f} ({max(shares):.2f})"
 
 
+def new_data(cell: tuple[str, int], studies: int) -> Cells:
+    """Coverage for new samples: of both intervals of a mean and of a difference; and of the share of the test set."""
+    name, seeds = cell
+    scenario, rng = SCENARIOS[name], np.random.default_rng((*name.encode(), seeds))
+    right, wrong = scenario.means()
+    truths = (wrong, right - wrong)
+    covered = np.zeros(5)
+    for _ in range(studies):
+        values = scenario.values(rng, seeds)
+        found = intervals(values[1], are_shares=scenario.kind == "right"), intervals(values[0] - values[1])
+        ends = [(of.low, of.high, of.new_low, of.new_high) for of in found]
+        covered[:4] += [of[at] <= truth <= of[at + 1] for of, truth in zip(ends, truths, strict=True) for at in (0, 2)]
+        _, low, high = share_of_test_set(values)
+        covered[4] += low <= scenario.share() <= high
+    return [[name, str(seeds), *(f"{share:.2f}" for share in covered / studies)]]
+
+
 class Simulation(NamedTuple):
     """A table of the page: its function makes the rows of one cell of the design."""
 
@@ -235,6 +254,12 @@ TABLES = {
         list(product(INITS, (6, 10, 20))),
         6,
         ["initializers", "seeds", "called equal, but differ by the margin", "called equal, and are"],
+    ),
+    "new_data": Simulation(
+        new_data,
+        list(product(SCENARIOS, (3, 5, 10))),
+        20,
+        ["samples", "seeds", "mean: these samples", "new samples", "difference: these samples", "new samples", "share"],
     ),
 }
 

@@ -44,14 +44,14 @@ class Drawing:
         return outputs[:, 0] * self.std + self.mean
 
 
-def drawing(data: Mapping[str, Any]) -> Drawing:
-    """The drawing of the data of a config whose source is `curves`."""
+def drawing(data: Mapping[str, Any], split_seed: int | None = None) -> Drawing:
+    """The drawing of the data of a config whose source is `curves`; split_seed: `seeds.split` of the run."""
     vectors = curves(data["function"], data["size"], data["noise"])
     inputs = vectors.test_inputs
     if vectors.classes:
         labels = vectors.test_targets.numpy()
         return Drawing(inputs.numpy(), labels, inputs.numpy(), labels, has_classes=True)
-    mean, std = statistics(vectors.train_targets, val_count(data["val_size"], vectors.sizes))
+    mean, std = statistics(vectors.train_targets, (val_count(data["val_size"], vectors.sizes), split_seed))
     at = torch.linspace(-1, 1, _LINE_POINTS).unsqueeze(1) if inputs.shape[1] == 1 else inputs
     truth = value_of(data["function"], at)
     targets = vectors.test_targets[:, 0].numpy()

@@ -27,8 +27,10 @@ _SETTINGS = [field.name for field in fields(Settings)]
 _AT_HAND = ("mnist_mini", "curves", "text_mini")
 
 
-def build(cfg: Mapping[str, Any], *, seed: int) -> Data:
-    """The data of `cfg`, with `seed` for the order of the samples and for augmentation.
+def build(cfg: Mapping[str, Any], *, seed: int, augmentation: int | None = None, split: int | None = None) -> Data:
+    """The data of `cfg`, with `seed` for the order of the samples and, unless it has one of its own, for augmentation.
+
+    split: the seed by which training samples are held out; None: those that all runs hold out.
 
     The keys of `Settings` are settings, whose ranges the config's schema has checked; `_target_` is the dotted name of
     any function that returns Arrays, Vectors or Tokens, and all other keys are its arguments.
@@ -41,11 +43,11 @@ def build(cfg: Mapping[str, Any], *, seed: int) -> Data:
     settings = Settings(**{name: keys.pop(name) for name in _SETTINGS})
     match source := _load(keys):
         case Arrays():
-            return ImageData(source, settings, seed=seed)
+            return ImageData(source, settings, seed=seed, augmentation=augmentation, split_seed=split)
         case Vectors():
-            return VectorData(source, settings, seed=seed)
+            return VectorData(source, settings, seed=seed, split_seed=split)
         case Tokens():
-            return TokenData(source, settings, seed=seed)
+            return TokenData(source, settings, seed=seed, split_seed=split)
 
 
 def check_source(cfg: Mapping[str, Any]) -> None:

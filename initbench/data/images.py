@@ -16,14 +16,24 @@ from initbench.data.split import split
 class ImageData(Data):
     """Batches of uint8 images, which `prepare` makes normalized and, while training, augmented float32.
 
-    `seed` determines the order of the images and augmentation, but not the validation split.
+    seed: of the order of the images; augmentation: of flips, crops and cutouts, `seed` unless given; split_seed: of the
+    validation split, which is the same for every run unless given.
     """
 
-    def __init__(self, arrays: Arrays, settings: Settings, *, seed: int) -> None:
+    def __init__(
+        self,
+        arrays: Arrays,
+        settings: Settings,
+        *,
+        seed: int,
+        augmentation: int | None = None,
+        split_seed: int | None = None,
+    ) -> None:
         super().__init__(settings, seed=seed, nbytes=arrays.nbytes)
         self.arrays, self.sizes = arrays, arrays.sizes
         check_sizes(self.sizes, settings)
-        self._split = split(arrays, val_count(settings.val_size, self.sizes))
+        self.augmentation = seed if augmentation is None else augmentation
+        self._split = split(arrays, val_count(settings.val_size, self.sizes), split_seed)
         self.train, self.val = self._split.train, self._split.val
         # (C,), of the images that are trained on, in [0, 1] units
         self.mean, self.std = self._split.mean, self._split.std
@@ -40,7 +50,7 @@ class ImageData(Data):
         generator = None
         if step is not None and (chosen.flip or chosen.crop_padding or chosen.cutout):
             generator = self._generator.setdefault(inputs.device, torch.Generator(inputs.device))
-            generator.manual_seed(derive_seed(self.seed, AUGMENT, step, rank))
+            generator.manual_seed(derive_seed(self.augmentation, AUGMENT, step, rank))
         if generator and chosen.flip:
             inputs = augment.flip(inputs, generator)
         if generator and chosen.crop_padding:

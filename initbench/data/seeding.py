@@ -3,7 +3,7 @@
 import numpy as np
 
 # What a stream is for. The numbers are part of a run's definition: changing one changes every result.
-SHUFFLE, AUGMENT = 0, 1
+SHUFFLE, AUGMENT, SPLIT = 0, 1, 2
 
 
 def derive_seed(seed: int, *key: int) -> int:

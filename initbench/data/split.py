@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from initbench.data.arrays import Arrays
+from initbench.data.seeding import SPLIT, derive_seed
 
-# Part of the definition of a dataset, not of a run: every run validates on the same images.
+# Part of the definition of a dataset, not of a run: every run validates on the same images, unless it has seeds.split.
 _SPLIT_SEED = 0
 # Mean and standard deviation are exact up to this many bytes of images, and of a random sample beyond.
 _STATISTICS_BYTES = 1 << 30
@@ -25,17 +26,18 @@ class Split:
 
 
 @lru_cache(maxsize=4)
-def split(arrays: Arrays, val_size: int) -> Split:
-    """The split depends only on the dataset and the number held out, so it is the same for every run."""
-    train, val = held_out(len(arrays.train_images), val_size)
+def split(arrays: Arrays, val_size: int, seed: int | None = None) -> Split:
+    """Without a seed, it depends only on the dataset and the number held out, so it is the same for every run."""
+    train, val = held_out(len(arrays.train_images), val_size, seed)
     sample = train[: max(1, _STATISTICS_BYTES // arrays.train_images[0].nbytes)]
     mean, std = _statistics(arrays.train_images, sample)
     return Split(train, val, mean, std)
 
 
-def held_out(total: int, val_size: int) -> tuple[Tensor, Tensor]:
-    """The indices to train on, and those held out for validation: the same for every run on so many samples."""
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(_SPLIT_SEED))
+def held_out(total: int, val_size: int, seed: int | None = None) -> tuple[Tensor, Tensor]:
+    """The indices to train on, and those held out; without a seed, the same for every run on so many samples."""
+    generator = torch.Generator().manual_seed(_SPLIT_SEED if seed is None else derive_seed(seed, SPLIT))
+    order = torch.randperm(total, generator=generator)
     return order[val_size:], order[:val_size]
 
 

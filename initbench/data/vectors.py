@@ -13,6 +13,8 @@ from initbench.data.files import always
 from initbench.data.split import held_out
 from initbench.sizes import Sizes
 
+Held = tuple[int, int | None]  # how many rows are held out for validation, and by which seed
+
 
 @dataclass(frozen=True, eq=False)  # compared and hashed by identity: standardized copies are cached
 class Vectors:
@@ -87,12 +89,12 @@ class Vectors:
 class VectorData(Data):
     """Batches of rows. Each column of inputs, and of numbers to predict, has mean 0 and variance 1 in training."""
 
-    def __init__(self, vectors: Vectors, settings: Settings, *, seed: int) -> None:
+    def __init__(self, vectors: Vectors, settings: Settings, *, seed: int, split_seed: int | None = None) -> None:
         super().__init__(settings, seed=seed, nbytes=vectors.nbytes)
         self.vectors, self.sizes, self.keeps_outputs = vectors, vectors.sizes, vectors.keeps_outputs
         check_sizes(self.sizes, settings)
-        self._held_out = val_count(settings.val_size, self.sizes)
-        self.train, self.val = held_out(self.sizes.train_size, self._held_out)
+        self._held_out = (val_count(settings.val_size, self.sizes), split_seed)
+        self.train, self.val = held_out(self.sizes.train_size, *self._held_out)
 
     def tensors(self, part: str, device: torch.device) -> Batch:
         train, test = _on_device(self.vectors, self._held_out, device)
@@ -102,16 +104,16 @@ class VectorData(Data):
         return inputs
 
 
-def statistics(values: Tensor, held: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column (N, K), in float64, without the `held` rows for validation."""
-    trained, _ = held_out(len(values), held)
+def statistics(values: Tensor, held: Held) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each column (N, K) over the rows that are trained on, in float64."""
+    trained, _ = held_out(len(values), *held)
     known = values[trained].double()
     std = known.std(0, correction=0)
     return known.mean(0), std.where(std > 0, 1.0)  # a column that never varies becomes 0
 
 
 @lru_cache(maxsize=1)
-def _on_device(vectors: Vectors, held: int, device: torch.device) -> tuple[Batch, Batch]:
+def _on_device(vectors: Vectors, held: Held, device: torch.device) -> tuple[Batch, Batch]:
     """Both splits, standardized by the statistics of what is trained on."""
 
     def standardized(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 from initbench.data.base import Data, Settings, check_sizes, val_count
 from initbench.data.batches import Batch
 from initbench.data.files import always
+from initbench.data.seeding import SPLIT, derive_seed
 from initbench.sizes import Sizes
 from initbench.wording import count
 
@@ -58,13 +59,18 @@ class Tokens:
 
 
 class TokenData(Data):
-    """Batches of windows of a text. The last windows of the training text are held out for validation."""
+    """Batches of windows of a text. The last windows of the training text are held out for validation.
 
-    def __init__(self, tokens: Tokens, settings: Settings, *, seed: int) -> None:
+    split_seed: hold out as many successive windows from anywhere else.
+    """
+
+    def __init__(self, tokens: Tokens, settings: Settings, *, seed: int, split_seed: int | None = None) -> None:
         super().__init__(settings, seed=seed, nbytes=tokens.train.nbytes + tokens.test.nbytes)
         self.tokens, self.sizes = tokens, tokens.sizes
         check_sizes(self.sizes, settings)
         order = torch.arange(self.sizes.train_size)
+        if split_seed is not None:
+            order = order.roll(derive_seed(split_seed, SPLIT) % len(order))
         held = val_count(settings.val_size, self.sizes)
         self.train, self.val = order[:-held], order[-held:]
         self.evaluation_batch_size = self.batch_size  # the outputs are large: a number for each token of the vocabulary

@@ -16,6 +16,8 @@ from initbench.data import Data
 from initbench.packed.pack import Pack
 from initbench.packed.replica import Replica
 
+Batches = dict[tuple[int, int], tuple[Tensor, Tensor]]  # by the seeds that they depend on
+
 
 class Training:
     """Trains `replicas` to their end, each in its place of the pack; those that diverge leave it."""
@@ -30,7 +32,7 @@ class Training:
         self.total_steps = first.parts.total_steps
         self.log_every = first.config.trainer.log_every_n_steps
         self.val_every = first.parts.data.val_every_n_steps
-        self.data = {one.seed: one.parts.data for one in replicas}
+        self.data = {one.batch_seeds: one.parts.data for one in replicas}
         self.task = first.parts.recipe.task
         self.sums = torch.zeros(len(pack), len(self.task.measures) + 1, device=device)
         self.step = 0
@@ -39,7 +41,7 @@ class Training:
         if self.step == 0:
             self._validate()
             self._drop_diverged()
-        loaders = {seed: data.loader("train", self.device) for seed, data in self.data.items()}
+        loaders = {seeds: data.loader("train", self.device) for seeds, data in self.data.items()}
         steps_per_epoch = next(iter(self.data.values())).steps_per_epoch
         while self.step < self.total_steps and self.replicas:
             epoch, batch = divmod(self.step, steps_per_epoch)
@@ -74,7 +76,7 @@ class Training:
             self.pack.load_state_dict(state["pack"])
         self.step, self.sums = state["step"], state["sums"]
 
-    def _advance(self, batches: dict[int, tuple[Tensor, Tensor]]) -> None:
+    def _advance(self, batches: Batches) -> None:
         started = time.perf_counter()
         self.sums += self.pack.backward(*self._for_all(batches))
         norms = self.pack.gradient_norms() if (self.step + 1) % self.log_every == 0 else None
@@ -91,20 +93,20 @@ class Training:
         self._drop_diverged()
         self.after_step(self.step)
 
-    def _for_all(self, batches: dict[int, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Inputs and targets (G, B, ...): a batch for each row of replicas with one seed, if these are equally long."""
-        seeds = [replica.seed for replica in self.replicas]
-        rows = [(seed, len(list(row))) for seed, row in groupby(seeds)]
+    def _for_all(self, batches: Batches) -> tuple[Tensor, Tensor]:
+        """Inputs and targets (G, B, ...): a batch for each row of replicas that share it, if these are equally long."""
+        of_each = [replica.batch_seeds for replica in self.replicas]
+        rows = [(seeds, len(list(row))) for seeds, row in groupby(of_each)]
         if len({length for _, length in rows}) == 1:
-            seeds = [seed for seed, _ in rows]
+            of_each = [seeds for seeds, _ in rows]
         pairs = {
-            seed: self.task.batch(self.data[seed].prepare(inputs, step=self.step), targets)
-            for seed, (inputs, targets) in batches.items()
-            if seed in seeds
+            seeds: self.task.batch(self.data[seeds].prepare(inputs, step=self.step), targets)
+            for seeds, (inputs, targets) in batches.items()
+            if seeds in of_each
         }
         # Side by side the inputs of one place in the batch are neighbours.
-        inputs = torch.stack([pairs[seed][0] for seed in seeds], dim=1).transpose(0, 1)
-        return inputs, torch.stack([pairs[seed][1] for seed in seeds])
+        inputs = torch.stack([pairs[seeds][0] for seeds in of_each], dim=1).transpose(0, 1)
+        return inputs, torch.stack([pairs[seeds][1] for seeds in of_each])
 
     def _add_training_rows(self, norms: Tensor | None) -> None:
         of_each = norms.tolist() if norms is not None else [None] * len(self.replicas)

@@ -20,8 +20,8 @@ class Pack:
     """R replicas of one architecture under an optimizer whose rule is elementwise, so that none sees another.
 
     `optimizers` make the optimizer of a single model; they differ in learning rates alone. Each row of neighbours with
-    the same rates is a slice of the stacked parameters with groups of its own. Dropout draws from `seeds`, as a run of
-    that seed does. `clip` is the norm that the gradient of each replica is clipped to, by itself.
+    the same rates is a slice of the stacked parameters with groups of its own. Dropout draws from `seeds`, as a run
+    with that seed of the order does. `clip` is the norm that the gradient of each replica is clipped to, by itself.
     """
 
     def __init__(

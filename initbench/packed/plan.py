@@ -14,7 +14,7 @@ from initbench.diagnostics.schedule import Schedule
 from initbench.packed import files
 from initbench.packed.speed import Speed
 from initbench.record.plain import PlainConfig
-from initbench.record.signature import digest, shared_source
+from initbench.record.signature import digest, seeds_apart, shared_source
 from initbench.record.store import Store
 from initbench.wording import count
 
@@ -26,7 +26,7 @@ ACCELERATORS = ("auto", "cpu", "gpu")
 
 @dataclass(frozen=True)
 class Together:
-    """Runs that differ in initializer, seed and learning rate alone, shared out over packs."""
+    """Runs that differ in initializer, seeds and learning rate alone, shared out over packs."""
 
     packs: list[list[Store]]
     why: str
@@ -98,13 +98,13 @@ def _decide(runs: list[Store], slots: int, most: int, known: Callable[[Store], S
 def arrange(runs: Sequence[Store], most: int, slots: int) -> list[list[Store]]:
     """Packs of runs of one kind, none larger than `most`, as many as keep `slots` busy, of nearly the same size.
 
-    Runs of one learning rate, and then of one seed, are neighbours, so that they share their batches.
+    Runs of one learning rate, and then of one order, are neighbours, so that they share their batches.
     """
-    runs = sorted(runs, key=_rate_and_seed)
+    runs = sorted(runs, key=_rate_and_seeds)
     if not runs:
         return []
     count = min(len(runs), math.ceil(len(runs) / most / slots) * slots)
-    blocks = [list(block) for _, block in groupby(runs, key=_rate_and_seed)]
+    blocks = [list(block) for _, block in groupby(runs, key=_rate_and_seeds)]
     if len(blocks) % count == 0 and len({len(block) for block in blocks}) == 1:
         each = len(blocks) // count
         return [list(chain(*blocks[first : first + each])) for first in range(0, len(blocks), each)]
@@ -112,8 +112,13 @@ def arrange(runs: Sequence[Store], most: int, slots: int) -> list[list[Store]]:
 
 
 def kind_of(config: PlainConfig) -> str:
-    """Equal for runs that differ in initializer, seed and learning rate alone, so that they can be trained together."""
-    part = {key: value for key, value in config.items() if key not in ("init", "seed", "command", "source")}
+    """Equal for runs that differ in initializer, seeds and learning rate alone, so that they can be trained together.
+
+    They also hold out the same samples, as all replicas of a pack are validated on the same batches.
+    """
+    part = {key: value for key, value in config.items() if key not in ("init", "seed", "seeds", "command", "source")}
+    if (split := seeds_apart(config).get("split")) is not None:
+        part["split"] = split
     part["source"] = shared_source(config)
     part["optimizer"] = {key: value for key, value in config["optimizer"].items() if key != "lr"}
     return digest(part)
@@ -157,5 +162,5 @@ def _what(runs: Sequence[Store]) -> str:
     return f"{config.model.name} on {config.data.name}: {count(len(runs), 'run')}"
 
 
-def _rate_and_seed(run: Store) -> tuple[float, int]:
-    return run.typed.optimizer.lr, run.typed.seed
+def _rate_and_seeds(run: Store) -> tuple[float, int, int]:
+    return run.typed.optimizer.lr, run.typed.drawn_from.order, run.typed.drawn_from.augmentation

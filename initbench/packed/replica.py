@@ -35,8 +35,9 @@ class Replica:
         return self.life.store.typed
 
     @property
-    def seed(self) -> int:
-        return self.config.seed
+    def batch_seeds(self) -> tuple[int, int]:
+        """Equal for replicas that see the same batches: the seeds of order and augmentation."""
+        return self.config.drawn_from.order, self.config.drawn_from.augmentation
 
     def begin(self, saved: dict[str, Any] | None, replicas: int) -> None:
         """Start, or continue from what `state_dict` returned, in a pack of so many."""

@@ -91,7 +91,7 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
         [replica.parts.recipe.make_optimizer for replica in replicas],
         first.parts.recipe.make_scheduler,
         first.parts.recipe.task,
-        seeds=[replica.seed for replica in replicas],
+        seeds=[replica.batch_seeds[0] for replica in replicas],
         clip=config.trainer.gradient_clip_val,
     )
     name = f"{config.model.name}-{config.data.name} x {len(replicas)}"

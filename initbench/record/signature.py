@@ -13,6 +13,8 @@ from initbench.masking import masked
 from initbench.record.plain import PlainConfig
 from initbench.registry import CONF
 
+_SEEDS = ("weights", "order", "augmentation", "split")
+
 # What can change the numbers of a run. Everything else in a config (study, loggers, folders, launchers,
 # progress bars) leaves them as they are.
 _COUNTED = ("init", "model", "data", "task", "optimizer", "scheduler", "trainer", "seed")
@@ -33,7 +35,17 @@ def counted(config: Mapping[str, Any]) -> PlainConfig:
     part["trainer"] = {key: value for key, value in part["trainer"].items() if key not in _UNCOUNTED_IN_TRAINER}
     if "source" in config:  # see initbench.config.source
         part["source"] = dict(config["source"])
+    if own := seeds_apart(config):
+        part["seeds"] = own
     return _of_classifier(part)
+
+
+def seeds_apart(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The sources of randomness that have seeds of their own, with these."""
+    seeds = config.get("seeds")
+    if not isinstance(seeds, Mapping):  # in records of before; or anything, in a run that is refused
+        return {}
+    return {name: seeds[name] for name in _SEEDS if seeds.get(name) is not None}
 
 
 def _of_classifier(part: PlainConfig) -> PlainConfig:
@@ -55,7 +67,7 @@ def signature(config: Mapping[str, Any]) -> str:
 
 
 def setting(config: Mapping[str, Any]) -> str:
-    """Ten hex digits for all but initializer and seed: runs with equal settings may be compared."""
+    """Ten hex digits for all but initializer and seeds: runs with equal settings may be compared."""
     return digest(shared(config))
 
 
@@ -63,6 +75,8 @@ def shared(config: Mapping[str, Any]) -> PlainConfig:
     """What the runs of a setting share."""
     part = counted(config)
     del part["init"], part["seed"]
+    if "seeds" in part:  # runs that share some of their seeds are no ordinary runs
+        part["seeds"] = list(part["seeds"])
     if source := shared_source(part):
         part["source"] = source
     else:
@@ -104,7 +118,7 @@ def _changes(node: Mapping[str, Any], standard: Mapping[str, Any], prefix: str =
 def run_name(config: Mapping[str, Any]) -> str:
     """Readable and safe as a file name: `lenet-mnist_mini-orthogonal-seed0`, at most 100 characters."""
     name = f"{config['model']['name']}-{config['data']['name']}-{init_label(config['init'])}"
-    seed = f"-seed{config['seed']}"
+    seed = "".join(f"-{name}{value}" for name, value in {"seed": config["seed"], **seeds_apart(config)}.items())
     return re.sub(r"[^\w.=+-]+", "_", name).strip("_")[: 100 - len(seed)] + seed
 
 

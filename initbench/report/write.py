@@ -27,7 +27,7 @@ def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None =
 
 
 def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
-    """Write the page, report.md, verdict.json, results.csv, pairs.csv and figures/ into `folder`.
+    """Write the page, report.md, verdict.json, results.csv, pairs.csv, new_data.csv and figures/ into `folder`.
 
     Returns the path of the page.
     """
@@ -59,7 +59,9 @@ def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None
     results = results.assign(**{name: sign * results[name] for name in ("score", "selection_score", "chance")})
     results["metric"] = [getattr(metric, "name", None) for metric in results["metric"]]  # None of a refused run
     pairs = pd.concat([pd.DataFrame(), *(_pairs(findings) for findings in comparison.findings)])
-    for name, table in (("results.csv", results), ("pairs.csv", pairs)):
+    new_data = [of.pairs.assign(workload=of.workload, samples=of.samples) for of in comparison.new_data]
+    tables = {"results.csv": results, "pairs.csv": pairs} | ({"new_data.csv": pd.concat(new_data)} if new_data else {})
+    for name, table in tables.items():
         atomic_write(folder / name, table.map(_cell).to_csv(index=False).encode())
     atomic_write(folder / "report.md", markdown(verdict, title).encode())
     atomic_write(folder / "verdict.json", json.dumps(verdict.to_dict(), indent=1, allow_nan=False).encode())

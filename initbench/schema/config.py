@@ -7,7 +7,7 @@ initializer's gain) is declared by the signature of its `_target_` (initbench/sc
 Types are strict, as YAML has types of its own: text is no number, and true is not 1.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from annotated_types import Ge, Lt, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
@@ -182,6 +182,24 @@ class Diagnostics(Part):
     print: bool = Field(description="show step 0 as a table")
 
 
+class Seeds(Part):
+    weights: Seed | None = Field(default=None, description="what the initializer and the model's constructor draw")
+    order: Seed | None = Field(default=None, description="order of the samples, and dropout")
+    augmentation: Seed | None = Field(default=None, description="flips, crops and cutouts")
+    split: Seed | None = Field(
+        default=None, description="which training samples are held out; null: the same in every run, whatever its seed"
+    )
+
+
+class DrawnFrom(NamedTuple):
+    """The seed of each source of randomness; that of the split is None for the one that all runs share."""
+
+    weights: int
+    order: int
+    augmentation: int
+    split: int | None
+
+
 class Report(Part):
     margin: Annotated[PositiveFloat, Lt(LARGEST)] | None = Field(
         description="the smallest difference that matters, in percentage points or the unit of the metric"
@@ -215,6 +233,7 @@ class Config(Part):
     runs_dir: Annotated[str, MinLen(1)] = Field(description="records are in <runs_dir>/<study>/")
     data_dir: Annotated[str, MinLen(1)] = Field(description="where datasets are looked for and downloaded to")
     seed: Seed = Field(description="weights, data order and augmentation derive from it")
+    seeds: Seeds = Field(Seeds(), description="each source of randomness apart from the others; null: like seed")
     dry_run: bool = Field(description="print what would run; run nothing")
     force: bool = Field(description="train finished runs again")
     checkpoint_seconds: NonNegativeFloat = Field(description="seconds between checkpoints")
@@ -224,3 +243,9 @@ class Config(Part):
     print_init: bool = Field(description="print the table of what was initialized, and how")
     command: str = Field("", description="what to type for this run; written by initbench")
     source: dict[str, str] = Field({}, description="digests of your own code, by group; written by initbench")
+
+    @property
+    def drawn_from(self) -> DrawnFrom:
+        own = (self.seeds.weights, self.seeds.order, self.seeds.augmentation)
+        weights, order, augmentation = (self.seed if seed is None else seed for seed in own)
+        return DrawnFrom(weights, order, augmentation, self.seeds.split)

@@ -33,10 +33,11 @@ class RunParts:
 
 def build_run(config: Config) -> RunParts:
     """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
-    seed = config.seed
-    dataset = data.build(config.data.node, seed=seed)
+    seeds = config.drawn_from
+    seed = seeds.weights
+    dataset = data.build(config.data.node, seed=seeds.order, augmentation=seeds.augmentation, split=seeds.split)
     goal = task.build(config.task.node, dataset.sizes)
-    # What a constructor draws and no initializer redraws (a class token) depends on the seed alone.
+    # What a constructor draws and no initializer redraws (a class token) depends on the seed of the weights alone.
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - a user's own model may draw from it
     torch.manual_seed(seed)
@@ -62,6 +63,7 @@ def build_run(config: Config) -> RunParts:
         scheduler,
         goal,
         seed=seed,
+        dropout_seed=seeds.order,
         compile=config.trainer.compile,
         channels_last=config.trainer.channels_last,
         example=example,

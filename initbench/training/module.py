@@ -68,7 +68,7 @@ class TaskModule(L.LightningModule):
     def on_train_start(self) -> None:
         if self._loaded is None:
             # Dropout's stream must not depend on how many numbers the model's constructor happened to draw.
-            torch.manual_seed(self.recipe.seed)
+            torch.manual_seed(self.recipe.dropout_seed)
             return
         sums = self._loaded["sums"]
         self.meters["train"].sums = None if sums is None else sums.to(self.device)

@@ -28,6 +28,7 @@ class Recipe:
         task: Task,
         *,
         seed: int = 0,
+        dropout_seed: int = 0,
         compile: bool = False,
         channels_last: bool = False,
         example: torch.Tensor | None = None,
@@ -38,7 +39,8 @@ class Recipe:
         self.initializer = initializer
         self.make_scheduler = scheduler
         self.task = task
-        self.seed = seed
+        self.seed = seed  # of the weights
+        self.dropout_seed = dropout_seed
         self.compile = compile
         self.example = example  # inputs like those of the data, on which the initializer may run the model
         self.micro_batches = 1  # parts of a batch that are computed one after the other, to save memory

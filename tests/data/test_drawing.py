@@ -14,11 +14,13 @@ DATA: dict[str, Any] = {"_target_": "initbench.data.curves", "function": "peaks"
 
 
 @pytest.mark.parametrize("function", ["chirp", "peaks"])
-@pytest.mark.parametrize("val_size", [50, 0.25])
-def test_a_perfect_model_has_learned_the_function(settings: dict[str, Any], function: str, val_size: Any) -> None:
+@pytest.mark.parametrize("val_size, split", [(50, None), (0.25, None), (0.25, 3)])
+def test_a_perfect_model_has_learned_the_function(
+    settings: dict[str, Any], function: str, val_size: float, split: int | None
+) -> None:
     config = {**settings, **DATA, "function": function, "val_size": val_size}
-    _, outputs = build(config, seed=0).tensors("test", CPU)
-    drawn = drawing(config)
+    _, outputs = build(config, seed=0, split=split).tensors("test", CPU)
+    drawn = drawing(config, split)
     learned = drawn.learned(outputs.double().numpy())
     np.testing.assert_allclose(learned, drawn.targets, atol=1e-5)
     if function == "peaks":

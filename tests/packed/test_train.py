@@ -1,15 +1,16 @@
 """Runs that were trained as one leave what each would have left by itself: the same numbers, in the same records."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from configs import compose_config, options
-from packs import ALONE, LIBRARIES, configs, exploding, train_packs, twins
+from packs import ALONE, LIBRARIES, compare, configs, exploding, train_packs, twins
 from scipy import stats
 
 from initbench.packed import train as packed_run
-from initbench.packed.plan import OPTIMIZERS
+from initbench.packed.plan import OPTIMIZERS, kind_of
 from initbench.record.store import Store
 from initbench.training.run import run
 
@@ -186,3 +187,31 @@ def test_in_float32_the_final_accuracies_agree_in_distribution(tmp_path: Path) -
     ours, theirs = ([record["results"]["test/accuracy"] for record in of if record] for of in (packed.values(), serial))
     assert stats.ks_2samp(ours, theirs).pvalue > 0.05
     assert abs(sum(ours) - sum(theirs)) / 20 < 0.01
+
+
+@pytest.mark.parametrize("split", [[], ["seeds.split=3"]], ids=["the split of all", "another"])
+def test_replicas_whose_seeds_are_apart_are(split: list[str], tmp_path: Path) -> None:
+    """Weights crossed with orders and augmentations, dropout included."""
+    overrides = ["model=mlp", "model.dropout=0.3", "data.flip=true", "data.crop_padding=2", *split]
+    seeds = [(weights, order, flips) for weights in (0, 1) for order in (0, 1) for flips in (0, 2)]
+
+    def crossed(folder: Path) -> list[dict[str, Any]]:
+        names = ("weights", "order", "augmentation")
+        apart = [[f"seeds.{name}={seed}" for name, seed in zip(names, of, strict=True)] for of in seeds]
+        return [configs(folder, *overrides, *own, inits=("default",), seeds=1)[0] for own in apart]
+
+    records = train_packs(crossed(tmp_path / "packed"), most=64)
+    assert {record["replicas"] for record in records.values()} == {len(seeds)}
+    for config in crossed(tmp_path / "serial"):
+        folder = Store(config).folder
+        serial = run(config)
+        assert serial is not None
+        twin = tmp_path / "packed" / folder.relative_to(tmp_path / "serial")
+        compare(records[twin], serial, (twin, folder))
+
+
+def test_replicas_that_hold_out_other_samples_are_in_other_packs(tmp_path: Path) -> None:
+    runs = [configs(tmp_path, "model=mlp", f"seeds.split={split}", seeds=1) for split in (1, 2)]
+    records = train_packs([config for pair in runs for config in pair], most=64)
+    assert [record["replicas"] for record in records.values()] == [2] * 4
+    assert len({kind_of(config) for pair in runs for config in pair}) == 2

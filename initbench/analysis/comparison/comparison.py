@@ -11,6 +11,7 @@ from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds
 from initbench.analysis.comparison.scope import Scope, left_out, partial, scopes
 from initbench.analysis.loading.frame import judged_by
 from initbench.analysis.statistics.aggregate import performance_profile
+from initbench.analysis.workload.new_data import NewData, new_data
 from initbench.analysis.workload.ranking import Ranking, rankings, targets_of
 from initbench.analysis.workload.time_to_target import TimesToTarget, correct, times_to
 from initbench.metric import ACCURACY, DEFAULT_MARGIN, Metric, check_margin
@@ -139,6 +140,12 @@ class Comparison:
             reached = [target for target in targets_of(ended) if ended[f"steps_to_{target}"].notna().any()]
             found += [times_to(ended, target) for target in reached]
         return correct(found)
+
+    @cached_property
+    def new_data(self) -> list[NewData]:
+        """What can be said about new data, for each workload whose runs have kept their test samples."""
+        found = [new_data(ranking, self.metric) for ranking in self.rankings if ranking.of_records]
+        return [of for of in found if of is not None]
 
     @cached_property
     def profile(self) -> pd.DataFrame:

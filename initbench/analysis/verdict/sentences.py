@@ -8,6 +8,7 @@ from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.verdict.about_findings import AboutFindings
 from initbench.analysis.verdict.about_learning import about_learning, all_failed
+from initbench.analysis.verdict.about_noise import about_noise
 from initbench.analysis.verdict.about_studies import about_studies
 from initbench.analysis.verdict.about_times import about_times
 from initbench.analysis.verdict.sentence import Sentence, join
@@ -34,7 +35,8 @@ def sentences(comparison: Comparison) -> list[Sentence]:
         if len(comparison.findings) > 1:
             own[0] = replace(own[0], text=f"Compared on {_workloads(findings)}. {own[0].text}")
         found += own if place < _MOST_COMPARISONS else own[:1]
-    return [*found, *about_times(comparison), *about_learning(comparison), *_left_out(comparison.left_out)]
+    found += [*about_times(comparison), *about_learning(comparison), *about_noise(comparison)]
+    return [*found, *_left_out(comparison.left_out)]
 
 
 def _nothing(comparison: Comparison) -> Sentence:

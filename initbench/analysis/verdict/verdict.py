@@ -78,6 +78,16 @@ class Verdict:
                 {"workload": of.workload, "target": float(of.target), "times": _rows(of.table)}
                 for of in comparison.times
             ],
+            "new_data": [
+                {
+                    "workload": of.workload,
+                    "samples": of.samples,
+                    **dict(zip(("share", "share_low", "share_high"), of.share, strict=True)),
+                    "means": _rows(self._values(of.means, ["mean"], ["low", "high"], ["new_low", "new_high"])),
+                    "pairs": of.pairs.to_dict("records"),
+                }
+                for of in comparison.new_data
+            ],
             "left_out": [{"name": name, "reason": reason} for name, reason in comparison.left_out],
             "problems": [asdict(problem) for problem in self.problems],
         }

@@ -10,6 +10,8 @@ import pandas as pd
 from initbench.analysis.workload.ranking import Ranking
 from initbench.record.damage import readable
 from initbench.record.samples import read_outputs
+from initbench.record.signature import seeds_apart
+from initbench.record.store import read_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,24 +38,34 @@ class Fits:
 def fits(ranking: Ranking) -> Fits | None:
     """None if the data of the workload cannot be drawn, or no median run has outputs."""
     runs = ranking.scored[ranking.scored["score"].notna() & ranking.scored["path"].notna()]
-    config: Mapping[str, Any] = runs["workload_config"].iloc[0] if len(runs) else {"data": {}}
-    if config["data"].get("_target_") != _DRAWN or config.get("task", {}).get("_target_") == _AUTOENCODER:
+    if runs.empty or not _can_be_drawn(runs["workload_config"].iloc[0]):
         return None
-    from initbench.data.drawing import drawing  # torch, which the report does without if there is nothing to draw
-
-    drawn = drawing(config["data"])
-    learned, missing = {}, []
-    for init in map(str, ranking.table.index):
-        of_init = runs[runs["init"] == init]
-        outputs = readable(read_outputs, Path(median_run(of_init)["path"])) if len(of_init) else None
-        values = None if outputs is None else drawn.learned(outputs)
-        if values is None:
-            missing.append(init)
-        else:
-            learned[init] = values
-    return Fits(drawn, learned, missing) if learned else None
+    medians = {str(init): Path(median_run(of_init)["path"]) for init, of_init in runs.groupby("init")}
+    found = {init: _read(medians[init]) if init in medians else None for init in map(str, ranking.table.index)}
+    drawn = {init: fit for init, fit in found.items() if fit is not None}
+    if not drawn:
+        return None
+    drawing, _ = next(iter(drawn.values()))
+    learned = {init: values for init, (_, values) in drawn.items()}
+    return Fits(drawing, learned, [init for init, fit in found.items() if fit is None])
 
 
 def median_run(runs: pd.DataFrame) -> pd.Series:
     """The run with the median score; of an even number, the worse of the two in the middle."""
     return runs.sort_values("score", kind="stable").iloc[(len(runs) - 1) // 2]
+
+
+def _can_be_drawn(config: Mapping[str, Any]) -> bool:
+    return config["data"].get("_target_") == _DRAWN and config.get("task", {}).get("_target_") != _AUTOENCODER
+
+
+def _read(folder: Path) -> "tuple[Drawing, NDArray[Any]] | None":
+    """The drawing for a run, and what the run has learned; None if it kept no outputs that can be drawn."""
+    record, outputs = readable(read_record, folder), readable(read_outputs, folder)
+    if record is None or outputs is None:
+        return None
+    from initbench.data.drawing import drawing  # torch, which the report does without if there is nothing to draw
+
+    drawn = drawing(record["config"]["data"], seeds_apart(record["config"]).get("split"))
+    learned = drawn.learned(outputs)
+    return None if learned is None else (drawn, learned)

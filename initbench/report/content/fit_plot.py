@@ -50,6 +50,6 @@ def _caption(found: Fits, points: int, is_map: bool) -> str:
     elif not found.drawing.has_classes:
         sentences.append("Values beyond those of the true function have the colour of the nearest.")
     if found.missing:
-        why = "their median run diverged, or kept no outputs that can be read"
-        sentences.append(f"Not drawn: {', '.join(found.missing)} ({why}).")
+        why = "as the median run diverged, or has no outputs that can be read"
+        sentences.append(f"Not drawn, {why}: {', '.join(found.missing)}.")
     return " ".join(sentences)

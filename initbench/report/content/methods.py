@@ -3,18 +3,18 @@
 from initbench.analysis.comparison.comparison import Comparison
 
 # Terms that only apply to runs of initbench.
-_OF_RECORDS = ("Score", "Learning rate", "Paired seeds", "Steps to a target", "Seconds")
+_OF_RECORDS = {"Score", "Learning rate", "Paired seeds", "Steps to a target", "Seconds"}
 
 
 def methods(comparison: Comparison) -> list[tuple[str, str]]:
     """The terms that the report of this comparison needs, with their meanings."""
-    are_records = bool(comparison.runs["path"].notna().any())
     margin = comparison.margin_text
-    return [
-        (term, meaning.format(margin=margin))
-        for term, meaning in _METHODS
-        if (are_records or term not in _OF_RECORDS) and (margin or term != "Equal")
-    ]
+    omitted = {"Equal"} if not margin else set()
+    if not comparison.runs["path"].notna().any():
+        omitted |= _OF_RECORDS
+    if not comparison.new_data:
+        omitted.add("For new data")
+    return [(term, meaning.format(margin=margin)) for term, meaning in _METHODS if term not in omitted]
 
 
 _METHODS = (
@@ -70,6 +70,12 @@ _METHODS = (
         "another sample of the data, whose own noise is often larger than that of a mean over seeds. The error rate "
         "of 5% is that of one look at a number of seeds fixed beforehand; each further look, with more seeds, adds "
         "to it.",
+    ),
+    (
+        "For new data",
+        "Runs keep the value of each test sample. Intervals 'for these samples' are Student's t over seeds; those 'for "
+        "new samples' treat runs and samples as two crossed random samples. Unless another test set is drawn, only "
+        "the second kind says how an initializer does on data that nobody has seen. See docs/comparison.md.",
     ),
     (
         "Intervals of differences",

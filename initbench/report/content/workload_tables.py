@@ -10,7 +10,7 @@ from initbench.analysis.verdict.sentence import p_value
 from initbench.analysis.workload.lr_sensitivity import good_range, lr_sensitivity
 from initbench.analysis.workload.ranking import OUTCOMES, Ranking
 from initbench.metric import Metric
-from initbench.report.content.table import Table, half_width, number, steps
+from initbench.report.content.table import Table, half_width, interval, number, steps
 
 
 def ranking_table(ranking: Ranking, metric: Metric) -> Table:
@@ -60,6 +60,40 @@ def detail_tables(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
     yield from _rates(runs, ranking, comparison.metric)
     yield from _times(comparison, ranking)
     yield from _means(ranking, comparison.metric)
+    yield from new_data_table(comparison, ranking)
+
+
+def new_data_table(comparison: Comparison, ranking: Ranking) -> Iterator[Table]:
+    """Means and leads of the best for these test samples and for new ones, if the runs have kept the values of each."""
+    metric = comparison.metric
+    for of in (of for of in comparison.new_data if of.workload == ranking.workload):
+        best = str(of.means.index[0])
+        leads = of.leads(best).reindex(of.means.index)
+        rows = []
+        for init, mean in of.means.iterrows():
+            lead = leads.loc[init]
+            cells = [
+                metric.cell(mean["mean"]),
+                metric.interval(mean["low"], mean["high"]),
+                metric.interval(mean["new_low"], mean["new_high"]),
+                metric.number(lead["difference"]),
+                interval(lead["low"], lead["high"], metric),
+                interval(lead["new_low"], lead["new_high"], metric),
+            ]
+            rows.append((str(init), cells))
+        these, new = f"95% interval, these {of.samples:,} samples", "95% interval, new samples"
+        columns = [
+            f"mean {metric.label}",
+            these,
+            new,
+            f"behind {best} by",
+            f"{these} (all pairs)",
+            f"{new} (all pairs)",
+        ]
+        unit = f" Differences are in {metric.points}." if metric.points else ""
+        note = f"The test samples count as drawn at random, as the runs do. Differences are paired by seed.{unit}"
+        runs = {"workload": ranking.workload_id, "scored": "yes"}
+        yield Table("For new data", columns, rows, runs, note=note).without_empty()
 
 
 def _hundredth(scores: pd.Series, chance: float) -> float:

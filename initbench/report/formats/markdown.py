@@ -4,7 +4,7 @@ from initbench.analysis.verdict.sentence import Sentence
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.report.content.comparison_tables import heading, overall_table, reference_table
 from initbench.report.content.table import Table
-from initbench.report.content.workload_tables import ranking_table
+from initbench.report.content.workload_tables import new_data_table, ranking_table
 from initbench.wording import visible
 
 
@@ -24,6 +24,8 @@ def markdown(verdict: Verdict, title: str) -> str:
             parts += [f"### {_text(compared.title)}", table(compared)]
     for ranking in reversed(comparison.rankings):
         parts += [f"## {_text(ranking.workload)}", table(ranking_table(ranking, comparison.metric))]
+        for new_data in new_data_table(comparison, ranking):
+            parts += [f"### {_text(new_data.title)}", table(new_data)]
     return "\n\n".join(parts) + "\n"
 
 

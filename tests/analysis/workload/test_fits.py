@@ -13,6 +13,7 @@ from initbench.analysis.loading.frame import load_runs
 from initbench.analysis.workload.fits import Fits, fits, median_run
 from initbench.analysis.workload.ranking import rankings
 
+
 def fits_of(study: Path) -> Fits | None:
     (ranking,) = rankings(load_runs(study))
     return fits(ranking)
@@ -78,7 +79,9 @@ def test_what_cannot_be_drawn_is_not(tmp_path: Path, config: dict[str, Any]) -> 
 
 
 def test_runs_that_have_not_ended_are_not_drawn(tmp_path: Path) -> None:
-    assert fits_of(write_fits(tmp_path / "s", record("a", 0, status="failed"), record("b", 0, status="running"))) is None
+    assert (
+        fits_of(write_fits(tmp_path / "s", record("a", 0, status="failed"), record("b", 0, status="running"))) is None
+    )
 
 
 def test_the_median_of_an_even_number_is_the_worse_of_the_middle() -> None:

@@ -43,9 +43,7 @@ def test_a_function_of_one_variable_is_a_line_for_each_initializer(tmp_path: Pat
     "function, task, colour",
     [("peaks", "Regression", "value"), ("spirals", "Classification", "probability of the second class")],
 )
-def test_of_two_variables_and_of_classes_there_are_maps(
-    tmp_path: Path, function: str, task: str, colour: str
-) -> None:
+def test_of_two_variables_and_of_classes_there_are_maps(tmp_path: Path, function: str, task: str, colour: str) -> None:
     plot = plot_of(write_fits(tmp_path / "s", record("a", 0), data=curves_of(function), task=task))
     assert plot is not None
     (truth,) = plot.truth.values()
@@ -64,7 +62,7 @@ def test_the_caption_says_which_run_it_is_and_what_is_missing(tmp_path: Path) ->
     assert plot is not None
     assert "each initializer's median run" in plot.caption
     assert "the 21 test points" in plot.caption
-    assert "Not drawn: b (their median run diverged" in plot.caption
+    assert "Not drawn, as the median run diverged, or has no outputs that can be read: b." in plot.caption
 
 
 def test_images_have_no_such_plot(tmp_path: Path) -> None:

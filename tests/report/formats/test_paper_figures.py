@@ -90,9 +90,7 @@ def test_a_fit_is_drawn_over_the_points_and_the_true_function(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("function, task", [("peaks", "Regression"), ("spirals", "Classification")])
-def test_maps_have_a_panel_for_what_is_true_and_for_each_initializer(
-    tmp_path: Path, function: str, task: str
-) -> None:
+def test_maps_have_a_panel_for_what_is_true_and_for_each_initializer(tmp_path: Path, function: str, task: str) -> None:
     comparison = comparison_of_fits(tmp_path / "s", function, task)
     plot = fit_of(comparison)
     *panels, bar = draw(plot, looks(comparison)).axes
