@@ -79,9 +79,8 @@ def test_what_cannot_be_drawn_is_not(tmp_path: Path, config: dict[str, Any]) -> 
 
 
 def test_runs_that_have_not_ended_are_not_drawn(tmp_path: Path) -> None:
-    assert (
-        fits_of(write_fits(tmp_path / "s", record("a", 0, status="failed"), record("b", 0, status="running"))) is None
-    )
+    study = write_fits(tmp_path / "s", record("a", 0, status="failed"), record("b", 0, status="running"))
+    assert fits_of(study) is None
 
 
 def test_the_median_of_an_even_number_is_the_worse_of_the_middle() -> None:
