@@ -42,6 +42,7 @@ class Data(ABC):
         train: the indices of the samples that are trained on.
         val: the indices of the training samples that are held out; every run holds out the same.
         evaluation_batch_size: how many samples are evaluated at once.
+        keeps_outputs: whether records keep the model's outputs on the test set, as they can be drawn.
 
     Raises ValueError for settings that do not suit the data.
     """
@@ -50,6 +51,7 @@ class Data(ABC):
     train: Tensor
     val: Tensor
     evaluation_batch_size = 1000
+    keeps_outputs = False
 
     def __init__(self, settings: Settings, *, seed: int, nbytes: int) -> None:
         self.settings, self.seed, self.name = settings, seed, settings.name

@@ -31,7 +31,7 @@ def curves(function: Function = "sine", size: PositiveInt = 2000, noise: NonNega
         else (_values(function, size + size // 2 + 1, noise, generator))
     )
     classes = ("one spiral", "the other") if function == "spirals" else ()
-    return Vectors(inputs[:size], targets[:size], inputs[size:], targets[size:], classes)
+    return Vectors(inputs[:size], targets[:size], inputs[size:], targets[size:], classes, keeps_outputs=True)
 
 
 def value_of(function: Function, inputs: Tensor) -> Tensor:

@@ -13,13 +13,15 @@ from initbench.data.files import always
 from initbench.data.split import held_out
 from initbench.sizes import Sizes
 
+Held = tuple[int, int | None]  # how many rows are held out for validation, and by which seed
+
 
 @dataclass(frozen=True, eq=False)  # compared and hashed by identity: standardized copies are cached
 class Vectors:
     """A dataset of rows: float32 inputs (N, F), and targets that are int64 labels (N,) or float32 numbers (N, K).
 
     `classes` names the classes of labels; it is empty for numbers. `is_current` tells a process that has cached
-    the rows whether their files are unchanged.
+    the rows whether their files are unchanged. `keeps_outputs`: records keep the model's outputs on the test set.
 
     Raises ValueError for an empty split, other types and shapes, numbers that are not finite, labels outside the
     classes, and numbers to predict that are all the same.
@@ -31,6 +33,7 @@ class Vectors:
     test_targets: Tensor
     classes: tuple[str, ...] = ()
     is_current: Callable[[], bool] = always
+    keeps_outputs: bool = False
 
     def __post_init__(self) -> None:
         for split, inputs, targets in self._splits():
@@ -88,7 +91,7 @@ class VectorData(Data):
 
     def __init__(self, vectors: Vectors, settings: Settings, *, seed: int, split_seed: int | None = None) -> None:
         super().__init__(settings, seed=seed, nbytes=vectors.nbytes)
-        self.vectors, self.sizes = vectors, vectors.sizes
+        self.vectors, self.sizes, self.keeps_outputs = vectors, vectors.sizes, vectors.keeps_outputs
         check_sizes(self.sizes, settings)
         self._held_out = (val_count(settings.val_size, self.sizes), split_seed)
         self.train, self.val = held_out(self.sizes.train_size, *self._held_out)
@@ -101,18 +104,22 @@ class VectorData(Data):
         return inputs
 
 
+def statistics(values: Tensor, held: Held) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each column (N, K) over the rows that are trained on, in float64."""
+    trained, _ = held_out(len(values), *held)
+    known = values[trained].double()
+    std = known.std(0, correction=0)
+    return known.mean(0), std.where(std > 0, 1.0)  # a column that never varies becomes 0
+
+
 @lru_cache(maxsize=1)
-def _on_device(vectors: Vectors, held: tuple[int, int | None], device: torch.device) -> tuple[Batch, Batch]:
-    """Both splits, standardized by the statistics of what is trained on. held: how many samples are held out, and by
-    which seed."""
-    trained, _ = held_out(len(vectors.train_inputs), *held)
+def _on_device(vectors: Vectors, held: Held, device: torch.device) -> tuple[Batch, Batch]:
+    """Both splits, standardized by the statistics of what is trained on."""
 
     def standardized(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
         if not train.is_floating_point():
             return train.to(device), test.to(device)
-        known = train[trained].double()
-        mean, std = known.mean(0), known.std(0, correction=0)
-        std = std.where(std > 0, 1.0)  # a column that never varies becomes 0
+        mean, std = statistics(train, held)
         train, test = (((part.double() - mean) / std).float().to(device) for part in (train, test))
         return train, test
 

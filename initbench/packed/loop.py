@@ -123,13 +123,18 @@ class Training:
                 replica.history.add_validation(self.step, replica.epoch, means)
 
     def test(self) -> list[tuple[dict[str, float], Tensor]]:
-        """Loss and metric of each replica on the test set, and the metric of each sample."""
+        """Loss and metric of each replica on the test set, and what is kept of each sample."""
+        data: Data = next(iter(self.data.values()))
         values: list[Tensor] = []
-        means = self._evaluate("test", values)
+
+        def keep(outputs: Tensor, targets: Tensor) -> None:
+            values.append(self.task.of_samples(outputs, targets, with_outputs=data.keeps_outputs, models=1))
+
+        means = self._evaluate("test", keep)
         return list(zip(means, torch.cat(values, dim=1).cpu(), strict=True))
 
-    def _evaluate(self, stage: str, each: list[Tensor] | None = None) -> list[dict[str, float]]:
-        """Loss and metric of each replica on "val" or "test", the same samples for all; `each`: see Pack.evaluate."""
+    def _evaluate(self, stage: str, keep: Callable[[Tensor, Tensor], None] | None = None) -> list[dict[str, float]]:
+        """Loss and metric of each replica on "val" or "test", the same samples for all; `keep`: see Pack.evaluate."""
         started = time.perf_counter()
         data: Data = next(iter(self.data.values()))
         sums = torch.zeros(len(self.replicas), len(self.task.measures) + 1, device=self.device)
@@ -137,7 +142,7 @@ class Training:
             inputs, targets = self.task.batch(data.prepare(batch[0]), batch[1])
             # No more at once than a step of training has: pack sizes are measured by its memory.
             at_once = max(data.batch_size, len(inputs) // len(self.replicas))
-            sums += self.pack.evaluate(inputs, targets, at_once, each)
+            sums += self.pack.evaluate(inputs, targets, at_once, keep)
         values = [self.task.means(each) for each in sums.tolist()]
         for replica in self.replicas:
             replica.history.seconds_evaluation += (time.perf_counter() - started) / len(self.replicas)

@@ -104,15 +104,21 @@ class Pack:
             parameter.grad = None
 
     @torch.no_grad()  # under inference_mode vmap lacks a rule for adaptive pooling, and loops over the replicas
-    def evaluate(self, inputs: Tensor, targets: Tensor, at_once: int, values: list[Tensor] | None = None) -> Tensor:
+    def evaluate(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        at_once: int,
+        keep: Callable[[Tensor, Tensor], None] | None = None,
+    ) -> Tensor:
         """The sums (R, ...) of the task over inputs (B, ...) that all see, so many at once.
 
-        values: gets the metric of each sample, (R, B), if it is given.
+        keep: is called with the outputs (R, B, ...) and the targets (R, B, ...) of each model.
         """
         outputs = torch.cat([self.outputs(some.unsqueeze(0), training=False) for some in inputs.split(at_once)], dim=1)
         of_each = targets.expand(len(self), *targets.shape)
-        if values is not None:
-            values.append(self.task.values(outputs, of_each, models=1))
+        if keep is not None:
+            keep(outputs, of_each)
         return self.task.sums(self._losses(outputs, of_each, training=False), outputs, of_each)
 
     def state_dict(self) -> dict[str, Any]:

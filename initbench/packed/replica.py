@@ -56,7 +56,7 @@ class Replica:
     def end(self, test: dict[str, float], values: Tensor | None) -> Record:
         """Write the record and return it.
 
-        test: loss and metric on the test set; empty if the run diverged. values: the metric of each of its samples.
+        test: loss and metric on the test set; empty if the run diverged. values: what is kept of each of its samples.
         """
         parts = self.parts
         return self.life.end(

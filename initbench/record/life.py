@@ -101,7 +101,7 @@ class Life:
     ) -> Record:
         """Write the record of a run that was trained to its end or diverged; return it.
 
-        values: the metric of each test sample, if it is known. See `fields` for the rest.
+        values: what is kept of each test sample, see `samples`. See `fields` for the rest.
         """
         history.flush()
         write_test_samples(self.store, self.started["metric"]["name"], values)

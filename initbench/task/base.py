@@ -82,6 +82,14 @@ class Task(ABC):
             return torch.full(samples, torch.nan, device=targets.device)
         return each.reshape(*samples, -1).float().mean(-1)
 
+    @torch.no_grad()
+    def of_samples(self, outputs: Tensor, targets: Tensor, *, with_outputs: bool, models: int = 0) -> Tensor:
+        """What a record keeps of each sample, (N, C): its metric and, if wanted, its outputs; in packs (R, N, C)."""
+        values = self.values(outputs, targets, models=models).unsqueeze(-1)
+        if not with_outputs:
+            return values
+        return torch.cat([values, outputs.float().reshape(*values.shape[:-1], -1)], dim=-1)
+
     def means(self, sums: Sequence[float]) -> dict[str, float]:
         """The mean of each of the `measures`, from their sums and the number of predictions."""
         *totals, count = sums

@@ -8,12 +8,15 @@ from initbench.task import Task
 
 
 class Meter:
-    """Sums over predictions since the last `compute`; with `keeps_values` also the metric of each sample."""
+    """Sums over predictions since the last `compute`; with `keeps_values` also the metric of each sample.
 
-    def __init__(self, task: Task, *, keeps_values: bool = False) -> None:
+    keeps_outputs: together with these values, also the model's outputs.
+    """
+
+    def __init__(self, task: Task, *, keeps_values: bool = False, keeps_outputs: bool = False) -> None:
         self.task = task
-        self.keeps_values = keeps_values
-        self.values: list[Tensor] = []  # batch by batch, (N,) each
+        self.keeps_values, self.keeps_outputs = keeps_values, keeps_outputs
+        self.values: list[Tensor] = []  # batch by batch, (N, C) each: see Task.of_samples
         self.sums: Tensor | None = None  # of what the task measures, and of predictions; part of a checkpoint
 
     def update(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
@@ -21,7 +24,7 @@ class Meter:
         sums = self.task.sums(loss, outputs, targets)
         self.sums = sums if self.sums is None else self.sums + sums
         if self.keeps_values:
-            self.values.append(self.task.values(outputs, targets))
+            self.values.append(self.task.of_samples(outputs, targets, with_outputs=self.keeps_outputs))
 
     def compute(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
         """Mean loss and metric, summed over processes by `reduce`; starts anew."""

@@ -23,15 +23,19 @@ Part = tuple[Tensor, Tensor, float]  # of a batch: inputs, targets, share of the
 
 
 class TaskModule(L.LightningModule):
-    """Trains a recipe's model on its task; evaluation sums stay on the device until someone asks for them."""
+    """Trains a recipe's model on its task; evaluation sums stay on the device until someone asks for them.
 
-    def __init__(self, recipe: Recipe) -> None:
+    keeps_outputs: whether the test meter keeps the model's outputs.
+    """
+
+    def __init__(self, recipe: Recipe, *, keeps_outputs: bool = False) -> None:
         super().__init__()
         self.recipe = recipe
         self.model = recipe.model
         self.memory_format = recipe.memory_format
         self._waiting: list[Part] = []  # of the training step under way
-        self.meters = {stage: Meter(recipe.task, keeps_values=stage == "test") for stage in ("train", "val", "test")}
+        self.meters = {stage: Meter(recipe.task) for stage in ("train", "val")}
+        self.meters["test"] = Meter(recipe.task, keeps_values=True, keeps_outputs=keeps_outputs)
         self._loaded: dict[str, Any] | None = None  # the checkpoint that this run goes on from, until it does
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -207,9 +207,9 @@ def fit(
 ) -> tuple[dict[str, float], Tensor | None]:
     """Train and evaluate once more at the end; loss and metric on the test set, which is read once.
 
-    And the metric of each test sample, in the order of the test set. Empty and None where the run diverged.
+    And what is kept of each test sample, in the order of the test set. Empty and None where the run diverged.
     """
-    module, datamodule = TaskModule(parts.recipe), DataModule(parts.data)
+    module, datamodule = TaskModule(parts.recipe, keeps_outputs=parts.data.keeps_outputs), DataModule(parts.data)
     lightning_trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
     if not history.diverged and not history.evaluated_at(lightning_trainer.global_step):
         lightning_trainer.validate(module, datamodule=datamodule, verbose=False)
@@ -222,6 +222,6 @@ def fit(
 
 
 def _in_order(values: Tensor, loader: Loader, reduce: Callable[[Tensor], Tensor]) -> Tensor:
-    """The values (N,) of all samples in the order of the dataset, from those that the loader of each process read."""
+    """The values (N, C) of all samples in the order of the dataset, from those that the loader of each process read."""
     places = torch.cat(list(loader.sampler)).to(values.device)
-    return reduce(values.new_zeros(len(loader.inputs)).index_copy(0, places, values))
+    return reduce(values.new_zeros(len(loader.inputs), values.shape[1]).index_copy(0, places, values))

@@ -11,8 +11,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-SMALL = ["logger=none", "model=mlp", "trainer.accelerator=cpu", "trainer.threads=1"]
-SHORT = [*SMALL, "trainer.max_steps=8", "data.val_every_n_steps=4", "trainer.log_every_n_steps=2"]
+ON_CPU = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1"]
+EIGHT_STEPS = ["trainer.max_steps=8", "data.val_every_n_steps=4", "trainer.log_every_n_steps=2"]
+SMALL = [*ON_CPU, "model=mlp"]
+SHORT = [*SMALL, *EIGHT_STEPS]
+LANGUAGE_MODEL = [
+    *(*ON_CPU, *EIGHT_STEPS, "task=language_model", "data.size=4000", "data.context_length=16"),
+    *("model.depth=1", "model.width=16", "model.heads=2"),
+]
 # A few seconds of training, of which the first saves a checkpoint.
 LONG = [
     *(*SMALL, "trainer.max_steps=400", "trainer.max_epochs=-1", "data.val_every_n_steps=200"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from outcomes import outcomes
-from sweeps import LONG, SHORT, Sweep, sweeps
+from sweeps import LANGUAGE_MODEL, LONG, SHORT, Sweep, sweeps
 
 pytestmark = [
     pytest.mark.cluster,
@@ -112,6 +112,16 @@ def test_workers_take_one_run_after_the_other(sweep: Callable[..., Sweep]) -> No
     assert sorted(path.name for path in ended.folder.iterdir()) == ["deeds.py", "log.txt", "runs"]
     (command,) = {record["provenance"]["command"] for record in ended.records}
     assert " -m initbench -m data_dir=" in command  # what was typed, not the worker's
+
+
+def test_a_language_model_gets_the_numbers_of_a_local_sweep(sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+    grid = [*LANGUAGE_MODEL, "init=default,orthogonal", "seed=0,1"]
+    ended = sweep(*grid)
+    assert ended.end() == 0, ended.text
+    assert [record["status"] for record in ended.records] == ["finished"] * 4
+    with Sweep(tmp_path / "basic", "hydra/launcher=basic", *grid) as local:
+        assert local.end() == 0, local.text
+    assert outcomes(ended.study) == outcomes(local.study)
 
 
 def test_one_bad_run_loses_no_other(sweep: Callable[..., Sweep]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from outcomes import outcomes
-from sweeps import LONG, SHORT, Sweep, sweeps
+from sweeps import LANGUAGE_MODEL, LONG, SHORT, Sweep, sweeps
 
 
 def ask(*command: str) -> str:
@@ -70,6 +70,16 @@ def test_jobs_at_the_same_time_see_different_gpus(four: Sweep) -> None:
     first, second = sorted(times)
     assert second[0] < first[1]
     assert first[2] != second[2]
+
+
+def test_a_language_model_gets_the_numbers_of_a_local_sweep(sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+    grid = [*LANGUAGE_MODEL, "init=default,orthogonal", "seed=0,1"]
+    ended = sweep(*grid, "hydra.launcher.runs_per_job=2")
+    assert ended.end() == 0, ended.text
+    assert [record["status"] for record in ended.records] == ["finished"] * 4
+    with Sweep(tmp_path / "basic", "hydra/launcher=basic", *grid) as local:
+        assert local.end() == 0, local.text
+    assert outcomes(ended.study) == outcomes(local.study)
 
 
 def test_one_bad_run_loses_no_other(sweep: Callable[..., Sweep]) -> None:

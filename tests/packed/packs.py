@@ -11,7 +11,7 @@ from configs import compose_config
 from initbench.packed.files import clear
 from initbench.packed.plan import Alone, Together, plan
 from initbench.packed.train import train_pack
-from initbench.record.samples import read_test_samples
+from initbench.record.samples import read_outputs, read_test_samples
 from initbench.record.store import Store
 from initbench.training.run import run
 
@@ -89,6 +89,10 @@ def compare(
     assert (ours is None) == (theirs is None) == (serial["status"] == "diverged")
     if theirs is not None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-3)  # of float16
+    ours, theirs = (read_outputs(folder) for folder in folders)
+    assert (ours is None) == (theirs is None)
+    if theirs is not None:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)  # of float32
 
 
 def _rounded(value: Any) -> Any:

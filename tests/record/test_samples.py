@@ -11,7 +11,7 @@ from initbench.metric import ACCURACY
 from initbench.record.damage import Damaged
 from initbench.record.history import History
 from initbench.record.life import Life
-from initbench.record.samples import read_test_samples, write_test_samples
+from initbench.record.samples import read_outputs, read_test_samples, write_test_samples
 from initbench.record.store import Store
 
 RIGHT = np.random.default_rng(0).random(10_000) < 0.9
@@ -47,16 +47,31 @@ def test_values_read_back_as_precisely_as_their_size_needs(
     assert path.stat().st_size < most_bytes
 
 
+def test_outputs_are_kept_beside_the_metric(store: Store) -> None:
+    outputs = np.random.default_rng(1).normal(size=(50, 2)).astype(np.float32)
+    write_test_samples(store, "score", np.column_stack([LOSSES[:50], outputs]))
+    frame = pd.read_parquet(store.folder / "test_samples.parquet")
+    assert list(frame) == ["score", "output_0", "output_1"]
+    np.testing.assert_array_equal(read_outputs(store.folder), outputs)
+    np.testing.assert_allclose(read_test_samples(store.folder), LOSSES[:50], rtol=1e-3)
+
+
+def test_where_only_the_metric_is_kept_there_are_no_outputs(store: Store) -> None:
+    write_test_samples(store, "score", LOSSES)
+    assert read_outputs(store.folder) is None
+
+
 def test_a_record_of_before_has_none(store: Store) -> None:
     store.write("finished")
     assert read_test_samples(store.folder) is None
+    assert read_outputs(store.folder) is None
 
 
 @pytest.mark.parametrize(
     "content, words",
     [
         (b"PAR1 no more", "cannot be read"),
-        ({"accuracy": [1.0], "loss": [0.5]}, "it has 2 columns instead of one"),
+        ({"accuracy": [1.0], "loss": [0.5]}, "its columns are accuracy, loss, not a metric and outputs"),
         ({"accuracy": ["right", "wrong"]}, "could not convert"),
         ({"accuracy": [1.0, None]}, "it holds values that are not finite"),
     ],

@@ -11,7 +11,7 @@ import numpy as np
 
 _UNSEEN = 0.006  # of the height of a plot: about a pixel
 
-View = Mapping[str, Sequence[Any]]  # x, y and, if there are any, low, high, text
+View = Mapping[str, Sequence[Any]]  # x, y and, if there are any, low, high, text; z in a map
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,24 @@ class Plot:
     unit_y: bool = False  # y is a share: the axis shows 0 to 1
     forest: bool = False  # a point with a horizontal interval for each initializer
     levels: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by view: values of y to compare with
+    # What the series are to be like, by name: a line or, with z, a map; and points behind the lines.
+    truth: Mapping[str, View] = field(default_factory=dict)
+    points: Mapping[str, View] = field(default_factory=dict)
+    z_title: str = ""  # each series is a map, a panel of points (x, y) that are coloured by z
 
     @property
     def first(self) -> str:
         """The view that is shown first, and drawn for papers."""
         return next(iter(self.x_titles))
 
+    @property
+    def log_axes(self) -> str:
+        """The axes that can be made logarithmic."""
+        return "" if self.truth else "x" if self.forest else "xy"
+
     def hidden(self, view: str) -> dict[str, str]:
         """The lines that cannot be seen, by initializer, each with one that is drawn over all of it."""
-        if self.forest:
+        if self.forest or self.z_title:
             return {}
         is_log = self.log.get(view, "")
         lines = [
@@ -80,13 +89,15 @@ class Plot:
                 columns.append(short)
             return places[key]
 
-        series = {
-            init: {key: {name: place(values) for name, values in view.items()} for key, view in views.items()}
-            for init, views in self.series.items()
-        }
+        def placed(views: Mapping[str, View]) -> dict[str, dict[str, int]]:
+            return {key: {name: place(values) for name, values in view.items()} for key, view in views.items()}
+
         return {
             "columns": columns,
-            "series": series,
+            "series": {init: placed(views) for init, views in self.series.items()},
+            "truth": placed(self.truth),
+            "points": placed(self.points),
+            "z": self.z_title,
             "x": self.x_titles,
             "y": self.y_titles,
             "runs": self.runs,

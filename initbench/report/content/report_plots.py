@@ -2,6 +2,7 @@
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.report.content.comparison_plots import config_plot, forest_plot, profile_plot
+from initbench.report.content.fit_plot import fit_plot
 from initbench.report.content.plot import Plot
 from initbench.report.content.workload_plots import depth_plot, learning_curves, rate_plot, survival_curves
 
@@ -17,6 +18,7 @@ def report_plots(comparison: Comparison) -> Plots:
     found: dict[str | None, list[Plot | None]] = {None: [*forests, config_plot(comparison), profile_plot(comparison)]}
     for ranking in reversed(comparison.rankings):
         found[ranking.workload_id] = [
+            fit_plot(ranking),
             learning_curves(ranking, metric, points),
             survival_curves(ranking, metric),
             rate_plot(comparison.runs, ranking, metric),

@@ -25,6 +25,7 @@ from initbench.report.content.legend import looks
 from initbench.report.content.plot import Plot
 from initbench.report.content.rank_diagram import rank_diagram
 from initbench.report.content.report_plots import Plots
+from initbench.report.formats.paper_maps import draw_maps
 
 STYLES = {
     "solid": "-",
@@ -35,7 +36,7 @@ STYLES = {
     "longdashdot": (0, (9, 2, 1, 2)),
 }
 _STEPS = ((1,), (1, 2, 5), range(1, 10))  # choices of ticks within each power of ten of a log axis, the fewest first
-_OURS = re.compile(r"(against|curves|depth|lr|profile|ranking|ranks|survival)(-.*)?\.(svg|pdf)")
+_OURS = re.compile(r"(against|curves|depth|fit|lr|profile|ranking|ranks|survival)(-.*)?\.(svg|pdf)")
 _CREATOR = "initbench, by matplotlib"
 _TICK_CHARACTERS = 28  # of a name beside its row; wide characters take twice the room
 _LEGEND_CHARACTERS, _HANDLE_CHARACTERS = 82, 8  # how much fits into a row of the legend; the length of a sample line
@@ -90,6 +91,8 @@ def _save(figure: Figure, path: Path) -> set[Path]:
 
 def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     """The first view of a plot, 5.5 inches wide."""
+    if plot.z_title:
+        return draw_maps(plot)
     view, log = plot.first, plot.log.get(plot.first, "")
     hidden = plot.hidden(view)
     names = shortened(plot.series)
@@ -110,6 +113,7 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
     shown = {init: views[view] for init, views in plot.series.items() if view in views}
     positive = [value for points in shown.values() for value in points["y"] if not plot.forest and value > 0]
     is_log_y = "y" in log and bool(positive)
+    _draw_background(axes, plot)
     for init, points in shown.items():
         # On a log axis a band that reaches zero ends at the lowest value drawn.
         _draw_series(axes, plot, points, labels[init], styles[init], floor=min(positive) if is_log_y else -math.inf)
@@ -134,6 +138,14 @@ def draw(plot: Plot, styles: Mapping[str, Mapping[str, str]]) -> Figure:
         axes.set_ylim(-0.03, 1.03)
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8, handlelength=3)
     return figure
+
+
+def _draw_background(axes: Axes, plot: Plot) -> None:
+    """What the lines are to be like: grey dots, and a line under the others."""
+    for name, points in plot.points.items():
+        axes.plot(points["x"], points["y"], ".", label=name, color="0.6", markersize=1.5)
+    for name, line in plot.truth.items():
+        axes.plot(line["x"], line["y"], label=name, color="0.75", linewidth=3.5)
 
 
 def _tick(axis: Axis) -> None:

@@ -10,7 +10,7 @@ class Plot {
     this.figure = figure;
     this.canvas = figure.querySelector(".canvas");
     this.data = JSON.parse(figure.querySelector('script[type="application/json"]').textContent);
-    for (const views of Object.values(this.data.series)) {
+    for (const views of [...Object.values(this.data.series), this.data.truth, this.data.points]) {
       for (const view of Object.values(views)) for (const name of Object.keys(view)) view[name] = this.data.columns[view[name]];
     }
     this.drawn = false;
@@ -43,7 +43,7 @@ class Plot {
   }
 
   traces() {
-    const traces = [];
+    const traces = this.background();
     // On a log axis a band that reaches zero ends at the lowest value drawn.
     const floor = this.log.y ? this.shown.flatMap(([, view]) => view.y).filter((value) => value > 0).reduce((a, b) => Math.min(a, b), Infinity) : -Infinity;
     for (const [place, [init, view]] of this.shown.entries()) {
@@ -72,6 +72,36 @@ class Plot {
     return traces;
   }
 
+  // What the lines are to be like: grey dots, and a line under the others. Both are in the plot's own legend.
+  background() {
+    const common = { showlegend: true, hovertemplate: "%{x}: %{y:.4g}" };
+    const dots = Object.entries(this.data.points).map(([name, view]) => ({ ...common, name, x: view.x, y: view.y, mode: "markers", marker: { color: style("--dim"), size: 3, opacity: 0.5 } }));
+    const lines = Object.entries(this.data.truth).map(([name, view]) => ({ ...common, name, x: view.x, y: view.y, mode: "lines", line: { color: style("--dim"), width: 5 }, opacity: 0.5 }));
+    return [...dots, ...lines];
+  }
+
+  // A panel for what is true and one for each initializer, of points that are coloured alike.
+  panels(layout, axis) {
+    const panels = [...Object.entries(this.data.truth), ...this.shown];
+    const columns = Math.max(1, Math.min(panels.length, Math.floor(this.canvas.clientWidth / 260)));
+    const rows = Math.ceil(panels.length / columns);
+    layout.height = 80 + 280 * rows;
+    this.canvas.style.height = `${layout.height}px`;
+    const [low, high] = range(panels[0][1].z);
+    const bar = { title: { text: escaped(this.data.z), side: "right" }, thickness: 14, outlinewidth: 0, lenmode: "pixels", len: 280, y: 1, yanchor: "top" };
+    Object.assign(layout, { grid: { rows, columns, pattern: "independent", ygap: 0.25 }, coloraxis: { colorscale: "Viridis", cmin: low, cmax: high, colorbar: bar }, annotations: [] });
+    const { title: titleX } = layout.xaxis;
+    const { title: titleY } = layout.yaxis;
+    const plain = { ...axis, zeroline: false, constrain: "domain" };
+    return panels.map(([name, view], i) => {
+      const n = i === 0 ? "" : i + 1;
+      layout[`xaxis${n}`] = { ...plain, title: i + columns >= panels.length ? titleX : undefined };
+      layout[`yaxis${n}`] = { ...plain, title: i % columns === 0 ? titleY : undefined, scaleanchor: `x${n}` };
+      layout.annotations.push({ xref: `x${n} domain`, yref: `y${n} domain`, x: 0.5, y: 1, yanchor: "bottom", text: escaped(name.length > 30 ? `${name.slice(0, 29)}…` : name), showarrow: false });
+      return { name, showlegend: false, xaxis: `x${n}`, yaxis: `y${n}`, x: view.x, y: view.y, mode: "markers", marker: { color: view.z, coloraxis: "coloraxis", size: 6 }, hovertemplate: "%{x}, %{y}: %{marker.color:.4g}" };
+    });
+  }
+
   draw() {
     const axis = { gridcolor: style("--line"), zerolinecolor: style("--line"), automargin: true };
     const scale = (name) => (this.log[name] ? { type: "log", tickformat: "~g", ...ticks(this.shown, name) } : { type: "linear" });
@@ -79,6 +109,7 @@ class Plot {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style("--fg"), family: "system-ui, sans-serif" },
       margin: { l: 60, r: 15, t: 10, b: 50 }, hovermode: "closest",
       modebar: { bgcolor: "rgba(0,0,0,0)", color: style("--dim"), activecolor: style("--link") },
+      legend: { orientation: "h", y: 1, yanchor: "bottom" },
       hoverlabel: { bgcolor: style("--soft"), font: { color: style("--fg") }, namelength: -1 },
       xaxis: { ...axis, ...scale("x"), title: { text: escaped(this.data.x[this.view]) } },
       yaxis: { ...axis, ...scale("y"), title: { text: escaped(this.data.y[this.view]) } },
@@ -93,7 +124,7 @@ class Plot {
       const names = this.shown.map(([init]) => escaped(init));
       layout.yaxis = { ...axis, zeroline: false, range: [names.length - 0.5, -0.5], tickmode: "array", tickvals: [...names.keys()], ticktext: names };
     }
-    const traces = this.traces().map((trace) => ({ ...trace, name: escaped(trace.name), text: trace.text && trace.text.map(escaped) }));
+    const traces = (this.data.z ? this.panels(layout, axis) : this.traces()).map((trace) => ({ ...trace, name: escaped(trace.name), text: trace.text && trace.text.map(escaped) }));
     const remove = ["sendChartToCloud", "lasso2d", "select2d", "autoScale2d"];
     Plotly.react(this.canvas, traces, layout, { displaylogo: false, responsive: true, typesetMath: false, modeBarButtonsToRemove: remove });
     for (const button of this.figure.querySelectorAll("[data-log]")) button.setAttribute("aria-pressed", this.log[button.dataset.log]);
@@ -107,9 +138,9 @@ class Plot {
   tabulate() {
     const details = this.figure.querySelector("[data-table]");
     if (!details.open) return;
-    const place = (view, i) => (this.data.forest ? "" : view.text ? view.text[i] : view.x[i]);
+    const place = (view, i) => (this.data.forest ? "" : view.text ? view.text[i] : view.z ? `${view.x[i]}, ${view.y[i]}` : view.x[i]);
     const value = (view, i) => {
-      const [middle, low, high] = [this.data.forest ? view.x[i] : view.y[i], view.low?.[i] ?? null, view.high?.[i] ?? null];
+      const [middle, low, high] = [this.data.forest ? view.x[i] : (view.z ?? view.y)[i], view.low?.[i] ?? null, view.high?.[i] ?? null];
       return middle === null ? "-" : low === null || high === null ? `${middle}` : `${middle} (${low} to ${high})`;
     };
     const rows = new Map();
@@ -122,7 +153,7 @@ class Plot {
     const ordered = [...rows].sort(([, a], [, b]) => a.x - b.x);
     const inits = this.shown.map(([init]) => init);
     const cell = (init, text) => (text === undefined ? "" : link(text, { ...this.data.runs, init }));
-    const heading = this.data.forest ? [this.data.x[this.view], "with its interval"] : [this.data.x[this.view], ...inits];
+    const heading = this.data.forest ? [this.data.x[this.view], "with its interval"] : [this.data.z ? `${this.data.x[this.view]}, ${this.data.y[this.view]}` : this.data.x[this.view], ...inits];
     const body = this.data.forest ? inits.map((init) => [init, cell(init, ordered[0][1].cells[init])]) : ordered.map(([name, row]) => [name, ...inits.map((init) => cell(init, row.cells[init]))]);
     const table = element("table", element("thead", element("tr", ...heading.map((name) => element("th", name)))), element("tbody", ...body.map((row) => element("tr", ...row.map((item) => element("td", item))))));
     details.querySelector("div").replaceChildren(table);
@@ -160,6 +191,10 @@ function staircase(view, known) {
   return [outline.map((point) => point[0]), outline.map((point) => point[1])];
 }
 
+function range(values) {
+  return [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
+}
+
 // plotly's default ticks of a logarithmic axis overlap between one and ten decades.
 function ticks(shown, name) {
   const values = shown.flatMap(([, view]) => view[name]).filter((value) => value > 0);
@@ -186,7 +221,7 @@ addEventListener("DOMContentLoaded", () => plots.forEach((plot) => seen.observe(
 addEventListener("beforeprint", () => {
   for (const plot of plots) {
     plot.draw();
-    Plotly.relayout(plot.canvas, { width: 680, height: plot.data.forest ? plot.canvas.clientHeight : 380 });
+    Plotly.relayout(plot.canvas, { width: 680, height: plot.data.forest || plot.data.z ? plot.canvas.clientHeight : 380 });
   }
 });
 addEventListener("afterprint", () => plots.forEach((plot) => Plotly.relayout(plot.canvas, { autosize: true, width: null, height: null })));

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fitted import curves_of, write_fits
 from frames import record
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from studies import write_study
@@ -197,6 +198,41 @@ def test_nothing_is_wider_than_the_screen(opened: Callable[..., Opened], study: 
     one = opened(study, viewport={"width": width, "height": 800})
     one.drawn("curves")
     assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def write_curves(folder: Path, function: str, task: str) -> Path:
+    runs = [record(init, 0, score) for init, score in (("he", 0.6), ("xavier", 0.7), ("true function", 0.8))]
+    return write_fits(folder, *runs, data=curves_of(function), task=task)
+
+
+def test_a_fit_is_shown_over_the_true_function(opened: Callable[..., Opened], tmp_path: Path) -> None:
+    one = opened(write_curves(tmp_path / "s", "sine", "Regression"))
+    assert list(one.drawn("fit")["traces"]) == ["test set", "true function", "xavier", "he"]
+    legend = one.plot("fit").locator(".legend text").all_text_contents()
+    assert legend == ["test set", "true function"]  # the others are in the legend of the page
+    assert one.plot("fit").locator("[data-log]").count() == 0
+    one.page.get_by_role("checkbox", name="xavier").uncheck()
+    assert list(one.drawn("fit")["traces"]) == ["test set", "true function", "he"]
+    one.plot("fit").get_by_text("Show as a table").click()
+    expect(one.plot("fit").locator("tbody tr")).to_have_count(21)
+
+
+@pytest.mark.parametrize("function, task", [("peaks", "Regression"), ("spirals", "Classification")])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_maps_are_shown_beside_the_truth(
+    opened: Callable[..., Opened], tmp_path: Path, function: str, task: str, width: int
+) -> None:
+    one = opened(write_curves(tmp_path / "s", function, task), viewport={"width": width, "height": 800})
+    drawn = one.drawn("fit")
+    panels = [annotation["text"] for annotation in drawn["layout"]["annotations"]]
+    assert panels == ["true function" if function == "peaks" else "true classes", "true function", "xavier", "he"]
+    assert one.plot("fit").locator(".subplot.x4y4").count() == 1
+    assert one.page.evaluate("document.documentElement.scrollWidth") <= width
+    one.page.get_by_role("checkbox", name="xavier").uncheck()
+    assert len(one.drawn("fit")["layout"]["annotations"]) == 3
+    one.plot("fit").get_by_text("Show as a table").click()
+    expect(one.plot("fit").locator("tbody tr")).to_have_count(21)
+    assert one.plot("fit").locator("th").all_text_contents()[0] == "first variable, second variable"
 
 
 ADVERSARIAL: dict[str, list[dict[str, Any]]] = {

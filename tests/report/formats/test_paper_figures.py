@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from fitted import curves_of, write_fits
 from frames import record
 from matplotlib.figure import Figure
 from studies import write_study
@@ -68,6 +69,39 @@ def test_the_lines_are_those_of_the_first_view(comparison: Comparison) -> None:
             assert list(line.get_ydata()) == pytest.approx(list(views[plot.first]["y"]))
         assert axes.get_yscale() == ("log" if "y" in plot.log.get(plot.first, "") else "linear")
         assert axes.get_ylabel().replace("\n", " ") == plot.y_titles[plot.first]
+
+
+def comparison_of_fits(folder: Path, function: str, task: str) -> Comparison:
+    runs = [record(init, 0, score) for init, score in (("true function", 0.6), ("_b", 0.7), ("$c", 0.8))]
+    return Comparison(load_runs(write_fits(folder, *runs, data=curves_of(function), task=task)))
+
+
+def fit_of(comparison: Comparison) -> Plot:
+    return next(plot for group in report_plots(comparison).values() for plot in group if plot.name.startswith("fit"))
+
+
+def test_a_fit_is_drawn_over_the_points_and_the_true_function(tmp_path: Path) -> None:
+    comparison = comparison_of_fits(tmp_path / "s", "sine", "Regression")
+    plot = fit_of(comparison)
+    (axes,) = draw(plot, looks(comparison)).axes
+    names = [line.get_label() for line in axes.lines]
+    assert names == ["test set", "true function", *[" _b" if name == "_b" else name for name in plot.series]]
+    assert list(axes.lines[0].get_ydata()) == plot.points["test set"]["y"]
+
+
+@pytest.mark.parametrize("function, task", [("peaks", "Regression"), ("spirals", "Classification")])
+def test_maps_have_a_panel_for_what_is_true_and_for_each_initializer(tmp_path: Path, function: str, task: str) -> None:
+    comparison = comparison_of_fits(tmp_path / "s", function, task)
+    plot = fit_of(comparison)
+    *panels, bar = draw(plot, looks(comparison)).axes
+    assert [axes.get_title() for axes in panels] == [*plot.truth, *plot.series]
+    colours = [axes.collections[0] for axes in panels]
+    (truth,) = plot.truth.values()
+    assert list(colours[0].get_array()) == truth["z"]
+    assert {tuple(shown.get_clim()) for shown in colours} == {(min(truth["z"]), max(truth["z"]))}
+    assert bar.get_ylabel() == plot.z_title
+    write_figures(comparison, report_plots(comparison), tmp_path / "figures")
+    assert len(list((tmp_path / "figures").glob("fit-*.svg"))) == 1
 
 
 def labels(figure: Figure, which: str) -> list[str]:
