@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.verdict.sentence import Sentence
 from initbench.metric import Metric
-from initbench.wording import count, percent
+from initbench.wording import percent
 
 
 def about_noise(comparison: Comparison) -> Iterator[Sentence]:
@@ -19,7 +19,7 @@ def about_noise(comparison: Comparison) -> Iterator[Sentence]:
         about = "About" if len(compared) == 1 else f"On {comparison.short_names[of.workload]}, about"
         text = (
             f"{about} {percent(share)} of the variance between the seeds of an initializer is due to the finite test "
-            f"set ({count(of.samples, 'sample')}; 95% interval {percent(low)} to {percent(high)})"
+            f"set ({of.samples:,} samples; 95% interval {percent(low)} to {percent(high)})"
         )
         best = of.means.iloc[0]
         if not math.isnan(best["new_low"]):

@@ -107,7 +107,7 @@ class Plot {
     const scale = (name) => (this.log[name] ? { type: "log", tickformat: "~g", ...ticks(this.shown, name) } : { type: "linear" });
     const layout = {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: style("--fg"), family: "system-ui, sans-serif" },
-      margin: { l: 60, r: 15, t: 10, b: 50 }, hovermode: "closest",
+      margin: { l: 60, r: 15, t: this.data.z ? 30 : 10, b: 50 }, hovermode: "closest",
       modebar: { bgcolor: "rgba(0,0,0,0)", color: style("--dim"), activecolor: style("--link") },
       legend: { orientation: "h", y: 1, yanchor: "bottom" },
       hoverlabel: { bgcolor: style("--soft"), font: { color: style("--fg") }, namelength: -1 },
