@@ -17,9 +17,10 @@ def about_noise(comparison: Comparison) -> Iterator[Sentence]:
         if of.workload not in compared or math.isnan(share):
             continue
         about = "About" if len(compared) == 1 else f"On {comparison.short_names[of.workload]}, about"
+        interval = "" if math.isnan(low) else f"; 95% interval {percent(low)} to {percent(high)}"
         text = (
             f"{about} {percent(share)} of the variance between the seeds of an initializer is due to the finite test "
-            f"set ({of.samples:,} samples; 95% interval {percent(low)} to {percent(high)})"
+            f"set ({of.samples:,} samples{interval})"
         )
         best = of.means.iloc[0]
         if not math.isnan(best["new_low"]):

@@ -79,6 +79,16 @@ def test_the_verdict_has_one_more_sentence_and_the_others_stay(study: Path) -> N
     assert Verdict(comparison_of(study)).sentences == others
 
 
+def test_squared_errors_have_no_interval_of_the_share(study: Path) -> None:
+    """With few large errors it would be too short: see the simulated coverage in docs/comparison.md."""
+    (found,) = comparison_of(study).new_data
+    share, low, high = found.share
+    assert low < share < high
+    squared = replace(found, metric=Metric("mse", "test MSE", higher_is_better=False))
+    assert squared.share[0] == share
+    assert np.isnan(squared.share[1:]).all()
+
+
 def without(folder: Path) -> None:
     (folder / "test_samples.parquet").unlink()
 
