@@ -295,7 +295,8 @@ class ModuleConfig(AnyConfig):
             f"diagnostics={self.diagnostics.name}": self.diagnostics.name != "none",
             "trainer.compile=true": self.trainer.compile,
             "trainer.on_oom=halve": self.trainer.on_oom == "halve",
-            **{f"seeds.{name}": seed is not None for name, seed in self.seeds},
+            "seeds.augmentation": self.seeds.augmentation is not None,
+            "seeds.split": self.seeds.split is not None,
         }
         for key, is_asked in asked.items():
             if is_asked:

@@ -46,12 +46,14 @@ class ModuleParts:
 def build_own_module(config: ModuleConfig) -> ModuleParts:
     """Build everything that a run is made of. Raises ValueError for whatever the user got wrong."""
     task: LightningTask = target.call("task", config.task.node)
-    generators.seed_all(config.seed)
+    generators.seed_all(config.drawn_from.weights)
     module, datamodule = task.build()
+    if config.seeds.order is not None:  # of whatever is drawn from now on
+        generators.seed_all(config.seeds.order)
     states = generators.states()
     if any(True for _ in module.parameters()):  # else configure_model makes them when the fit begins
         Initializer.from_config(config.init.node).plan(module)
-    initialize = Initialize(config.init.node, seed=config.seed, **task.for_initializers)
+    initialize = Initialize(config.init.node, seed=config.drawn_from.weights, **task.for_initializers)
     return ModuleParts(task, module, datamodule, initialize, states, logger.prepare(config.logger.node))
 
 

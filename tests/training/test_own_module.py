@@ -194,10 +194,10 @@ def test_a_run_that_diverges_is_stopped_and_says_so(config: Any) -> None:
     assert "test/loss" not in record["results"]
 
 
-def test_weights_come_from_the_seed_alone_whatever_was_drawn_before(config: Any) -> None:
-    first = run(config("runs_dir=a", "force=true"))
+def test_weights_come_from_the_seed_alone_whatever_was_drawn_before(config: Any, tmp_path: Path) -> None:
+    first = run(config(f"runs_dir={tmp_path}/a"))
     torch.rand(100)
-    second = run(config("runs_dir=b", "force=true"))
+    second = run(config(f"runs_dir={tmp_path}/b"))
     assert first is not None
     assert second is not None
     assert first["results"] == second["results"]
@@ -237,7 +237,8 @@ def test_weights_come_from_the_seed_alone_whatever_was_drawn_before(config: Any)
         (["init=irnn"], "irnn needs recurrent layers of type RNN, and Regressor has none"),
         (["+trainer.val_check_interval=99"], "must be less than or equal to the number of the training batches"),
         (["trainer.compile=true"], "trainer.compile=true is not for task=lightning"),
-        (["seeds.order=3"], "seeds.order is not for task=lightning, which trains a module of its own"),
+        (["seeds.split=3"], "seeds.split is not for task=lightning, which trains a module of its own"),
+        (["seeds.augmentation=3"], "seeds.augmentation is not for task=lightning"),
         (["diagnostics=init"], "diagnostics=init is not for task=lightning"),
         (["model=mlp"], "model=mlp is not for task=lightning, whose module brings its own model"),
         (["data.batch_size=7"], r"data.batch_size is not for task=lightning.* its arguments are set by \+task.module"),
@@ -263,3 +264,18 @@ def test_a_dry_run_builds_the_module_and_refuses_what_does_not_suit_it(tmp_path:
     assert made.returncode == 2
     assert "irnn needs recurrent layers" in made.stdout + made.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_weights_and_what_is_drawn_later_have_seeds_of_their_own(config: Any) -> None:
+    dropped = ("init=orthogonal", "+task.module.dropout=0.2")
+    one, same, order, weights = (
+        run(config(*dropped, *seeds))
+        for seeds in (["seed=3"], ["seed=3", "seeds.weights=3"], ["seed=3", "seeds.order=4"], ["seeds.weights=5"])
+    )
+    assert one is not None
+    assert same is not None
+    assert order is not None
+    assert weights is not None
+    assert same["results"] == one["results"]
+    assert order["initial_weights"] == one["initial_weights"] != weights["initial_weights"]
+    assert order["results"]["test/loss"] != one["results"]["test/loss"]
