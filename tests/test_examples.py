@@ -13,6 +13,8 @@ from nbformat import NotebookNode
 import examples
 
 NAMES = ("he_2015", "hugging_face", "own_initializer", "own_lightning_module", "reading_a_study", "small_gpt")
+SLOW = ("hugging_face", "small_gpt")
+RUN = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
 ELSEWHERE = re.compile(r"/(?:home|root|tmp|work|Users|mnt|var)/|\x1b")  # of one machine, or of a terminal
 
 
@@ -53,7 +55,7 @@ def test_the_notebooks_are_these() -> None:
     assert tuple(path.stem for path in examples.NOTEBOOKS) == NAMES
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUN)
 def test_a_notebook_runs_without_a_warning_or_an_empty_output(name: str, run: Callable[[str], NotebookNode]) -> None:
     for cell in code(run(name)):
         assert all(output.get("name") != "stderr" for output in cell.outputs), cell.outputs
@@ -61,7 +63,7 @@ def test_a_notebook_runs_without_a_warning_or_an_empty_output(name: str, run: Ca
         assert bool(cell.outputs) or not ends_with_an_expression(cell), cell.source
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RUN)
 def test_the_committed_outputs_are_of_the_same_kinds(name: str, run: Callable[[str], NotebookNode]) -> None:
     """Numbers differ between processors; `make examples` writes them anew."""
     for before, now in zip(code(committed(name)), code(run(name)), strict=True):
@@ -126,6 +128,7 @@ def test_a_callback_and_a_sweep_give_the_same_scores(run: Callable[[str], Notebo
     assert "18 of 18 scores are equal" in shown(run("own_lightning_module"))
 
 
+@pytest.mark.slow
 def test_a_recipe_of_rules_is_compared_with_names(run: Callable[[str], NotebookNode]) -> None:
     text = shown(run("small_gpt"))
     assert re.search(r"out_proj.weight +normal +0.0(?:09|10)", text)
