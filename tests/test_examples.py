@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 import examples
 
 NAMES = ("he_2015", "hugging_face", "own_initializer", "own_lightning_module", "reading_a_study", "small_gpt")
-SLOW = ("hugging_face", "small_gpt")
+SLOW = ("hugging_face", "own_lightning_module", "small_gpt")
 RUN = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
 ELSEWHERE = re.compile(r"/(?:home|root|tmp|work|Users|mnt|var)/|\x1b")  # of one machine, or of a terminal
 
@@ -124,6 +124,7 @@ def test_the_sign_flips_by_hand_give_the_p_value_of_the_verdict(run: Callable[[s
     assert "index.html" in text
 
 
+@pytest.mark.slow
 def test_a_callback_and_a_sweep_give_the_same_scores(run: Callable[[str], NotebookNode]) -> None:
     assert "18 of 18 scores are equal" in shown(run("own_lightning_module"))
 

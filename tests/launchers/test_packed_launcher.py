@@ -60,8 +60,14 @@ def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
     "arguments, refused, message",
     [
         (["seed=0,1,two"], 1, "seed must be a whole number in [0, 4294967296), got 'two'"),
-        (["optimizer.lr=0.1,0.2,O.3"], 1, "optimizer.lr must be a number of at least 0, got 'O.3'"),
-        (["seed=0,1", "~trainer.deterministic"], 0, ""),  # Lightning has a default of its own
+        pytest.param(
+            ["optimizer.lr=0.1,0.2,O.3"],
+            1,
+            "optimizer.lr must be a number of at least 0, got 'O.3'",
+            marks=pytest.mark.slow,
+        ),
+        # Lightning has a default of its own.
+        pytest.param(["seed=0,1", "~trainer.deterministic"], 0, "", marks=pytest.mark.slow),
         (["seed=0,1", "logger=csv", "+logger.colour=red"], 2, "unknown key logger.colour."),
         (["seed=0,1", "logger=wandb", "logger.mode=online"], 2, "logger.mode=online, but no API key"),
     ],
@@ -198,6 +204,7 @@ def test_the_last_pack_of_a_sweep_that_was_killed_stays_one(tmp_path: Path) -> N
     assert list(tmp_path.glob("*/main/.packs/*")) == []
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_again_and_again_is_given_fewer_runs(tmp_path: Path) -> None:
     """At last each of its runs is by itself, and the one that kills whatever it is in fails alone."""
     (tmp_path / "deadly.py").write_text(
@@ -287,6 +294,7 @@ def test_what_a_pack_raises_each_of_its_runs_says_by_itself(tmp_path: Path) -> N
     assert found.returncode == 1
 
 
+@pytest.mark.slow
 def test_where_there_are_fewer_runs_than_slots_each_has_more_threads(tmp_path: Path) -> None:
     """A run of its own has all cores; the rest of a sweep has as many as the whole."""
     cores = len(os.sched_getaffinity(0))

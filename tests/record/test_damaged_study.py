@@ -380,7 +380,7 @@ def test_a_file_in_the_place_of_the_locks_ends_the_sweep(study: Path, said: Call
     assert {**files(study), ".sweep/plan.json": ""} == {**before, ".sweep/plan.json": ""}
 
 
-@pytest.mark.parametrize("launcher", ["local", "auto"])
+@pytest.mark.parametrize("launcher", [pytest.param("local", marks=pytest.mark.slow), "auto"])
 def test_the_commands_themselves(launcher: str, study: Path, said: Callable[..., list[str]]) -> None:
     """With workers, of which none speaks; everything is damaged at once."""
     (run,), (newer,) = study.glob(VICTIM), study.glob("*zeros-seed0*")

@@ -39,7 +39,7 @@ def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.html", "notes"]
 
 
-@pytest.mark.parametrize("launcher", ["local", "auto"])
+@pytest.mark.parametrize("launcher", [pytest.param("local", marks=pytest.mark.slow), "auto"])
 def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: str, tmp_path: Path) -> None:
     """Its model kills whoever makes one with seed 1; the record of an earlier attempt is none of this sweep's."""
     (tmp_path / "deadly.py").write_text(
@@ -107,7 +107,10 @@ def test_a_run_that_has_to_be_killed_when_its_sweep_is_stopped_is_interrupted(tm
     assert "its process died" not in said
 
 
-@pytest.mark.parametrize("status", ["failed", "refused", "interrupted", "running"])
+OTHERS = [pytest.param(status, marks=pytest.mark.slow) for status in ("refused", "interrupted", "running")]
+
+
+@pytest.mark.parametrize("status", ["failed", *OTHERS])
 def test_a_run_of_an_older_sweep_does_not_change_the_exit_code(status: str, tmp_path: Path) -> None:
     """The same study has a run, which this sweep does not ask for, with a record of an earlier sweep."""
     command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=basic", "model=mlp", "logger=none"]

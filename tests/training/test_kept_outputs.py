@@ -24,7 +24,7 @@ UNTRAINED = "optimizer.lr=1e-30"
         ([*REGRESSION, "data.function=peaks"], 1),
         (SPIRALS, 2),
         ([*SPIRALS, "data.stream=true"], 2),
-        ([*SPIRALS, "trainer.devices=2", "trainer.threads=1"], 2),
+        pytest.param([*SPIRALS, "trainer.devices=2", "trainer.threads=1"], 2, marks=pytest.mark.slow),
     ],
     ids=["one variable", "two variables", "classes", "streamed", "two processes"],
 )

@@ -79,6 +79,7 @@ def test_each_split_holds_out_other_samples_and_as_many(workload: list[str], sma
     assert set(build_run(typed(small(*workload, "seed=4", "seeds.split=1"))).data.val.tolist()) == held[1]
 
 
+@pytest.mark.slow
 def test_two_processes_agree_with_one(small: Any) -> None:
     apart = ["seeds.weights=1", "seeds.order=2", "seeds.split=3", "optimizer=sgd", "optimizer.lr=0.01"]
     one, _, numbers = results(small, *apart, "trainer.threads=1")
