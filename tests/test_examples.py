@@ -98,6 +98,7 @@ def test_xavier_stalls_in_30_layers_and_kaiming_learns(run: Callable[[str], Note
     assert text.count("measured") >= 2
 
 
+@pytest.mark.slow
 def test_the_own_initialization_of_gpt_2_is_that_of_its_paper_and_the_best_here(
     run: Callable[[str], NotebookNode],
 ) -> None:
