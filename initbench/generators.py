@@ -10,13 +10,13 @@ import torch
 def seed_all(seed: int) -> None:
     """Seed all of them: what a user's own model, loader or loop draws from."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002 - the global one is what users draw from
     torch.manual_seed(seed)
 
 
 def states() -> dict[str, Any]:
     """Their states, as plain values and tensors."""
-    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002
+    kind, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - see seed_all
     return {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
@@ -29,6 +29,6 @@ def restore(states: dict[str, Any]) -> None:
     """Put them into states that `states` returned."""
     kind, keys, *rest = states["numpy"]
     random.setstate(states["python"])
-    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002 - see seed_all
     torch.set_rng_state(states["torch"].cpu())
     torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])

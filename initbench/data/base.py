@@ -40,7 +40,7 @@ class Data(ABC):
     Attributes:
         sizes: what models and tasks have to fit.
         train: the indices of the samples that are trained on.
-        val: the indices of the training samples that are held out; every run holds out the same.
+        val: the indices of the training samples that are held out, in every run the same unless `seeds.split` is set.
         evaluation_batch_size: how many samples are evaluated at once.
         keeps_outputs: whether records keep the model's outputs on the test set, as they can be drawn.
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from initbench import generators, logger
 from initbench.callbacks.initialize import Initialize
@@ -110,8 +112,13 @@ def train(life: Life, parts: ModuleParts, checkpoint: CheckpointFile, *, is_firs
                 ckpt_path=store.checkpoint if resumes else None,
                 weights_only=True,
             )
-        except Exception as error:
-            if _is_lightnings(error):
+        except torch.OutOfMemoryError:
+            raise
+        except (MisconfigurationException, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            # Lightning refuses a module or a loader by one of these, mostly before the first step.
+            if isinstance(error, MisconfigurationException) or (
+                lightning_trainer.global_step == 0 and _is_lightnings(error)
+            ):
                 raise UserMistake(f"{type(parts.module).__name__}: {' '.join(str(error).split())}") from error
             raise
         final = recorder.final(lightning_trainer)
@@ -132,6 +139,6 @@ def train(life: Life, parts: ModuleParts, checkpoint: CheckpointFile, *, is_firs
 
 
 def _is_lightnings(error: Exception) -> bool:
-    """Whether Lightning itself has raised an error: it refuses a module or a loader."""
+    """Whether Lightning itself has raised an error, and not what it calls."""
     *_, (frame, _) = traceback.walk_tb(error.__traceback__)
     return str(frame.f_globals.get("__name__")).startswith("lightning.")

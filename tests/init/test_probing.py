@@ -49,7 +49,7 @@ class ChannelNorm1P(nn.BatchNorm2d):
 
 
 class ImageNorm1P(LayerNorm1P):
-    """Of the channels of images alone, as timm's LayerNorm2d."""
+    """Normalizes over the channels of images alone, as timm's LayerNorm2d."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         return super().forward(inputs.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)

@@ -72,7 +72,7 @@ def test_the_task_that_suits_rows_is_named() -> None:
 
 @pytest.mark.parametrize("name, kind", [(name, kind) for name, kind in PAIRS if kind in SUITED[name]])
 def test_means_are_those_of_the_whole_whatever_the_parts(name: str, kind: str) -> None:
-    """Of one model, and of each model in a pack, where the sums have a row for each."""
+    """For one model, and for each model in a pack, where the sums have a row for each."""
     task, (inputs, targets) = task_of(name, SIZES[kind]), batch(SIZES[kind])
     _, targets = task.batch(inputs, targets)
     outputs = torch.randn(2, 5, *task.outputs)

@@ -1,4 +1,4 @@
-"""Of data that can be drawn, a run keeps the model's outputs on the test set; of other data it keeps none."""
+"""A run keeps the model's outputs on the test set if the data can be drawn, and none otherwise."""
 
 from typing import Any
 

@@ -149,7 +149,7 @@ def test_a_stop_at_any_step_changes_no_bit(kind: str, step: int, config: Any, st
 
 
 def test_two_processes_start_from_the_weights_of_one(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of an initializer that needs data, which differ from process to process."""
+    """With an initializer that needs data, which differ from process to process."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     one, two = run(config("init=lsuv")), run(config("init=lsuv", "trainer.devices=2"))
     assert one is not None

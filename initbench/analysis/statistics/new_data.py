@@ -30,7 +30,7 @@ from initbench.analysis.statistics.blocks import Array, rounding
 
 @dataclass(frozen=True)
 class MeanSquares:
-    """Of values (runs, samples); NaN with a single run or sample."""
+    """Those of values (runs, samples); NaN with a single run or sample."""
 
     mean: float
     of_runs: float
