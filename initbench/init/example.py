@@ -22,7 +22,7 @@ def like(inputs: Tensor, model: nn.Module) -> tuple[Tensor, ...]:
     return (inputs[:_SAMPLES].to(device, dtype if inputs.is_floating_point() else None),)
 
 
-def examples(model: nn.Module) -> Iterator[tuple[Tensor, ...]]:
+def examples(model: nn.Module) -> Iterator[tuple[Tensor | None, ...]]:
     """Possible inputs of the model, the most likely first; several copies for a model with several arguments."""
     device, dtype = _device_and_dtype(model)
     count = _arguments(model)
@@ -35,7 +35,9 @@ def examples(model: nn.Module) -> Iterator[tuple[Tensor, ...]]:
             else:
                 # Without random numbers, and not constant, which a norm would turn to zero.
                 values = torch.linspace(-1, 1, torch.Size(shape).numel(), device=device).view(shape).to(dtype)
-            yield tuple(values.clone() for _ in range(count))
+            for places in ([*range(count)], _of_decoder(model)):
+                if places:
+                    yield tuple(values.clone() if place in places else None for place in range(places[-1] + 1))
 
 
 def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
@@ -116,6 +118,15 @@ def _positions(model: nn.Module) -> list[int]:
     """The lengths of learned position embeddings, which a sequence may have to match."""
     names = ((name.rpartition(".")[2], parameter) for name, parameter in model.named_parameters())
     return [parameter.shape[-2] for name, parameter in names if "pos" in name and parameter.dim() >= 2]
+
+
+def _of_decoder(model: nn.Module) -> list[int]:
+    """The places of the tokens that an encoder and its decoder take, as in transformers; empty for other models."""
+    try:
+        names = [*inspect.signature(model.forward).parameters]
+    except (TypeError, ValueError):
+        return []
+    return [0, names.index("decoder_input_ids")] if "decoder_input_ids" in names else []
 
 
 def _arguments(model: nn.Module) -> int:

@@ -39,6 +39,16 @@ class Family(NamedTuple):
 GATES = ("gate", "ls", "gamma", "layer_scale", "skipinit_gain")  # prefixes of their names
 SKIP_SCALES = ("skip_scale", "res_scale")
 
+# The linear layers of an attention: query, key, value and output, or all three stacked and output.
+ATTENTIONS = (
+    "qkv proj",  # timm; the protocol for your own models, as is the next one
+    "query key value proj",
+    "q_proj k_proj v_proj o_proj",  # Llama and most models of transformers
+    "q_proj k_proj v_proj out_proj",
+    "wq wk wv wo",
+)
+HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head")  # how attentions call the number of heads
+
 # Modules that compute a factor for their own input; they are not layers of the branch.
 SIDE_PATHS = (
     "SqueezeExcit",  # SqueezeExcitation of torchvision, SqueezeExcite of timm

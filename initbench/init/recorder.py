@@ -20,6 +20,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from initbench.init.ambient import global_generators
+from initbench.init.features import Features
 from initbench.init.roles import bare_name, is_norm, unwrap, unwrapped
 from initbench.init.trace import Trace
 from initbench.schema.target import line
@@ -32,7 +33,7 @@ _SUMS = {"add", "sub", "rsub", "lerp"}
 _FACTORS = {"mul", "div"}
 _SUMS_OF_FACTORS = {"addcmul", "addcdiv"}  # these add a product to their first operand
 _SUMS_OF_MATRIX_PRODUCTS = {"addmm", "addmv", "addbmm", "baddbmm"}
-_MATRIX_PRODUCTS = {"mm", "bmm", "mv", "linear", "convolution", *_SUMS_OF_MATRIX_PRODUCTS}
+_MATRIX_PRODUCTS = {"mm", "bmm", "mv", "linear", "convolution", "_grouped_mm", *_SUMS_OF_MATRIX_PRODUCTS}
 _PARTS = {"slice", "select", "split", "split_with_sizes", "unbind", "index", "index_select", "gather", "diagonal"}
 _CARRIES = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "t", "unsqueeze", "squeeze"),
@@ -46,7 +47,7 @@ _CARRIES = {
 }
 
 
-def record(model: nn.Module, candidates: Iterable[tuple[Tensor, ...]]) -> Trace:
+def record(model: nn.Module, candidates: Iterable[tuple[Tensor | None, ...]]) -> Trace:
     """Run a copy of the model on the first of the inputs that it accepts, and return what it did.
 
     Raises ValueError if it accepts none (with its error for the first ones) or cannot be copied.
@@ -64,7 +65,8 @@ def record(model: nn.Module, candidates: Iterable[tuple[Tensor, ...]]) -> Trace:
                     return recorder.run(inputs)
                 except Exception as error:  # a user's class may raise anything
                     if not attempt:
-                        reason = f"with inputs of shape {tuple(inputs[0].shape)}: {line(error)}"
+                        shape = tuple(next(_tensors(inputs)).shape)
+                        reason = f"with inputs of shape {shape}: {line(error)}"
     finally:
         recorder.release()
     raise ValueError(reason)
@@ -94,7 +96,7 @@ def _undisturbed() -> Iterator[None]:
 class _Constant:
     """A tensor computed from parameters alone."""
 
-    parameters: tuple[nn.Parameter, ...]
+    parameters: tuple[Tensor, ...]
     is_whole: bool  # it is one parameter, perhaps in another shape
     step: int | None = None  # set if it may be a token, which later steps are computed from
 
@@ -108,8 +110,8 @@ class _Recorder(TorchDispatchMode):
         self.names = {module: bare_name(model, name) for name, module in model.named_modules()}
         self.originals = dict(zip(working.modules(), model.modules(), strict=True))
         parameters = dict(zip(map(id, working.parameters()), model.parameters(), strict=True))
-        self.owners: dict[nn.Parameter, nn.Module] = {}
-        self.own: dict[int, nn.Parameter] = {}  # by id(tensor)
+        self.owners: dict[Tensor, nn.Module] = {}
+        self.own: dict[int, Tensor] = {}  # parameters, and buffers with one number, by id(tensor)
         for module in self.originals:
             for parameter in module.parameters(recurse=False):
                 self.own[id(parameter)] = parameters[id(parameter)]
@@ -118,20 +120,23 @@ class _Recorder(TorchDispatchMode):
             module._forward_pre_hooks.clear()
             module.register_forward_pre_hook(self._enter)
             module.register_forward_hook(self._leave, with_kwargs=True)
+        constants = zip(working.buffers(), model.buffers(), strict=True)
+        self.own |= {id(twin): buffer for twin, buffer in constants if twin.numel() == 1}
         unwrapped(working)
 
-    def run(self, inputs: tuple[Tensor, ...]) -> Trace:
+    def run(self, inputs: tuple[Tensor | None, ...]) -> Trace:
         """Run the copy. Raises whatever the model raises."""
         self.found = Trace(self.names)
         self.results: dict[int, int] = {}  # by id(tensor): the step that computed it
         self.constants: dict[int, _Constant] = {}  # by id(tensor)
         self.written: dict[int, list[int]] = {}  # by memory: the steps that wrote into it
         self.sharing: dict[int, list[Tensor]] = {}  # by memory: the tensors seen, which thereby keep their ids
+        self.features = Features()
         self.added = 0  # the tokens that have been added to something, as a set of steps
         self.stack: list[int] = []  # the calls that have not returned
         self.inside: list[nn.Module] = []  # the layer or norm that runs, and the modules that it calls
         self.is_activated = False  # whether the norm that runs calls other modules, such as an activation
-        for tensor in inputs:
+        for tensor in _tensors(inputs):
             self._know(tensor, self.found.add("input", (), ()))
         with self:
             self.working(*inputs)
@@ -153,9 +158,11 @@ class _Recorder(TorchDispatchMode):
         if name.startswith("new_") or name.endswith("_like"):
             return outputs  # it has the shape of what it is made from, not its values
         read = list(_tensors((args, kwargs)))
-        inputs = [step for tensor in read if (step := self._step(tensor)) is not None]
+        computed = [tensor for tensor in read if self._step(tensor) is not None]
+        inputs = [step for tensor in computed if (step := self._step(tensor)) is not None]
         constants = [constant for tensor in read if (constant := self._constant(tensor)) is not None]
         step = None
+        self.features.follow(name, func, args, kwargs, computed, outputs)
         for position, tensor in enumerate(_tensors(outputs)):
             if not inputs:
                 self._know_constant(tensor, name, constants)
@@ -187,6 +194,8 @@ class _Recorder(TorchDispatchMode):
         original = self.originals[module]
         self.found.ran(original)
         read = list(_tensors((args, kwargs)))
+        if isinstance(module, nn.Embedding) and read:
+            self._embed(original, read[0])
         inputs = [step for tensor in read if (step := self._step(tensor)) is not None]
         given = [constant for tensor in read if (constant := self._constant(tensor)) is not None]
         own = [_Constant((self.own[id(parameter)],), is_whole=True) for parameter in module.parameters()]
@@ -199,8 +208,16 @@ class _Recorder(TorchDispatchMode):
         if isinstance(module, _MATRICES):
             self.found.matrices.extend(each.parameters[0] for each in own if each.parameters[0].dim() >= 2)
         step = self.found.add(kind, inputs, tuple(self.stack), constants=_steps(given), modules=(original,))
+        if kind == "norm":
+            computed = [tensor for tensor in read if self._step(tensor) is not None]
+            self.features.follow(kind, None, (), {}, computed, outputs)
         for tensor in _tensors(outputs):
             self._know(tensor, step)
+
+    def _embed(self, embedding: nn.Module, indices: Tensor) -> None:
+        """Note what an embedding embeds: positions are numbers that do not depend on the inputs, and differ."""
+        is_position = self._step(indices) is None and bool((indices != indices.flatten()[:1]).any())
+        self.found.embeddings.setdefault(embedding, is_position)
 
     def _record(
         self,
@@ -213,7 +230,8 @@ class _Recorder(TorchDispatchMode):
     ) -> int:
         """Add the step for an operation on what was computed from the inputs."""
         parameters = self._use(constants)
-        modules = tuple(module for module in dict.fromkeys(self.owners[p] for p in parameters) if is_leaf(module))
+        owners = dict.fromkeys(self.owners[p] for p in parameters if p in self.owners)
+        modules = tuple(module for module in owners if is_leaf(module))
         self.found.ran(*modules)
         calls = tuple(self.stack)
         details: dict[str, Any] = {"operator": name, "modules": modules, "constants": _steps(constants)}
@@ -248,7 +266,10 @@ class _Recorder(TorchDispatchMode):
         if name in _MATRIX_PRODUCTS:
             self.found.matrices.extend(p for constant in constants for p in constant.parameters if p.dim() >= 2)
             is_linear = len(inputs) == 1 and any(map(_has_weight, details["modules"]))
-            return self.found.add("layer" if is_linear else "other", inputs, calls, **details)
+            step = self.found.add("layer" if is_linear else "other", inputs, calls, **details)
+            if constants and not is_linear:
+                self.found.hidden[step] = constants[0].parameters[0]
+            return step
         if len(inputs) == 1:
             multiplier = constants[0].parameters[0] if constants and constants[0].is_whole else None
             return self.found.add("carry", inputs, calls, multiplier=multiplier, **details)
@@ -278,14 +299,19 @@ class _Recorder(TorchDispatchMode):
     def _constant(self, tensor: Tensor) -> _Constant | None:
         if id(tensor) in self.own and id(tensor) not in self.constants:
             parameter = self.own[id(tensor)]
-            owner = self.owners[parameter]
-            is_token = parameter.dim() >= 2 and (not is_leaf(owner) or isinstance(owner, _EMBEDDINGS))
+            owner = self.owners.get(parameter)
+            is_part = owner is not None and is_leaf(owner) and not isinstance(owner, _EMBEDDINGS)
+            is_token = parameter.dim() >= 2 and not is_part
             step = self.found.add("input", (), tuple(self.stack)) if is_token else None
             self.constants[id(tensor)] = _Constant((parameter,), is_whole=True, step=step)
         return self.constants.get(id(tensor))
 
     def _know(self, tensor: Tensor, step: int) -> None:
         self.results[id(tensor)] = step
+        if self.found.steps[step].kind == "layer":
+            self.features.start(tensor, step, _axis(self.found.steps[step].modules[0]))
+        if (features := self.features.of.get(id(tensor))) is not None:
+            self.found.features[step] = features
         self.sharing.setdefault(_memory(tensor), []).append(tensor)
 
     def _know_constant(
@@ -304,7 +330,7 @@ class _Recorder(TorchDispatchMode):
         self.constants[id(tensor)] = _Constant(tuple(parameters), is_whole, step)
         self.sharing.setdefault(_memory(tensor), []).append(tensor)
 
-    def _use(self, constants: list[_Constant]) -> list[nn.Parameter]:
+    def _use(self, constants: list[_Constant]) -> list[Tensor]:
         parameters = [parameter for constant in constants for parameter in constant.parameters]
         self.found.parameters.update(dict.fromkeys(parameters))
         return parameters
@@ -335,6 +361,11 @@ def _has_weight(module: nn.Module) -> bool:
 
 def _is_linear(module: nn.Module) -> bool:
     return isinstance(module, nn.Linear | _ConvNd)
+
+
+def _axis(layer: nn.Module) -> int:
+    """The axis of a layer's output along which its features are."""
+    return -1 - len(layer.kernel_size) if isinstance(layer, _ConvNd) else -1
 
 
 def _memory(tensor: Tensor) -> int:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from initbench.init.gated import gated_layers
+from initbench.init.projection import Projection
 from initbench.init.roles import is_norm
 from initbench.init.trace import Trace
 
@@ -25,6 +27,11 @@ class Residual:
     gate: nn.Parameter | None
     skip_scale: nn.Parameter | None
     is_attention: bool  # whether values are weighted by a softmax
+    multiplier: Tensor | None  # a constant by which the branch is multiplied: a buffer with one number
+    gated: tuple[Projection, Projection] | None  # gate and up of a gated MLP
+    is_hidden: bool  # whether it ends with a product with a matrix that belongs to no layer
+    fork: int  # the step of x
+    sum: int  # the step of x + f(x)
 
 
 def residuals(trace: Trace) -> list[Residual]:
@@ -48,7 +55,7 @@ class _Search:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.steps = trace.steps
-        self.matrices: set[nn.Parameter | None] = {*trace.matrices}
+        self.matrices: set[Tensor | None] = {*trace.matrices}
         self.skips: dict[int, _Skip] = {}  # by the index of the sum
 
     def run(self) -> Iterator[Residual]:
@@ -124,8 +131,10 @@ class _Search:
 
     def _branch(self, total: int, skip: _Skip, end: int, before: list[int]) -> Residual | None:
         way = self._between(skip.fork, end)
-        gate_step = self._gate([*before, *self._chain(end)])
-        inner = [index for index in way if index != gate_step]
+        factors = [*before, *self._chain(end)]
+        gate_step = self._multiplied(factors, trainable=True)
+        constant_step = self._multiplied(factors, trainable=False)
+        inner = [index for index in way if index not in (gate_step, constant_step)]
         calls = self.trace.steps[total].calls
         if skip.is_projected:
             inner = [*self._preactivation(skip.fork, calls), *inner]
@@ -138,12 +147,12 @@ class _Search:
         if not modules:
             return None
         weighted = [module for module in modules if self._is_weighted(module)]
-        last_layers, reaches_fork = self._last(end, skip.fork, self._is_weighted)
+        last_layers, reaches_fork, is_hidden = self._last(end, skip.fork, self._is_weighted)
         if weighted and reaches_fork:
             return None  # what is left without the last layers is more than the skip connection
         if not weighted and self._is_normalized(skip):
             return None
-        ends, _ = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
+        ends, *_ = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
         operators = {self.steps[index].operator for index in inner}
         return Residual(
             block=block,
@@ -152,10 +161,16 @@ class _Search:
             weighted=weighted,
             ends=[module for module in modules if module in ends],
             last_layers=[module for module in modules if module in last_layers],
-            gate=None if gate_step is None else self.steps[gate_step].multiplier,
+            gate=None if gate_step is None else self.steps[gate_step].multiplier,  # type: ignore[arg-type]  # a parameter
+            multiplier=None if constant_step is None else self.steps[constant_step].multiplier,
             skip_scale=self._skip_scale(skip),
             is_attention=("_softmax" in operators and "bmm" in operators)
-            or any(name.startswith("_scaled_dot_product") for name in operators),
+            or any(name.startswith("_scaled_dot_product") for name in operators)
+            or any(isinstance(module, nn.MultiheadAttention) for module in modules),
+            gated=gated_layers(self.trace, inner),
+            is_hidden=is_hidden,
+            fork=skip.fork,
+            sum=total,
         )
 
     def _between(self, fork: int, end: int) -> list[int]:
@@ -181,15 +196,16 @@ class _Search:
             yield index
             index = self.steps[index].inputs[0]
 
-    def _gate(self, chain: list[int]) -> int | None:
-        """The multiplication closest to the sum."""
-        return next((index for index in chain if self.steps[index].multiplier is not None), None)
+    def _multiplied(self, chain: list[int], *, trainable: bool) -> int | None:
+        """The multiplication by a parameter, or by a constant, that is closest to the sum."""
+        factors = ((index, self.steps[index].multiplier) for index in chain)
+        return next((i for i, f in factors if f is not None and isinstance(f, nn.Parameter) is trainable), None)
 
     def _skip_scale(self, skip: _Skip) -> nn.Parameter | None:
         for index in reversed(self._between(skip.fork, skip.skip)):
             step = self.steps[index]
             if (
-                step.multiplier is not None
+                isinstance(step.multiplier, nn.Parameter)
                 and step.carried >> skip.fork & 1
                 and self.steps[skip.skip].carried >> index & 1
             ):
@@ -210,10 +226,13 @@ class _Search:
             fork = step.inputs[0]
         return way
 
-    def _last(self, end: int, fork: int, stops: Callable[[nn.Module], bool]) -> tuple[set[nn.Module], bool]:
-        """The first modules on each path back from `end`, and whether a path reaches the fork without one."""
+    def _last(self, end: int, fork: int, stops: Callable[[nn.Module], bool]) -> tuple[set[nn.Module], bool, bool]:
+        """The first modules on each path back from `end`.
+
+        And whether a path reaches the fork without one, or a product with a matrix that belongs to no layer.
+        """
         found: set[nn.Module] = set()
-        reaches_fork = False
+        reaches_fork = is_hidden = False
         waiting = [end]
         seen: set[int] = set()
         while waiting:
@@ -228,12 +247,13 @@ class _Search:
             if step.kind != "carry" and (here := [module for module in step.modules if stops(module)]):
                 found.update(here)
                 continue
+            is_hidden |= index in self.trace.hidden
             inner = self.skips.get(index)
             if inner is not None and self.steps[inner.branch].ancestors >> fork & 1:
                 waiting.append(inner.branch)  # its skip connection has ends of its own
             else:
                 waiting += step.inputs
-        return found, reaches_fork
+        return found, reaches_fork, is_hidden
 
     def _part(self, index: int, depth: int) -> nn.Module | None:
         step = self.steps[index]

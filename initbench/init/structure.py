@@ -1,76 +1,31 @@
 """The parts of a model that methods work on: residual branches, attentions, gates, recurrent cells.
 
-Residual branches and gates are found by running the model once (recorder.py, residual.py). An attention is told by its
-attributes: `qkv` (a Linear with query, key and value stacked), `proj` (a Linear) and `num_heads`; or it is an
-nn.MultiheadAttention.
+They are found by running the model once (recorder.py): branches and their multipliers in residual.py, attentions with
+their queries, keys and values in attention.py, gated MLPs in gated.py.
 
 A model that cannot be run takes part by the names of its attributes: a residual block has `branch`, the module whose
 output is added to the skip connection, and optionally the parameters `gate` (multiplies the branch) and `skip_scale`
-(multiplies the skip connection). The blocks of torch, torchvision and timm have names of their own (families.py).
+(multiplies the skip connection). An attention has `num_heads` and the linear layers `query`, `key`, `value` and `proj`,
+or `qkv` for the first three. The blocks of torch, torchvision, timm and transformers have names of their own
+(families.py).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
+from initbench.init.attention import Attention, listed_attentions
+from initbench.init.blocks import BranchMatrix, branch_matrices
+from initbench.init.branch import Branch, listed_branches, traced_branches
 from initbench.init.example import examples, like
-from initbench.init.families import FAMILIES, GATES, SIDE_PATHS, SKIP_SCALES
 from initbench.init.memory import storage_of
 from initbench.init.recorder import record
-from initbench.init.residual import WEIGHTED, Residual, residuals
-from initbench.init.roles import MATRICES, NamedParameter, is_norm, unwrap, walk
+from initbench.init.residual import WEIGHTED
+from initbench.init.roles import MATRICES, NamedParameter, unwrap, walk
 from initbench.init.trace import Trace
-
-
-@dataclass(frozen=True)
-class Branch:
-    """One residual branch: `skip_scale * x + gate * branch(x)`; a block with attention and MLP has two."""
-
-    name: str  # qualified name, "stage1.0.branch" or "blocks.0.attn"; the name of the block if it has several parts
-    block: nn.Module
-    # The leaf modules that have parameters or normalize, with qualified names, in execution order. An
-    # nn.MultiheadAttention counts as one leaf; squeeze-and-excitation and similar multipliers are left out.
-    modules: tuple[tuple[str, nn.Module], ...]
-    ends: tuple[tuple[str, nn.Module], ...]  # those that no weighted layer or norm follows; several if parallel
-    weighted: tuple[tuple[str, nn.Module], ...]  # the layers with a weight; none if the branch only pools or shifts
-    last_layers: tuple[tuple[str, nn.Module], ...]  # those of them that no other follows
-    kind: str  # "attention", "mlp" or "conv"
-    gate: nn.Parameter | None
-    skip_scale: nn.Parameter | None
-
-    @property
-    def norms(self) -> list[tuple[str, nn.Module]]:
-        """The normalization layers, in execution order."""
-        return [(name, module) for name, module in self.modules if is_norm(module)]
-
-    @property
-    def last_norms(self) -> list[tuple[str, nn.Module]]:
-        """The norms that end the branch, one for each of parallel paths; empty if a path ends with a weighted layer."""
-        return list(self.ends) if all(is_norm(module) for _, module in self.ends) else []
-
-    @property
-    def last_norm(self) -> tuple[str, nn.Module] | None:
-        """The norm at the end of the branch; None if it ends with a weighted layer, as in pre-norm transformers."""
-        return self.last_norms[-1] if self.last_norms else None
-
-
-@dataclass(frozen=True)
-class Attention:
-    """One self-attention over `width` features. Its weights are views of the parameters and may be written in place."""
-
-    name: str
-    module: nn.Module
-    width: int
-    num_heads: int
-    query: Tensor  # (width, width), as in nn.Linear: output features first, head by head
-    key: Tensor
-    value: Tensor
-    output: Tensor  # (width, width)
 
 
 class Parts:
@@ -95,14 +50,17 @@ class Parts:
             return None
 
     @cached_property
+    def _traced(self) -> tuple[list[Branch], list[Attention]] | None:
+        return None if self.trace is None else traced_branches(self.trace)
+
+    @property
     def branches(self) -> list[Branch]:
         """All residual branches in execution order.
 
         Raises ValueError if the model can neither be run nor are its blocks, or all of its modules, of known kinds.
         """
-        if self.trace is not None:
-            names = self.trace.names
-            return [_traced(residual, names) for residual in residuals(self.trace)]
+        if self._traced is not None:
+            return self._traced[0]
         listed = listed_branches(self.model)
         if not listed and not _is_plain(self.model):
             raise ValueError(
@@ -120,16 +78,26 @@ class Parts:
 
     @property
     def attentions(self) -> list[Attention]:
-        """All self-attentions with query, key and value of the full width in one weight, in registration order."""
-        crossed = {id(m.multihead_attn) for m in self.model.modules() if isinstance(m, nn.TransformerDecoderLayer)}
-        attentions = []
-        for name, module in self.model.named_modules():
-            packed = None if id(module) in crossed else _packed_projection(module)
-            if packed is not None:
-                weight, output = packed
-                query, key, value = weight.chunk(3)
-                attentions.append(Attention(name, module, len(query), int(module.num_heads), query, key, value, output))
-        return attentions
+        """All attentions in execution order; in registration order if the model cannot be run."""
+        return [*listed_attentions(self.model)] if self._traced is None else self._traced[1]
+
+    @property
+    def branch_matrices(self) -> list[BranchMatrix]:
+        """The weight matrices of the residual branches, and what each is for.
+
+        Raises ValueError as `branches` does, and for a model of which some are no layer's, such as experts.
+        """
+        for hidden in () if self.trace is None else self.trace.hidden.values():
+            name = next((name for name, parameter in self.model.named_parameters() if parameter is hidden), None)
+            if name is not None and (hidden.dim() > 2 or any(branch.is_hidden for branch in self.branches)):
+                raise ValueError(f"{name} is multiplied outside of a layer, so it cannot be told what it is for")
+        return branch_matrices(self.branches)
+
+    @property
+    def positions(self) -> list[NamedParameter]:
+        """The learned position embeddings: those of numbers that do not depend on the inputs, or of such a name."""
+        embeddings = {} if self.trace is None else self.trace.embeddings
+        return [found for found in walk(self.model) if embeddings.get(found.module) or _is_position(found)]
 
     @property
     def recurrents(self) -> list[tuple[str, nn.Module]]:
@@ -178,12 +146,13 @@ class Parts:
 # What a method may ask for by the name of an argument. A model without any is refused.
 _MEANING = {
     "branches": "residual branches (f in a sum x + f(x))",
+    "branch_matrices": "residual branches (f in a sum x + f(x))",
     "attentions": "self-attention layers",
     "gates": "gates: learnable multipliers of residual branches (`gate`, SkipInit's gain, a layer scale)",
     "recurrents": "recurrent layers (RNN, LSTM, GRU)",
 }
 NEEDED = tuple(_MEANING)
-PARTS = (*NEEDED, "branches_if_any", "gates_if_any", "matrices", "parameters")
+PARTS = (*NEEDED, "branches_if_any", "gates_if_any", "matrices", "parameters", "positions")
 
 
 def find_branches(model: nn.Module, inputs: Tensor | None = None) -> list[Branch]:
@@ -191,9 +160,9 @@ def find_branches(model: nn.Module, inputs: Tensor | None = None) -> list[Branch
     return Parts(model, inputs).branches
 
 
-def find_attentions(model: nn.Module) -> list[Attention]:
-    """All self-attentions with query, key and value of the full width in one weight, in registration order."""
-    return Parts(model).attentions
+def find_attentions(model: nn.Module, inputs: Tensor | None = None) -> list[Attention]:
+    """All attentions in execution order."""
+    return Parts(model, inputs).attentions
 
 
 def find_gates(model: nn.Module, inputs: Tensor | None = None) -> list[tuple[str, nn.Parameter]]:
@@ -204,6 +173,13 @@ def find_gates(model: nn.Module, inputs: Tensor | None = None) -> list[tuple[str
 def find_recurrents(model: nn.Module) -> list[tuple[str, nn.Module]]:
     """All torch.nn recurrent networks and cells, with their qualified names."""
     return Parts(model).recurrents
+
+
+def _is_position(found: NamedParameter) -> bool:
+    name = found.name.rpartition(".")[0 if found.role == "embedding" else 2]
+    own = name.rpartition(".")[2]
+    is_bare = found.role == "other" and found.tensor.dim() >= 2
+    return (is_bare or found.role == "embedding") and (own.startswith("pos") or "position" in own or own == "wpe")
 
 
 def _memory(found: NamedParameter) -> list[object]:
@@ -224,99 +200,3 @@ def _is_plain(model: nn.Module) -> bool:
         or isinstance(module, WEIGHTED)
         for module in model.modules()
     )
-
-
-def _traced(residual: Residual, names: dict[nn.Module, str]) -> Branch:
-    def named(modules: list[nn.Module]) -> tuple[tuple[str, nn.Module], ...]:
-        return tuple((names[module], module) for module in modules)
-
-    parts = [part for part in residual.parts if not _is_norm_part(names[part].rpartition(".")[2], part)]
-    return Branch(
-        name=names[parts[0] if len(parts) == 1 else residual.block],
-        block=residual.block,
-        modules=named(residual.modules),
-        ends=named(residual.ends),
-        weighted=named(residual.weighted),
-        last_layers=named(residual.last_layers),
-        kind="attention" if residual.is_attention else _kind(residual.parts),
-        gate=residual.gate,
-        skip_scale=residual.skip_scale,
-    )
-
-
-def _is_norm_part(key: str, part: Any) -> bool:
-    return key.startswith(("norm", "ln_")) or (isinstance(part, nn.Module) and is_norm(part))
-
-
-def _packed_projection(module: nn.Module) -> tuple[Tensor, Tensor] | None:
-    """The (3 width, width) input and (width, width) output projection of an attention; None for any other module."""
-    first: Tensor | None
-    if isinstance(module, nn.MultiheadAttention):
-        first, last = module.in_proj_weight, module.out_proj.weight
-    else:
-        qkv, proj = getattr(module, "qkv", None), getattr(module, "proj", None)
-        if not (isinstance(qkv, nn.Linear) and isinstance(proj, nn.Linear) and hasattr(module, "num_heads")):
-            return None
-        # timm's TinyViT (which has a key_dim) and some MaxViTs stack query, key and value within each head.
-        if getattr(module, "head_first", False) or hasattr(module, "key_dim"):
-            return None
-        first, last = qkv.weight, proj.weight
-    if first is None or first.shape != (3 * len(last), len(last)) or last.shape[0] != last.shape[1]:
-        return None  # separate projections, or different widths
-    return first.detach(), last.detach()
-
-
-def listed_branches(model: nn.Module) -> list[Branch]:
-    """The residual branches of blocks whose parts have known names, in registration order."""
-    return [
-        _listed(name, block, parts)
-        for name, block in model.named_modules()
-        if (family := next((family for family in FAMILIES if family.fits(block)), None))
-        for parts in family.parts(block)
-    ]
-
-
-def _listed(name: str, block: nn.Module, parts: list[str]) -> Branch:
-    present = {key: getattr(block, key) for key in parts if getattr(block, key, None) is not None}
-    factors = {key: _factor(part) for key, part in present.items() if key.startswith(GATES + SKIP_SCALES)}
-    steps = [(key, part) for key, part in present.items() if key not in factors]
-    named = [key for key, part in steps if not _is_norm_part(key, part)]
-    prefix = f"{name}." if name else ""
-    modules = tuple(leaf for key, part in steps for leaf in _leaves(prefix + key, part))
-    weighted = tuple(each for each in modules if isinstance(each[1], WEIGHTED))
-    return Branch(
-        name=prefix + named[0] if len(named) == 1 else name,
-        block=block,
-        modules=modules,
-        ends=tuple(each for each in modules if is_norm(each[1]) or isinstance(each[1], WEIGHTED))[-1:],
-        weighted=weighted,
-        last_layers=weighted[-1:],
-        kind=_kind([part for _, part in steps]),
-        gate=next((factor for key, factor in factors.items() if key.startswith(GATES)), None),
-        skip_scale=next((factor for key, factor in factors.items() if key.startswith(SKIP_SCALES)), None),
-    )
-
-
-def _factor(part: nn.Module | nn.Parameter) -> nn.Parameter | None:
-    """The parameter of a multiplier, which is a parameter or a module with one (LayerScale); None for nn.Identity."""
-    return part if isinstance(part, nn.Parameter) else next(part.parameters(), None)
-
-
-def _leaves(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    if type(module).__name__.startswith(SIDE_PATHS):
-        return
-    # Types are checked first, since a parametrized layer has children too: its parametrizations.
-    if isinstance(module, WEIGHTED) or is_norm(module) or not list(module.children()):
-        if is_norm(module) or any(True for _ in module.parameters()):
-            yield name, module
-        return
-    # An attention may register modules that act on its scores after its output projection, which runs last.
-    for key, child in sorted(module.named_children(), key=lambda item: item[0] == "proj"):
-        yield from _leaves(f"{name}.{key}", child)
-
-
-def _kind(parts: list[nn.Module]) -> str:
-    modules = [module for part in parts for module in part.modules()]
-    if any(isinstance(module, nn.MultiheadAttention) or hasattr(module, "num_heads") for module in modules):
-        return "attention"
-    return "conv" if any(isinstance(module, _ConvNd) for module in modules) else "mlp"

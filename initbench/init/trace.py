@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Step:
     calls: tuple[int, ...]  # the calls of modules in which it happens, outermost first: indices in Trace.calls
     modules: tuple[nn.Module, ...]  # the leaf modules that it applies
     operator: str
-    multiplier: nn.Parameter | None  # the whole parameter by which it multiplies
+    multiplier: Tensor | None  # the whole parameter, or the buffer with one number, by which it multiplies
     ancestors: int  # itself and every step that its result depends on
     viewed: int  # itself and the step whose result it carries
     carried: int  # itself and the steps that its result is a sum of, perhaps carried
@@ -42,8 +42,13 @@ class Trace:
     steps: list[Step] = field(default_factory=list)
     calls: list[nn.Module] = field(default_factory=list)  # the modules that were called, once for each call
     order: dict[nn.Module, int] = field(default_factory=dict)  # when each leaf module ran first
-    parameters: dict[nn.Parameter, None] = field(default_factory=dict)  # those that are used, by their first use
-    matrices: list[nn.Parameter] = field(default_factory=list)  # what something is multiplied by, once for each use
+    parameters: dict[Tensor, None] = field(default_factory=dict)  # those that are used, by their first use
+    matrices: list[Tensor] = field(default_factory=list)  # what something is multiplied by, once for each use
+    # The products with a parameter that is not the weight of a layer, by step.
+    hidden: dict[int, Tensor] = field(default_factory=dict)
+    embeddings: dict[nn.Module, bool] = field(default_factory=dict)  # whether each embeds positions
+    # For steps that show features of one layer: the layer's step and, at each value, the index of the feature.
+    features: dict[int, tuple[int, Tensor]] = field(default_factory=dict)
 
     def add(
         self,
@@ -54,7 +59,7 @@ class Trace:
         constants: Iterable[int] = (),  # steps that it depends on and that do not depend on the inputs of the model
         modules: tuple[nn.Module, ...] = (),
         operator: str = "",
-        multiplier: nn.Parameter | None = None,
+        multiplier: Tensor | None = None,
     ) -> int:
         """Append a step; return its index."""
         inputs = tuple(dict.fromkeys(inputs))

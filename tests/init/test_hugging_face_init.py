@@ -131,16 +131,16 @@ TIED = "gpt2 mamba"
 EVERYWHERE = " ".join(CONFIGS)
 REFUSED: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers", EVERYWHERE),
-    "deepnorm": ("needs self-attention layers", EVERYWHERE),
+    "deepnorm": ("needs (residual blocks with a skip_scale|self-attention layers)", EVERYWHERE),
     "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),
     "irnn": ("needs recurrent layers", EVERYWHERE),
     "mean_field": ("(gelu|silu) has no critical point", EVERYWHERE),
-    "mimetic": ("needs self-attention layers", EVERYWHERE),
+    "mimetic": ("needs self-attention layers", "gemma2 mixtral mamba"),
     "patch_whitening": ("needs a convolution as the first layer", EVERYWHERE),
     "per_layer": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "rezero": ("needs gates", EVERYWHERE),
     "skipinit": ("needs gates", EVERYWHERE),
-    "t_fixup": ("needs self-attention layers", EVERYWHERE),
+    "t_fixup": ("needs self-attention layers|is multiplied outside of a layer", "mixtral mamba"),
     "vit_jax": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "zero_gamma": ("is not ended by one", "gpt2 llama gpt_neox mixtral mamba"),
 }

@@ -235,7 +235,7 @@ def test_a_post_norm_layer_without_its_branches_is_its_norms():
         torch.testing.assert_close(layer(x), layer.norm2(layer.norm1(x)))
 
 
-def test_a_decoder_layer_has_three_branches_and_one_self_attention():
+def test_a_decoder_layer_has_three_branches_of_which_one_is_a_self_attention_and_one_a_cross_attention():
     model = nn.TransformerDecoderLayer(8, 2, 16, norm_first=True)
     assert [branch.name for branch in find_branches(model)] == ["self_attn", "multihead_attn", ""]
     assert [[name for name, _ in branch.modules] for branch in find_branches(model)] == [
@@ -243,7 +243,8 @@ def test_a_decoder_layer_has_three_branches_and_one_self_attention():
         ["norm2", "multihead_attn"],
         ["norm3", "linear1", "linear2"],
     ]
-    assert [attention.name for attention in find_attentions(model)] == ["self_attn"]
+    attentions = find_attentions(model)
+    assert [(each.name, each.reads_one) for each in attentions] == [("self_attn", True), ("multihead_attn", False)]
 
 
 @pytest.mark.parametrize("name", ["vgg11", "alexnet", "densenet121", "googlenet", "shufflenet_v2_x0_5"])
@@ -303,24 +304,31 @@ def test_attention_is_softmax_of_query_and_key_times_value(module):
     torch.manual_seed(0)
     (found,) = find_attentions(module.eval())
     assert (found.width, found.num_heads) == (12, 3)
-    for matrix in (found.query, found.key, found.value, found.output):
-        matrix.normal_()
+    for projection in found.projections:
+        projection.write(torch.randn(12, 12))
     for key, parameter in module.named_parameters():
         if key.endswith("bias"):
             parameter.zero_()
     x = torch.randn(2, 5, 12)
-    query, key, value = ((x @ w.T).unflatten(-1, (3, 4)).transpose(1, 2) for w in (found.query, found.key, found.value))
+    weights = [projection.weight for projection in found.projections]
+    query, key, value = ((x @ w.T).unflatten(-1, (3, 4)).transpose(1, 2) for w in weights[:3])
     heads = (query @ key.transpose(-2, -1) / 2).softmax(-1) @ value
     out = module(x, x, x)[0] if isinstance(module, nn.MultiheadAttention) else module(x)
-    torch.testing.assert_close(out, heads.transpose(1, 2).flatten(2) @ found.output.T)
+    torch.testing.assert_close(out, heads.transpose(1, 2).flatten(2) @ weights[3].T)
 
 
-def test_attentions_of_another_layout_are_passed_over():
-    assert find_attentions(nn.MultiheadAttention(8, 2, kdim=4, vdim=4)) == []  # three projections of their own
-    assert find_attentions(timm.layers.Attention(8, 2, attn_head_dim=2)) == []  # not of the full width
+def test_attentions_of_other_layouts():
+    (apart,) = find_attentions(nn.MultiheadAttention(8, 2, kdim=4, vdim=6))  # three projections of their own
+    assert [each.shape for each in apart.projections] == [(8, 8), (8, 4), (8, 6), (8, 8)]
+    (narrow,) = find_attentions(timm.layers.Attention(8, 2, attn_head_dim=2))
+    assert [each.shape for each in narrow.projections] == [(4, 8), (4, 8), (4, 8), (8, 4)]
+    assert not apart.is_square
+    assert not narrow.is_square
     with torch.device("meta"):
-        assert find_attentions(timm.create_model("tiny_vit_5m_224")) == []  # stacked within each head
-        assert len(find_attentions(timm.create_model("vit_tiny_patch16_224"))) == 12
+        model = timm.create_model("tiny_vit_5m_224")  # each head of 32 features has query, key and value in turn
+    first = find_attentions(model)[0]
+    assert first.query.rows == tuple(head * 96 + feature for head in range(4) for feature in range(32))
+    assert first.value.rows == tuple(head * 96 + feature for head in range(4) for feature in range(64, 96))
 
 
 def test_recurrents():

@@ -119,14 +119,19 @@ def test_a_tied_head_is_the_embedding() -> None:
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
 def test_its_structure_is_found(options: dict[str, Any]) -> None:
-    """Two branches in each block, and the attentions whose query, key and value are one layer of the full width."""
+    """Two branches in each block, and an attention in each first one."""
     model, tokens = gpt(**options), torch.randint(11, (2, 8))
     branches = find_branches(model, tokens)
-    assert [branch.kind for branch in branches] == ["attention", "mlp"] * 2
-    is_one_layer = options.get("projections") != "apart" and options.get("kv_heads") is None
-    assert [attention.num_heads for attention in find_attentions(model)] == [model.blocks[0].attention.num_heads] * (
-        2 * is_one_layer
-    )
+    assert [(branch.kind, branch.depth) for branch in branches] == [
+        ("attention", 0),
+        ("mlp", 0),
+        ("attention", 1),
+        ("mlp", 1),
+    ]
+    heads = model.blocks[0].attention.num_heads
+    groups = options.get("kv_heads") or heads
+    attentions = find_attentions(model, tokens)
+    assert [(each.num_heads, each.kv_heads, each.reads_one) for each in attentions] == [(heads, groups, True)] * 2
 
 
 @pytest.mark.parametrize(

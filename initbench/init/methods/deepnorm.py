@@ -3,12 +3,16 @@
 import torch
 from torch import nn
 
-from initbench.init.methods.transformer import count_layers, scale_layers, starts_with_norm
-from initbench.init.structure import Attention, Branch
+from initbench.init.attention import Attention
+from initbench.init.blocks import BranchMatrix
+from initbench.init.branch import Branch
+from initbench.init.methods.encoders import count_layers, scale_layers, starts_with_norm
 
 
 @torch.no_grad()
-def deepnorm_(model: nn.Module, branches: list[Branch], attentions: list[Attention]) -> dict[str, float]:
+def deepnorm_(
+    model: nn.Module, branches: list[Branch], attentions: list[Attention], branch_matrices: list[BranchMatrix]
+) -> dict[str, float]:
     """x <- LayerNorm(alpha x + branch(x)) with alpha = (2 N)^(1/4); values, outputs, MLPs * beta = (8 N)^(-1/4).
 
     N is the number of encoder layers, each with one attention and one MLP. Weights start from Xavier's, so beta is the
@@ -31,5 +35,5 @@ def deepnorm_(model: nn.Module, branches: list[Branch], attentions: list[Attenti
                 f"{'no skip_scale' if branch.skip_scale is None else 'its norm first'}: model=vit model.norm=post"
             )
         branch.skip_scale.fill_(alpha)
-    scale_layers(branches, attentions, beta)
+    scale_layers(branch_matrices, beta)
     return {"alpha": alpha, "beta": beta}

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.assignment import Assignment
+from initbench.init.branch import Branch
 from initbench.init.declarations import learning_rate_multipliers
 from initbench.init.methods.execution import write
 from initbench.init.roles import NamedParameter
-from initbench.init.structure import Branch
 
 
 def _learning_rates(

@@ -7,15 +7,16 @@ import torch
 from torch import Generator, Tensor, nn
 
 from initbench.errors import unknown
+from initbench.init.attention import Attention
 from initbench.init.methods.execution import write
-from initbench.init.methods.transformer import find_position_embeddings, write_projections
-from initbench.init.structure import Attention
+from initbench.init.roles import NamedParameter
 
 
 @torch.no_grad()
 def mimetic_(
     model: nn.Module,
     attentions: list[Attention],
+    positions: list[NamedParameter],
     stream: Callable[[str], Generator],
     *,
     alpha1: float = 0.7,
@@ -40,25 +41,39 @@ def mimetic_(
     4: two quarters are sin and cos of x, two of y, at frequencies 10000^(-4 i / width). All other position embeddings,
     and all with None, keep their values. The paper's norms precede the branches; here they may be anywhere.
 
-    Raises ValueError for an unknown position_embedding.
+    Attentions whose matrices do not all have shape (width, width), such as cross-attentions and those with fewer heads
+    of keys than of queries, keep their values. Raises ValueError if there is no other, and for an unknown
+    position_embedding.
 
     Source: Trockman & Kolter 2023, section 4.
     Acts on: query, key, value and output weights of self-attention; position embeddings.
     """
     if position_embedding not in ("sinusoidal", None):
         raise unknown("position_embedding", position_embedding, ("sinusoidal", "null"))
-    for attention in attentions:
+    square = [attention for attention in attentions if attention.is_square]
+    if not square:
+        first = attentions[0]
+        shapes = ", ".join(str(each.shape) for each in first.projections)
+        raise ValueError(
+            "mimetic needs self-attention layers whose query, key, value and output have shape (width, width), and "
+            f"those of {first.query.name} are {shapes if first.reads_one else 'of a cross-attention'}"
+        )
+    for attention in square:
         width, head = attention.width, attention.width // attention.num_heads
         generator = stream(f"{attention.name}.query_key")
         heads = [_factors(_noisy_identity(width, alpha1, beta1, generator), head) for _ in range(attention.num_heads)]
         query, key = (torch.cat(parts, dim=1) for parts in zip(*heads, strict=True))
         generator = stream(f"{attention.name}.value_output")
         value, output = _factors(_noisy_identity(width, alpha2, -beta2, generator), width)
-        write_projections(attention, query=query.T, key=key.T, value=value.T, output=output)
+        attention.query.write(query.T)
+        attention.key.write(key.T)
+        attention.value.write(value.T)
+        if attention.output is not None:
+            attention.output.write(output)
     if position_embedding is not None:
-        for found in find_position_embeddings(model):
-            if (positions := sinusoidal(found.tensor.shape)) is not None:
-                write(found.module, found.key, positions)
+        for found in positions:
+            if (waves := sinusoidal(found.tensor.shape)) is not None:
+                write(found.module, found.key, waves)
 
 
 def sinusoidal(shape: tuple[int, ...]) -> Tensor | None:

@@ -6,16 +6,22 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from initbench.init.branch import Branch
 from initbench.init.methods.execution import write
-from initbench.init.methods.transformer import find_position_embeddings, find_tokens
-from initbench.init.roles import NamedParameter
-from initbench.init.structure import Branch
+from initbench.init.roles import NamedParameter, walk
 
 Stream = Callable[[str], Generator]
 
 
 @torch.no_grad()
-def vit_(model: nn.Module, stream: Stream, *, position_std: float = 0.02, token_std: float = 1e-6) -> None:
+def vit_(
+    model: nn.Module,
+    positions: list[NamedParameter],
+    stream: Stream,
+    *,
+    position_std: float = 0.02,
+    token_std: float = 1e-6,
+) -> None:
     """N(0, 0.02^2) for all weights, N(0, position_std^2) for position embeddings, N(0, token_std^2) for tokens.
 
     The scheme fills the weights; this function sets position embeddings and tokens, if the model has any. timm
@@ -27,14 +33,15 @@ def vit_(model: nn.Module, stream: Stream, *, position_std: float = 0.02, token_
     Source: Dosovitskiy et al. 2021; Touvron et al. 2021, DeiT; Wightman's timm, weight_init="".
     Acts on: all weights, class and register tokens, position embeddings.
     """
-    _draw(find_position_embeddings(model), position_std, stream)
-    _draw(find_tokens(model), token_std, stream)
+    _draw(positions, position_std, stream)
+    _draw(_tokens(model), token_std, stream)
 
 
 @torch.no_grad()
 def vit_jax_(
     model: nn.Module,
     branches_if_any: list[Branch],
+    positions: list[NamedParameter],
     stream: Stream,
     *,
     position_std: float = 0.02,
@@ -52,8 +59,8 @@ def vit_jax_(
     Source: Dosovitskiy et al. 2021, the code in JAX (google-research/vision_transformer).
     Acts on: all weights, biases of MLPs, class and register tokens, position embeddings.
     """
-    _draw(find_position_embeddings(model), position_std, stream)
-    _draw(find_tokens(model), token_std, stream)
+    _draw(positions, position_std, stream)
+    _draw(_tokens(model), token_std, stream)
     layers = [layer for branch in branches_if_any if branch.kind == "mlp" for layer in branch.weighted]
     for name, module in layers:
         own = getattr(module, "bias", None)
@@ -71,6 +78,12 @@ def convnext_(model: nn.Module, gates_if_any: list[tuple[str, nn.Parameter]], *,
     """
     for _, gate in gates_if_any:
         gate.fill_(layer_scale)
+
+
+def _tokens(model: nn.Module) -> list[NamedParameter]:
+    """Learned tokens that are added to those of the input (cls_token, class_token, reg_token, mask_token, ...)."""
+    others = (found for found in walk(model) if found.role == "other" and found.tensor.dim() >= 2)
+    return [found for found in others if found.key.endswith("token")]
 
 
 def _draw(parameters: list[NamedParameter], std: float, stream: Stream) -> None:

@@ -5,15 +5,21 @@ from itertools import takewhile
 import torch
 from torch import nn
 
+from initbench.init.attention import Attention
+from initbench.init.blocks import BranchMatrix
+from initbench.init.branch import Branch
+from initbench.init.methods.encoders import count_layers, scale_layers
 from initbench.init.methods.execution import write
-from initbench.init.methods.transformer import count_layers, scale_layers
 from initbench.init.roles import NamedParameter
-from initbench.init.structure import Attention, Branch
 
 
 @torch.no_grad()
 def t_fixup_(
-    model: nn.Module, branches: list[Branch], attentions: list[Attention], parameters: list[NamedParameter]
+    model: nn.Module,
+    branches: list[Branch],
+    attentions: list[Attention],
+    branch_matrices: list[BranchMatrix],
+    parameters: list[NamedParameter],
 ) -> None:
     """Value and output projections and MLPs * 0.67 N^(-1/4), the input embeddings * (9 N)^(-1/4), for N layers.
 
@@ -33,7 +39,7 @@ def t_fixup_(
     Acts on: attentions, MLPs and input embeddings of transformer encoders.
     """
     layers = count_layers(branches, attentions, "t_fixup")
-    scale_layers(branches, attentions, 0.67 * layers**-0.25)
+    scale_layers(branch_matrices, 0.67 * layers**-0.25)
     for found in _input_embeddings(parameters, branches):
         write(found.module, found.key, found.tensor * (9 * layers) ** -0.25)
 

@@ -47,9 +47,9 @@ def test_every_tensor_by_hand():
         assert float(branch.skip_scale) == pytest.approx(alpha)
         assert not branch.skip_scale.requires_grad
     for attention in find_attentions(model):
-        for projection in (attention.query, attention.key):
+        for projection in (attention.query.weight, attention.key.weight):
             assert_std(projection, math.sqrt(2 / (96 + 96)))
-        for projection in (attention.value, attention.output):
+        for projection in (attention.value.weight, attention.output.weight):
             assert_std(projection, beta * math.sqrt(2 / (96 + 96)))
     for block in model.blocks:
         assert_std(block.mlp.branch.linear1.weight, beta * math.sqrt(2 / (96 + 384)))

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import initbench
+from initbench.init.attention import Attention
 from initbench.init.methods.mimetic import sinusoidal
-from initbench.init.structure import Attention, find_attentions
+from initbench.init.structure import find_attentions
 from initbench.model import LeNet, ViT
 
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}
@@ -39,7 +40,7 @@ def mimetic(model: nn.Module, **parameters: Any) -> list[Attention]:
 
 def per_head(attention: Attention) -> list[Tensor]:
     """W_Q W_K^T of each head, W = torch's weight transposed."""
-    queries, keys = attention.query.chunk(attention.num_heads), attention.key.chunk(attention.num_heads)
+    queries, keys = attention.query.weight.chunk(attention.num_heads), attention.key.weight.chunk(attention.num_heads)
     return [query.T @ key for query, key in zip(queries, keys, strict=True)]
 
 
@@ -47,7 +48,7 @@ def per_head(attention: Attention) -> list[Tensor]:
 def test_products_of_one_head_are_noise_and_identity(make):
     """A head as wide as the model loses nothing to rank: the products are alpha Z +- beta I, entry by entry."""
     for attention in mimetic(make(1)):
-        value_output = attention.value.T @ attention.output.T
+        value_output = attention.value.weight.T @ attention.output.weight.T
         for product, alpha, beta in ((per_head(attention)[0], 0.7, 0.7), (value_output, 0.4, -0.4)):
             noise = (product - beta * torch.eye(WIDTH)) / alpha
             assert float(noise.std()) == pytest.approx(1 / math.sqrt(WIDTH), rel=5 / math.sqrt(2 * WIDTH**2))
@@ -67,7 +68,9 @@ def test_each_head_has_its_rank_and_correlates_with_the_identity(make):
         first, second, *_ = per_head(attention)
         assert not torch.allclose(first, second)  # each head has noise of its own
         # Value and output go over all heads: nothing is lost.
-        assert float((attention.value.T @ attention.output.T).diagonal().mean()) == pytest.approx(-0.4, abs=0.04)
+        assert float((attention.value.weight.T @ attention.output.weight.T).diagonal().mean()) == pytest.approx(
+            -0.4, abs=0.04
+        )
 
 
 def test_a_head_is_the_best_approximation_of_its_rank():
@@ -85,7 +88,9 @@ def test_without_noise_the_heads_project():
         for product in per_head(attention):
             assert float(product.trace()) == pytest.approx(0.5 * 16, rel=1e-4)
             torch.testing.assert_close(product @ product, 0.5 * product, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(attention.value.T @ attention.output.T, -0.3 * torch.eye(WIDTH), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            attention.value.weight.T @ attention.output.weight.T, -0.3 * torch.eye(WIDTH), atol=1e-5, rtol=0
+        )
 
 
 def test_tokens_attend_to_themselves_and_their_neighbours():
@@ -95,7 +100,7 @@ def test_tokens_attend_to_themselves_and_their_neighbours():
     with torch.no_grad():
         tokens = block.norm(model.patches.position_embedding)
         attention = find_attentions(model)[0]
-        query, key = tokens @ attention.query.T, tokens @ attention.key.T
+        query, key = tokens @ attention.query.weight.T, tokens @ attention.key.weight.T
         scores = (query @ key.transpose(1, 2))[0]
     assert (scores.argmax(dim=1) == torch.arange(49)).all()
     row = scores[24]  # the centre of 7 x 7

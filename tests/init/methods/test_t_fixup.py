@@ -42,9 +42,9 @@ def test_every_tensor_by_hand():
     factor = 0.67 * 3**-0.25  # 0.5091
     embedding = (9 * 3) ** -0.25  # 0.4387
     for attention in find_attentions(model):
-        for projection in (attention.query, attention.key):
+        for projection in (attention.query.weight, attention.key.weight):
             assert_std(projection, math.sqrt(2 / (96 + 96)))
-        for projection in (attention.value, attention.output):
+        for projection in (attention.value.weight, attention.output.weight):
             assert_std(projection, factor * math.sqrt(2 / (96 + 96)))
     for block in model.blocks:
         assert_std(block.mlp.branch.linear1.weight, factor * math.sqrt(2 / (96 + 384)))

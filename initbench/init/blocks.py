@@ -1,0 +1,48 @@
+"""The weight matrices of residual branches and what each is for, in transformers and other residual networks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from initbench.init.branch import Branch
+from initbench.init.projection import Projection
+
+
+@dataclass(frozen=True)
+class BranchMatrix:
+    """A weight, or a part of one, of a residual branch.
+
+    purpose: query, key and value of an attention; gate and up of down(activation(gate(x)) * up(x)); out, which writes
+    to the features that branches are added to, as an attention's output and the last layer of an MLP do; or inner.
+    """
+
+    purpose: str
+    projection: Projection
+    branch: Branch
+
+
+def branch_matrices(branches: list[Branch]) -> list[BranchMatrix]:
+    """The matrices of all branches, each once, in execution order."""
+    found: dict[tuple[int, str, tuple[int, ...] | None], BranchMatrix] = {}
+    for branch in branches:
+        for purpose, projection in _of_branch(branch):
+            key = id(projection.module), projection.key, projection.rows
+            found.setdefault(key, BranchMatrix(purpose, projection, branch))
+    return [*found.values()]
+
+
+def _of_branch(branch: Branch) -> Iterator[tuple[str, Projection]]:
+    parts: list[tuple[str, Projection]] = []
+    for attention in branch.attentions:
+        parts += [("query", attention.query), ("key", attention.key), ("value", attention.value)]
+    if branch.gated is not None and not branch.attentions:
+        parts += zip(("gate", "up"), branch.gated, strict=True)
+    yield from parts
+    taken = {id(projection.module) for _, projection in parts}
+    last = {id(module) for _, module in branch.last_layers}
+    for name, module in branch.weighted:
+        if isinstance(module, nn.MultiheadAttention):
+            yield "out" if id(module) in last else "inner", Projection(f"{name}.out_proj.weight", module.out_proj)
+        elif id(module) not in taken:
+            yield "out" if id(module) in last else "inner", Projection(f"{name}.weight", module)

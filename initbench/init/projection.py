@@ -1,0 +1,48 @@
+"""A projection: the part of a layer's weight that makes certain output features."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from initbench.init.probing import is_input_first
+from initbench.init.roles import value_of
+
+
+@dataclass(frozen=True)
+class Projection:
+    """The rows of `module.<key>` that make some of its output features, all if `rows` is None."""
+
+    name: str  # qualified name of the parameter
+    module: nn.Module
+    key: str = "weight"
+    rows: tuple[int, ...] | None = None  # head by head in attentions
+
+    @property
+    def weight(self) -> Tensor:
+        """A copy of shape (features out, features in, *kernel), as in nn.Linear."""
+        weight = self._oriented(value_of(self.module, self.key).detach())
+        return (weight if self.rows is None else weight[list(self.rows)]).clone()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `weight`."""
+        out, *rest = self._oriented(value_of(self.module, self.key)).shape
+        return (out if self.rows is None else len(self.rows), *rest)
+
+    @torch.no_grad()
+    def write(self, value: Tensor) -> None:
+        """Set the weight, of the shape of `weight`; a parametrized one through its right_inverse."""
+        whole = value_of(self.module, self.key).detach().clone()
+        part = self._oriented(whole)  # a view of it
+        part[slice(None) if self.rows is None else list(self.rows)] = value.to(whole)
+        if parametrize.is_parametrized(self.module, self.key):
+            setattr(self.module, self.key, whole)
+        else:
+            own: Any = self.module
+            getattr(own, self.key).copy_(whole)
+
+    def _oriented(self, weight: Tensor) -> Tensor:
+        return weight.T if self.key == "weight" and is_input_first(self.module) else weight
