@@ -5,25 +5,25 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import init
 
-from initbench.init.layer import describe_layer
+from initbench.init.declarations import expected_std
+from initbench.init.layer import Layer, describe_layer
 from initbench.init.methods.execution import write
 from initbench.init.roles import MATRICES, walk
-
-_SIGMA = 0.6007  # the paper's, for Beta(2, 1): with it, the expected norm of the signal grows little with depth
 
 
 @torch.no_grad()
 def rai_(model: nn.Module, stream: Callable[[str], Generator]) -> None:
-    """The rows of [W b] are N(0, 0.6007^2 / fan_in), with one entry of each, chosen at random, from Beta(2, 1).
+    """One entry of each row of [W b], chosen at random, is drawn from Beta(2, 1) instead of the policies' laws.
 
-    That entry is positive (its mean is 2/3), and inputs from a ReLU are not negative, so a unit is less often dead on
-    all data than with weights that are symmetric around zero. A bias counts as one more entry of its row; a layer
-    without a bias has its weights alone. The fan_in does not count the bias, as in the authors' code.
+    With the option's policies, the other entries are N(0, 0.6007^2 / fan_in); the fan_in does not count the bias, as in
+    the authors' code. The chosen entry is positive (its mean is 2/3), and so are inputs from a ReLU, so a unit is less
+    often dead on all data than with weights that are symmetric around zero. In wide layers, the second moment of the
+    signal stays about the same.
 
-    The paper has fully connected layers. Here a convolution has a row for each output channel, and the weights of
-    attention and recurrent layers a row for each unit. All weight matrices and their biases are drawn, so `weight`,
-    `bias` and rules have no effect on them.
+    A layer without a bias has its weights alone. The paper has fully connected layers; here a convolution has a row for
+    each output channel, and attention and recurrent weights have one for each unit.
 
     Source: Lu, Shin, Su & Karniadakis 2020, Dying ReLU and initialization, section 4 and the code in its appendix.
     Acts on: every weight and its bias, together.
@@ -31,23 +31,39 @@ def rai_(model: nn.Module, stream: Callable[[str], Generator]) -> None:
     for found in walk(model):
         if found.role in MATRICES and found.tensor.is_floating_point() and found.tensor.numel():
             layer = describe_layer(found.name, found.module, found.key, found.tensor)
-            bias_key = found.key.replace("weight", "bias")
-            bias = getattr(found.module, bias_key, None)
-            weight = torch.empty(found.tensor.shape)
-            blocks = layer.to_blocks(weight)
-            shifts = [_fill(block, bias is not None, stream(f"{found.name}/{i}")) for i, block in enumerate(blocks)]
-            layer.from_blocks(blocks, weight)
+            weight, bias = found.tensor.detach().clone(), _partner(found.module, found.key, "weight", "bias")
+            blocks, generator = layer.to_blocks(weight), stream(f"{found.name}/asymmetric")
+            shifts = [None] * layer.blocks if bias is None else bias.detach().clone().chunk(layer.blocks)
+            drawn = [_replace_one(*parts, generator) for parts in zip(blocks, shifts, strict=True)]
+            layer.from_blocks([rows[:, : block[0].numel()].reshape(block.shape) for rows, block in drawn], weight)
             write(found.module, found.key, weight)
             if bias is not None:
-                write(found.module, bias_key, torch.cat(shifts))
+                write(found.module, found.key.replace("weight", "bias"), torch.cat([rows[:, -1] for rows, _ in drawn]))
 
 
-def _fill(block: Tensor, has_bias: bool, generator: Generator) -> Tensor:
-    """Fill the weights of some units; return their biases, of shape (out,), or an empty tensor."""
-    fan_in = block[0].numel()
-    rows = torch.randn(len(block), fan_in + has_bias, generator=generator) * (_SIGMA / math.sqrt(fan_in))
+def _replace_one(block: Tensor, shift: Tensor | None, generator: Generator) -> tuple[Tensor, Tensor]:
+    """The rows of [W b], each with an entry from Beta(2, 1), and the block that they are from."""
+    rows = block.flatten(1) if shift is None else torch.cat([block.flatten(1), shift[:, None]], 1)
     chosen = torch.randint(rows.shape[1], (len(rows), 1), generator=generator)
     # The distribution function of Beta(2, 1) is x^2.
-    rows.scatter_(1, chosen, torch.rand(len(rows), 1, generator=generator).sqrt())
-    block.copy_(rows[:, :fan_in].view_as(block))
-    return rows[:, fan_in:].flatten()
+    return rows.scatter(1, chosen, torch.rand(len(rows), 1, generator=generator).sqrt().to(rows)), block
+
+
+def _std(layer: Layer, *, gain: float = 1.0) -> float:
+    weight = _partner(layer.module, layer.key, "bias", "weight")
+    if weight is None:
+        return 0.0
+    fan_in = describe_layer(layer.name, layer.module, layer.key.replace("bias", "weight"), weight).fan_in
+    return gain / math.sqrt(fan_in) if fan_in else 0.0
+
+
+@expected_std(_std)
+def bias_(tensor: Tensor, layer: Layer, generator: Generator, *, gain: float = 1.0) -> None:
+    """N(0, gain^2 / fan_in) with the fan_in of the layer's weight; 0 where no weight belongs to a bias."""
+    init.normal_(tensor, 0.0, _std(layer, gain=gain), generator)
+
+
+def _partner(module: nn.Module, key: str, kind: str, other: str) -> Tensor | None:
+    """The bias of a weight or the weight of a bias: bias_ih_l0 for weight_ih_l0; None if there is none."""
+    partner = getattr(module, key.replace(kind, other), None)
+    return partner if isinstance(partner, Tensor) else None

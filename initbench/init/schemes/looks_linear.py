@@ -26,19 +26,19 @@ def looks_linear_(
 ) -> None:
     """[[V, -V], [-V, V]] with V orthogonal; [V; -V] in the model's first layer, [V, -V] in its last.
 
-    The second half of a layer's units then computes the negative of the first. As relu(x) - relu(-x) = x, the next layer
-    undoes the ReLU, and a network without skip connections is a linear map, with orthogonal V an isometry wherever its
-    layers do not become narrower; its gradients are those of a linear network. The paper writes the same as [V, -V] for
-    a network that computes both relu(x) and relu(-x) (CReLU); the form for plain ReLU is that of Burkholz & Dubatovka.
+    The second half of a layer's units then computes the negative of the first. As relu(x) - relu(-x) = x, the next
+    layer undoes the ReLU, and the network is a linear map, which preserves norms where its layers do not become
+    narrower, as V is orthogonal. The paper writes the same as [V, -V] for networks that compute both relu(x) and
+    relu(-x) (CReLU); the form for plain ReLUs is that of Burkholz & Dubatovka.
 
     It holds for every activation phi with phi(x) - phi(-x) = c x: relu, gelu, silu and hardswish (c = 1), and
     leaky_relu (1 + its slope). V is multiplied by 1 / c, except in the first layer, which no activation precedes. A
-    norm keeps the symmetry, but is not linear; max pooling breaks it. A convolution has V at its center tap (as
-    `delta_orthogonal`), where it preserves norms.
+    norm keeps the symmetry, but is not linear; max pooling and concatenated paths break it. A convolution has V at its
+    center tap (as in `delta_orthogonal`), where it preserves norms.
 
-    Raises ValueError for other activations, for an odd number of hidden units or channels, for grouped convolutions and
-    packed attention projections, whose parts do not see both halves, and for a convolution with a V that has more
-    inputs than outputs, which cannot preserve norms.
+    Raises ValueError for other activations; for models with skip connections; for an odd number of hidden units or
+    channels; for grouped convolutions, gates and packed attention projections, whose parts do not see both halves; and
+    for a convolution with a V that has more inputs than outputs, which cannot preserve norms.
 
     Source: Balduzzi et al. 2017, section 4; Burkholz & Dubatovka 2019, section 3, for networks of plain ReLUs.
     Acts on: every weight.
@@ -56,6 +56,9 @@ def _core(layer: Layer) -> tuple[int, int]:
     place, what = layer.position, f"{layer.name} has shape {layer.shape}"
     if place is None or len(layer.shape) < 2:
         raise ValueError(f"{what}: looks_linear is defined on weight matrices only")
+    if place.parts.branches:
+        kind = type(place.parts.model).__name__
+        raise ValueError(f"{kind} has skip connections, with which it is not linear: looks_linear cannot fill it")
     if layer.groups > 1 or layer.blocks > 1:
         kind = "a grouped convolution" if layer.groups > 1 else "stacked gates or projections"
         raise ValueError(f"{layer.name} is that of {kind}: looks_linear has no mirrored form of it")
@@ -65,7 +68,7 @@ def _core(layer: Layer) -> tuple[int, int]:
     outputs, inputs = outputs if place.is_last else outputs // 2, inputs if place.is_first else inputs // 2
     if inputs > outputs and math.prod(layer.shape[2:]) > 1:
         raise ValueError(
-            f"{what}: looks_linear needs convolutions with at least as many outputs as inputs, and twice as many in "
+            f"{what}: looks_linear needs a convolution with at least as many outputs as inputs, twice as many if it is "
             "the first layer"
         )
     return outputs, inputs
@@ -78,8 +81,8 @@ def _gain(layer: Layer, nonlinearity: Nonlinearity) -> float:
     c = float(difference[-1] / x[-1])
     if not c or not torch.allclose(difference, c * x, atol=1e-6):
         raise ValueError(
-            f"phi(x) - phi(-x) is not a multiple of x for {nonlinearity.name}: looks_linear needs an activation such as "
-            "relu, leaky_relu, gelu or silu"
+            f"phi(x) - phi(-x) is not a multiple of x for {nonlinearity.name}: looks_linear needs relu, leaky_relu, "
+            "gelu, silu or another activation for which it is"
         )
     assert layer.position is not None  # _core refuses other parameters
     return 1.0 if layer.position.is_first else 1 / c

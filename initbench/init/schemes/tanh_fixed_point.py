@@ -27,13 +27,16 @@ def tanh_fixed_point_(tensor: Tensor, layer: Layer, generator: Generator, *, alp
     saturate. The noise is that of the paper; the authors' example for MNIST divides it by the square root of out.
     Each gate or projection stacked in a parameter is a matrix by itself.
 
-    Raises ValueError for a negative alpha and for weights that are not matrices: the paper has no rule for convolutions.
+    Raises ValueError for a negative alpha, and for weights that are not matrices, for which the paper has no rule.
 
     Source: Lee, Choi & Kim 2025, Robust weight initialization for tanh neural networks, section 3.2.
     Acts on: every weight matrix.
     """
     if tensor.dim() != 2:
-        raise ValueError(f"{layer.name} has shape {layer.shape}: tanh_fixed_point is defined on matrices only")
+        raise ValueError(
+            f"{layer.name} has shape {layer.shape}: tanh_fixed_point is defined on matrices; give other layers another "
+            "scheme by a rule"
+        )
     _std(layer, alpha=alpha)
     outputs, inputs = tensor.shape
     init.normal_(tensor, 0.0, alpha / math.sqrt(inputs), generator)
