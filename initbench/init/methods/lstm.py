@@ -8,7 +8,7 @@ from initbench.init.methods.chrono import biases_of, set_gate
 
 @torch.no_grad()
 def lstm_(model: nn.Module, recurrents: list[tuple[str, nn.Module]], *, forget_bias: float = 1.0) -> None:
-    """The bias of the forget gate is `forget_bias`, so that the cell keeps sigmoid(1) = 73% of its state at each step.
+    """The bias of the forget gate is `forget_bias`: the cell keeps sigmoid(forget_bias) of its state, 73% with 1.
 
     torch adds two biases: bias_ih receives the value and bias_hh zero. The other biases are those of the policy, zero.
     Input weights are Glorot's uniform and recurrent weights orthogonal, gate by gate. Keras draws the four gates as one
@@ -16,7 +16,7 @@ def lstm_(model: nn.Module, recurrents: list[tuple[str, nn.Module]], *, forget_b
 
     Raises ValueError for recurrent layers other than an LSTM, and for one without biases.
 
-    Source: Jozefowicz, Zaremba & Sutskever 2015, section 3.2, for the forget gate; Keras, LSTM with unit_forget_bias.
+    Source: Jozefowicz, Zaremba & Sutskever 2015, for the forget gate; Keras, LSTM with unit_forget_bias.
     Acts on: the biases of the forget gates of LSTMs; its schemes on every weight.
     """
     for name, module in recurrents:

@@ -25,7 +25,7 @@ def rai_(model: nn.Module, stream: Callable[[str], Generator]) -> None:
     A layer without a bias has its weights alone. The paper has fully connected layers; here a convolution has a row for
     each output channel, and attention and recurrent weights have one for each unit.
 
-    Source: Lu, Shin, Su & Karniadakis 2020, Dying ReLU and initialization, section 4 and the code in its appendix.
+    Source: Lu, Shin, Su & Karniadakis 2020, Dying ReLU and initialization, and the code in it.
     Acts on: every weight and its bias, together.
     """
     for found in walk(model):

@@ -17,9 +17,9 @@ def _std(layer: Layer, *, gamma: float = 0.8) -> float:
 def gamma_(tensor: Tensor, layer: Layer, generator: Generator, *, gamma: float = 0.8) -> None:
     """N(0, fan_in^(-2 gamma)): the standard deviation is fan_in^(-gamma).
 
-    gamma = 0.5 is LeCun's variance, 1 / fan_in. The paper calls larger values small initialization: with them, its
-    transformers learn to compose functions, and with smaller ones they memorize the results. The default, 0.8, is the
-    paper's usual value for small weights. They are smaller by the factor fan_in^(-0.3), 0.16 at fan_in = 512, so a
+    gamma = 0.5 is LeCun's variance, 1 / fan_in. The paper varies gamma: with small weights its transformers compose the
+    functions they have learned, and with larger ones they memorize pairs of them. The default, 0.8, is its small
+    initialization. The weights are then smaller than LeCun's by the factor fan_in^(-0.3), 0.15 at fan_in = 512, so a
     network without norms or skip connections loses its signal with depth.
     Raises ValueError for a gamma that is not positive and for a tensor without fans.
 

@@ -40,7 +40,7 @@ def looks_linear_(
     channels; for grouped convolutions, gates and packed attention projections, whose parts do not see both halves; and
     for a convolution with a V that has more inputs than outputs, which cannot preserve norms.
 
-    Source: Balduzzi et al. 2017, section 4; Burkholz & Dubatovka 2019, section 3, for networks of plain ReLUs.
+    Source: Balduzzi et al. 2017, The shattered gradients problem; Burkholz & Dubatovka 2019, for plain ReLUs.
     Acts on: every weight.
     """
     outputs, inputs = _core(layer)
