@@ -32,21 +32,25 @@ def rai_(model: nn.Module, stream: Callable[[str], Generator]) -> None:
         if found.role in MATRICES and found.tensor.is_floating_point() and found.tensor.numel():
             layer = describe_layer(found.name, found.module, found.key, found.tensor)
             weight, bias = found.tensor.detach().clone(), _partner(found.module, found.key, "weight", "bias")
+            shift = None if bias is None else bias.detach().clone()
             blocks, generator = layer.to_blocks(weight), stream(f"{found.name}/asymmetric")
-            shifts = [None] * layer.blocks if bias is None else bias.detach().clone().chunk(layer.blocks)
-            drawn = [_replace_one(*parts, generator) for parts in zip(blocks, shifts, strict=True)]
-            layer.from_blocks([rows[:, : block[0].numel()].reshape(block.shape) for rows, block in drawn], weight)
+            for index, block in enumerate(blocks):
+                _make_asymmetric(block, None if shift is None else shift.chunk(layer.blocks)[index], generator)
+            layer.from_blocks(blocks, weight)
             write(found.module, found.key, weight)
-            if bias is not None:
-                write(found.module, found.key.replace("weight", "bias"), torch.cat([rows[:, -1] for rows, _ in drawn]))
+            if shift is not None:
+                write(found.module, found.key.replace("weight", "bias"), shift)
 
 
-def _replace_one(block: Tensor, shift: Tensor | None, generator: Generator) -> tuple[Tensor, Tensor]:
-    """The rows of [W b], each with an entry from Beta(2, 1), and the block that they are from."""
+def _make_asymmetric(block: Tensor, shift: Tensor | None, generator: Generator) -> None:
+    """Replace an entry of each row of [W b], in place."""
     rows = block.flatten(1) if shift is None else torch.cat([block.flatten(1), shift[:, None]], 1)
     chosen = torch.randint(rows.shape[1], (len(rows), 1), generator=generator)
     # The distribution function of Beta(2, 1) is x^2.
-    return rows.scatter(1, chosen, torch.rand(len(rows), 1, generator=generator).sqrt().to(rows)), block
+    rows = rows.scatter(1, chosen, torch.rand(len(rows), 1, generator=generator).sqrt().to(rows))
+    block.copy_(rows[:, : block[0].numel()].view_as(block))
+    if shift is not None:
+        shift.copy_(rows[:, -1])
 
 
 def _std(layer: Layer, *, gain: float = 1.0) -> float:
