@@ -55,6 +55,8 @@ def test_dcgan_on_a_generator_and_a_discriminator() -> None:
             assert not layer.bias.any()
         assert_law(model[1].weight, stats.norm(1, 0.02))
         assert not model[1].bias.any()
+    wide = initialize(nn.Sequential(nn.Conv2d(1, 4000, 1), nn.BatchNorm2d(4000)), "dcgan")
+    assert_law(wide[1].weight, stats.norm(1, 0.02))
 
 
 def test_efficientnet_is_timms() -> None:
