@@ -126,6 +126,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers", EVERYWHERE),
     "deepnorm": ("needs self-attention layers|needs residual branches|has no skip_scale|rule for encoders", EVERYWHERE),
     "delta_orthogonal": ("needs at least as many outputs as inputs", "resnet densenet"),
+    "efficientnet": ("efficientnet needs layers with a weight of type Linear", "resnetv2 squeezenet"),
     "fixup": (
         "needs residual branches|takes the place of norms|standardizes its weight",
         all_but("convnext vit deit3 swin mixer poolformer xcit maxvit coatnet cait"),
@@ -133,6 +134,11 @@ REFUSED: dict[str, tuple[str, str]] = {
     "irnn": ("irnn needs recurrent layers of type RNN", EVERYWHERE),
     # In CaiT and XCiT the class token, the same in every image, is the first query.
     "kraehenbuehl": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),
+    "looks_linear": (
+        "has skip connections|has no mirrored form|at least as many outputs",
+        all_but("vgg squeezenet googlenet"),
+    ),
+    "lstm": ("lstm needs recurrent layers of type LSTM", EVERYWHERE),
     "lsuv": ("does not become 1 by scaling its weight", "nfnet"),
     "mean_field": (
         "(silu|hardswish|gelu) has no critical point",
@@ -141,11 +147,13 @@ REFUSED: dict[str, tuple[str, str]] = {
     "mimetic": ("needs self-attention layers", all_but("vit deit3 swin xcit cait")),
     "orthogonal_conv": ("needs at least as many outputs as inputs", "resnet densenet"),
     "rezero": ("needs gates", all_but(GATED)),
+    "sinusoidal": ("sinusoidal needs more than two outputs or inputs", "cait"),
     "skipinit": ("needs gates", all_but(GATED)),
     "t_fixup": (
         "needs self-attention layers|needs residual branches|rule for encoders",
         all_but("vit deit3 swin xcit"),
     ),
+    "tanh_fixed_point": ("is defined on matrices", EVERYWHERE),
     "weight_norm_data": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),
     "zero_gamma": (
         "needs residual branches|is not ended by one",

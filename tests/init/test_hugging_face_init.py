@@ -132,8 +132,11 @@ EVERYWHERE = " ".join(CONFIGS)
 REFUSED: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers", EVERYWHERE),
     "deepnorm": ("needs (residual blocks with a skip_scale|self-attention layers)", EVERYWHERE),
+    "efficientnet": ("efficientnet needs layers with a weight of type Linear", "gpt2"),
     "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),
     "irnn": ("needs recurrent layers", EVERYWHERE),
+    "looks_linear": ("has skip connections", EVERYWHERE),
+    "lstm": ("lstm needs recurrent layers of type LSTM", EVERYWHERE),
     "mean_field": ("(gelu|silu) has no critical point", EVERYWHERE),
     "mimetic": ("needs self-attention layers", "gemma2 mixtral mamba"),
     "patch_whitening": ("needs a convolution as the first layer", EVERYWHERE),
@@ -141,6 +144,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "rezero": ("needs gates", EVERYWHERE),
     "skipinit": ("needs gates", EVERYWHERE),
     "t_fixup": ("needs self-attention layers|is multiplied outside of a layer", "mixtral mamba"),
+    "tanh_fixed_point": ("is defined on matrices", "mamba"),
     "vit_jax": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "zero_gamma": ("is not ended by one", "gpt2 llama gpt_neox mixtral mamba"),
 }

@@ -246,10 +246,12 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
     "deepnorm": ("needs residual branches", (*SMALL_VIT, "model.norm=post")),
     "fixup": ("needs residual branches", (*SMALL_RESNET, "model.norm=fixup")),
     "irnn": ("irnn needs recurrent layers", ("model=rnn", "model.nonlinearity=relu", "model.hidden_size=16")),
+    "lstm": ("lstm needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
     "mimetic": ("needs self-attention layers", SMALL_VIT),
     "rezero": ("needs gates", (*SMALL_RESNET, "model.gate=true")),
     "skipinit": ("needs gates", (*SMALL_RESNET, "model.gate=true", "model.norm=none")),
     "t_fixup": ("needs residual branches", (*SMALL_VIT, "model.norm=none")),
+    "tanh_fixed_point": ("is defined on matrices", ("model=mlp", "model.nonlinearity=tanh")),
     "zero_gamma": ("needs residual branches", SMALL_RESNET),
 }
 FEW_STEPS = {"gradinit": ["init.steps=2"], "metainit": ["init.steps=2"]}

@@ -265,5 +265,5 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
 
 def test_a_model_without_token_embeddings_is_refused_where_they_have_a_deviation() -> None:
     model = ViT(in_channels=3, image_size=8, num_classes=3, patch_size=4, width=16, depth=1, num_heads=2)
-    with pytest.raises(ValueError, match="^embedding_std is for token embeddings, and ViT has none: "):
+    with pytest.raises(ValueError, match=r"^embedding_std is for token embeddings, and ViT has none: "):
         initialize(model, "llama_depth")
