@@ -76,10 +76,7 @@ def class_prior_(
             f"follows it in {type(model).__name__}, such as an activation or a norm"
         )
     if is_softmax:
-        if is_integer:
-            counts = _counts(targets, units, name)
-        else:
-            counts = _by_unit(numbers, name, module).double().sum(0)
+        counts = _counts(targets, units, name) if is_integer else _by_unit(numbers, name, module).double().sum(0)
         write(module, "bias", ((counts + smoothing) / (counts.sum() + smoothing * units)).log())
         return {"steps": 2, "classes_in_batch": int((counts > 0).sum())}
     rows = _by_unit(numbers, name, module).double()
