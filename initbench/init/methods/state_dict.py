@@ -64,9 +64,9 @@ def read_tensors(model: nn.Module, path: str, prefix: str) -> tuple[dict[str, Te
     own = {bare_name(model, name): tensor for name, tensor in model.state_dict().items()}
     if all(name.startswith("module.") for name in state) and not any(name.startswith("module.") for name in own):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}  # of a DataParallel or DDP
-    # A model of transformers without its head, which is the rest of the names of one with a head.
+    # Of a model of transformers without its head: one with a head has it as a part of this name.
     base = f"{getattr(unwrap(model), 'base_model_prefix', '')}."
-    if any(name.startswith(base) for name in own) and not any(name.startswith(base) for name in state):
+    if any(base + name in own for name in state):
         state = {f"{base}{name}": tensor for name, tensor in state.items()}
     return state, own
 

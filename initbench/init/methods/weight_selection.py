@@ -11,7 +11,7 @@ from initbench.init.memory import storage_of
 from initbench.init.methods.state_dict import read_tensors
 from initbench.init.roles import NamedParameter
 
-_NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")  # the index of a layer in the name of a tensor
+_NUMBER = re.compile(r"\d+(?=\.|$)")  # of a layer: blocks.3.weight, linear3.weight, weight_hh_l3
 
 
 @torch.no_grad()
