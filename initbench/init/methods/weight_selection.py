@@ -54,7 +54,7 @@ def weight_selection_(
         if name not in teacher:
             if storage_of(tensor) in present:
                 continue
-            raise ValueError(_missing(path, name, teacher))
+            raise ValueError(_missing(path, prefix, name, teacher))
         larger = teacher[name]
         if larger.shape != tensor.shape and not (tensor.is_floating_point() or tensor.is_complex()):
             continue
@@ -92,11 +92,12 @@ def _is_of(last: NamedParameter, name: str, tensor: Tensor) -> bool:
     )
 
 
-def _missing(path: str, name: str, teacher: Mapping[str, Tensor]) -> str:
+def _missing(path: str, prefix: str, name: str, teacher: Mapping[str, Tensor]) -> str:
     """The message for a tensor that the teacher lacks: it has fewer layers, or other names."""
     kind, layer = _NUMBER.sub("*", name), name[: max((found.end() for found in _NUMBER.finditer(name)), default=0)]
     same_kind = [other for other in teacher if _NUMBER.sub("*", other) == kind]
     if same_kind and not any(other.startswith(f"{layer}.") for other in teacher):
         deepest = max(same_kind, key=lambda other: [int(number) for number in _NUMBER.findall(other)])
         return f"{path} has fewer layers than the model: it lacks {name}, and its last of this kind is {deepest}"
-    return f"{path} lacks {name}.{nearest(name, teacher)} It has {', '.join([*teacher][:3])}, ..."
+    present = ", ".join([*teacher][:3]) or f"no tensor whose name starts with {prefix!r}"
+    return f"{path} lacks {name}.{nearest(name, teacher)} It has {present}."
