@@ -213,6 +213,7 @@ REFUSED: list[tuple[Callable[[], nn.Module], dict[str, Any], str]] = [
         {},
         "a bias that is added to the outputs, and that of layer 2 is not: something follows",
     ),
+    (lambda: mlp(1, nn.ReLU()), {"targets": numbers(8, 1), "loss": F.mse_loss}, "that of layer 2 is not"),
     (lambda: mlp(4, nn.Softmax(1)), {}, "that of layer 2 is not"),
     (lambda: mlp(4, nn.LayerNorm(4)), {}, "that of layer 2 is not"),
     (lambda: mlp(4, nn.LogSoftmax(1)), {"targets": numbers(8, 4), "loss": F.mse_loss}, "that of layer 2 is not"),
