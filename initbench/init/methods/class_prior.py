@@ -44,7 +44,7 @@ def class_prior_(
     bias of its own. Returns `steps`, the number of forward passes, and for a softmax `classes_in_batch`.
 
     Raises ValueError for a last layer without a bias, or whose bias is not simply added to the outputs (for a softmax,
-    up to a number for each prediction, as with log_softmax); for targets that fit neither case; and for classes that
+    up to a number for each prediction, as with log_softmax); for targets that fit none of these; and for classes that
     the last layer has no output for.
 
     Source: Lin et al. 2017, section 4.1; Karpathy 2019, A Recipe for Training Neural Networks; Krichevsky & Trofimov
