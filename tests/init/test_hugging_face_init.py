@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from every_option import NAMES
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.nn.utils import parametrizations
 
 import initbench
-from initbench.init import Batch, initializer, options, rows
+from initbench.init import Batch, initializer, rows
 from initbench.model import hugging_face_model
 
 SMALL = {"vocab_size": 23, "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
@@ -133,6 +134,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers", EVERYWHERE),
     "deepnorm": ("needs (residual blocks with a skip_scale|self-attention layers)", EVERYWHERE),
     "efficientnet": ("efficientnet needs layers with a weight of type Linear", "gpt2"),
+    "class_prior": ("sets the bias of the last layer, and layer lm_head, a Linear, has none", EVERYWHERE),
     "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),
     "irnn": ("needs recurrent layers", EVERYWHERE),
     "looks_linear": ("has skip connections", EVERYWHERE),
@@ -156,7 +158,7 @@ def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
-@pytest.mark.parametrize("name", [name for name in options() if name != "state_dict"])  # which needs a file
+@pytest.mark.parametrize("name", NAMES)
 def test_an_option_works_or_is_refused(name: str, architecture: str) -> None:
     torch.manual_seed(0)
     size = {key: value for key, value in SMALL.items() if architecture != "mamba" or "heads" not in key}

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from every_option import NAMES
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
@@ -47,6 +48,10 @@ INPUTS = {
 # What an option asks of a model, and the toy models that have it; all others are refused with these words.
 NEEDS: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers|has no gates", "gated"),
+    "class_prior": (
+        "class_prior needs a (bias that is added|class for each)|a (LSTM|GRU|RNN), has none",
+        "mlp embedding",
+    ),
     "deepnorm": ("needs residual branches|no skip_scale", ""),
     "delta_orthogonal": (
         "needs at least as many outputs as inputs",
@@ -75,7 +80,6 @@ NEEDS: dict[str, tuple[str, str]] = {
     "zero_gamma": ("needs residual branches|is not ended by one", ""),
 }
 FEW_STEPS = {"gradinit": {"steps": 2}, "metainit": {"steps": 2}}
-NEEDS_A_FILE = "state_dict"  # see methods/test_state_dict.py
 
 
 def batch(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,7 +101,7 @@ def state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("name", [name for name in options() if name != NEEDS_A_FILE])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_option_fills_every_model(name: str, kind: str) -> None:
     """Each parameter is listed once, finite, independent of what it was and of torch's global generator.
 
@@ -127,7 +131,7 @@ def test_every_option_fills_every_model(name: str, kind: str) -> None:
 
 
 def test_what_is_refused_is_said_of_options_that_exist() -> None:
-    assert set(NEEDS) | set(FEW_STEPS) | {NEEDS_A_FILE} <= set(options())
+    assert set(NEEDS) | set(FEW_STEPS) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", options())

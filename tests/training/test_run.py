@@ -258,7 +258,7 @@ FEW_STEPS = {"gradinit": ["init.steps=2"], "metainit": ["init.steps=2"]}
 
 
 def test_options_for_other_models_exist() -> None:
-    assert set(ELSEWHERE) | set(FEW_STEPS) | {"state_dict"} <= set(options("init"))
+    assert set(ELSEWHERE) | set(FEW_STEPS) | {"state_dict", "weight_selection"} <= set(options("init"))
 
 
 @pytest.mark.parametrize("name", options("init"))
@@ -267,7 +267,7 @@ def test_every_initializer_trains_a_small_net(small: Any, tmp_path: Path, name: 
     own = FEW_STEPS.get(name, [])
     if name in ELSEWHERE:
         model = ELSEWHERE[name][1]
-    if name == "state_dict":
+    if name in ("state_dict", "weight_selection"):
         weights = tmp_path / "weights.pt"
         torch.save(build_run(typed(small(*model))).recipe.model.state_dict(), weights)
         own = [f"init.path={weights}"]
