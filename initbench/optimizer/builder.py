@@ -1,10 +1,10 @@
 """Builds the optimizer of a config: weight decay on weights only, settings scaled by role and by initializer."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from initbench.errors import unknown
@@ -33,8 +33,12 @@ _RANGES: dict[str, Any] = {
 OptimizerFactors = Callable[[bool], Mapping[str, Factors]]
 
 
-def build(config: Mapping[str, Any]) -> Callable[[nn.Module, OptimizerFactors], Optimizer]:
-    """A function that makes the optimizer for a model, given its initializer's factors for lr, eps and weight decay.
+def build(config: Mapping[str, Any]) -> Callable[..., Optimizer]:
+    """A function `make(model, factors, example=None)` that makes the optimizer for a model.
+
+    `factors` are those of its initializer for lr, eps and weight decay. If the class of the optimizer has a function
+    `hidden_matrices(model, example)`, as Muon has, the parameters that it names are in groups that are `hidden`; the
+    model may be run on `example` to find them.
 
     `config` has `_target_`, `name`, the arguments of the optimizer, and three keys of ours: `lr`, which the groups
     scale; `decay`, either `weights`, which exempts norms, biases, class tokens and layer scales from weight decay (He
@@ -43,7 +47,7 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, OptimizerFactors], 
 
     The config's schema has the ranges of these. Raises ValueError for an unknown role, and for an argument that the
     optimizer does not accept. The function raises ValueError for factors on the eps of an adaptive optimizer that has
-    none; where the optimizer is not adaptive, they are ignored.
+    none; where the optimizer is not adaptive, they are ignored. It also raises it for factors on hidden matrices.
     """
     settings = dict(config)
     decay = settings.pop("decay", "weights")
@@ -55,12 +59,19 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, OptimizerFactors], 
     if str(settings.get("_target_")).startswith("torch.optim."):
         for key in _RANGES.keys() & settings.keys():
             target.check_value(f"optimizer.{key}", _RANGES[key], settings[key])
+    find_hidden = getattr(target.load("optimizer", settings.get("_target_")), "hidden_matrices", None)
 
-    def make(model: nn.Module, of_initializer: OptimizerFactors) -> Optimizer:
+    def make(model: nn.Module, of_initializer: OptimizerFactors, example: Tensor | None = None) -> Optimizer:
+        hidden = find_hidden(model, example) if find_hidden else set()
         factors = {found.name: Factors(lr=of_roles.get(found.role, 1.0)) for found in walk(model)}
         for name, factor in of_initializer(adaptive).items():
+            if name in hidden and factor.lr != 0 and factor != Factors():  # at a rate of 0 it stays as it is
+                raise ValueError(
+                    f"the initializer scales lr, eps or weight_decay of {name} for an optimizer such as Adam, which "
+                    f"does not fit {settings['name']}: choose another initializer, or optimizer=adamw"
+                )
             factors[name] = factor._replace(lr=factors[name].lr * factor.lr)
-        groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay, factors)
+        groups = parameter_groups(model, settings.get("weight_decay", 0.0), decay, factors, hidden)
         for group in groups:
             group["lr"] = settings["lr"] * group["lr_multiplier"]
         optimizer = target.call("optimizer", settings, params=groups)
@@ -77,20 +88,26 @@ def build(config: Mapping[str, Any]) -> Callable[[nn.Module, OptimizerFactors], 
         return optimizer
 
     try:
-        make(nn.Linear(1, 1), lambda adaptive: {})  # finds wrong arguments now, before any training
+        make(
+            nn.Sequential(*(nn.Linear(1, 1) for _ in range(3))), lambda adaptive: {}
+        )  # finds wrong arguments now, before any training
     except (RuntimeError, IndexError) as error:
         raise ValueError(f"optimizer {settings.get('_target_')}: {error}") from error
     return make
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, decay: str, factors: Mapping[str, Factors]
+    model: nn.Module,
+    weight_decay: float,
+    decay: str,
+    factors: Mapping[str, Factors],
+    hidden: Collection[str] = (),
 ) -> list[dict[str, Any]]:
-    """Every trainable parameter once, in groups by its factors and by whether it is decayed.
+    """Every trainable parameter once, in groups by its factors, whether it is decayed and whether it is `hidden`.
 
-    `factors` are by parameter name, 1 if absent. The groups whose lr has the factor 1 come first.
+    `factors` are by parameter name, 1 if absent. The groups whose lr has the factor 1 come first, hidden before others.
     """
-    about: dict[object, tuple[Factors, bool]] = {}
+    about: dict[object, tuple[Factors, bool, bool]] = {}
     for found in walk(model):
         tensors = (
             found.module.parametrizations[found.key].parameters(recurse=False)  # type: ignore[union-attr, index]  # a ModuleDict
@@ -98,9 +115,9 @@ def parameter_groups(
             else [found.tensor]
         )
         is_decayed = decay == "all" or found.role in DECAYED
-        settings = (factors.get(found.name, Factors()), is_decayed)
+        settings = (factors.get(found.name, Factors()), is_decayed, found.name in hidden)
         about.update({storage_of(tensor): settings for tensor in tensors})
-    groups: dict[tuple[Factors, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[Factors, bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
         if parameter.requires_grad:
             groups.setdefault(about[storage_of(parameter)], []).append(parameter)
@@ -110,8 +127,9 @@ def parameter_groups(
             "weight_decay": weight_decay * factor.weight_decay if is_decayed else 0.0,
             "lr_multiplier": factor.lr,
             "eps_multiplier": factor.eps,
+            "hidden": is_hidden,
         }
-        for (factor, is_decayed), parameters in sorted(
-            groups.items(), key=lambda item: (item[0][0].lr != 1.0, item[0][0], not item[0][1])
+        for (factor, is_decayed, is_hidden), parameters in sorted(
+            groups.items(), key=lambda item: (item[0][0].lr != 1.0, not item[0][2], item[0][0], not item[0][1])
         )
     ]

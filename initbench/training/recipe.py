@@ -11,7 +11,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from initbench.data import Data
 from initbench.errors import UserMistake
 from initbench.init import Batch, Factors, Initializer, rows, weights_digest
-from initbench.optimizer import OptimizerFactors
 from initbench.record.plain import Record, Row
 from initbench.task import Task
 
@@ -23,7 +22,7 @@ class Recipe:
         self,
         model: nn.Module,
         initializer: Initializer,
-        optimizer: Callable[[nn.Module, OptimizerFactors], Optimizer],
+        optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
         task: Task,
         *,
@@ -62,7 +61,7 @@ class Recipe:
     def make_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """The optimizer of the model, or of one like it; its settings are as the initializer scales them."""
         one = self.model if model is None else model
-        return self._make_optimizer(one, lambda adaptive: self._factors(one, adaptive))
+        return self._make_optimizer(one, lambda adaptive: self._factors(one, adaptive), self.example)
 
     def _factors(self, model: nn.Module, adaptive: bool) -> dict[str, Factors]:
         return self.initializer.optimizer_factors(model, adaptive=adaptive, example=self.example)

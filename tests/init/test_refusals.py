@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from every_option import NAMES
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import initbench
-from initbench.init import Factors, describe, initialize, initializer, options
+from initbench.init import Factors, describe, initialize, initializer
 from initbench.init.declarations import optimizer_factors
 from initbench.init.roles import walk
 
@@ -75,7 +76,7 @@ def names(model: nn.Module) -> Iterator[str]:
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors", "ignore:LSTM with projections")
-@pytest.mark.parametrize("init", [*(f"torch.{name}" for name in TORCH), *(n for n in options() if n != "state_dict")])
+@pytest.mark.parametrize("init", [*(f"torch.{name}" for name in TORCH), *NAMES])
 def test_on_odd_layers_every_initializer_works_or_names_the_layer_and_writes_nothing(init: str) -> None:
     spec: Any = TORCH.get(init.removeprefix("torch."), init) if init.startswith("torch.") else init
     arguments = ARGUMENTS.get(init.removeprefix("torch."), {})

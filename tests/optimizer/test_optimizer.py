@@ -59,12 +59,12 @@ def test_parametrized_and_frozen_parameters() -> None:
 def test_every_file_takes_a_step(name: str) -> None:
     settings = compose_config(f"optimizer={name}")["optimizer"]
     assert settings["name"] == name
-    layer = nn.Linear(3, 2)
-    before = layer.weight.detach().clone()
-    chosen = optimizer.build(settings)(layer, no_factors)
-    layer(torch.ones(1, 3)).sum().backward()
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    chosen = optimizer.build(settings)(model, no_factors)
+    model(torch.ones(1, 3)).sum().backward()
     chosen.step()
-    assert not torch.equal(layer.weight, before)
+    assert not any(map(torch.equal, model.parameters(), before))
 
 
 @pytest.mark.parametrize(
