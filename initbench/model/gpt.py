@@ -86,7 +86,7 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); with has_multiplier, both branches times a constant, at first 1."""
+    """x + attention(norm(x)), then x + mlp(norm(x)); has_multiplier: both branches times a constant, which is 1."""
 
     multiplier: Tensor | None
 

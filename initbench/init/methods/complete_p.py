@@ -65,32 +65,35 @@ def complete_p_(
 ) -> None:
     """Weights in branches / sqrt(m_N), each branch * m_L^-alpha, the output layer / m_N, and Adam's settings by table.
 
-    m_N = width / base_width, where the width is the number of inputs of the output layer, and m_L = blocks / base_depth.
-    At m_N = m_L = 1 nothing changes: tune the learning rate there and use it at every other size. The factors are:
+    m_N is the width, the number of inputs of the output layer, divided by base_width; m_L is the number of blocks
+    divided by base_depth. At m_N = m_L = 1 nothing is scaled: tune the learning rate there and use it at every other
+    size. The factors are:
 
-                     embeddings, input,   branches:                     branches:             output
-                     last norm            weights                       biases, norms         weight
-        lr           1                    m_L^(alpha - 1) / m_N         m_L^(alpha - 1)       1 / m_N
-        eps          1 / m_N              m_L^-alpha / m_N              m_L^-alpha / m_N      1
-        weight_decay 1                    m_N                           1                     m_N
+                       embeddings, input,   weights                   biases and norms    output
+                       last norm            in branches               in branches         weight
+        lr             1                    m_L^(alpha - 1) / m_N     m_L^(alpha - 1)     1 / m_N
+        eps            1 / m_N              m_L^-alpha / m_N          m_L^-alpha / m_N    1
+        weight_decay   1                    m_N                       1                   m_N
 
-    alpha=1 is CompleteP; alpha=0.5 is depth-muP, which changes the features of each block less as depth grows.
-    `initialize` sets weights and branches only. The factors for your own optimizer, which must be AdamW or like it, are
-    those of `initbench.optimizer_factors(model, "complete_p", adaptive=True)`; a run takes them by itself.
+    alpha=1 is CompleteP, alpha=0.5 is depth-muP. `initialize` sets weights and branches only. The factors for your own
+    optimizer, which must be AdamW or similar, are those of
+    `initbench.optimizer_factors(model, "complete_p", adaptive=True)`; a run takes them by itself.
 
-    The weights are those of `weight` and `embedding`, N(0, 0.02^2), before they are divided. A branch is multiplied by a
-    constant: a buffer with one number, as model=gpt has with branch_multiplier=true. The paper multiplies the logits by
-    1 / m_N. Here the output layer's weight, its learning rate and its decay are, and its eps, 1 / m_N in the paper, is
-    multiplied by m_N, with which Adam makes the same steps. With Adam's own decay (not AdamW's) they differ.
+    The weights to be divided are those that `weight` produces, N(0, 0.02^2), without GPT-2's 1 / sqrt(2 L). A branch is
+    multiplied by a constant: a buffer with one number, which model=gpt has with branch_multiplier=true.
 
-    The paper's first version scales eps in the blocks only; the factor 1 / m_N elsewhere is that of later versions, as
-    gradients of all weights fall by it. Not changed, since it belongs to the model: the scale of attention logits (q k /
-    d instead of q k / sqrt(d), which matters only if d per head grows). The base model's weights in branches are not
-    scaled by 1 / sqrt(2 L), as in GPT-2; gates and layer scales have the factors of norms.
+    The paper multiplies the logits by 1 / m_N. Here the weight of the output layer is divided by m_N instead. The
+    column for it follows from this: with these factors AdamW changes the logits as in the paper, where this weight has
+    lr 1, weight_decay 1 and eps 1 / m_N. (Adam without decoupled weight decay would need weight_decay m_N^2.)
 
-    Raises ValueError for a base_width or base_depth that is not positive, an alpha outside of [0.5, 1], an optimizer
-    that is SGD, a weight outside of branches that is neither the first nor the last, and, unless the sizes are those of
-    the base model, for a branch without a constant and an output layer that is tied to an embedding.
+    The paper's first version scales eps in the branches only. As the gradients of embeddings and of the last norm are
+    proportional to 1 / m_N too, their eps has this factor here, as in later versions. Gates and layer scales in
+    branches have the factors of norms. Not changed, since it belongs to the model: the scale of attention logits
+    (q k / d instead of q k / sqrt(d), which matters only if d per head grows).
+
+    Raises ValueError for a base_width or base_depth that is not positive, for an alpha outside of [0.5, 1], for SGD,
+    for a weight outside of the branches that is neither the first nor the last, for a branch without a constant unless
+    m_L = 1, and for an output layer that shares its weight with an embedding unless m_N = 1.
 
     Source: Dey et al. 2025, Don't be lazy: CompleteP enables compute-efficient deep transformers, table 1.
     Acts on: residual branches, the output layer; learning rates, eps and weight decay of all parameters.
@@ -106,8 +109,8 @@ def complete_p_(
             branch.multiplier.fill_(depth**-alpha)
         elif depth != 1:
             raise ValueError(
-                f"complete_p multiplies residual branches by {depth:g}^-{alpha:g}, and {branch.name} has no constant for "
-                "it, a buffer with one number (model.branch_multiplier=true for model=gpt); "
+                f"complete_p multiplies residual branches by {depth:g}^-{alpha:g}, and {branch.name} has no constant "
+                "for it, which is a buffer with one number (model=gpt has one with model.branch_multiplier=true); "
                 f"or set base_depth={depth * base_depth:g}"
             )
     head = matrices[-1]
@@ -116,7 +119,8 @@ def complete_p_(
     if head.role == "embedding" and width != 1:
         raise ValueError(
             f"complete_p divides the logits by {width:g}, and the output layer shares its weight with the embedding "
-            f"{head.name}: give it one of its own (model.tied=false for model=gpt), or set base_width={width * base_width:g}"
+            f"{head.name}: give it one of its own (model.tied=false for model=gpt), "
+            f"or set base_width={width * base_width:g}"
         )
     for each in branch_matrices:
         each.projection.write(each.projection.weight / math.sqrt(width))

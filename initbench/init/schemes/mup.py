@@ -138,7 +138,7 @@ def channels_in(layer: Layer) -> int:
 def input_names(parameters: Sequence[NamedParameter], matrices: Sequence[NamedParameter]) -> set[str]:
     """The names of the weights that read the data; empty if an embedding does.
 
-    `parameters` are all of the model in the order of registration, `matrices` those of `initbench.init.structure.Parts`.
+    `parameters` are all of the model in the order of registration; `matrices` are those of `structure.Parts`.
     """
     first = next((found for found in matrices if found.role in MATRICES), None)
     if first is None or any(p.role == "embedding" for p in takewhile(lambda p: p.name != first.name, parameters)):
