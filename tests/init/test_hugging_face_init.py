@@ -132,6 +132,7 @@ TIED = "gpt2 mamba"
 EVERYWHERE = " ".join(CONFIGS)
 REFUSED: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers", EVERYWHERE),
+    "complete_p": ("its weight with the embedding|is in none of them|outside of a layer", f"{TIED} gemma2 mixtral"),
     "deepnorm": ("needs (residual blocks with a skip_scale|self-attention layers)", EVERYWHERE),
     "efficientnet": ("efficientnet needs layers with a weight of type Linear", "gpt2"),
     "class_prior": ("sets the bias of the last layer, and layer lm_head, a Linear, has none", EVERYWHERE),
