@@ -34,6 +34,22 @@ class Recurrent(nn.Module):
         return self.last(self.cell(images.flatten(2))[0][:, -1])
 
 
+class Multiplied(nn.Module):
+    """Residual branches times a constant, between an input and an output layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(108, 12), nn.Linear(12, 5)
+        self.branches = nn.ModuleList(nn.Sequential(nn.LayerNorm(12), nn.Linear(12, 12), nn.GELU()) for _ in range(3))
+        self.register_buffer("multiplier", torch.ones(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.first(images.flatten(1))
+        for branch in self.branches:
+            x = x + self.multiplier * branch(x)
+        return self.last(x)
+
+
 def convolutional() -> nn.Sequential:
     body = (nn.Conv2d(3, 8, 3), nn.ReLU(), Residual(), nn.Dropout(0.5), nn.Flatten())
     return nn.Sequential(*body, nn.Linear(128, 5))
@@ -92,6 +108,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     **dict.fromkeys(RECIPES, Tokens),
     "irnn": partial(Recurrent, nn.RNN),
     **dict.fromkeys(["chrono", "lstm"], partial(Recurrent, nn.LSTM)),
+    "complete_p": Multiplied,
     "deepnorm": partial(vit, norm="post"),
     **dict.fromkeys(["fixup", "t_fixup"], partial(vit, norm="none")),
     **dict.fromkeys(["mimetic", "vit", "vit_jax"], vit),

@@ -136,6 +136,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers", EVERYWHERE),
     # SqueezeNet ends with a ReLU, MaxViT with a layer without a bias.
     "class_prior": ("needs a bias that is added to the outputs|last layer, .*, has none", "squeezenet maxvit"),
+    "complete_p": (
+        "needs residual branches|has no constant for it|is in none of them",
+        all_but("vit deit3 mixer cait"),
+    ),
     "deepnorm": ("needs self-attention layers|needs residual branches|has no skip_scale|rule for encoders", EVERYWHERE),
     "delta_orthogonal": ("needs at least as many outputs as inputs", "resnet densenet"),
     "efficientnet": ("efficientnet needs layers with a weight of type Linear", "resnetv2 squeezenet"),

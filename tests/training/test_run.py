@@ -243,6 +243,7 @@ SMALL_RESNET, SMALL_VIT = ("model=resnet20", "model.depth=8", "model.width=4"), 
 # What LeNet lacks for an option, and a model that has it. Every other option of conf/init/ is run on LeNet.
 ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
     "chrono": ("needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
+    "complete_p": ("needs residual branches", (*SMALL_VIT, "optimizer=adamw")),
     "deepnorm": ("needs residual branches", (*SMALL_VIT, "model.norm=post")),
     "fixup": ("needs residual branches", (*SMALL_RESNET, "model.norm=fixup")),
     "irnn": ("irnn needs recurrent layers", ("model=rnn", "model.nonlinearity=relu", "model.hidden_size=16")),
