@@ -67,9 +67,14 @@ def heads(numbers: Tensor) -> tuple[list[int], int]:
 
     Along all other axes than those of the heads and of the features in a head, the features are the same.
     """
-    axes = [axis for axis in range(numbers.dim()) if (numbers != numbers.narrow(axis, 0, 1)).any()]
+    axes = axes_of(numbers)
     for axis in range(numbers.dim()):
         if axis not in axes:
             numbers = numbers.narrow(axis, 0, 1)
     width = numbers.shape[axes[-1]] if axes else 1
     return list(dict.fromkeys(numbers.flatten().tolist())), width
+
+
+def axes_of(numbers: Tensor) -> list[int]:
+    """The axes along which features differ."""
+    return [axis for axis in range(numbers.dim()) if (numbers != numbers.narrow(axis, 0, 1)).any()]

@@ -9,6 +9,7 @@ from torch.nn.modules.conv import _ConvNd
 from initbench.init.gated import gated_layers
 from initbench.init.projection import Projection
 from initbench.init.roles import is_norm
+from initbench.init.source import SOFTMAX, is_product
 from initbench.init.trace import Trace
 
 WEIGHTED = (nn.Linear, _ConvNd, nn.MultiheadAttention)
@@ -108,7 +109,7 @@ class _Search:
         return before and set(kinds[first:]) <= {"carry", "part", "layer", "norm"}
 
     def _branches(self, total: int, skip: _Skip) -> Iterator[Residual]:
-        terms = list(self._terms(skip.branch))
+        terms = sorted(self._terms(skip.branch))  # by the steps that end them: in execution order
         layers = [term for term in terms if self._weighted(self._between(skip.fork, term[0]))]
         terms = layers if layers and len(terms) > 1 else [(skip.branch, [])]
         for end, before in terms:
@@ -149,11 +150,13 @@ class _Search:
         weighted = [module for module in modules if self._is_weighted(module)]
         last_layers, reaches_fork, is_hidden = self._last(end, skip.fork, self._is_weighted)
         if weighted and reaches_fork:
-            return None  # what is left without the last layers is more than the skip connection
+            if not is_hidden:
+                return None  # what is left without the last layers is more than the skip connection
+            last_layers = set()  # a layer beside experts, such as the one that chooses among them, is not the end
         if not weighted and self._is_normalized(skip):
             return None
         ends, *_ = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
-        operators = {self.steps[index].operator for index in inner}
+        applied = [self.steps[index] for index in inner]
         return Residual(
             block=block,
             parts=list(dict.fromkeys(part for index in inner if (part := self._part(index, len(calls))) is not None)),
@@ -164,8 +167,8 @@ class _Search:
             gate=None if gate_step is None else self.steps[gate_step].multiplier,  # type: ignore[arg-type]  # a parameter
             multiplier=None if constant_step is None else self.steps[constant_step].multiplier,
             skip_scale=self._skip_scale(skip),
-            is_attention=("_softmax" in operators and "bmm" in operators)
-            or any(name.startswith("_scaled_dot_product") for name in operators)
+            is_attention=(any(s.operator in SOFTMAX for s in applied) and any(map(is_product, applied)))
+            or any(s.operator.startswith("_scaled_dot_product") for s in applied)
             or any(isinstance(module, nn.MultiheadAttention) for module in modules),
             gated=gated_layers(self.trace, inner),
             is_hidden=is_hidden,
