@@ -54,6 +54,11 @@ def fixup_(
                 f"fixup takes the place of norms, and {branch.last_norm[0]} follows the last layer of its branch, "
                 "which would be zero: build the model without norms (for resnet20 model.norm=fixup)"
             )
+        if branch.is_hidden:
+            raise ValueError(
+                f"fixup needs to zero the last layer of each residual branch, and {branch.name} ends with a matrix "
+                "that belongs to no layer, as in mixtures of experts"
+            )
         layers = [module for _, module in branch.weighted]
         last = [_output(layer) for _, layer in branch.last_layers]
         for name, layer in branch.last_layers:
