@@ -149,7 +149,7 @@ def _listed(name: str, block: nn.Module, parts: list[str]) -> Branch:
         ends=tuple(each for each in modules if is_norm(each[1]) or isinstance(each[1], WEIGHTED))[-1:],
         weighted=weighted,
         last_layers=weighted[-1:],
-        kind=_kind([part for _, part in steps]),
+        kind="attention" if _is_attention([part for _, part in steps]) else _kind([part for _, part in steps]),
         gate=next((factor for key, factor in factors.items() if key.startswith(GATES)), None),
         skip_scale=next((factor for key, factor in factors.items() if key.startswith(SKIP_SCALES)), None),
         depth=0,
@@ -176,8 +176,11 @@ def _leaves(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield from _leaves(f"{name}.{key}", child)
 
 
+def _is_attention(parts: list[nn.Module]) -> bool:
+    modules = (module for part in parts for module in part.modules())
+    return any(isinstance(module, nn.MultiheadAttention) or hasattr(module, "num_heads") for module in modules)
+
+
 def _kind(parts: list[nn.Module]) -> str:
-    modules = [module for part in parts for module in part.modules()]
-    if any(isinstance(module, nn.MultiheadAttention) or hasattr(module, "num_heads") for module in modules):
-        return "attention"
-    return "conv" if any(isinstance(module, _ConvNd) for module in modules) else "mlp"
+    """The kind of a branch that is no attention."""
+    return "conv" if any(isinstance(module, _ConvNd) for part in parts for module in part.modules()) else "mlp"

@@ -204,6 +204,8 @@ class _Recorder(TorchDispatchMode):
             self._embed(original, self.indices)
         inputs = [step for tensor in read if (step := self._step(tensor)) is not None]
         given = [constant for tensor in read if (constant := self._constant(tensor)) is not None]
+        if isinstance(module, nn.MultiheadAttention) and inputs:
+            inputs = [*_steps(given), *inputs]  # a learned token is a query, which is its first argument
         own = [_Constant((self.own[id(parameter)],), is_whole=True) for parameter in module.parameters()]
         kind = "norm" if is_norm(module) and not self.is_activated else "layer" if _is_linear(module) else "other"
         if not inputs:

@@ -145,10 +145,10 @@ class _Search:
         block = self.trace.calls[calls[-1]]
         own = set(block.modules())  # a module outside may compute something for all blocks, such as relative positions
         modules = [module for module in self._modules(inner) if module in own]
-        if not modules:
-            return None
         weighted = [module for module in modules if self._is_weighted(module)]
         last_layers, reaches_fork, is_hidden = self._last(end, skip.fork, self._is_weighted)
+        if not modules and not is_hidden:
+            return None  # nothing that learns
         if weighted and reaches_fork:
             if not is_hidden:
                 return None  # what is left without the last layers is more than the skip connection

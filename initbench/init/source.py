@@ -35,7 +35,7 @@ def source_of(trace: Trace, operand: int) -> Source | None:
             layer, numbers = trace.features[index]
             if numbers.numel():  # a slice may be empty, as where all of a head is rotated
                 of_layers.setdefault(layer, []).append(numbers)
-        elif not is_product(trace.steps[index]):
+        elif not is_product(trace.steps[index]) and index not in trace.hidden:
             waiting += trace.steps[index].inputs
     found = []
     for layer, parts in of_layers.items():

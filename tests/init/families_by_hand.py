@@ -36,8 +36,10 @@ class Facts:
     gates: int = 0
 
 
-def huggingface(family: str, head: str = "Model", **config: Any) -> Callable[[], nn.Module]:
-    return lambda: getattr(transformers, family + head)(getattr(transformers, family + "Config")(**config)).eval()
+def huggingface(family: str, head: str = "Model", config: str = "", **options: Any) -> Callable[[], nn.Module]:
+    """A model of transformers, of the class `family` + `head`."""
+    settings = getattr(transformers, f"{config or family}Config")
+    return lambda: getattr(transformers, family + head)(settings(**options)).eval()
 
 
 SIZES = {"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
@@ -55,10 +57,10 @@ LLAMA = (
 
 def decoder(family: str, block: str, matrices: str, heads: tuple[int, int] = (4, 4), **more: Any) -> Facts:
     """A language model of two layers."""
-    positions = more.pop("positions", [])
+    positions, others = more.pop("positions", []), more.pop("others", 0)
     make = huggingface(family, "ForCausalLM", **{**SIZES, **more})
     total = 2 * len(matrices.split()) // 2
-    return Facts(make, (IDS,), LAYERS_2, [heads] * 2, 0, block, matrices, total, positions)
+    return Facts(make, (IDS,), LAYERS_2, [heads] * 2, others, block, matrices, total, positions)
 
 
 def llama(family: str, heads: tuple[int, int] = (4, 2), **more: Any) -> Facts:
@@ -161,6 +163,26 @@ HUGGING_FACE = {
         matrices="inner in_proj inner conv1d inner x_proj inner dt_proj out out_proj",
         total=10,
     ),
+    "mamba2": Facts(
+        huggingface(
+            *("Mamba2", "ForCausalLM"),
+            **{"vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 2, "num_heads": 4, "head_dim": 8},
+            **{"state_size": 8, "n_groups": 1},
+        ),
+        (IDS,),
+        [0, 1],
+        block="backbone.layers.1.mixer.",
+        matrices="inner in_proj inner conv1d out out_proj",
+        total=6,
+    ),
+    "deepseek_v2": decoder(  # latent attention: queries, and keys with values, come from a few features each
+        "DeepseekV2",
+        "model.layers.0.",
+        "query self_attn.q_b_proj key self_attn.kv_b_proj value self_attn.kv_b_proj inner self_attn.q_a_proj "
+        "inner self_attn.kv_a_proj_with_mqa out self_attn.o_proj gate mlp.gate_proj up mlp.up_proj out mlp.down_proj",
+        **{"num_key_value_heads": 4, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_rope_head_dim": 4},
+        **{"qk_nope_head_dim": 4, "v_head_dim": 4, "first_k_dense_replace": 2, "others": 2},
+    ),
     "bert": encoder("Bert"),
     "roberta": encoder("Roberta"),
     "distilbert": encoder(
@@ -227,6 +249,37 @@ HUGGING_FACE = {
         "inner fc1 out fc2",
         total=2 * 6 + 2 * 10,
         positions=["encoder.embed_positions.weight", "decoder.embed_positions.weight"],
+    ),
+    "swin-huggingface": Facts(
+        huggingface("Swin", image_size=32, patch_size=4, embed_dim=12, depths=[1, 1], num_heads=[2, 4], window_size=4),
+        (IMAGES,),
+        LAYERS_2,
+        [(2, 2), (4, 4)],
+        block="encoder.layers.1.blocks.0.",
+        matrices="query attention.q_proj key attention.k_proj value attention.v_proj out attention.o_proj "
+        "inner mlp.fc1 out mlp.fc2",
+        total=12,
+        positions=[
+            f"encoder.layers.{layer}.blocks.0.attention.relative_position_bias.relative_position_bias_table"
+            for layer in range(2)
+        ],
+    ),
+    "siglip": Facts(  # the last attention is that of a learned query, which pools the image; then comes an MLP
+        huggingface(
+            *("Siglip", "VisionModel"),
+            config="SiglipVision",
+            **{k: v for k, v in SIZES.items() if k != "vocab_size"},
+            image_size=32,
+            patch_size=8,
+        ),
+        (IMAGES,),
+        [*LAYERS_2, 2],
+        [(4, 4)] * 3,
+        others=1,
+        block="head.",
+        matrices="inner mlp.fc1 out mlp.fc2",
+        total=14,
+        positions=["embeddings.position_embedding.weight"],
     ),
     "vit-huggingface": Facts(
         huggingface("ViT", **{k: v for k, v in SIZES.items() if k != "vocab_size"}, image_size=32, patch_size=8),

@@ -132,7 +132,10 @@ EVERYWHERE = " ".join(CONFIGS)
 REFUSED: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers", EVERYWHERE),
     "deepnorm": ("needs (residual blocks with a skip_scale|self-attention layers)", EVERYWHERE),
-    "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),
+    "fixup": (
+        "its weight is also that of the embedding|takes the place of norms|belongs to no layer",
+        f"{TIED} gemma2 mixtral",
+    ),
     "irnn": ("needs recurrent layers", EVERYWHERE),
     "mean_field": ("(gelu|silu) has no critical point", EVERYWHERE),
     "mimetic": ("needs self-attention layers", "gemma2 mixtral mamba"),

@@ -201,6 +201,37 @@ def test_a_learned_token_has_a_residual_branch_too() -> None:
     ]
 
 
+class GatedConvolution(nn.Module):
+    """A gated linear unit over channels, as in speech."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.last = nn.Conv1d(4, 12, 3, padding=1), nn.Conv1d(6, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.last(F.glu(self.both(x), dim=1))
+
+
+def test_the_halves_of_a_gated_linear_unit_lie_along_the_features() -> None:
+    (branch,) = find_branches(GatedConvolution())
+    assert branch.gated is not None
+    assert [part.rows for part in branch.gated] == [tuple(range(6, 12)), tuple(range(6))]
+
+
+@pytest.mark.parametrize("up", ["linear", "activated", "elsewhere"])
+def test_gate_and_up_read_the_same_features_and_only_the_gate_is_activated(up: str) -> None:
+    model = Block(lambda b, x, h, attend: x + b.feed[2](F.silu(b.feed[0](h)) * other(b, x, h)))
+    model.up = nn.Linear(8, 16)
+
+    def other(b: Block, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = model.up(x if up == "elsewhere" else h)
+        return F.relu(made) if up == "activated" else made
+
+    (branch,) = find_branches(model, X)
+    names = None if branch.gated is None else [part.name for part in branch.gated]
+    assert names == (["feed.0.weight", "up.weight"] if up == "linear" else None)
+
+
 def test_a_recurrent_state_is_no_skip_connection() -> None:
     assert find_branches(Loop(), X) == []
 
