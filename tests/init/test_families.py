@@ -16,7 +16,10 @@ from initbench.init.structure import Attention, Parts
 
 transformers.logging.set_verbosity_error()
 
-ALL = pytest.mark.parametrize("name", FAMILIES)
+LARGE = ("tiny_vit", "coatnet", "maxvit")
+ALL = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in FAMILIES]
+)
 RUN = [name for name, facts in FAMILIES.items() if facts.inputs]
 # In DeepSeek, a second layer makes a part of the keys.
 ATTENDING = [name for name in RUN if FAMILIES[name].heads and name != "deepseek_v2"]

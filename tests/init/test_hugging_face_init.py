@@ -131,7 +131,10 @@ TIED = "gpt2 mamba"
 EVERYWHERE = " ".join(CONFIGS)
 REFUSED: dict[str, tuple[str, str]] = {
     "chrono": ("needs recurrent layers", EVERYWHERE),
-    "deepnorm": ("needs (residual blocks with a skip_scale|self-attention layers)", EVERYWHERE),
+    "deepnorm": (
+        "needs (residual blocks with a skip_scale|self-attention layers)|is multiplied outside of a layer",
+        EVERYWHERE,
+    ),
     "fixup": (
         "its weight is also that of the embedding|takes the place of norms|belongs to no layer",
         f"{TIED} gemma2 mixtral",

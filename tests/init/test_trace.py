@@ -224,7 +224,7 @@ def test_gate_and_up_read_the_same_features_and_only_the_gate_is_activated(up: s
     model.up = nn.Linear(8, 16)
 
     def other(b: Block, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
-        made: torch.Tensor = model.up(x if up == "elsewhere" else h)
+        made: torch.Tensor = b.up(x if up == "elsewhere" else h)
         return F.relu(made) if up == "activated" else made
 
     (branch,) = find_branches(model, X)
