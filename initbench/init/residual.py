@@ -23,14 +23,14 @@ class Residual:
     parts: list[nn.Module]  # the modules that the block calls in the branch
     modules: list[nn.Module]  # the leaf modules of the branch that have parameters or normalize
     weighted: list[nn.Module]  # the linear layers, convolutions and attentions among them
-    ends: list[nn.Module]  # those of them after which no other layer or norm follows; several if they are parallel
+    ends: list[nn.Module]  # those after which no other layer, norm or matrix follows; several if they are parallel
     last_layers: list[nn.Module]  # the weighted layers after which no other follows
     gate: nn.Parameter | None
     skip_scale: nn.Parameter | None
     is_attention: bool  # whether values are weighted by a softmax
     multiplier: Tensor | None  # a constant by which the branch is multiplied: a buffer with one number
     gated: tuple[Projection, Projection] | None  # gate and up of a gated MLP
-    is_hidden: bool  # whether it ends with a product with a matrix that belongs to no layer
+    is_hidden: bool  # whether a product with a matrix that belongs to no layer follows the last layers
     fork: int  # the step of x
     sum: int  # the step of x + f(x)
 
@@ -155,7 +155,9 @@ class _Search:
             last_layers = set()  # a layer beside experts, such as the one that chooses among them, is not the end
         if not weighted and self._is_normalized(skip):
             return None
-        ends, *_ = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
+        ends, _, ends_hidden = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
+        if ends_hidden:
+            ends = set()
         applied = [self.steps[index] for index in inner]
         return Residual(
             block=block,

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from families_by_hand import FAMILIES, IDS, SIZES, huggingface
+from facts import IDS
+from families_by_hand import FAMILIES
+from families_of_transformers import SIZES, huggingface
 from torch import Tensor, nn
 
 import initbench

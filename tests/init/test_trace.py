@@ -201,6 +201,26 @@ def test_a_learned_token_has_a_residual_branch_too() -> None:
     ]
 
 
+class Bare(nn.Module):
+    """An MLP whose matrices belong to no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.drop = nn.LayerNorm(8), nn.Dropout()
+        self.one, self.two = nn.Parameter(torch.ones(8, 16)), nn.Parameter(torch.ones(16, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.drop(torch.relu(self.norm(x) @ self.one)) @ self.two
+
+
+def test_a_branch_that_ends_with_a_matrix_of_no_layer_is_not_ended_by_the_norm_before_it() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), Bare())
+    (branch,) = find_branches(model, X)
+    assert (leaves(branch), branch.is_hidden, branch.ends, branch.last_layers) == (["1.norm"], True, (), ())
+    with pytest.raises(ValueError, match="is not ended by one"):
+        initbench.initialize(model, "zero_gamma")
+
+
 class GatedConvolution(nn.Module):
     """A gated linear unit over channels, as in speech."""
 
