@@ -116,6 +116,7 @@ KINDS = {
     "a function of torch": (lambda h: F.scaled_dot_product_attention(h, h, h), "attention"),
     "a softmax without products": (lambda h: torch.softmax(h, -1), "mlp"),
     "products without softmax": (lambda h: h @ h.transpose(1, 2) @ h, "mlp"),
+    "a softmax that weights constants": (lambda h: torch.bmm(torch.softmax(h, -1), torch.ones(2, 8, 8)), "mlp"),
     "neither": (torch.tanh, "mlp"),
 }
 
