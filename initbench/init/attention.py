@@ -7,10 +7,8 @@ from torch import nn
 
 from initbench.init.families import ATTENTIONS, HEADS
 from initbench.init.projection import Projection
-from initbench.init.source import is_product, projection_of, source_of
+from initbench.init.source import SOFTMAX, is_product, origin_of, projection_of, source_of
 from initbench.init.trace import Step, Trace
-
-_SOFTMAX = ("_softmax", "_safe_softmax")
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,7 @@ class _Reader:
             output=None if end is None else projection_of(self.trace, end),
             num_heads=query.heads,
             kv_heads=key.heads,
-            reads_one=len({self._origin(layer) for layer in layers[:3]}) == 1,
+            reads_one=len({origin_of(self.trace, layer) for layer in layers[:3]}) == 1,
         )
         return key.step, attention
 
@@ -144,7 +142,7 @@ class _Reader:
             return step.inputs[:3] if len(step.inputs) >= 3 else ()
         if is_product(step):
             for weights, values in (step.inputs, step.inputs[::-1]):
-                softmax = self._back(weights, lambda each: each.operator in _SOFTMAX, ("sum", "norm"))
+                softmax = self._back(weights, lambda each: each.operator in SOFTMAX, ("sum", "norm"))
                 scores = None if softmax is None else self._back(softmax, is_product, ("norm",))
                 if scores is not None:
                     return (*self.steps[scores].inputs, values)
@@ -164,13 +162,6 @@ class _Reader:
             elif not is_product(step) and step.kind not in barriers:
                 waiting += step.inputs
         return found
-
-    def _origin(self, layer: int) -> int:
-        """The step whose features a layer reads."""
-        index = self.steps[layer].inputs[0]
-        while self.steps[index].kind == "carry":
-            index = self.steps[index].inputs[0]
-        return index
 
     def _output(self, index: int) -> int | None:
         """The first layer that reads what an attention makes."""

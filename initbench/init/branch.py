@@ -24,7 +24,7 @@ class Branch:
     # The leaf modules that have parameters or normalize, with qualified names, in execution order. An
     # nn.MultiheadAttention counts as one leaf; squeeze-and-excitation and similar multipliers are left out.
     modules: tuple[tuple[str, nn.Module], ...]
-    ends: tuple[tuple[str, nn.Module], ...]  # those that no weighted layer or norm follows; several if parallel
+    ends: tuple[tuple[str, nn.Module], ...]  # those that no layer, norm or matrix follows; several if parallel
     weighted: tuple[tuple[str, nn.Module], ...]  # the layers with a weight; none if the branch only pools or shifts
     last_layers: tuple[tuple[str, nn.Module], ...]  # those of them that no other follows
     kind: str  # "attention", "mlp" or "conv"
@@ -35,7 +35,8 @@ class Branch:
     multiplier: Tensor | None = None  # a constant by which the branch is multiplied: a buffer with one number
     gated: tuple[Projection, Projection] | None = None  # gate and up of down(activation(gate(x)) * up(x))
     attentions: tuple[Attention, ...] = ()  # those in the branch
-    is_hidden: bool = False  # whether it ends with a product with a matrix that belongs to no layer, as in experts
+    # Whether a product with a matrix that belongs to no layer follows the last layers, as in mixtures of experts.
+    is_hidden: bool = False
 
     @property
     def norms(self) -> list[tuple[str, nn.Module]]:
@@ -149,7 +150,7 @@ def _listed(name: str, block: nn.Module, parts: list[str]) -> Branch:
         ends=tuple(each for each in modules if is_norm(each[1]) or isinstance(each[1], WEIGHTED))[-1:],
         weighted=weighted,
         last_layers=weighted[-1:],
-        kind=_kind([part for _, part in steps]),
+        kind="attention" if _is_attention([part for _, part in steps]) else _kind([part for _, part in steps]),
         gate=next((factor for key, factor in factors.items() if key.startswith(GATES)), None),
         skip_scale=next((factor for key, factor in factors.items() if key.startswith(SKIP_SCALES)), None),
         depth=0,
@@ -176,8 +177,12 @@ def _leaves(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield from _leaves(f"{name}.{key}", child)
 
 
+def _is_attention(parts: list[nn.Module]) -> bool:
+    """Whether the parts of a branch belong to an attention, as far as their types and attributes tell."""
+    modules = (module for part in parts for module in part.modules())
+    return any(isinstance(module, nn.MultiheadAttention) or hasattr(module, "num_heads") for module in modules)
+
+
 def _kind(parts: list[nn.Module]) -> str:
-    modules = [module for part in parts for module in part.modules()]
-    if any(isinstance(module, nn.MultiheadAttention) or hasattr(module, "num_heads") for module in modules):
-        return "attention"
-    return "conv" if any(isinstance(module, _ConvNd) for module in modules) else "mlp"
+    """The kind of a branch that is no attention."""
+    return "conv" if any(isinstance(module, _ConvNd) for part in parts for module in part.modules()) else "mlp"

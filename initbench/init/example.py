@@ -97,8 +97,8 @@ def _spatial(channels: int, dimensions: int, lengths: Any, sizes: Any) -> list[S
 
 
 def _stated_sizes(model: nn.Module) -> Iterator[tuple[int, int]]:
-    """The image sizes in attributes of the model or of its parts, as in timm and torchvision."""
-    for module in model.modules():
+    """The image sizes in attributes of a model's configuration, as in transformers, of the model and of its parts."""
+    for module in (getattr(model, "config", None), *model.modules()):
         for key in ("image_size", "img_size", "input_resolution"):
             size = getattr(module, key, None)
             if isinstance(size, int):

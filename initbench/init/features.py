@@ -19,7 +19,10 @@ _MIXES = {"mm", "bmm", "addmm", "baddbmm", "linear", "convolution", "cumsum"}
 
 
 class Features:
-    """For tensors of the pass, a tensor of the same shape: at each value, the index of its output feature."""
+    """For tensors of the pass, a tensor of the same shape: at each value, the index of its output feature.
+
+    For complex tensors, the last axis is twice as long.
+    """
 
     def __init__(self) -> None:
         self.of: dict[int, tuple[int, Tensor]] = {}  # by id(tensor): the step of the layer, and the indices
@@ -42,6 +45,9 @@ class Features:
         if is_lost or (known := self.of.get(id(read[0]))) is None:
             return
         step, numbers = known
+        if name == "view_as_complex":  # as some rotate queries and keys: every number is two features
+            self.of[id(made)] = (step, numbers.flatten(-2))
+            return
         outputs = [made] if isinstance(made, Tensor) else list(made) if isinstance(made, list | tuple) else []
         if name in _VIEWS:
             followed = func(numbers, *[_on_cpu(each) for each in args[1:]], **kwargs)
@@ -67,9 +73,14 @@ def heads(numbers: Tensor) -> tuple[list[int], int]:
 
     Along all other axes than those of the heads and of the features in a head, the features are the same.
     """
-    axes = [axis for axis in range(numbers.dim()) if (numbers != numbers.narrow(axis, 0, 1)).any()]
+    axes = axes_of(numbers)
     for axis in range(numbers.dim()):
         if axis not in axes:
             numbers = numbers.narrow(axis, 0, 1)
     width = numbers.shape[axes[-1]] if axes else 1
     return list(dict.fromkeys(numbers.flatten().tolist())), width
+
+
+def axes_of(numbers: Tensor) -> list[int]:
+    """The axes along which features differ."""
+    return [axis for axis in range(numbers.dim()) if (numbers != numbers.narrow(axis, 0, 1)).any()]

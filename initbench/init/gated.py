@@ -1,35 +1,45 @@
 """Gated layers in a trace: down(activation(gate(x)) * up(x)) (Shazeer 2020)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from initbench.init.features import axes_of
 from initbench.init.projection import Projection
-from initbench.init.source import projection_of, source_of
+from initbench.init.source import origin_of, projection_of, source_of
 from initbench.init.trace import Trace
+
+_VIEWS = ("carry", "part")
 
 
 def gated_layers(trace: Trace, way: Iterable[int]) -> tuple[Projection, Projection] | None:
     """The projections `gate` and `up` of a product among the steps of a branch; None if no step is one.
 
-    The gate passes through an activation, and `up` does not. Both may be halves of one layer.
+    Both read the same features. The gate passes through an activation, and `up` does not. Both may be halves of one
+    layer.
     """
     for index in way:
         step = trace.steps[index]
         if step.operator == "glu" and (known := trace.features.get(step.inputs[0])) is not None:
             layer, numbers = known
-            up, gate = (half.flatten().unique().tolist() for half in numbers.chunk(2, dim=-1))
+            up, gate = (half.flatten().unique().tolist() for half in numbers.chunk(2, dim=axes_of(numbers)[-1]))
             return projection_of(trace, layer, gate), projection_of(trace, layer, up)
         if step.operator == "mul" and len(step.inputs) == 2:
-            activated = [_is_activated(trace, each) for each in step.inputs]
-            if sum(activated) == 1:
-                gate_side, up_side = step.inputs if activated[0] else step.inputs[::-1]
-                sources = source_of(trace, gate_side), source_of(trace, up_side)
-                if sources[0] is not None and sources[1] is not None:
-                    return sources[0].projection, sources[1].projection
+            for gate_side, up_side in (step.inputs, step.inputs[::-1]):
+                if _is_gated(trace, gate_side, up_side):
+                    sources = source_of(trace, gate_side), source_of(trace, up_side)
+                    if sources[0] is not None and sources[1] is not None:
+                        return sources[0].projection, sources[1].projection
     return None
 
 
-def _is_activated(trace: Trace, index: int) -> bool:
-    """Whether an operator other than a view was applied since the last layer."""
-    while trace.steps[index].kind in ("carry", "part"):
+def _is_gated(trace: Trace, gate_side: int, up_side: int) -> bool:
+    gate, up = _layer(trace, gate_side, (*_VIEWS, "other")), _layer(trace, up_side, _VIEWS)
+    if gate is None or up is None or _layer(trace, gate_side, _VIEWS) is not None:
+        return False
+    return origin_of(trace, gate) == origin_of(trace, up)
+
+
+def _layer(trace: Trace, index: int, kinds: Collection[str]) -> int | None:
+    """The layer to which single steps of these kinds lead back; None if they lead to none."""
+    while trace.steps[index].kind in kinds and len(trace.steps[index].inputs) == 1:
         index = trace.steps[index].inputs[0]
-    return trace.steps[index].kind == "other"
+    return index if trace.steps[index].kind == "layer" else None

@@ -136,6 +136,7 @@ class _Recorder(TorchDispatchMode):
         self.stack: list[int] = []  # the calls that have not returned
         self.inside: list[nn.Module] = []  # the layer or norm that runs, and the modules that it calls
         self.is_activated = False  # whether the norm that runs calls other modules, such as an activation
+        self.indices: Tensor | None = None  # those that the embedding that runs looks up
         for tensor in _tensors(inputs):
             self._know(tensor, self.found.add("input", (), ()))
         with self:
@@ -151,10 +152,12 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         outputs = func(*args, **kwargs)
+        name = func.overloadpacket.__name__.rstrip("_")
         if self.inside:
             self.is_activated |= len(self.inside) > 1
+            if name == "embedding":
+                self.indices = args[1]
             return outputs
-        name = func.overloadpacket.__name__.rstrip("_")
         if name.startswith("new_") or name.endswith("_like"):
             return outputs  # it has the shape of what it is made from, not its values
         read = list(_tensors((args, kwargs)))
@@ -179,7 +182,8 @@ class _Recorder(TorchDispatchMode):
     def _enter(self, module: nn.Module, args: Any) -> None:
         if self.inside or _is_layer(module):
             self.inside.append(module)
-            self.is_activated &= len(self.inside) > 1
+            if len(self.inside) == 1:
+                self.is_activated, self.indices = False, None
         else:
             self.found.calls.append(self.originals.get(module, module))
             self.stack.append(len(self.found.calls) - 1)
@@ -194,10 +198,14 @@ class _Recorder(TorchDispatchMode):
         original = self.originals[module]
         self.found.ran(original)
         read = list(_tensors((args, kwargs)))
-        if isinstance(module, nn.Embedding) and read:
-            self._embed(original, read[0])
+        if isinstance(module, nn.Embedding) and self.indices is not None:
+            # A class of its own may read no more than the shape of what it is given, as BART's positions do.
+            read = [self.indices]
+            self._embed(original, self.indices)
         inputs = [step for tensor in read if (step := self._step(tensor)) is not None]
         given = [constant for tensor in read if (constant := self._constant(tensor)) is not None]
+        if isinstance(module, nn.MultiheadAttention) and inputs:
+            inputs = [*_steps(given), *inputs]  # a learned token is a query, which is its first argument
         own = [_Constant((self.own[id(parameter)],), is_whole=True) for parameter in module.parameters()]
         kind = "norm" if is_norm(module) and not self.is_activated else "layer" if _is_linear(module) else "other"
         if not inputs:

@@ -9,6 +9,7 @@ from torch.nn.modules.conv import _ConvNd
 from initbench.init.gated import gated_layers
 from initbench.init.projection import Projection
 from initbench.init.roles import is_norm
+from initbench.init.source import SOFTMAX, is_product
 from initbench.init.trace import Trace
 
 WEIGHTED = (nn.Linear, _ConvNd, nn.MultiheadAttention)
@@ -22,14 +23,14 @@ class Residual:
     parts: list[nn.Module]  # the modules that the block calls in the branch
     modules: list[nn.Module]  # the leaf modules of the branch that have parameters or normalize
     weighted: list[nn.Module]  # the linear layers, convolutions and attentions among them
-    ends: list[nn.Module]  # those of them after which no other layer or norm follows; several if they are parallel
+    ends: list[nn.Module]  # those after which no other layer, norm or matrix follows; several if they are parallel
     last_layers: list[nn.Module]  # the weighted layers after which no other follows
     gate: nn.Parameter | None
     skip_scale: nn.Parameter | None
     is_attention: bool  # whether values are weighted by a softmax
     multiplier: Tensor | None  # a constant by which the branch is multiplied: a buffer with one number
     gated: tuple[Projection, Projection] | None  # gate and up of a gated MLP
-    is_hidden: bool  # whether it ends with a product with a matrix that belongs to no layer
+    is_hidden: bool  # whether a product with a matrix that belongs to no layer follows the last layers
     fork: int  # the step of x
     sum: int  # the step of x + f(x)
 
@@ -108,7 +109,7 @@ class _Search:
         return before and set(kinds[first:]) <= {"carry", "part", "layer", "norm"}
 
     def _branches(self, total: int, skip: _Skip) -> Iterator[Residual]:
-        terms = list(self._terms(skip.branch))
+        terms = sorted(self._terms(skip.branch))  # by the steps that end them: in execution order
         layers = [term for term in terms if self._weighted(self._between(skip.fork, term[0]))]
         terms = layers if layers and len(terms) > 1 else [(skip.branch, [])]
         for end, before in terms:
@@ -144,16 +145,20 @@ class _Search:
         block = self.trace.calls[calls[-1]]
         own = set(block.modules())  # a module outside may compute something for all blocks, such as relative positions
         modules = [module for module in self._modules(inner) if module in own]
-        if not modules:
-            return None
         weighted = [module for module in modules if self._is_weighted(module)]
         last_layers, reaches_fork, is_hidden = self._last(end, skip.fork, self._is_weighted)
+        if not modules and not is_hidden:
+            return None  # nothing that learns
         if weighted and reaches_fork:
-            return None  # what is left without the last layers is more than the skip connection
+            if not is_hidden:
+                return None  # what is left without the last layers is more than the skip connection
+            last_layers = set()  # a layer beside experts, such as the one that chooses among them, is not the end
         if not weighted and self._is_normalized(skip):
             return None
-        ends, *_ = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
-        operators = {self.steps[index].operator for index in inner}
+        ends, _, ends_hidden = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
+        if ends_hidden:
+            ends = set()
+        applied = [self.steps[index] for index in inner]
         return Residual(
             block=block,
             parts=list(dict.fromkeys(part for index in inner if (part := self._part(index, len(calls))) is not None)),
@@ -164,8 +169,8 @@ class _Search:
             gate=None if gate_step is None else self.steps[gate_step].multiplier,  # type: ignore[arg-type]  # a parameter
             multiplier=None if constant_step is None else self.steps[constant_step].multiplier,
             skip_scale=self._skip_scale(skip),
-            is_attention=("_softmax" in operators and "bmm" in operators)
-            or any(name.startswith("_scaled_dot_product") for name in operators)
+            is_attention=(any(s.operator in SOFTMAX for s in applied) and any(map(is_product, applied)))
+            or any(s.operator.startswith("_scaled_dot_product") for s in applied)
             or any(isinstance(module, nn.MultiheadAttention) for module in modules),
             gated=gated_layers(self.trace, inner),
             is_hidden=is_hidden,

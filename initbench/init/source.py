@@ -10,6 +10,7 @@ from initbench.init.features import heads
 from initbench.init.projection import Projection
 from initbench.init.trace import Step, Trace
 
+SOFTMAX = ("_softmax", "_safe_softmax")
 _PRODUCTS = ("bmm", "baddbmm", "mm", "addmm")
 
 
@@ -34,7 +35,7 @@ def source_of(trace: Trace, operand: int) -> Source | None:
             layer, numbers = trace.features[index]
             if numbers.numel():  # a slice may be empty, as where all of a head is rotated
                 of_layers.setdefault(layer, []).append(numbers)
-        elif not is_product(trace.steps[index]):
+        elif not is_product(trace.steps[index]) and index not in trace.hidden:
             waiting += trace.steps[index].inputs
     found = []
     for layer, parts in of_layers.items():
@@ -50,6 +51,14 @@ def projection_of(trace: Trace, layer: int, rows: Sequence[int] | None = None) -
     name = trace.names[module]
     whole = Projection(f"{name}.weight" if name else "weight", module)
     return whole if rows is None or [*rows] == [*range(whole.shape[0])] else replace(whole, rows=(*rows,))
+
+
+def origin_of(trace: Trace, layer: int) -> int:
+    """The step whose features a layer reads."""
+    index = trace.steps[layer].inputs[0]
+    while trace.steps[index].kind == "carry":
+        index = trace.steps[index].inputs[0]
+    return index
 
 
 def is_product(step: Step) -> bool:

@@ -179,7 +179,9 @@ def _is_position(found: NamedParameter) -> bool:
     name = found.name.rpartition(".")[0 if found.role == "embedding" else 2]
     own = name.rpartition(".")[2]
     is_bare = found.role == "other" and found.tensor.dim() >= 2
-    return (is_bare or found.role == "embedding") and (own.startswith("pos") or "position" in own or own == "wpe")
+    return (is_bare or found.role == "embedding") and (
+        own.startswith(("pos", "rel_")) or "position" in own or own == "wpe"
+    )
 
 
 def _memory(found: NamedParameter) -> list[object]:

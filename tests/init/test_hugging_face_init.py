@@ -144,7 +144,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     "complete_p": ("its weight with the embedding|is in none of them|outside of a layer", f"{TIED} gemma2 mixtral"),
     "efficientnet": ("efficientnet needs layers with a weight of type Linear", "gpt2"),
     "class_prior": ("sets the bias of the last layer, and layer lm_head, a Linear, has none", EVERYWHERE),
-    "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),
+    "fixup": (
+        "its weight is also that of the embedding|takes the place of norms|belongs to no layer",
+        f"{TIED} gemma2 mixtral",
+    ),
     "irnn": ("needs recurrent layers", EVERYWHERE),
     "looks_linear": ("has skip connections", EVERYWHERE),
     "lstm": ("lstm needs recurrent layers of type LSTM", EVERYWHERE),

@@ -116,6 +116,7 @@ KINDS = {
     "a function of torch": (lambda h: F.scaled_dot_product_attention(h, h, h), "attention"),
     "a softmax without products": (lambda h: torch.softmax(h, -1), "mlp"),
     "products without softmax": (lambda h: h @ h.transpose(1, 2) @ h, "mlp"),
+    "a softmax that weights constants": (lambda h: torch.bmm(torch.softmax(h, -1), torch.ones(2, 8, 8)), "mlp"),
     "neither": (torch.tanh, "mlp"),
 }
 
@@ -199,6 +200,57 @@ def test_a_learned_token_has_a_residual_branch_too() -> None:
         ["norm", "cross"],
         ["block.f.0", "block.f.2"],
     ]
+
+
+class Bare(nn.Module):
+    """An MLP whose matrices belong to no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.drop = nn.LayerNorm(8), nn.Dropout()
+        self.one, self.two = nn.Parameter(torch.ones(8, 16)), nn.Parameter(torch.ones(16, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.drop(torch.relu(self.norm(x) @ self.one)) @ self.two
+
+
+def test_a_branch_that_ends_with_a_matrix_of_no_layer_is_not_ended_by_the_norm_before_it() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), Bare())
+    (branch,) = find_branches(model, X)
+    assert (leaves(branch), branch.is_hidden, branch.ends, branch.last_layers) == (["1.norm"], True, (), ())
+    with pytest.raises(ValueError, match="is not ended by one"):
+        initbench.initialize(model, "zero_gamma")
+
+
+class GatedConvolution(nn.Module):
+    """A gated linear unit over channels, as in speech."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.last = nn.Conv1d(4, 12, 3, padding=1), nn.Conv1d(6, 4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.last(F.glu(self.both(x), dim=1))
+
+
+def test_the_halves_of_a_gated_linear_unit_lie_along_the_features() -> None:
+    (branch,) = find_branches(GatedConvolution())
+    assert branch.gated is not None
+    assert [part.rows for part in branch.gated] == [tuple(range(6, 12)), tuple(range(6))]
+
+
+@pytest.mark.parametrize("up", ["linear", "activated", "elsewhere"])
+def test_gate_and_up_read_the_same_features_and_only_the_gate_is_activated(up: str) -> None:
+    model = Block(lambda b, x, h, attend: x + b.feed[2](F.silu(b.feed[0](h)) * other(b, x, h)))
+    model.up = nn.Linear(8, 16)
+
+    def other(b: Block, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
+        made: torch.Tensor = b.up(x if up == "elsewhere" else h)
+        return F.relu(made) if up == "activated" else made
+
+    (branch,) = find_branches(model, X)
+    names = None if branch.gated is None else [part.name for part in branch.gated]
+    assert names == (["feed.0.weight", "up.weight"] if up == "linear" else None)
 
 
 def test_a_recurrent_state_is_no_skip_connection() -> None:

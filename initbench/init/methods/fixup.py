@@ -41,9 +41,10 @@ def fixup_(
     is the weight matrix that the model uses last.
 
     Raises ValueError for a branch whose last layer is followed by a norm: with zero input, that norm would multiply the
-    gradient by 1 / sqrt(eps), about 300. Raises it also if the last layer standardizes its weight (timm's NFNets), and
-    if the classifier shares its weight with an embedding, which must not be zero. Other norms are left as they are;
-    they undo the scaling of the layers before them.
+    gradient by 1 / sqrt(eps), about 300. Raises it also if the last layer standardizes its weight (timm's NFNets), if
+    a branch ends with a matrix that belongs to no layer (mixtures of experts), and if the classifier shares its weight
+    with an embedding, which must not be zero. Other norms are left as they are; they undo the scaling of the layers
+    before them.
 
     Source: Zhang et al. 2019, section 3 and the box "Fixup initialization"; for attention, the authors' code.
     Acts on: all layers in residual branches, the gates, the classifier; the learning rate of scalars.
@@ -53,6 +54,11 @@ def fixup_(
             raise ValueError(
                 f"fixup takes the place of norms, and {branch.last_norm[0]} follows the last layer of its branch, "
                 "which would be zero: build the model without norms (for resnet20 model.norm=fixup)"
+            )
+        if branch.is_hidden:
+            raise ValueError(
+                f"fixup needs to zero the last layer of each residual branch, and {branch.name} ends with a matrix "
+                "that belongs to no layer, as in mixtures of experts"
             )
         layers = [module for _, module in branch.weighted]
         last = [_output(layer) for _, layer in branch.last_layers]

@@ -49,6 +49,25 @@ class Interleaved(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
+class Complex(Attention):
+    """Rotates pairs of features as complex numbers, as the first Llama did."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        parts = self.qkv(tokens).view(*tokens.shape[:2], 3, 2, -1, 2).unbind(2)
+        angles = torch.arange(tokens.shape[1])[:, None, None] * torch.ones(2)
+        turns = torch.polar(torch.ones_like(angles), angles)
+        query, key = (torch.view_as_real(torch.view_as_complex(part) * turns) for part in parts[:2])
+        query, key, value = (part.flatten(-2).transpose(1, 2) for part in (query, key, parts[2]))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        return self.proj(mixed.transpose(1, 2).flatten(2))
+
+
+def test_features_that_are_rotated_as_complex_numbers_are_followed() -> None:
+    (found,) = find_attentions(Complex())
+    assert (found.num_heads, found.kv_heads, found.is_square) == (2, 2, True)
+    assert [found.query.rows, found.key.rows] == [tuple(range(8)), tuple(range(8, 16))]
+
+
 def test_rows_of_each_head_are_found_where_they_follow_each_other() -> None:
     (found,) = find_attentions(Interleaved(4))
     assert found.query.rows == (0, 1, 6, 7, 12, 13, 18, 19)
