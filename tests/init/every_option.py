@@ -63,9 +63,9 @@ def vit(**settings: Any) -> nn.Module:
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "irnn": partial(Recurrent, nn.RNN),
     "chrono": partial(Recurrent, nn.LSTM),
-    "deepnorm": partial(vit, norm="post"),
+    **dict.fromkeys(["deepnorm", "admin", "admin_torch"], partial(vit, norm="post")),
     **dict.fromkeys(["fixup", "t_fixup"], partial(vit, norm="none")),
-    **dict.fromkeys(["mimetic", "vit", "vit_jax"], vit),
+    **dict.fromkeys(["mimetic", "sub_ln", "vit", "vit_jax"], vit),
     **dict.fromkeys(["rezero", "skipinit", "convnext"], partial(vit, gate=True)),
     **dict.fromkeys(["delta_orthogonal", "orthogonal_conv"], lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten())),
 }

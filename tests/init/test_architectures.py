@@ -123,6 +123,7 @@ def all_but(names: str) -> str:
 GATED = "nfnet convnext deit3 xcit cait"
 # What each option says where it cannot be, and where that is. Whatever is not listed must work.
 REFUSED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("admin", "admin_torch"), ("needs residual b(ranches|locks with a skip_scale)", EVERYWHERE)),
     "chrono": ("needs recurrent layers", EVERYWHERE),
     "deepnorm": ("needs self-attention layers|needs residual branches|has no skip_scale|rule for encoders", EVERYWHERE),
     "delta_orthogonal": ("needs at least as many outputs as inputs", "resnet densenet"),
@@ -142,6 +143,10 @@ REFUSED: dict[str, tuple[str, str]] = {
     "orthogonal_conv": ("needs at least as many outputs as inputs", "resnet densenet"),
     "rezero": ("needs gates", all_but(GATED)),
     "skipinit": ("needs gates", all_but(GATED)),
+    "sub_ln": (
+        "needs self-attention layers|needs residual branches|rule for encoders",
+        all_but("vit deit3 swin maxvit coatnet"),
+    ),
     "t_fixup": (
         "needs self-attention layers|needs residual branches|rule for encoders",
         all_but("vit deit3 swin xcit"),

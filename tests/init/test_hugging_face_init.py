@@ -130,8 +130,12 @@ def test_dropout_is_switched_off_for_what_needs_data() -> None:
 TIED = "gpt2 mamba"
 EVERYWHERE = " ".join(CONFIGS)
 REFUSED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("admin", "admin_torch"), ("needs residual blocks with a skip_scale", EVERYWHERE)),
     "chrono": ("needs recurrent layers", EVERYWHERE),
-    "deepnorm": ("needs (residual blocks with a skip_scale|self-attention layers)", EVERYWHERE),
+    "deepnorm": (
+        "needs (residual blocks with a skip_scale|self-attention layers)|is multiplied outside of a layer",
+        EVERYWHERE,
+    ),
     "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),
     "irnn": ("needs recurrent layers", EVERYWHERE),
     "mean_field": ("(gelu|silu) has no critical point", EVERYWHERE),
@@ -140,6 +144,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "per_layer": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "rezero": ("needs gates", EVERYWHERE),
     "skipinit": ("needs gates", EVERYWHERE),
+    "sub_ln": ("needs self-attention layers|is multiplied outside of a layer", "mixtral mamba"),
     "t_fixup": ("needs self-attention layers|is multiplied outside of a layer", "mixtral mamba"),
     "vit_jax": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "zero_gamma": ("is not ended by one", "gpt2 llama gpt_neox mixtral mamba"),

@@ -46,6 +46,7 @@ INPUTS = {
 
 # What an option asks of a model, and the toy models that have it; all others are refused with these words.
 NEEDS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("admin", "admin_torch"), ("needs residual branches|no skip_scale", "")),
     "chrono": ("needs recurrent layers|has no gates", "gated"),
     "deepnorm": ("needs residual branches|no skip_scale", ""),
     "delta_orthogonal": (
@@ -65,6 +66,7 @@ NEEDS: dict[str, tuple[str, str]] = {
     "per_layer": ("per_layer needs a first and a last weight", "mlp conv gated simple attention"),
     "rezero": ("needs gates", ""),
     "skipinit": ("needs gates", ""),
+    "sub_ln": ("needs residual branches", ""),
     "t_fixup": ("needs residual branches", "attention"),
     "vit_jax": ("vit_jax needs a first and a last weight", "mlp conv gated simple attention"),
     "weight_norm_data": ("no linear or convolutional layer", "mlp conv transposed attention embedding"),

@@ -242,6 +242,7 @@ def test_every_trainer_option(small: Any, name: str) -> None:
 SMALL_RESNET, SMALL_VIT = ("model=resnet20", "model.depth=8", "model.width=4"), ("model=vit", "model.depth=2")
 # What LeNet lacks for an option, and a model that has it. Every other option of conf/init/ is run on LeNet.
 ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("admin", "admin_torch"), ("needs residual branches", (*SMALL_VIT, "model.norm=post"))),
     "chrono": ("needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
     "deepnorm": ("needs residual branches", (*SMALL_VIT, "model.norm=post")),
     "fixup": ("needs residual branches", (*SMALL_RESNET, "model.norm=fixup")),
@@ -249,6 +250,7 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
     "mimetic": ("needs self-attention layers", SMALL_VIT),
     "rezero": ("needs gates", (*SMALL_RESNET, "model.gate=true")),
     "skipinit": ("needs gates", (*SMALL_RESNET, "model.gate=true", "model.norm=none")),
+    "sub_ln": ("needs residual branches", SMALL_VIT),
     "t_fixup": ("needs residual branches", (*SMALL_VIT, "model.norm=none")),
     "zero_gamma": ("needs residual branches", SMALL_RESNET),
 }

@@ -23,8 +23,8 @@ def admin_(model: nn.Module, branches: list[Branch], batch: Batch) -> dict[str, 
 
     omega_1 = 1 and omega_{i+1}^2 = Var[omega_i x_{i-1}] + Var[f_i(x_{i-1})], in one forward pass on the batch in which
     each omega is set before the sum that it is used in. As x_{i-1} is normalized, that is the paper's
-    omega_i^2 = sum over j < i of Var[f_j(x_{j-1})], with the variance of the embeddings as its first term. The change of
-    the output by one step of the optimizer then grows like log N instead of N.
+    omega_i^2 = sum over j < i of Var[f_j(x_{j-1})], with the variance of the embeddings as its first term. A small
+    change of all weights then changes the output of N layers by O(log N) instead of O(N).
 
     A variance is that over all samples, positions and features. The `skip_scale` of each residual block is set to its
     omega; all other parameters keep their starting values, Xavier's. A decoder starts anew from omega_1 = 1. A block

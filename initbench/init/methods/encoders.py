@@ -24,10 +24,15 @@ def count_layers(branches: list[Branch], attentions: list[Attention], label: str
     return layers
 
 
+def is_scaled(matrix: BranchMatrix) -> bool:
+    """Whether it is a value or output projection, or a weight in a branch other than an attention (an MLP)."""
+    return matrix.branch.kind != "attention" or matrix.purpose in ("value", "out")
+
+
 def scale_layers(matrices: list[BranchMatrix], factor: float) -> None:
     """Multiply the value and output projections, and all weights in branches other than attentions (MLPs)."""
     for each in matrices:
-        if each.branch.kind != "attention" or each.purpose in ("value", "out"):
+        if is_scaled(each):
             each.projection.write(each.projection.weight * factor)
 
 

@@ -2,31 +2,39 @@
 
 import math
 from collections import Counter
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Generator, nn
 
 from initbench.init.attention import Attention
 from initbench.init.blocks import BranchMatrix
 from initbench.init.branch import Branch
-from initbench.init.methods.encoders import scale_layers, starts_with_norm
+from initbench.init.layer import fans
+from initbench.init.methods.encoders import is_scaled, starts_with_norm
 
 
 @torch.no_grad()
 def sub_ln_(
-    model: nn.Module, branches: list[Branch], attentions: list[Attention], branch_matrices: list[BranchMatrix]
+    model: nn.Module,
+    branches: list[Branch],
+    attentions: list[Attention],
+    branch_matrices: list[BranchMatrix],
+    stream: Callable[[str], Generator],
 ) -> dict[str, float]:
-    """Values, outputs and MLPs * sqrt(log(2 N)), for an encoder or a decoder of N layers.
+    """N(0, gain^2 2 / (fan_in + fan_out)); values, outputs and MLPs have gain sqrt(log(2 N)), query and key have 1.
 
-    One step of the optimizer then changes the function by an amount that does not depend on N. Weights start from
-    Xavier's, so the factor is the gain of the scaled weights; query, key and all weights outside the branches keep
-    gain 1. An encoder of N layers whose decoder has M has gain sqrt(log(3 M) log(2 N) / 3), and the decoder
-    sqrt(log(3 M)); cross-attentions keep gain 1, as in the authors' code. In a gated MLP, which the paper does not
-    have, all three matrices are scaled.
+    N is the number of layers of an encoder or a decoder. An encoder of N layers whose decoder has M has gain
+    sqrt(log(3 M) log(2 N) / 3), and the decoder sqrt(log(3 M)); cross-attentions have gain 1, as in the authors' code.
+
+    Query, key and value are drawn by their own fans, in one layer or in three. All weights of branches other than
+    attentions have the gain of MLPs, also the three of a gated MLP, which the paper does not have. `weight` is what all
+    weights outside the branches start from: Xavier's.
 
     In a Sub-LN model each branch has two norms, one at its start and one before its last matrix (in timm's
-    eva02_base_patch16_clip_224, for example). The first is required. The second is not, since an initialization cannot
-    add it: a pre-norm model without it gets the same weights, though the paper proposes them for models with both.
+    eva02_base_patch16_clip_224, for example). There the gains keep the change of the function by one step of the
+    optimizer from growing with N as it does with Xavier's. The first norm is required. The second is part of the model
+    and cannot be added here: a pre-norm model without it is drawn alike, but its change by a step is not bounded so.
 
     Returns `gain`; `gain_0`, `gain_1`, ... for a model of several stacks, in the order of execution.
 
@@ -43,10 +51,13 @@ def sub_ln_(
                 f"{branch.name or type(branch.block).__name__} does not"
             )
     gains = _gains(_layers(branches, attentions))
-    for stream, gain in gains.items():
-        own = [each for each in branch_matrices if each.branch.stream == stream and not _crosses(each.branch)]
-        scale_layers(own, gain)
-    return {"gain" if len(gains) == 1 else f"gain_{stream}": gain for stream, gain in gains.items()}
+    for each in branch_matrices:
+        gain = gains[each.branch.stream] if is_scaled(each) and not _crosses(each.branch) else 1.0
+        part = each.projection
+        fan_in, fan_out = fans(part.shape, getattr(part.module, "groups", 1))
+        std = gain * math.sqrt(2 / (fan_in + fan_out))  # type: ignore[operator]  # a matrix has both
+        part.write(std * torch.randn(part.shape, generator=stream(f"{part.name}/{each.purpose}")))
+    return {"gain" if len(gains) == 1 else f"gain_{number}": gain for number, gain in gains.items()}
 
 
 def _crosses(branch: Branch) -> bool:
@@ -55,22 +66,17 @@ def _crosses(branch: Branch) -> bool:
 
 def _layers(branches: list[Branch], attentions: list[Attention]) -> dict[int, tuple[int, bool]]:
     """The number of layers of each stack, and whether these have a cross-attention, by the number of its stream."""
-    crossed = Counter(branch.stream for branch in branches if _crosses(branch))
     own = Counter(branch.stream for branch in branches if branch.attentions and not _crosses(branch))
-    streams = sorted({branch.stream for branch in branches})
-    is_known = sum(len(branch.attentions) for branch in branches) == len(attentions)
-    if (
-        not is_known
-        or any(attention.output is None for attention in attentions)
-        or any(not own[stream] or crossed[stream] not in (0, own[stream]) for stream in streams)
-        or len(crossed) > 1
-    ):
+    crossed = Counter(branch.stream for branch in branches if _crosses(branch))
+    fits = all(own[stream] and crossed[stream] in (0, own[stream]) for stream in {each.stream for each in branches})
+    in_branches = sum(len(branch.attentions) for branch in branches)
+    if not fits or len(crossed) > 1 or in_branches != len(attentions) or any(not each.output for each in attentions):
         raise ValueError(
             "sub_ln is a rule for encoders and decoders, in which each layer is a self-attention, in a decoder perhaps "
-            f"a cross-attention, and an MLP: here {len(branches)} residual branches have {len(attentions)} attentions, "
-            f"{sum(crossed.values())} of them crossed"
+            f"a cross-attention, and an MLP: here {own.total()} residual branches are self-attentions and "
+            f"{crossed.total()} cross-attentions, and there are {len(attentions)} attentions"
         )
-    return {stream: (own[stream], bool(crossed[stream])) for stream in streams}
+    return {stream: (own[stream], bool(crossed[stream])) for stream in sorted(own)}
 
 
 def _gains(layers: dict[int, tuple[int, bool]]) -> dict[int, float]:
