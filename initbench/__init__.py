@@ -26,6 +26,7 @@ __all__ = [
     "learning_rates",
     "load_runs",
     "load_wandb",
+    "optimizer_factors",
     "verdict",
 ]
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from initbench.callbacks.initialize import Initialize
     from initbench.callbacks.record import Record
     from initbench.diagnostics.diagnose import diagnose
-    from initbench.init import Initializer, describe, initialize, learning_rates
+    from initbench.init import Initializer, describe, initialize, learning_rates, optimizer_factors
     from initbench.loop.compare import compare
     from initbench.report.verdict import verdict
 
@@ -57,6 +58,7 @@ __getattr__ = lazy.attributes(
         "learning_rates": "initbench.init",
         "load_runs": "initbench.analysis.loading.frame",
         "load_wandb": "initbench.analysis.loading.wandb_records",
+        "optimizer_factors": "initbench.init",
         "verdict": "initbench.report.verdict",
     },
 )

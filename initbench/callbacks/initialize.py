@@ -44,10 +44,10 @@ class Initialize(L.Callback):
         seconds: how long it took.
 
     The learning rates that belong to mup, fixup and patch_whitening are for the module's `configure_optimizers`, which
-    gets them from `initbench.learning_rates`.
+    gets them from `initbench.learning_rates`; factors for eps and weight decay are in `initbench.optimizer_factors`.
 
     Raises ValueError as `initbench.initialize` does, and, when the fit starts, for a batch that is none of these, and
-    for an optimizer without the learning rates that belong to the initializer.
+    for an optimizer without the learning rates, eps or weight decay that belong to the initializer.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Initialize(L.Callback):
         vars(self).update(state_dict)
 
     def _apply(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Outcome:
-        self._check_rates(trainer, pl_module)
+        self._check_factors(trainer, pl_module)
         batch = self._batch(trainer, pl_module) if self._initializer.needs_batch else None
         example = pl_module.example_input_array
         outcome = self._initializer.apply(
@@ -107,17 +107,22 @@ class Initialize(L.Callback):
                 torch.distributed.broadcast(parameter.data, src=0)
         return outcome
 
-    def _check_rates(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Raise ValueError where the initializer scales learning rates and the optimizers have a single one."""
+    def _check_factors(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Raise ValueError where the initializer scales a setting and the optimizers have a single value of it."""
         optimizers = trainer.optimizers
         adaptive = not all(isinstance(optimizer, torch.optim.SGD) for optimizer in optimizers)
-        rates = {group.get("initial_lr", group["lr"]) for one in optimizers for group in one.param_groups}
-        if len(rates) == 1 and (factors := self._initializer.learning_rates(pl_module, adaptive=adaptive)):
-            raise ValueError(
-                f"{self._label} scales the learning rates of "
-                f"{count(len(factors), 'parameter')}, and {type(pl_module).__name__}.configure_optimizers gives all of "
-                "them the same: initbench.learning_rates has the factors"
-            )
+        factors = self._initializer.optimizer_factors(pl_module, adaptive=adaptive)
+        groups = [group for one in optimizers for group in one.param_groups]
+        for setting, words in {"lr": "learning rates", "eps": "eps", "weight_decay": "weight decay"}.items():
+            scaled = [name for name, factor in factors.items() if getattr(factor, setting) != 1]
+            values = {group.get(f"initial_{setting}", group.get(setting, 0.0)) for group in groups}
+            if scaled and len(values) == 1 and values != {0.0}:
+                function = "learning_rates" if setting == "lr" else "optimizer_factors"
+                raise ValueError(
+                    f"{self._label} scales the {words} of {count(len(scaled), 'parameter')}, and "
+                    f"{type(pl_module).__name__}.configure_optimizers gives all of them the same: "
+                    f"initbench.{function} has the factors"
+                )
 
     def _batch(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Tensor | tuple[Tensor, Tensor]:
         """The first training batch, on the device of the module."""
@@ -144,5 +149,7 @@ class Initialize(L.Callback):
 
     @property
     def _label(self) -> str:
-        method, init = self._initializer.method, self.init
-        return method.label if method else str(init["name"] if isinstance(init, Mapping) and "name" in init else init)
+        init = self.init
+        if self._initializer.method or callable(init):
+            return (self._initializer.method or self._initializer.schemes["weight"]).label
+        return str(init["name"] if isinstance(init, Mapping) and "name" in init else init)

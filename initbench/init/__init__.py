@@ -5,9 +5,10 @@ A library that depends on torch, scipy, yaml and pydantic only: it imports neith
 """
 
 from initbench.init.assignment import Assignment, fill
+from initbench.init.declarations import Factors
 from initbench.init.description import describe
 from initbench.init.gain import calculate_gain
-from initbench.init.initializer import Initializer, initialize, initializer, learning_rates
+from initbench.init.initializer import Initializer, initialize, initializer, learning_rates, optimizer_factors
 from initbench.init.layer import Layer, fans
 from initbench.init.method import Batch
 from initbench.init.nonlinearity import nonlinearity_of
@@ -18,6 +19,7 @@ from initbench.init.table import rows, weights_digest
 __all__ = [
     "Assignment",
     "Batch",
+    "Factors",
     "Initializer",
     "Layer",
     "Outcome",
@@ -30,6 +32,7 @@ __all__ = [
     "initializer",
     "learning_rates",
     "nonlinearity_of",
+    "optimizer_factors",
     "options",
     "rows",
     "weights_digest",

@@ -1,9 +1,17 @@
-"""Decorators that attach facts to an initializer's function: its standard deviation, its learning-rate multipliers."""
+"""Decorators that attach facts to an initializer's function: its standard deviation, its factors for the optimizer."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Factors(NamedTuple):
+    """What an initializer multiplies the optimizer's settings by for one parameter."""
+
+    lr: float = 1.0
+    eps: float = 1.0
+    weight_decay: float = 1.0
 
 
 def expected_std(std: Callable[..., float | None]) -> Callable[[Function], Function]:
@@ -14,13 +22,14 @@ def expected_std(std: Callable[..., float | None]) -> Callable[[Function], Funct
     return _attach("std", std)
 
 
-def learning_rate_multipliers(rule: Callable[..., dict[str, float]]) -> Callable[[Function], Function]:
-    """Declare that an initializer changes learning rates too (muP, Fixup).
+def optimizer_factors(rule: Callable[..., dict[str, Factors]]) -> Callable[[Function], Function]:
+    """Declare that an initializer changes the optimizer too: learning rates (muP, Fixup), eps or weight decay.
 
-    `rule(assignments, adaptive, **parameters)` returns the factors for the learning rate by parameter name; `adaptive`
-    says whether the optimizer normalizes gradients, as Adam does and SGD does not.
+    `rule(assignments, adaptive, **parameters)` returns the factors by parameter name; they are 1 for parameters that it
+    leaves out. `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not. An optimizer
+    that does not has no eps, so factors on it are ignored there.
     """
-    return _attach("learning_rates", rule)
+    return _attach("optimizer_factors", rule)
 
 
 def _attach(name: str, value: Any) -> Callable[[Function], Function]:

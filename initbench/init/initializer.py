@@ -16,6 +16,7 @@ from initbench.errors import nearest, unknown
 from initbench.init.ambient import plain_torch
 from initbench.init.assignment import Assignment, check_fillable, fill, may_fail_halfway, stream, try_schemes
 from initbench.init.copying import kind_of
+from initbench.init.declarations import Factors
 from initbench.init.hugging_face import resets_of
 from initbench.init.layer import describe_layer
 from initbench.init.memory import check_overlap, restored_on_failure
@@ -153,14 +154,30 @@ class Initializer:
         names = frozenset(bare_name(model, name) for name in changed)
         return Outcome(assignments, self.method.label, names, numbers)
 
-    def learning_rates(self, model: nn.Module, *, adaptive: bool, example: Tensor | None = None) -> dict[str, float]:
-        """The factor for each parameter's learning rate, by parameter name, for factors other than 1 (muP, Fixup).
+    def optimizer_factors(
+        self, model: nn.Module, *, adaptive: bool, example: Tensor | None = None
+    ) -> dict[str, Factors]:
+        """What the optimizer's lr, eps and weight_decay are multiplied by for each parameter, by its name.
 
         `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not.
         """
         target = self.method or self.schemes["weight"]
-        rule = getattr(target.function, "learning_rates", None)
-        return {} if rule is None else rule(self.plan(model, example), adaptive, **target.parameters)
+        rule = getattr(target.function, "optimizer_factors", None)
+        if rule is None:
+            return {found.name: Factors() for found in walk(unwrap(model))}
+        plan = self.plan(model, example)
+        return {a.parameter.name: Factors() for a in plan} | rule(plan, adaptive, **target.parameters)
+
+    def learning_rates(self, model: nn.Module, *, adaptive: bool, example: Tensor | None = None) -> dict[str, float]:
+        """The factors of `optimizer_factors` for the learning rate that are not 1 (muP, Fixup).
+
+        Raises ValueError if the initializer has factors for eps or weight_decay too, which would be lost.
+        """
+        factors = self.optimizer_factors(model, adaptive=adaptive, example=example)
+        if any(factor != Factors(lr=factor.lr) for factor in factors.values()):
+            name = (self.method or self.schemes["weight"]).label
+            raise ValueError(f"{name} changes eps or weight_decay too: use initbench.optimizer_factors")
+        return {name: factor.lr for name, factor in factors.items() if factor.lr != 1}
 
     def plan(self, model: nn.Module, example: Tensor | None = None) -> Plan:
         """Every parameter once, with the scheme that will fill it. Nothing is written.
@@ -251,9 +268,33 @@ def learning_rates(model: nn.Module, init: Spec, *, adaptive: bool, **overrides:
 
     `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not. `init` and `overrides`
     are as in `initialize`. Names are those of the model without wrappers such as torch.compile. Raises ValueError as
-    `Initializer` and `Initializer.plan` do.
+    `Initializer` and `Initializer.plan` do, and for an initializer that changes more than learning rates: see
+    `optimizer_factors`.
     """
     return initializer(init, **overrides).learning_rates(model, adaptive=adaptive)
+
+
+def optimizer_factors(model: nn.Module, init: Spec, *, adaptive: bool, **overrides: Any) -> dict[str, Factors]:
+    """The factors for lr, eps and weight_decay that belong to an initializer, for every parameter, by its name.
+
+    This is `learning_rates` for initializers that change more of the optimizer, and it works for all:
+
+        factors = optimizer_factors(model, "mup", adaptive=True)
+        groups = [
+            {
+                "params": [p],
+                "lr": lr * factors[name].lr,
+                "eps": eps * factors[name].eps,
+                "weight_decay": weight_decay * factors[name].weight_decay,
+            }
+            for name, p in model.named_parameters()
+        ]
+        optimizer = torch.optim.AdamW(groups)
+
+    The arguments are those of `learning_rates`. SGD has no eps: leave it out. Raises ValueError as `Initializer` and
+    `Initializer.plan` do.
+    """
+    return initializer(init, **overrides).optimizer_factors(model, adaptive=adaptive)
 
 
 def initialize(
@@ -271,7 +312,7 @@ def initialize(
     one tensor or initializes a model; `overrides` change its keys, policies and rules included.
     `batch`, the inputs (N, ...) or a pair of inputs and targets, and `loss(outputs, targets)` are for methods that
     need data. The running statistics of norms are reset. The learning rates that belong to mup, fixup and
-    patch_whitening are those of `learning_rates`.
+    patch_whitening are those of `learning_rates`; what else an initializer changes is told by `optimizer_factors`.
 
     Raises ValueError as `Initializer` and `Initializer.apply` do.
     """

@@ -25,8 +25,8 @@ _COMPARED_AT_ONCE = 8  # models, in float64: a small part of the memory that tra
 def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]], dict[str, str]]:
     """The packs that runs of one kind make, each with how it is computed; and why the others are trained alone.
 
-    Where an initializer scales learning rates, so that optimizers differ, there are several packs. The reasons are by
-    the names of the runs' folders.
+    Where initializers scale settings of the optimizer differently, there are several packs. The reasons are by the
+    names of the runs' folders.
     """
     by_optimizer: dict[object, list[Replica]] = defaultdict(list)
     alone: dict[str, str] = {}
@@ -36,7 +36,7 @@ def share_out(lives: Sequence[Life]) -> tuple[list[tuple[list[Replica], Forward]
         except Exception:  # whatever it is, the run says it in its own record when it is trained alone
             alone[life.store.folder.name] = "building or initializing the model failed, as the record will say"
         else:
-            by_optimizer[_multipliers(replica.parts)].append(replica)
+            by_optimizer[_groups(replica.parts)].append(replica)
     packs = []
     for replicas in by_optimizer.values():
         forward = forward_for(replicas[0].parts)
@@ -120,11 +120,12 @@ def _compared(replicas: Sequence[Replica], forward: Forward) -> tuple[list[Repli
     return [one for one, is_same in pairs if is_same], [one for one, is_same in pairs if not is_same]
 
 
-def _multipliers(parts: RunParts) -> object:
-    """What tells apart optimizers of one config: an initializer may scale the learning rates of parameters."""
+def _groups(parts: RunParts) -> object:
+    """What tells apart optimizers of one config but for its lr: an initializer may scale settings of parameters."""
     names = {parameter: name for name, parameter in parts.recipe.model.named_parameters()}
     groups = parts.recipe.make_optimizer().param_groups
-    return tuple((group["lr_multiplier"], tuple(names[parameter] for parameter in group["params"])) for group in groups)
+    scaled = ("lr_multiplier", "eps_multiplier", "weight_decay")
+    return tuple((*map(group.get, scaled), *(names[parameter] for parameter in group["params"])) for group in groups)
 
 
 def _no_steps(model: nn.Module) -> torch.optim.Optimizer:

@@ -71,6 +71,7 @@ def build_run(config: AnyConfig) -> RunParts:
         channels_last=config.trainer.channels_last,
         example=example,
     )
+    recipe.make_optimizer()  # refuses a model or an initializer that does not fit it, before any training
     targets = dataset.targets if goal.targets is None else goal.targets
     goal.metric.check_targets(targets, "data.targets" if goal.targets is None else "task.targets")
     schedule, open_loggers = Schedule(config.diagnostics), logger.prepare(config.logger.node)

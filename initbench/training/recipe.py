@@ -10,8 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from initbench.data import Data
 from initbench.errors import UserMistake
-from initbench.init import Batch, Initializer, rows, weights_digest
-from initbench.optimizer import LearningRates
+from initbench.init import Batch, Factors, Initializer, rows, weights_digest
 from initbench.record.plain import Record, Row
 from initbench.task import Task
 
@@ -23,7 +22,7 @@ class Recipe:
         self,
         model: nn.Module,
         initializer: Initializer,
-        optimizer: Callable[[nn.Module, LearningRates], Optimizer],
+        optimizer: Callable[..., Optimizer],
         scheduler: Callable[[Optimizer], LRScheduler],
         task: Task,
         *,
@@ -60,12 +59,12 @@ class Recipe:
         return next(self.model.parameters()).dtype
 
     def make_optimizer(self, model: nn.Module | None = None) -> Optimizer:
-        """The optimizer of the model, or of one like it; its rates are as the initializer scales them."""
+        """The optimizer of the model, or of one like it; its settings are as the initializer scales them."""
         one = self.model if model is None else model
-        return self._make_optimizer(one, lambda adaptive: self._learning_rates(one, adaptive))
+        return self._make_optimizer(one, lambda adaptive: self._factors(one, adaptive), self.example)
 
-    def _learning_rates(self, model: nn.Module, adaptive: bool) -> dict[str, float]:
-        return self.initializer.learning_rates(model, adaptive=adaptive, example=self.example)
+    def _factors(self, model: nn.Module, adaptive: bool) -> dict[str, Factors]:
+        return self.initializer.optimizer_factors(model, adaptive=adaptive, example=self.example)
 
     def initialize(self, data: Data, world_size: int = 1) -> None:
         """Apply the initializer, and keep what the record says of it. Raises UserMistake where it cannot be applied."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.utilities import CombinedLoader
 from modules import Regressor, dataset, loader, trainer
+from scaling import scaling
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
@@ -176,3 +177,36 @@ def test_all_processes_have_the_weights_of_one(tmp_path: Path, init: str) -> Non
     assert len(found) == 2
     for name, value in expected.items():
         assert all(torch.equal(of[name], value) for of in found), name
+
+
+@pytest.mark.parametrize(
+    "own, message",
+    [
+        ({}, "scaling scales the learning rates of 2 parameters, and .* initbench.learning_rates has the factors"),
+        ({"lr"}, "scaling scales the eps of 2 parameters, and Scaled.configure_optimizers gives all of them the same"),
+        ({"lr", "eps"}, "scaling scales the weight decay of 2 parameters, .* initbench.optimizer_factors has the"),
+        ({"lr", "eps", "weight_decay"}, None),
+    ],
+)
+def test_an_optimizer_without_a_setting_that_the_initializer_scales_is_refused(
+    own: set[str], message: str | None, tmp_path: Path
+) -> None:
+    class Scaled(Regressor):
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            factors = initbench.optimizer_factors(self, scaling, adaptive=True, eps=4)
+            base = {"lr": 0.1, "eps": 1e-6, "weight_decay": 0.1}
+            scale = {
+                key: {name: getattr(factors[name], key) if key in own else 1.0 for name in factors} for key in base
+            }
+            return torch.optim.AdamW(
+                {"params": [p], **{key: base[key] * scale[key][name] for key in base}}
+                for name, p in self.named_parameters()
+            )
+
+    callback = initbench.Initialize(scaling, eps=4)
+    if message is None:
+        trainer(tmp_path, callback).fit(Scaled(), loader())
+        assert len(callback.table) == 6
+        return
+    with pytest.raises(ValueError, match=message):
+        trainer(tmp_path, callback).fit(Scaled(), loader())

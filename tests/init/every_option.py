@@ -39,6 +39,11 @@ def convolutional() -> nn.Sequential:
     return nn.Sequential(*body, nn.Linear(128, 5))
 
 
+def plain() -> nn.Sequential:
+    body = (nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+    return nn.Sequential(*body, nn.Dropout(0.5), nn.Flatten(), nn.Linear(128, 5))
+
+
 def normed() -> nn.Sequential:
     model = convolutional()
     parametrizations.weight_norm(model[2].branch[0])
@@ -62,16 +67,19 @@ def vit(**settings: Any) -> nn.Module:
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "irnn": partial(Recurrent, nn.RNN),
-    "chrono": partial(Recurrent, nn.LSTM),
+    **dict.fromkeys(["chrono", "lstm"], partial(Recurrent, nn.LSTM)),
     **dict.fromkeys(["deepnorm", "admin", "admin_torch"], partial(vit, norm="post")),
     **dict.fromkeys(["fixup", "t_fixup"], partial(vit, norm="none")),
     **dict.fromkeys(["mimetic", "sub_ln", "vit", "vit_jax"], vit),
     **dict.fromkeys(["rezero", "skipinit", "convnext"], partial(vit, gate=True)),
+    "looks_linear": plain,
+    "tanh_fixed_point": lambda: nn.Sequential(nn.Flatten(), nn.Linear(108, 8), nn.Tanh(), nn.Linear(8, 5)),
     **dict.fromkeys(["delta_orthogonal", "orthogonal_conv"], lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten())),
 }
 FEW_STEPS = {"gradinit": {"steps": 2}, "metainit": {"steps": 2}}
-NAMES = [name for name in options() if name != "state_dict"]
-METHODS = ["metainit", "gradinit", "kraehenbuehl", "lsuv", "weight_norm_data", "patch_whitening"]
+NEED_A_FILE = ("state_dict", "weight_selection")  # see methods/test_state_dict.py and methods/test_weight_selection.py
+NAMES = [name for name in options() if name not in NEED_A_FILE]
+METHODS = ["metainit", "gradinit", "kraehenbuehl", "lsuv", "weight_norm_data", "patch_whitening", "class_prior"]
 
 IMAGES = torch.randn(16, 3, 6, 6, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.arange(16) % 5

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from every_option import NAMES
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.nn.utils import parametrizations
 
 import initbench
-from initbench.init import Batch, initializer, options, rows
+from initbench.init import Batch, initializer, rows
 from initbench.model import hugging_face_model
 
 SMALL = {"vocab_size": 23, "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
@@ -129,23 +130,32 @@ def test_dropout_is_switched_off_for_what_needs_data() -> None:
 # What each option says where it cannot be, by architecture. Whatever is not listed must work.
 TIED = "gpt2 mamba"
 EVERYWHERE = " ".join(CONFIGS)
+EXPERTS = "is multiplied outside of a layer"
+# The recipes of language models need attentions, and some draw a head of its own.
+RECIPE = f"needs self-attention layers|{EXPERTS}|head_std is for a head of its own"
 REFUSED: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("admin", "admin_torch"), ("needs residual blocks with a skip_scale", EVERYWHERE)),
-    "chrono": ("needs recurrent layers", EVERYWHERE),
-    "deepnorm": (
-        "needs (residual blocks with a skip_scale|self-attention layers)|is multiplied outside of a layer",
-        EVERYWHERE,
+    **dict.fromkeys(["gpt2", "small_init", "transformer", "wang"], (RECIPE, "mixtral mamba")),
+    **dict.fromkeys(
+        ["llama_depth", "llama_depth_fixed", "megatron", "mitchell", "nanochat"],
+        (RECIPE, "gpt2 gemma2 mixtral mamba"),
     ),
+    **dict.fromkeys(["admin", "admin_torch"], ("needs residual blocks with a skip_scale", EVERYWHERE)),
+    "chrono": ("needs recurrent layers", EVERYWHERE),
+    "deepnorm": (f"needs (residual blocks with a skip_scale|self-attention layers)|{EXPERTS}", EVERYWHERE),
+    "efficientnet": ("efficientnet needs layers with a weight of type Linear", "gpt2"),
+    "class_prior": ("sets the bias of the last layer, and layer lm_head, a Linear, has none", EVERYWHERE),
     "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),
     "irnn": ("needs recurrent layers", EVERYWHERE),
+    "looks_linear": ("has skip connections", EVERYWHERE),
+    "lstm": ("lstm needs recurrent layers of type LSTM", EVERYWHERE),
     "mean_field": ("(gelu|silu) has no critical point", EVERYWHERE),
     "mimetic": ("needs self-attention layers", "gemma2 mixtral mamba"),
     "patch_whitening": ("needs a convolution as the first layer", EVERYWHERE),
     "per_layer": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "rezero": ("needs gates", EVERYWHERE),
     "skipinit": ("needs gates", EVERYWHERE),
-    "sub_ln": ("needs self-attention layers|is multiplied outside of a layer", "mixtral mamba"),
-    "t_fixup": ("needs self-attention layers|is multiplied outside of a layer", "mixtral mamba"),
+    **dict.fromkeys(["sub_ln", "t_fixup"], (f"needs self-attention layers|{EXPERTS}", "mixtral mamba")),
+    "tanh_fixed_point": ("is defined on matrices", "mamba"),
     "vit_jax": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "zero_gamma": ("is not ended by one", "gpt2 llama gpt_neox mixtral mamba"),
 }
@@ -157,7 +167,7 @@ def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
-@pytest.mark.parametrize("name", [name for name in options() if name != "state_dict"])  # which needs a file
+@pytest.mark.parametrize("name", NAMES)
 def test_an_option_works_or_is_refused(name: str, architecture: str) -> None:
     torch.manual_seed(0)
     size = {key: value for key, value in SMALL.items() if architecture != "mamba" or "heads" not in key}

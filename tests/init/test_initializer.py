@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from every_option import NAMES
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
@@ -48,14 +49,21 @@ INPUTS = {
 NEEDS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(("admin", "admin_torch"), ("needs residual branches|no skip_scale", "")),
     "chrono": ("needs recurrent layers|has no gates", "gated"),
+    "class_prior": (
+        "class_prior needs a (bias that is added|class for each)|a (LSTM|GRU|RNN), has none",
+        "mlp embedding",
+    ),
     "deepnorm": ("needs residual branches|no skip_scale", ""),
     "delta_orthogonal": (
         "needs at least as many outputs as inputs",
         "mlp conv gated simple attention embedding",
     ),
+    "efficientnet": ("efficientnet needs layers with a weight of type Linear", "mlp attention embedding"),
     "fixup": ("needs residual branches", "attention"),
     "irnn": ("irnn needs recurrent layers of type RNN", "simple"),
     "kraehenbuehl": ("no linear or convolutional layer", "mlp conv transposed attention embedding"),
+    "looks_linear": ("has skip connections|has no mirrored form|is not a multiple of x", "mlp embedding"),
+    "lstm": ("lstm needs recurrent layers of type LSTM|which has no forget gate", ""),
     "lsuv": ("no linear or convolutional layer", "mlp conv transposed attention embedding"),
     "mimetic": ("needs self-attention layers", "attention"),
     "orthogonal_conv": (
@@ -68,12 +76,12 @@ NEEDS: dict[str, tuple[str, str]] = {
     "skipinit": ("needs gates", ""),
     "sub_ln": ("needs residual branches", ""),
     "t_fixup": ("needs residual branches", "attention"),
+    "tanh_fixed_point": ("is defined on matrices", "mlp gated simple attention embedding"),
     "vit_jax": ("vit_jax needs a first and a last weight", "mlp conv gated simple attention"),
     "weight_norm_data": ("no linear or convolutional layer", "mlp conv transposed attention embedding"),
     "zero_gamma": ("needs residual branches|is not ended by one", ""),
 }
 FEW_STEPS = {"gradinit": {"steps": 2}, "metainit": {"steps": 2}}
-NEEDS_A_FILE = "state_dict"  # see methods/test_state_dict.py
 
 
 def batch(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,7 +103,7 @@ def state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("name", [name for name in options() if name != NEEDS_A_FILE])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_option_fills_every_model(name: str, kind: str) -> None:
     """Each parameter is listed once, finite, independent of what it was and of torch's global generator.
 
@@ -125,7 +133,7 @@ def test_every_option_fills_every_model(name: str, kind: str) -> None:
 
 
 def test_what_is_refused_is_said_of_options_that_exist() -> None:
-    assert set(NEEDS) | set(FEW_STEPS) | {NEEDS_A_FILE} <= set(options())
+    assert set(NEEDS) | set(FEW_STEPS) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", options())

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from every_option import NAMES
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 import initbench
-from initbench.init import describe, initialize, initializer, options
+from initbench.init import Factors, describe, initialize, initializer
+from initbench.init.declarations import optimizer_factors
 from initbench.init.roles import walk
 
 
@@ -74,7 +76,7 @@ def names(model: nn.Module) -> Iterator[str]:
 
 
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors", "ignore:LSTM with projections")
-@pytest.mark.parametrize("init", [*(f"torch.{name}" for name in TORCH), *(n for n in options() if n != "state_dict")])
+@pytest.mark.parametrize("init", [*(f"torch.{name}" for name in TORCH), *NAMES])
 def test_on_odd_layers_every_initializer_works_or_names_the_layer_and_writes_nothing(init: str) -> None:
     spec: Any = TORCH.get(init.removeprefix("torch."), init) if init.startswith("torch.") else init
     arguments = ARGUMENTS.get(init.removeprefix("torch."), {})
@@ -224,6 +226,30 @@ def test_learning_rates_of_an_initializer_are_public() -> None:
     groups = [{"params": [p], "lr": 0.1 * factors.get(name, 1)} for name, p in model.named_parameters()]
     assert [group["lr"] for group in torch.optim.Adam(groups).param_groups] == [0.1, 0.1, 0.025, 0.1, 0.025, 0.1]
     assert initbench.learning_rates(model, "orthogonal", adaptive=True) == {}
+
+
+def _by_depth(assignments, adaptive, *, scale=1.0):
+    return {a.parameter.name: Factors(lr=0.5, eps=scale, weight_decay=2) for a in assignments if a.layer.position}
+
+
+@optimizer_factors(_by_depth)
+def changes_all_three(tensor, generator, *, scale=1.0):
+    return nn.init.normal_(tensor, generator=generator)
+
+
+def test_an_initializer_may_change_lr_eps_and_weight_decay() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    factors = initbench.optimizer_factors(model, changes_all_three, adaptive=True, scale=4.0)
+    assert list(factors) == [name for name, _ in model.named_parameters()]
+    assert factors["1.weight"] == (0.5, 4, 2)
+    assert factors["1.bias"] == (1, 1, 1)
+    with pytest.raises(ValueError, match=r"changes_all_three changes eps or weight_decay too: use initbench"):
+        initbench.learning_rates(model, changes_all_three, adaptive=True, scale=4.0)
+    assert set(initbench.optimizer_factors(model, "orthogonal", adaptive=True).values()) == {Factors()}
+    of_mup = initbench.optimizer_factors(model, "mup", adaptive=True, base_width=2)
+    assert {name: factor.lr for name, factor in of_mup.items()} == {
+        "0.weight": 1, "0.bias": 1, "1.weight": 0.5, "1.bias": 1
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["mup", "fixup", "patch_whitening"])

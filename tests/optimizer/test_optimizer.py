@@ -12,6 +12,7 @@ from torch.nn.utils import parametrizations
 from torch.optim import Optimizer
 
 from initbench import optimizer
+from initbench.init import Factors
 
 
 @pytest.fixture
@@ -23,12 +24,12 @@ def config(**changes: Any) -> dict[str, Any]:
     return {**compose_config("optimizer=sgd")["optimizer"], **changes}
 
 
-def no_multipliers(adaptive: bool) -> dict[str, float]:
+def no_factors(adaptive: bool) -> dict[str, Factors]:
     return {}
 
 
 def build(**changes: Any) -> Callable[[nn.Module], Optimizer]:
-    return lambda model: optimizer.build(config(**changes))(model, no_multipliers)
+    return lambda model: optimizer.build(config(**changes))(model, no_factors)
 
 
 def test_decay_is_for_weights_only(model: nn.Module) -> None:
@@ -58,12 +59,12 @@ def test_parametrized_and_frozen_parameters() -> None:
 def test_every_file_takes_a_step(name: str) -> None:
     settings = compose_config(f"optimizer={name}")["optimizer"]
     assert settings["name"] == name
-    layer = nn.Linear(3, 2)
-    before = layer.weight.detach().clone()
-    chosen = optimizer.build(settings)(layer, no_multipliers)
-    layer(torch.ones(1, 3)).sum().backward()
+    model = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    chosen = optimizer.build(settings)(model, no_factors)
+    model(torch.ones(1, 3)).sum().backward()
     chosen.step()
-    assert not torch.equal(layer.weight, before)
+    assert not any(map(torch.equal, model.parameters(), before))
 
 
 @pytest.mark.parametrize(
@@ -87,9 +88,9 @@ def test_learning_rates_are_multiplied_by_what_the_initializer_says(model: nn.Mo
     """A group for each multiplier and decay; multiplier 1 first, whose lr is the schedule's."""
     asked = []
 
-    def rates(adaptive: bool) -> dict[str, float]:
+    def rates(adaptive: bool) -> dict[str, Factors]:
         asked.append(adaptive)
-        return {"0.weight": 0.1, "0.bias": 0.1, "3.weight": 0.0}
+        return {"0.weight": Factors(lr=0.1), "0.bias": Factors(lr=0.1), "3.weight": Factors(lr=0.0)}
 
     made = optimizer.build(config(lr=0.5, weight_decay=0.01))(model, rates)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -119,12 +120,51 @@ def test_an_optimizer_of_ones_own_is_adaptive_unless_its_name_ends_in_sgd(
 
 def test_learning_rates_are_multiplied_by_role_too(model: nn.Module) -> None:
     made = optimizer.build(config(lr=0.5, lr_multipliers={"norm_shift": 64, "bias": 0.5}))(
-        model, lambda adaptive: {"0.bias": 0.1}
+        model, lambda adaptive: {"0.bias": Factors(lr=0.1)}
     )
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     of_each = {names[id(p)]: group["lr"] for group in made.param_groups for p in group["params"]}
     changed = {"0.bias": 0.025, "1.bias": 32.0, "2.bias_ih_l0": 0.25, "2.bias_hh_l0": 0.25}
     assert of_each == pytest.approx({**dict.fromkeys(of_each, 0.5), **changed})
+
+
+def test_eps_and_weight_decay_are_multiplied_by_what_the_initializer_says(model: nn.Module) -> None:
+    """Each group has the optimizer's own settings times its factors; biases are not decayed at any factor."""
+    settings = compose_config("optimizer=adamw", "optimizer.eps=1e-6", "optimizer.weight_decay=0.1")["optimizer"]
+    factors = {"0.weight": Factors(lr=0.5, eps=0.25, weight_decay=2), "0.bias": Factors(eps=4, weight_decay=3)}
+    made = optimizer.build({**settings, "lr": 0.01})(model, lambda adaptive: factors)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    of_each = {
+        names[id(p)]: (group["lr"], group["eps"], group["weight_decay"])
+        for group in made.param_groups
+        for p in group["params"]
+    }
+    assert of_each.pop("0.weight") == pytest.approx((0.005, 2.5e-7, 0.2), rel=1e-12)
+    assert of_each.pop("0.bias") == pytest.approx((0.01, 4e-6, 0), rel=1e-12)
+    assert set(of_each.values()) == {(0.01, 1e-6, 0.1), (0.01, 1e-6, 0.0)}
+
+
+def test_eps_and_weight_decay_of_a_group_are_what_its_step_uses() -> None:
+    """The first step of AdamW by hand: p (1 - lr decay) - lr g / (|g| + eps)."""
+    layer = nn.Linear(1, 1, dtype=torch.float64)
+    factors = {"weight": Factors(lr=0.5, eps=3e7, weight_decay=4), "bias": Factors(eps=2e7)}
+    settings = {**compose_config("optimizer=adamw", "optimizer.weight_decay=0.1")["optimizer"], "lr": 0.2}
+    chosen = optimizer.build(settings)(layer, lambda adaptive: factors)
+    weight, bias = layer.weight.item(), layer.bias.item()
+    (2 * layer(torch.ones(1, 1, dtype=torch.float64))).sum().backward()
+    chosen.step()
+    assert layer.weight.item() == pytest.approx(weight * (1 - 0.1 * 0.4) - 0.1 * 2 / (2 + 0.3), rel=1e-12)
+    assert layer.bias.item() == pytest.approx(bias - 0.2 * 2 / (2 + 0.2), rel=1e-12)
+
+
+def test_factors_on_eps_are_ignored_by_sgd_and_refused_by_an_adaptive_optimizer_without_eps() -> None:
+    factors = {"weight": Factors(eps=0.5, weight_decay=2)}
+    decayed, _ = optimizer.build(config(weight_decay=0.1))(nn.Linear(2, 2), lambda adaptive: factors).param_groups
+    assert "eps" not in decayed
+    assert decayed["weight_decay"] == 0.2
+    make = optimizer.build({"_target_": "torch.optim.Rprop", "name": "rprop", "lr": 0.1})
+    with pytest.raises(ValueError, match=r"^the initializer scales eps, and optimizer torch.optim.Rprop has none$"):
+        make(nn.Linear(2, 2), lambda adaptive: factors)
 
 
 def test_parameters_that_share_storage_are_in_one_group_each() -> None:
@@ -151,7 +191,7 @@ def test_an_optimizer_of_ones_own_needs_no_more_than_its_class(
     )
     monkeypatch.syspath_prepend(tmp_path)
     node = {"_target_": "sign_descent.SignDescent", "name": "sign_descent", "lr": 0.5, "lr_multipliers": {"bias": 2}}
-    made = optimizer.build(node)(model, no_multipliers)
+    made = optimizer.build(node)(model, no_factors)
     before = model[0].weight.detach().clone(), model[0].bias.detach().clone()
     model[0](torch.ones(1, 1, 4, 4)).sum().backward()
     made.step()

@@ -117,6 +117,16 @@ def test_learning_rates_that_an_initializer_scales_are(tmp_path: Path) -> None:
     assert [record["replicas"] for record in records] == [2, 2, 2, 2]
 
 
+def test_eps_and_weight_decay_that_an_initializer_scales_are(tmp_path: Path) -> None:
+    """Runs with other factors, here on eps, are another pack."""
+    fixed = ["model=mlp", "optimizer=adamw", "optimizer.eps=0.001", "optimizer.weight_decay=0.5"]
+    own = ["init._target_=scaling.scaling", "init.name=scaling"]
+    records = twins(tmp_path, *fixed, *own, "+init.eps=20", inits=("default",))
+    assert [record["replicas"] for record in records] == [2, 2]
+    less, more = (configs(tmp_path / "b", *fixed, *own, f"+init.eps={eps}", inits=("default",)) for eps in (20, 30))
+    assert [record["replicas"] for record in train_packs(less + more, most=64).values()] == [2] * 4
+
+
 def test_a_replica_that_diverges_leaves_and_disturbs_none(tmp_path: Path) -> None:
     """Weights of 1e30 are no number after a step; the others go on as if alone."""
     wild = ["trainer.precision=32-true", "model=mlp", "optimizer=sgd"]

@@ -247,18 +247,20 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
     "deepnorm": ("needs residual branches", (*SMALL_VIT, "model.norm=post")),
     "fixup": ("needs residual branches", (*SMALL_RESNET, "model.norm=fixup")),
     "irnn": ("irnn needs recurrent layers", ("model=rnn", "model.nonlinearity=relu", "model.hidden_size=16")),
+    "lstm": ("lstm needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
     "mimetic": ("needs self-attention layers", SMALL_VIT),
     "rezero": ("needs gates", (*SMALL_RESNET, "model.gate=true")),
     "skipinit": ("needs gates", (*SMALL_RESNET, "model.gate=true", "model.norm=none")),
     "sub_ln": ("needs residual branches", SMALL_VIT),
     "t_fixup": ("needs residual branches", (*SMALL_VIT, "model.norm=none")),
+    "tanh_fixed_point": ("is defined on matrices", ("model=mlp", "model.nonlinearity=tanh")),
     "zero_gamma": ("needs residual branches", SMALL_RESNET),
 }
 FEW_STEPS = {"gradinit": ["init.steps=2"], "metainit": ["init.steps=2"]}
 
 
 def test_options_for_other_models_exist() -> None:
-    assert set(ELSEWHERE) | set(FEW_STEPS) | {"state_dict"} <= set(options("init"))
+    assert set(ELSEWHERE) | set(FEW_STEPS) | {"state_dict", "weight_selection"} <= set(options("init"))
 
 
 @pytest.mark.parametrize("name", options("init"))
@@ -267,7 +269,7 @@ def test_every_initializer_trains_a_small_net(small: Any, tmp_path: Path, name: 
     own = FEW_STEPS.get(name, [])
     if name in ELSEWHERE:
         model = ELSEWHERE[name][1]
-    if name == "state_dict":
+    if name in ("state_dict", "weight_selection"):
         weights = tmp_path / "weights.pt"
         torch.save(build_run(typed(small(*model))).recipe.model.state_dict(), weights)
         own = [f"init.path={weights}"]

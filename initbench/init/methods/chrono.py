@@ -39,22 +39,29 @@ def chrono_(
         kind = next((kind for kind in _GATES if isinstance(module, kind)), None)
         if kind is None:
             raise ValueError(f"{path} is a {type(module).__name__}, which has no gates: chrono needs an LSTM or a GRU")
-        if not module.bias:
-            raise ValueError(f"{path} was built with bias=False, and chrono sets biases")
-        biases = dict(module.named_parameters(recurse=False))
-        for key, bias in biases.items():
-            if key.startswith("bias_ih"):
-                memory = _log_uniform(len(bias) // _GATES[kind], t_max, stream(f"{name}.{key}".lstrip(".")))
-                other = biases[key.replace("_ih", "_hh")]
-                _set(bias, other, _GATES[kind], 1, memory)
-                if _GATES[kind] == 4:
-                    _set(bias, other, 4, 0, -memory)
+        for key, bias, other in biases_of(module, path, "chrono"):
+            memory = _log_uniform(len(bias) // _GATES[kind], t_max, stream(f"{name}.{key}".lstrip(".")))
+            set_gate(bias, other, _GATES[kind], 1, memory)
+            if _GATES[kind] == 4:
+                set_gate(bias, other, 4, 0, -memory)
 
 
 def _log_uniform(size: int, t_max: float, generator: Generator) -> Tensor:
     return torch.empty(size).uniform_(1, t_max - 1, generator=generator).log()
 
 
-def _set(bias: Tensor, other: Tensor, gates: int, gate: int, value: Tensor) -> None:
+def biases_of(module: nn.Module, path: str, label: str) -> list[tuple[str, Tensor, Tensor]]:
+    """The name of bias_ih, bias_ih and bias_hh, of each layer and direction of a recurrent network or cell.
+
+    Raises ValueError if it was built without biases.
+    """
+    if not module.bias:
+        raise ValueError(f"{path} was built with bias=False, and {label} sets biases")
+    biases = dict(module.named_parameters(recurse=False))
+    return [(key, bias, biases[key.replace("_ih", "_hh")]) for key, bias in biases.items() if key.startswith("bias_ih")]
+
+
+def set_gate(bias: Tensor, other: Tensor, gates: int, gate: int, value: Tensor) -> None:
+    """Set the bias of one of the stacked gates, which torch computes as a sum of two."""
     bias.chunk(gates)[gate].copy_(value)
     other.chunk(gates)[gate].zero_()

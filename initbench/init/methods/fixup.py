@@ -9,21 +9,21 @@ from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.assignment import Assignment
 from initbench.init.branch import Branch
-from initbench.init.declarations import learning_rate_multipliers
+from initbench.init.declarations import Factors, optimizer_factors
 from initbench.init.methods.execution import write
 from initbench.init.roles import NamedParameter
 
 
-def _learning_rates(
+def _factors(
     assignments: Sequence[Assignment], adaptive: bool, *, scalar_learning_rate: float = 0.1
-) -> dict[str, float]:
+) -> dict[str, Factors]:
     parameters = (assignment.parameter for assignment in assignments)
     scalars = (p for p in parameters if p.tensor.numel() == 1 and p.role in ("bias", "other"))
     layers = (nn.Linear, _ConvNd)  # a layer with one output has a bias of one number, which is not Fixup's
-    return {p.name: scalar_learning_rate for p in scalars if not isinstance(p.module, layers)}
+    return {p.name: Factors(lr=scalar_learning_rate) for p in scalars if not isinstance(p.module, layers)}
 
 
-@learning_rate_multipliers(_learning_rates)
+@optimizer_factors(_factors)
 @torch.no_grad()
 def fixup_(
     model: nn.Module, branches: list[Branch], matrices: list[NamedParameter], *, scalar_learning_rate: float = 0.1

@@ -8,18 +8,19 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.assignment import Assignment
-from initbench.init.declarations import learning_rate_multipliers
+from initbench.init.declarations import Factors, optimizer_factors
 from initbench.init.method import Batch
 from initbench.init.methods.execution import LayerCall, visit_layers, write
 
 
-def _learning_rates(
+def _factors(
     assignments: Sequence[Assignment], adaptive: bool, *, eps: float = 5e-4, freeze: bool = True
-) -> dict[str, float]:
-    return {a.layer.name: 0.0 for a in assignments if freeze and a.layer.position and a.layer.position.is_first}
+) -> dict[str, Factors]:
+    first = (a for a in assignments if freeze and a.layer.position and a.layer.position.is_first)
+    return {a.layer.name: Factors(lr=0.0) for a in first}
 
 
-@learning_rate_multipliers(_learning_rates)
+@optimizer_factors(_factors)
 def patch_whitening_(model: nn.Module, batch: Batch, *, eps: float = 5e-4, freeze: bool = True) -> dict[str, float]:
     """Filters +-v / sqrt(lambda + eps), with eigenvectors v and eigenvalues lambda of the second moment of the patches.
 

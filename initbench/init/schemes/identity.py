@@ -127,7 +127,7 @@ def padded_identity_(
     if layer.position is not None and layer.position.is_last:
         zero_preserving_(tensor, layer, generator, epsilon=epsilon)
         return
-    _fill_as_matrices(tensor, layer, lambda rows, columns: gain * _padded_identity(rows, columns))
+    _fill_as_matrices(tensor, layer, lambda rows, columns: gain * repeated_identity(rows, columns))
     tensor.add_(torch.randn(tensor.shape, generator=generator), alpha=noise)
 
 
@@ -144,14 +144,15 @@ def zero_preserving_(tensor: Tensor, layer: Layer, generator: Generator, *, epsi
     _fill_as_matrices(tensor, layer, lambda rows, columns: epsilon * _balanced_identity(rows, columns))
 
 
-def _padded_identity(rows: int, columns: int) -> Tensor:
+def repeated_identity(rows: int, columns: int) -> Tensor:
+    """1 where i = j modulo the number of columns: identities stacked vertically, or the upper part of one."""
     return torch.eye(columns)[torch.arange(rows) % columns]
 
 
 def _balanced_identity(rows: int, columns: int) -> Tensor:
-    identity = _padded_identity(rows, columns)
+    identity = repeated_identity(rows, columns)
     if rows < columns:
-        identity[:, rows:] = -_padded_identity(rows, columns - rows)
+        identity[:, rows:] = -repeated_identity(rows, columns - rows)
     elif columns > 1:
         identity -= identity.roll(1, dims=1)
     return identity

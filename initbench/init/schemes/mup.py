@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
-from initbench.init.declarations import expected_std, learning_rate_multipliers
+from initbench.init.declarations import Factors, expected_std, optimizer_factors
 from initbench.init.layer import Layer
 from initbench.init.schemes.variance import draw_, resolve_gain, std_of
 
@@ -22,21 +22,21 @@ def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zer
     return 0.0 if zero_output else std / math.sqrt(_channels_in(layer) / base_width)
 
 
-def _learning_rates(
+def _factors(
     assignments: "Sequence[Assignment]",
     adaptive: bool,
     *,
     base_width: float = 64,
     gain: float | None = None,
     zero_output: bool = False,
-) -> dict[str, float]:
+) -> dict[str, Factors]:
     """Table 3's rows "SGD LR" and "Adam LR", each divided by its value at width = base_width."""
     output = next((a for a in assignments if _is_output(a.layer)), None)
     if output is None:
         return {}
     w = _channels_in(output.layer) / base_width
     inputs = _input_names(assignments)
-    rates = {}
+    factors = {}
     for parameter, layer in ((a.parameter, a.layer) for a in assignments):
         if parameter.name == output.parameter.name:
             rate = 1 / w
@@ -47,11 +47,11 @@ def _learning_rates(
         else:
             rate = 1 / w if adaptive else 1.0
         if rate != 1:
-            rates[parameter.name] = rate
-    return rates
+            factors[parameter.name] = Factors(lr=rate)
+    return factors
 
 
-@learning_rate_multipliers(_learning_rates)
+@optimizer_factors(_factors)
 @expected_std(_std)
 def mup_(
     tensor: Tensor,

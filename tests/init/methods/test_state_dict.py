@@ -1,5 +1,6 @@
 """Weights from files: what is read, by which names, and what is said of a file that does not fit."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,35 @@ def test_it_is_cast_to_the_models_dtype(tmp_path: Path, trained: nn.Module) -> N
     path = saved(tmp_path, {name: value.double() for name, value in trained.state_dict().items()})
     found = initialize(model().to(torch.bfloat16), "state_dict", path=path)
     assert torch.equal(found[0].weight, trained[0].weight.to(torch.bfloat16))
+
+
+def test_a_folder_of_save_pretrained_is_read_whole_or_in_parts(tmp_path: Path, trained: nn.Module) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir(), parts.mkdir()
+    state = trained.state_dict()
+    save_file(state, whole / "model.safetensors")
+    files = {name: f"{name[0]}.safetensors" for name in state}
+    for file in set(files.values()):
+        save_file({name: value for name, value in state.items() if files[name] == file}, parts / file)
+    (parts / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+    for folder in (whole, parts):
+        assert same(initialize(model(), "state_dict", path=str(folder)), trained)
+
+
+def test_a_file_of_a_model_of_transformers_may_be_without_its_head(tmp_path: Path, trained: nn.Sequential) -> None:
+    class Headed(nn.Module):
+        base_model_prefix = "body"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = model(), nn.Linear(3, 2)
+
+    path = saved(tmp_path, trained.state_dict())
+    found = initialize(Headed(), "state_dict", path=path, strict=False)
+    assert same(found.body, trained)
+    refuse(Headed(), r"lacks 2 of 11 tensors, 'head.weight' first", path=path)
+    with_head = initialize(Headed(), "default", seed=3)
+    assert same(initialize(Headed(), "state_dict", path=saved(tmp_path, with_head.state_dict(), "head.pt")), with_head)
 
 
 def test_not_strict_passes_over_what_does_not_fit(tmp_path: Path, trained: nn.Module) -> None:

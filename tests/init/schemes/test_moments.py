@@ -37,6 +37,7 @@ FORMULAS = [
     "lecun_uniform",
     "lecun_normal",
     "variance_scaling",
+    "gamma",
     "orthogonal",
 ]
 
@@ -71,6 +72,7 @@ def expected_std(
         "lecun_uniform": 1 / math.sqrt(fan_in),
         "lecun_normal": 1 / math.sqrt(fan_in),
         "variance_scaling": 1 / math.sqrt(fan_in),
+        "gamma": fan_in**-0.8,
         "orthogonal": gain / math.sqrt(max(rows, columns)),
     }[name]
 

@@ -166,7 +166,7 @@ def changes(model: nn.Module, init: str, config: dict, images: Tensor, *, seed: 
     """The root mean square by which each layer's output moves in `steps` steps, by the layer's name."""
     start = initializer(init)
     start.apply(model, seed=seed)
-    chosen = optimizer.build(config)(model, lambda adaptive: start.learning_rates(model, adaptive=adaptive))
+    chosen = optimizer.build(config)(model, lambda adaptive: start.optimizer_factors(model, adaptive=adaptive))
     now: dict[str, Tensor] = {}
 
     def keep(name: str):
