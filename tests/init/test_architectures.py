@@ -153,13 +153,12 @@ REFUSED: dict[str, tuple[str, str]] = {
     "rezero": ("needs gates", all_but(GATED)),
     "sinusoidal": ("sinusoidal needs more than two outputs or inputs", "cait"),
     "skipinit": ("needs gates", all_but(GATED)),
-    "sub_ln": (
-        "needs self-attention layers|needs residual branches|rule for encoders",
-        all_but("vit deit3 swin maxvit coatnet"),
-    ),
-    "t_fixup": (
-        "needs self-attention layers|needs residual branches|rule for encoders",
-        all_but("vit deit3 swin xcit"),
+    **dict.fromkeys(
+        ["sub_ln", "t_fixup"],
+        (
+            "needs self-attention layers|needs residual branches|rule for encoders",
+            all_but("vit deit3 swin maxvit coatnet"),
+        ),
     ),
     "tanh_fixed_point": ("is defined on matrices", EVERYWHERE),
     "weight_norm_data": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),
