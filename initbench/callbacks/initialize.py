@@ -43,7 +43,7 @@ class Initialize(L.Callback):
         weights: a digest of the initial weights.
         seconds: how long it took.
 
-    The learning rates that belong to mup, fixup and patch_whitening are for the module's `configure_optimizers`, which
+    The learning rates that belong to mup, fixup and others are for the module's `configure_optimizers`, which
     gets them from `initbench.learning_rates`; factors for eps and weight decay are in `initbench.optimizer_factors`.
 
     Raises ValueError as `initbench.initialize` does, and, when the fit starts, for a batch that is none of these, and

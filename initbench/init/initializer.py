@@ -258,7 +258,7 @@ class Initializer:
 
 
 def learning_rates(model: nn.Module, init: Spec, *, adaptive: bool, **overrides: Any) -> dict[str, float]:
-    """The factors for the learning rates that belong to an initializer (mup, fixup, patch_whitening), by parameter.
+    """The factors for the learning rates that belong to an initializer (mup, spectral, fixup, ...), by parameter.
 
     `initialize` sets weights only. Pass these on to the optimizer; parameters that are not listed have the factor 1:
 
@@ -311,7 +311,7 @@ def initialize(
     `init` is the name of a file in conf/init/, a mapping in the form of such a file, or a function that fills
     one tensor or initializes a model; `overrides` change its keys, policies and rules included.
     `batch`, the inputs (N, ...) or a pair of inputs and targets, and `loss(outputs, targets)` are for methods that
-    need data. The running statistics of norms are reset. The learning rates that belong to mup, fixup and
+    need data. The running statistics of norms are reset. The learning rates that belong to mup, spectral, fixup and
     patch_whitening are those of `learning_rates`; what else an initializer changes is told by `optimizer_factors`.
 
     Raises ValueError as `Initializer` and `Initializer.apply` do.

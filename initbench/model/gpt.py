@@ -86,21 +86,32 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x))."""
+    """x + attention(norm(x)), then x + mlp(norm(x)); has_multiplier: both branches times a constant, which is 1."""
+
+    multiplier: Tensor | None
 
     def __init__(
-        self, attention: nn.Module, mlp: nn.Module, norms: tuple[nn.Module, nn.Module], dropout: float
+        self,
+        attention: nn.Module,
+        mlp: nn.Module,
+        norms: tuple[nn.Module, nn.Module],
+        dropout: float,
+        *,
+        has_multiplier: bool = False,
     ) -> None:
         super().__init__()
         self.norm1, self.norm2 = norms
         self.attention, self.mlp = attention, mlp
         self.dropout = nn.Dropout(dropout)
+        self.register_buffer("multiplier", torch.ones(()) if has_multiplier else None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, tokens, width) to the same shape."""
-        x = x + self.dropout(self.attention(self.norm1(x)))
-        output: Tensor = x + self.dropout(self.mlp(self.norm2(x)))
-        return output
+        x = x + self._scaled(self.dropout(self.attention(self.norm1(x))))
+        return x + self._scaled(self.dropout(self.mlp(self.norm2(x))))
+
+    def _scaled(self, branch: Tensor) -> Tensor:
+        return branch if self.multiplier is None else self.multiplier * branch
 
 
 class GPT(nn.Module):
@@ -108,7 +119,8 @@ class GPT(nn.Module):
 
     positions: learned embeddings, rotary ones, or none. mlp: gelu of 4 x width, or swiglu of 8/3 x width (rounded up to
     a multiple of 8), which has as many weights. tied: the head has the weight of the token embedding. kv_heads: null
-    for as many as `heads`.
+    for as many as `heads`. branch_multiplier: each block has a constant, a buffer, by which both of its branches are
+    multiplied; it is 1 unless an initializer such as complete_p sets it.
 
     Raises ValueError for a width that is no multiple of the heads, and heads that are no multiple of kv_heads; with
     rope also for heads of an odd width.
@@ -130,6 +142,7 @@ class GPT(nn.Module):
         tied: bool = True,
         bias: bool = False,
         dropout: Fraction = 0.0,
+        branch_multiplier: bool = False,
     ) -> None:
         super().__init__()
         groups = heads if kv_heads is None else kv_heads
@@ -152,6 +165,7 @@ class GPT(nn.Module):
                         _mlp(mlp, width, bias=bias),
                         (_norm(norm, width), _norm(norm, width)),
                         dropout,
+                        has_multiplier=branch_multiplier,
                     )
                     for number in range(1, depth + 1)
                 }

@@ -25,6 +25,9 @@ _UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
 
 _CLASSIFICATION = {"_target_": "initbench.task.Classification", "name": "classification", "targets": None}
 
+# Options that a model has got since, at the values that leave it as it was.
+_ADDED = {"initbench.model.GPT": {"branch_multiplier": False}}
+
 # What becomes of a run that fails; where it is halved, batch norms see half batches, and the record says so.
 _UNCOUNTED_IN_TRAINER = ("on_oom",)
 
@@ -32,6 +35,8 @@ _UNCOUNTED_IN_TRAINER = ("on_oom",)
 def counted(config: Mapping[str, Any]) -> PlainConfig:
     """The part of a resolved config that the signature is made of."""
     part = {key: config[key] for key in _COUNTED if key in config}  # records from before there were tasks have none
+    added = _ADDED.get(part["model"].get("_target_"), {})
+    part["model"] = {key: value for key, value in part["model"].items() if (key, value) not in added.items()}
     part["data"] = {key: value for key, value in part["data"].items() if key not in _UNCOUNTED_IN_DATA}
     part["trainer"] = {key: value for key, value in part["trainer"].items() if key not in _UNCOUNTED_IN_TRAINER}
     if "source" in config:  # see initbench.config.source

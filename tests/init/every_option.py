@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from initbench.init import initialize, options
-from initbench.model import ViT
+from initbench.model import GPT, ViT
 
 
 class Residual(nn.Module):
@@ -32,6 +32,22 @@ class Recurrent(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.last(self.cell(images.flatten(2))[0][:, -1])
+
+
+class Multiplied(nn.Module):
+    """Residual branches times a constant, between an input and an output layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(108, 12), nn.Linear(12, 5)
+        self.branches = nn.ModuleList(nn.Sequential(nn.LayerNorm(12), nn.Linear(12, 12), nn.GELU()) for _ in range(3))
+        self.register_buffer("multiplier", torch.ones(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.first(images.flatten(1))
+        for branch in self.branches:
+            x = x + self.multiplier * branch(x)
+        return self.last(x)
 
 
 def convolutional() -> nn.Sequential:
@@ -65,9 +81,34 @@ def vit(**settings: Any) -> nn.Module:
     )
 
 
+class Tokens(nn.Module):
+    """A language model that reads whether each of the first pixels is above zero, and classifies the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        size = {"vocab_size": 5, "context_length": 8, "depth": 1, "width": 16, "heads": 2}
+        self.gpt = GPT(**size, tied=False, bias=True, dropout=0.5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.gpt((images.flatten(1)[:, :8] > 0).long())[:, -1]
+
+
+RECIPES = [
+    "transformer",
+    "gpt2",
+    "megatron",
+    "llama_depth",
+    "llama_depth_fixed",
+    "mitchell",
+    "small_init",
+    "wang",
+    "nanochat",
+]
 MODELS: dict[str, Callable[[], nn.Module]] = {
+    **dict.fromkeys(RECIPES, Tokens),
     "irnn": partial(Recurrent, nn.RNN),
     **dict.fromkeys(["chrono", "lstm"], partial(Recurrent, nn.LSTM)),
+    "complete_p": Multiplied,
     **dict.fromkeys(["deepnorm", "admin", "admin_torch"], partial(vit, norm="post")),
     **dict.fromkeys(["fixup", "t_fixup"], partial(vit, norm="none")),
     **dict.fromkeys(["mimetic", "sub_ln", "vit", "vit_jax"], vit),

@@ -142,6 +142,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     **dict.fromkeys(["admin", "admin_torch"], ("needs residual blocks with a skip_scale", EVERYWHERE)),
     "chrono": ("needs recurrent layers", EVERYWHERE),
     "deepnorm": (f"needs (residual blocks with a skip_scale|self-attention layers)|{EXPERTS}", EVERYWHERE),
+    "complete_p": ("its weight with the embedding|is in none of them|outside of a layer", f"{TIED} gemma2 mixtral"),
     "efficientnet": ("efficientnet needs layers with a weight of type Linear", "gpt2"),
     "class_prior": ("sets the bias of the last layer, and layer lm_head, a Linear, has none", EVERYWHERE),
     "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),

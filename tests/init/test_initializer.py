@@ -53,6 +53,7 @@ NEEDS: dict[str, tuple[str, str]] = {
         "class_prior needs a (bias that is added|class for each)|a (LSTM|GRU|RNN), has none",
         "mlp embedding",
     ),
+    "complete_p": ("needs residual branches|multiplies residual branches", ""),
     "deepnorm": ("needs residual branches|no skip_scale", ""),
     "delta_orthogonal": (
         "needs at least as many outputs as inputs",

@@ -18,6 +18,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "llama": {"norm": "rms", "mlp": "swiglu", "positions": "rope", "tied": False, "kv_heads": 1},
     "apart": {"projections": "apart", "bias": True, "kv_heads": 2},
     "no positions": {"positions": "none", "heads": 1},
+    "branch multiplier": {"branch_multiplier": True},
 }
 
 
@@ -115,6 +116,21 @@ def test_a_tied_head_is_the_embedding() -> None:
     assert model.head.weight is model.embedding.weight
     free = gpt(tied=False)
     assert free.head.weight is not free.embedding.weight
+
+
+def test_the_branch_multiplier_multiplies_both_branches_and_is_one() -> None:
+    plain, model = gpt(), gpt(branch_multiplier=True)
+    assert [name for name, _ in model.named_buffers()] == ["blocks.block1.multiplier", "blocks.block2.multiplier"]
+    assert not [*plain.buffers()]
+    model.load_state_dict(plain.state_dict(), strict=False)
+    tokens = torch.randint(11, (2, 8))
+    assert torch.equal(model(tokens), plain(tokens))
+    model.blocks[0].multiplier.fill_(0)
+    x = torch.randn(2, 8, 12)
+    assert torch.equal(model.blocks[0](x), x)
+    branches = find_branches(model, tokens)
+    assert [branch.multiplier is branch.block.multiplier for branch in branches] == [True] * 4
+    assert {branch.multiplier for branch in find_branches(plain, tokens)} == {None}
 
 
 @pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)

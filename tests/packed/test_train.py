@@ -127,6 +127,15 @@ def test_eps_and_weight_decay_that_an_initializer_scales_are(tmp_path: Path) -> 
     assert [record["replicas"] for record in train_packs(less + more, most=64).values()] == [2] * 4
 
 
+def test_branches_that_an_initializer_multiplies_are(tmp_path: Path) -> None:
+    """Each replica has the constants of its own run: complete_p sets them, and normal leaves them at 1."""
+    text = ["task=language_model", "data.batch_size=4", "data.size=4000", "data.context_length=16"]
+    small = ["model.width=16", "model.depth=3", "model.tied=false", "model.branch_multiplier=true"]
+    settings = ["optimizer=adamw", "optimizer.eps=0.001", "optimizer.weight_decay=0.5"]
+    records = twins(tmp_path, *text, *small, *settings, inits=("complete_p", "normal"))
+    assert [record["replicas"] for record in records] == [2, 2, 2, 2]
+
+
 def test_a_replica_that_diverges_leaves_and_disturbs_none(tmp_path: Path) -> None:
     """Weights of 1e30 are no number after a step; the others go on as if alone."""
     wild = ["trainer.precision=32-true", "model=mlp", "optimizer=sgd"]

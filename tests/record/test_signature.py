@@ -97,6 +97,14 @@ def test_a_config_without_own_code_keeps_its_signature() -> None:
     assert (signature(config), setting(config), digest(workload(config))) == ("41684ec797", "1979b2ca46", "520f3911c8")
 
 
+def test_a_gpt_keeps_the_signature_of_before_it_had_a_branch_multiplier(small: Any) -> None:
+    config = small("task=language_model", "model=gpt")
+    before = {key: value for key, value in config["model"].items() if key != "branch_multiplier"}
+    assert config["model"]["branch_multiplier"] is False
+    assert signature(config) == signature({**config, "model": before})
+    assert signature(small("task=language_model", "model=gpt", "model.branch_multiplier=true")) != signature(config)
+
+
 def test_versions_of_an_initializer_are_named_only_where_there_are_several() -> None:
     assert name_versions([("mine", "3fa2c1d0e5"), ("other", "b90e77a412"), ("default", None)]) == {
         ("mine", "3fa2c1d0e5"): "mine",

@@ -244,6 +244,7 @@ SMALL_RESNET, SMALL_VIT = ("model=resnet20", "model.depth=8", "model.width=4"), 
 ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
     **dict.fromkeys(("admin", "admin_torch"), ("needs residual branches", (*SMALL_VIT, "model.norm=post"))),
     "chrono": ("needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
+    "complete_p": ("needs residual branches", (*SMALL_VIT, "optimizer=adamw")),
     "deepnorm": ("needs residual branches", (*SMALL_VIT, "model.norm=post")),
     "fixup": ("needs residual branches", (*SMALL_RESNET, "model.norm=fixup")),
     "irnn": ("irnn needs recurrent layers", ("model=rnn", "model.nonlinearity=relu", "model.hidden_size=16")),

@@ -50,7 +50,7 @@ def sub_ln_(
                 "sub_ln needs residual branches that start with a norm, and "
                 f"{branch.name or type(branch.block).__name__} does not"
             )
-    gains = _gains(_layers(branches, attentions))
+    gains = _gains(_layers(branches))
     for each in branch_matrices:
         gain = gains[each.branch.stream] if is_scaled(each) and not _crosses(each.branch) else 1.0
         part = each.projection
@@ -64,17 +64,18 @@ def _crosses(branch: Branch) -> bool:
     return any(not attention.reads_one for attention in branch.attentions)
 
 
-def _layers(branches: list[Branch], attentions: list[Attention]) -> dict[int, tuple[int, bool]]:
+def _layers(branches: list[Branch]) -> dict[int, tuple[int, bool]]:
     """The number of layers of each stack, and whether these have a cross-attention, by the number of its stream."""
     own = Counter(branch.stream for branch in branches if branch.attentions and not _crosses(branch))
     crossed = Counter(branch.stream for branch in branches if _crosses(branch))
     fits = all(own[stream] and crossed[stream] in (0, own[stream]) for stream in {each.stream for each in branches})
-    in_branches = sum(len(branch.attentions) for branch in branches)
-    if not fits or len(crossed) > 1 or in_branches != len(attentions) or any(not each.output for each in attentions):
+    within = [attention for branch in branches for attention in branch.attentions]
+    count = sum(branch.kind == "attention" for branch in branches)
+    if not fits or len(crossed) > 1 or count != len(within) or any(not attention.output for attention in within):
         raise ValueError(
             "sub_ln is a rule for encoders and decoders, in which each layer is a self-attention, in a decoder perhaps "
-            f"a cross-attention, and an MLP: here {own.total()} residual branches are self-attentions and "
-            f"{crossed.total()} cross-attentions, and there are {len(attentions)} attentions"
+            f"a cross-attention, and an MLP: here {count} residual branches are attentions, {own.total()} of them "
+            f"self-attentions and {crossed.total()} cross-attentions"
         )
     return {stream: (own[stream], bool(crossed[stream])) for stream in sorted(own)}
 

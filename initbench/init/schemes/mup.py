@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from torch import Generator, Tensor, nn
@@ -9,6 +10,7 @@ from torch.nn import init
 
 from initbench.init.declarations import Factors, expected_std, optimizer_factors
 from initbench.init.layer import Layer
+from initbench.init.roles import MATRICES, NamedParameter
 from initbench.init.schemes.variance import draw_, resolve_gain, std_of
 
 if TYPE_CHECKING:
@@ -19,23 +21,17 @@ def _std(layer: Layer, *, base_width: float = 64, gain: float | None = None, zer
     std = std_of(layer, resolve_gain(layer, gain, None, None), "fan_in")
     if not _is_output(layer):
         return std
-    return 0.0 if zero_output else std / math.sqrt(_channels_in(layer) / base_width)
+    return 0.0 if zero_output else std / math.sqrt(channels_in(layer) / base_width)
 
 
-def _factors(
-    assignments: "Sequence[Assignment]",
-    adaptive: bool,
-    *,
-    base_width: float = 64,
-    gain: float | None = None,
-    zero_output: bool = False,
-) -> dict[str, Factors]:
+def width_factors(assignments: "Sequence[Assignment]", adaptive: bool, base_width: float) -> dict[str, Factors]:
     """Table 3's rows "SGD LR" and "Adam LR", each divided by its value at width = base_width."""
     output = next((a for a in assignments if _is_output(a.layer)), None)
     if output is None:
         return {}
-    w = _channels_in(output.layer) / base_width
-    inputs = _input_names(assignments)
+    w = channels_in(output.layer) / base_width
+    position = output.layer.position
+    inputs = input_names([a.parameter for a in assignments], [] if position is None else position.parts.matrices)
     factors = {}
     for parameter, layer in ((a.parameter, a.layer) for a in assignments):
         if parameter.name == output.parameter.name:
@@ -49,6 +45,17 @@ def _factors(
         if rate != 1:
             factors[parameter.name] = Factors(lr=rate)
     return factors
+
+
+def _factors(
+    assignments: "Sequence[Assignment]",
+    adaptive: bool,
+    *,
+    base_width: float = 64,
+    gain: float | None = None,
+    zero_output: bool = False,
+) -> dict[str, Factors]:
+    return width_factors(assignments, adaptive, base_width)
 
 
 @optimizer_factors(_factors)
@@ -99,8 +106,7 @@ def mup_(
     Source: Yang & Hu et al. 2021, Tensor Programs V, table 3.
     Acts on: every weight, and all learning rates.
     """
-    if not 0 < base_width < math.inf:
-        raise ValueError(f"mup needs a base_width above 0, got {base_width}")
+    check_base("mup", "base_width", base_width)
     if isinstance(layer.module, nn.Bilinear):
         raise ValueError(f"{layer.name} is bilinear: mup has no rule for two widths that multiply")
     std = _std(layer, base_width=base_width, gain=gain, zero_output=zero_output)
@@ -108,6 +114,12 @@ def mup_(
         init.zeros_(tensor)
     else:
         draw_(tensor, generator, std, "normal")
+
+
+def check_base(label: str, key: str, value: float) -> None:
+    """Raise ValueError unless the size of the model at which the rate was tuned is a positive number."""
+    if not 0 < value < math.inf:
+        raise ValueError(f"{label} needs a {key} above 0, got {value}")
 
 
 def _is_output(layer: Layer) -> bool:
@@ -118,16 +130,18 @@ def _is_depthwise(layer: Layer) -> bool:
     return layer.groups > 1 and layer.shape[1] == 1
 
 
-def _channels_in(layer: Layer) -> int:
+def channels_in(layer: Layer) -> int:
+    """How many features or channels a layer reads, those of all its groups."""
     return layer.shape[1] * layer.groups
 
 
-def _input_names(assignments: "Sequence[Assignment]") -> set[str]:
-    """The names of the weights that read the data; empty if an embedding does."""
-    for index, (parameter, layer) in enumerate((a.parameter, a.layer) for a in assignments):
-        if layer.position is not None and layer.position.is_first:
-            if any(a.parameter.role == "embedding" for a in assignments[:index]):
-                return set()
-            twins = (a.parameter for a in assignments if a.parameter.module is parameter.module)
-            return {parameter.name} | {twin.name for twin in twins if twin.key.startswith("weight_ih_l0")}
-    return set()
+def input_names(parameters: Sequence[NamedParameter], matrices: Sequence[NamedParameter]) -> set[str]:
+    """The names of the weights that read the data; empty if an embedding does.
+
+    `parameters` are all of the model in the order of registration; `matrices` are those of `structure.Parts`.
+    """
+    first = next((found for found in matrices if found.role in MATRICES), None)
+    if first is None or any(p.role == "embedding" for p in takewhile(lambda p: p.name != first.name, parameters)):
+        return set()
+    twins = (p for p in parameters if p.module is first.module)
+    return {first.name} | {twin.name for twin in twins if twin.key.startswith("weight_ih_l0")}

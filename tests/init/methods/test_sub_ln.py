@@ -235,7 +235,7 @@ class CrossedOnce(nn.Module):
         (lambda: nn.TransformerEncoderLayer(8, 2, 16), "branches that start with a norm, and self_attn does not"),
         (lambda: LeNet(**MNIST), "sub_ln needs residual branches"),
         (lambda: timm.create_model("resnet18"), "sub_ln needs self-attention layers"),
-        (CrossedOnce, r"here 2 residual branches are self-attentions and 1 cross-attentions, and there are 3"),
+        (CrossedOnce, "here 3 residual branches are attentions, 2 of them self-attentions and 1 cross-attentions"),
         (
             lambda: timm.create_model("cait_xxs24_224", img_size=32, patch_size=8, depth=2, embed_dim=32, num_heads=2),
             "rule for encoders and decoders",
