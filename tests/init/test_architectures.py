@@ -125,6 +125,7 @@ GATED = "nfnet convnext deit3 xcit cait"
 # What each option says where it cannot be, and where that is. Whatever is not listed must work.
 NO_TRANSFORMER = "needs self-attention layers|needs residual branches"
 REFUSED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(["admin", "admin_torch"], ("needs residual b(ranches|locks with a skip_scale)", EVERYWHERE)),
     **dict.fromkeys(
         ["transformer", "gpt2", "small_init", "wang", "megatron"],
         (NO_TRANSFORMER, all_but("vit deit3 swin levit xcit maxvit coatnet cait")),
@@ -165,6 +166,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "rezero": ("needs gates", all_but(GATED)),
     "sinusoidal": ("sinusoidal needs more than two outputs or inputs", "cait"),
     "skipinit": ("needs gates", all_but(GATED)),
+    "sub_ln": (f"{NO_TRANSFORMER}|rule for encoders", all_but("vit deit3 swin xcit maxvit coatnet")),
     "t_fixup": (
         "needs self-attention layers|needs residual branches|rule for encoders",
         all_but("vit deit3 swin levit xcit maxvit coatnet"),

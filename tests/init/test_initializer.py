@@ -47,6 +47,7 @@ INPUTS = {
 
 # What an option asks of a model, and the toy models that have it; all others are refused with these words.
 NEEDS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("admin", "admin_torch"), ("needs residual branches|no skip_scale", "")),
     "chrono": ("needs recurrent layers|has no gates", "gated"),
     "class_prior": (
         "class_prior needs a (bias that is added|class for each)|a (LSTM|GRU|RNN), has none",
@@ -74,6 +75,7 @@ NEEDS: dict[str, tuple[str, str]] = {
     "per_layer": ("per_layer needs a first and a last weight", "mlp conv gated simple attention"),
     "rezero": ("needs gates", ""),
     "skipinit": ("needs gates", ""),
+    "sub_ln": ("needs residual branches", ""),
     "t_fixup": ("needs residual branches", "attention"),
     "tanh_fixed_point": ("is defined on matrices", "mlp gated simple attention embedding"),
     "vit_jax": ("vit_jax needs a first and a last weight", "mlp conv gated simple attention"),

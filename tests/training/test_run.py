@@ -242,6 +242,7 @@ def test_every_trainer_option(small: Any, name: str) -> None:
 SMALL_RESNET, SMALL_VIT = ("model=resnet20", "model.depth=8", "model.width=4"), ("model=vit", "model.depth=2")
 # What LeNet lacks for an option, and a model that has it. Every other option of conf/init/ is run on LeNet.
 ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("admin", "admin_torch"), ("needs residual branches", (*SMALL_VIT, "model.norm=post"))),
     "chrono": ("needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
     "complete_p": ("needs residual branches", (*SMALL_VIT, "optimizer=adamw")),
     "deepnorm": ("needs residual branches", (*SMALL_VIT, "model.norm=post")),
@@ -251,6 +252,7 @@ ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
     "mimetic": ("needs self-attention layers", SMALL_VIT),
     "rezero": ("needs gates", (*SMALL_RESNET, "model.gate=true")),
     "skipinit": ("needs gates", (*SMALL_RESNET, "model.gate=true", "model.norm=none")),
+    "sub_ln": ("needs residual branches", SMALL_VIT),
     "t_fixup": ("needs residual branches", (*SMALL_VIT, "model.norm=none")),
     "tanh_fixed_point": ("is defined on matrices", ("model=mlp", "model.nonlinearity=tanh")),
     "zero_gamma": ("needs residual branches", SMALL_RESNET),

@@ -6,7 +6,7 @@ from torch import nn
 from initbench.init.attention import Attention
 from initbench.init.blocks import BranchMatrix
 from initbench.init.branch import Branch
-from initbench.init.methods.encoders import count_layers, scale_layers, starts_with_norm
+from initbench.init.methods.encoders import count_layers, scale_layers, skip_scales
 
 
 @torch.no_grad()
@@ -27,13 +27,7 @@ def deepnorm_(
     """
     layers = count_layers(branches, attentions, "deepnorm")
     alpha, beta = (2 * layers) ** 0.25, (8 * layers) ** -0.25
-    for branch in branches:
-        if branch.skip_scale is None or starts_with_norm(branch):
-            raise ValueError(
-                "deepnorm needs residual blocks with a skip_scale and a norm after the sum, and "
-                f"{branch.name or type(branch.block).__name__} has "
-                f"{'no skip_scale' if branch.skip_scale is None else 'its norm first'}: model=vit model.norm=post"
-            )
-        branch.skip_scale.fill_(alpha)
+    for scale in skip_scales(branches, "deepnorm"):
+        scale.fill_(alpha)
     scale_layers(branch_matrices, beta)
     return {"alpha": alpha, "beta": beta}

@@ -1,4 +1,6 @@
-"""Shared by the initializers of transformer encoders: their depth, and the scale of their weights."""
+"""Shared by the initializers of transformers: their depth, the scale of their weights, and their skip connections."""
+
+from torch import nn
 
 from initbench.init.attention import Attention
 from initbench.init.blocks import BranchMatrix
@@ -23,13 +25,35 @@ def count_layers(branches: list[Branch], attentions: list[Attention], label: str
     return layers
 
 
+def is_scaled(matrix: BranchMatrix) -> bool:
+    """Whether it is a value or output projection, or a weight in a branch other than an attention (an MLP)."""
+    return matrix.branch.kind != "attention" or matrix.purpose in ("value", "out")
+
+
 def scale_layers(matrices: list[BranchMatrix], factor: float) -> None:
     """Multiply the value and output projections, and all weights in branches other than attentions (MLPs)."""
     for each in matrices:
-        if each.branch.kind != "attention" or each.purpose in ("value", "out"):
+        if is_scaled(each):
             each.projection.write(each.projection.weight * factor)
 
 
 def starts_with_norm(branch: Branch) -> bool:
     """Whether a branch starts with a norm, as in pre-norm transformers."""
     return bool(branch.modules) and is_norm(branch.modules[0][1])
+
+
+def skip_scales(branches: list[Branch], label: str) -> list[nn.Parameter]:
+    """What each branch's skip connection is multiplied by.
+
+    Raises ValueError if there is none, and for a branch that starts with a norm, as in pre-norm transformers.
+    """
+    scales = []
+    for branch in branches:
+        if branch.skip_scale is None or starts_with_norm(branch):
+            raise ValueError(
+                f"{label} needs residual blocks with a skip_scale and a norm after the sum, and "
+                f"{branch.name or type(branch.block).__name__} has "
+                f"{'no skip_scale' if branch.skip_scale is None else 'its norm first'}: model=vit model.norm=post"
+            )
+        scales.append(branch.skip_scale)
+    return scales

@@ -1,0 +1,121 @@
+"""Admin: post-norm transformers that train stably, by scaling skip connections."""
+
+import math
+from collections import Counter, defaultdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from initbench.errors import unknown
+from initbench.init.branch import Branch
+from initbench.init.memory import storage_of
+from initbench.init.method import Batch
+from initbench.init.methods.encoders import skip_scales
+
+OUTPUT_CHANGES = ("log", "constant")
+
+
+@torch.no_grad()
+def admin_(model: nn.Module, branches: list[Branch], batch: Batch) -> dict[str, float]:
+    """x <- LayerNorm(omega_i x + f_i(x)), where omega_i^2 is the variance that all layers before it have added up to.
+
+    omega_1 = 1 and omega_{i+1}^2 = Var[omega_i x_{i-1}] + Var[f_i(x_{i-1})], in one forward pass on the batch in which
+    each omega is set before the sum that it is used in. As x_{i-1} is normalized, that is the paper's
+    omega_i^2 = sum over j < i of Var[f_j(x_{j-1})], with the variance of the embeddings as its first term. A small
+    change of all weights then changes the output of N layers by O(log N) instead of O(N).
+
+    A variance is that over all samples, positions and features. The `skip_scale` of each residual block is set to its
+    omega; all other parameters keep their starting values, Xavier's. A decoder starts anew from omega_1 = 1. A block
+    that runs several times is set at its first run.
+
+    The paper measures all variances with omega = 1; here they are measured in one pass that uses the omegas, as in the
+    authors' code. There omega is a trainable vector, here it is what the model has: in model=vit a constant number.
+
+    Returns `omega_last`, that of the last block.
+
+    Raises ValueError for a model whose residual blocks lack a `skip_scale` or start with a norm, and for a sum that is
+    not computed as skip_scale * x + f(x).
+
+    Source: Liu et al. 2020, section 4.3; the authors' Transformer-Clinic.
+    Acts on: the skip connections of post-norm transformers.
+    """
+    scales = skip_scales(branches, "admin")
+    profile = _Profile(branches, scales)
+    with profile:
+        model(batch.inputs)
+    for branch, scale in zip(branches, scales, strict=True):
+        if scale not in profile.summed:
+            raise ValueError(
+                f"admin finds no sum of skip_scale * x and {branch.name or type(branch.block).__name__}, so it cannot "
+                "measure their variances: compute it in these two steps, as model=vit does"
+            )
+    return {"omega_last": float(scales[-1].detach().mean())}
+
+
+@torch.no_grad()
+def admin_torch_(model: nn.Module, branches: list[Branch], *, output_change: str = "log") -> dict[str, float]:
+    """x <- LayerNorm(omega x + f(x)) with omega^2 = (R + 1) / log(R + 1) - 1, for R residual layers.
+
+    R counts attentions and MLPs: 2 N in an encoder of N layers. `output_change` is how the change of the output by one
+    step of the optimizer grows with R: `log` with the omega above, which is the default of the authors' package;
+    `constant` with omega^2 = R. (It is O(R) with omega = 1, which is plain post-norm.) It needs no batch; `admin` is
+    the paper's own rule, with an omega for each layer.
+
+    The `skip_scale` of each residual block is set to omega; all other parameters keep their starting values, Xavier's.
+    An encoder and a decoder have each their own R.
+
+    Returns `omega`; that of the decoder if there is one.
+
+    Raises ValueError for a model whose residual blocks lack a `skip_scale` or start with a norm.
+
+    Source: Liu et al. 2020 and the authors' package admin-torch.
+    Acts on: the skip connections of post-norm transformers.
+    """
+    if output_change not in OUTPUT_CHANGES:
+        raise unknown("output_change of admin_torch", output_change, OUTPUT_CHANGES)
+    layers = Counter(branch.stream for branch in branches)
+    for branch, scale in zip(branches, skip_scales(branches, "admin_torch"), strict=True):
+        depth = layers[branch.stream]
+        omega = math.sqrt(depth if output_change == "constant" else (depth + 1) / math.log(depth + 1) - 1)
+        scale.fill_(omega)
+    return {"omega": omega}
+
+
+class _Profile(TorchDispatchMode):
+    """Sets each skip scale when x is multiplied by it, and then reads f(x) off the sum."""
+
+    def __init__(self, branches: list[Branch], scales: list[nn.Parameter]) -> None:
+        super().__init__()
+        # A view of a parameter has its memory, but is another tensor.
+        self.scales = {storage_of(scale): scale for scale in scales}
+        self.streams = {scale: branch.stream for branch, scale in zip(branches, scales, strict=True)}
+        self.variances: dict[int, float] = defaultdict(lambda: 1.0)  # omega^2 of the next layer of each stream
+        self.products: list[tuple[nn.Parameter, Tensor]] = []  # omega x, of which the sum has not come yet
+        self.summed: set[nn.Parameter] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.overloadpacket.__name__.rstrip("_")
+        operands = [value for value in args if isinstance(value, Tensor)]
+        scale = None
+        if name == "mul":
+            scale = next((found for each in operands if (found := self.scales.get(storage_of(each))) is not None), None)
+            if scale in self.summed:
+                scale = None
+            if scale is not None:
+                scale.fill_(self.variances[self.streams[scale]] ** 0.5)
+        if name == "add":
+            self._read(operands)
+        output = func(*args, **(kwargs or {}))
+        if scale is not None:
+            self.products.append((scale, output))
+        return output
+
+    def _read(self, terms: list[Tensor]) -> None:
+        for scale, product in self.products:
+            for one, other in (terms, terms[::-1]):
+                if one is product:
+                    self.variances[self.streams[scale]] = float(one.var(correction=0) + other.var(correction=0))
+                    self.summed.add(scale)
+        self.products = [each for each in self.products if each[0] not in self.summed]

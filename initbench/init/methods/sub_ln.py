@@ -1,0 +1,91 @@
+"""Sub-LN: the gains of Foundation Transformers (Magneto), for pre-norm transformers."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import torch
+from torch import Generator, nn
+
+from initbench.init.attention import Attention
+from initbench.init.blocks import BranchMatrix
+from initbench.init.branch import Branch
+from initbench.init.layer import fans
+from initbench.init.methods.encoders import is_scaled, starts_with_norm
+
+
+@torch.no_grad()
+def sub_ln_(
+    model: nn.Module,
+    branches: list[Branch],
+    attentions: list[Attention],
+    branch_matrices: list[BranchMatrix],
+    stream: Callable[[str], Generator],
+) -> dict[str, float]:
+    """N(0, gain^2 2 / (fan_in + fan_out)); values, outputs and MLPs have gain sqrt(log(2 N)), query and key have 1.
+
+    N is the number of layers of an encoder or a decoder. An encoder of N layers whose decoder has M has gain
+    sqrt(log(3 M) log(2 N) / 3), and the decoder sqrt(log(3 M)); cross-attentions have gain 1, as in the authors' code.
+
+    Query, key and value are drawn by their own fans, in one layer or in three. All weights of branches other than
+    attentions have the gain of MLPs, also the three of a gated MLP, which the paper does not have. `weight` is what all
+    weights outside the branches start from: Xavier's.
+
+    In a Sub-LN model each branch has two norms, one at its start and one before its last matrix (in timm's
+    eva02_base_patch16_clip_224, for example). There the gains keep the change of the function by one step of the
+    optimizer from growing with N as it does with Xavier's. The first norm is required. The second is part of the model
+    and cannot be added here: a pre-norm model without it is drawn alike, but its change by a step is not bounded so.
+
+    Returns `gain`; `gain_0`, `gain_1`, ... for a model of several stacks, in the order of execution.
+
+    Raises ValueError for a model whose branches do not start with a norm, and for one that is neither an encoder nor a
+    decoder, as with a cross-attention in some of its layers only.
+
+    Source: Wang et al. 2022, Foundation Transformers, Figure 2; torchscale.
+    Acts on: attentions and MLPs of pre-norm transformers.
+    """
+    for branch in branches:
+        if not starts_with_norm(branch):
+            raise ValueError(
+                "sub_ln needs residual branches that start with a norm, and "
+                f"{branch.name or type(branch.block).__name__} does not"
+            )
+    gains = _gains(_layers(branches))
+    for each in branch_matrices:
+        gain = gains[each.branch.stream] if is_scaled(each) and not _crosses(each.branch) else 1.0
+        part = each.projection
+        fan_in, fan_out = fans(part.shape, getattr(part.module, "groups", 1))
+        std = gain * math.sqrt(2 / (fan_in + fan_out))  # type: ignore[operator]  # a matrix has both
+        part.write(std * torch.randn(part.shape, generator=stream(f"{part.name}/{each.purpose}")))
+    return {"gain" if len(gains) == 1 else f"gain_{number}": gain for number, gain in gains.items()}
+
+
+def _crosses(branch: Branch) -> bool:
+    return any(not attention.reads_one for attention in branch.attentions)
+
+
+def _layers(branches: list[Branch]) -> dict[int, tuple[int, bool]]:
+    """The number of layers of each stack, and whether these have a cross-attention, by the number of its stream."""
+    own = Counter(branch.stream for branch in branches if branch.attentions and not _crosses(branch))
+    crossed = Counter(branch.stream for branch in branches if _crosses(branch))
+    fits = all(own[stream] and crossed[stream] in (0, own[stream]) for stream in {each.stream for each in branches})
+    within = [attention for branch in branches for attention in branch.attentions]
+    count = sum(branch.kind == "attention" for branch in branches)
+    if not fits or len(crossed) > 1 or count != len(within) or any(not attention.output for attention in within):
+        raise ValueError(
+            "sub_ln is a rule for encoders and decoders, in which each layer is a self-attention, in a decoder perhaps "
+            f"a cross-attention, and an MLP: here {count} residual branches are attentions, {own.total()} of them "
+            f"self-attentions and {crossed.total()} cross-attentions"
+        )
+    return {stream: (own[stream], bool(crossed[stream])) for stream in sorted(own)}
+
+
+def _gains(layers: dict[int, tuple[int, bool]]) -> dict[int, float]:
+    """The gain of each stack (Figure 2)."""
+    decoder = next((depth for depth, is_crossed in layers.values() if is_crossed), None)
+    if decoder is None:
+        return {stream: math.sqrt(math.log(2 * depth)) for stream, (depth, _) in layers.items()}
+    return {
+        stream: math.sqrt(math.log(3 * decoder) * (1 if is_crossed else math.log(2 * depth) / 3))
+        for stream, (depth, is_crossed) in layers.items()
+    }
