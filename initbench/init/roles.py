@@ -170,8 +170,8 @@ def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module is a normalization layer: torch's, a subclass of those, or any RMS norm."""
-    return isinstance(module, _NORMS) or type(module).__name__.endswith(("RmsNorm", "RMSNorm"))
+    """Whether a module is a normalization layer: torch's, a subclass of those, or one that is named so (T5LayerNorm)."""
+    return isinstance(module, _NORMS) or type(module).__name__.endswith(("RmsNorm", "RMSNorm", "LayerNorm"))
 
 
 def is_packed_projection(module: nn.Module, module_name: str) -> bool:

@@ -159,7 +159,8 @@ TIED = "complete_p divides the logits by 2, and the output layer shares its weig
             gpt(branch_multiplier=False),
             {},
             "complete_p multiplies residual branches by 4.-1, and blocks.block1.attention has no constant for it, "
-            "which is a buffer with one number .model=gpt has one with model.branch_multiplier=true.; or set base_depth=8",
+            "which is a buffer with one number .model=gpt has one with model.branch_multiplier=true.; "
+            "or set base_depth=8",
         ),
         (gpt(tied=True), {}, f"{TIED}: give it one of its own .model.tied=false for model=gpt., or set base_width=128"),
         (
