@@ -170,7 +170,7 @@ def role_of(module: nn.Module, key: str, module_name: str = "") -> str:
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module is a normalization layer: torch's, a subclass of those, or one that is named so (T5LayerNorm)."""
+    """Whether a module is a normalization layer: torch's, a subclass, or one that is named so, as T5LayerNorm."""
     return isinstance(module, _NORMS) or type(module).__name__.endswith(("RmsNorm", "RMSNorm", "LayerNorm"))
 
 
