@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from initbench.init import initialize, options
-from initbench.model import ViT
+from initbench.model import GPT, ViT
 
 
 class Residual(nn.Module):
@@ -81,7 +81,31 @@ def vit(**settings: Any) -> nn.Module:
     )
 
 
+class Tokens(nn.Module):
+    """A language model that reads whether each of the first pixels is above zero, and classifies the last one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        size = {"vocab_size": 5, "context_length": 8, "depth": 1, "width": 16, "heads": 2}
+        self.gpt = GPT(**size, tied=False, bias=True, dropout=0.5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.gpt((images.flatten(1)[:, :8] > 0).long())[:, -1]
+
+
+RECIPES = [
+    "transformer",
+    "gpt2",
+    "megatron",
+    "llama_depth",
+    "llama_depth_fixed",
+    "mitchell",
+    "small_init",
+    "wang",
+    "nanochat",
+]
 MODELS: dict[str, Callable[[], nn.Module]] = {
+    **dict.fromkeys(RECIPES, Tokens),
     "irnn": partial(Recurrent, nn.RNN),
     **dict.fromkeys(["chrono", "lstm"], partial(Recurrent, nn.LSTM)),
     "complete_p": Multiplied,

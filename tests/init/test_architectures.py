@@ -123,7 +123,16 @@ def all_but(names: str) -> str:
 
 GATED = "nfnet convnext deit3 xcit cait"
 # What each option says where it cannot be, and where that is. Whatever is not listed must work.
+NO_TRANSFORMER = "needs self-attention layers|needs residual branches"
 REFUSED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ["transformer", "gpt2", "small_init", "wang", "megatron"],
+        (NO_TRANSFORMER, all_but("vit deit3 swin levit xcit maxvit coatnet cait")),
+    ),
+    **dict.fromkeys(
+        ["llama_depth", "llama_depth_fixed", "mitchell", "nanochat"],
+        (f"{NO_TRANSFORMER}|embedding_std is for token embeddings", EVERYWHERE),
+    ),
     "chrono": ("needs recurrent layers", EVERYWHERE),
     # SqueezeNet ends with a ReLU, MaxViT with a layer without a bias.
     "class_prior": ("needs a bias that is added to the outputs|last layer, .*, has none", "squeezenet maxvit"),
@@ -151,14 +160,14 @@ REFUSED: dict[str, tuple[str, str]] = {
         "(silu|hardswish|gelu) has no critical point",
         "nfnet mobilenetv3 efficientnet convnext vit deit3 swin mixer levit xcit maxvit coatnet cait",
     ),
-    "mimetic": ("needs self-attention layers", all_but("vit deit3 swin xcit cait")),
+    "mimetic": ("needs self-attention layers", all_but("vit deit3 swin xcit maxvit cait")),
     "orthogonal_conv": ("needs at least as many outputs as inputs", "resnet densenet"),
     "rezero": ("needs gates", all_but(GATED)),
     "sinusoidal": ("sinusoidal needs more than two outputs or inputs", "cait"),
     "skipinit": ("needs gates", all_but(GATED)),
     "t_fixup": (
         "needs self-attention layers|needs residual branches|rule for encoders",
-        all_but("vit deit3 swin xcit"),
+        all_but("vit deit3 swin xcit maxvit coatnet"),
     ),
     "tanh_fixed_point": ("is defined on matrices", EVERYWHERE),
     "weight_norm_data": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),

@@ -130,10 +130,18 @@ def test_dropout_is_switched_off_for_what_needs_data() -> None:
 # What each option says where it cannot be, by architecture. Whatever is not listed must work.
 TIED = "gpt2 mamba"
 EVERYWHERE = " ".join(CONFIGS)
+EXPERTS = "is multiplied outside of a layer"
+# The recipes of language models need attentions, and some draw a head of its own.
+RECIPE = f"needs self-attention layers|{EXPERTS}|head_std is for a head of its own"
 REFUSED: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(["gpt2", "small_init", "transformer", "wang"], (RECIPE, "mixtral mamba")),
+    **dict.fromkeys(
+        ["llama_depth", "llama_depth_fixed", "megatron", "mitchell", "nanochat"],
+        (RECIPE, "gpt2 gemma2 mixtral mamba"),
+    ),
     "chrono": ("needs recurrent layers", EVERYWHERE),
-    "complete_p": ("its weight with the embedding|is in none of them|outside of a layer", f"{TIED} gemma2 mixtral"),
-    "deepnorm": ("needs (residual blocks with a skip_scale|self-attention layers)", EVERYWHERE),
+    "complete_p": (f"its weight with the embedding|is in none of them|{EXPERTS}", f"{TIED} gemma2 mixtral"),
+    "deepnorm": (f"needs (residual blocks with a skip_scale|self-attention layers)|{EXPERTS}", EVERYWHERE),
     "efficientnet": ("efficientnet needs layers with a weight of type Linear", "gpt2"),
     "class_prior": ("sets the bias of the last layer, and layer lm_head, a Linear, has none", EVERYWHERE),
     "fixup": ("its weight is also that of the embedding|takes the place of norms", f"{TIED} gemma2"),
@@ -146,7 +154,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "per_layer": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "rezero": ("needs gates", EVERYWHERE),
     "skipinit": ("needs gates", EVERYWHERE),
-    "t_fixup": ("needs self-attention layers|is multiplied outside of a layer", "mixtral mamba"),
+    "t_fixup": (f"needs self-attention layers|{EXPERTS}", "mixtral mamba"),
     "tanh_fixed_point": ("is defined on matrices", "mamba"),
     "vit_jax": ("the last layer shares its weight with the embedding", f"{TIED} gemma2"),
     "zero_gamma": ("is not ended by one", "gpt2 llama gpt_neox mixtral mamba"),

@@ -13,8 +13,9 @@ def count_layers(branches: list[Branch], attentions: list[Attention], label: str
     for which the papers have other constants.
     """
     layers = sum(branch.kind == "attention" for branch in branches)
-    own = sum(attention.reads_one and attention.output is not None for attention in attentions)
-    if layers != own or own != len(attentions):
+    within = [attention for branch in branches for attention in branch.attentions]
+    own = sum(attention.reads_one and attention.output is not None for attention in within)
+    if layers != own or own != len(within) or not within:
         raise ValueError(
             f"{label} is a rule for encoders, whose attentions make query, key and value of the same features: here "
             f"{layers} residual branches are attentions, and {own} of {len(attentions)} attentions are of this kind"
