@@ -7,7 +7,7 @@ by itself. `check_parts` is for dry runs: it builds the model where the sizes of
 
 import json
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -108,28 +108,34 @@ def check_targets(config: Mapping[str, Any]) -> None:
 
 
 def check_parts(config: Mapping[str, Any]) -> None:
-    """Raise UserMistake where data, task, model and initializer of a run do not go together; a dry run asks for it.
+    """Raise UserMistake where data, task, model, initializer and optimizer of a run do not go together, for a dry run.
 
     It takes what `check_targets` has passed. Of a dataset of the user's own nothing is known before it is read.
     """
-    if mistake := _mistake_together(json.dumps([config[group] for group in ("data", "task", "model", "init")])):
+    chosen = [config[group] for group in ("data", "task", "model", "init")]
+    at_any_rate = {**config["optimizer"], "lr": 1.0}  # the runs of a sweep over rates share their answer
+    if mistake := _mistake_together(json.dumps([*chosen, at_any_rate])):
         raise UserMistake(mistake)
 
 
 @cache
 def _mistake_together(text: str) -> str:
-    from initbench import data
+    from initbench import data, optimizer
     from initbench.init import Initializer
     from initbench.model import example
     from initbench.schema import target
 
-    dataset, goal, network, init = json.loads(text)
+    dataset, goal, network, init, stepped = json.loads(text)
     try:
         if goal["_target_"] == LIGHTNING_TASK:
             module, _ = target.call("task", goal).build()
             Initializer.from_config(init).plan(module)
         elif (sizes := data.look(dataset)) is not None:
-            Initializer.from_config(init).plan(_model(json.dumps(network), json.dumps(goal), sizes), example(sizes))
+            made, inputs = _model(json.dumps(network), json.dumps(goal), sizes), example(sizes)
+            initializer = Initializer.from_config(init)
+            initializer.plan(made, inputs)
+            factors = partial(initializer.optimizer_factors, made, example=inputs)
+            optimizer.build(stepped)(made, lambda adaptive: factors(adaptive=adaptive), inputs)
     except ValueError as error:
         return str(error)
     return ""

@@ -81,10 +81,11 @@ class Muon(Optimizer):
         eps: NonNegativeFloat = 1e-8,
         fused: bool = False,
     ) -> None:
-        others = [group for group in params if not group["hidden"]]
-        for group in others:
-            for key in ("lr", "lr_multiplier"):
-                group[key] *= adamw_lr_ratio
+        others = [
+            {**group, **{key: group[key] * adamw_lr_ratio for key in ("lr", "lr_multiplier")}}
+            for group in params
+            if not group["hidden"]
+        ]
         self._parts: list[tuple[bool, Optimizer]] = []
         if hidden := [group for group in params if group["hidden"]]:
             muon = TorchMuon(

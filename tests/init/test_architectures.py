@@ -167,7 +167,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "skipinit": ("needs gates", all_but(GATED)),
     "t_fixup": (
         "needs self-attention layers|needs residual branches|rule for encoders",
-        all_but("vit deit3 swin xcit maxvit coatnet"),
+        all_but("vit deit3 swin levit xcit maxvit coatnet"),
     ),
     "tanh_fixed_point": ("is defined on matrices", EVERYWHERE),
     "weight_norm_data": ("is dead|does not become 1 by scaling its weight", "resnetv2 nfnet xcit cait"),

@@ -74,6 +74,10 @@ VARIANTS = {
         *("model.dropout=0.5", "data.flip=true", "data.crop_padding=2", "trainer.max_epochs=2", "scheduler=onecycle"),
         *("data.val_every_n_steps=2", "optimizer=sgd"),
     ],
+    "two optimizers as one": [
+        *("optimizer=muon", "trainer.max_epochs=1", "trainer.log_every_n_steps=3"),
+        *("data.val_every_n_steps=2", "trainer.gradient_clip_val=0.5"),
+    ],
     "diagnosed, initialized from data": [
         *("init=lsuv", "diagnostics=schedule", "diagnostics.print=false", "trainer.max_epochs=2"),
         *("trainer.log_every_n_steps=1",),
