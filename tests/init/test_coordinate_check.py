@@ -20,7 +20,6 @@ from initbench.model import GPT
 
 ADAMW = {"_target_": "torch.optim.AdamW", "lr": 3e-3, "eps": 1e-8, "weight_decay": 0.1}
 FEATURES = ("first block", "last block", "norm")
-NORMAL = {"name": "normal", "std": 0.02}
 WIDTHS = (64, 128, 256, 512)
 DEPTHS = (4, 8, 16, 32)  # the change at depth 2 is 15 % above that at 4, and 30 % above the limit
 
@@ -84,7 +83,7 @@ def test_features_change_by_the_same_at_every_width(init: str) -> None:
 
 def test_with_one_rate_for_all_weights_they_do_not() -> None:
     """Each of the weights moves by the rate, and all inputs together by the rate times the width."""
-    found = slopes(NORMAL, widths=WIDTHS)
+    found = slopes({"name": "gpt2"}, widths=WIDTHS)
     assert min(*found["first block"], *found["last block"]) > 1, found
 
 
@@ -98,6 +97,6 @@ def test_features_change_by_the_same_at_every_depth(alpha: float) -> None:
 
 
 def test_without_a_constant_on_branches_they_do_not() -> None:
-    for init in (NORMAL, {"name": "mup"}):
-        found = slopes(init, depths=DEPTHS)
+    for init in ("gpt2", "mup"):
+        found = slopes({"name": init}, depths=DEPTHS)
         assert min(found["last block"]) > 0.5, found

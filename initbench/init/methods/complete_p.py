@@ -86,8 +86,8 @@ def complete_p_(
     column for it follows from this: with these factors AdamW changes the logits as in the paper, where this weight has
     lr 1, weight_decay 1 and eps 1 / m_N. (Adam without decoupled weight decay would need weight_decay m_N^2.)
 
-    The paper's first version scales eps in the branches only. As the gradients of embeddings and of the last norm are
-    proportional to 1 / m_N too, their eps has this factor here, as in later versions. Gates and layer scales in
+    The paper's table scales eps in the branches only. As the gradients of embeddings and of the last norm are
+    proportional to 1 / m_N too, their eps has this factor here. Gates and layer scales in
     branches have the factors of norms. Not changed, since it belongs to the model: the scale of attention logits
     (q k / d instead of q k / sqrt(d), which matters only if d per head grows).
 

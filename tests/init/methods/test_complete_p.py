@@ -149,7 +149,7 @@ def test_only_the_branch_is_multiplied() -> None:
     torch.testing.assert_close(block(x), between + block.mlp(block.norm2(between)) / 2)
 
 
-TIED = "complete_p divides the logits by 2, and the output layer shares its weight with the embedding embedding.weight"
+TIED = "complete_p divides the logits by 2, and the output layer shares its weight with the embedding"
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,13 @@ TIED = "complete_p divides the logits by 2, and the output layer shares its weig
             {},
             "complete_p multiplies residual branches by 4.-1, and blocks.block1.attention has no constant for it, "
             "which is a buffer with one number .model=gpt has one with model.branch_multiplier=true.; "
-            "or set base_depth=8",
+            "or set base_depth=8$",
         ),
-        (gpt(tied=True), {}, f"{TIED}: give it one of its own .model.tied=false for model=gpt., or set base_width=128"),
+        (
+            gpt(tied=True),
+            {},
+            f"{TIED} embedding.weight: give it one of its own .model.tied=false for model=gpt., or set base_width=128",
+        ),
         (
             MLP(in_features=4, out_features=3, depth=2, width=8),
             {},
