@@ -86,7 +86,10 @@ def transformer_(
     head = matrices[-1]
     if head_std is not None and head.name not in {found.name for found in others}:
         why = f"shares its weight with {head.name}" if head in tokens else f"is {head.name}, in a residual branch"
-        raise ValueError(f"head_std is for a head of its own, and the last matrix {why}: head_std=null")
+        raise ValueError(
+            f"head_std is for a head of its own, and the last matrix {why}: build the model with one "
+            "(model.tied=false for model=gpt), or set head_std=null"
+        )
 
     for each in branch_matrices:
         deviation = _size(std, math.prod(each.projection.shape[1:]), _width(each, branch_matrices))

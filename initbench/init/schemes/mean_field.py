@@ -105,7 +105,7 @@ def critical(phi: Nonlinearity, sigma_b: float) -> tuple[float, float]:
     if keeps_any_variance(phi):
         if sigma_b:
             raise ValueError(
-                f"{phi.name} has no critical point at sigma_b = {sigma_b}, where variances grow without bound: "
+                f"{phi.name} has no critical point at sigma_b = {sigma_b:g}, where variances grow without bound: "
                 "give sigma_b = 0"
             )
         return _critical_sigma_w(phi, 1.0), 1.0
@@ -123,7 +123,7 @@ def critical(phi: Nonlinearity, sigma_b: float) -> tuple[float, float]:
         if _is_stable(phi, sigma_w, sigma_b, q):
             return sigma_w, 0.0 if q == _VARIANCES[0] else q
     raise ValueError(
-        f"{phi.name} has no critical point of stable variance at sigma_b = {sigma_b}: give another sigma_b, or a "
+        f"{phi.name} has no critical point of stable variance at sigma_b = {sigma_b:g}: give another sigma_b, or a "
         "number as sigma_w"
     )
 
