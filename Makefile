@@ -19,10 +19,13 @@ demo: setup  ## which initializers train a 20-layer ReLU network? half a minute 
 	$(BIN)/python -m initbench -m study=demo model=mlp model.depth=20 model.width=128 \
 		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed='range(10)'
 
-gallery: setup  ## train the studies of docs/gallery.md and write the page; an hour on two cores
+gallery: setup  ## train the studies of docs/gallery.md and write the page; two hours on two cores
 	for study in quickstart mnist_core depth lr_sensitivity batchnorm_or_not; do \
 		$(BIN)/python -m initbench experiment=$$study logger=none || exit; done
 	$(BIN)/python -m initbench 'experiment=[quickstart,tuned]' study=quickstart_tuned logger=none
+	for study in gpt_recipes position_std ffn_scale sinusoidal; do \
+		$(BIN)/python -m initbench "experiment=[$$study,tuned]" 'tuning.lr_factors=[0.3,1,3]' logger=none || exit; done
+	$(BIN)/python -m initbench experiment=mup_transfer logger=none
 	$(BIN)/python scripts/gallery.py
 
 examples: setup  ## run the notebooks of examples/ again and keep what they show; a minute on two cores

@@ -1,15 +1,16 @@
-"""Write docs/gallery.md and its figures from the runs of six studies.
+"""Write docs/gallery.md and its figures from the runs of the studies.
 
-    make gallery    # train the studies (an hour on two cores), then write the page
-    python scripts/gallery.py    # only write the page
+    make gallery    # train the studies (hours on two cores), then write the page
+    python scripts/gallery.py position_std    # write the sections of some studies again, and keep the others
 
 The page has one section per study: the question and the expectation (the comment in its YAML file), the command, the
 verdict, tables and figures.
 """
 
-import shutil
+import sys
 from itertools import takewhile
 from pathlib import Path
+from shutil import copy
 
 import initbench
 from initbench.analysis.verdict.verdict import Verdict
@@ -20,6 +21,7 @@ from initbench.wording import duration
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "gallery"
 # For each study its command, and the beginnings of the names of the figures that are shown.
+TUNED = "'experiment=[{},tuned]' 'tuning.lr_factors=[0.3,1,3]'"
 STUDIES = {
     "quickstart": ("experiment=quickstart", ("curves", "depth")),
     "quickstart_tuned": ("'experiment=[quickstart,tuned]' study=quickstart_tuned", ("lr", "curves")),
@@ -27,22 +29,37 @@ STUDIES = {
     "depth": ("experiment=depth", ("against",)),
     "lr_sensitivity": ("experiment=lr_sensitivity", ("lr",)),
     "batchnorm_or_not": ("experiment=batchnorm_or_not", ("curves",)),
+    "gpt_recipes": (TUNED.format("gpt_recipes"), ("lr", "curves")),
+    "position_std": (TUNED.format("position_std"), ("curves",)),
+    "ffn_scale": (TUNED.format("ffn_scale"), ("curves",)),
+    "sinusoidal": (TUNED.format("sinusoidal"), ("lr", "curves")),
+    "mup_transfer": ("experiment=mup_transfer", ("lr", "against")),
 }
+INTRODUCTION = """# Gallery
+
+Studies of [conf/experiment](../conf/experiment), run by `make gallery` on two CPU cores. Each section has the
+question and the expectation, the command, and the report that `python -m initbench.report` writes. cifar_core and
+airbench94 need a GPU and are not shown.
+"""
 
 
-def main() -> None:
+def main(names: list[str]) -> None:
+    page = ROOT / "docs" / "gallery.md"
+    kept = {name: text for text in page.read_text().split("\n## ")[1:] if (name := named(text)) not in names}
     # All of them, before any picture is removed: a study may be missing.
-    verdicts = {name: initbench.verdict(initbench.load_runs(ROOT / "runs" / name)) for name in STUDIES}
-    shutil.rmtree(PICTURES, ignore_errors=True)
-    PICTURES.mkdir(parents=True)
-    sections = [section(name, verdicts[name], *how) for name, how in STUDIES.items()]
-    introduction = (
-        "# Gallery\n\n"
-        "Six of the studies in [conf/experiment](../conf/experiment), run by `make gallery` in about an hour on two "
-        "CPU cores. Each section has the question and the expectation, the command, and the report that "
-        "`python -m initbench.report` writes. cifar_core and airbench94 need a GPU and are not shown.\n"
-    )
-    (ROOT / "docs" / "gallery.md").write_text("\n".join([introduction, *sections]))
+    verdicts = {name: initbench.verdict(initbench.load_runs(ROOT / "runs" / name)) for name in names}
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for picture in PICTURES.iterdir():
+        if picture.name.partition("-")[0] not in kept:
+            picture.unlink()
+    sections = {name: section(name, verdicts[name], *STUDIES[name]) for name in names}
+    texts = (sections.get(name) or f"## {kept[name].strip()}\n" for name in STUDIES if name in (*names, *kept))
+    page.write_text("\n".join([INTRODUCTION, *texts]))
+
+
+def named(text: str) -> str:
+    """The name of the study that a section is about, which is its heading."""
+    return text.partition("\n")[0].replace("\\", "")
 
 
 def section(name: str, verdict: Verdict, typed: str, figures: tuple[str, ...]) -> str:
@@ -52,7 +69,7 @@ def section(name: str, verdict: Verdict, typed: str, figures: tuple[str, ...]) -
     pictures = []
     for beginning in figures:
         for path in sorted((study / FOLDER / "figures").glob(f"{beginning}*.svg")):
-            shutil.copy(path, PICTURES / f"{name}-{path.name}")
+            copy(path, PICTURES / f"{name}-{path.name}")
             pictures.append(f"![{beginning} of {name}](gallery/{name}-{path.name})")
     heading, _, report = markdown(verdict, name).partition("\n\n")
     seconds = comparison.runs[["seconds_init", "seconds_train"]].sum().sum()
@@ -74,4 +91,4 @@ def comment(experiment: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or [*STUDIES])
