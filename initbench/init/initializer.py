@@ -26,7 +26,7 @@ from initbench.init.outcome import Outcome, Plan
 from initbench.init.place import Place
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
 from initbench.init.scheme import SHARED, Scheme, Spec, find, options, read_option, resolve
-from initbench.init.structure import Parts
+from initbench.init.structure.parts import Parts
 
 _POSITIONS = ("first", "last")
 # What has parameters of a role, for the messages about rules that nobody typed.

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from initbench.init.scheme import find, options, read_option
-from initbench.init.structure import NEEDED
+from initbench.init.structure.parts import NEEDED
 from initbench.registry import CONF
 
 # The arguments that a function asks for, in words; the others can be provided for every model.

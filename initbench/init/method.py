@@ -8,9 +8,10 @@ arguments:
   training mode with dropout switched off.
 - `loss`: a function from (outputs, targets) to a scalar.
 - `stream`: a function from a name to a torch.Generator with its own random stream.
-- `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds. A model without any
-  is refused, unless the argument is `branches_if_any` or `gates_if_any`.
-- `matrices`, `parameters`: the weight matrices, or all parameters, in the order in which the model uses them.
+- `branches`, `branch_matrices`, `attentions`, `gates`, `recurrents`: the parts of the model that structure/parts.py
+  finds. A model without any is refused, unless the argument is `branches_if_any` or `gates_if_any`.
+- `matrices`, `parameters`: the weight matrices, or all parameters, in the order in which the model uses them;
+  `positions`: its position embeddings.
 
 It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
 """
@@ -32,7 +33,7 @@ from initbench.init.memory import is_finite, put, storage_of
 from initbench.init.parametrized import update_estimates
 from initbench.init.roles import unwrap, walk
 from initbench.init.scheme import Spec, find
-from initbench.init.structure import PARTS, Parts
+from initbench.init.structure.parts import PARTS, Parts
 from initbench.schema.target import is_ours, reason
 
 Loss = Callable[[Any, Tensor], Tensor]

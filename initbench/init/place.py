@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from initbench.init.roles import MATRICES
-from initbench.init.structure import Parts
+from initbench.init.structure.parts import Parts
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ from initbench.init.layer import Layer
 from initbench.init.roles import ROLES
 from initbench.init.schemes.elementary import constant_
 from initbench.init.schemes.own import default_
-from initbench.init.structure import PARTS
+from initbench.init.structure.parts import PARTS
 from initbench.registry import CONF
 from initbench.schema.target import check, check_runs, is_ours, load
 

@@ -11,7 +11,7 @@ from torch.optim import Muon as TorchMuon
 from initbench.init.ambient import plain_torch
 from initbench.init.place import Place
 from initbench.init.roles import unwrap, walk
-from initbench.init.structure import Parts
+from initbench.init.structure.parts import Parts
 from initbench.schema.ranges import HalfOpenFraction, NonNegativeFloat, PositiveFloat
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
 from initbench.init.place import Place
-from initbench.init.structure import Parts
+from initbench.init.structure.parts import Parts
 
 
 class Backwards(nn.Module):

@@ -9,7 +9,7 @@ from configs import compose_config
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.init.structure import find_attentions, find_branches
+from initbench.init.structure.parts import find_attentions, find_branches
 from initbench.model import GPT
 from initbench.model.gpt import CausalAttention, SwiGLU, rotated
 

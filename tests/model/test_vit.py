@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
-from initbench.init.structure import find_attentions, find_branches, find_gates
+from initbench.init.structure.parts import find_attentions, find_branches, find_gates
 from initbench.model import ViT
 from initbench.model.vit import Attention, Residual
 

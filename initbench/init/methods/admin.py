@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from initbench.errors import unknown
-from initbench.init.branch import Branch
 from initbench.init.memory import storage_of
 from initbench.init.method import Batch
 from initbench.init.methods.encoders import skip_scales
+from initbench.init.structure.branch import Branch
 
 OUTPUT_CHANGES = ("log", "constant")
 

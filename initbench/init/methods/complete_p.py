@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from initbench.init.assignment import Assignment
-from initbench.init.blocks import BranchMatrix
-from initbench.init.branch import Branch
 from initbench.init.declarations import Factors, optimizer_factors
 from initbench.init.layer import describe_layer
 from initbench.init.methods.execution import write
 from initbench.init.roles import MATRICES, NamedParameter, walk
 from initbench.init.schemes.mup import channels_in, check_base, input_names
+from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.branch import Branch
 
 
 def _factors(

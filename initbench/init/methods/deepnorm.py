@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from initbench.init.attention import Attention
-from initbench.init.blocks import BranchMatrix
-from initbench.init.branch import Branch
 from initbench.init.methods.encoders import count_layers, scale_layers, skip_scales
+from initbench.init.structure.attention import Attention
+from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.branch import Branch
 
 
 @torch.no_grad()

@@ -2,10 +2,10 @@
 
 from torch import nn
 
-from initbench.init.attention import Attention
-from initbench.init.blocks import BranchMatrix
-from initbench.init.branch import Branch
 from initbench.init.roles import is_norm
+from initbench.init.structure.attention import Attention
+from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.branch import Branch
 
 
 def count_layers(branches: list[Branch], attentions: list[Attention], label: str) -> int:

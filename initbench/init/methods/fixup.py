@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.assignment import Assignment
-from initbench.init.branch import Branch
 from initbench.init.declarations import Factors, optimizer_factors
 from initbench.init.methods.execution import write
 from initbench.init.roles import NamedParameter
+from initbench.init.structure.branch import Branch
 
 
 def _factors(

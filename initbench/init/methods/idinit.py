@@ -5,9 +5,9 @@ from functools import partial
 
 from torch import Generator, nn
 
-from initbench.init.branch import Branch
 from initbench.init.methods.zero_hadamard import fill_last_layers
 from initbench.init.schemes.identity import zero_preserving_
+from initbench.init.structure.branch import Branch
 
 
 def idinit_(

@@ -7,9 +7,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from initbench.errors import unknown
-from initbench.init.attention import Attention
 from initbench.init.methods.execution import write
 from initbench.init.roles import NamedParameter
+from initbench.init.structure.attention import Attention
 
 
 @torch.no_grad()

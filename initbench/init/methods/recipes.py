@@ -6,9 +6,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.branch import Branch
 from initbench.init.methods.execution import write
 from initbench.init.roles import NamedParameter, walk
+from initbench.init.structure.branch import Branch
 
 Stream = Callable[[str], Generator]
 

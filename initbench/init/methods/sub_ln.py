@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Generator, nn
 
-from initbench.init.attention import Attention
-from initbench.init.blocks import BranchMatrix
-from initbench.init.branch import Branch
 from initbench.init.layer import fans
 from initbench.init.methods.encoders import is_scaled, starts_with_norm
+from initbench.init.structure.attention import Attention
+from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.branch import Branch
 
 
 @torch.no_grad()

@@ -5,12 +5,12 @@ from itertools import takewhile
 import torch
 from torch import nn
 
-from initbench.init.attention import Attention
-from initbench.init.blocks import BranchMatrix
-from initbench.init.branch import Branch
 from initbench.init.methods.encoders import count_layers, scale_layers
 from initbench.init.methods.execution import write
 from initbench.init.roles import NamedParameter
+from initbench.init.structure.attention import Attention
+from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.branch import Branch
 
 
 @torch.no_grad()

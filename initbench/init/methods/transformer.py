@@ -8,12 +8,12 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from initbench.init.attention import Attention
-from initbench.init.blocks import BranchMatrix
-from initbench.init.branch import Branch
 from initbench.init.methods.execution import write
-from initbench.init.projection import Projection
 from initbench.init.roles import MATRICES, NamedParameter, walk
+from initbench.init.structure.attention import Attention
+from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.branch import Branch
+from initbench.init.structure.projection import Projection
 
 Std = float | Literal["fan_in", "width", "small"]
 

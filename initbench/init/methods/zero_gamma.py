@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from initbench.init.branch import Branch
 from initbench.init.probing import adds_one
+from initbench.init.structure.branch import Branch
 
 
 @torch.no_grad()

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor, nn
 
-from initbench.init.branch import Branch
 from initbench.init.layer import Layer, describe_layer
 from initbench.init.methods.execution import write
 from initbench.init.schemes.elementary import zeros_
+from initbench.init.structure.branch import Branch
 
 
 def zero_hadamard_(

@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
 from initbench.init import Batch, initializer
-from initbench.init.structure import find_branches
+from initbench.init.structure.parts import find_branches
 from initbench.model import LeNet, ViT
 
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from initbench.init import initialize
-from initbench.init.structure import find_attentions
+from initbench.init.structure.parts import find_attentions
 
 
 class Attention(nn.Module):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import initbench
-from initbench.init.attention import Attention
 from initbench.init.methods.mimetic import sinusoidal
-from initbench.init.structure import find_attentions
+from initbench.init.structure.attention import Attention
+from initbench.init.structure.parts import find_attentions
 from initbench.model import LeNet, ViT
 
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}

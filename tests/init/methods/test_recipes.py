@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 import initbench
-from initbench.init.structure import find_gates
+from initbench.init.structure.parts import find_gates
 from initbench.model import LeNet, ViT
 
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}

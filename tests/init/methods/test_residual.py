@@ -11,7 +11,7 @@ from torch import nn
 import initbench
 from initbench import init
 from initbench.init.initializer import initializer
-from initbench.init.structure import find_branches
+from initbench.init.structure.parts import find_branches
 from initbench.model import CifarResNet
 
 CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations
 
 import initbench
 from initbench.init import initializer
-from initbench.init.structure import Parts
+from initbench.init.structure.parts import Parts
 from initbench.model import GPT, LeNet, ViT
 
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import initbench
-from initbench.init.structure import find_attentions
+from initbench.init.structure.parts import find_attentions
 from initbench.model import LeNet, ViT
 
 MNIST = {"in_channels": 1, "image_size": 28, "num_classes": 10}

@@ -10,7 +10,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from initbench import initialize
-from initbench.init.structure import find_attentions
+from initbench.init.structure.parts import find_attentions
 from initbench.model import GPT, MLP, ViT
 
 WIDTH, DEPTH = 64, 3

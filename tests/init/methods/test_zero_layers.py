@@ -6,7 +6,7 @@ from running import Residual
 from torch import nn
 
 from initbench.init import initialize, initializer
-from initbench.init.structure import find_branches
+from initbench.init.structure.parts import find_branches
 from initbench.model import CifarResNet, ViT
 
 

@@ -3,7 +3,7 @@
 from torch import nn
 
 from initbench.init.place import Place
-from initbench.init.structure import Parts
+from initbench.init.structure.parts import Parts
 
 
 def place(index: int, count: int) -> Place:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from initbench.init import describe, initialize, initializer
-from initbench.init.structure import find_attentions
+from initbench.init.structure.parts import find_attentions
 from initbench.model import GPT, MLP
 
 

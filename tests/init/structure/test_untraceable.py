@@ -8,7 +8,7 @@ from running import Loop, Residual, ReZero
 from torch import nn
 
 import initbench
-from initbench.init.structure import find_branches
+from initbench.init.structure.parts import find_branches
 
 
 class Keyed(nn.Module):

@@ -17,15 +17,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from initbench.init.attention import Attention, listed_attentions
-from initbench.init.blocks import BranchMatrix, branch_matrices
-from initbench.init.branch import Branch, listed_branches, traced_branches
-from initbench.init.example import examples, like
 from initbench.init.memory import storage_of
-from initbench.init.recorder import record
-from initbench.init.residual import WEIGHTED
 from initbench.init.roles import MATRICES, NamedParameter, unwrap, walk
-from initbench.init.trace import Trace
+from initbench.init.structure.attention import Attention, listed_attentions
+from initbench.init.structure.blocks import BranchMatrix, branch_matrices
+from initbench.init.structure.branch import Branch, listed_branches, traced_branches
+from initbench.init.structure.example import examples, like
+from initbench.init.structure.recorder import record
+from initbench.init.structure.residual import WEIGHTED
+from initbench.init.structure.trace import Trace
 
 
 class Parts:

@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable
 
-from initbench.init.features import axes_of
-from initbench.init.projection import Projection
-from initbench.init.source import origin_of, projection_of, source_of
-from initbench.init.trace import Trace
+from initbench.init.structure.features import axes_of
+from initbench.init.structure.projection import Projection
+from initbench.init.structure.source import origin_of, projection_of, source_of
+from initbench.init.structure.trace import Trace
 
 _VIEWS = ("carry", "part")
 

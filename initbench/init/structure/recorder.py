@@ -20,9 +20,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from initbench.init.ambient import global_generators
-from initbench.init.features import Features
 from initbench.init.roles import bare_name, is_norm, unwrap, unwrapped
-from initbench.init.trace import Trace
+from initbench.init.structure.features import Features
+from initbench.init.structure.trace import Trace
 from initbench.schema.target import line
 
 _MATRICES = (nn.Linear, _ConvNd, nn.MultiheadAttention, nn.Bilinear, nn.RNNBase, nn.RNNCellBase)

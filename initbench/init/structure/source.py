@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from initbench.init.features import heads
-from initbench.init.projection import Projection
-from initbench.init.trace import Step, Trace
+from initbench.init.structure.features import heads
+from initbench.init.structure.projection import Projection
+from initbench.init.structure.trace import Step, Trace
 
 SOFTMAX = ("_softmax", "_safe_softmax")
 _PRODUCTS = ("bmm", "baddbmm", "mm", "addmm")

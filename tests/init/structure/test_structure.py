@@ -9,7 +9,7 @@ import torchvision
 from torch import nn
 
 import initbench
-from initbench.init.structure import (
+from initbench.init.structure.parts import (
     Branch,
     find_attentions,
     find_branches,

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from initbench.init.families import ATTENTIONS, HEADS
-from initbench.init.projection import Projection
-from initbench.init.source import SOFTMAX, is_product, origin_of, projection_of, source_of
-from initbench.init.trace import Step, Trace
+from initbench.init.structure.families import ATTENTIONS, HEADS
+from initbench.init.structure.projection import Projection
+from initbench.init.structure.source import SOFTMAX, is_product, origin_of, projection_of, source_of
+from initbench.init.structure.trace import Step, Trace
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.gated import gated_layers
-from initbench.init.projection import Projection
 from initbench.init.roles import is_norm
-from initbench.init.source import SOFTMAX, is_product
-from initbench.init.trace import Trace
+from initbench.init.structure.gated import gated_layers
+from initbench.init.structure.projection import Projection
+from initbench.init.structure.source import SOFTMAX, is_product
+from initbench.init.structure.trace import Trace
 
 WEIGHTED = (nn.Linear, _ConvNd, nn.MultiheadAttention)
 

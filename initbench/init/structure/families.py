@@ -1,6 +1,6 @@
 """The names that torch, torchvision and timm give to the parts of their residual blocks.
 
-structure.py reads them for models that cannot be run. Where a model can, the trace of a run tells its branches.
+They are read for models that cannot be run; where a model can, the trace of a run tells its branches.
 """
 
 from collections.abc import Iterator

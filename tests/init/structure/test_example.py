@@ -8,8 +8,8 @@ import torch
 from running import ReZero
 from torch import Tensor, nn
 
-from initbench.init.example import examples
-from initbench.init.structure import find_branches
+from initbench.init.structure.example import examples
+from initbench.init.structure.parts import find_branches
 
 
 class Wanting(nn.Module):

@@ -13,8 +13,8 @@ from families_of_transformers import SIZES, huggingface
 from torch import Tensor, nn
 
 import initbench
-from initbench.init.projection import Projection
-from initbench.init.structure import Attention, Parts
+from initbench.init.structure.parts import Attention, Parts
+from initbench.init.structure.projection import Projection
 
 transformers.logging.set_verbosity_error()
 

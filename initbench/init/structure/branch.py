@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.attention import Attention, listed_attentions, traced_attentions
-from initbench.init.families import FAMILIES, GATES, SIDE_PATHS, SKIP_SCALES
-from initbench.init.projection import Projection
-from initbench.init.residual import WEIGHTED, Residual, residuals
 from initbench.init.roles import is_norm
-from initbench.init.trace import Trace
+from initbench.init.structure.attention import Attention, listed_attentions, traced_attentions
+from initbench.init.structure.families import FAMILIES, GATES, SIDE_PATHS, SKIP_SCALES
+from initbench.init.structure.projection import Projection
+from initbench.init.structure.residual import WEIGHTED, Residual, residuals
+from initbench.init.structure.trace import Trace
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from initbench.init.branch import Branch
-from initbench.init.projection import Projection
+from initbench.init.structure.branch import Branch
+from initbench.init.structure.projection import Projection
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
-from initbench.init.branch import Branch
-from initbench.init.structure import find_branches, find_gates
+from initbench.init.structure.branch import Branch
+from initbench.init.structure.parts import find_branches, find_gates
 
 X = torch.linspace(-1, 1, 80).view(2, 5, 8)
 
