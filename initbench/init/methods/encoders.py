@@ -16,7 +16,7 @@ def count_layers(branches: list[Branch], attentions: list[Attention], label: str
     """
     layers = sum(branch.kind == "attention" for branch in branches)
     within = [attention for branch in branches for attention in branch.attentions]
-    own = sum(attention.reads_one and attention.output is not None for attention in within)
+    own = sum(attention.is_self_attention and attention.output is not None for attention in within)
     if layers != own or own != len(within) or not within:
         raise ValueError(
             f"{label} is a rule for encoders, whose attentions make query, key and value of the same features: here "

@@ -56,7 +56,7 @@ def mimetic_(
         shapes = ", ".join(str(each.shape) for each in first.projections)
         raise ValueError(
             "mimetic needs self-attention layers whose query, key, value and output have shape (width, width), and "
-            f"those of {first.query.name} are {shapes if first.reads_one else 'of a cross-attention'}"
+            f"those of {first.query.name} are {shapes if first.is_self_attention else 'of a cross-attention'}"
         )
     for attention in square:
         width, head = attention.width, attention.width // attention.num_heads

@@ -61,7 +61,7 @@ def sub_ln_(
 
 
 def _crosses(branch: Branch) -> bool:
-    return any(not attention.reads_one for attention in branch.attentions)
+    return any(not attention.is_self_attention for attention in branch.attentions)
 
 
 def _layers(branches: list[Branch]) -> dict[int, tuple[int, bool]]:
