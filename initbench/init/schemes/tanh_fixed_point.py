@@ -25,8 +25,7 @@ def tanh_fixed_point_(tensor: Tensor, layer: Layer, generator: Generator, *, alp
     Each unit of a tanh network then computes about tanh(a x), where x is one unit of the layer before and the slope `a`
     is close to 1. If a > 1, the map x <- tanh(a x) has a fixed point other than 0, so the signal does not vanish; as a
     is close to 1, it does not saturate. The noise is that of the paper; the authors' example for MNIST divides it by
-    the square root of out.
-    Each gate or projection stacked in a parameter is a matrix by itself.
+    the square root of out. Each gate or projection stacked in a parameter is a matrix by itself.
 
     Raises ValueError for a negative alpha, and for weights that are not matrices, for which the paper has no rule.
 
