@@ -50,7 +50,7 @@ def class_prior_(
     is not positive.
 
     Source: Lin et al. 2017, section 4.1; Karpathy 2019, A Recipe for Training Neural Networks; Krichevsky & Trofimov
-        1981.
+    1981.
     Acts on: the bias of the last layer.
     """
     if (pi is not None and not 0 < pi < 1) or smoothing <= 0:
