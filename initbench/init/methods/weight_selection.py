@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"\d+(?=\.|$)")  # of a layer: blocks.3.weight, linear3.wei
 def weight_selection_(
     model: nn.Module, matrices: Sequence[NamedParameter], *, path: str, prefix: str = "", head: bool = False
 ) -> dict[str, float]:
-    """Take each tensor of the model, the student, from that of the same name in a larger one, the teacher.
+    """Each tensor of the model (the student) is a part of the tensor of that name in a larger model (the teacher).
 
     Along each axis, of size s in the student and t in the teacher, evenly spaced indices are kept:
 
@@ -43,7 +43,7 @@ def weight_selection_(
     or has a smaller one or one with another number of axes.
 
     Source: Xu et al. 2024, section 3; the authors' weight-selection.
-    Acts on: every parameter and buffer, but not the last layer.
+    Acts on: every parameter and buffer outside the last layer.
     """
     teacher, student = read_tensors(model, path, prefix)
     last = matrices[-1] if matrices and not head and matrices[-1].role != "embedding" else None

@@ -37,8 +37,8 @@ def looks_linear_(
     center tap (as in `delta_orthogonal`), where it preserves norms.
 
     Raises ValueError for other activations; for models with skip connections; for an odd number of hidden units or
-    channels; for grouped convolutions, gates and packed attention projections, whose parts do not see both halves; and
-    for a convolution with a V that has more inputs than outputs, which cannot preserve norms.
+    channels; for grouped convolutions, gates and packed attention projections, which have no such form; and for a
+    convolution with a V that has more inputs than outputs, which cannot preserve norms.
 
     Source: Balduzzi et al. 2017, The shattered gradients problem; Burkholz & Dubatovka 2019, for plain ReLUs.
     Acts on: every weight.
