@@ -63,9 +63,8 @@ def read_tensors(model: nn.Module, path: str, prefix: str) -> tuple[dict[str, Te
     state = {name.removeprefix(prefix): value for name, value in _read(path).items() if name.startswith(prefix)}
     own = {bare_name(model, name): tensor for name, tensor in model.state_dict().items()}
     if all(name.startswith("module.") for name in state) and not any(name.startswith("module.") for name in own):
-        state = {
-            name.removeprefix("module."): tensor for name, tensor in state.items()
-        }  # saved from a DataParallel or DDP
+        # Saved from a DataParallel or DDP.
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     # A file of a transformers model without its head: in a model with a head, it is a part with this name.
     base = f"{getattr(unwrap(model), 'base_model_prefix', '')}."
     if any(base + name in own for name in state):
