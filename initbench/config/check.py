@@ -113,7 +113,7 @@ def check_parts(config: Mapping[str, Any]) -> None:
     It takes what `check_targets` has passed. Of a dataset of the user's own nothing is known before it is read.
     """
     chosen = [config[group] for group in ("data", "task", "model", "init")]
-    at_any_rate = {**config["optimizer"], "lr": 1.0}  # the runs of a sweep over rates share their answer
+    at_any_rate = {**config["optimizer"], "lr": 1.0}  # so that runs with other learning rates share one answer
     if mistake := _mistake_together(json.dumps([*chosen, at_any_rate])):
         raise UserMistake(mistake)
 
@@ -125,17 +125,17 @@ def _mistake_together(text: str) -> str:
     from initbench.model import example
     from initbench.schema import target
 
-    dataset, goal, network, init, stepped = json.loads(text)
+    dataset, goal, network, init, optimizer_config = json.loads(text)
     try:
         if goal["_target_"] == LIGHTNING_TASK:
             module, _ = target.call("task", goal).build()
             Initializer.from_config(init).plan(module)
         elif (sizes := data.look(dataset)) is not None:
-            made, inputs = _model(json.dumps(network), json.dumps(goal), sizes), example(sizes)
+            model, inputs = _model(json.dumps(network), json.dumps(goal), sizes), example(sizes)
             initializer = Initializer.from_config(init)
-            initializer.plan(made, inputs)
-            factors = partial(initializer.optimizer_factors, made, example=inputs)
-            optimizer.build(stepped)(made, lambda adaptive: factors(adaptive=adaptive), inputs)
+            initializer.plan(model, inputs)
+            factors = partial(initializer.optimizer_factors, model, example=inputs)
+            optimizer.build(optimizer_config)(model, lambda adaptive: factors(adaptive=adaptive), inputs)
     except ValueError as error:
         return str(error)
     return ""

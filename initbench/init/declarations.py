@@ -17,7 +17,7 @@ class Factors(NamedTuple):
 def expected_std(std: Callable[..., float | None]) -> Callable[[Function], Function]:
     """Declare the standard deviation of a scheme in closed form, as a function `std(layer, **parameters)`.
 
-    It returns None for layers on which there is no closed form.
+    It returns None for layers for which there is no closed form.
     """
     return _attach("std", std)
 
@@ -26,8 +26,8 @@ def optimizer_factors(rule: Callable[..., dict[str, Factors]]) -> Callable[[Func
     """Declare that an initializer changes the optimizer too: learning rates (muP, Fixup), eps or weight decay.
 
     `rule(assignments, adaptive, **parameters)` returns the factors by parameter name; they are 1 for parameters that it
-    leaves out. `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not. An optimizer
-    that does not has no eps, so factors on it are ignored there.
+    leaves out. `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not. Factors on
+    eps are ignored for an optimizer that is not adaptive, since it has no eps.
     """
     return _attach("optimizer_factors", rule)
 

@@ -277,7 +277,7 @@ def learning_rates(model: nn.Module, init: Spec, *, adaptive: bool, **overrides:
 def optimizer_factors(model: nn.Module, init: Spec, *, adaptive: bool, **overrides: Any) -> dict[str, Factors]:
     """The factors for lr, eps and weight_decay that belong to an initializer, for every parameter, by its name.
 
-    This is `learning_rates` for initializers that change more of the optimizer, and it works for all:
+    Unlike `learning_rates`, it also works for initializers that scale eps or weight_decay:
 
         factors = optimizer_factors(model, "mup", adaptive=True)
         groups = [
@@ -311,8 +311,9 @@ def initialize(
     `init` is the name of a file in conf/init/, a mapping in the form of such a file, or a function that fills
     one tensor or initializes a model; `overrides` change its keys, policies and rules included.
     `batch`, the inputs (N, ...) or a pair of inputs and targets, and `loss(outputs, targets)` are for methods that
-    need data. The running statistics of norms are reset. The learning rates that belong to mup, spectral, fixup and
-    patch_whitening are those of `learning_rates`; what else an initializer changes is told by `optimizer_factors`.
+    need data. The running statistics of norms are reset. Some initializers also scale learning rates (mup,
+    spectral, fixup, patch_whitening), or eps and weight decay too (complete_p): see `learning_rates` and
+    `optimizer_factors`.
 
     Raises ValueError as `Initializer` and `Initializer.apply` do.
     """

@@ -86,7 +86,7 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); has_multiplier: both branches times a constant, which is 1."""
+    """x + attention(norm(x)), then x + mlp(norm(x)). has_multiplier: a constant, 1, multiplies both branches."""
 
     multiplier: Tensor | None
 

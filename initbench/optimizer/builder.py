@@ -36,9 +36,9 @@ OptimizerFactors = Callable[[bool], Mapping[str, Factors]]
 def build(config: Mapping[str, Any]) -> Callable[..., Optimizer]:
     """A function `make(model, factors, example=None)` that makes the optimizer for a model.
 
-    `factors` are those of its initializer for lr, eps and weight decay. If the class of the optimizer has a function
-    `hidden_matrices(model, example)`, as Muon has, the parameters that it names are in groups that are `hidden`; the
-    model may be run on `example` to find them.
+    `factors` are the initializer's, for lr, eps and weight decay. If the class of the optimizer has a function
+    `hidden_matrices(model, example)`, as Muon does, the groups of the parameters that it names are `hidden`; the
+    function may run the model on `example` to find them.
 
     `config` has `_target_`, `name`, the arguments of the optimizer, and three keys of ours: `lr`, which the groups
     scale; `decay`, either `weights`, which exempts norms, biases, class tokens and layer scales from weight decay (He
@@ -65,7 +65,7 @@ def build(config: Mapping[str, Any]) -> Callable[..., Optimizer]:
         hidden = find_hidden(model, example) if find_hidden else set()
         factors = {found.name: Factors(lr=of_roles.get(found.role, 1.0)) for found in walk(model)}
         for name, factor in of_initializer(adaptive).items():
-            if name in hidden and factor.lr != 0 and factor != Factors():  # at a rate of 0 it stays as it is
+            if name in hidden and factor.lr != 0 and factor != Factors():  # a rate of 0 fits every optimizer
                 raise ValueError(
                     f"the initializer scales lr, eps or weight_decay of {name} for an optimizer such as Adam, which "
                     f"does not fit {settings['name']}: choose another initializer, or optimizer=adamw"

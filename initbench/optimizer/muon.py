@@ -18,11 +18,11 @@ from initbench.schema.ranges import HalfOpenFraction, NonNegativeFloat, Positive
 def hidden_matrices(model: nn.Module, example: Tensor | None = None) -> set[str]:
     """The names of the weights that Muon updates: 2-D weights of layers between the input and the output.
 
-    AdamW is for the rest, as in Jordan's notes: embeddings; the last matrix; the first one too if it reads the data,
-    so if the model has no embedding; biases, norms and other vectors. Convolution kernels are among the rest since
-    torch's Muon takes 2-D parameters only; the gates of a recurrent layer, since they are several matrices in one
-    parameter; and parametrized weights, whose parameters are not the matrix. A packed query, key and value is updated
-    as one matrix.
+    AdamW updates all other parameters, as in Jordan's notes: embeddings; the last matrix; the first matrix if it reads
+    the data, which means that the model has no embedding; biases, norms and other vectors. It also updates convolution
+    kernels, since torch's Muon takes 2-D parameters only; recurrent layers, since their gates are several matrices in
+    one parameter; and parametrized weights, since their parameters are not the matrix. Query, key and value packed in
+    one parameter are updated as one matrix.
 
     The model is run once, on `example` or on inputs guessed from its layers. Raises ValueError if there is no such
     matrix.
@@ -55,8 +55,8 @@ class Muon(Optimizer):
 
     `lr` is Muon's; that of AdamW is `adamw_lr_ratio` times as large. With adjust_lr_fn="match_rms_adamw" the updates of
     a matrix are as large as those of AdamW at the same lr, so the ratio is 1. With "original", an update has a spectral
-    norm of about lr * sqrt(max(1, rows / columns)), and lr is larger: Jordan uses .02 and a ratio of .015. "original"
-    takes the rows of a weight for its outputs, which those of GPT-2's layers in transformers are not.
+    norm of about lr * sqrt(max(1, rows / columns)), and lr is larger: Jordan uses 0.02 and a ratio of 0.015. "original"
+    assumes that rows are outputs, which is wrong for GPT-2's layers in transformers: there, rows are inputs.
 
     Weight decay is decoupled from the gradient in both, and is lr * weight_decay. `momentum` and `nesterov` are Muon's,
     `betas`, `eps` and `fused` AdamW's.

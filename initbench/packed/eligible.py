@@ -121,7 +121,7 @@ def _compared(replicas: Sequence[Replica], forward: Forward) -> tuple[list[Repli
 
 
 def _groups(parts: RunParts) -> object:
-    """What tells apart optimizers of one config but for its lr: an initializer may scale settings of parameters."""
+    """The parameter groups of a run's optimizer, by which packs differ: initializers scale settings differently."""
     names = {parameter: name for name, parameter in parts.recipe.model.named_parameters()}
     groups = parts.recipe.make_optimizer().param_groups
     scaled = ("lr_multiplier", "eps_multiplier", "weight_decay")

@@ -25,7 +25,7 @@ _UNCOUNTED_IN_DATA = ("root", "stream", "max_resident_gb", "num_workers")
 
 _CLASSIFICATION = {"_target_": "initbench.task.Classification", "name": "classification", "targets": None}
 
-# Options that a model has got since, at the values that leave it as it was.
+# Keys that a model got later, at the values that change nothing; at these, they are not part of the signature.
 _ADDED = {"initbench.model.GPT": {"branch_multiplier": False}}
 
 # What becomes of a run that fails; where it is halved, batch norms see half batches, and the record says so.

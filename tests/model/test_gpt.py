@@ -147,7 +147,9 @@ def test_its_structure_is_found(options: dict[str, Any]) -> None:
     heads = model.blocks[0].attention.num_heads
     groups = options.get("kv_heads") or heads
     attentions = find_attentions(model, tokens)
-    assert [(each.num_heads, each.kv_heads, each.reads_one) for each in attentions] == [(heads, groups, True)] * 2
+    assert [(each.num_heads, each.kv_heads, each.is_self_attention) for each in attentions] == [
+        (heads, groups, True)
+    ] * 2
 
 
 @pytest.mark.parametrize(

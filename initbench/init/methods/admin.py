@@ -19,19 +19,19 @@ OUTPUT_CHANGES = ("log", "constant")
 
 @torch.no_grad()
 def admin_(model: nn.Module, branches: list[Branch], batch: Batch) -> dict[str, float]:
-    """x <- LayerNorm(omega_i x + f_i(x)), where omega_i^2 is the variance that all layers before it have added up to.
+    """x <- LayerNorm(omega_i x + f_i(x)), where omega_i^2 is the sum of the variances of all layers before layer i.
 
-    omega_1 = 1 and omega_{i+1}^2 = Var[omega_i x_{i-1}] + Var[f_i(x_{i-1})], in one forward pass on the batch in which
-    each omega is set before the sum that it is used in. As x_{i-1} is normalized, that is the paper's
+    omega_1 = 1 and omega_{i+1}^2 = Var[omega_i x_{i-1}] + Var[f_i(x_{i-1})], measured in one forward pass on the batch,
+    in which each omega is set before it is used. As x_{i-1} is normalized, this is the paper's
     omega_i^2 = sum over j < i of Var[f_j(x_{j-1})], with the variance of the embeddings as its first term. A small
     change of all weights then changes the output of N layers by O(log N) instead of O(N).
 
-    A variance is that over all samples, positions and features. The `skip_scale` of each residual block is set to its
-    omega; all other parameters keep their starting values, Xavier's. A decoder starts anew from omega_1 = 1. A block
-    that runs several times is set at its first run.
+    Variances are over all samples, positions and features. The `skip_scale` of each residual block is set to its omega;
+    all other parameters keep their starting values, Xavier's. A decoder starts again from omega_1 = 1. A block that
+    runs several times is set at its first run.
 
-    The paper measures all variances with omega = 1; here they are measured in one pass that uses the omegas, as in the
-    authors' code. There omega is a trainable vector, here it is what the model has: in model=vit a constant number.
+    The paper measures all variances with omega = 1; here the pass uses the omegas, as in the authors' code. There,
+    omega is a trainable vector; here it is the model's `skip_scale`, which is a constant number in model=vit.
 
     Returns `omega_last`, that of the last block.
 
@@ -58,17 +58,18 @@ def admin_(model: nn.Module, branches: list[Branch], batch: Batch) -> dict[str, 
 def admin_torch_(model: nn.Module, branches: list[Branch], *, output_change: str = "log") -> dict[str, float]:
     """x <- LayerNorm(omega x + f(x)) with omega^2 = (R + 1) / log(R + 1) - 1, for R residual layers.
 
-    R counts attentions and MLPs: 2 N in an encoder of N layers. `output_change` is how the change of the output by one
-    step of the optimizer grows with R: `log` with the omega above, which is the default of the authors' package;
-    `constant` with omega^2 = R. (It is O(R) with omega = 1, which is plain post-norm.) It needs no batch; `admin` is
-    the paper's own rule, with an omega for each layer.
+    R counts attentions and MLPs: it is 2 N in an encoder of N layers. `output_change` says how the change of the output
+    by one step of the optimizer grows with R: `log` has the omega above, the default of the authors' package;
+    `constant` has omega^2 = R. (The change is O(R) with omega = 1, which is plain post-norm.) It needs no batch;
+    `admin` is the paper's own rule, with an omega for each layer.
 
     The `skip_scale` of each residual block is set to omega; all other parameters keep their starting values, Xavier's.
-    An encoder and a decoder have each their own R.
+    An encoder and a decoder each have their own R.
 
     Returns `omega`; that of the decoder if there is one.
 
-    Raises ValueError for a model whose residual blocks lack a `skip_scale` or start with a norm.
+    Raises ValueError for a model whose residual blocks lack a `skip_scale` or start with a norm, and for an unknown
+    `output_change`.
 
     Source: Liu et al. 2020 and the authors' package admin-torch.
     Acts on: the skip connections of post-norm transformers.
@@ -84,7 +85,7 @@ def admin_torch_(model: nn.Module, branches: list[Branch], *, output_change: str
 
 
 class _Profile(TorchDispatchMode):
-    """Sets each skip scale when x is multiplied by it, and then reads f(x) off the sum."""
+    """Sets each skip scale when x is multiplied by it, and then measures both terms of the sum."""
 
     def __init__(self, branches: list[Branch], scales: list[nn.Parameter]) -> None:
         super().__init__()
@@ -92,7 +93,7 @@ class _Profile(TorchDispatchMode):
         self.scales = {storage_of(scale): scale for scale in scales}
         self.streams = {scale: branch.stream for branch, scale in zip(branches, scales, strict=True)}
         self.variances: dict[int, float] = defaultdict(lambda: 1.0)  # omega^2 of the next layer of each stream
-        self.products: list[tuple[nn.Parameter, Tensor]] = []  # omega x, of which the sum has not come yet
+        self.products: list[tuple[nn.Parameter, Tensor]] = []  # each omega x that has not been added to f(x) yet
         self.summed: set[nn.Parameter] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

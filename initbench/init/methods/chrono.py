@@ -51,7 +51,7 @@ def _log_uniform(size: int, t_max: float, generator: Generator) -> Tensor:
 
 
 def biases_of(module: nn.Module, path: str, label: str) -> list[tuple[str, Tensor, Tensor]]:
-    """The name of bias_ih, bias_ih and bias_hh, of each layer and direction of a recurrent network or cell.
+    """For each layer and direction of a recurrent network or cell: the name of bias_ih, bias_ih itself and bias_hh.
 
     Raises ValueError if it was built without biases.
     """

@@ -1,4 +1,4 @@
-"""A last bias from the data, so that the untrained model predicts what it would without looking at its inputs."""
+"""A last bias from the data, so that the untrained model makes the best prediction that ignores the inputs."""
 
 import math
 from collections.abc import Sequence
@@ -28,27 +28,29 @@ def class_prior_(
 ) -> dict[str, float]:
     """Set the bias of the last layer to log p_c (softmax), -log((1 - pi) / pi) (sigmoid) or mean(y) (regression).
 
-    Targets and loss of the batch tell which one it is:
+    The targets and the loss decide which one it is:
 
-    - softmax: one class for each prediction, at each position of a text or an image; or probabilities of classes, which
-      are told by a loss that does not change if the same number is added to all outputs. p_c = (n_c + smoothing) /
-      (n + smoothing C) with n_c of n targets in class c of C, so that a class that the batch lacks has a finite bias;
-      smoothing = 1/2 is the estimator of Krichevsky & Trofimov, 1 that of Laplace. Targets of -100 do not count.
-    - sigmoid: a 0 or 1 for each output, and a loss that prefers large outputs of the right sign to outputs of 0 and 1,
-      as binary cross-entropy on logits and the focal loss do. With pi=None, pi is the share of ones in the batch, for
-      each output, smoothed in the same way.
-    - regression: any other targets, one for each output. y is averaged over all but the units of the last layer.
+    - softmax: the targets are one class for each prediction (at each position of a text or an image), or they are
+      probabilities of classes and the loss does not change if the same number is added to all outputs.
+      p_c = (n_c + smoothing) / (n + smoothing C), where n_c of n targets are in class c of C, so a class that the batch
+      lacks has a finite bias. smoothing = 1/2 is the estimator of Krichevsky & Trofimov, 1 that of Laplace. Targets of
+      -100 do not count.
+    - sigmoid: the targets are 0 or 1 for each output, and the loss is smaller for large outputs of the right sign than
+      for outputs of 0 and 1, as with binary cross-entropy on logits and the focal loss. With pi=None, pi is the share
+      of ones in the batch, for each output, smoothed in the same way.
+    - regression: any other targets, one number for each output. y is averaged for each unit of the last layer.
 
-    Lin et al. draw the last weight from N(0, 0.01^2), so that the bias alone decides at first; here `weight` draws it.
-    The last layer is the one whose weight the model uses last; a layer that shares its weight with an embedding has a
-    bias of its own. Returns `steps`, the number of forward passes, and for a softmax `classes_in_batch`.
+    Lin et al. draw the last weight from N(0, 0.01^2), so that the first outputs are almost the bias; here it has the
+    policy `weight`. The last layer is the one whose weight the model uses last; it may share this weight with an
+    embedding. Returns `steps`, the number of forward passes, and for a softmax `classes_in_batch`.
 
-    Raises ValueError for a last layer without a bias, or whose bias is not simply added to the outputs (for a softmax,
-    up to a number for each prediction, as with log_softmax); for targets that fit none of these; and for classes that
-    the last layer has no output for.
+    Raises ValueError for a last layer without a bias; for one whose bias is not simply added to the outputs (for a
+    softmax, a number may be added to all outputs of a prediction, as log_softmax does); for targets that fit none of
+    the three; for classes for which the last layer has no output; for a pi outside of (0, 1); and for a smoothing that
+    is not positive.
 
     Source: Lin et al. 2017, section 4.1; Karpathy 2019, A Recipe for Training Neural Networks; Krichevsky & Trofimov
-        1981.
+    1981.
     Acts on: the bias of the last layer.
     """
     if (pi is not None and not 0 < pi < 1) or smoothing <= 0:
@@ -112,7 +114,7 @@ def _last_layer(model: nn.Module, matrices: Sequence[NamedParameter]) -> tuple[s
 
 
 def _outputs(model: nn.Module, inputs: Tensor, name: str, module: Any) -> tuple[Tensor, Tensor]:
-    """The outputs, and how much they move in excess of a change of the bias, of shape (predictions, units).
+    """The outputs; and how much more than the bias they change if it changes, of shape (predictions, units).
 
     Raises ValueError unless the outputs are one tensor with one bias for each unit.
     """
@@ -152,19 +154,18 @@ def _counts(targets: Tensor, units: int, name: str) -> Tensor:
 
 
 def _is_invariant(loss: Loss, numbers: Tensor, targets: Tensor) -> bool:
-    """Whether the loss of equal outputs does not depend on what they are, as that of a softmax.
+    """Whether the loss is the same for all outputs that are equal to each other, as with a softmax.
 
     `numbers` are the targets in the shape and type of the outputs.
     """
-    far = 10 * (
-        1 + float(numbers.abs().max())
-    )  # beyond any target, where no other loss is the same on both sides as at 0
+    # Far from all targets, no other loss is the same on both sides and at 0.
+    far = 10 * (1 + float(numbers.abs().max()))
     at_zero, *others = (loss(torch.full_like(numbers, value), targets) for value in (0.0, far, -far))
     return all(torch.allclose(at_zero, other, rtol=1e-4, atol=1e-6) for other in others)
 
 
 def _are_labels(loss: Loss, numbers: Tensor, targets: Tensor) -> bool:
-    """Whether all targets are 0 or 1 and the loss of large outputs of their sign is below that of the targets."""
+    """Whether targets are 0 or 1, and large outputs of the right sign have a smaller loss than outputs of 0 and 1."""
     if not ((numbers == 0) | (numbers == 1)).all():
         return False
     return bool(loss(20 * (2 * numbers - 1), targets) < loss(numbers, targets))

@@ -63,7 +63,7 @@ def complete_p_(
     base_depth: float = 2,
     alpha: float = 1.0,
 ) -> None:
-    """Weights in branches / sqrt(m_N), each branch * m_L^-alpha, the output layer / m_N, and Adam's settings by table.
+    """Weights in branches / sqrt(m_N), each branch * m_L^-alpha, the output layer / m_N, and factors for AdamW.
 
     m_N is the width, the number of inputs of the output layer, divided by base_width; m_L is the number of blocks
     divided by base_depth. At m_N = m_L = 1 nothing is scaled: tune the learning rate there and use it at every other
@@ -79,21 +79,22 @@ def complete_p_(
     optimizer, which must be AdamW or similar, are those of
     `initbench.optimizer_factors(model, "complete_p", adaptive=True)`; a run takes them by itself.
 
-    The weights to be divided are those that `weight` produces, N(0, 0.02^2), without GPT-2's 1 / sqrt(2 L). A branch is
-    multiplied by a constant: a buffer with one number, which model=gpt has with branch_multiplier=true.
+    The weights before this division are those that `weight` produces, N(0, 0.02^2), without GPT-2's 1 / sqrt(2 L). A
+    branch is multiplied by a constant: a buffer with one number, which model=gpt has with branch_multiplier=true.
 
     The paper multiplies the logits by 1 / m_N. Here the weight of the output layer is divided by m_N instead. The
     column for it follows from this: with these factors AdamW changes the logits as in the paper, where this weight has
     lr 1, weight_decay 1 and eps 1 / m_N. (Adam without decoupled weight decay would need weight_decay m_N^2.)
 
     The paper's table scales eps in the branches only. As the gradients of embeddings and of the last norm are
-    proportional to 1 / m_N too, their eps has this factor here. Gates and layer scales in
-    branches have the factors of norms. Not changed, since it belongs to the model: the scale of attention logits
-    (q k / d instead of q k / sqrt(d), which matters only if d per head grows).
+    proportional to 1 / m_N too, their eps has this factor here. Gates and layer scales in branches have the factors of
+    norms. The scale of attention logits belongs to the model and is not changed (q k / d instead of q k / sqrt(d); it
+    matters only if d per head grows).
 
     Raises ValueError for a base_width or base_depth that is not positive, for an alpha outside of [0.5, 1], for SGD,
-    for a weight outside of the branches that is neither the first nor the last, for a branch without a constant unless
-    m_L = 1, and for an output layer that shares its weight with an embedding unless m_N = 1.
+    for a weight outside of the branches that is neither the first nor the last, for a last weight in a branch, for a
+    branch without a constant unless m_L = 1, and for an output layer that shares its weight with an embedding unless
+    m_N = 1.
 
     Source: Dey et al. 2025, Don't be lazy: CompleteP enables compute-efficient deep transformers, table 1.
     Acts on: residual branches, the output layer; learning rates, eps and weight decay of all parameters.
@@ -129,12 +130,12 @@ def complete_p_(
 
 
 def _width(head: NamedParameter, base_width: float) -> float:
-    """m_N."""
+    """m_N: the number of inputs of the output layer / base_width."""
     return channels_in(describe_layer(head.name, head.module, head.key, head.tensor)) / base_width
 
 
 def _depths(branches: list[Branch], base_depth: float) -> dict[int, float]:
-    """m_L by stream: an encoder and a decoder each have their own."""
+    """m_L by stream, blocks / base_depth: an encoder and a decoder each have their own."""
     blocks: dict[int, int] = {}
     for branch in branches:
         blocks[branch.stream] = max(blocks.get(branch.stream, 0), branch.depth + 1)
@@ -142,7 +143,7 @@ def _depths(branches: list[Branch], base_depth: float) -> dict[int, float]:
 
 
 def _check_others(model: nn.Module, branch_matrices: list[BranchMatrix], matrices: list[NamedParameter]) -> None:
-    """Raise ValueError for a weight that the table has no row for, and a model without an output layer."""
+    """Raise ValueError for a weight without a column in the table, and for a model without an output layer."""
     parameters = list(walk(model))
     inside = {(id(each.projection.module), each.projection.key) for each in branch_matrices}
     named = input_names(parameters, matrices) | {matrices[-1].name}

@@ -11,12 +11,12 @@ from initbench.init.structure.branch import Branch
 def count_layers(branches: list[Branch], attentions: list[Attention], label: str) -> int:
     """The number of layers N of an encoder, in which each layer is one attention and one MLP.
 
-    Raises ValueError if a branch has another attention than self-attention, such as the cross-attention of a decoder,
-    for which the papers have other constants.
+    Raises ValueError if a branch has an attention that is no self-attention, such as a decoder's cross-attention, for
+    which the papers have other constants.
     """
     layers = sum(branch.kind == "attention" for branch in branches)
     within = [attention for branch in branches for attention in branch.attentions]
-    own = sum(attention.reads_one and attention.output is not None for attention in within)
+    own = sum(attention.is_self_attention and attention.output is not None for attention in within)
     if layers != own or own != len(within) or not within:
         raise ValueError(
             f"{label} is a rule for encoders, whose attentions make query, key and value of the same features: here "
@@ -43,9 +43,9 @@ def starts_with_norm(branch: Branch) -> bool:
 
 
 def skip_scales(branches: list[Branch], label: str) -> list[nn.Parameter]:
-    """What each branch's skip connection is multiplied by.
+    """The parameters that multiply the skip connection of each branch.
 
-    Raises ValueError if there is none, and for a branch that starts with a norm, as in pre-norm transformers.
+    Raises ValueError for a branch without one, and for a branch that starts with a norm, as in pre-norm transformers.
     """
     scales = []
     for branch in branches:

@@ -55,7 +55,7 @@ def fixup_(
                 f"fixup takes the place of norms, and {branch.last_norm[0]} follows the last layer of its branch, "
                 "which would be zero: build the model without norms (for resnet20 model.norm=fixup)"
             )
-        if branch.is_hidden:
+        if branch.ends_outside_layers:
             raise ValueError(
                 f"fixup needs to zero the last layer of each residual branch, and {branch.name} ends with a matrix "
                 "that belongs to no layer, as in mixtures of experts"

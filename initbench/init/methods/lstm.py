@@ -10,9 +10,10 @@ from initbench.init.methods.chrono import biases_of, set_gate
 def lstm_(model: nn.Module, recurrents: list[tuple[str, nn.Module]], *, forget_bias: float = 1.0) -> None:
     """The bias of the forget gate is `forget_bias`: the cell keeps sigmoid(forget_bias) of its state, 73% with 1.
 
-    torch adds two biases: bias_ih receives the value and bias_hh zero. The other biases are those of the policy, zero.
-    Input weights are Glorot's uniform and recurrent weights orthogonal, gate by gate. Keras draws the four gates as one
-    matrix, whose fan_out is four times as large, and whose recurrent part is orthogonal as a whole.
+    torch adds two biases: bias_ih is set to the value and bias_hh to zero. The other biases have their policy, zero.
+    Input weights are Xavier's uniform and recurrent weights orthogonal, gate by gate. Keras draws the four gates as one
+    matrix, so the fan_out of its input weights is four times as large, and its recurrent matrix is orthogonal as a
+    whole.
 
     Raises ValueError for recurrent layers other than an LSTM, and for one without biases.
 

@@ -41,9 +41,10 @@ def mimetic_(
     4: two quarters are sin and cos of x, two of y, at frequencies 10000^(-4 i / width). All other position embeddings,
     and all with None, keep their values. The paper's norms precede the branches; here they may be anywhere.
 
-    Attentions whose matrices do not all have shape (width, width), such as cross-attentions and those with fewer heads
-    of keys than of queries, keep their values. Raises ValueError if there is no other, and for an unknown
-    position_embedding.
+    Cross-attentions, and attentions whose matrices do not all have the shape (width, width), such as those with fewer
+    heads of keys than of queries, keep their values.
+
+    Raises ValueError if there is no other attention, and for an unknown position_embedding.
 
     Source: Trockman & Kolter 2023, section 4.
     Acts on: query, key, value and output weights of self-attention; position embeddings.
@@ -56,7 +57,7 @@ def mimetic_(
         shapes = ", ".join(str(each.shape) for each in first.projections)
         raise ValueError(
             "mimetic needs self-attention layers whose query, key, value and output have shape (width, width), and "
-            f"those of {first.query.name} are {shapes if first.reads_one else 'of a cross-attention'}"
+            f"those of {first.query.name} are {shapes if first.is_self_attention else 'of a cross-attention'}"
         )
     for attention in square:
         width, head = attention.width, attention.width // attention.num_heads

@@ -15,15 +15,15 @@ from initbench.init.roles import MATRICES, walk
 
 @torch.no_grad()
 def rai_(model: nn.Module, stream: Callable[[str], Generator]) -> None:
-    """One entry of each row of [W b], chosen at random, is drawn from Beta(2, 1) instead of the policies' laws.
+    """One entry of each row of [W b], chosen at random, is drawn from Beta(2, 1); the others keep their values.
 
-    With the option's policies, the other entries are N(0, 0.6007^2 / fan_in); the fan_in does not count the bias, as in
-    the authors' code. The chosen entry is positive (its mean is 2/3), and so are inputs from a ReLU, so a unit is less
-    often dead on all data than with weights that are symmetric around zero. In wide layers, the second moment of the
-    signal stays about the same.
+    In conf/init/rai.yaml the others are N(0, 0.6007^2 / fan_in); the fan_in does not count the bias, as in the authors'
+    code. The chosen entry is positive (its mean is 2/3), and so are inputs from a ReLU, so a unit is less often dead on
+    all data than with weights that are symmetric around zero. In wide layers, the second moment of the signal stays
+    about the same.
 
-    A layer without a bias has its weights alone. The paper has fully connected layers; here a convolution has a row for
-    each output channel, and attention and recurrent weights have one for each unit.
+    In a layer without a bias, one weight of each row is chosen. The paper has fully connected layers; here a
+    convolution has a row for each output channel, and attention and recurrent weights have one for each unit.
 
     Source: Lu, Shin, Su & Karniadakis 2020, Dying ReLU and initialization, and the code in it.
     Acts on: every weight and its bias, together.
@@ -63,7 +63,7 @@ def _std(layer: Layer, *, gain: float = 1.0) -> float:
 
 @expected_std(_std)
 def bias_(tensor: Tensor, layer: Layer, generator: Generator, *, gain: float = 1.0) -> None:
-    """N(0, gain^2 / fan_in) with the fan_in of the layer's weight; 0 where no weight belongs to a bias."""
+    """N(0, gain^2 / fan_in) with the fan_in of the layer's weight; 0 for a bias without a weight."""
     init.normal_(tensor, 0.0, _std(layer, gain=gain), generator)
 
 

@@ -18,10 +18,10 @@ _WHOLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 def state_dict_(model: nn.Module, *, path: str, prefix: str = "", strict: bool = True) -> dict[str, float]:
     """Load parameters and buffers by name from a file written by torch.save or safetensors (`*.safetensors`).
 
-    A folder that `save_pretrained` of transformers or timm has written will do, too. Nothing in a file is executed
+    `path` may also be a folder written by `save_pretrained` of transformers or timm. Nothing in a file is executed
     (`weights_only`). Weights under the keys `state_dict` or `model`, as in checkpoints of Lightning and timm, are
-    found. Only names that start with `prefix` are used, without it ("model." for a Lightning checkpoint). The signature
-    of a run contains the path, not the content of the file.
+    found. Only names that start with `prefix` are used, and the prefix is removed ("model." for a Lightning
+    checkpoint). The signature of a run contains the path, not the content of the file.
 
     Names are those of the model without torch.compile, DataParallel, DistributedDataParallel and FSDP around it or in
     it, in the file as in the model.
@@ -63,8 +63,9 @@ def read_tensors(model: nn.Module, path: str, prefix: str) -> tuple[dict[str, Te
     state = {name.removeprefix(prefix): value for name, value in _read(path).items() if name.startswith(prefix)}
     own = {bare_name(model, name): tensor for name, tensor in model.state_dict().items()}
     if all(name.startswith("module.") for name in state) and not any(name.startswith("module.") for name in own):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}  # of a DataParallel or DDP
-    # Of a model of transformers without its head: one with a head has it as a part of this name.
+        # Saved from a DataParallel or DDP.
+        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    # A file of a transformers model without its head: in a model with a head, it is a part with this name.
     base = f"{getattr(unwrap(model), 'base_model_prefix', '')}."
     if any(base + name in own for name in state):
         state = {f"{base}{name}": tensor for name, tensor in state.items()}

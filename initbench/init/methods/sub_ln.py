@@ -27,19 +27,19 @@ def sub_ln_(
     N is the number of layers of an encoder or a decoder. An encoder of N layers whose decoder has M has gain
     sqrt(log(3 M) log(2 N) / 3), and the decoder sqrt(log(3 M)); cross-attentions have gain 1, as in the authors' code.
 
-    Query, key and value are drawn by their own fans, in one layer or in three. All weights of branches other than
-    attentions have the gain of MLPs, also the three of a gated MLP, which the paper does not have. `weight` is what all
-    weights outside the branches start from: Xavier's.
+    Query, key and value each have their own fans, in one layer or in three. All weights of branches other than
+    attentions have the gain of MLPs, also the three of a gated MLP, which the paper does not have. Weights outside the
+    branches have the policy `weight`, Xavier's.
 
     In a Sub-LN model each branch has two norms, one at its start and one before its last matrix (in timm's
-    eva02_base_patch16_clip_224, for example). There the gains keep the change of the function by one step of the
-    optimizer from growing with N as it does with Xavier's. The first norm is required. The second is part of the model
-    and cannot be added here: a pre-norm model without it is drawn alike, but its change by a step is not bounded so.
+    eva02_base_patch16_clip_224, for example). With these gains, the change of the function by one step of the optimizer
+    does not grow with N as it does with Xavier's. The first norm is required. The second is part of the model and
+    cannot be added here: a pre-norm model without it has the same weights, but this bound does not hold for it.
 
     Returns `gain`; `gain_0`, `gain_1`, ... for a model of several stacks, in the order of execution.
 
     Raises ValueError for a model whose branches do not start with a norm, and for one that is neither an encoder nor a
-    decoder, as with a cross-attention in some of its layers only.
+    decoder, such as one with a cross-attention in only some of its layers.
 
     Source: Wang et al. 2022, Foundation Transformers, Figure 2; torchscale.
     Acts on: attentions and MLPs of pre-norm transformers.
@@ -61,7 +61,7 @@ def sub_ln_(
 
 
 def _crosses(branch: Branch) -> bool:
-    return any(not attention.reads_one for attention in branch.attentions)
+    return any(not attention.is_self_attention for attention in branch.attentions)
 
 
 def _layers(branches: list[Branch]) -> dict[int, tuple[int, bool]]:

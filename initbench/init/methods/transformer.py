@@ -1,4 +1,4 @@
-"""Recipes of language models: one standard deviation, and others for the residual stream, embeddings and the head."""
+"""Recipes of language models: one standard deviation for matrices, others for residual outputs, embeddings and head."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -41,29 +41,32 @@ def transformer_(
     head_std: Std | None = None,
     head_cut: float | None = None,
 ) -> None:
-    """N(0, std^2) for all matrices and embeddings, with other deviations for what writes to the residual stream.
+    """N(0, std^2) for all matrices and embeddings, but other variances for matrices that write to the residual stream.
 
     The output of an attention and the last layer of an MLP write to the residual stream, a sum over R = 2 L branches in
-    L layers. In layer l = 0, ..., L - 1 their deviation is, for a stream of width d:
+    L layers. In layer l = 0, ..., L - 1 of a stream of width d, `residual` gives them the standard deviation:
 
         residual   none   total          index                  wang              zero
                    std    std / sqrt(R)  std / sqrt(2 (l + 1))  4 / (R sqrt(d))   0
 
-    `residual_layers` is R, None for the number of branches that the model adds to the stream. With `scale_up` the up
-    projection of a gated MLP, down(activation(gate(x)) * up(x)), is scaled in the same way. The layers of an MLP that
-    read the stream are multiplied by `mlp_factor`.
+    `residual_layers` is R; None means the number of branches that the model adds to the stream. With `scale_up`, the up
+    projection of a gated MLP, down(activation(gate(x)) * up(x)), is scaled in the same way. `mlp_factor` multiplies the
+    layers of an MLP that read the stream.
 
-    A deviation is a number, `fan_in` for 1 / sqrt(fan_in), `width` for 1 / sqrt(d), or `small` for sqrt(2 / (5 d)). In
-    an embedding, d is the number of features of a token, and `fan_in` means `width`. Embeddings, position embeddings
-    and the head (the matrix used last) have deviations of their own; None for `std`. A head that shares the weight of
-    the embedding is drawn once, as the embedding.
+    A standard deviation is a number, `fan_in` for 1 / sqrt(fan_in), `width` for 1 / sqrt(d), or `small` for
+    sqrt(2 / (5 d)). In an embedding, d is the number of features of a token, and `fan_in` means `width`. Token
+    embeddings, position embeddings and the head (the matrix that is used last) have standard deviations of their own,
+    `embedding_std`, `position_std` and `head_std`; None means `std`. A head that shares the weight of the embedding is
+    drawn once, as the embedding.
 
-    `cut` redraws what is more than so many standard deviations from 0, which makes the deviation smaller, as
-    torch.nn.init.trunc_normal_ does; `embedding_cut` and `head_cut` do so for embeddings and the head. `distribution`
-    is that of the matrices in residual branches; if it is uniform, the bounds are +-sqrt(3) std.
+    Weights that are more than `cut` standard deviations from 0 are drawn again, as by torch.nn.init.trunc_normal_. This
+    makes their actual standard deviation smaller. `embedding_cut` and `head_cut` do the same for embeddings and the
+    head. `distribution` is for the matrices in residual branches; if it is uniform, their bounds are +-sqrt(3) std.
 
-    Raises ValueError for a model without attentions or residual branches or whose matrices are multiplied outside of
-    layers (experts); for a deviation that is not positive, and for one of what the model lacks; for a cut below 1.
+    Raises ValueError for a model without attentions or residual branches, and for matrices that belong to no layer, as
+    in mixtures of experts; for a standard deviation that is not positive, or that is for embeddings or a head that the
+    model lacks; for a cut below 1 or together with a uniform distribution; and for `residual_layers` with a `residual`
+    that does not use it.
 
     Source: Radford et al. 2019, section 2.3 (total); Shoeybi et al. 2019 (cut); torchtitan and OLMo (index); GPT-NeoX
     (wang); Nguyen & Salazar 2019, section 2.2 (small); nanochat (zero, uniform).
@@ -82,9 +85,9 @@ def transformer_(
             what = key.removesuffix("_std").replace("embedding", "token")
             raise ValueError(f"{key} is for {what} embeddings, and {type(model).__name__} has none: {key}=null")
     inside = {(id(each.projection.module), each.projection.key) for each in branch_matrices}
-    others = [found for found in walk(model) if found.role in MATRICES and (id(found.module), found.key) not in inside]
+    outside = [found for found in walk(model) if found.role in MATRICES and (id(found.module), found.key) not in inside]
     head = matrices[-1]
-    if head_std is not None and head.name not in {found.name for found in others}:
+    if head_std is not None and head.name not in {found.name for found in outside}:
         why = f"shares its weight with {head.name}" if head in tokens else f"is {head.name}, in a residual branch"
         raise ValueError(
             f"head_std is for a head of its own, and the last matrix {why}: build the model with one "
@@ -101,7 +104,7 @@ def transformer_(
         name = each.projection.name if each.projection.rows is None else f"{each.projection.name}.{each.purpose}"
         draw = _uniform if distribution == "uniform" else partial(_normal, cut=cut)
         each.projection.write(draw(each.projection.shape, deviation, stream(name)))
-    for found in others:
+    for found in outside:
         projection = Projection(found.name, found.module, found.key)
         out, *rest = projection.shape
         is_head = found.name == head.name
@@ -143,9 +146,9 @@ def _residual(rule: str, std: float, width: int, count: int, depth: int) -> floa
 
 
 def _width(matrix: BranchMatrix, matrices: list[BranchMatrix]) -> int:
-    """The number of features that a branch writes to.
+    """The width of the residual stream that a branch adds to.
 
-    Raises ValueError if no layer of its own does so.
+    Raises ValueError if no layer of the branch writes to the stream.
     """
     for each in matrices:
         if each.branch is matrix.branch and each.purpose == "out":

@@ -1,4 +1,4 @@
-"""Weight selection: every tensor is a part of a tensor of a larger model that has been trained (Xu et al. 2024)."""
+"""Weight selection: every tensor is a part of the same tensor in a larger, trained model (Xu et al. 2024)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _NUMBER = re.compile(r"\d+(?=\.|$)")  # of a layer: blocks.3.weight, linear3.wei
 def weight_selection_(
     model: nn.Module, matrices: Sequence[NamedParameter], *, path: str, prefix: str = "", head: bool = False
 ) -> dict[str, float]:
-    """Take each tensor of the model, the student, from that of the same name in a larger one, the teacher.
+    """Each tensor of the model (the student) is a part of the tensor of that name in a larger model (the teacher).
 
     Along each axis, of size s in the student and t in the teacher, evenly spaced indices are kept:
 
@@ -27,13 +27,14 @@ def weight_selection_(
 
     A shallower student gets the first layers of the teacher, in each stage of a network with stages, since layers are
     matched by their names. All axes are treated alike, as in the authors' code. If query, key and value are packed in
-    one matrix, each is selected from its own rows, as they are equally many; but a head of the student has rows of
-    several heads of the teacher. Position embeddings are selected along the positions, too. Buffers are selected like
-    parameters; tables of integers, such as relative positions, keep the student's values if their shapes differ.
+    one matrix, each is selected from its own rows, since each has a third of the rows; but a head of the student has
+    rows from several heads of the teacher. Position embeddings are also selected along the positions. Buffers are
+    selected like parameters; tables of integers, such as relative positions, keep the student's values if their shapes
+    differ.
 
-    The last layer (its weight and bias) stays as `weight` and `bias` fill it, since the classes differ, unless `head`
-    is true. A head that shares its weight with the embedding is selected, as the embedding is. The authors' code leaves
-    out every tensor with "head" in its name, and so in ConvNeXt the norm before the last layer, too.
+    The weight and the bias of the last layer have the policies `weight` and `bias`, since the classes differ, unless
+    `head` is true. A head that shares its weight with the embedding is selected like the embedding. The authors' code
+    leaves out every tensor with "head" in its name, so in ConvNeXt also the norm before the last layer.
 
     `path` and `prefix` are those of `state_dict`: a file or folder with the teacher's weights; nothing is downloaded.
     Returns `tensors_selected`.
@@ -42,7 +43,7 @@ def weight_selection_(
     or has a smaller one or one with another number of axes.
 
     Source: Xu et al. 2024, section 3; the authors' weight-selection.
-    Acts on: every parameter and buffer, but not the last layer.
+    Acts on: every parameter and buffer outside the last layer.
     """
     teacher, student = read_tensors(model, path, prefix)
     last = matrices[-1] if matrices and not head and matrices[-1].role != "embedding" else None
@@ -72,7 +73,7 @@ def weight_selection_(
 
 
 def evenly_selected(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """The elements at evenly spaced indices along each axis, as many as the shape says."""
+    """The entries at evenly spaced indices along each axis, a tensor of this shape."""
     for axis, size in enumerate(shape):
         tensor = tensor.index_select(axis, _indices(tensor.shape[axis], size))
     return tensor

@@ -18,9 +18,10 @@ def gamma_(tensor: Tensor, layer: Layer, generator: Generator, *, gamma: float =
     """N(0, fan_in^(-2 gamma)): the standard deviation is fan_in^(-gamma).
 
     gamma = 0.5 is LeCun's variance, 1 / fan_in. The paper varies gamma: with small weights its transformers compose the
-    functions they have learned, and with larger ones they memorize pairs of them. The default, 0.8, is its small
-    initialization. The weights are then smaller than LeCun's by the factor fan_in^(-0.3), 0.15 at fan_in = 512, so a
-    network without norms or skip connections loses its signal with depth.
+    functions that they have learned, and with larger weights they memorize pairs of functions. The default, 0.8, is the
+    paper's small initialization. The weights are then smaller than LeCun's by the factor fan_in^(-0.3), which is 0.15
+    at fan_in = 512, so a network without norms or skip connections loses its signal with depth.
+
     Raises ValueError for a gamma that is not positive and for a tensor without fans.
 
     Source: Zhang, Lin, Wang, Zhang & Xu 2024, Initialization is critical (arXiv 2405.05409).

@@ -15,7 +15,7 @@ from initbench.init.schemes.variance import resolve_nonlinearity
 
 def _std(layer: Layer, *, nonlinearity: str | None = None, a: float | None = None) -> float:
     outputs, inputs = _core(layer)
-    # The squares of V sum to gain^2 min(out, in), and the copies of V have its mean square.
+    # The squares of V's entries sum to gain^2 min(out, in); copies of V do not change the mean square.
     gain = _gain(layer, resolve_nonlinearity(layer, nonlinearity, a))
     return gain / math.sqrt(max(outputs, inputs) * math.prod(layer.shape[2:]))
 
@@ -27,18 +27,18 @@ def looks_linear_(
     """[[V, -V], [-V, V]] with V orthogonal; [V; -V] in the model's first layer, [V, -V] in its last.
 
     The second half of a layer's units then computes the negative of the first. As relu(x) - relu(-x) = x, the next
-    layer undoes the ReLU, and the network is a linear map, which preserves norms where its layers do not become
-    narrower, as V is orthogonal. The paper writes the same as [V, -V] for networks that compute both relu(x) and
-    relu(-x) (CReLU); the form for plain ReLUs is that of Burkholz & Dubatovka.
+    layer undoes the ReLU, and the network is a linear map. As V is orthogonal, it preserves norms where layers do not
+    become narrower. The paper writes [V, -V] for networks that compute both relu(x) and relu(-x) (CReLU); the form for
+    plain ReLUs is that of Burkholz & Dubatovka.
 
-    It holds for every activation phi with phi(x) - phi(-x) = c x: relu, gelu, silu and hardswish (c = 1), and
+    This works for every activation phi with phi(x) - phi(-x) = c x: relu, gelu, silu and hardswish (c = 1), and
     leaky_relu (1 + its slope). V is multiplied by 1 / c, except in the first layer, which no activation precedes. A
     norm keeps the symmetry, but is not linear; max pooling and concatenated paths break it. A convolution has V at its
     center tap (as in `delta_orthogonal`), where it preserves norms.
 
     Raises ValueError for other activations; for models with skip connections; for an odd number of hidden units or
-    channels; for grouped convolutions, gates and packed attention projections, whose parts do not see both halves; and
-    for a convolution with a V that has more inputs than outputs, which cannot preserve norms.
+    channels; for grouped convolutions, gates and packed attention projections, which have no such form; and for a
+    convolution with a V that has more inputs than outputs, which cannot preserve norms.
 
     Source: Balduzzi et al. 2017, The shattered gradients problem; Burkholz & Dubatovka 2019, for plain ReLUs.
     Acts on: every weight.

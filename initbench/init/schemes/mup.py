@@ -136,7 +136,7 @@ def channels_in(layer: Layer) -> int:
 
 
 def input_names(parameters: Sequence[NamedParameter], matrices: Sequence[NamedParameter]) -> set[str]:
-    """The names of the weights that read the data; empty if an embedding does.
+    """The names of the weights that read the data; empty if an embedding reads it.
 
     `parameters` are all of the model in the order of registration; `matrices` are those of `structure.Parts`.
     """

@@ -17,10 +17,10 @@ def _std(layer: Layer) -> float:
 def sinusoidal_(tensor: Tensor, layer: Layer, generator: Generator) -> None:
     """W[i, j] = a sin((i + 1) (2 pi j / n + 2 pi / m)) for m outputs and n inputs, with a variance of 2 / (m + n).
 
-    i and j count from 0, and `a` is what gives the weight that variance, with the divisor m n - 1 as in the authors'
-    code. Nothing is random: every seed gives the same weights. A convolution is the matrix out x (in * kernel), so n
-    counts the taps and m does not; its groups are rows of one matrix. Each gate or projection stacked in a parameter is
-    a matrix by itself.
+    i and j count from 0, and `a` is chosen for this variance, which has the divisor m n - 1 as in the authors' code.
+    Nothing is random: every seed gives the same weights. A convolution is treated as a matrix of shape
+    (out, in * kernel), so n counts the taps and m does not; its groups are rows of one matrix. Each gate or projection
+    stacked in a parameter is a matrix by itself.
 
     In a square weight, row n - 2 - i is the negative of row i, so the rank is at most (n - 1) / 2; and the last row
     is zero, as is the middle one if n is even: their units start dead.

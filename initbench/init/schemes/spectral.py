@@ -36,17 +36,17 @@ def spectral_(tensor: Tensor, layer: Layer, generator: Generator, *, base_width:
 
     All singular values are then gain * sqrt(out / in), so that a layer turns features of size 1 into features of size
     1. In a convolution each of the k taps is such a matrix, divided by k, as in the authors' Modula; in and out are
-    channels. Each group of a convolution, each gate, and query, key and value are matrices of their own.
+    channels. Each group of a convolution, each gate, and query, key and value each are matrices of their own.
 
-    The spectral norms of updates are to be sqrt(out / in) too. This makes the learning rate of a layer proportional to
-    out / in with SGD and to 1 / in with Adam, where a bias counts as a weight with one input. Here these rates are
-    relative to those of a model of width `base_width`, which keeps the optimizer's own rate: they are those of `mup`,
-    whose documentation says what counts as the width.
+    The spectral norms of updates should be proportional to sqrt(out / in) too. This makes the learning rate of a layer
+    proportional to out / in with SGD and to 1 / in with Adam, where a bias counts as a weight with one input. Here
+    these rates are relative to those of a model of width `base_width`, which keeps the optimizer's own rate: they are
+    those of `mup`, whose documentation says what counts as the width.
 
     `initialize` sets the weights only. The factors for your own optimizer are those of
     `initbench.learning_rates(model, "spectral", adaptive=True)`; a run takes them by itself.
 
-    An embedding reads one-hot inputs, which have norm 1 and not sqrt(in), so its rows are to have norm sqrt(width) and
+    An embedding reads one-hot inputs, which have norm 1 and not sqrt(in), so its rows should have norm sqrt(width), and
     its rates are those of in = 1. By default embeddings keep their own initialization, whose numbers do not depend on
     the width either; with embedding=null they are drawn uniformly from the sphere of radius gain * sqrt(width). Keep
     the default for an embedding that is also the output layer, whose logits would be too large.

@@ -22,10 +22,10 @@ def _std(layer: Layer, *, alpha: float = 0.085) -> float:
 def tanh_fixed_point_(tensor: Tensor, layer: Layer, generator: Generator, *, alpha: float = 0.085) -> None:
     """W = D + Z with D[i, j] = 1 where i = j modulo in, else 0, and Z ~ N(0, alpha^2 / in).
 
-    Each unit of a tanh network then computes x <- tanh(a x) of one unit of the layer before, with a slope `a` close to
-    1; above 1, that map has a fixed point other than 0, so the signal does not vanish, and close to 1 it does not
-    saturate. The noise is that of the paper; the authors' example for MNIST divides it by the square root of out.
-    Each gate or projection stacked in a parameter is a matrix by itself.
+    Each unit of a tanh network then computes about tanh(a x), where x is one unit of the layer before and the slope `a`
+    is close to 1. If a > 1, the map x <- tanh(a x) has a fixed point other than 0, so the signal does not vanish; as a
+    is close to 1, it does not saturate. The noise is that of the paper; the authors' example for MNIST divides it by
+    the square root of out. Each gate or projection stacked in a parameter is a matrix by itself.
 
     Raises ValueError for a negative alpha, and for weights that are not matrices, for which the paper has no rule.
 

@@ -8,7 +8,7 @@ from torch import nn
 from initbench.init.structure.families import ATTENTIONS, HEADS
 from initbench.init.structure.projection import Projection
 from initbench.init.structure.source import SOFTMAX, is_product, origin_of, projection_of, source_of
-from initbench.init.structure.trace import Step, Trace
+from initbench.init.structure.trace import Step, Trace, shared_calls
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Attention:
     query: Projection
     key: Projection
     value: Projection
-    output: Projection | None  # None if nothing but the next layer of the model mixes the heads
+    output: Projection | None  # None if no layer of the attention mixes the heads
     num_heads: int
     kv_heads: int  # each head of keys and values serves num_heads / kv_heads queries (Ainslie et al. 2023)
-    reads_one: bool  # whether queries, keys and values are made from the same features: self-attention
+    is_self_attention: bool  # whether queries, keys and values are made from the same features
 
     @property
     def width(self) -> int:
@@ -41,7 +41,7 @@ class Attention:
     @property
     def is_square(self) -> bool:
         """Whether it is a self-attention with four matrices of shape (width, width)."""
-        return self.reads_one and [each.shape for each in self.projections] == [(self.width,) * 2] * 4
+        return self.is_self_attention and [each.shape for each in self.projections] == [(self.width,) * 2] * 4
 
 
 def traced_attentions(trace: Trace, residual_sums: Collection[int]) -> Iterator[tuple[int, Attention]]:
@@ -59,8 +59,8 @@ def traced_attentions(trace: Trace, residual_sums: Collection[int]) -> Iterator[
                 yield keys, found
 
 
-def of_module(name: str, module: nn.MultiheadAttention, *, reads_one: bool) -> Attention:
-    """The attention that an nn.MultiheadAttention is."""
+def multihead_attention(name: str, module: nn.MultiheadAttention, *, is_self_attention: bool) -> Attention:
+    """The parts of an nn.MultiheadAttention."""
     width, prefix = module.embed_dim, f"{name}." if name else ""
     if module.in_proj_weight is not None:
         parts = [(*range(start, start + width),) for start in (0, width, 2 * width)]
@@ -69,16 +69,16 @@ def of_module(name: str, module: nn.MultiheadAttention, *, reads_one: bool) -> A
         keys = ("q_proj_weight", "k_proj_weight", "v_proj_weight")
         query, key, value = (Projection(prefix + each, module, each) for each in keys)
     output = Projection(f"{prefix}out_proj.weight", module.out_proj)
-    return Attention(name, module, query, key, value, output, module.num_heads, module.num_heads, reads_one)
+    return Attention(name, module, query, key, value, output, module.num_heads, module.num_heads, is_self_attention)
 
 
 def listed_attentions(model: nn.Module, prefix: str = "") -> Iterator[Attention]:
-    """The self-attentions of a model that are told by the names of their parts (families.py), in registration order."""
+    """The self-attentions of a model whose parts have known names (families.py), in registration order."""
     crossed = {id(m.multihead_attn) for m in model.modules() if isinstance(m, nn.TransformerDecoderLayer)}
     for name, module in model.named_modules(prefix=prefix):
         if isinstance(module, nn.MultiheadAttention):
             if id(module) not in crossed:
-                yield of_module(name, module, reads_one=True)
+                yield multihead_attention(name, module, is_self_attention=True)
         elif (found := _listed(name, module)) is not None:
             yield found
 
@@ -100,7 +100,7 @@ def _listed(name: str, module: nn.Module) -> Attention | None:
             projections[:1] = [replace(stacked, rows=(*range(start, start + width),)) for start in starts]
         query, key, value, output = projections
         kv_heads = key.shape[0] * num_heads // query.shape[0]
-        return Attention(name, module, query, key, value, output, num_heads, kv_heads, reads_one=True)
+        return Attention(name, module, query, key, value, output, num_heads, kv_heads, is_self_attention=True)
     return None
 
 
@@ -111,7 +111,7 @@ class _Reader:
     def read(self, index: int, step: Step) -> tuple[int, Attention | None]:
         """The step that makes the keys, and the attention whose values this one weights; None if it weights none."""
         if step.modules and isinstance(module := step.modules[0], nn.MultiheadAttention):
-            attention = of_module(self.trace.names[module], module, reads_one=len(step.inputs) == 1)
+            attention = multihead_attention(self.trace.names[module], module, is_self_attention=len(step.inputs) == 1)
             return step.inputs[min(1, len(step.inputs) - 1)], attention
         sources = [source_of(self.trace, operand) for operand in self._operands(step)]
         if not sources or None in sources:
@@ -121,7 +121,7 @@ class _Reader:
         layers = [query.step, key.step, value.step, *([] if end is None else [end])]
         calls = step.calls
         for layer in layers:
-            calls = tuple(a for a, b in zip(calls, self.steps[layer].calls, strict=False) if a == b)
+            calls = shared_calls(calls, self.steps[layer].calls)
         module = self.trace.calls[calls[-1]]
         attention = Attention(
             name=self.trace.names[module],
@@ -132,7 +132,7 @@ class _Reader:
             output=None if end is None else projection_of(self.trace, end),
             num_heads=query.heads,
             kv_heads=key.heads,
-            reads_one=len({origin_of(self.trace, layer) for layer in layers[:3]}) == 1,
+            is_self_attention=len({origin_of(self.trace, layer) for layer in layers[:3]}) == 1,
         )
         return key.step, attention
 
@@ -149,7 +149,7 @@ class _Reader:
         return ()
 
     def _back(self, start: int, is_wanted: Callable[[Step], bool], barriers: Collection[str]) -> int | None:
-        """The earliest wanted step on the ways back from a step; none leads beyond a product or a barrier."""
+        """The earliest wanted step before a step; the search stops at products and at kinds that are barriers."""
         found, seen, waiting = None, set(), [start]
         while waiting:
             index = waiting.pop()
@@ -164,7 +164,7 @@ class _Reader:
         return found
 
     def _output(self, index: int) -> int | None:
-        """The first layer that reads what an attention makes."""
+        """The step of the first layer that reads the output of an attention; None if there is none."""
         reached = {index}
         for later in range(index + 1, len(self.steps)):
             step = self.steps[later]

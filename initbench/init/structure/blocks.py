@@ -13,8 +13,8 @@ from initbench.init.structure.projection import Projection
 class BranchMatrix:
     """A weight, or a part of one, of a residual branch.
 
-    purpose: query, key and value of an attention; gate and up of down(activation(gate(x)) * up(x)); out, which writes
-    to the features that branches are added to, as an attention's output and the last layer of an MLP do; or inner.
+    purpose: `query`, `key` or `value` of an attention; `gate` or `up` of down(activation(gate(x)) * up(x)); `out` if it
+    writes to the residual stream, as an attention's output and the last layer of an MLP do; `inner` for any other.
     """
 
     purpose: str

@@ -24,19 +24,20 @@ class Branch:
     # The leaf modules that have parameters or normalize, with qualified names, in execution order. An
     # nn.MultiheadAttention counts as one leaf; squeeze-and-excitation and similar multipliers are left out.
     modules: tuple[tuple[str, nn.Module], ...]
-    ends: tuple[tuple[str, nn.Module], ...]  # those that no layer, norm or matrix follows; several if parallel
+    # Those of `modules` that no layer, norm or matrix follows; several if the branch has parallel paths.
+    ends: tuple[tuple[str, nn.Module], ...]
     weighted: tuple[tuple[str, nn.Module], ...]  # the layers with a weight; none if the branch only pools or shifts
-    last_layers: tuple[tuple[str, nn.Module], ...]  # those of them that no other follows
+    last_layers: tuple[tuple[str, nn.Module], ...]  # those of `weighted` that no other follows
     kind: str  # "attention", "mlp" or "conv"
     gate: nn.Parameter | None
     skip_scale: nn.Parameter | None
-    depth: int  # the number of layers before it in its stream, where a layer is an attention and an MLP, or a block
+    depth: int  # the layers before it in its stream, where a layer is an attention with its MLP, or else a block
     stream: int  # branches that add to the same features have the same number
     multiplier: Tensor | None = None  # a constant by which the branch is multiplied: a buffer with one number
     gated: tuple[Projection, Projection] | None = None  # gate and up of down(activation(gate(x)) * up(x))
     attentions: tuple[Attention, ...] = ()  # those in the branch
-    # Whether a product with a matrix that belongs to no layer follows the last layers, as in mixtures of experts.
-    is_hidden: bool = False
+    # Whether the last layers are followed by a product with a matrix of no layer, as in mixtures of experts.
+    ends_outside_layers: bool = False
 
     @property
     def norms(self) -> list[tuple[str, nn.Module]]:
@@ -59,7 +60,7 @@ def traced_branches(trace: Trace) -> tuple[list[Branch], list[Attention]]:
     found = residuals(trace)
     attentions = [*traced_attentions(trace, {residual.sum for residual in found})]
     within: list[tuple[Attention, ...]] = [()] * len(found)
-    begins = [False] * len(found)  # whether it is a self-attention: whether its keys depend on x
+    begins = [False] * len(found)  # whether the branch has a self-attention: whether its keys depend on x
     for keys, attention in attentions:
         for index, residual in enumerate(found):
             if attention.query.module in residual.modules:
@@ -114,7 +115,7 @@ def _traced(
         multiplier=residual.multiplier,
         gated=residual.gated,
         attentions=attentions,
-        is_hidden=residual.is_hidden,
+        ends_outside_layers=residual.ends_outside_layers,
     )
 
 

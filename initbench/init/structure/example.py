@@ -121,7 +121,7 @@ def _positions(model: nn.Module) -> list[int]:
 
 
 def _of_decoder(model: nn.Module) -> list[int]:
-    """The places of the tokens that an encoder and its decoder take, as in transformers; empty for other models."""
+    """The positions of the arguments for tokens of an encoder and its decoder, as in transformers; else empty."""
     try:
         names = [*inspect.signature(model.forward).parameters]
     except (TypeError, ValueError):

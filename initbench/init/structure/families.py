@@ -1,6 +1,6 @@
 """The names that torch, torchvision and timm give to the parts of their residual blocks.
 
-They are read for models that cannot be run; where a model can, the trace of a run tells its branches.
+They are used for models that cannot be run. For other models, the trace of a run tells the branches.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Family(NamedTuple):
 GATES = ("gate", "ls", "gamma", "layer_scale", "skipinit_gain")  # prefixes of their names
 SKIP_SCALES = ("skip_scale", "res_scale")
 
-# The linear layers of an attention: query, key, value and output, or all three stacked and output.
+# The linear layers of an attention: query, key, value and output; or one layer for the first three, and output.
 ATTENTIONS = (
     "qkv proj",  # timm; the protocol for your own models, as is the next one
     "query key value proj",
@@ -47,7 +47,7 @@ ATTENTIONS = (
     "q_proj k_proj v_proj out_proj",
     "wq wk wv wo",
 )
-HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head")  # how attentions call the number of heads
+HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head")  # the attribute with the number of heads
 
 # Modules that compute a factor for their own input; they are not layers of the branch.
 SIDE_PATHS = (

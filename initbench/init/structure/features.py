@@ -1,4 +1,4 @@
-"""Which output features of a layer the values of a tensor are, followed through views.
+"""Tells which output feature of a layer each value of a tensor is, and follows the features through views.
 
 So the parts of a packed projection are told apart, in whatever order they are stacked.
 """
@@ -21,7 +21,7 @@ _MIXES = {"mm", "bmm", "addmm", "baddbmm", "linear", "convolution", "cumsum"}
 class Features:
     """For tensors of the pass, a tensor of the same shape: at each value, the index of its output feature.
 
-    For complex tensors, the last axis is twice as long.
+    For complex tensors, the last axis is twice as long: each number is two features.
     """
 
     def __init__(self) -> None:
@@ -37,15 +37,15 @@ class Features:
         self.of[id(output)] = (step, numbers.view(shape).expand(output.shape))
 
     def follow(self, name: str, func: Any, args: Sequence[Any], kwargs: Any, read: list[Tensor], made: Any) -> None:
-        """Note the features of an operator's results, if it reads one tensor, whose features are known, and mixes none.
+        """Note the features of an operator's results, if it reads a single tensor, whose features it does not mix.
 
-        `read` are the tensors that were computed from the inputs of the model.
+        `read` are its arguments that were computed from the inputs of the model, `made` are its results.
         """
         is_lost = len(read) != 1 or name in _MIXES or (name.startswith("index") and read[0].is_meta)
         if is_lost or (known := self.of.get(id(read[0]))) is None:
             return
         step, numbers = known
-        if name == "view_as_complex":  # as some rotate queries and keys: every number is two features
+        if name == "view_as_complex":  # rotary positions in some models: every number is two features
             self.of[id(made)] = (step, numbers.flatten(-2))
             return
         outputs = [made] if isinstance(made, Tensor) else list(made) if isinstance(made, list | tuple) else []
@@ -54,7 +54,7 @@ class Features:
             numbers_of = [followed] if isinstance(followed, Tensor) else list(followed)
         elif name in _RESHAPES and isinstance(args[1], list | tuple):
             numbers_of = [numbers.reshape(args[1])]
-        else:  # the values may change, and their places do not
+        else:  # elementwise: values change, their places do not
             numbers_of = [numbers for _ in outputs]
         for tensor, followed in zip(outputs, numbers_of, strict=False):
             if isinstance(tensor, Tensor) and tensor.shape == followed.shape:
@@ -62,16 +62,16 @@ class Features:
 
 
 def _on_cpu(argument: Any) -> Any:
-    """Arguments of a view are numbers, and tensors of indices."""
+    """An argument of a view, on the CPU: a number, a tensor of indices, or a list of these."""
     if isinstance(argument, list | tuple):
         return [_on_cpu(each) for each in argument]
     return argument.cpu() if isinstance(argument, Tensor) else argument
 
 
 def heads(numbers: Tensor) -> tuple[list[int], int]:
-    """The features in a tensor, head by head, and how many a head has.
+    """The features in a tensor, head by head, and how many features a head has.
 
-    Along all other axes than those of the heads and of the features in a head, the features are the same.
+    Features differ along the axis of the heads and along that of the features within a head, and along no other.
     """
     axes = axes_of(numbers)
     for axis in range(numbers.dim()):

@@ -11,10 +11,10 @@ _VIEWS = ("carry", "part")
 
 
 def gated_layers(trace: Trace, way: Iterable[int]) -> tuple[Projection, Projection] | None:
-    """The projections `gate` and `up` of a product among the steps of a branch; None if no step is one.
+    """The projections `gate` and `up` of a gated MLP, from the steps of a branch; None if it has no such product.
 
-    Both read the same features. The gate passes through an activation, and `up` does not. Both may be halves of one
-    layer.
+    Both read the same features. The gate passes through an activation, and `up` does not. They may be the two halves
+    of one layer.
     """
     for index in way:
         step = trace.steps[index]
@@ -39,7 +39,7 @@ def _is_gated(trace: Trace, gate_side: int, up_side: int) -> bool:
 
 
 def _layer(trace: Trace, index: int, kinds: Collection[str]) -> int | None:
-    """The layer to which single steps of these kinds lead back; None if they lead to none."""
+    """The layer whose output reaches a step through steps of these kinds with one input; None if there is none."""
     while trace.steps[index].kind in kinds and len(trace.steps[index].inputs) == 1:
         index = trace.steps[index].inputs[0]
     return index if trace.steps[index].kind == "layer" else None

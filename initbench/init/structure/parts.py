@@ -3,11 +3,11 @@
 They are found by running the model once (recorder.py): branches and their multipliers in residual.py, attentions with
 their queries, keys and values in attention.py, gated MLPs in gated.py.
 
-A model that cannot be run takes part by the names of its attributes: a residual block has `branch`, the module whose
+If a model cannot be run, they are found by the names of its attributes: a residual block has `branch`, the module whose
 output is added to the skip connection, and optionally the parameters `gate` (multiplies the branch) and `skip_scale`
 (multiplies the skip connection). An attention has `num_heads` and the linear layers `query`, `key`, `value` and `proj`,
-or `qkv` for the first three. The blocks of torch, torchvision, timm and transformers have names of their own
-(families.py).
+or `qkv` instead of the first three. The blocks of torch, torchvision and timm and the attentions of transformers have
+names of their own (families.py).
 """
 
 from collections.abc import Iterator
@@ -57,7 +57,8 @@ class Parts:
     def branches(self) -> list[Branch]:
         """All residual branches in execution order.
 
-        Raises ValueError if the model can neither be run nor are its blocks, or all of its modules, of known kinds.
+        Raises ValueError if the model cannot be run, has no block with known names, and does not consist of torch's own
+        layers alone.
         """
         if self._traced is not None:
             return self._traced[0]
@@ -85,17 +86,20 @@ class Parts:
     def branch_matrices(self) -> list[BranchMatrix]:
         """The weight matrices of the residual branches, and what each is for.
 
-        Raises ValueError as `branches` does, and for a model of which some are no layer's, such as experts.
+        Raises ValueError as `branches` does, and for a matrix that belongs to no layer, as in mixtures of experts.
         """
-        for hidden in () if self.trace is None else self.trace.hidden.values():
-            name = next((name for name, parameter in self.model.named_parameters() if parameter is hidden), None)
-            if name is not None and (hidden.dim() > 2 or any(branch.is_hidden for branch in self.branches)):
+        for matrix in () if self.trace is None else self.trace.outside_layers.values():
+            name = next((name for name, parameter in self.model.named_parameters() if parameter is matrix), None)
+            if name is not None and (matrix.dim() > 2 or any(branch.ends_outside_layers for branch in self.branches)):
                 raise ValueError(f"{name} is multiplied outside of a layer, so it cannot be told what it is for")
         return branch_matrices(self.branches)
 
     @property
     def positions(self) -> list[NamedParameter]:
-        """The learned position embeddings: those of numbers that do not depend on the inputs, or of such a name."""
+        """The learned position embeddings.
+
+        Those that look up numbers which do not depend on the inputs, and those whose name says so (`pos_embed`, `wpe`).
+        """
         embeddings = {} if self.trace is None else self.trace.embeddings
         return [found for found in walk(self.model) if embeddings.get(found.module) or _is_position(found)]
 
@@ -117,7 +121,7 @@ class Parts:
     def matrices(self) -> list[NamedParameter]:
         """The weight matrices in the order in which they are used, once for each use.
 
-        A head that shares the weight of an embedding counts. In the order of registration if the model cannot be run.
+        A head that shares the weight of an embedding counts. In registration order if the model cannot be run.
         """
         found = {key: each for each in walk(self.model) for key in _memory(each)}
         used: Iterator[Tensor]
@@ -185,7 +189,7 @@ def _is_position(found: NamedParameter) -> bool:
 
 
 def _memory(found: NamedParameter) -> list[object]:
-    """Where the values of a parameter are, which are those behind it if it is parametrized."""
+    """The memory of a parameter; of the tensors that it is computed from if it is parametrized."""
     if not found.parametrized:
         return [storage_of(found.tensor)]
     originals: Any = found.module.parametrizations[found.key]  # type: ignore[index]  # a ModuleDict
@@ -193,7 +197,7 @@ def _memory(found: NamedParameter) -> list[object]:
 
 
 def _is_plain(model: nn.Module) -> bool:
-    """Whether a model consists of torch's own layers and containers alone, which add nothing to what they are given."""
+    """Whether a model consists of torch's own layers and containers alone, which have no skip connections."""
     return all(
         (
             type(module).__module__.startswith(("torch.nn.modules", "torch.nn.utils.parametrize"))

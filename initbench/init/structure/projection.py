@@ -13,7 +13,7 @@ from initbench.init.roles import value_of
 
 @dataclass(frozen=True)
 class Projection:
-    """The rows of `module.<key>` that make some of its output features, all if `rows` is None."""
+    """The rows of `module.<key>` that make certain output features; all rows if `rows` is None."""
 
     name: str  # qualified name of the parameter
     module: nn.Module
@@ -34,7 +34,7 @@ class Projection:
 
     @torch.no_grad()
     def write(self, value: Tensor) -> None:
-        """Set the weight, of the shape of `weight`; a parametrized one through its right_inverse."""
+        """Set `weight` to a tensor of its shape; a parametrized one through its right_inverse."""
         whole = value_of(self.module, self.key).detach().clone()
         part = self._oriented(whole)  # a view of it
         part[slice(None) if self.rows is None else list(self.rows)] = value.to(whole)

@@ -199,7 +199,7 @@ class _Recorder(TorchDispatchMode):
         self.found.ran(original)
         read = list(_tensors((args, kwargs)))
         if isinstance(module, nn.Embedding) and self.indices is not None:
-            # A class of its own may read no more than the shape of what it is given, as BART's positions do.
+            # A subclass may use only the shape of its argument, as BART's position embedding does.
             read = [self.indices]
             self._embed(original, self.indices)
         inputs = [step for tensor in read if (step := self._step(tensor)) is not None]
@@ -223,7 +223,7 @@ class _Recorder(TorchDispatchMode):
             self._know(tensor, step)
 
     def _embed(self, embedding: nn.Module, indices: Tensor) -> None:
-        """Note what an embedding embeds: positions are numbers that do not depend on the inputs, and differ."""
+        """Note whether an embedding embeds positions: different numbers that do not depend on the inputs."""
         is_position = self._step(indices) is None and bool((indices != indices.flatten()[:1]).any())
         self.found.embeddings.setdefault(embedding, is_position)
 
@@ -253,8 +253,8 @@ class _Recorder(TorchDispatchMode):
         if name in _FACTORS or name in _MATRIX_PRODUCTS:
             return self._product(name, read, calls, details)
         if name in _SUMS:
-            # A learned token takes part in a sum with what was computed from it, unless it is one that is added again
-            # and again, as position embeddings may be.
+            # A sum of a learned token and what was computed from it is a residual sum, unless the token is added
+            # several times, as position embeddings may be.
             fresh = [each for each in details["constants"] if not self._is_added_again(each)]
             tokens = [each for each in fresh if self.found.steps[inputs[0]].ancestors >> each & 1]
             kind = "sum" if len(inputs) == 2 or tokens else "carry"
@@ -276,7 +276,7 @@ class _Recorder(TorchDispatchMode):
             is_linear = len(inputs) == 1 and any(map(_has_weight, details["modules"]))
             step = self.found.add("layer" if is_linear else "other", inputs, calls, **details)
             if constants and not is_linear:
-                self.found.hidden[step] = constants[0].parameters[0]
+                self.found.outside_layers[step] = constants[0].parameters[0]
             return step
         if len(inputs) == 1:
             multiplier = constants[0].parameters[0] if constants and constants[0].is_whole else None

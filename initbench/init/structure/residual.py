@@ -10,7 +10,7 @@ from initbench.init.roles import is_norm
 from initbench.init.structure.gated import gated_layers
 from initbench.init.structure.projection import Projection
 from initbench.init.structure.source import SOFTMAX, is_product
-from initbench.init.structure.trace import Trace
+from initbench.init.structure.trace import Trace, shared_calls
 
 WEIGHTED = (nn.Linear, _ConvNd, nn.MultiheadAttention)
 
@@ -30,7 +30,7 @@ class Residual:
     is_attention: bool  # whether values are weighted by a softmax
     multiplier: Tensor | None  # a constant by which the branch is multiplied: a buffer with one number
     gated: tuple[Projection, Projection] | None  # gate and up of a gated MLP
-    is_hidden: bool  # whether a product with a matrix that belongs to no layer follows the last layers
+    ends_outside_layers: bool  # whether the last layers are followed by a product with a matrix of no layer
     fork: int  # the step of x
     sum: int  # the step of x + f(x)
 
@@ -46,10 +46,12 @@ def residuals(trace: Trace) -> list[Residual]:
 
 @dataclass(frozen=True)
 class _Skip:
-    fork: int
-    skip: int
-    branch: int
-    is_projected: bool = False
+    """One way to read a sum as residual addition."""
+
+    fork: int  # the step of x
+    skip: int  # the step that ends the skip connection, one term of the sum
+    branch: int  # the step that ends the branch, the other term
+    is_projected: bool = False  # whether x passes a layer on the skip connection
 
 
 class _Search:
@@ -100,7 +102,7 @@ class _Search:
                     yield _Skip(fork, skip, branch, is_projected=True)
 
     def _is_projection(self, way: list[int]) -> bool:
-        """Whether it is at most one layer, after which only a norm or a pool follows; an activation may precede it."""
+        """Whether a way has at most one layer, and only norms or pooling after it; an activation may precede it."""
         if len(self._weighted(way)) > 1:
             return False
         kinds = [self.steps[index].kind for index in way]
@@ -141,22 +143,22 @@ class _Search:
             inner = [*self._preactivation(skip.fork, calls), *inner]
         for index in inner:
             if self.steps[index].modules:
-                calls = _common(calls, self.steps[index].calls)
+                calls = shared_calls(calls, self.steps[index].calls)
         block = self.trace.calls[calls[-1]]
         own = set(block.modules())  # a module outside may compute something for all blocks, such as relative positions
         modules = [module for module in self._modules(inner) if module in own]
         weighted = [module for module in modules if self._is_weighted(module)]
-        last_layers, reaches_fork, is_hidden = self._last(end, skip.fork, self._is_weighted)
-        if not modules and not is_hidden:
+        last_layers, reaches_fork, ends_outside_layers = self._last(end, skip.fork, self._is_weighted)
+        if not modules and not ends_outside_layers:
             return None  # nothing that learns
         if weighted and reaches_fork:
-            if not is_hidden:
-                return None  # what is left without the last layers is more than the skip connection
+            if not ends_outside_layers:
+                return None  # a path around the layers: with the last ones at zero, more than x would be left
             last_layers = set()  # a layer beside experts, such as the one that chooses among them, is not the end
         if not weighted and self._is_normalized(skip):
             return None
-        ends, _, ends_hidden = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
-        if ends_hidden:
+        ends, _, is_outside = self._last(end, skip.fork, lambda module: self._is_weighted(module) or is_norm(module))
+        if is_outside:
             ends = set()
         applied = [self.steps[index] for index in inner]
         return Residual(
@@ -173,7 +175,7 @@ class _Search:
             or any(s.operator.startswith("_scaled_dot_product") for s in applied)
             or any(isinstance(module, nn.MultiheadAttention) for module in modules),
             gated=gated_layers(self.trace, inner),
-            is_hidden=is_hidden,
+            ends_outside_layers=ends_outside_layers,
             fork=skip.fork,
             sum=total,
         )
@@ -232,12 +234,12 @@ class _Search:
         return way
 
     def _last(self, end: int, fork: int, stops: Callable[[nn.Module], bool]) -> tuple[set[nn.Module], bool, bool]:
-        """The first modules on each path back from `end`.
+        """The first modules on each path back from `end`; and whether a path without one reaches the fork.
 
-        And whether a path reaches the fork without one, or a product with a matrix that belongs to no layer.
+        The third result says whether a path has a product with a matrix of no layer before such a module.
         """
         found: set[nn.Module] = set()
-        reaches_fork = is_hidden = False
+        reaches_fork = ends_outside_layers = False
         waiting = [end]
         seen: set[int] = set()
         while waiting:
@@ -252,20 +254,16 @@ class _Search:
             if step.kind != "carry" and (here := [module for module in step.modules if stops(module)]):
                 found.update(here)
                 continue
-            is_hidden |= index in self.trace.hidden
+            ends_outside_layers |= index in self.trace.outside_layers
             inner = self.skips.get(index)
             if inner is not None and self.steps[inner.branch].ancestors >> fork & 1:
                 waiting.append(inner.branch)  # its skip connection has ends of its own
             else:
                 waiting += step.inputs
-        return found, reaches_fork, is_hidden
+        return found, reaches_fork, ends_outside_layers
 
     def _part(self, index: int, depth: int) -> nn.Module | None:
         step = self.steps[index]
         if len(step.calls) > depth:
             return self.trace.calls[step.calls[depth]]
         return step.modules[0] if step.modules else None
-
-
-def _common(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(a for a, b in zip(one, two, strict=False) if a == b)

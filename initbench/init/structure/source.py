@@ -23,7 +23,7 @@ class Source(NamedTuple):
 
 
 def source_of(trace: Trace, operand: int) -> Source | None:
-    """The layer that made most features of an operand, which are perhaps normalized, rotated or scaled since."""
+    """The layer that made most features of an operand, even if they were normalized, rotated or scaled since."""
     of_layers: dict[int, list[Tensor]] = {}
     seen, waiting = set(), [operand]
     while waiting:
@@ -35,7 +35,7 @@ def source_of(trace: Trace, operand: int) -> Source | None:
             layer, numbers = trace.features[index]
             if numbers.numel():  # a slice may be empty, as where all of a head is rotated
                 of_layers.setdefault(layer, []).append(numbers)
-        elif not is_product(trace.steps[index]) and index not in trace.hidden:
+        elif not is_product(trace.steps[index]) and index not in trace.outside_layers:
             waiting += trace.steps[index].inputs
     found = []
     for layer, parts in of_layers.items():

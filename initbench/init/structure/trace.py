@@ -18,7 +18,7 @@ from torch import Tensor, nn
 class Step:
     """One operation of a forward pass."""
 
-    # input; sum; carry: the values are still there, perhaps scaled, moved, pooled or padded; part: some of the values;
+    # input; sum; carry: the values of its input, perhaps scaled, moved, pooled or padded; part: some of these values;
     # layer: linear or a convolution; norm; other
     kind: str
     inputs: tuple[int, ...]  # the steps whose results it uses; for x * g(x) only x
@@ -26,11 +26,12 @@ class Step:
     modules: tuple[nn.Module, ...]  # the leaf modules that it applies
     operator: str
     multiplier: Tensor | None  # the whole parameter, or the buffer with one number, by which it multiplies
-    ancestors: int  # itself and every step that its result depends on
-    viewed: int  # itself and the step whose result it carries
-    carried: int  # itself and the steps that its result is a sum of, perhaps carried
-    cut: int  # the same, where parts of them are enough
-    normalized: int  # the same, where they may also have been normalized
+    # Each of these sets of steps contains the step itself.
+    ancestors: int  # every step that its result depends on
+    viewed: int  # the steps whose result it carries
+    carried: int  # the steps that its result is a sum of, perhaps carried
+    cut: int  # the same, or a sum of parts of their results
+    normalized: int  # the same as `cut`, or a sum of normalized results
     whole: int  # the ancestors of which more than a part is used
 
 
@@ -43,11 +44,11 @@ class Trace:
     calls: list[nn.Module] = field(default_factory=list)  # the modules that were called, once for each call
     order: dict[nn.Module, int] = field(default_factory=dict)  # when each leaf module ran first
     parameters: dict[Tensor, None] = field(default_factory=dict)  # those that are used, by their first use
-    matrices: list[Tensor] = field(default_factory=list)  # what something is multiplied by, once for each use
-    # The products with a parameter that is not the weight of a layer, by step.
-    hidden: dict[int, Tensor] = field(default_factory=dict)
+    matrices: list[Tensor] = field(default_factory=list)  # the weights of matrix products, once for each use
+    # By the step of a matrix product: its parameter, if that is not the weight of a layer.
+    outside_layers: dict[int, Tensor] = field(default_factory=dict)
     embeddings: dict[nn.Module, bool] = field(default_factory=dict)  # whether each embeds positions
-    # For steps that show features of one layer: the layer's step and, at each value, the index of the feature.
+    # For steps whose values are features of one layer: the layer's step and, for each value, the feature's index.
     features: dict[int, tuple[int, Tensor]] = field(default_factory=dict)
 
     def add(
@@ -92,6 +93,11 @@ class Trace:
         """Note that leaf modules ran."""
         for module in modules:
             self.order.setdefault(module, len(self.order))
+
+
+def shared_calls(one: tuple[int, ...], two: tuple[int, ...]) -> tuple[int, ...]:
+    """The calls of modules in which both of two steps happen, outermost first."""
+    return tuple(a for a, b in zip(one, two, strict=False) if a == b)
 
 
 def _union(sets: Iterable[int], start: int) -> int:

@@ -1,4 +1,4 @@
-"""The recipes of language models: the law and deviation of every matrix, on packed and separate projections alike."""
+"""The recipes of language models: the distribution of every matrix, with packed and with separate projections."""
 
 import math
 from collections.abc import Callable

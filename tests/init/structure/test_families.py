@@ -38,14 +38,14 @@ def test_branches_depths_and_streams(name: str) -> None:
     assert [branch.depth for branch in branches] == facts.depths
     assert [branch.stream for branch in branches] == (facts.streams or [0] * len(branches))
     assert len({branch.name for branch in branches}) == len(branches)
-    assert not any(branch.is_hidden for branch in branches)
+    assert not any(branch.ends_outside_layers for branch in branches)
 
 
 @ALL
 def test_attentions_and_heads(name: str) -> None:
     facts, attentions = FAMILIES[name], parts_of(name).attentions
     assert [(attention.num_heads, attention.kv_heads) for attention in attentions] == facts.heads
-    assert sum(not attention.reads_one for attention in attentions) == facts.others
+    assert sum(not attention.is_self_attention for attention in attentions) == facts.others
 
 
 @ALL
@@ -239,7 +239,7 @@ def test_a_mixture_of_experts_has_branches_and_none_of_its_layers_ends_one(mixtu
     branches = Parts(mixture, IDS).branches
     assert [branch.kind for branch in branches] == ["attention", "mlp"] * 2
     assert [branch.depth for branch in branches] == [0, 0, 1, 1]
-    assert [branch.is_hidden for branch in branches] == [False, True] * 2
+    assert [branch.ends_outside_layers for branch in branches] == [False, True] * 2
     # The layer that chooses the experts is one of the branch. Without it, the experts still add to the skip connection.
     assert [name for name, _ in branches[1].weighted] == ["model.layers.0.mlp.gate"]
     assert branches[1].last_layers == ()

@@ -244,7 +244,10 @@ def test_a_decoder_layer_has_three_branches_of_which_one_is_a_self_attention_and
         ["norm3", "linear1", "linear2"],
     ]
     attentions = find_attentions(model)
-    assert [(each.name, each.reads_one) for each in attentions] == [("self_attn", True), ("multihead_attn", False)]
+    assert [(each.name, each.is_self_attention) for each in attentions] == [
+        ("self_attn", True),
+        ("multihead_attn", False),
+    ]
 
 
 @pytest.mark.parametrize("name", ["vgg11", "alexnet", "densenet121", "googlenet", "shufflenet_v2_x0_5"])

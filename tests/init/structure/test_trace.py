@@ -217,7 +217,7 @@ class Bare(nn.Module):
 def test_a_branch_that_ends_with_a_matrix_of_no_layer_is_not_ended_by_the_norm_before_it() -> None:
     model = nn.Sequential(nn.Linear(8, 8), Bare())
     (branch,) = find_branches(model, X)
-    assert (leaves(branch), branch.is_hidden, branch.ends, branch.last_layers) == (["1.norm"], True, (), ())
+    assert (leaves(branch), branch.ends_outside_layers, branch.ends, branch.last_layers) == (["1.norm"], True, (), ())
     with pytest.raises(ValueError, match="is not ended by one"):
         initbench.initialize(model, "zero_gamma")
 
