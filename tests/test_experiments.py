@@ -44,7 +44,8 @@ def cells() -> list[Any]:
 def test_every_cell_of_every_study_can_be_built(name: str, overrides: list[str], tmp_path: Path) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         # The bundled images stand in for those that would be downloaded; the checks of the model are the same.
-        config = compose("config", [f"experiment={name}", *overrides, "data=mnist_mini", f"runs_dir={tmp_path}"])
+        data = [] if "language_model" in (CONF / "experiment" / f"{name}.yaml").read_text() else ["data=mnist_mini"]
+        config = compose("config", [f"experiment={name}", *overrides, *data, f"runs_dir={tmp_path}"])
     resolved: Any = OmegaConf.to_container(config, resolve=True)
     assert resolved["study"] == name
     if name == "cifar_core" and {"init=zero_gamma", "model=plain_cnn"} <= set(overrides):

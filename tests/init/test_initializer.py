@@ -47,6 +47,11 @@ INPUTS = {
 
 # What an option asks of a model, and the toy models that have it; all others are refused with these words.
 NEEDS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("transformer", "gpt2", "small_init", "wang"), ("needs residual branches", "attention")),
+    **dict.fromkeys(
+        ("llama_depth", "llama_depth_fixed", "megatron", "mitchell", "nanochat"),
+        ("needs residual branches|(embedding|head)_std is for", ""),
+    ),
     **dict.fromkeys(("admin", "admin_torch"), ("needs residual branches|no skip_scale", "")),
     "chrono": ("needs recurrent layers|has no gates", "gated"),
     "class_prior": (

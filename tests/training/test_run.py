@@ -240,8 +240,13 @@ def test_every_trainer_option(small: Any, name: str) -> None:
 
 
 SMALL_RESNET, SMALL_VIT = ("model=resnet20", "model.depth=8", "model.width=4"), ("model=vit", "model.depth=2")
+SMALL_GPT = ("task=language_model", "model=gpt", "model.depth=1", "model.width=16", "model.tied=false")
 # What LeNet lacks for an option, and a model that has it. Every other option of conf/init/ is run on LeNet.
 ELSEWHERE: dict[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("transformer", "gpt2", "small_init", "wang"), ("needs residual branches", SMALL_VIT)),
+    **dict.fromkeys(
+        ("llama_depth", "llama_depth_fixed", "megatron", "mitchell", "nanochat"), ("needs residual branches", SMALL_GPT)
+    ),
     **dict.fromkeys(("admin", "admin_torch"), ("needs residual branches", (*SMALL_VIT, "model.norm=post"))),
     "chrono": ("needs recurrent layers", ("model=lstm", "model.hidden_size=16")),
     "complete_p": ("needs residual branches", (*SMALL_VIT, "optimizer=adamw")),
