@@ -62,7 +62,7 @@ def traced_branches(trace: Trace) -> tuple[list[Branch], list[Attention]]:
     begins = [False] * len(found)  # whether it is a self-attention: whether its keys depend on x
     for keys, attention in attentions:
         for index, residual in enumerate(found):
-            if attention.query.module in residual.modules:
+            if residual.is_attention and attention.query.module in residual.modules:
                 within[index] = (*within[index], attention)
                 begins[index] |= bool(trace.steps[keys].ancestors >> residual.fork & 1)
     branches: list[Branch] = []

@@ -11,6 +11,7 @@ arguments:
 - `branches`, `attentions`, `gates`, `recurrents`: the parts of the model that structure.py finds. A model without any
   is refused, unless the argument is `branches_if_any` or `gates_if_any`.
 - `matrices`, `parameters`: the weight matrices, or all parameters, in the order in which the model uses them.
+- `loose`: the matrices and tables of embeddings that belong to no layer.
 
 It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
 """

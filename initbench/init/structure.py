@@ -94,6 +94,12 @@ class Parts:
         return branch_matrices(self.branches)
 
     @property
+    def loose(self) -> list[NamedParameter]:
+        """What features are multiplied by, or tokens look up, and what belongs to no layer and no embedding."""
+        used = set() if self.trace is None else {*map(storage_of, (*self.trace.matrices, *self.trace.tables))}
+        return [found for found in walk(self.model) if found.role == "other" and not used.isdisjoint(_memory(found))]
+
+    @property
     def positions(self) -> list[NamedParameter]:
         """The learned position embeddings: those of numbers that do not depend on the inputs, or of such a name."""
         embeddings = {} if self.trace is None else self.trace.embeddings
@@ -152,7 +158,7 @@ _MEANING = {
     "recurrents": "recurrent layers (RNN, LSTM, GRU)",
 }
 NEEDED = tuple(_MEANING)
-PARTS = (*NEEDED, "branches_if_any", "gates_if_any", "matrices", "parameters", "positions")
+PARTS = (*NEEDED, "branches_if_any", "gates_if_any", "matrices", "loose", "parameters", "positions")
 
 
 def find_branches(model: nn.Module, inputs: Tensor | None = None) -> list[Branch]:

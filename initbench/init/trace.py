@@ -46,6 +46,7 @@ class Trace:
     matrices: list[Tensor] = field(default_factory=list)  # what something is multiplied by, once for each use
     # The products with a parameter that is not the weight of a layer, by step.
     hidden: dict[int, Tensor] = field(default_factory=dict)
+    tables: list[Tensor] = field(default_factory=list)  # the parameters in which something looks up rows by the inputs
     embeddings: dict[nn.Module, bool] = field(default_factory=dict)  # whether each embeds positions
     # For steps that show features of one layer: the layer's step and, at each value, the index of the feature.
     features: dict[int, tuple[int, Tensor]] = field(default_factory=dict)

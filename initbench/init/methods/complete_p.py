@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from initbench.init.assignment import Assignment
-from initbench.init.blocks import BranchMatrix
+from initbench.init.blocks import BranchMatrix, distinct
 from initbench.init.branch import Branch
 from initbench.init.declarations import Factors, optimizer_factors
 from initbench.init.layer import describe_layer
@@ -122,7 +122,7 @@ def complete_p_(
             f"{head.name}: give it one of its own (model.tied=false for model=gpt), "
             f"or set base_width={width * base_width:g}"
         )
-    for each in branch_matrices:
+    for each in distinct(branch_matrices):
         each.projection.write(each.projection.weight / math.sqrt(width))
     if head.role != "embedding":
         write(head.module, head.key, head.tensor / width)

@@ -3,7 +3,7 @@
 from torch import nn
 
 from initbench.init.attention import Attention
-from initbench.init.blocks import BranchMatrix
+from initbench.init.blocks import BranchMatrix, distinct
 from initbench.init.branch import Branch
 from initbench.init.roles import is_norm
 
@@ -32,7 +32,7 @@ def is_scaled(matrix: BranchMatrix) -> bool:
 
 def scale_layers(matrices: list[BranchMatrix], factor: float) -> None:
     """Multiply the value and output projections, and all weights in branches other than attentions (MLPs)."""
-    for each in matrices:
+    for each in distinct(matrices):
         if is_scaled(each):
             each.projection.write(each.projection.weight * factor)
 
