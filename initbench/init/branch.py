@@ -32,6 +32,7 @@ class Branch:
     skip_scale: nn.Parameter | None
     depth: int  # the number of layers before it in its stream, where a layer is an attention and an MLP, or a block
     stream: int  # branches that add to the same features have the same number
+    runs: int = 1  # how often it is added to the same features, as in ALBERT, whose layers are one
     multiplier: Tensor | None = None  # a constant by which the branch is multiplied: a buffer with one number
     gated: tuple[Projection, Projection] | None = None  # gate and up of down(activation(gate(x)) * up(x))
     attentions: tuple[Attention, ...] = ()  # those in the branch
@@ -111,6 +112,7 @@ def _traced(
         skip_scale=residual.skip_scale,
         depth=depth,
         stream=stream,
+        runs=residual.runs,
         multiplier=residual.multiplier,
         gated=residual.gated,
         attentions=attentions,

@@ -85,12 +85,17 @@ class Parts:
     def branch_matrices(self) -> list[BranchMatrix]:
         """The weight matrices of the residual branches, and what each is for.
 
-        Raises ValueError as `branches` does, and for a model of which some are no layer's, such as experts.
+        Raises ValueError as `branches` does, and for a model of which some are no layer's, such as experts or
+        an nn.Parameter of a block.
         """
         for hidden in () if self.trace is None else self.trace.hidden.values():
             name = next((name for name, parameter in self.model.named_parameters() if parameter is hidden), None)
             if name is not None and (hidden.dim() > 2 or any(branch.is_hidden for branch in self.branches)):
                 raise ValueError(f"{name} is multiplied outside of a layer, so it cannot be told what it is for")
+        inside = {module for branch in self.branches for module in branch.block.modules()}
+        for found in self.loose:
+            if found.module in inside and not _is_position(found):
+                raise ValueError(f"{found.name} is multiplied outside of a layer, so it cannot be told what it is for")
         return branch_matrices(self.branches)
 
     @property

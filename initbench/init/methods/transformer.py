@@ -50,9 +50,10 @@ def transformer_(
         residual   none   total          index                  wang              zero
                    std    std / sqrt(R)  std / sqrt(2 (l + 1))  4 / (R sqrt(d))   0
 
-    `residual_layers` is R, None for the number of branches that the model adds to the stream. With `scale_up` the up
-    projection of a gated MLP, down(activation(gate(x)) * up(x)), is scaled in the same way. The layers of an MLP that
-    read the stream are multiplied by `mlp_factor`.
+    `residual_layers` is R, None for the number of branches that the model adds to the stream; one that it adds several
+    times counts as often, and l is that of the first time. With `scale_up` the up projection of a gated MLP,
+    down(activation(gate(x)) * up(x)), is scaled in the same way. The layers of an MLP that read the stream are
+    multiplied by `mlp_factor`.
 
     A deviation is a number, `fan_in` for 1 / sqrt(fan_in), `width` for 1 / sqrt(d), or `small` for sqrt(2 / (5 d)). For
     a matrix outside of the branches, d is the width of the stream that it writes to or reads. In an embedding, d is the
@@ -65,7 +66,8 @@ def transformer_(
     is that of the matrices in residual branches; if it is uniform, the bounds are +-sqrt(3) std.
 
     Raises ValueError for a model without attentions or residual branches, or with matrices or embeddings that belong to
-    no layer (experts, an nn.Parameter of the model's own); for a deviation that is not positive, and for one of what the model lacks; for a cut below 1.
+    no layer (experts, an nn.Parameter of the model's own); for a deviation or a factor that is not positive, and for a
+    deviation of what the model lacks; for a cut below 1.
 
     Source: Radford et al. 2019, section 2.3 (total); Shoeybi et al. 2019 (cut); torchtitan and OLMo (index); GPT-NeoX
     (wang); Nguyen & Salazar 2019, section 2.2 (small); nanochat (zero, uniform).
@@ -101,7 +103,7 @@ def transformer_(
     for each in distinct(branch_matrices):
         deviation = _size(std, math.prod(each.projection.shape[1:]), _width(each, branch_matrices))
         if each.purpose == "out" or (scale_up and each.purpose == "up"):
-            count = residual_layers or sum(branch.stream == each.branch.stream for branch in branches)
+            count = residual_layers or sum(other.runs for other in branches if other.stream == each.branch.stream)
             deviation = _residual(residual, deviation, _width(each, branch_matrices), count, each.branch.depth)
         elif each.branch.kind != "attention":
             deviation *= mlp_factor
