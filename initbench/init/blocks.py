@@ -44,7 +44,7 @@ def distinct(matrices: list[BranchMatrix]) -> list[BranchMatrix]:
 
 
 def _rests(matrices: list[BranchMatrix]) -> Iterator[BranchMatrix]:
-    """The other rows of layers in which query, key and value, or gate and up, are packed: those of an MLP, for example."""
+    """The other rows of layers in which query, key and value, or gate and up, are packed, such as those of an MLP."""
     packed: dict[tuple[nn.Module, str], list[BranchMatrix]] = {}
     for each in matrices:
         if each.projection.rows is not None:
