@@ -12,6 +12,7 @@ arguments:
   finds. A model without any is refused, unless the argument is `branches_if_any` or `gates_if_any`.
 - `matrices`, `parameters`: the weight matrices, or all parameters, in the order in which the model uses them;
   `positions`: its position embeddings.
+- `loose`: the matrices and embedding tables that belong to no layer.
 
 It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
 """

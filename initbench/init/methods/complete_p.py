@@ -12,7 +12,7 @@ from initbench.init.layer import describe_layer
 from initbench.init.methods.execution import write
 from initbench.init.roles import MATRICES, NamedParameter, walk
 from initbench.init.schemes.mup import channels_in, check_base, input_names
-from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.blocks import BranchMatrix, distinct
 from initbench.init.structure.branch import Branch
 
 
@@ -123,7 +123,7 @@ def complete_p_(
             f"{head.name}: give it one of its own (model.tied=false for model=gpt), "
             f"or set base_width={width * base_width:g}"
         )
-    for each in branch_matrices:
+    for each in distinct(branch_matrices):
         each.projection.write(each.projection.weight / math.sqrt(width))
     if head.role != "embedding":
         write(head.module, head.key, head.tensor / width)

@@ -4,7 +4,7 @@ from torch import nn
 
 from initbench.init.roles import is_norm
 from initbench.init.structure.attention import Attention
-from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.blocks import BranchMatrix, distinct
 from initbench.init.structure.branch import Branch
 
 
@@ -32,7 +32,7 @@ def is_scaled(matrix: BranchMatrix) -> bool:
 
 def scale_layers(matrices: list[BranchMatrix], factor: float) -> None:
     """Multiply the value and output projections, and all weights in branches other than attentions (MLPs)."""
-    for each in matrices:
+    for each in distinct(matrices):
         if is_scaled(each):
             each.projection.write(each.projection.weight * factor)
 

@@ -77,6 +77,8 @@ def _read(path: str) -> dict[str, Tensor]:
         return _read(str(Path(path) / _WHOLE))
     if (Path(path) / _INDEX).is_file():
         return {name: value for part in _parts(Path(path) / _INDEX) for name, value in _read(str(part)).items()}
+    if path == "???":  # as the option has it
+        raise ValueError("path has no value yet: give one, path=/path/to/weights.safetensors")
     if not Path(path).is_file():
         what = f": it is a folder without {_WHOLE} or {_INDEX}" if Path(path).is_dir() else ""
         raise ValueError(f"there is no file {str(Path(path).absolute())!r} to load weights from{what}")

@@ -18,8 +18,8 @@ from initbench.init.structure.branch import Branch
 def sub_ln_(
     model: nn.Module,
     branches: list[Branch],
-    attentions: list[Attention],
     branch_matrices: list[BranchMatrix],
+    attentions: list[Attention],
     stream: Callable[[str], Generator],
 ) -> dict[str, float]:
     """N(0, gain^2 2 / (fan_in + fan_out)); values, outputs and MLPs have gain sqrt(log(2 N)), query and key have 1.
@@ -71,11 +71,13 @@ def _layers(branches: list[Branch]) -> dict[int, tuple[int, bool]]:
     fits = all(own[stream] and crossed[stream] in (0, own[stream]) for stream in {each.stream for each in branches})
     within = [attention for branch in branches for attention in branch.attentions]
     count = sum(branch.kind == "attention" for branch in branches)
-    if not fits or len(crossed) > 1 or count != len(within) or any(not attention.output for attention in within):
+    if without := [attention.name for attention in within if not attention.output]:
+        raise ValueError(f"sub_ln needs an output projection in each attention, and {without[0]} has none")
+    if not fits or len(crossed) > 1 or count != len(within):
         raise ValueError(
             "sub_ln is a rule for encoders and decoders, in which each layer is a self-attention, in a decoder perhaps "
             f"a cross-attention, and an MLP: here {count} residual branches are attentions, {own.total()} of them "
-            f"self-attentions and {crossed.total()} cross-attentions"
+            f"self-attentions and {crossed.total()} cross-attentions, with {len(within)} softmaxes"
         )
     return {stream: (own[stream], bool(crossed[stream])) for stream in sorted(own)}
 

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from initbench.init.methods.execution import write
 from initbench.init.roles import MATRICES, NamedParameter, walk
 from initbench.init.structure.attention import Attention
-from initbench.init.structure.blocks import BranchMatrix
+from initbench.init.structure.blocks import BranchMatrix, distinct
 from initbench.init.structure.branch import Branch
 from initbench.init.structure.projection import Projection
 
@@ -22,9 +22,10 @@ Std = float | Literal["fan_in", "width", "small"]
 def transformer_(
     model: nn.Module,
     branches: list[Branch],
-    attentions: list[Attention],
     branch_matrices: list[BranchMatrix],
+    attentions: list[Attention],
     matrices: list[NamedParameter],
+    loose: list[NamedParameter],
     positions: list[NamedParameter],
     stream: Callable[[str], Generator],
     *,
@@ -49,24 +50,26 @@ def transformer_(
         residual   none   total          index                  wang              zero
                    std    std / sqrt(R)  std / sqrt(2 (l + 1))  4 / (R sqrt(d))   0
 
-    `residual_layers` is R; None means the number of branches that the model adds to the stream. With `scale_up`, the up
-    projection of a gated MLP, down(activation(gate(x)) * up(x)), is scaled in the same way. `mlp_factor` multiplies the
-    layers of an MLP that read the stream.
+    `residual_layers` is R; None means the number of branches that the model adds to the stream. A branch that it adds
+    several times counts as often, and l is that of the first time. With `scale_up`, the up projection of a gated MLP,
+    down(activation(gate(x)) * up(x)), is scaled in the same way. `mlp_factor` multiplies the layers of an MLP that read
+    the stream.
 
     A standard deviation is a number, `fan_in` for 1 / sqrt(fan_in), `width` for 1 / sqrt(d), or `small` for
-    sqrt(2 / (5 d)). In an embedding, d is the number of features of a token, and `fan_in` means `width`. Token
-    embeddings, position embeddings and the head (the matrix that is used last) have standard deviations of their own,
-    `embedding_std`, `position_std` and `head_std`; None means `std`. A head that shares the weight of the embedding is
-    drawn once, as the embedding.
+    sqrt(2 / (5 d)). For a matrix outside the branches, d is the width of the stream that it writes to or reads. In an
+    embedding, d is the number of features of a token, and `fan_in` means `width`. Token embeddings, position embeddings
+    and the head (the matrix that is used last) have standard deviations of their own, `embedding_std`, `position_std`
+    and `head_std`; None means `std`. A head that shares the weight of the embedding is drawn once, as the embedding. A
+    weight that several layers share is drawn once, as that of the first.
 
     Weights that are more than `cut` standard deviations from 0 are drawn again, as by torch.nn.init.trunc_normal_. This
     makes their actual standard deviation smaller. `embedding_cut` and `head_cut` do the same for embeddings and the
     head. `distribution` is for the matrices in residual branches; if it is uniform, their bounds are +-sqrt(3) std.
 
-    Raises ValueError for a model without attentions or residual branches, and for matrices that belong to no layer, as
-    in mixtures of experts; for a standard deviation that is not positive, or that is for embeddings or a head that the
-    model lacks; for a cut below 1 or together with a uniform distribution; and for `residual_layers` with a `residual`
-    that does not use it.
+    Raises ValueError for a model without attentions or residual branches, and for matrices or embeddings that belong to
+    no layer, as in mixtures of experts; for a standard deviation or a factor that is not positive; for a standard
+    deviation of embeddings or a head that the model lacks; for a cut below 1 or together with a uniform distribution;
+    and for `residual_layers` with a `residual` that does not use it.
 
     Source: Radford et al. 2019, section 2.3 (total); Shoeybi et al. 2019 (cut); torchtitan and OLMo (index); GPT-NeoX
     (wang); Nguyen & Salazar 2019, section 2.2 (small); nanochat (zero, uniform).
@@ -74,11 +77,16 @@ def transformer_(
     """
     stds = {"std": std, "embedding_std": embedding_std, "position_std": position_std, "head_std": head_std}
     _check(stds, {"cut": cut, "embedding_cut": embedding_cut, "head_cut": head_cut})
+    if mlp_factor <= 0:
+        raise ValueError(f"mlp_factor must be above 0, got {mlp_factor}")
     if cut is not None and distribution == "uniform":
         raise ValueError("cut is for normal distributions: with distribution=uniform it must be null")
     if residual_layers is not None and (residual not in ("total", "wang") or residual_layers < 1):
         raise ValueError(f"residual_layers={residual_layers} must be a count, and is for residual=total or wang")
     known = {found.name for found in positions}
+    for found in loose:
+        if found.name not in known:
+            raise ValueError(f"{found.name} belongs to no layer or embedding, so it cannot be told what it is for")
     tokens = [found for found in walk(model) if found.role == "embedding" and found.name not in known]
     for key, embeddings in (("embedding_std", tokens), ("position_std", positions)):
         if stds[key] is not None and not embeddings:
@@ -94,22 +102,24 @@ def transformer_(
             "(model.tied=false for model=gpt), or set head_std=null"
         )
 
-    for each in branch_matrices:
+    for each in distinct(branch_matrices):
         deviation = _size(std, math.prod(each.projection.shape[1:]), _width(each, branch_matrices))
         if each.purpose == "out" or (scale_up and each.purpose == "up"):
-            count = residual_layers or sum(branch.stream == each.branch.stream for branch in branches)
+            count = residual_layers or sum(other.runs for other in branches if other.stream == each.branch.stream)
             deviation = _residual(residual, deviation, _width(each, branch_matrices), count, each.branch.depth)
         elif each.branch.kind != "attention":
             deviation *= mlp_factor
         name = each.projection.name if each.projection.rows is None else f"{each.projection.name}.{each.purpose}"
         draw = _uniform if distribution == "uniform" else partial(_normal, cut=cut)
         each.projection.write(draw(each.projection.shape, deviation, stream(name)))
+    widths = {_width(each, branch_matrices) for each in branch_matrices}
     for found in outside:
         projection = Projection(found.name, found.module, found.key)
         out, *rest = projection.shape
         is_head = found.name == head.name
+        width = rest[0] if is_head or (out not in widths and rest[0] in widths) else out
         own, limit = (head_std, head_cut) if is_head else (None, cut)
-        deviation = _size(std if own is None else own, math.prod(rest), rest[0] if is_head else out)
+        deviation = _size(std if own is None else own, math.prod(rest), width)
         projection.write(_normal(projection.shape, deviation, stream(found.name), limit))
     for own, found in [*((embedding_std, each) for each in tokens), *((position_std, each) for each in positions)]:
         deviation = _size(std if own is None else own, found.tensor.shape[-1], found.tensor.shape[-1])

@@ -100,5 +100,6 @@ def _missing(path: str, prefix: str, name: str, teacher: Mapping[str, Tensor]) -
     if same_kind and not any(other.startswith(f"{layer}.") for other in teacher):
         deepest = max(same_kind, key=lambda other: [int(number) for number in _NUMBER.findall(other)])
         return f"{path} has fewer layers than the model: it lacks {name}, and its last of this kind is {deepest}"
-    present = ", ".join([*teacher][:3]) or f"no tensor whose name starts with {prefix!r}"
+    nothing = f"no tensor whose name starts with {prefix!r}" if prefix else "no tensor at all"
+    present = ", ".join([*teacher][:3]) or nothing
     return f"{path} lacks {name}.{nearest(name, teacher)} It has {present}."

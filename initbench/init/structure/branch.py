@@ -33,6 +33,7 @@ class Branch:
     skip_scale: nn.Parameter | None
     depth: int  # the layers before it in its stream, where a layer is an attention with its MLP, or else a block
     stream: int  # branches that add to the same features have the same number
+    runs: int = 1  # how often it is added to the same features, as in ALBERT, whose layers are one
     multiplier: Tensor | None = None  # a constant by which the branch is multiplied: a buffer with one number
     gated: tuple[Projection, Projection] | None = None  # gate and up of down(activation(gate(x)) * up(x))
     attentions: tuple[Attention, ...] = ()  # those in the branch
@@ -63,7 +64,7 @@ def traced_branches(trace: Trace) -> tuple[list[Branch], list[Attention]]:
     begins = [False] * len(found)  # whether the branch has a self-attention: whether its keys depend on x
     for keys, attention in attentions:
         for index, residual in enumerate(found):
-            if attention.query.module in residual.modules:
+            if residual.is_attention and attention.query.module in residual.modules:
                 within[index] = (*within[index], attention)
                 begins[index] |= bool(trace.steps[keys].ancestors >> residual.fork & 1)
     branches: list[Branch] = []
@@ -112,6 +113,7 @@ def _traced(
         skip_scale=residual.skip_scale,
         depth=depth,
         stream=stream,
+        runs=residual.runs,
         multiplier=residual.multiplier,
         gated=residual.gated,
         attentions=attentions,

@@ -86,13 +86,24 @@ class Parts:
     def branch_matrices(self) -> list[BranchMatrix]:
         """The weight matrices of the residual branches, and what each is for.
 
-        Raises ValueError as `branches` does, and for a matrix that belongs to no layer, as in mixtures of experts.
+        Raises ValueError as `branches` does, and for a matrix that belongs to no layer, as in mixtures of experts or an
+        nn.Parameter of a block.
         """
         for matrix in () if self.trace is None else self.trace.outside_layers.values():
             name = next((name for name, parameter in self.model.named_parameters() if parameter is matrix), None)
             if name is not None and (matrix.dim() > 2 or any(branch.ends_outside_layers for branch in self.branches)):
                 raise ValueError(f"{name} is multiplied outside of a layer, so it cannot be told what it is for")
+        inside = {module for branch in self.branches for module in branch.block.modules()}
+        for found in self.loose:
+            if found.module in inside and not _is_position(found):
+                raise ValueError(f"{found.name} is multiplied outside of a layer, so it cannot be told what it is for")
         return branch_matrices(self.branches)
+
+    @property
+    def loose(self) -> list[NamedParameter]:
+        """What features are multiplied by, or tokens look up, and what belongs to no layer and no embedding."""
+        used = set() if self.trace is None else {*map(storage_of, (*self.trace.matrices, *self.trace.tables))}
+        return [found for found in walk(self.model) if found.role == "other" and not used.isdisjoint(_memory(found))]
 
     @property
     def positions(self) -> list[NamedParameter]:
@@ -156,7 +167,7 @@ _MEANING = {
     "recurrents": "recurrent layers (RNN, LSTM, GRU)",
 }
 NEEDED = tuple(_MEANING)
-PARTS = (*NEEDED, "branches_if_any", "gates_if_any", "matrices", "parameters", "positions")
+PARTS = (*NEEDED, "branches_if_any", "gates_if_any", "matrices", "loose", "parameters", "positions")
 
 
 def find_branches(model: nn.Module, inputs: Tensor | None = None) -> list[Branch]:

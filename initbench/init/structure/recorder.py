@@ -35,6 +35,7 @@ _SUMS_OF_FACTORS = {"addcmul", "addcdiv"}  # these add a product to their first 
 _SUMS_OF_MATRIX_PRODUCTS = {"addmm", "addmv", "addbmm", "baddbmm"}
 _MATRIX_PRODUCTS = {"mm", "bmm", "mv", "linear", "convolution", "_grouped_mm", *_SUMS_OF_MATRIX_PRODUCTS}
 _PARTS = {"slice", "select", "split", "split_with_sizes", "unbind", "index", "index_select", "gather", "diagonal"}
+_LOOKUPS = {"embedding", "index", "index_select"}
 _CARRIES = {
     *("view", "_unsafe_view", "reshape", "_reshape_alias", "permute", "transpose", "t", "unsqueeze", "squeeze"),
     *("expand", "repeat", "clone", "copy", "_to_copy", "alias", "detach", "lift_fresh", "contiguous", "as_strided"),
@@ -263,6 +264,8 @@ class _Recorder(TorchDispatchMode):
             terms = self.found.steps[inputs[0]].inputs
             total = reduce(lambda one, two: self.found.add("sum", (one, two), calls), terms)
             return self.found.add("carry", (total, inputs[0]), calls, operator=name)
+        if name in _LOOKUPS:
+            self.found.tables.extend(parameter for parameter in parameters if parameter.dim() >= 2)
         kind = "other"
         if len(set(inputs)) == 1 and name in _PARTS | _CARRIES:
             kind = "part" if name in _PARTS and output.numel() < read[0].numel() else "carry"

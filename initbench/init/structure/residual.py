@@ -1,7 +1,8 @@
 """Residual additions in a trace: sums x + f(x), in which one term was computed from the other."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
@@ -33,6 +34,7 @@ class Residual:
     ends_outside_layers: bool  # whether the last layers are followed by a product with a matrix of no layer
     fork: int  # the step of x
     sum: int  # the step of x + f(x)
+    runs: int = 1  # how often it is added to the same features, as in ALBERT, whose layers are one
 
 
 def residuals(trace: Trace) -> list[Residual]:
@@ -41,7 +43,9 @@ def residuals(trace: Trace) -> list[Residual]:
     On its way to the sum, x may be multiplied by constants or parameters, padded, pooled or normalized, and it may pass
     one linear layer or convolution, as in ResNets. x + (f(x) + g(x)) has two branches, like x + f(x) + g(x).
     """
-    return list(_Search(trace).run())
+    search = _Search(trace)
+    found = list(search.run())
+    return [replace(residual, runs=search.runs[residual.block, tuple(residual.modules)]) for residual in found]
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,10 @@ class _Search:
         self.steps = trace.steps
         self.matrices: set[Tensor | None] = {*trace.matrices}
         self.skips: dict[int, _Skip] = {}  # by the index of the sum
+        self.runs: Counter[tuple[nn.Module, tuple[nn.Module, ...]]] = Counter()  # by block and modules
 
     def run(self) -> Iterator[Residual]:
-        seen = set()
+        last: dict[tuple[nn.Module, tuple[nn.Module, ...]], int] = {}
         for index, step in enumerate(self.steps):
             if step.kind != "sum" or len(step.inputs) != 2:
                 continue
@@ -72,8 +77,10 @@ class _Search:
                     self.skips[index] = skip
                     for residual in found:
                         key = (residual.block, tuple(residual.modules))
-                        if key not in seen:  # a block that is called twice
-                            seen.add(key)
+                        before, last[key] = last.get(key), residual.sum
+                        if before is None or self.steps[residual.fork].ancestors >> before & 1:
+                            self.runs[key] += 1  # not if the model reads two inputs with the same layers
+                        if before is None:  # a block that is called twice is listed once
                             yield residual
                     break
 

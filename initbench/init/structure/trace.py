@@ -47,6 +47,7 @@ class Trace:
     matrices: list[Tensor] = field(default_factory=list)  # the weights of matrix products, once for each use
     # By the step of a matrix product: its parameter, if that is not the weight of a layer.
     outside_layers: dict[int, Tensor] = field(default_factory=dict)
+    tables: list[Tensor] = field(default_factory=list)  # the parameters in which something looks up rows by the inputs
     embeddings: dict[nn.Module, bool] = field(default_factory=dict)  # whether each embeds positions
     # For steps whose values are features of one layer: the layer's step and, for each value, the feature's index.
     features: dict[int, tuple[int, Tensor]] = field(default_factory=dict)

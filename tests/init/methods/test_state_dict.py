@@ -135,7 +135,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path: Path) -> None:
     refuse(model(), "there is no file .* to load weights from: it is a folder", path=str(tmp_path))
     (tmp_path / "passwd").write_text("root:x:0:0\n")
     refuse(model(), "passwd is not a file of weights: expected one of torch.save, or", path=str(tmp_path / "passwd"))
-    refuse(model(), "there is no file")  # the option's path is ???
+    refuse(model(), "^path has no value yet: give one, path=")
     for name in ("text.pt", "text.safetensors"):
         (tmp_path / name).write_text("not weights")
         refuse(model(), f"{name} is not a file of weights", path=str(tmp_path / name))

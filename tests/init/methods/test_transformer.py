@@ -228,6 +228,7 @@ MLP_ = lambda: MLP(in_features=4, out_features=3, depth=2, width=8)  # noqa: E73
         (gpt, "gpt2", {"cut": 0.5}, "^cut must be at least 1, in standard deviations, got 0.5$"),
         (gpt, "gpt2", {"head_cut": float("nan")}, "head_cut of gpt2 must be a number or null, got nan"),
         (gpt, "nanochat", {"cut": 3}, "^cut is for normal distributions"),
+        (gpt, "nanochat", {"mlp_factor": 0}, "^mlp_factor must be above 0, got 0$"),
         (gpt, "gpt2", {"std": "fan_out"}, "std of gpt2 must be .*fan_in.*'fan_out'"),
         (gpt, "gpt2", {"residual": "depth"}, "unknown residual of gpt2 'depth'"),
         (

@@ -249,7 +249,9 @@ def test_a_teacher_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     refuse(nn.Linear(5, 3), "leaves out the last layer, and Linear has no other to select", path=path)
     refuse(Net(4, 2), "there is no file .*nowhere.pt", path=str(tmp_path / "nowhere.pt"))
     refuse(Net(4, 2), "it is a folder without model.safetensors or model.safetensors.index.json", path=str(tmp_path))
-    refuse(Net(4, 2), "there is no file")  # the option's path is ???
+    refuse(Net(4, 2), "^path has no value yet: give one, path=")
+    torch.save({}, tmp_path / "empty.pt")
+    refuse(Net(4, 2), r"lacks stem.weight. It has no tensor at all.$", path=str(tmp_path / "empty.pt"))
     without_bias = {name: value for name, value in teacher(8, 2).state_dict().items() if name != "blocks.1.linear.bias"}
     torch.save(without_bias, tmp_path / "bias.pt")
     refuse(Net(4, 2), r"lacks blocks.1.linear.bias. Did you mean", path=str(tmp_path / "bias.pt"))
