@@ -170,8 +170,19 @@ def loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-@pytest.mark.parametrize("architecture", CONFIGS)
-@pytest.mark.parametrize("name", NAMES)
+def matrix() -> list[Any]:
+    """All pairs. GPT-2, Llama and one other architecture by rotation are in the fast suite."""
+    others = [architecture for architecture in CONFIGS if architecture not in ("gpt2", "llama")]
+    pairs = []
+    for index, name in enumerate(NAMES):
+        fast = ("gpt2", "llama", others[index % len(others)])
+        for architecture in CONFIGS:
+            marks = [] if architecture in fast else [pytest.mark.slow]
+            pairs.append(pytest.param(name, architecture, marks=marks))
+    return pairs
+
+
+@pytest.mark.parametrize("name, architecture", matrix())
 def test_an_option_works_or_is_refused(name: str, architecture: str) -> None:
     torch.manual_seed(0)
     size = {key: value for key, value in SMALL.items() if architecture != "mamba" or "heads" not in key}
