@@ -103,7 +103,10 @@ class Parts:
     def loose(self) -> list[NamedParameter]:
         """What features are multiplied by, or tokens look up, and what belongs to no layer and no embedding."""
         used = set() if self.trace is None else {*map(storage_of, (*self.trace.matrices, *self.trace.tables))}
-        return [found for found in walk(self.model) if found.role == "other" and not used.isdisjoint(_memory(found))]
+        everything = list(walk(self.model))
+        layers = {found.module for found in everything if found.role in (*MATRICES, "embedding")}
+        others = (found for found in everything if found.role == "other" and found.module not in layers)
+        return [found for found in others if not used.isdisjoint(_memory(found))]
 
     @property
     def positions(self) -> list[NamedParameter]:
