@@ -87,7 +87,7 @@ def test_with_one_rate_for_all_weights_they_do_not() -> None:
     assert min(*found["first block"], *found["last block"]) > 1, found
 
 
-@pytest.mark.parametrize("alpha", [0.5, 1])
+@pytest.mark.parametrize("alpha", [pytest.param(0.5, marks=pytest.mark.slow), 1])
 def test_features_change_by_the_same_at_every_depth(alpha: float) -> None:
     """The first block's, of which there are ever more, change ever less."""
     found = slopes({"name": "complete_p", "alpha": alpha}, depths=DEPTHS)
