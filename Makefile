@@ -19,7 +19,7 @@ demo: setup  ## which initializers train a 20-layer ReLU network? half a minute 
 	$(BIN)/python -m initbench -m study=demo model=mlp model.depth=20 model.width=128 \
 		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed='range(10)'
 
-gallery: setup  ## train the studies of docs/gallery.md and write the page; two hours on two cores
+gallery: setup  ## train the studies of docs/gallery.md and write the page; hours on two cores
 	for study in quickstart mnist_core depth lr_sensitivity batchnorm_or_not; do \
 		$(BIN)/python -m initbench experiment=$$study logger=none || exit; done
 	$(BIN)/python -m initbench 'experiment=[quickstart,tuned]' study=quickstart_tuned logger=none

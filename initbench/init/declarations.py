@@ -22,14 +22,14 @@ def expected_std(std: Callable[..., float | None]) -> Callable[[Function], Funct
     return _attach("std", std)
 
 
-def optimizer_factors(rule: Callable[..., dict[str, Factors]]) -> Callable[[Function], Function]:
+def optimizer_rule(rule: Callable[..., dict[str, Factors]]) -> Callable[[Function], Function]:
     """Declare that an initializer changes the optimizer too: learning rates (muP, Fixup), eps or weight decay.
 
     `rule(assignments, adaptive, **parameters)` returns the factors by parameter name; they are 1 for parameters that it
     leaves out. `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not. Factors on
     eps are ignored for an optimizer that is not adaptive, since it has no eps.
     """
-    return _attach("optimizer_factors", rule)
+    return _attach("optimizer_rule", rule)
 
 
 def _attach(name: str, value: Any) -> Callable[[Function], Function]:

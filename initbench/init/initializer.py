@@ -162,7 +162,7 @@ class Initializer:
         `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not.
         """
         target = self.method or self.schemes["weight"]
-        rule = getattr(target.function, "optimizer_factors", None)
+        rule = getattr(target.function, "optimizer_rule", None)
         if rule is None:
             return {found.name: Factors() for found in walk(unwrap(model))}
         plan = self.plan(model, example)

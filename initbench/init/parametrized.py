@@ -27,6 +27,15 @@ def set_through(module: Any, key: str, value: Tensor, generator: Generator) -> N
 
 
 @torch.no_grad()
+def write(module: Any, key: str, value: Tensor) -> None:
+    """Set `module.<key>`, through its right_inverse if it is parametrized."""
+    if parametrize.is_parametrized(module, key):
+        setattr(module, key, value)
+    else:
+        getattr(module, key).copy_(value)
+
+
+@torch.no_grad()
 def update_estimates(model: nn.Module, before: nn.Module, generator: Generator) -> None:
     """Let the states of parametrizations fit the weights of `model`, where these are not those of its copy `before`."""
     old = dict(before.named_parameters())

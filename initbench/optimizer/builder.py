@@ -88,9 +88,8 @@ def build(config: Mapping[str, Any]) -> Callable[..., Optimizer]:
         return optimizer
 
     try:
-        make(
-            nn.Sequential(*(nn.Linear(1, 1) for _ in range(3))), lambda adaptive: {}
-        )  # finds wrong arguments now, before any training
+        # Finds wrong arguments now, before any training. Muon needs a layer between the first and the last one.
+        make(nn.Sequential(*(nn.Linear(1, 1) for _ in range(3))), lambda adaptive: {})
     except (RuntimeError, IndexError) as error:
         raise ValueError(f"optimizer {settings.get('_target_')}: {error}") from error
     return make

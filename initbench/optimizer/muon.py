@@ -97,7 +97,7 @@ class Muon(Optimizer):
             self._parts.append((False, adamw))
         super().__init__([group for _, part in self._parts for group in part.param_groups], {"lr": lr})
 
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
         loss = None
         if closure is not None:
             with torch.enable_grad():

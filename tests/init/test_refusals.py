@@ -15,7 +15,7 @@ from torch.nn.utils import parametrizations
 
 import initbench
 from initbench.init import Factors, describe, initialize, initializer
-from initbench.init.declarations import optimizer_factors
+from initbench.init.declarations import optimizer_rule
 from initbench.init.roles import walk
 
 
@@ -232,7 +232,7 @@ def _by_depth(assignments, adaptive, *, scale=1.0):
     return {a.parameter.name: Factors(lr=0.5, eps=scale, weight_decay=2) for a in assignments if a.layer.position}
 
 
-@optimizer_factors(_by_depth)
+@optimizer_rule(_by_depth)
 def changes_all_three(tensor, generator, *, scale=1.0):
     return nn.init.normal_(tensor, generator=generator)
 

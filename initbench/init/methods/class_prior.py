@@ -10,7 +10,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.memory import storage_of
 from initbench.init.method import Batch, Loss
-from initbench.init.methods.execution import write
+from initbench.init.parametrized import write
 from initbench.init.roles import NamedParameter, bare_name
 
 _IGNORED = -100  # the class that torch's cross_entropy leaves out

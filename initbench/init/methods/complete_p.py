@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from initbench.init.assignment import Assignment
-from initbench.init.declarations import Factors, optimizer_factors
+from initbench.init.declarations import Factors, optimizer_rule
 from initbench.init.layer import describe_layer
-from initbench.init.methods.execution import write
+from initbench.init.parametrized import write
 from initbench.init.roles import MATRICES, NamedParameter, walk
 from initbench.init.schemes.mup import channels_in, check_base, input_names
 from initbench.init.structure.blocks import BranchMatrix, distinct
@@ -51,7 +51,7 @@ def _factors(
     return factors
 
 
-@optimizer_factors(_factors)
+@optimizer_rule(_factors)
 @torch.no_grad()
 def complete_p_(
     model: nn.Module,

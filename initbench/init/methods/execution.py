@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _WeightNorm
 
 from initbench.init.memory import storage_of
+from initbench.init.parametrized import write
 from initbench.init.probing import is_input_first, is_linear
 
 LAYERS = (nn.Linear, _ConvNd, nn.Bilinear)
@@ -169,15 +170,6 @@ def per_unit(module: Any, values: Tensor) -> Tensor:
             grouped = grouped.repeat_interleave(weight.shape[0] // module.groups, 0)
         return grouped.view(len(grouped), -1, *kernel)
     return values.view(1, -1) if is_input_first(module) else values.view(-1, 1, *kernel)
-
-
-@torch.no_grad()
-def write(module: Any, key: str, value: Tensor) -> None:
-    """Set `module.<key>`, through its right_inverse if it is parametrized."""
-    if parametrize.is_parametrized(module, key):
-        setattr(module, key, value)
-    else:
-        getattr(module, key).copy_(value)
 
 
 def _magnitudes(module: Any) -> Tensor | None:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.assignment import Assignment
-from initbench.init.declarations import Factors, optimizer_factors
-from initbench.init.methods.execution import write
+from initbench.init.declarations import Factors, optimizer_rule
+from initbench.init.parametrized import write
 from initbench.init.roles import NamedParameter
 from initbench.init.structure.branch import Branch
 
@@ -23,7 +23,7 @@ def _factors(
     return {p.name: Factors(lr=scalar_learning_rate) for p in scalars if not isinstance(p.module, layers)}
 
 
-@optimizer_factors(_factors)
+@optimizer_rule(_factors)
 @torch.no_grad()
 def fixup_(
     model: nn.Module, branches: list[Branch], matrices: list[NamedParameter], *, scalar_learning_rate: float = 0.1

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from initbench.errors import unknown
-from initbench.init.methods.execution import write
+from initbench.init.parametrized import write
 from initbench.init.roles import NamedParameter
 from initbench.init.structure.attention import Attention
 

@@ -9,7 +9,7 @@ from torch.nn import init
 
 from initbench.init.declarations import expected_std
 from initbench.init.layer import Layer, describe_layer
-from initbench.init.methods.execution import write
+from initbench.init.parametrized import write
 from initbench.init.roles import MATRICES, walk
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.methods.execution import write
+from initbench.init.parametrized import write
 from initbench.init.roles import NamedParameter, walk
 from initbench.init.structure.branch import Branch
 

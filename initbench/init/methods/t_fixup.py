@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from initbench.init.methods.encoders import count_layers, scale_layers
-from initbench.init.methods.execution import write
+from initbench.init.parametrized import write
 from initbench.init.roles import NamedParameter
 from initbench.init.structure.attention import Attention
 from initbench.init.structure.blocks import BranchMatrix

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
-from initbench.init.methods.execution import write
+from initbench.init.parametrized import write
 from initbench.init.roles import MATRICES, NamedParameter, walk
 from initbench.init.structure.attention import Attention
 from initbench.init.structure.blocks import BranchMatrix, distinct

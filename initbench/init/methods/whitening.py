@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from initbench.init.assignment import Assignment
-from initbench.init.declarations import Factors, optimizer_factors
+from initbench.init.declarations import Factors, optimizer_rule
 from initbench.init.method import Batch
-from initbench.init.methods.execution import LayerCall, visit_layers, write
+from initbench.init.methods.execution import LayerCall, visit_layers
+from initbench.init.parametrized import write
 
 
 def _factors(
@@ -20,7 +21,7 @@ def _factors(
     return {a.layer.name: Factors(lr=0.0) for a in first}
 
 
-@optimizer_factors(_factors)
+@optimizer_rule(_factors)
 def patch_whitening_(model: nn.Module, batch: Batch, *, eps: float = 5e-4, freeze: bool = True) -> dict[str, float]:
     """Filters +-v / sqrt(lambda + eps), with eigenvectors v and eigenvalues lambda of the second moment of the patches.
 

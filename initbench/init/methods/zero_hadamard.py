@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from initbench.init.layer import Layer, describe_layer
-from initbench.init.methods.execution import write
+from initbench.init.parametrized import write
 from initbench.init.schemes.elementary import zeros_
 from initbench.init.structure.branch import Branch
 

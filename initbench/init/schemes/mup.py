@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
-from initbench.init.declarations import Factors, expected_std, optimizer_factors
+from initbench.init.declarations import Factors, expected_std, optimizer_rule
 from initbench.init.layer import Layer
 from initbench.init.roles import MATRICES, NamedParameter
 from initbench.init.schemes.variance import draw_, resolve_gain, std_of
@@ -58,7 +58,7 @@ def _factors(
     return width_factors(assignments, adaptive, base_width)
 
 
-@optimizer_factors(_factors)
+@optimizer_rule(_factors)
 @expected_std(_std)
 def mup_(
     tensor: Tensor,

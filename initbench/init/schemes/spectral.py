@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Generator, Tensor, nn
 from torch.nn import init
 
-from initbench.init.declarations import Factors, expected_std, optimizer_factors
+from initbench.init.declarations import Factors, expected_std, optimizer_rule
 from initbench.init.layer import Layer
 from initbench.init.schemes.mup import check_base, width_factors
 
@@ -29,7 +29,7 @@ def _factors(
     return width_factors(assignments, adaptive, base_width)
 
 
-@optimizer_factors(_factors)
+@optimizer_rule(_factors)
 @expected_std(_std)
 def spectral_(tensor: Tensor, layer: Layer, generator: Generator, *, base_width: float = 64, gain: float = 1.0) -> None:
     """gain * sqrt(out / in) * Q with orthonormal rows or columns, whichever are fewer, and scaled learning rates.

@@ -49,9 +49,9 @@ def traced_attentions(trace: Trace, residual_sums: Collection[int]) -> Iterator[
 
     `residual_sums` are the steps of residual additions: what follows them is not part of an attention.
     """
-    seen = set()
+    reader, seen = _Reader(trace, residual_sums), set()
     for index, step in enumerate(trace.steps):
-        keys, found = _Reader(trace, residual_sums).read(index, step)
+        keys, found = reader.read(index, step)
         if found is not None:
             weights = (found.query, found.key, found.value)
             if weights not in seen:  # a block that is called twice

@@ -34,7 +34,7 @@ def branch_matrices(branches: list[Branch]) -> list[BranchMatrix]:
 
 
 def distinct(matrices: list[BranchMatrix]) -> list[BranchMatrix]:
-    """Of those that share a weight, the first."""
+    """The matrices without those whose weight an earlier one shares."""
     found: dict[object, BranchMatrix] = {}
     for each in matrices:
         own = each.projection.module._parameters.get(each.projection.key)

@@ -89,14 +89,14 @@ class Parts:
         Raises ValueError as `branches` does, and for a matrix that belongs to no layer, as in mixtures of experts or an
         nn.Parameter of a block.
         """
-        for matrix in () if self.trace is None else self.trace.outside_layers.values():
-            name = next((name for name, parameter in self.model.named_parameters() if parameter is matrix), None)
-            if name is not None and (matrix.dim() > 2 or any(branch.ends_outside_layers for branch in self.branches)):
-                raise ValueError(f"{name} is multiplied outside of a layer, so it cannot be told what it is for")
+        outside = () if self.trace is None else self.trace.outside_layers.values()
+        ends_outside = any(branch.ends_outside_layers for branch in self.branches)
+        unknown = {id(matrix) for matrix in outside if matrix.dim() > 2 or ends_outside}
+        names = [name for name, parameter in self.model.named_parameters() if id(parameter) in unknown]
         inside = {module for branch in self.branches for module in branch.block.modules()}
-        for found in self.loose:
-            if found.module in inside and not _is_position(found):
-                raise ValueError(f"{found.name} is multiplied outside of a layer, so it cannot be told what it is for")
+        names += [found.name for found in self.loose if found.module in inside and not _is_position(found)]
+        if names:
+            raise ValueError(f"{names[0]} is multiplied outside of a layer, so it cannot be told what it is for")
         return branch_matrices(self.branches)
 
     @property

@@ -1,12 +1,11 @@
 """A projection: the part of a layer's weight that makes certain output features."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
+from initbench.init.parametrized import write
 from initbench.init.probing import is_input_first
 from initbench.init.roles import value_of
 
@@ -38,11 +37,7 @@ class Projection:
         whole = value_of(self.module, self.key).detach().clone()
         part = self._oriented(whole)  # a view of it
         part[slice(None) if self.rows is None else list(self.rows)] = value.to(whole)
-        if parametrize.is_parametrized(self.module, self.key):
-            setattr(self.module, self.key, whole)
-        else:
-            own: Any = self.module
-            getattr(own, self.key).copy_(whole)
+        write(self.module, self.key, whole)
 
     def _oriented(self, weight: Tensor) -> Tensor:
         return weight.T if self.key == "weight" and is_input_first(self.module) else weight

@@ -214,13 +214,14 @@ def mixtral() -> nn.Module:
     return transformers_model("Mixtral", vocab_size=11, num_key_value_heads=2, num_local_experts=2, **size)
 
 
-MLP_ = lambda: MLP(in_features=4, out_features=3, depth=2, width=8)  # noqa: E731
+def mlp() -> nn.Module:
+    return MLP(in_features=4, out_features=3, depth=2, width=8)
 
 
 @pytest.mark.parametrize(
     "make, recipe, keys, said",
     [
-        (MLP_, "gpt2", {}, "^gpt2 needs residual branches .* and MLP has none$"),
+        (mlp, "gpt2", {}, "^gpt2 needs residual branches .* and MLP has none$"),
         (lambda: nn.Sequential(nn.Conv2d(3, 8, 3)), "wang", {}, "^wang needs residual branches"),
         (gpt, "gpt2", {"std": 0.0}, "^std must be above 0, got 0.0$"),
         (gpt, "gpt2", {"embedding_std": -1}, "^embedding_std must be above 0, got -1$"),
