@@ -299,7 +299,7 @@ def main() -> None:
             show(name, table.headings, [row for rows in cells for row in rows], write=asked.studies >= 100)
 
 
-def show(name: str, headings: list[str], rows: Cells, write: bool) -> None:
+def show(name: str, headings: list[str], rows: Cells, write: bool, page: Path = PAGE) -> None:
     """Prints a table, and writes it to the page."""
     printed = Table(*headings, title=name, box=SIMPLE_HEAD)
     for row in rows:
@@ -309,7 +309,7 @@ def show(name: str, headings: list[str], rows: Cells, write: bool) -> None:
         lines = [f"| {' | '.join(line)} |" for line in [headings, ["---"] * len(headings), *rows]]
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         block = "\n".join([begin, *lines, end])
-        PAGE.write_text(re.sub(f"{begin}.*?{end}", lambda _: block, PAGE.read_text(), flags=re.DOTALL))
+        page.write_text(re.sub(f"{begin}.*?{end}", lambda _: block, page.read_text(), flags=re.DOTALL))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ The page has one section per study: the question and the expectation (the commen
 verdict, tables and figures.
 """
 
+import re
 import sys
 from itertools import takewhile
 from pathlib import Path
@@ -22,6 +23,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "gallery"
 # For each study its command, and the beginnings of the names of the figures that are shown.
 TUNED = "'experiment=[{},tuned]' 'tuning.lr_factors=[0.3,1,3]'"
+CIFAR = (  # from a folder of its images, cifar10-jpeg/train/<class>/*.jpg and cifar10-jpeg/test/<class>/*.jpg
+    "study=sinusoidal_cifar init=sinusoidal,default,kaiming_normal model=lenet data=image_folder "
+    "data.folder=cifar10-jpeg data.image_size=32 data.flip=false"
+)
 STUDIES = {
     "quickstart": ("experiment=quickstart", ("curves", "depth")),
     "quickstart_tuned": ("'experiment=[quickstart,tuned]' study=quickstart_tuned", ("lr", "curves")),
@@ -33,6 +38,7 @@ STUDIES = {
     "position_std": (TUNED.format("position_std"), ("curves",)),
     "ffn_scale": (TUNED.format("ffn_scale"), ("curves",)),
     "sinusoidal": (TUNED.format("sinusoidal"), ("lr", "curves")),
+    "sinusoidal_cifar": (f"{TUNED.format('sinusoidal')} {CIFAR}", ("lr", "curves")),
     "mup_transfer": ("experiment=mup_transfer", ("lr", "against")),
 }
 INTRODUCTION = """# Gallery
@@ -76,7 +82,7 @@ def section(name: str, verdict: Verdict, typed: str, figures: tuple[str, ...]) -
     machine = ", ".join(map(str, comparison.runs["processor"].dropna().unique()))
     parts = [
         f"#{heading}",
-        comment(name.removesuffix("_tuned")),
+        comment(re.findall(r"experiment=\[?(\w+)", typed)[0]),
         f"```sh\npython -m initbench {typed}\n```",
         report.replace("\n## ", "\n### ").strip(),
         *pictures,

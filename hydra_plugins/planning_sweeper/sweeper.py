@@ -16,7 +16,7 @@ from hydra_plugins.packed_launcher.launcher import PackedLauncher
 class PlanningSweeper(BasicSweeper):
     """Hydra's grid of overrides; composes them quickly, and launches what has no finished record.
 
-    Where the config has `tuning`, the grid comes in rounds: see initbench/sweep/tuning.py.
+    Where the config has `tuning` or `until`, the grid comes in rounds: see initbench/sweep/rounds.py.
     """
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -29,12 +29,13 @@ class PlanningSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from initbench.sweep.dispatch import Planned, dispatch, say_what_can_be_shown
+        from initbench.sweep.rounds import rounds
         from initbench.sweep.start import check_values, launched
-        from initbench.sweep.tuning import rounds
 
         assert self.config is not None
         assert self.launcher is not None
-        typed = [*self._parse_config(), *arguments]
+        own = [line for line in self._parse_config() if self.config.until is None or not line.startswith("seed=")]
+        typed = [*own, *arguments]  # a race decides how many seeds there are, whatever a study's file says
         overrides = OverridesParser.create(config_loader=self.loader).parse_overrides(typed)
         check_values(overrides)
         (grid,) = self.split_arguments(overrides, None)
@@ -45,7 +46,7 @@ class PlanningSweeper(BasicSweeper):
                 self.launcher.warm_pool().start()  # its workers import torch while the runs are planned
         returns: list[Sequence[JobReturn]] = []
         planned = Planned()
-        for jobs in [grid] if self.config.tuning is None else rounds(self.loader, self.config, grid):
+        for jobs in rounds(self.loader, self.config, grid, planned):
             batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
             for todo in dispatch(self.loader, self.config, batches, planned):
                 if not self.config.dry_run:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from initbench.sizes import Sizes
 
 # What a sweep has one of, so that it must be there before the first job.
-_OF_THE_SWEEP = ("study", "runs_dir", "report", "tuning", "dry_run", "force", "print_init")
+_OF_THE_SWEEP = ("study", "runs_dir", "report", "tuning", "until", "race", "dry_run", "force", "print_init")
 
 
 def check(config: Mapping[str, Any], overrides: Collection[str] = ()) -> "AnyConfig":

@@ -7,6 +7,7 @@ initializer's gain) is declared by the signature of its `_target_` (initbench/sc
 Types are strict, as YAML has types of its own: text is no number, and true is not 1.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -31,6 +32,8 @@ Precision = Literal[
     "16-mixed", "16-true", "32-true", "64-true", "bf16-mixed", "bf16-true", "transformer-engine",
     "transformer-engine-float16", "16", "32", "64", "bf16", 16, 32, 64,
 ]  # fmt: skip
+
+DURATION = r"(?P<number>\d+(\.\d+)?)(?P<unit>s|min|h|d)"  # of a race
 
 # They change how many steps a run has, what a step is, or when it is evaluated: then runs cannot be compared.
 _NOT_OF_THE_TRAINER = (
@@ -223,6 +226,25 @@ class Tuning(Part):
     )
 
 
+def _duration(budget: int | str | None) -> int | str | None:
+    if isinstance(budget, str) and not re.fullmatch(DURATION, budget):
+        raise ValueError("must be a number of runs, such as 200, or a time, such as 90min or 2h")
+    if isinstance(budget, int) and budget < 1:
+        raise ValueError("must be at least 1 run")
+    return budget
+
+
+class Race(Part):
+    level: OpenFraction = Field(description="how often, at most, the best initializer may be put out of the race")
+    most_seeds: PositiveInt = Field(description="after so many seeds the race ends undecided")
+    budget: Annotated[int | str | None, AfterValidator(_duration)] = Field(
+        description="no round begins that would exceed so many runs (200), or after such a time (2h)"
+    )
+    strict: bool = Field(description="whoever is out is shown to be worse than another; takes more seeds")
+    per_task: bool = Field(description="each workload has a race of its own; false: one race over all of them")
+    runs_per_round: PositiveInt = Field(description="a round adds as many seeds as it takes for so many runs")
+
+
 class AnyConfig(Part):
     """A config, as it is composed of conf/config.yaml, one option of each group, and what was typed."""
 
@@ -244,6 +266,10 @@ class AnyConfig(Part):
     force: bool = Field(description="train finished runs again")
     checkpoint_seconds: NonNegativeFloat = Field(description="seconds between checkpoints")
     tuning: Tuning | None = Field(description="how each initializer gets a learning rate of its own; experiment=tuned")
+    until: Literal["sure"] | None = Field(
+        description="sure: add seeds until it is known which initializer to use, by the rules of race"
+    )
+    race: Race
     report: Report
     objective: str | None = Field(description="the number of the record that hydra/sweeper=optuna optimizes")
     print_init: bool = Field(description="print the table of what was initialized, and how")

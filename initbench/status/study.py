@@ -2,7 +2,7 @@
 
 import os
 import platform
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from initbench.metric import check_margin
@@ -17,6 +17,20 @@ _Stamp = tuple[int, int]  # time (ns) and inode, which change when a file is rep
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """A race as it is after its latest round, see `initbench.sweep.race_state`."""
+
+    seeds: int
+    most_seeds: int
+    inside: list[str]
+    out: dict[str, int]  # after how many seeds
+    best: str | None
+    leads: dict[str, tuple[str, str]]  # of the best over each other: the lead, and that at which the other is out
+    saved: int  # runs
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The runs that the latest sweep of a study planned, by the names of their folders."""
 
@@ -26,6 +40,7 @@ class Plan:
     abandoned: bool  # the process that made it is known to have ended
     margin: float | None = None  # of the report, see conf/config.yaml
     reference: str | None = None
+    races: tuple[Race, ...] = ()  # of until=sure, as they are after its latest round
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +88,8 @@ class Study:
         abandoned = content.get("host") == platform.node() and not _exists(content["pid"])
         report = content.get("report", {})
         asked = report.get("margin"), report.get("reference")
-        return Plan(frozenset(content["runs"]), bool(content.get("force")), content["sweep"], abandoned, *asked)
+        races = tuple(Race(**of) for of in content.get("race", ()))
+        return Plan(frozenset(content["runs"]), bool(content.get("force")), content["sweep"], abandoned, *asked, races)
 
     def _stamp(self, name: str) -> _Stamp | None:
         try:
@@ -115,6 +131,9 @@ def _check_plan(content: object) -> None:
         raise wrong("pid", plan.get("pid"), "a whole number")
     if "sweep" not in plan or not isinstance(plan["sweep"], str | None):
         raise wrong("sweep", plan.get("sweep"), "text")
+    for race in plan.get("race", ()):
+        if set(mapping(race, "a race")) != {field.name for field in fields(Race)}:
+            raise wrong("race", race, f"a mapping with {', '.join(field.name for field in fields(Race))}")
     report = mapping(plan.get("report", {}), "report")
     check_margin(report.get("margin"), "report.margin")
     if not isinstance(report.get("reference"), str | None):

@@ -11,7 +11,7 @@ from initbench.metric import Metric
 from initbench.record.naming import differences, flatten, name_versions
 from initbench.record.store import COMPLETE
 from initbench.status.facts import RunFacts
-from initbench.status.study import Plan, Snapshot
+from initbench.status.study import Plan, Race, Snapshot
 from initbench.wording import count, visible
 
 WAITING = "waiting"
@@ -69,6 +69,7 @@ class Summary:
     troubles: list[Trouble]  # the most frequent first
     unreadable: list[str]  # names of folders
     estimate: Estimate
+    races: tuple[Race, ...]
     abandoned: bool  # runs are waiting, but the process that planned them has ended, and nothing is running
 
 
@@ -97,6 +98,7 @@ def summarize(snapshot: Snapshot, now: float, at_once: int = 0) -> Summary:
         troubles=_troubles(runs),
         unreadable=snapshot.unreadable,
         estimate=estimate(runs, running, waiting if plan else None, now, max(at_once, len(running))),
+        races=plan.races if plan else (),
         abandoned=plan is not None and plan.abandoned and bool(waiting) and not running,
     )
 
@@ -109,6 +111,7 @@ def as_dict(summary: Summary) -> dict[str, Any]:
         "planned": summary.planned,
         "over": summary.over,
         "abandoned": summary.abandoned,
+        "races": [asdict(race) for race in summary.races],
         "estimate": asdict(summary.estimate),
         "settings": [
             {

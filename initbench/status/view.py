@@ -16,6 +16,7 @@ from initbench.fitting import Fitting
 from initbench.metric import Metric
 from initbench.status.facts import RunFacts
 from initbench.status.line import STYLES
+from initbench.status.study import Race
 from initbench.status.summary import WAITING, Row, Setting, Summary, Trouble
 from initbench.wording import about, count, duration, visible
 
@@ -31,6 +32,7 @@ _Row = TypeVar("_Row")
 def overview(summary: Summary, now: float, width: int) -> Group:
     """One table per setting, why runs failed, what is running, and the totals."""
     parts: list[RenderableType] = [_table(setting, setting.rows, width) for setting in summary.settings]
+    parts += [_race(race) for race in summary.races]
     if summary.troubles:
         parts.append(_troubles(summary.troubles))
     if summary.running:
@@ -40,7 +42,7 @@ def overview(summary: Summary, now: float, width: int) -> Group:
 
 def glance(summary: Summary, now: float, console: Console) -> Group:
     """As much as fits into the terminal: totals first, then what is running, then the most recent settings."""
-    end: list[RenderableType] = list(totals(summary))
+    end: list[RenderableType] = [*(_race(race) for race in summary.races), *totals(summary)]
     room = console.height - _lines(console, *end)
     running = summary.running[: max(0, min(_MOST_RUNNING, room // 3))]
     running = _as_many_as_fit(running, lambda rows: _running(rows, now), console, room - 1)
@@ -168,6 +170,30 @@ def _running(runs: list[RunFacts], now: float) -> Fitting:
         elsewhere = f"on {escape(run.host)}" if run.host not in (None, platform.node()) else ""
         table.add_row(Text(run.name), since, so_far, steps, elsewhere)
     return Fitting(table)
+
+
+def _race(race: Race) -> Group:
+    """Who is in a race, how far behind the best, and how far behind would be out; then what it has saved."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column(f"[not dim cyan]in the race after {count(race.seeds, 'seed')}[/]")
+    table.add_column("behind by", justify="right", no_wrap=True)
+    table.add_column("out at", justify="right", no_wrap=True)
+    for init in race.inside:
+        table.add_row(Text(init), *race.leads.get(init, ("best" if init == race.best else "", "")))
+    parts: list[RenderableType] = [Fitting(table)] if race.seeds else []
+    return Group(*parts, _state_of(race))
+
+
+def _state_of(race: Race) -> Text:
+    if not race.seeds:
+        return Text("race: nothing is decided before the first round has ended", "dim")
+    out = ", ".join(f"{init} after {seeds}" for init, seeds in race.out.items())
+    saved = f"; {count(race.saved, 'run')} saved so far" if race.saved else ""
+    return Text(
+        f"race: {len(race.inside)} of {len(race.inside) + len(race.out)} are in"
+        + (f"; out: {out}" if out else "")
+        + saved
+    )
 
 
 def _troubles(troubles: list[Trouble]) -> Group:

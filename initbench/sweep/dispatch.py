@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from rich.box import SIMPLE_HEAD
@@ -21,10 +22,11 @@ from initbench.fitting import Fitting
 from initbench.masking import hide
 from initbench.record.damage import readable
 from initbench.record.objective import check_objective
-from initbench.record.store import atomic_write, left_alone, now, read_record
+from initbench.record.store import COMPLETE, atomic_write, left_alone, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
+from initbench.sweep.study_plan import study_plan
 from initbench.wording import about, count, visible
 
 # What becomes of a job with a record of this status.
@@ -44,6 +46,7 @@ class Planned:
     """What a sweep has set out to run, in all of its rounds so far."""
 
     runs: set[str] = field(default_factory=set)  # names of folders
+    race: list[dict[str, Any]] = field(default_factory=list)  # see `initbench.sweep.race_state`
 
 
 def dispatch(
@@ -56,7 +59,7 @@ def dispatch(
     Within a batch those that died come last: in one process, a run that is killed at each try must not bar the others.
     """
     jobs = plan(loader, master, [job for batch in batches for job in batch])
-    study = Path(master.runs_dir) / str(master.study)
+    study = study_of(master)
     _check_reference(master.report.reference, jobs, study)
     # A finished run has a table to show, or no diagnostics to say so.
     all_of_them = master.force or master.print_init or Schedule(master.diagnostics)
@@ -71,12 +74,23 @@ def dispatch(
         if len(todo) < len(jobs):
             console.print(f"{count(len(jobs), 'run')}, {len(jobs) - len(todo)} of them already done")
         planned.runs.update(job.folder.name for job in jobs)
-        _write(study, planned, master)
+        write_plan(study, planned, master)
     died = {id(job.overrides): job.status in ("running", "failed") for job in todo}
     for batch in batches:
         left = [overrides for overrides in batch if id(overrides) in died]
         if left:
             yield sorted(left, key=lambda overrides: died[id(overrides)])
+
+
+def study_of(master: DictConfig) -> Path:
+    """The folder of the study of a sweep."""
+    return Path(master.runs_dir) / str(master.study)
+
+
+def ended_runs(study: Path) -> int:
+    """How many runs of a study have a result."""
+    records = (readable(read_record, path.parent) for path in study.glob("*/record.json"))
+    return sum(record is not None and record["status"] in COMPLETE for record in records)
 
 
 def _refused(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Job]) -> dict[str, str]:
@@ -106,7 +120,13 @@ def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) ->
 
 
 def say_what_can_be_shown(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[list[str]]) -> None:
-    """The difference that the seeds of a sweep can show, where it has initializers to compare."""
+    """What difference the seeds of a sweep can show, where it has initializers to compare; or how long a race is."""
+    if master.until is not None:
+        from initbench.analysis.verdict.planning import what_a_race_takes  # pandas
+
+        for line in what_a_race_takes(study_plan(loader, master, grid), study_of(master)):
+            console.print(visible(line), soft_wrap=True, markup=False)
+        return
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for job in plan(loader, master, grid):
         if not any(override.startswith("seeds.") for override in job.overrides):  # such runs may share seeds
@@ -115,17 +135,18 @@ def say_what_can_be_shown(loader: CachingConfigLoader, master: DictConfig, grid:
         from initbench.analysis.verdict.planning import what_seeds_show  # pandas
 
         fewest, workloads = min(map(len, seeds.values())), len({workload for workload, _ in seeds})
-        study = Path(master.runs_dir) / str(master.study)
+        study = study_of(master)
         console.print(visible(what_seeds_show(fewest, workloads, study)), soft_wrap=True, markup=False)
 
 
-def _write(study: Path, planned: Planned, master: DictConfig) -> None:
+def write_plan(study: Path, planned: Planned, master: DictConfig) -> None:
     """`.sweep/plan.json`: what `python -m initbench.status` counts as waiting, and what reports are asked for."""
     content = {
         "runs": sorted(planned.runs),
         "sweep": sweep_id(),
         "force": master.force,
         "report": OmegaConf.to_container(master.report),
+        "race": planned.race,
         "started_at": now(),
         "pid": os.getpid(),
         "host": platform.node(),

@@ -2,7 +2,7 @@
 where the best is at its edge; the last runs the requested seeds at the chosen rates."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,24 +21,27 @@ _ENOUGH = 10  # tuning seeds: docs/comparison.md, "The learning rate"
 Overrides = Sequence[str]
 
 
-def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overrides]) -> Iterator[list[list[str]]]:
+def rounds(
+    loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overrides]
+) -> Generator[list[list[str]], None, list[list[str]]]:
     """Yield the jobs of each round; the next one is known when those of the last have run.
 
-    Raises UserMistake where the learning rate is swept over already, or a seed would both choose and be scored.
+    Returns the jobs that are to be scored, at the rates that were chosen.
     """
     tuning = Tuning.model_validate(OmegaConf.to_container(master.tuning))
     seeds = tuning.seeds
-    _check(seeds, jobs)
     candidates = {base: _candidates(loader, master, base, tuning.lr_factors) for base in map(_base, jobs)}
     console.print(
         f"tuning: {count(len(candidates), 'config')} at {count(len(tuning.lr_factors), 'learning rate')}, "
         f"{count(len(seeds), 'seed')} each"
     )
     scored_seeds = len({override for job in jobs for override in job if override.startswith(_SEED)})
-    if len(seeds) < min(scored_seeds, _ENOUGH):
+    most_seeds = scored_seeds if master.until is None else master.race.most_seeds
+    if len(seeds) < min(most_seeds, _ENOUGH):
+        up_to = "" if master.until is None else "up to "
         console.print(
-            f"tuning: only {count(len(seeds), 'seed chooses', 'seeds choose')} the learning rates, but {scored_seeds} "
-            "are scored; add tuning.seeds, or equal initializers may get different rates by luck",
+            f"tuning: only {count(len(seeds), 'seed chooses', 'seeds choose')} the learning rates, but "
+            f"{up_to}{most_seeds} are scored; add tuning.seeds, or equal initializers may get different rates by luck",
             soft_wrap=True,
         )
     yield [_job(base, rate, seed) for base, rates in candidates.items() for rate in rates for seed in seeds]
@@ -58,12 +61,14 @@ def rounds(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overr
     if len(scored) < len(jobs):
         left = len(jobs) - len(scored)
         console.print(f"tuning: {count(left, 'run to be scored waits', 'runs to be scored wait')} for tuning runs")
-    if scored:
+    if scored and scored_seeds:
         console.print(f"tuning: {count(len(scored), 'run')} to be scored, at the chosen learning rates")
-        yield scored
+    return scored
 
 
-def _check(seeds: Sequence[int], jobs: Sequence[Overrides]) -> None:
+def check(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overrides]) -> None:
+    """Raise UserMistake where there is no learning rate, or it is swept over, or a seed would choose and be scored."""
+    seeds = master.tuning.seeds
     if any(override.startswith(_RATE) for job in jobs for override in job):
         raise UserMistake(
             "optimizer.lr cannot be set with experiment=tuned, which multiplies the config's rate by tuning.lr_factors"
@@ -71,8 +76,18 @@ def _check(seeds: Sequence[int], jobs: Sequence[Overrides]) -> None:
     scored = {override.removeprefix(_SEED) for job in jobs for override in job if override.startswith(_SEED)}
     if both := sorted(scored & set(map(str, seeds))):
         raise UserMistake(
-            f"seed={','.join(both)} cannot be scored, because tuning.seeds={seeds} choose the learning rate"
+            f"seed={','.join(both)} cannot be scored, because tuning.seeds={list(seeds)} choose the learning rate"
         )
+
+    for base in dict.fromkeys(map(_base, jobs)):
+        _rate_of(loader, master, base)
+
+
+def _rate_of(loader: CachingConfigLoader, master: DictConfig, base: Overrides) -> float:
+    rate = OmegaConf.select(loader.load_sweep_config(master, list(base)), "optimizer.lr")
+    if not isinstance(rate, int | float):
+        raise UserMistake(f"there is no learning rate to tune: optimizer.lr={rate}")
+    return float(rate)
 
 
 def _base(job: Overrides) -> tuple[str, ...]:
@@ -87,9 +102,7 @@ def _job(base: Overrides, rate: float, seed: int) -> list[str]:
 def _candidates(
     loader: CachingConfigLoader, master: DictConfig, base: Overrides, factors: Sequence[float]
 ) -> list[float]:
-    rate = OmegaConf.select(loader.load_sweep_config(master, list(base)), "optimizer.lr")
-    if not isinstance(rate, int | float):
-        raise UserMistake(f"there is no learning rate to tune: optimizer.lr={rate}")
+    rate = _rate_of(loader, master, base)
     # Six digits, as they are typed: 0.002 times 0.3 must be the run of optimizer.lr=0.0006.
     return sorted(float(f"{rate * factor:g}") for factor in set(factors))
 

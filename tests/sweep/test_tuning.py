@@ -20,7 +20,8 @@ from initbench.config.resolve import resolve
 from initbench.errors import UserMistake
 from initbench.record.store import Store
 from initbench.sweep.compose import CachingConfigLoader
-from initbench.sweep.tuning import rounds
+from initbench.sweep.dispatch import Planned
+from initbench.sweep.rounds import rounds
 
 TUNED = ["experiment=tuned", "tuning.lr_factors=[0.3,1,3]", "tuning.seeds=[100,101]"]
 Accuracy = Callable[[str, float, int], float | None]  # of an initializer, a learning rate and a seed
@@ -42,7 +43,7 @@ def play(loader: CachingConfigLoader, master: DictConfig, jobs: list[list[str]],
     """The rounds of a sweep, each as (init, lr, seed), where runs end with `accuracy`, diverge at None."""
     base = [f"runs_dir={master.runs_dir}", *TUNED]
     seen = []
-    for batch in rounds(loader, master, [[*base, *job] for job in jobs]):
+    for batch in rounds(loader, master, [[*base, *job] for job in jobs], Planned()):
         asked = []
         for overrides in batch:
             config = loader.load_sweep_config(master, overrides)
@@ -86,7 +87,7 @@ def test_a_rate_that_diverges_scores_chance(start: Any) -> None:
 def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureFixture[str]) -> None:
     loader, master = start()
     job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
-    assert len(list(rounds(loader, master, [job]))) == 1  # nobody runs it
+    assert len(list(rounds(loader, master, [job], Planned()))) == 1  # nobody runs it
     assert "1 run to be scored waits for tuning runs" in capsys.readouterr().out.replace("\n", " ")
 
 
@@ -94,7 +95,7 @@ def test_a_rate_is_chosen_when_all_of_its_runs_have_ended(start: Any) -> None:
     """The best one may be the one that is still running."""
     loader, master = start()
     job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
-    batches = rounds(loader, master, [job])
+    batches = rounds(loader, master, [job], Planned())
     for overrides in next(batches)[:-1]:
         config = loader.load_sweep_config(master, overrides)
         values = {"val/accuracy": 0.5, "test/accuracy": 0.5, "ln_classes": 2.302585}
@@ -107,7 +108,8 @@ def test_fewer_seeds_that_choose_than_are_scored_are_told(
     scored: int, is_warned: bool, start: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loader, master = start()
-    next(rounds(loader, master, [["init=zeros", f"seed={seed}"] for seed in range(scored)]))
+    base = [f"runs_dir={master.runs_dir}", *TUNED]
+    next(rounds(loader, master, [[*base, "init=zeros", f"seed={seed}"] for seed in range(scored)], Planned()))
     said = capsys.readouterr().out
     assert ("only 2 seeds choose the learning rates, but 3 are scored" in said) == is_warned
 
@@ -123,7 +125,7 @@ def test_fewer_seeds_that_choose_than_are_scored_are_told(
 def test_what_cannot_be_tuned_is_refused(start: Any, typed: list[str], job: list[str], said: str) -> None:
     loader, master = start(*typed)
     with pytest.raises(UserMistake, match=said):
-        next(rounds(loader, master, [job]))
+        next(rounds(loader, master, [job], Planned()))
 
 
 def test_a_real_one_and_the_commands_of_its_runs(tmp_path: Path) -> None:

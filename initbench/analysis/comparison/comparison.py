@@ -10,12 +10,14 @@ from initbench.analysis.comparison.findings import LEAST_SEEDS, Findings
 from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds
 from initbench.analysis.comparison.scope import Scope, left_out, partial, scopes
 from initbench.analysis.loading.frame import judged_by
+from initbench.analysis.race.raced import Raced, races
 from initbench.analysis.statistics.aggregate import performance_profile
 from initbench.analysis.workload.crossed import Crossed, crossed
 from initbench.analysis.workload.new_data import NewData, new_data
 from initbench.analysis.workload.ranking import Ranking, rankings, targets_of
 from initbench.analysis.workload.time_to_target import TimesToTarget, correct, times_to
 from initbench.metric import ACCURACY, DEFAULT_MARGIN, Metric, check_margin
+from initbench.record.plans import Plan, looks
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,32 @@ class Comparison:
     def margin_text(self) -> str:
         """The margin with its unit; empty if there is none."""
         return "" if self.points is None else f"{self.points:g} {self.metric.points}".rstrip()
+
+    @cached_property
+    def plans(self) -> list[Plan]:
+        """What was planned before it was run, the first plan first; none for runs from elsewhere."""
+        return list(self.runs.attrs.get("plans", ()))
+
+    @cached_property
+    def looks(self) -> list[int]:
+        """After how many seeds the results had been seen before more seeds were added."""
+        return looks(self.plans)
+
+    @property
+    def level(self) -> float:
+        """The error rate of what is claimed: each further look at a growing study has half that of the one before."""
+        return LEVEL / 2 ** len(self.looks)
+
+    @cached_property
+    def races(self) -> list[Raced]:
+        """The races of the latest plan that has any; of runs that were raced nothing else is claimed."""
+        plan = next((plan for plan in reversed(self.plans) if plan.race is not None), None)
+        return [] if plan is None or self.scored.empty else races(self.scored, plan)
+
+    def named(self, workload: str) -> str:
+        """The name of a workload, from its digest."""
+        names = self.runs.loc[self.runs["workload_id"] == workload, "workload"]
+        return str(names.iloc[0]) if len(names) else workload
 
     @cached_property
     def rankings(self) -> list[Ranking]:
@@ -79,7 +107,9 @@ class Comparison:
 
     @cached_property
     def findings(self) -> list[Findings]:
-        """Findings for each set of comparable initializers; they share the error rate."""
+        """Findings for each set of comparable initializers, which share the error rate; none of a race."""
+        if self.races:
+            return []
         parts = [self._scores_of(scope) for scope in self.scopes]
         testable = [part for part in parts if _shared_seeds(part) >= LEAST_SEEDS]
         margin = None if self.points is None else self.metric.margin(self.points)
@@ -89,7 +119,7 @@ class Comparison:
                 self.runs[self.runs["workload"].isin(scope.workloads) & self.runs["init"].isin(scope.inits)],
                 margin=margin,
                 reference=self.reference if self.reference in scope.inits else None,
-                level=LEVEL / max(len(testable), 1),
+                level=self.level / max(len(testable), 1),
             )
             for scope, part in zip(self.scopes, parts, strict=True)
         ]

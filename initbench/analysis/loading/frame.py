@@ -13,6 +13,7 @@ from initbench.metric import ACCURACY, Metric
 from initbench.record.damage import Damaged, tell
 from initbench.record.flat import flat
 from initbench.record.naming import name_versions
+from initbench.record.plans import read_plans
 from initbench.record.store import read_record, read_table
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "signature", "path"]
@@ -49,7 +50,8 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     and seconds_to_<target>, missing if the target was not reached, and steps_seen, seconds_seen, until when the run was
     watched for it; seconds_init, seconds_train; init_source, a digest of the file of an initializer of your own; and
     what `to_frame` adds. A record that cannot be read is left out, with one line on stderr, which is also in the list
-    `frame.attrs["unreadable"]`. Raises ValueError if the folder is missing.
+    `frame.attrs["unreadable"]`; `frame.attrs["plans"]` has what study.lock says. Raises ValueError if the folder is
+    missing.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -66,6 +68,7 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
             records += [] if record is None else [(record, path.parent)]
     runs = to_frame(records)
     runs.attrs["unreadable"] = unreadable
+    runs.attrs["plans"] = read_plans(folder)
     return runs
 
 

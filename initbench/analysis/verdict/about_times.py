@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 
 from initbench.analysis.comparison.comparison import Comparison
-from initbench.analysis.comparison.evidence import LEVEL
 from initbench.analysis.verdict.sentence import Sentence, at_most, join
 from initbench.analysis.workload.time_to_target import TimesToTarget
 from initbench.wording import count
@@ -34,11 +33,11 @@ def _fastest(times: TimesToTarget, comparison: Comparison, where: str) -> Senten
     else:
         when = f"median {'' if math.isnan(after) else f'between {after:.0f} and '}{count(median, 'step')}"
     head = f"Fastest to {goal}{where}: {join(ties, most=4)} ({when})"
-    if (rest["is_slower"] & (rest["p_first"] < LEVEL)).all():
+    if (rest["is_slower"] & (rest["p_first"] < comparison.level)).all():
         which = str(rest.index[0]) if len(rest) == 1 else "every other initializer"
         p = f"log-rank p {at_most(rest['p_first'].max())}{' for each' if len(rest) > 1 else ''}"
         return Sentence("fastest", f"{head}, faster than {which} ({p}, corrected for targets and workloads).")
-    if len(beaten := rest.index[rest["is_slower"] & (rest["p"] < LEVEL)]):
+    if len(beaten := rest.index[rest["is_slower"] & (rest["p"] < comparison.level)]):
         p = f"log-rank p {at_most(rest.loc[beaten, 'p'].max())}{' for each' if len(beaten) > 1 else ''}"
         corrected = "corrected for all pairs, targets and workloads"
         return Sentence("fastest", f"{head}, faster than {join(beaten)} ({p}, {corrected}).")

@@ -2,16 +2,25 @@
 
 import math
 import statistics
+from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.frame import judged_by, load_runs, to_frame
+from initbench.analysis.race.course import course
+from initbench.analysis.race.raced import rules_of
+from initbench.analysis.race.rules import Rules
 from initbench.analysis.statistics.power import detectable, spread
 from initbench.analysis.statistics.sign_flips import seeds_for_flips
-from initbench.metric import Metric
+from initbench.metric import DEFAULT_MARGIN, Metric
+from initbench.record.plans import Plan
 from initbench.wording import count
 
+_RACES = 40  # that are simulated
+_PATTERNS = 2**9  # of signs in each; a mean number of runs needs no more
 _POWER = "80% power against one rival"
 
 
@@ -26,6 +35,43 @@ def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
         return f"{each} can show a difference of {deviations} ({_POWER}); its size is unknown until runs finish"
     difference = metric.difference(detectable(seeds, seen))
     return f"{each} can show a difference of {difference} ({_POWER}), judging by the spread of the finished runs"
+
+
+def what_a_race_takes(plan: Plan, study: Path) -> Iterator[str]:
+    """How many runs a race takes on average where all are equal, and where one is ahead: by simulated races."""
+    assert plan.race is not None
+    workloads = 1 if plan.race.per_task else len(plan.workloads)
+    runs_each = len(plan.workloads)
+    seen, metric = _spread(study, workloads)
+    points = DEFAULT_MARGIN if plan.margin is None and metric.is_share else plan.margin
+    margin = None if points is None else metric.margin(points)
+    if math.isnan(seen):
+        known = "if that is the standard deviation of the paired difference, too, which is unknown until runs finish"
+        unit, text = 1.0, "one margin" if margin else "one standard deviation of the paired difference"
+        rules = rules_of(plan, len(plan.inits), runs_each // workloads, 1.0 if margin else None)
+    else:
+        known = "judging by the spread of the finished runs"
+        unit = margin or seen
+        text = metric.difference(unit)
+        rules = rules_of(plan, len(plan.inits), runs_each // workloads, margin)
+    spread_of_one = 1.0 if math.isnan(seen) else seen
+    parts = []
+    for name, lead in (("all are equal", 0.0), (f"one is ahead by {text}", unit), ("by twice that", 2 * unit)):
+        parts.append(f"about {runs_each * runs_used(rules, lead, spread_of_one):.0f} if {name}")
+    most = runs_each * len(plan.inits) * plan.race.most_seeds
+    yield f"the race takes, on average, {', '.join(parts)}; at most {most} runs ({known})"
+
+
+def runs_used(rules: Rules, lead: float, spread: float) -> float:
+    """The mean number of runs on one workload, in simulated races of normal scores where the first leads the others."""
+    rng = np.random.default_rng(0)
+    used = []
+    for _ in range(_RACES):
+        scores = spread / math.sqrt(2) * rng.normal(size=(rules.most_seeds, rules.inits))
+        scores[:, 0] += lead
+        race = course(scores, rules, _PATTERNS)
+        used.append(sum(of.seeds for of in race.exits) + len(race.inside) * race.seeds)
+    return statistics.fmean(used)
 
 
 def _spread(study: Path, workloads: int) -> tuple[float, Metric]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 
 from initbench.analysis.workload.ranking import Ranking
+from initbench.record.plans import Plan
 from initbench.wording import count, visible
 
 _UNENDED = {
@@ -20,7 +22,7 @@ _LENGTHS = {"commit": 10}  # characters that are shown of a value
 class Problem:
     """Something that a reader has to know about the runs, as a sentence."""
 
-    kind: str  # unreadable, missing, unended, refused, diverged, seeds, edge, machines, twice
+    kind: str  # unreadable, missing, unended, refused, diverged, seeds, edge, machines, twice, plan
     text: str
     is_serious: bool  # the comparison is not the one that was planned
 
@@ -37,6 +39,7 @@ def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
         *_edges(rankings),
         *_machines(runs),
         *_twice(runs),
+        *_plans(runs.attrs.get("plans", ())),
     ]
     return sorted(found, key=lambda problem: not problem.is_serious)
 
@@ -128,6 +131,23 @@ def _twice(runs: pd.DataFrame) -> Iterator[Problem]:
     if number := int(runs.duplicated(["workload", "init", "seed", "lr"]).sum()):
         what = "run is a duplicate" if number == 1 else "runs are duplicates"
         yield Problem("twice", f"{number} {what} (same config and seed); only one of each counts.", False)
+
+
+def _plans(plans: Sequence[Plan]) -> Iterator[Problem]:
+    """What was planned anew after results had been seen."""
+    for before, after in pairwise(plans):
+        changes = []
+        for key, name in (("inits", "initializers"), ("workloads", "workloads"), ("seeds", "seeds")):
+            old, new = getattr(before, key), getattr(after, key)
+            if added := [of for of in new if of not in old]:
+                what = _list(added) if key != "workloads" else str(len(added))
+                changes.append(f"{name} added: {what}")
+        for key in ("margin", "reference", "targets", "race"):
+            if getattr(before, key) != getattr(after, key):
+                changes.append(f"{'race rules' if key == 'race' else key} changed")
+        if changes:
+            text = f"The plan was changed after {count(after.runs_before, 'run')} of the study: {'; '.join(changes)}."
+            yield Problem("plan", text, False)
 
 
 def _list(items: Sequence[object], most: int = 8) -> str:

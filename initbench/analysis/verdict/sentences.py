@@ -10,6 +10,7 @@ from initbench.analysis.verdict.about_crossed import about_crossed
 from initbench.analysis.verdict.about_findings import AboutFindings
 from initbench.analysis.verdict.about_learning import about_learning, all_failed
 from initbench.analysis.verdict.about_noise import about_noise
+from initbench.analysis.verdict.about_race import about_races
 from initbench.analysis.verdict.about_studies import about_studies
 from initbench.analysis.verdict.about_times import about_times
 from initbench.analysis.verdict.sentence import Sentence, join
@@ -24,6 +25,8 @@ def sentences(comparison: Comparison) -> list[Sentence]:
     if len(changed):
         return [*about_studies(changed, comparison.metric), *_left_out(only_in_one(comparison, changed))]
     found: list[Sentence] = []
+    if comparison.races:
+        return [*about_races(comparison), *about_learning(comparison)]
     if not comparison.findings and not comparison.crossed:
         return [_nothing(comparison)]
     for place, (findings, more) in enumerate(zip(comparison.findings, comparison.more_seeds, strict=True)):

@@ -18,6 +18,7 @@ from initbench.record.plain import Row
 from initbench.report.content.comparison_tables import heading, overall_table, pairs_table, reference_table
 from initbench.report.content.legend import looks
 from initbench.report.content.methods import methods
+from initbench.report.content.race import race_table
 from initbench.report.content.rank_diagram import rank_diagram
 from initbench.report.content.report_plots import Plots
 from initbench.report.content.workload_tables import components_table, detail_tables, ranking_table
@@ -39,11 +40,12 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
         css=Markup((parts / "page.css").read_text("utf-8")),
         js=Markup((parts / "page.js").read_text("utf-8")),
         refresh=refresh,
-        facts=_facts(comparison.runs),
+        facts=_facts(comparison),
         verdict=verdict.sentences,
         problems=verdict.problems,
         looks=looks(comparison),
         comparisons=[_comparison(findings, comparison) for findings in comparison.findings],
+        races=[race_table(race, comparison) for race in comparison.races],
         plots=plots[None],
         workloads=[
             {
@@ -76,13 +78,15 @@ def _comparison(findings: Findings, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _facts(runs: pd.DataFrame) -> str:
+def _facts(comparison: Comparison) -> str:
+    runs = comparison.runs
     counts = runs["status"].value_counts()
     outcomes = ", ".join(f"{counts[status]} {status}" for status in counts.index)
     days = sorted(str(day)[:10] for day in runs["finished_at"].dropna())
     when = f"; {days[0]} to {days[-1]}" if days and days[0] != days[-1] else f"; {days[0]}" if days else ""
     kinds = f"{count(runs['init'].nunique(), 'initializer')}, {count(runs['workload'].nunique(), 'workload')}"
-    return f"{count(len(runs), 'run')} ({outcomes}); {kinds}{when}"
+    planned = "; run as planned" if len(comparison.plans) == 1 else ""
+    return f"{count(len(runs), 'run')} ({outcomes}); {kinds}{when}{planned}"
 
 
 def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -1,0 +1,82 @@
+"""What a race has shown, in sentences: the answer, who is out, and how many runs it took."""
+
+from collections.abc import Iterator
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.race.raced import Raced
+from initbench.analysis.statistics.power import seeds_needed
+from initbench.analysis.verdict.sentence import Sentence, join
+from initbench.wording import count
+
+_POWER = 0.9  # of the fixed design that a race is compared with
+
+
+def about_races(comparison: Comparison) -> Iterator[Sentence]:
+    """The sentences of each race of a study; one that nobody could run in says so."""
+    for race in comparison.races:
+        where = f"{comparison.named(race.workloads[0])}: " if len(comparison.races) > 1 else ""
+        for sentence in _about(race, comparison):
+            yield Sentence(sentence.kind, where + sentence.text)
+
+
+def _about(race: Raced, comparison: Comparison) -> Iterator[Sentence]:
+    course, names = race.course, race.inits
+    if len(names) < 2:
+        yield Sentence("nothing", f"There is no race: {join(names) if names else 'no initializer'} could take part.")
+        return
+    inside = join([names[init] for init in course.inside])
+    after = f"after {count(course.seeds, 'seed')}"
+    often = f"in at most 1 of {round(1 / course.rules.level)} such races"
+    if course.winner is not None:
+        rest = "the other one" if len(names) == 2 else f"the other {len(names) - 1} initializers"
+        yield Sentence(
+            "winner", f"Use {inside}: it won the race against {rest} {after}; the best initializer loses {often}."
+        )
+    elif course.all_equal:
+        will = "either will do" if len(course.inside) == 2 else "any of them will do"
+        rest = " the others are out, and" if course.exits else ""
+        within = f"equal to within {comparison.margin_text}"
+        yield Sentence(
+            "equal",
+            f"Use {join([names[init] for init in course.inside], 'or')}:{rest} these are {within} {after}, so "
+            f"that {will}. Initializers that differ by more are called equal {often}, and the best one is out {often}.",
+        )
+    else:
+        what = "ends undecided" if course.is_over else "is undecided"
+        yield Sentence("open", f"The race between {inside} {what} {after}.")
+    if course.exits:
+        yield _out(race)
+    if course.is_over:
+        yield _runs(race)
+
+
+def _out(race: Raced) -> Sentence:
+    course, names, metric = race.course, race.inits, race.metric
+    each = [
+        f"{names[out.init]} after {out.seeds} (by {names[out.by]}, {metric.difference(out.lead)} ahead)"
+        for out in course.exits
+    ]
+    text = f"Out of the race, after so many seeds: {join(each, most=12)}."
+    if course.rules.strict:
+        one_of = f"in at most 1 of {round(1 / course.rules.level)} such races is any of this wrong"
+        return Sentence("worse", f"{text} Each is worse than the one that put it out; {one_of}.")
+    return Sentence("out", f"{text} Who is out gets no more seeds; that alone does not show that it is worse.")
+
+
+def _runs(race: Raced) -> Sentence:
+    """How many runs the answer took, and what a fixed number of seeds takes to show the smallest lead there was."""
+    course, number, metric = race.course, len(race.inits), race.metric
+    text = f"The answer took {count(race.runs, 'run')}"
+    if course.winner is not None:
+        last = course.exits[-1]
+        ahead = race.scores[: last.seeds, course.winner] - race.scores[: last.seeds, last.init]
+        levels = course.rules.level, course.rules.level / (number * (number - 1) / 2)
+        fixed = [seeds_needed(float(ahead.mean()), float(ahead.std(ddof=1)), level, _POWER) for level in levels]
+        runs = sorted({seeds * number * len(race.workloads) for seeds in fixed if seeds is not None})
+        if runs:
+            lead = f"a lead of {metric.difference(float(ahead.mean()))} over {race.inits[last.init]}"
+            text += (
+                f"; a fixed number of seeds with a power of {100 * _POWER:.0f}% for {lead} takes "
+                f"{' to '.join(map(str, runs))}"
+            )
+    return Sentence("runs", f"{text}.")

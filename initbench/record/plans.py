@@ -1,0 +1,125 @@
+"""What was planned before it was run: `study.lock` in the folder of a study, a list of plans, the first one first.
+
+A sweep writes its plan before its first run. The same command typed again plans nothing new; one that asks for more
+seeds or other initializers after runs have ended adds a plan, with the number of these runs. So a report can say
+whether a study was run as planned, and how often its results had been seen before seeds were added.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from initbench.record.damage import mapping, read_json, readable, wrong
+from initbench.record.store import atomic_write, now
+
+SCHEMA = 1
+NAME = "study.lock"
+_REMEDY = "the report cannot say what was planned; the next sweep sets the file aside and writes it again"
+
+
+@dataclass(frozen=True)
+class Race:
+    """How seeds are added until it is sure which initializer is the best: see `initbench.analysis.race.rules`."""
+
+    level: float
+    most_seeds: int
+    budget: int | str | None
+    strict: bool
+    per_task: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep set out to run.
+
+    inits: by the names of tables; workloads: by their digests; seeds: that are scored, empty if `race` decides how
+    many; targets: values of the metric, the time to which is measured; margin, reference: of the report.
+    """
+
+    inits: tuple[str, ...]
+    workloads: tuple[str, ...]
+    seeds: tuple[int, ...]
+    targets: tuple[float, ...]
+    margin: float | None
+    reference: str | None
+    race: Race | None = None
+    runs_before: int = 0  # of the study that had ended by then
+    written_at: str = ""
+
+    @property
+    def content(self) -> "Plan":
+        """The plan but for when it was made."""
+        return replace(self, runs_before=0, written_at="")
+
+    def adds_seeds_to(self, earlier: "Plan") -> bool:
+        """Whether it has seeds that an earlier plan lacks, for initializers and workloads of that one."""
+        is_same = set(self.inits) & set(earlier.inits) and set(self.workloads) & set(earlier.workloads)
+        return bool(is_same) and not set(self.seeds) <= set(earlier.seeds)
+
+
+def read_plans(study: Path) -> list[Plan]:
+    """The plans of a study, the first one first; none where none was written, or what was cannot be read."""
+    content = readable(read_json, study / NAME, _check, _REMEDY)
+    return [] if content is None else [_plan(each) for each in content["plans"]]
+
+
+def add_plan(study: Path, plan: Plan, runs_before: int) -> None:
+    """Write a plan down, unless it is one that the study has.
+
+    Before any run has ended it takes the place of the last one: nobody has seen a result yet.
+    """
+    plans = read_plans(study)
+    if plan.content in (earlier.content for earlier in plans):
+        return
+    kept = plans if runs_before else plans[:-1]
+    written = [*kept, replace(plan, runs_before=runs_before, written_at=now())]
+    content = {"schema": SCHEMA, "plans": [asdict(each) for each in written]}
+    atomic_write(study / NAME, json.dumps(content, indent=2).encode())
+
+
+def looks(plans: Sequence[Plan]) -> list[int]:
+    """After how many seeds of each initializer results had been seen before more were added, look by look."""
+    found: list[int] = []
+    for place, plan in enumerate(plans):
+        extended = [earlier for earlier in plans[:place] if plan.adds_seeds_to(earlier) and not earlier.race]
+        if plan.runs_before and extended and not plan.race:
+            found.append(len({seed for earlier in extended for seed in earlier.seeds}))
+    return found
+
+
+def _plan(content: dict[str, Any]) -> Plan:
+    plan: dict[str, Any] = {key: tuple(of) if isinstance(of, list) else of for key, of in content.items()}
+    return Plan(**{**plan, "race": None if plan["race"] is None else Race(**plan["race"])})
+
+
+def _check(content: object) -> None:
+    """Raise ValueError for what is no list of plans."""
+    plans = mapping(content, "it").get("plans")
+    if not isinstance(plans, list):
+        raise wrong("plans", plans, "a list")
+    kinds: dict[str, Any] = {"inits": str, "workloads": str, "seeds": int, "targets": int | float}
+    for each in plans:
+        plan = mapping(each, "a plan")
+        if unknown := {field.name for field in fields(Plan)} ^ plan.keys():
+            raise wrong("a plan", sorted(unknown), "all keys of a plan and no other")
+        for key, kind in kinds.items():
+            if not isinstance(plan[key], list) or not all(isinstance(item, kind) for item in plan[key]):
+                raise wrong(key, plan[key], "a list")
+        kinds_of_one = {"margin": int | float | None, "runs_before": int, "reference": str | None, "written_at": str}
+        for key, kind in kinds_of_one.items():
+            if not isinstance(plan[key], kind):
+                raise wrong(key, plan[key], "what a sweep writes")
+        if plan["race"] is not None:
+            _check_race(mapping(plan["race"], "race"))
+
+
+def _check_race(race: Any) -> None:
+    kinds: dict[str, Any] = {
+        "level": float, "most_seeds": int, "budget": int | str | None, "strict": bool, "per_task": bool,
+    }  # fmt: skip
+    if race.keys() != kinds.keys() or not all(isinstance(race[key], kind) for key, kind in kinds.items()):
+        raise wrong("race", race, f"a mapping with {', '.join(kinds)}")
+    if not (0 < race["level"] < 1 and race["most_seeds"] > 0):
+        raise wrong("race", race, "a level in (0, 1) and a number of seeds")

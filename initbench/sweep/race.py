@@ -1,0 +1,167 @@
+"""until=sure: a sweep in rounds, each of which runs the next seeds of those initializers that are still in the race.
+
+Who is in is decided by `initbench.analysis.race`, from the records alone. So a race that was killed goes on when its
+command is typed again, and decides as it would have.
+"""
+
+import math
+import re
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from initbench.console import console
+from initbench.errors import UserMistake
+from initbench.record import plans
+from initbench.record.damage import readable
+from initbench.record.store import read_record
+from initbench.schema.config import DURATION
+from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.dispatch import Planned, study_of, write_plan
+from initbench.sweep.plan import Job, plan
+from initbench.sweep.race_state import news, state
+from initbench.wording import count
+
+if TYPE_CHECKING:
+    from initbench.analysis.race.raced import Raced
+
+_SEED = "seed="
+_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+
+Overrides = Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Entrant:
+    """An initializer on a workload, and the overrides that its runs share."""
+
+    base: tuple[str, ...]
+    init: str
+    workload: str
+
+    def job(self, seed: int) -> list[str]:
+        return [*self.base, f"{_SEED}{seed}"]
+
+
+def check(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[Overrides]) -> None:
+    """Raise UserMistake for a grid that no race can be run of, before anything is run."""
+    keys: dict[str, list[str]] = {}
+    for override in dict.fromkeys(override for job in grid for override in job):
+        key, _, value = override.lstrip("+").partition("=")
+        keys.setdefault(key, []).append(value)
+    if "seed" in keys:
+        seeds = ",".join(keys["seed"])
+        raise UserMistake(f"seed={seeds} cannot be set with until=sure, which runs seeds from 0 on until it is sure")
+    if apart := next((key for key in keys if key.startswith("seeds.")), None):
+        raise UserMistake(f"{apart} cannot be set with until=sure: runs that share seeds are not independent")
+    entrants = _entrants(loader, master, grid)
+    if len(inits := list(dict.fromkeys(entrant.init for entrant in entrants))) < 2:
+        raise UserMistake(f"a race needs two initializers or more, and {inits[0]} is the only one: init=...,...")
+    if len({(entrant.init, entrant.workload) for entrant in entrants}) < len(entrants):
+        raise UserMistake(
+            "until=sure runs each initializer at one learning rate, and optimizer.lr is swept over: experiment=tuned "
+            "chooses one for each before the race"
+        )
+    race = master.race
+    first = _first_look(master, len(inits), len({entrant.workload for entrant in entrants}))
+    if first > race.most_seeds:
+        raise UserMistake(
+            f"race.most_seeds={race.most_seeds} is too small: nothing can be decided about {len(inits)} initializers "
+            f"before {first} seeds"
+        )
+    if isinstance(race.budget, int) and race.budget < first * len(entrants):
+        raise UserMistake(
+            f"race.budget={race.budget} is too small: nothing can be decided before {first} seeds, which are "
+            f"{first * len(entrants)} runs"
+        )
+    if master.tuning is not None and (both := sorted(set(range(race.most_seeds)) & set(master.tuning.seeds))):
+        raise UserMistake(f"tuning.seeds={list(master.tuning.seeds)} are seeds of the race, such as {both[0]}")
+
+
+def rounds(
+    loader: CachingConfigLoader,
+    master: DictConfig,
+    jobs: Sequence[Overrides],
+    study_plan: plans.Plan,
+    planned: Planned,
+) -> Iterator[list[list[str]]]:
+    """Yield the jobs of each round; the next one is known when those of the last have run."""
+    began = time.monotonic()
+    entrants = _entrants(loader, master, jobs)
+    first = _first_look(master, len(study_plan.inits), len(study_plan.workloads))
+    todo = [entrant.job(seed) for entrant in entrants for seed in range(first)]
+    if master.dry_run:
+        yield todo
+        return
+    asked: list[list[str]] = []
+    tried: set[str] = set()
+    told: set[str] = set()
+    while todo:
+        asked += todo
+        round_jobs = plan(loader, master, todo)
+        new = [job.folder.name for job in round_jobs if not job.is_complete]
+        if stuck := [name for name in new if name in tried]:
+            number = count(len(stuck), "run has", "runs have")
+            console.print(f"race: {number} not ended, such as {stuck[0]}; the same command continues", soft_wrap=True)
+            return
+        tried.update(new)
+        planned.runs |= {job.folder.name for job in round_jobs}
+        if new:
+            yield todo
+        raced = _read(plan(loader, master, asked), study_plan, tried)
+        planned.race = [state(race) for race in raced]
+        write_plan(study_of(master), planned, master)
+        for line in news(raced, told):
+            console.print(line, soft_wrap=True, markup=False)
+        todo = [job for race in raced for job in _next(race, entrants, master.race.runs_per_round)]
+        if todo and (why := _is_spent(master.race.budget, len(asked), len(todo), began)):
+            console.print(f"race: {why}", soft_wrap=True)
+            return
+
+
+def _entrants(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Overrides]) -> list[_Entrant]:
+    first = plan(loader, master, [[*job, f"{_SEED}0"] for job in jobs])
+    return [_Entrant(tuple(job.overrides[:-1]), job.init, job.workload) for job in first]
+
+
+def _first_look(master: DictConfig, inits: int, workloads: int) -> int:
+    """The seeds of the first round."""
+    from initbench.analysis.race.rules import Rules
+
+    race = master.race
+    level = race.level / (workloads if race.per_task else 1)
+    return Rules(inits, level, max(race.most_seeds, 2), strict=race.strict).first_look
+
+
+def _read(jobs: Sequence[Job], study_plan: plans.Plan, tried: Collection[str]) -> "list[Raced]":
+    """The races as far as the records go. A run that failed counts when this sweep has tried it again."""
+    from initbench.analysis.loading.frame import to_frame
+    from initbench.analysis.race.raced import races
+
+    records = [(readable(read_record, job.folder), job) for job in jobs if job.is_complete or job.folder.name in tried]
+    return races(to_frame((record, job.folder) for record, job in records if record is not None), study_plan)
+
+
+def _next(race: "Raced", entrants: Sequence[_Entrant], runs_per_round: int) -> list[list[str]]:
+    """The next seeds of those that are in, as many as it takes for a round; none when the race is over."""
+    if race.course.is_over:
+        return []
+    inside = {race.inits[init] for init in race.course.inside}
+    own = [entrant for entrant in entrants if entrant.init in inside and entrant.workload in race.workloads]
+    begun = race.course.seeds
+    seeds = range(begun, min(begun + math.ceil(runs_per_round / len(own)), race.course.rules.most_seeds))
+    return [entrant.job(seed) for entrant in own for seed in seeds]
+
+
+def _is_spent(budget: int | str | None, runs: int, more: int, began: float) -> str:
+    """Why the budget does not allow another round of so many runs; empty where it does."""
+    if isinstance(budget, int) and runs + more > budget:
+        return f"ends after {runs} runs, as another round of {more} would exceed race.budget={budget}"
+    passed = time.monotonic() - began
+    if isinstance(budget, str) and (found := re.fullmatch(DURATION, budget)) is not None:
+        allowed = float(found["number"]) * _UNITS[found["unit"]]
+        return f"ends after {runs} runs, as race.budget={budget} has passed" if passed > allowed else ""
+    return ""

@@ -1,0 +1,35 @@
+"""The rounds of a sweep: what a later one runs depends on what came of the earlier ones."""
+
+from collections.abc import Iterator, Sequence
+
+from omegaconf import DictConfig
+
+from initbench.record.plans import add_plan
+from initbench.sweep import race, tuning
+from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.dispatch import Planned, ended_runs, study_of
+from initbench.sweep.study_plan import study_plan
+
+
+def rounds(
+    loader: CachingConfigLoader, master: DictConfig, grid: Sequence[list[str]], planned: Planned
+) -> Iterator[list[list[str]]]:
+    """Yield the jobs of each round: the grid or, before it, those that choose learning rates; or those of a race.
+
+    Raises UserMistake for what cannot be tuned, or raced.
+    """
+    is_race = master.until is not None
+    if master.tuning is not None:
+        tuning.check(loader, master, grid)
+    if is_race:
+        race.check(loader, master, grid)
+    plan = study_plan(loader, master, grid)
+    if not master.dry_run:
+        add_plan(study := study_of(master), plan, ended_runs(study))
+    jobs: Sequence[list[str]] = grid
+    if master.tuning is not None:
+        jobs = yield from tuning.rounds(loader, master, grid)
+    if jobs and is_race:
+        yield from race.rounds(loader, master, jobs, plan, planned)
+    elif jobs:
+        yield list(jobs)
