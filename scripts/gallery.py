@@ -97,4 +97,4 @@ def comment(experiment: str) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or [*STUDIES])
+    main(sys.argv[1:] or [name for name in STUDIES if (ROOT / "runs" / name).is_dir()])
