@@ -1,7 +1,7 @@
 """From what Hydra composed to the plain config that a run is made of."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +13,8 @@ from initbench.record.plain import PlainConfig
 from initbench.record.signature import shared_init
 from initbench.registry import LIGHTNING_TASK
 
+_OF_SWEEPS = ("tuning", "until")  # what a single run has none of
+
 
 def resolve(config: DictConfig, hydra: DictConfig) -> PlainConfig:
     """The config as plain values, with the names of options where a user's own YAML has none.
@@ -22,7 +24,7 @@ def resolve(config: DictConfig, hydra: DictConfig) -> PlainConfig:
     Raises UserMistake where several options of one group are chosen, and OmegaConf's errors for interpolations.
     """
     resolved = expand_all({str(key): _plain(config, str(key)) for key in config if key != "hydra"})
-    resolved["command"] = _command(hydra, tuned=resolved.get("tuning") is not None)
+    resolved["command"] = _command(hydra, [key for key in _OF_SWEEPS if resolved.get(key) is not None])
     for override in hydra.overrides.task:
         group, _, choice = override.partition("=")
         if choice.startswith("[") and isinstance(resolved.get(group), dict):  # Hydra would lay one over the other
@@ -39,12 +41,13 @@ def resolve(config: DictConfig, hydra: DictConfig) -> PlainConfig:
     return resolved
 
 
-def _command(hydra: DictConfig, tuned: bool) -> str:
+def _command(hydra: DictConfig, of_sweep: Sequence[str]) -> str:
     """What to type for this one run, wherever the sweep that it is part of came from."""
     own = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     folders = [part for path in own for part in ("--config-dir", path)]
     folders += [line for line in hydra.overrides.hydra if line.startswith("hydra.searchpath=")]
-    return shlex.join(["python", "-m", "initbench", *folders, *hydra.overrides.task, *["tuning=null"] * tuned])
+    typed = [line for line in hydra.overrides.task if line.partition("=")[0] not in _OF_SWEEPS]
+    return shlex.join(["python", "-m", "initbench", *folders, *typed, *(f"{key}=null" for key in of_sweep)])
 
 
 def _plain(config: DictConfig, key: str) -> Any:

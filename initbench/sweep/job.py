@@ -50,6 +50,8 @@ def run_job(config: DictConfig) -> float | None:
             raise
         _pass_over(Store(resolved), mistake)
         return None
+    if typed.until is not None and hydra.mode is RunMode.RUN:
+        raise UserMistake(f"until={typed.until} adds seeds to a sweep, and this is one run: -m init=...,... until=sure")
     check_objective(typed, hydra.sweeper.get("direction"))
     store = Store(resolved)
     if left_alone(store.folder):

@@ -102,11 +102,11 @@ def rounds(
     while todo:
         asked += todo
         round_jobs = plan(loader, master, todo)
-        new = [job.folder.name for job in round_jobs if not job.is_complete]
-        if stuck := [name for name in new if name in tried]:
+        if stuck := [job.folder.name for job in round_jobs if job.folder.name in tried and not job.is_complete]:
             number = count(len(stuck), "run has", "runs have")
             console.print(f"race: {number} not ended, such as {stuck[0]}; the same command continues", soft_wrap=True)
             return
+        new = [job.folder.name for job in round_jobs if master.force or not job.is_complete]
         tried.update(new)
         planned.runs |= {job.folder.name for job in round_jobs}
         if new:

@@ -40,6 +40,10 @@ def start(config: DictConfig) -> str:
         check_writable(config.hydra.sweep.dir, "hydra.sweep.dir")
         if config.dry_run and "direction" in config.hydra.sweeper:
             raise ValueError("dry_run cannot tell what this sweeper will try, as that depends on results")
+        if config.until is not None and "PlanningSweeper" not in config.hydra.sweeper._target_:
+            raise ValueError(
+                f"until={config.until} decides itself what is run next: it is not for another hydra/sweeper"
+            )
     except ValueError as error:
         # Hydra turns an exception of a callback into a warning and goes on.
         errors.print(visible(hide(f"initbench: {error}")), markup=False, soft_wrap=True)

@@ -4,18 +4,13 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from initbench import CONF
 from initbench.config.resolve import resolve
 from initbench.errors import UserMistake
 from initbench.record.store import Store
@@ -28,15 +23,8 @@ Accuracy = Callable[[str, float, int], float | None]  # of an initializer, a lea
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., tuple[CachingConfigLoader, DictConfig]]]:
-    hydra = Hydra.create_main_hydra2(task_name="initbench", config_search_path=create_config_search_path(str(CONF)))
-
-    def make(*typed: str) -> tuple[CachingConfigLoader, DictConfig]:
-        master = hydra.compose_config("config", [f"runs_dir={tmp_path}", *TUNED, *typed], RunMode.MULTIRUN)
-        return CachingConfigLoader(hydra.config_loader), master
-
-    yield make
-    GlobalHydra.instance().clear()
+def start(compose: Any) -> Callable[..., tuple[CachingConfigLoader, DictConfig]]:
+    return lambda *typed: compose(*TUNED, *typed)
 
 
 def play(loader: CachingConfigLoader, master: DictConfig, jobs: list[list[str]], accuracy: Accuracy) -> list[Any]:

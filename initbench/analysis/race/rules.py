@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -42,13 +43,13 @@ class Rules:
         If two initializers with n runs each are alike, all runs of the one are above all of the other with probability
         1 / C(2n, n), and more rarely if runs of one seed are alike.
         """
-        few = range(2, self.most_seeds + 1)
-        return next((n for n in few if self._chance(n) <= APART_SHARE * self.level_of_each), self.most_seeds)
+        return next(n for n in count(2) if self._chance(n) <= APART_SHARE * self.level_of_each)
 
     @property
     def level_of_flips(self) -> float:
         """What `apart_after` leaves to the sign flips of each comparison."""
-        return self.level_of_each - self._chance(self.apart_after)
+        is_used = self.apart_after <= self.most_seeds
+        return self.level_of_each - (self._chance(self.apart_after) if is_used else 0.0)
 
     @property
     def spending(self) -> Array:
@@ -65,6 +66,6 @@ class Rules:
 
     @property
     def first_look(self) -> int:
-        """The seeds that it takes before anything can be decided."""
-        flips = next((n for n, share in enumerate(self.spending, 1) if 2.0**-n <= self.level_of_flips * share), 0)
-        return min(self.apart_after, flips or self.most_seeds)
+        """The seeds that it takes before anybody can be out; the race may be too short for it."""
+        flips = (n for n, share in enumerate(self.spending, 1) if 2.0**-n <= self.level_of_flips * share)
+        return min(self.apart_after, next(flips, self.apart_after))

@@ -1,0 +1,199 @@
+"""until=sure: which runs each round asks for, from records written by hand, and real races."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from initbench.config.resolve import resolve
+from initbench.errors import UserMistake
+from initbench.record.plans import read_plans
+from initbench.record.store import Store
+from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.dispatch import Planned
+from initbench.sweep.rounds import rounds
+
+RACE = ["until=sure", "race.runs_per_round=4"]
+Start = Callable[..., tuple[CachingConfigLoader, DictConfig]]
+Accuracy = Callable[[str, int], float | str]  # of an initializer and a seed, or another status
+
+
+@pytest.fixture
+def start(compose: Start) -> Start:
+    return lambda *typed: compose(*RACE, *typed)
+
+
+def grid(master: DictConfig, *jobs: list[str]) -> list[list[str]]:
+    return [[f"runs_dir={master.runs_dir}", *RACE, *job] for job in jobs]
+
+
+def play(
+    started: tuple[CachingConfigLoader, DictConfig], jobs: list[list[str]], accuracy: Accuracy, most: int = 1000
+) -> list[list[tuple[str, str, int]]]:
+    """The rounds of a race, each as (model, init, seed), where runs end as `accuracy` says; `most`: it is killed."""
+    loader, master = started
+    seen: list[list[tuple[str, str, int]]] = []
+    left = most
+    for batch in rounds(loader, master, grid(master, *jobs), Planned()):
+        asked = []
+        for overrides in batch:
+            config = loader.load_sweep_config(master, overrides)
+            store = Store(resolve(config, config.hydra))
+            init, seed = store.config["init"]["name"], store.config["seed"]
+            asked.append((store.config["model"]["name"], init, seed))
+            value = accuracy(init, seed)
+            if left == 0:
+                return seen
+            left -= 1
+            if isinstance(value, str):
+                store.write(value, results={}, reason="because")
+            else:
+                results = {"val/accuracy": value, "test/accuracy": value, "ln_classes": 2.302585}
+                store.write("finished", results=results)
+        seen.append(asked)
+    return seen
+
+
+INITS = ["orthogonal", "default", "zeros", "constant"]
+JOBS = [[f"init={init}"] for init in INITS]
+
+
+def level(init: str, seed: int) -> float:
+    """default is ahead of orthogonal with the first seed alone; the others have learned nothing."""
+    wobble = math.sin(12.9898 * (seed + 1) + 78.233 * len(init)) / 200
+    return {"orthogonal": 0.95, "default": 0.96 if seed == 0 else 0.93, "zeros": 0.1, "constant": 0.1}[init] + wobble
+
+
+def test_each_round_has_the_next_seeds_of_those_that_are_in(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = play(start(), JOBS, level)
+    assert sorted(seen[0]) == sorted(("lenet", init, seed) for init in INITS for seed in range(5))
+    assert sorted(seen[1]) == [("lenet", init, seed) for init in ("default", "orthogonal") for seed in (5, 6)]
+    assert {init for batch in seen[1:] for _, init, _ in batch} == {"default", "orthogonal"}
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert "after 5 seeds zeros is out: behind orthogonal in every run, by 84." in said
+    assert "default is out: behind orthogonal" in said
+
+
+def test_a_killed_race_goes_on_and_decides_as_it_would_have(start: Start, tmp_path: Path) -> None:
+    """Killed after each number of runs; what it has decided is in its last round."""
+    whole = play(start(), JOBS, level)
+    total = sum(map(len, whole))
+    for killed in (0, 3, 20, 21, total - 1):
+        for record in tmp_path.glob("main/*/record.json"):
+            record.unlink()
+        play(start(), JOBS, level, most=killed)
+        assert len(list(tmp_path.glob("main/*/record.json"))) == killed
+        play(start(), JOBS, level)
+        assert len(list(tmp_path.glob("main/*/record.json"))) == total
+    assert play(start(), JOBS, level) == []  # all of it is there
+
+
+def test_a_run_that_fails_scores_chance_when_it_has_been_tried_and_stops_nothing(start: Start, tmp_path: Path) -> None:
+    seen = play(start(), JOBS, lambda init, seed: "failed" if init == "default" else level(init, seed))
+    assert {init for batch in seen for _, init, seed in batch if seed > 5} == set()
+    again = play(start(), JOBS, level)
+    assert sorted(again[0]) == sorted(seen[0])  # those that failed are among them
+    assert any(init == "default" and seed > 5 for batch in again for _, init, seed in batch)
+
+
+def test_one_that_is_refused_takes_no_part(start: Start) -> None:
+    seen = play(start(), JOBS, lambda init, seed: "refused" if init == "zeros" else level(init, seed))
+    assert {init for batch in seen[1:] for _, init, _ in batch} == {"default", "orthogonal"}
+    assert seen[1:]
+
+
+def test_it_waits_for_runs_that_another_process_trains(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = play(start(), JOBS, lambda init, seed: "interrupted" if (init, seed) == ("zeros", 4) else level(init, seed))
+    assert len(seen) == 1
+    assert "1 run has not ended, such as lenet-mnist_mini-zeros-seed4" in capsys.readouterr().out.replace("\n", " ")
+
+
+def test_the_plan_is_written_before_the_first_run(start: Start, tmp_path: Path) -> None:
+    loader, master = start("race.level=0.1", "report.margin=0.3")
+    next(rounds(loader, master, grid(master, *JOBS), Planned()))
+    (plan,) = read_plans(tmp_path / "main")
+    assert plan.inits == tuple(INITS)
+    assert plan.race is not None
+    assert (plan.race.level, plan.race.most_seeds, plan.margin, plan.seeds, plan.runs_before) == (0.1, 30, 0.3, (), 0)
+    assert plan.targets == (0.8, 0.9, 0.95)
+
+
+def test_one_race_over_all_workloads_or_one_for_each(start: Start) -> None:
+    jobs = [[f"model={model}", f"init={init}"] for model in ("lenet", "mlp") for init in INITS]
+    together = play(start(), jobs, level)
+    assert {model for batch in together[1:] for model, _, _ in batch} == {"lenet", "mlp"}
+    for batch in together:
+        of_each = [{(init, seed) for name, init, seed in batch if name == model} for model in ("lenet", "mlp")]
+        assert of_each[0] == of_each[1]
+    apart = play(
+        start("race.per_task=true", "study=apart"),
+        [[*job, "study=apart", "race.per_task=true"] for job in jobs],
+        level,
+    )
+    longest = [max(seed for batch in of for _, _, seed in batch) for of in (together, apart)]
+    assert longest[0] < longest[1]  # two races share the level
+
+
+def test_budgets_end_it_before_a_round_that_exceeds_them(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = ["race.budget=24", "study=runs"]
+    seen = play(start(*typed), [[*job, *typed] for job in JOBS], level)
+    assert sum(map(len, seen)) == 24
+    assert "race: ends after 24 runs" in capsys.readouterr().out
+    typed = ["race.budget=0s", "study=time"]
+    assert len(play(start(*typed), [[*job, *typed] for job in JOBS], level)) == 1
+    assert "as race.budget=0s has passed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "typed, jobs, said",
+    [
+        ([], [["init=zeros"]], "needs two initializers or more, and zeros is the only one"),
+        ([], [["init=zeros", "seed=3"], ["init=default", "seed=3"]], "seed=3 cannot be set with until=sure"),
+        ([], [["init=zeros", "seeds.order=3"], ["init=default"]], "seeds.order cannot be set with until=sure"),
+        (
+            [],
+            [
+                [init, rate]
+                for init in ("init=zeros", "init=default")
+                for rate in ("optimizer.lr=0.1", "optimizer.lr=1")
+            ],
+            "optimizer.lr is swept over",
+        ),
+        (
+            ["race.budget=5"],
+            JOBS,
+            "race.budget=5 is too small: nothing can be decided before 5 seeds, which are 20 runs",
+        ),
+        (["race.most_seeds=4"], JOBS, "race.most_seeds=4 is too small: .* before 5 seeds"),
+        (["experiment=tuned", "tuning.seeds=[3,40]"], JOBS, "are seeds of the race, such as 3"),
+    ],
+)
+def test_what_no_race_can_be_run_of_is_refused_before_anything_is_written(
+    start: Start, tmp_path: Path, typed: list[str], jobs: list[list[str]], said: str
+) -> None:
+    loader, master = start(*typed)
+    with pytest.raises(UserMistake, match=said):
+        next(rounds(loader, master, grid(master, *([*typed, *job] for job in jobs)), Planned()))
+    assert not list(tmp_path.glob("**/*.lock"))
+
+
+def test_rates_are_chosen_before_the_race_and_stay(start: Start) -> None:
+    typed = ["experiment=tuned", "tuning.lr_factors=[0.3,1]", "tuning.extensions=0", "tuning.seeds=[100,101]"]
+    loader, master = start(*typed)
+    jobs = [[*typed, *job] for job in JOBS[:2]]
+    seen = []
+    for batch in rounds(loader, master, grid(master, *jobs), Planned()):
+        for overrides in batch:
+            config = loader.load_sweep_config(master, overrides)
+            store = Store(resolve(config, config.hydra))
+            init, lr, seed = store.config["init"]["name"], store.config["optimizer"]["lr"], store.config["seed"]
+            best = {"orthogonal": 0.0006, "default": 0.002}[init]
+            value = level(init, seed) - (lr != best) / 10
+            seen.append((init, lr, seed))
+            results = {"val/accuracy": value, "test/accuracy": value, "ln_classes": 2.302585}
+            store.write("finished", results=results)
+    raced = {(init, lr) for init, lr, seed in seen if seed < 100}
+    assert raced == {("orthogonal", 0.0006), ("default", 0.002)}
+    assert {seed for _, _, seed in seen if seed < 100} >= set(range(5))
