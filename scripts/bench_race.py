@@ -28,7 +28,7 @@ from initbench.analysis.statistics.sign_flips import EXACT_UP_TO, sign_flip
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "race.md"
 DEVIATION, MARGIN = 0.5, 0.5  # points
 MOST = 30  # seeds
-PATTERNS = 2**12
+PATTERNS = 2**11
 INITS = (2, 4, 8)
 SLIGHTLY = 0.1  # points, by which the only best leads
 KINDS = {

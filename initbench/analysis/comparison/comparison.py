@@ -113,13 +113,15 @@ class Comparison:
         parts = [self._scores_of(scope) for scope in self.scopes]
         testable = [part for part in parts if _shared_seeds(part) >= LEAST_SEEDS]
         margin = None if self.points is None else self.metric.margin(self.points)
+        level = self.level / max(len(testable), 1)
         return [
             Findings(
                 part,
                 self.runs[self.runs["workload"].isin(scope.workloads) & self.runs["init"].isin(scope.inits)],
                 margin=margin,
                 reference=self.reference if self.reference in scope.inits else None,
-                level=self.level / max(len(testable), 1),
+                level=level,
+                next_level=level / 2 if self.plans else level,  # of runs from elsewhere, looks are not known
             )
             for scope, part in zip(self.scopes, parts, strict=True)
         ]

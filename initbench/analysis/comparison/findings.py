@@ -13,7 +13,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from initbench.analysis.comparison.evidence import Evidence
+from initbench.analysis.comparison.evidence import LEVEL, Evidence
 from initbench.analysis.statistics.blocks import seed_weights
 from initbench.analysis.statistics.pairs import against, compare, holm, same_as
 from initbench.analysis.statistics.sign_flips import lower_bound, seeds_for_flips
@@ -25,10 +25,12 @@ LEAST_SEEDS = 4  # the fewest with which anything can be claimed, see Findings.a
 class Findings(Evidence):
     """What is found about initializers that share workloads and seeds.
 
-    reference: the initializer that the others are compared with; None compares every two.
+    reference: the initializer that the others are compared with; None compares every two; next_level: the level of a
+    further look, with more seeds.
     """
 
     reference: str | None = None
+    next_level: float = LEVEL
 
     @cached_property
     def against_reference(self) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def seeds_for(findings: Findings, rival: str, difference: float, power: float = 
     tests = findings.comparisons
     if findings.reference is None and findings.rivals.at[rival, "p"] < findings.level:
         tests = int(findings.pairs["p"].notna().sum())
-    return seeds_needed(difference, _spread(findings, rival), findings.level / tests, power)
+    return seeds_needed(difference, _spread(findings, rival), findings.next_level / tests, power)
 
 
 def _spread(findings: Findings, rival: str) -> float:

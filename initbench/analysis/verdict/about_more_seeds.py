@@ -43,10 +43,17 @@ def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, ma
         whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)
         needed = f"{count(more.runs, 'more run')} {'is' if more.runs == 1 else 'are'} needed{took}"
         text = f"For {count(more.seeds, 'seed')} of {whom}{at_once}, {needed}."
-        looks = (
-            "A second look with more seeds raises the error rate above 5%; to keep it, judge by new seeds alone, in a "
-            "study of their own."
-        )
+        if found.next_level < found.level:
+            level = f"{100 * found.next_level:g}%"
+            looks = (
+                f"With them the study is looked at again, at a level of {level}; new seeds alone, in a study of their "
+                "own, are judged at 5%."
+            )
+        else:
+            looks = (
+                "A second look with more seeds raises the error rate above 5%; to keep it, judge by new seeds alone, "
+                "in a study of their own."
+            )
         yield Sentence("settle", f"{text} {looks}{' To run them:' if more.commands else ''}", more.commands)
 
 

@@ -9,6 +9,7 @@ from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.verdict.about_crossed import about_crossed
 from initbench.analysis.verdict.about_findings import AboutFindings
 from initbench.analysis.verdict.about_learning import about_learning, all_failed
+from initbench.analysis.verdict.about_looks import about_looks
 from initbench.analysis.verdict.about_noise import about_noise
 from initbench.analysis.verdict.about_race import about_races
 from initbench.analysis.verdict.about_studies import about_studies
@@ -39,7 +40,7 @@ def sentences(comparison: Comparison) -> list[Sentence]:
         if len(comparison.findings) > 1:
             own[0] = replace(own[0], text=f"Compared on {_workloads(findings)}. {own[0].text}")
         found += own if place < _MOST_COMPARISONS else own[:1]
-    found += [*about_times(comparison), *about_learning(comparison)]
+    found += [*about_looks(comparison), *about_times(comparison), *about_learning(comparison)]
     return [*found, *about_noise(comparison), *about_crossed(comparison), *_left_out(comparison.left_out)]
 
 

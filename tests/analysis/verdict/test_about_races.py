@@ -1,0 +1,127 @@
+"""What is said of a race, and of a study to which seeds were added after its results had been seen."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from frames import frame, record
+
+from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.verdict.verdict import Verdict
+from initbench.record.plans import Plan, Race
+
+RACE = Race(0.05, 30, None, strict=False, per_task=False)
+
+
+def planned(runs: pd.DataFrame, **keys: object) -> pd.DataFrame:
+    """The same runs, of a study whose only plan was a race; keys: of its rules, or of the plan."""
+    rules = {key: value for key, value in keys.items() if hasattr(RACE, key)}
+    race = Race(**{**vars(RACE), **rules})
+    others = {key: value for key, value in keys.items() if key not in rules}
+    inits, workloads = (tuple(dict.fromkeys(runs[column])) for column in ("init", "workload_id"))
+    plan = {"inits": inits, "workloads": workloads, "seeds": (), "targets": (), "margin": None, "reference": None}
+    runs.attrs["plans"] = [Plan(**{**plan, **others}, race=race)]
+    return runs
+
+
+def scores(*leads: float, seeds: int = 30, spread: float = 0.004) -> pd.DataFrame:
+    """Runs of initializers a, b, ... with these mean accuracies, in points above 90 %."""
+    rng = np.random.default_rng(0)
+    common = spread * rng.normal(size=seeds)
+    places = [(init, lead, seed) for init, lead in zip("abcdefgh", leads, strict=False) for seed in range(seeds)]
+    return frame(
+        *(record(init, seed, 0.9 + lead / 100 + common[seed] + spread * rng.normal()) for init, lead, seed in places)
+    )
+
+
+def said(runs: pd.DataFrame, margin: float | None = None) -> dict[str, str]:
+    return {sentence.kind: sentence.text for sentence in Verdict(Comparison(runs, margin=margin)).sentences}
+
+
+def test_a_winner_who_is_out_and_how_many_runs_it_took() -> None:
+    found = said(planned(scores(0.8, 0, -80)))
+    assert found["winner"].startswith("Use a: it won the race against the other 2 initializers after ")
+    assert found["winner"].endswith("the best initializer loses in at most 1 of 20 such races.")
+    assert found["out"].startswith("Out of the race, after so many seeds: c after 5 (by a, 80.")
+    assert "that alone does not show that it is worse" in found["out"]
+    assert "; a fixed number of seeds with a power of 90% for a lead of 0." in found["runs"]
+    assert not {"better", "worse", "open", "standing"} & found.keys()
+
+
+def test_equal_ones() -> None:
+    found = said(planned(scores(0, 0, 0, spread=0.001)))
+    assert found["equal"].startswith("Use a, b or c: these are equal to within 0.5 points after ")
+    assert "so that any of them will do" in found["equal"]
+
+
+def test_an_undecided_one() -> None:
+    found = said(planned(scores(0.1, 0, seeds=12, spread=0.02)))
+    assert found["open"] == "The race between a and b is undecided after 12 seeds."
+    assert said(planned(scores(0.1, 0, spread=0.02), most_seeds=12))["open"] == (
+        "The race between a and b ends undecided after 12 seeds."
+    )
+
+
+def test_a_strict_one_says_who_is_worse() -> None:
+    found = said(planned(scores(2, 0, -80), strict=True))
+    assert found["worse"].endswith(
+        "Each is worse than the one that put it out; in at most 1 of 20 such races is any of this wrong."
+    )
+
+
+def test_each_workload_has_a_race_of_its_own_with_per_task() -> None:
+    shallow, deep = scores(2, 0), scores(0, 2)
+    runs = pd.concat([shallow, deep.assign(workload="deep", workload_id="deep")], ignore_index=True)
+    texts = [of.text for of in Verdict(Comparison(planned(runs, per_task=True))).sentences if of.kind == "winner"]
+    assert [text.partition(": ")[2][:6] for text in texts] == ["Use a:", "Use b:"]
+    assert all("at most 1 of 40" in text for text in texts)
+    together = said(planned(runs))
+    assert "winner" not in together
+
+
+def test_a_run_that_failed_counts_as_chance_and_stays_decided() -> None:
+    failed = [record("b", seed, None, status="failed") for seed in range(5)]
+    runs = frame(*(record("a", seed, 0.9) for seed in range(5)), *failed)
+    assert said(planned(runs))["winner"].startswith("Use a")
+
+
+def test_who_was_refused_takes_no_part() -> None:
+    refused = [record("c", seed, None, status="refused") for seed in range(5)]
+    others = [record(init, seed, accuracy) for init, accuracy in (("a", 0.9), ("b", 0.1)) for seed in range(5)]
+    assert "the other one after 5 seeds" in said(planned(frame(*others, *refused)))["winner"]
+
+
+def test_a_study_that_grew_is_judged_at_half_the_level() -> None:
+    runs = scores(0.55, 0, seeds=20)
+    inits, workloads = ("a", "b"), tuple(runs["workload_id"].unique())
+    first = Plan(inits, workloads, tuple(range(10)), (), None, None)
+    second = Plan(inits, workloads, tuple(range(20)), (), None, None, runs_before=20)
+    runs.attrs["plans"] = [first, second]
+    comparison = Comparison(runs)
+    assert comparison.looks == [10]
+    assert comparison.level == 0.025
+    assert comparison.findings[0].level == 0.025
+    found = said(runs)
+    assert found["looks"] == (
+        "Seeds were added after results had been seen (of 10 seeds). Each further look has half the level of the one "
+        "before: this one has 2.5%, the first one had 5%."
+    )
+    problems = [problem.text for problem in Verdict(comparison).problems]
+    assert problems == [
+        "The plan was changed after 20 runs of the study: seeds added: 10, 11, 12, 13, 14, 15, 16, 17 and 2 more."
+    ]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"seeds": (0, 1), "runs_before": 4},  # fewer
+        {"seeds": (0, 1, 2, 3, 4, 5), "inits": ("c", "d"), "runs_before": 4},  # others
+        {"seeds": (0, 1, 2, 3, 4, 5), "workloads": ("other",), "runs_before": 4},
+        {"seeds": (0, 1, 2, 3, 4, 5), "runs_before": 0},  # nobody has seen anything
+    ],
+)
+def test_what_is_no_further_look(second: dict) -> None:
+    plan = {"inits": ("a", "b"), "workloads": ("w",), "targets": (), "margin": None, "reference": None}
+    runs = scores(0, 0, seeds=6)
+    runs.attrs["plans"] = [Plan(**plan, seeds=(0, 1, 2)), Plan(**{**plan, **second})]
+    assert Comparison(runs).level == 0.05
