@@ -180,7 +180,7 @@ def _race(race: Race) -> Group:
     table.add_column("out at", justify="right", no_wrap=True)
     for init in race.inside:
         table.add_row(Text(init), *race.leads.get(init, ("best" if init == race.best else "", "")))
-    parts: list[RenderableType] = [Fitting(table)] if race.seeds else []
+    parts: list[RenderableType] = [Fitting(table)] if race.leads else []
     return Group(*parts, _state_of(race))
 
 

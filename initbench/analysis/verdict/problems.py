@@ -32,7 +32,7 @@ def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
     found = [
         *_unreadable(runs),
         *_unended(runs),
-        *_missing(rankings),
+        *_missing(rankings, is_race=any(plan.race for plan in runs.attrs.get("plans", ()))),
         *_seeds(rankings),
         *_refused(runs),
         *_diverged(rankings),
@@ -57,7 +57,7 @@ def _unended(runs: pd.DataFrame) -> Iterator[Problem]:
             yield Problem("unended", f"{count(number, 'run')} {what}.", True)
 
 
-def _missing(rankings: Sequence[Ranking]) -> Iterator[Problem]:
+def _missing(rankings: Sequence[Ranking], is_race: bool) -> Iterator[Problem]:
     for ranking in rankings:
         asked = ranking.scored[(ranking.scored["status"] != "refused") & ~ranking.scored["is_tuning"]]
         ended = asked[asked["score"].notna()]
@@ -65,7 +65,7 @@ def _missing(rankings: Sequence[Ranking]) -> Iterator[Problem]:
             yield Problem("missing", f"{ranking.workload}: no run of {_list(absent)} has a score.", True)
         union = set(asked["seed"])
         for init, has in ((init, set(group["seed"])) for init, group in ended.groupby("init")):
-            if lacking := sorted(union - has):
+            if (lacking := sorted(union - has)) and not is_race:  # of which some have fewer seeds by design
                 text = f"{ranking.workload}: {init} has {len(has)} of {len(union)} seeds (missing: {_list(lacking)})."
                 yield Problem("missing", text, False)  # failed and interrupted runs have a serious problem of their own
 

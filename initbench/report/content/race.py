@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.race.raced import Raced
 from initbench.metric import Metric
@@ -29,46 +31,46 @@ def race_table(race: Raced, comparison: Comparison) -> Table:
 
 
 def race_plot(race: Raced, metric: Metric, number: int) -> Plot | None:
-    """How far each initializer was behind the best of those that were in, after each seed."""
+    """How far each initializer was behind the best of those that were in, after each seed, and the bounds."""
     if not race.course.looks:
         return None
-    views: dict[str, tuple[str, str]] = {
-        "share": ("of the lead at which it is out", "distance to the boundary: 1 is out"),
-        "lead": ("in points" if metric.is_share else "as a difference", f"behind the best, {metric.points or 'mean'}"),
-    }
-    series: dict[str, dict[str, View]] = {}
+    scale = 100 if metric.is_share else 1
     exits = {out.init: out for out in race.course.exits}
+    series: dict[str, dict[str, View]] = {}
     for init, name in enumerate(race.inits):
-        looks = [look for look in race.course.looks if init == look.best or init in look.leads]
-        points = [(look.seeds, *_behind(init, look.leads, look.bounds)) for look in looks]
+        looks = [look for look in race.course.looks if init in look.leads]
+        if not looks:
+            continue
+        seeds = [look.seeds for look in looks]
+        leads = np.array([scale * look.leads[init] for look in looks])
+        bounds = np.array([scale * look.bounds[init] for look in looks])
+        bounds[~np.isfinite(bounds)] = math.nan
+        shares = leads / bounds
         if init in exits and exits[init].is_apart:
-            points[-1] = (*points[-1][:2], 1.0)  # it is out, whatever the sign flips say
-        seeds, leads, shares = zip(*points, strict=True)
-        scale = 100 if metric.is_share else 1
+            shares[-1] = 1.0  # it is out, whatever the sign flips say
         series[name] = {
+            "lead": {"x": seeds, "y": leads, "low": leads, "high": np.fmax(bounds, leads)},
             "share": {"x": seeds, "y": shares},
-            "lead": {"x": seeds, "y": [scale * lead for lead in leads]},
         }
+    views = {
+        "lead": f"behind the best{f', {metric.points}' if metric.points else ''}",
+        "share": "share of the lead at which it is out",
+    }
+    leads = np.concatenate([np.empty(0), *(drawn["lead"]["y"] for drawn in series.values())])
+    is_wide = leads.size > 0 and leads.max() > 20 * np.median(leads) > 0
     return Plot(
         f"race-{number + 1}" if number else "race",
         "The race",
-        "How far each initializer is behind the best one that is in, after each seed. An initializer is out where its "
-        "line reaches 1: its distance is then as large as chance rarely makes it at any look (group-sequential sign "
-        "flips), or every run of it is worse than every run of another. Lines that stay below 1 are of those that are "
-        "in.",
+        "How far each initializer is behind the best one that is in, after each seed. The band above a line ends at "
+        "the lead at which it is out; there is none while no lead would be large enough. The bounds are those of "
+        "group-sequential sign flips, which hold over all looks; an initializer is also out if, at the first look, "
+        "every run of it is worse than every run of another.",
         series,
         dict.fromkeys(views, "seeds"),
-        {key: title for key, (_, title) in views.items()},
-        [("what", [(key, label) for key, (label, _) in views.items()])],
+        views,
+        [("what", [("lead", "leads"), ("share", "shares of the bound")])],
         {"scored": "yes"},
+        {"lead": "y" if is_wide else ""},
         markers=True,
         levels={"share": {"out": 1.0}},
     )
-
-
-def _behind(init: int, leads: dict[int, float], bounds: dict[int, float]) -> tuple[float, float]:
-    """How far behind the best, and as a share of the distance at which it is out; NaN while nothing can be decided."""
-    if init not in leads:
-        return 0.0, 0.0
-    bound = bounds[init]
-    return leads[init], leads[init] / bound if 0 < bound < math.inf else math.nan
