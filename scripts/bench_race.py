@@ -103,6 +103,8 @@ def runs(gap: str, races: int) -> Cells:
     drawn = [course(draw(rng, "normal", leads), rules, PATTERNS) for _ in range(races)]
     power = float(np.mean([race.winner == 0 for race in drawn]))
     used = float(np.mean([*map(runs_of, drawn)]))
+    if power < 0.5:  # it is the longest race there is, and rarely names anybody
+        return [[gap, f"{power:.2f}", f"{used:.0f}", "-", "-", "-", "-"]]
     fixed = [len(leads) * seeds_of_fixed(tuple(leads), races, power, is_holm) for is_holm in (True, False)]
     sized = len(leads) * seeds_of_fixed(tuple(LADDERS[SIZED_FOR]), races, min(power, 0.95), True)
     return [[gap, f"{power:.2f}", f"{used:.0f}", *map(str, fixed), str(sized), f"{used / sized:.2f}"]]

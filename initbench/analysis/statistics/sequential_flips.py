@@ -32,10 +32,11 @@ class SequentialFlips:
     def __init__(self, level: float, spending: npt.ArrayLike, comparisons: int, patterns: int = PATTERNS) -> None:
         spending = np.asarray(spending, dtype=float)
         self._signs = sign_paths(len(spending), patterns)
-        self._budget = np.floor(len(self._signs) * level * spending + _ROUNDING).astype(int)  # paths that may cross
-        self._sums = np.zeros((len(self._signs), comparisons))
+        paths = self._signs.shape[1]
+        self._budget = np.floor(paths * level * spending + _ROUNDING).astype(int)  # paths that may have crossed
+        self._sums = np.zeros((comparisons, paths))
         self._size = np.zeros(comparisons)
-        self._crossed = np.zeros((len(self._signs), comparisons), dtype=bool)
+        self._crossed = np.zeros((comparisons, paths), dtype=bool)
         self._looks = 0
         self.bounds = np.full(comparisons, math.inf)  # of the running sum, at the latest look
 
@@ -44,34 +45,36 @@ class SequentialFlips:
 
         Returns which sums are shown to be above 0, and which below: each is a test of its own, at the level.
         """
-        self._sums += self._signs[:, [self._looks]] * values
+        self._sums += self._signs[self._looks] * values[:, None]
         self._size += np.abs(values)
-        left = self._budget[self._looks] - self._crossed.sum(axis=0)
         slack = _ROUNDING * self._size
-        self.bounds = np.full(len(values), math.inf)
-        for at in np.flatnonzero((left > 0) & (self._size > 0)):
-            self.bounds[at] = _bound(self._sums[~self._crossed[:, at], at], int(left[at]), slack[at])
-        self._crossed |= self._sums >= self.bounds - slack
+        left = self._budget[self._looks] - self._crossed.sum(axis=1)
+        self.bounds = _bounds(np.where(self._crossed, -math.inf, self._sums), left, slack)
+        self.bounds[self._size == 0] = math.inf
+        self._crossed |= self._sums >= (self.bounds - slack)[:, None]
         self._looks += 1
-        return self._crossed[0].copy(), self._crossed[len(self._signs) // 2].copy()
+        return self._crossed[:, 0].copy(), self._crossed[:, self._crossed.shape[1] // 2].copy()
 
     def keep(self, which: Flags) -> None:
         """Go on with these comparisons alone."""
-        self._sums, self._crossed, self._size = self._sums[:, which], self._crossed[:, which], self._size[which]
+        self._sums, self._crossed, self._size = self._sums[which], self._crossed[which], self._size[which]
 
 
-def _bound(sums: Array, most: int, slack: float) -> float:
-    """The lowest bound that at most so many of the sums reach; inf if there is none."""
-    if most >= len(sums):
-        return -math.inf
-    highest = np.partition(sums, len(sums) - most - 1)[len(sums) - most - 1 :]
-    inside = highest[highest > highest[0] + slack]
-    return float(inside.min(initial=math.inf))
+def _bounds(sums: Array, most: npt.NDArray[np.int64], slack: Array) -> Array:
+    """For each row of sums the lowest bound that at most so many of them reach; inf if there is none."""
+    if not len(most) or most.max() <= 0:
+        return np.full(len(most), math.inf)
+    number = int(most.max()) + 1
+    highest = np.sort(np.partition(sums, sums.shape[1] - number, axis=1)[:, -number:], axis=1)[:, ::-1]
+    first_out = np.take_along_axis(highest, np.maximum(most, 0)[:, None], axis=1)
+    is_inside = (highest > first_out + slack[:, None]) & (most > 0)[:, None]
+    bounds: Array = np.where(is_inside, highest, math.inf).min(axis=1)
+    return bounds
 
 
 @lru_cache(maxsize=4)
 def sign_paths(seeds: int, patterns: int = PATTERNS) -> Array:
-    """Signs (2 patterns, seeds): the observed, all 1, comes first; the second half are mirror images of the first.
+    """Signs (seeds, 2 patterns): the observed, all 1, comes first; the second half are mirror images of the first.
 
     The first log2(patterns) + 1 seeds have all of their patterns, equally often, so that p values are exact there; the
     signs of later seeds are random, from a fixed generator. Whichever pattern was the observed one, the others would be
@@ -82,5 +85,5 @@ def sign_paths(seeds: int, patterns: int = PATTERNS) -> Array:
     minus[:, 0] = 0
     minus[:, 1:exact] = (np.arange(patterns)[:, None] >> np.arange(exact - 1)) & 1
     minus[0] = 0
-    signs = (1.0 - 2.0 * minus)[:, :seeds]
-    return np.concatenate([signs, -signs])
+    signs = (1.0 - 2.0 * minus)[:, :seeds].T
+    return np.concatenate([signs, -signs], axis=1)

@@ -95,7 +95,7 @@ def test_a_sum_of_the_other_sign_is_shown_to_be_below_zero_at_the_same_look() ->
 
 
 def test_the_first_seeds_have_all_patterns_equally_often() -> None:
-    signs = sign_paths(12, 2**6)
+    signs = sign_paths(12, 2**6).T
     assert signs.shape == (2**7, 12)
     assert (signs[0] == 1).all()
     assert (signs[2**6 :] == -signs[: 2**6]).all()
