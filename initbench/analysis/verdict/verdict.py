@@ -11,6 +11,7 @@ from initbench import notebook
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.comparison.more_seeds import MoreSeeds
+from initbench.analysis.race.raced import Raced
 from initbench.analysis.verdict.problems import Problem, problems
 from initbench.analysis.verdict.sentence import Sentence
 from initbench.analysis.verdict.sentences import sentences
@@ -66,6 +67,7 @@ class Verdict:
                 self._comparison(findings, more)
                 for findings, more in zip(comparison.findings, comparison.more_seeds, strict=True)
             ],
+            "races": [self._race(race) for race in comparison.races],
             "workloads": [
                 {
                     "workload": ranking.workload,
@@ -129,6 +131,37 @@ class Verdict:
             "pairs": found.pairs.to_dict("records"),
             "against_reference": [] if found.reference is None else _rows(found.against_reference),
             "next": None if more is None else asdict(more),
+        }
+
+    def _race(self, race: Raced) -> dict[str, Any]:
+        course, names, scale = race.course, race.inits, self.comparison.metric.sign
+        means = race.scores[: course.seeds].mean(axis=0) * scale if course.seeds else [None] * len(names)
+        return {
+            "workloads": [self.comparison.named(workload) for workload in race.workloads],
+            "initializers": list(names),
+            "refused": list(race.refused),
+            "level": course.rules.level,
+            "strict": course.rules.strict,
+            "most_seeds": course.rules.most_seeds,
+            "seeds": course.seeds,
+            "runs": race.runs,
+            "is_over": course.is_over,
+            "winner": None if course.winner is None else names[course.winner],
+            "all_equal": course.all_equal,
+            "inside": [{"init": names[init], "mean": means[init]} for init in course.inside],
+            "out": [
+                {"init": names[of.init], "seeds": of.seeds, "by": names[of.by], "lead": of.lead, "in_every_run": of.is_apart}
+                for of in course.exits
+            ],
+            "looks": [
+                {
+                    "seeds": look.seeds,
+                    "best": names[look.best],
+                    "leads": {names[init]: lead for init, lead in look.leads.items()},
+                    "bounds": {names[init]: bound for init, bound in look.bounds.items()},
+                }
+                for look in course.looks
+            ],
         }
 
     def _values(self, table: pd.DataFrame, *columns: list[str]) -> pd.DataFrame:
