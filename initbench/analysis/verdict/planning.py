@@ -45,15 +45,13 @@ def what_a_race_takes(plan: Plan, study: Path) -> Iterator[str]:
     seen, metric = _spread(study, workloads)
     points = DEFAULT_MARGIN if plan.margin is None and metric.is_share else plan.margin
     margin = None if points is None else metric.margin(points)
-    if math.isnan(seen):
-        known = "if that is the standard deviation of the paired difference, too, which is unknown until runs finish"
-        unit, text = 1.0, "one margin" if margin else "one standard deviation of the paired difference"
-        rules = rules_of(plan, len(plan.inits), runs_each // workloads, 1.0 if margin else None)
+    if math.isnan(seen):  # in units of the margin, which the spread is taken to be, too
+        unit, text = 1.0, "the margin" if margin else "a standard deviation of the paired difference"
+        known = "if the paired difference has a standard deviation of that size, which is unknown until runs finish"
     else:
-        known = "judging by the spread of the finished runs"
         unit = margin or seen
-        text = metric.difference(unit)
-        rules = rules_of(plan, len(plan.inits), runs_each // workloads, margin)
+        text, known = metric.difference(unit), "judging by the spread of the finished runs"
+    rules = rules_of(plan, len(plan.inits), runs_each // workloads, unit if margin else None)
     spread_of_one = 1.0 if math.isnan(seen) else seen
     parts = []
     for name, lead in (("all are equal", 0.0), (f"one is ahead by {text}", unit), ("by twice that", 2 * unit)):

@@ -150,7 +150,13 @@ class Verdict:
             "all_equal": course.all_equal,
             "inside": [{"init": names[init], "mean": means[init]} for init in course.inside],
             "out": [
-                {"init": names[of.init], "seeds": of.seeds, "by": names[of.by], "lead": of.lead, "in_every_run": of.is_apart}
+                {
+                    "init": names[of.init],
+                    "seeds": of.seeds,
+                    "by": names[of.by],
+                    "lead": of.lead,
+                    "in_every_run": of.is_apart,
+                }
                 for of in course.exits
             ],
             "looks": [

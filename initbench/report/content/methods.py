@@ -4,6 +4,8 @@ from initbench.analysis.comparison.comparison import Comparison
 
 # Terms that only apply to runs of initbench.
 _OF_RECORDS = {"Score", "Learning rate", "Paired seeds", "Steps to a target", "Seconds"}
+# Terms of tables that a race has not.
+_OF_FIXED_SEEDS = {"The winner", "p", "What p is about", "Intervals of differences", "Best in resamples"}
 
 
 def methods(comparison: Comparison) -> list[tuple[str, str]]:
@@ -16,6 +18,10 @@ def methods(comparison: Comparison) -> list[tuple[str, str]]:
         omitted.add("For new data")
     if not comparison.crossed:
         omitted.add("Where the noise comes from")
+    if comparison.races:
+        omitted |= _OF_FIXED_SEEDS
+    else:
+        omitted.add("The race")
     return [(term, meaning.format(margin=margin)) for term, meaning in _METHODS if term not in omitted]
 
 
@@ -50,6 +56,13 @@ _METHODS = (
         "parameter, so initializers are compared seed by seed.",
     ),
     (
+        "The race",
+        "Each round ran the next seeds of the initializers that were still in. One is out as soon as another that is "
+        "in beats it by sign flips that account for all looks, or is better in every run at the first look, each "
+        "at a level divided by the number of rivals. So the best one is out in at most 5% of such races (race.level). "
+        "Who is out is not thereby shown to be worse than the others that are out. See docs/race.md.",
+    ),
+    (
         "The winner",
         "An initializer is named the best if its p is below 0.05 against every other (rank verification, Hung and "
         "Fithian, 2019). As all of these tests have to succeed, the number of rivals needs no correction, and six "
@@ -70,8 +83,8 @@ _METHODS = (
         "What p is about",
         "New seeds on these workloads and the same evaluation data. It says nothing about other workloads, nor about "
         "another sample of the data, whose own noise is often larger than that of a mean over seeds. The error rate "
-        "of 5% is that of one look at a number of seeds fixed beforehand; each further look, with more seeds, adds "
-        "to it.",
+        "of 5% is that of one look at a number of seeds fixed beforehand; each further look, with more seeds, has half "
+        "the level of the one before.",
     ),
     (
         "For new data",

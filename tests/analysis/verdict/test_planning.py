@@ -1,5 +1,6 @@
 """What planned seeds can show, from the runs that are finished."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 from frames import record
 from studies import write_study
 
-from initbench.analysis.verdict.planning import what_seeds_show
+from initbench.analysis.race.rules import Rules
+from initbench.analysis.verdict.planning import runs_used, what_a_race_takes, what_seeds_show
+from initbench.record.plans import Plan, Race
 
 
 def test_too_few_seeds_cannot_show_anything(tmp_path: Path) -> None:
@@ -36,3 +39,29 @@ def test_finished_runs_say_how_much_seeds_differ(tmp_path: Path) -> None:
     found = float(said.split("a difference of ")[1].split()[0])
     assert found == pytest.approx(2.8 * 100 * np.std(accuracies["a"] - accuracies["b"], ddof=1) / 4, abs=0.01)
     assert found == pytest.approx(0.99, abs=0.1)
+
+
+PLAN = Plan(tuple("abcd"), ("w",), (), (), None, None, Race(0.05, 30, None, strict=False, per_task=False))
+
+
+def test_a_race_takes_fewer_runs_the_further_one_is_ahead(tmp_path: Path) -> None:
+    (said,) = what_a_race_takes(PLAN, tmp_path)
+    equal, ahead, further = map(int, re.findall(r"about (\d+) if", said))
+    assert 4 * 30 >= equal > ahead > further >= 4 * 5
+    assert "if one is ahead by the margin, about" in said
+    assert "at most 120 runs" in said
+
+
+def test_one_far_ahead_takes_as_long_as_the_first_look() -> None:
+    assert runs_used(Rules(4), lead=100.0, spread=1.0) == 4 * 5
+
+
+def test_finished_runs_say_how_long_a_race_is(tmp_path: Path) -> None:
+    """With a spread of a tenth of the margin, seven seeds show that equal ones are equal: 1/128 is below .05 7/30."""
+    rng = np.random.default_rng(0)
+    rows = [record(init, seed, 0.8 + 0.0003 * rng.standard_normal()) for init in "abcd" for seed in range(10)]
+    (said,) = what_a_race_takes(PLAN, write_study(tmp_path / "s", *rows))
+    assert said.startswith(
+        "the race takes, on average, about 28 if all are equal, about 20 if one is ahead by 0.50 points"
+    )
+    assert said.endswith("(judging by the spread of the finished runs)")
