@@ -43,8 +43,6 @@ def draw(rng: np.random.Generator, kind: str, leads: list[float], seeds: int = M
     """Scores in points, (seeds, initializers), of means that differ by `leads` alone."""
     common = np.sqrt(CORRELATION) * rng.normal(size=(seeds, 1))
     own = KINDS[kind](rng, (seeds, len(leads)))
-    if kind == "unequal spread":  # the same for all that are alike
-        own = rng.normal(size=own.shape) * rng.choice([0.5, 2.0], size=(seeds, 1))
     values = common + np.sqrt(1 - CORRELATION) * own
     values = np.round(2 * values) / 2 if kind == "discrete" else values
     return DEVIATION * values + np.asarray(leads)

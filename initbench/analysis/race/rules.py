@@ -9,6 +9,7 @@ import numpy as np
 from initbench.analysis.statistics.blocks import Array
 
 APART_SHARE = 1 / 3  # of an error rate, at most, for "every run of the one is better than every run of the other"
+APART_BY = 1 / 4  # of the range of their runs, by which they have to be apart
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Rules:
 
     @property
     def apart_after(self) -> int:
-        """The seeds after which one that is worse in every run is out.
+        """The seeds after which one that is far worse in every run is out.
 
         If two initializers with n runs each are alike, all runs of the one are above all of the other with probability
         1 / C(2n, n), and more rarely if runs of one seed are alike.

@@ -75,6 +75,7 @@ def runs_used(rules: Rules, lead: float, spread: float) -> float:
 def _spread(study: Path, workloads: int) -> tuple[float, Metric]:
     """The typical standard deviation between seeds of the difference of two initializers; NaN if it is not known."""
     runs = load_runs(study) if any(study.glob("*/record.json")) else to_frame([])
+    runs.attrs.pop("plans", None)  # the spread of a race is that of its runs, too
     metric = judged_by(runs)
     main = Comparison(runs, metric).main
     if main is None or main.seeds[0] < 3:

@@ -58,7 +58,7 @@ _METHODS = (
     (
         "The race",
         "Each round ran the next seeds of the initializers that were still in. One is out as soon as another that is "
-        "in beats it by sign flips that account for all looks, or is better in every run at the first look, each "
+        "in beats it by sign flips that account for all looks, or is far better in every run at the first look, each "
         "at a level divided by the number of rivals. So the best one is out in at most 5% of such races (race.level). "
         "Who is out is not thereby shown to be worse than the others that are out. See docs/race.md.",
     ),

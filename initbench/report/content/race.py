@@ -64,7 +64,7 @@ def race_plot(race: Raced, metric: Metric, number: int) -> Plot | None:
         "How far each initializer is behind the best one that is in, after each seed. The band above a line ends at "
         "the lead at which it is out; there is none while no lead would be large enough. The bounds are those of "
         "group-sequential sign flips, which hold over all looks; an initializer is also out if, at the first look, "
-        "every run of it is worse than every run of another.",
+        "every run of it is far worse than every run of another.",
         series,
         dict.fromkeys(views, "seeds"),
         views,

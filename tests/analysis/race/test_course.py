@@ -142,3 +142,18 @@ def test_half_of_the_runs_fail_and_nobody_is_out_for_it_too_often() -> None:
         runs = 8.0 * (rng.random((30, 4)) < 0.5) + 0.1 * rng.normal(size=(30, 4)) + [0.1, 0.0, 0.0, 0.0]
         out += 0 not in course(runs, Rules(4), 2**8).inside
     assert out / 400 <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 400)
+
+
+@pytest.mark.parametrize("gap, is_out", [(0.24, False), (0.26, True)])
+def test_at_the_first_look_they_have_to_be_apart_by_a_quarter_of_the_range(gap: float, is_out: bool) -> None:
+    better = np.array([1.0, 1.5, 2.0, 1.2, 1.9])  # a range of 1
+    worse = 1 - gap + np.array([0.0, -0.5, -0.2, -0.1, -0.4])
+    assert bool(course(np.stack([better, worse], axis=1), Rules(2)).exits) == is_out
+
+
+def test_one_that_varies_far_more_is_not_out_for_it() -> None:
+    """2,000 races of two with equal means, one of which varies four times as much; so do they until the first look."""
+    rng = np.random.default_rng(0)
+    rules = Rules(2, most_seeds=5)
+    out = sum(bool(course(rng.normal(size=(5, 2)) * [1.0, 4.0], rules, 2**5).exits) for _ in range(2000))
+    assert out / 2000 <= 2 / math.comb(10, 5) + 0.003
