@@ -57,6 +57,10 @@ def check(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[Overri
         raise UserMistake(f"seed={seeds} cannot be set with until=sure, which runs seeds from 0 on until it is sure")
     if apart := next((key for key in keys if key.startswith("seeds.")), None):
         raise UserMistake(f"{apart} cannot be set with until=sure: runs that share seeds are not independent")
+    if master.report.reference is not None:
+        raise UserMistake(
+            f"report.reference={master.report.reference} cannot be set with until=sure, which asks for the best of all"
+        )
     entrants = _entrants(loader, master, grid)
     if len(inits := list(dict.fromkeys(entrant.init for entrant in entrants))) < 2:
         raise UserMistake(f"a race needs two initializers or more, and {inits[0]} is the only one: init=...,...")

@@ -15,11 +15,11 @@ def about_races(comparison: Comparison) -> Iterator[Sentence]:
     """The sentences of each race of a study; one that nobody could run in says so."""
     for race in comparison.races:
         where = f"{comparison.named(race.workloads[0])}: " if len(comparison.races) > 1 else ""
-        for sentence in _about(race, comparison):
+        for sentence in _about(race):
             yield Sentence(sentence.kind, where + sentence.text)
 
 
-def _about(race: Raced, comparison: Comparison) -> Iterator[Sentence]:
+def _about(race: Raced) -> Iterator[Sentence]:
     course, names = race.course, race.inits
     if len(names) < 2:
         yield Sentence("nothing", f"There is no race: {join(names) if names else 'no initializer'} could take part.")
@@ -35,7 +35,8 @@ def _about(race: Raced, comparison: Comparison) -> Iterator[Sentence]:
     elif course.all_equal:
         will = "either will do" if len(course.inside) == 2 else "any of them will do"
         rest = " the others are out, and" if course.exits else ""
-        within = f"equal to within {comparison.margin_text}"
+        assert course.rules.margin is not None
+        within = f"equal to within {race.metric.difference(course.rules.margin)}"  # the margin of the plan
         yield Sentence(
             "equal",
             f"Use {join([names[init] for init in course.inside], 'or')}:{rest} these are {within} {after}, so "

@@ -49,8 +49,13 @@ def test_a_winner_who_is_out_and_how_many_runs_it_took() -> None:
 
 def test_equal_ones() -> None:
     found = said(planned(scores(0, 0, 0, spread=0.001)))
-    assert found["equal"].startswith("Use a, b or c: these are equal to within 0.5 points after ")
+    assert found["equal"].startswith("Use a, b or c: these are equal to within 0.50 points after ")
     assert "so that any of them will do" in found["equal"]
+
+
+def test_the_margin_is_the_one_that_was_planned() -> None:
+    runs = planned(scores(0, 0, spread=0.001), margin=0.2)
+    assert said(runs, margin=3.0)["equal"].startswith("Use a or b: these are equal to within 0.20 points after ")
 
 
 def test_an_undecided_one() -> None:
