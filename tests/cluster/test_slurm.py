@@ -83,7 +83,7 @@ def test_a_language_model_gets_the_numbers_of_a_local_sweep(sweep: Callable[...,
 
 
 def test_a_race_decides_as_on_one_machine(sweep: Callable[..., Sweep], tmp_path: Path) -> None:
-    raced = sweep(*RACE, "hydra.launcher.runs_per_job=4")
+    raced = sweep(*RACE, "hydra.launcher.runs_per_job=8")
     assert raced.end() == 0, raced.text
     assert is_raced_as_on_this_machine(raced, tmp_path / "local")
 
