@@ -25,6 +25,8 @@ from programs import FAST, command
         (["seed=???"], "seed has no value yet"),
         (["seed=${hydra:job.num}", "-m"], "seed: the runs of a sweep are known by their configs"),
         (["study=a,b", "-m"], "study cannot be swept over"),
+        (["until=sure,null", "-m"], "until cannot be swept over: it says how seeds are added in the whole sweep"),
+        (["until=sure", "race.level=0.1,0.2", "-m"], "race.level cannot be swept over"),
         (
             ["study=${model.name}", "model=mlp,lenet", "-m"],
             "the runs of a sweep share a study, and this one is in runs/",

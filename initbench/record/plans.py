@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from initbench.record.damage import mapping, read_json, readable, wrong
+from initbench.record.damage import mapping, read_json, readable, set_aside, wrong
 from initbench.record.store import atomic_write, now
 
 SCHEMA = 1
@@ -75,8 +75,10 @@ def add_plan(study: Path, plan: Plan, runs_before: int) -> None:
         return
     kept = plans if runs_before else plans[:-1]
     written = [*kept, replace(plan, runs_before=runs_before, written_at=now())]
+    if (path := study / NAME).exists() and not plans:
+        set_aside(path)
     content = {"schema": SCHEMA, "plans": [asdict(each) for each in written]}
-    atomic_write(study / NAME, json.dumps(content, indent=2).encode())
+    atomic_write(path, json.dumps(content, indent=2).encode())
 
 
 def looks(plans: Sequence[Plan]) -> list[int]:

@@ -12,7 +12,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from annotated_types import Ge, Lt, MinLen
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    model_validator,
+)
 
 from initbench.metric import LARGEST
 from initbench.registry import LIGHTNING_TASK
@@ -226,8 +234,9 @@ class Tuning(Part):
     )
 
 
-def _duration(budget: int | str | None) -> int | str | None:
-    if isinstance(budget, str) and not re.fullmatch(DURATION, budget):
+def _budget(budget: object) -> object:
+    is_count, is_time = type(budget) is int, isinstance(budget, str) and re.fullmatch(DURATION, budget)
+    if budget is not None and not is_count and not is_time:
         raise ValueError("must be a number of runs, such as 200, or a time, such as 90min or 2h")
     if isinstance(budget, int) and budget < 1:
         raise ValueError("must be at least 1 run")
@@ -237,7 +246,7 @@ def _duration(budget: int | str | None) -> int | str | None:
 class Race(Part):
     level: OpenFraction = Field(description="how often, at most, the best initializer may be put out of the race")
     most_seeds: PositiveInt = Field(description="after so many seeds the race ends undecided")
-    budget: Annotated[int | str | None, AfterValidator(_duration)] = Field(
+    budget: Annotated[int | str | None, BeforeValidator(_budget)] = Field(
         description="no round begins that would exceed so many runs (200), or after such a time (2h)"
     )
     strict: bool = Field(description="whoever is out is shown to be worse than another; takes more seeds")

@@ -100,7 +100,8 @@ class Live:
             self._display.update(glance(summary, now, console), refresh=True)
         else:
             self._break_silence("; ".join(line.plain for line in sentences(summary)))
-        if summary.planned == summary.over and all(race.is_over for race in summary.races):
+        no_more_rounds = all(race.is_over for race in summary.races) or (snapshot.plan and snapshot.plan.abandoned)
+        if summary.planned == summary.over and no_more_rounds:
             self.all_over.set()
 
     def _keep_looking(self) -> None:

@@ -20,6 +20,7 @@ _Stamp = tuple[int, int]  # time (ns) and inode, which change when a file is rep
 class Race:
     """A race as it is after its latest round, see `initbench.sweep.race_state`."""
 
+    workload: str  # its name; empty for one race over all of them
     seeds: int
     most_seeds: int
     inside: list[str]
@@ -27,7 +28,7 @@ class Race:
     best: str | None
     leads: dict[str, tuple[str, str]]  # of the best over each other: the lead, and that at which the other is out
     saved: int  # runs
-    is_over: bool
+    is_over: bool  # decided, at its last seed, or out of budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,26 +174,33 @@ def _running(runs: list[RunFacts], now: float) -> Fitting:
 
 def _race(race: Race) -> Group:
     """Who is in a race, how far behind the best, and how far behind would be out; then what it has saved."""
+    if race.is_over or not race.seeds:
+        return Group(_state_of(race))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column(f"[not dim cyan]in the race after {count(race.seeds, 'seed')}[/]")
+    where = f" on {escape(race.workload)}" if race.workload else ""
+    table.add_column(f"[not dim cyan]in the race{where} after {count(race.seeds, 'seed')}[/]")
     table.add_column("behind by", justify="right", no_wrap=True)
     table.add_column("out at", justify="right", no_wrap=True)
     for init in race.inside:
         table.add_row(Text(init), *race.leads.get(init, ("best" if init == race.best else "", "")))
-    parts: list[RenderableType] = [Fitting(table)] if race.leads else []
-    return Group(*parts, _state_of(race))
+    return Group(Fitting(table), _state_of(race))
 
 
 def _state_of(race: Race) -> Text:
+    name = f"race on {race.workload}" if race.workload else "race"
     if not race.seeds:
-        return Text("race: nothing is decided before the first round has ended", "dim")
+        why = (
+            "there is none, as fewer than two initializers can take part"
+            if race.is_over
+            else ("nothing is decided before the first round has ended")
+        )
+        return Text(f"{name}: {why}", "dim")
     out = ", ".join(f"{init} after {seeds}" for init, seeds in race.out.items())
-    saved = f"; {count(race.saved, 'run')} saved so far" if race.saved else ""
-    return Text(
-        f"race: {len(race.inside)} of {len(race.inside) + len(race.out)} are in"
-        + (f"; out: {out}" if out else "")
-        + saved
-    )
+    saved = f"; {count(race.saved, 'run')} saved" if race.saved else ""
+    inside = f"over after {race.seeds} seeds; left: {', '.join(race.inside)}"
+    if not race.is_over:
+        inside = f"{len(race.inside)} of {len(race.inside) + len(race.out)} are in"
+    return Text(f"{name}: {inside}" + (f"; out: {out}" if out else "") + saved)
 
 
 def _troubles(troubles: list[Trouble]) -> Group:

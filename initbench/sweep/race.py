@@ -115,13 +115,14 @@ def rounds(
         planned.runs |= {job.folder.name for job in round_jobs}
         if new:
             yield todo
-        raced = _read(plan(loader, master, asked), study_plan, tried)
-        planned.race = [state(race) for race in raced]
-        write_plan(study_of(master), planned, master)
-        for line in news(raced, told):
-            console.print(line, soft_wrap=True, markup=False)
+        raced, workloads = _read(plan(loader, master, asked), study_plan, tried)
         todo = [job for race in raced for job in _next(race, entrants, master.race.runs_per_round)]
-        if todo and (why := _is_spent(master.race.budget, len(asked), len(todo), began)):
+        why = _is_spent(master.race.budget, len(asked), len(todo), began) if todo else ""
+        planned.race = [state(race, name, is_spent=bool(why)) for race, name in zip(raced, workloads, strict=True)]
+        write_plan(study_of(master), planned, master)
+        for line in news(raced, workloads, told):
+            console.print(line, soft_wrap=True, markup=False)
+        if why:
             console.print(f"race: {why}", soft_wrap=True)
             return
 
@@ -140,13 +141,19 @@ def _first_look(master: DictConfig, inits: int, workloads: int) -> int:
     return Rules(inits, level, max(race.most_seeds, 2), strict=race.strict).first_look
 
 
-def _read(jobs: Sequence[Job], study_plan: plans.Plan, tried: Collection[str]) -> "list[Raced]":
-    """The races as far as the records go. A run that failed counts when this sweep has tried it again."""
+def _read(jobs: Sequence[Job], study_plan: plans.Plan, tried: Collection[str]) -> "tuple[list[Raced], list[str]]":
+    """The races as far as the records go, and the workload of each by name, empty for one race over all of them.
+
+    A run that failed counts when this sweep has tried it again.
+    """
     from initbench.analysis.loading.frame import to_frame
     from initbench.analysis.race.raced import races
 
     records = [(readable(read_record, job.folder), job) for job in jobs if job.is_complete or job.folder.name in tried]
-    return races(to_frame((record, job.folder) for record, job in records if record is not None), study_plan)
+    runs = to_frame((record, job.folder) for record, job in records if record is not None)
+    raced = races(runs, study_plan)
+    names = dict(zip(runs["workload_id"], runs["workload"], strict=True))
+    return raced, [names.get(race.workloads[0], "") if len(raced) > 1 else "" for race in raced]
 
 
 def _next(race: "Raced", entrants: Sequence[_Entrant], runs_per_round: int) -> list[list[str]]:

@@ -74,6 +74,8 @@ def _refuse_several_studies(overrides: list[str]) -> None:
             raise ValueError(f"{key} cannot be swept over: the runs of a sweep are compared, so they share a study")
         if key in ("dry_run", "force"):
             raise ValueError(f"{key} cannot be swept over: it says what to do with the whole sweep")
+        if key == "until" or key.partition(".")[0] == "race":
+            raise ValueError(f"{key} cannot be swept over: it says how seeds are added in the whole sweep")
         if key.partition(".")[0] == "report":
             raise ValueError(f"{key} cannot be swept over: a study has one report")
 

@@ -11,6 +11,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from outcomes import outcomes
+
 ON_CPU = ["logger=none", "trainer.accelerator=cpu", "trainer.threads=1"]
 EIGHT_STEPS = ["trainer.max_steps=8", "data.val_every_n_steps=4", "trainer.log_every_n_steps=2"]
 SMALL = [*ON_CPU, "model=mlp"]
@@ -24,6 +26,7 @@ LONG = [
     *(*SMALL, "trainer.max_steps=400", "trainer.max_epochs=-1", "data.val_every_n_steps=200"),
     *("trainer.log_every_n_steps=50", "checkpoint_seconds=0.5"),
 ]
+RACE = [*SHORT, "init=orthogonal,default,zeros", "until=sure", "race.most_seeds=8"]
 
 # Initializers of the user's own, that do something in the first layer: before training others are tried as well.
 DEEDS = """
@@ -118,3 +121,16 @@ def sweeps(folder: Path, *engine: str) -> Iterator[Callable[..., Sweep]]:
     (folder / "deeds.py").write_text(DEEDS)
     with ExitStack() as stack:
         yield lambda *arguments: stack.enter_context(Sweep(folder, *engine, *arguments))
+
+
+def is_raced_as_on_this_machine(ended: Sweep, elsewhere: Path) -> bool:
+    """Whether a sweep of RACE has the decisions and the scores of the same race on the local launcher."""
+    with Sweep(elsewhere, "hydra/launcher=local", *RACE) as local:
+        assert local.end() == 0, local.text
+    plans = [json.loads((sweep.study / ".sweep" / "plan.json").read_text())["race"] for sweep in (ended, local)]
+    said = [
+        re.findall(r"^(race: .*|Use .*|The race between .*)$", sweep.text, re.MULTILINE) for sweep in (ended, local)
+    ]
+    assert plans[0][0]["is_over"]
+    assert len(said[0]) > 1
+    return plans[0] == plans[1] and said[0] == said[1] and outcomes(ended.study) == outcomes(local.study)

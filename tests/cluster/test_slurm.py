@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from outcomes import outcomes
-from sweeps import LANGUAGE_MODEL, LONG, SHORT, Sweep, sweeps
+from sweeps import LANGUAGE_MODEL, LONG, RACE, SHORT, Sweep, is_raced_as_on_this_machine, sweeps
 
 
 def ask(*command: str) -> str:
@@ -80,6 +80,12 @@ def test_a_language_model_gets_the_numbers_of_a_local_sweep(sweep: Callable[...,
     with Sweep(tmp_path / "basic", "hydra/launcher=basic", *grid) as local:
         assert local.end() == 0, local.text
     assert outcomes(ended.study) == outcomes(local.study)
+
+
+def test_a_race_decides_as_on_one_machine(sweep: Callable[..., Sweep], tmp_path: Path) -> None:
+    raced = sweep(*RACE, "hydra.launcher.runs_per_job=8")
+    assert raced.end() == 0, raced.text
+    assert is_raced_as_on_this_machine(raced, tmp_path / "local")
 
 
 def test_one_bad_run_loses_no_other(sweep: Callable[..., Sweep]) -> None:

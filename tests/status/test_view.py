@@ -3,6 +3,7 @@
 import re
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -160,3 +161,48 @@ def test_estimates_are_rounded(seconds: float, words: str) -> None:
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+RACE = {
+    "workload": "",
+    "seeds": 5,
+    "most_seeds": 30,
+    "inside": ["orthogonal", "lsuv"],
+    "out": {"zeros": 5},
+    "best": "lsuv",
+    "leads": {"orthogonal": ["0.31 points", "0.90 points"]},
+    "saved": 0,
+    "is_over": False,
+}
+
+
+@pytest.mark.parametrize(
+    "changes, said, not_said",
+    [
+        ({}, ["in the race after 5 seeds", "0.31 points", "race: 2 of 3 are in; out: zeros after 5"], "over"),
+        (
+            {"workload": "mlp on mnist"},
+            ["in the race on mlp on mnist after 5 seeds", "race on mlp on mnist: 2 of 3"],
+            "over",
+        ),
+        (
+            {"is_over": True, "seeds": 9, "leads": {}, "saved": 4},
+            ["race: over after 9 seeds; left: orthogonal, lsuv; out: zeros after 5; 4 runs saved"],
+            "in the race",
+        ),
+        ({"seeds": 0, "best": None}, ["race: nothing is decided before the first round has ended"], "over"),
+        (
+            {"seeds": 0, "best": None, "is_over": True, "inside": ["lsuv"], "out": {}},
+            ["race: there is none, as fewer than two initializers can take part"],
+            "before the first round",
+        ),
+    ],
+)
+def test_a_race_shows_who_is_in_or_that_it_is_over(
+    changes: dict[str, Any], said: list[str], not_said: str, tmp_path: Path
+) -> None:
+    write(tmp_path, "lsuv")
+    write_plan(tmp_path, folder_name("lsuv"), race=[{**RACE, **changes}])
+    shown = text(look(tmp_path), width=100)
+    assert all(line in shown for line in said)
+    assert not_said not in shown

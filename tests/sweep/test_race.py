@@ -1,12 +1,21 @@
 """until=sure: which runs each round asks for, from records written by hand, and real races."""
 
+import json
 import math
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import DictConfig
+from outcomes import outcomes
 
+from initbench import load_runs, verdict
+from initbench.config.check import check_sweep
 from initbench.config.resolve import resolve
 from initbench.errors import UserMistake
 from initbench.record.plans import read_plans
@@ -197,3 +206,68 @@ def test_rates_are_chosen_before_the_race_and_stay(start: Start) -> None:
     raced = {(init, lr) for init, lr, seed in seen if seed < 100}
     assert raced == {("orthogonal", 0.0006), ("default", 0.002)}
     assert {seed for _, _, seed in seen if seed < 100} >= set(range(5))
+
+
+def test_in_races_of_their_own_workloads_are_named(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    typed = ["race.per_task=true"]
+    jobs = [[f"model={model}", f"init={init}", *typed] for model in ("lenet", "mlp") for init in INITS]
+    play(start(*typed), jobs, level)
+    said = capsys.readouterr().out
+    for model in ("lenet", "mlp"):
+        assert f"race on {model} on mnist_mini" in said
+
+
+@pytest.mark.parametrize("budget", ["1.5", "true", "2 h", "[2]", "-3", "''"])
+def test_a_budget_is_a_number_of_runs_or_a_time(start: Start, budget: str) -> None:
+    _, master = start(f"race.budget={budget}")
+    with pytest.raises(UserMistake, match=r"must be (a number of runs, such as 200, or a time|at least 1 run)"):
+        check_sweep(master)
+
+
+def test_the_last_round_that_a_budget_allows_is_said_to_be_the_last(start: Start, tmp_path: Path) -> None:
+    play(start("race.budget=24"), [[*job, "race.budget=24"] for job in JOBS], level)
+    plan = json.loads((tmp_path / "main" / ".sweep" / "plan.json").read_text())
+    assert [(race["seeds"], race["is_over"]) for race in plan["race"]] == [(7, True)]
+
+
+RACED = [
+    *("-m", "logger=none", "trainer.accelerator=cpu", "trainer.threads=1", "model=mlp", "trainer.max_steps=20"),
+    *("data.val_every_n_steps=10", "hydra/launcher=basic", "init=orthogonal,kaiming_normal", "until=sure"),
+    *("race.runs_per_round=4", "race.most_seeds=12"),
+]
+
+
+def begin(folder: Path) -> subprocess.Popen[bytes]:
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "initbench", f"data_dir={folder.parent}", *RACED]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+
+
+def outcome_of(folder: Path) -> dict[str, Any]:
+    """What a race has decided, and all that its runs left."""
+    study = folder / "runs" / "main"
+    plan = json.loads((study / ".sweep" / "plan.json").read_text())
+    lock = [each.content for each in read_plans(study)]
+    found = verdict(load_runs(study)).to_dict()
+    return {"plan": (plan["runs"], plan["race"]), "lock": lock, "verdict": found, "runs": outcomes(study)}
+
+
+@pytest.mark.timeout(300)
+def test_a_real_race_that_is_killed_in_its_second_round_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    whole = begin(tmp_path / "whole")
+    killed = begin(tmp_path / "killed")
+    until = time.monotonic() + 120
+    while len(list(tmp_path.glob("killed/runs/main/*/record.json"))) < 12:
+        assert killed.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    (race,) = json.loads((tmp_path / "killed" / "runs" / "main" / ".sweep" / "plan.json").read_text())["race"]
+    assert (race["seeds"], race["is_over"]) == (5, False)
+    assert begin(tmp_path / "killed").wait(timeout=120) == 0
+    assert whole.wait(timeout=120) == 0
+    undisturbed = outcome_of(tmp_path / "whole")
+    assert len(undisturbed["runs"]) >= 14
+    assert outcome_of(tmp_path / "killed") == undisturbed

@@ -11,7 +11,12 @@ from initbench.report.content.plot import Plot, View
 from initbench.report.content.table import Table
 
 
-def race_table(race: Raced, comparison: Comparison) -> Table:
+def race_tables(comparison: Comparison) -> list[Table]:
+    """A table for each race; none for one without a seed that all of its initializers have run."""
+    return [_race_table(race, comparison) for race in comparison.races if race.course.seeds]
+
+
+def _race_table(race: Raced, comparison: Comparison) -> Table:
     """Who is in, then who left, the last one first: the seeds that were run, and by whom and how far it was beaten."""
     course, metric = race.course, race.metric
     means = {init: race.scores[: course.seeds, init].mean() for init in course.inside}

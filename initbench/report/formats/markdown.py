@@ -3,7 +3,7 @@
 from initbench.analysis.verdict.sentence import Sentence
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.report.content.comparison_tables import heading, overall_table, reference_table
-from initbench.report.content.race import race_table
+from initbench.report.content.race import race_tables
 from initbench.report.content.table import Table
 from initbench.report.content.workload_tables import components_table, new_data_table, ranking_table
 from initbench.wording import visible
@@ -23,7 +23,7 @@ def markdown(verdict: Verdict, title: str) -> str:
         if findings.reference is not None:
             compared = reference_table(findings, comparison.metric)
             parts += [f"### {_text(compared.title)}", table(compared)]
-    for race in (race_table(race, comparison) for race in comparison.races):
+    for race in race_tables(comparison):
         parts += [f"## {_text(race.title)}", table(race)]
     for ranking in reversed(comparison.rankings):
         parts += [f"## {_text(ranking.workload)}", table(ranking_table(ranking, comparison.metric))]

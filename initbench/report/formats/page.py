@@ -18,7 +18,7 @@ from initbench.record.plain import Row
 from initbench.report.content.comparison_tables import heading, overall_table, pairs_table, reference_table
 from initbench.report.content.legend import looks
 from initbench.report.content.methods import methods
-from initbench.report.content.race import race_table
+from initbench.report.content.race import race_tables
 from initbench.report.content.rank_diagram import rank_diagram
 from initbench.report.content.report_plots import Plots
 from initbench.report.content.workload_tables import components_table, detail_tables, ranking_table
@@ -45,7 +45,7 @@ def render(verdict: Verdict, plots: Plots, *, title: str, folder: Path, refresh:
         problems=verdict.problems,
         looks=looks(comparison),
         comparisons=[_comparison(findings, comparison) for findings in comparison.findings],
-        races=[race_table(race, comparison) for race in comparison.races],
+        races=race_tables(comparison),
         plots=plots[None],
         workloads=[
             {

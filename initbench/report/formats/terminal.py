@@ -10,7 +10,7 @@ from rich.table import Table as RichTable
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.fitting import Fitting
 from initbench.report.content.comparison_tables import reference_table
-from initbench.report.content.race import race_table
+from initbench.report.content.race import race_tables
 from initbench.report.content.table import Table
 from initbench.report.content.workload_tables import ranking_table
 
@@ -22,7 +22,7 @@ def show(verdict: Verdict, console: Console, rankings: bool = True) -> None:
     """Print a table for each workload, one of the reference if there is one, then the sentences."""
     comparison, metric = verdict.comparison, verdict.comparison.metric
     tables = [(ranking_table(ranking, metric), ranking.workload) for ranking in comparison.rankings] if rankings else []
-    tables += [(table, table.title) for table in (race_table(race, comparison) for race in comparison.races)]
+    tables += [(table, table.title) for table in race_tables(comparison)]
     own = [reference_table(findings, metric) for findings in comparison.findings if findings.reference is not None]
     for table, title in [*tables, *((table, table.title) for table in own)]:
         console.print(Fitting(as_rich(table, title, console.width)))

@@ -9,7 +9,7 @@ from frames import frame, record
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.record.plans import Plan, Race
-from initbench.report.content.race import race_plot, race_table
+from initbench.report.content.race import race_plot, race_tables
 from initbench.report.formats.markdown import markdown
 
 
@@ -28,7 +28,7 @@ def comparison() -> Comparison:
 
 def test_the_table_has_who_is_in_first_then_who_left_last(comparison: Comparison) -> None:
     (race,) = comparison.races
-    table = race_table(race, comparison)
+    (table,) = race_tables(comparison)
     last, first = reversed(race.course.exits)
     assert [init for init, _ in table.rows] == ["a", "b", "c"]
     assert [cells[0] for _, cells in table.rows] == ["in", "out", "out"]

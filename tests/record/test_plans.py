@@ -1,0 +1,112 @@
+"""study.lock: what was planned, plan by plan, and what becomes of a file that is no such list."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from initbench.record.plans import NAME, Plan, Race, add_plan, looks, read_plans
+
+FIXED = Plan(
+    inits=("orthogonal", "zeros"),
+    workloads=("0123456789",),
+    seeds=(0, 1, 2),
+    targets=(0.8, 0.9),
+    margin=0.5,
+    reference="zeros",
+)
+RACED = replace(FIXED, seeds=(), race=Race(0.05, 30, "2h", strict=False, per_task=True))
+
+
+def contents(study: Path) -> list[Plan]:
+    return [plan.content for plan in read_plans(study)]
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    add_plan(tmp_path, FIXED, 0)
+    add_plan(tmp_path, RACED, 6)
+    first, second = read_plans(tmp_path)
+    assert (first.content, second.content) == (FIXED, RACED)
+    assert (first.runs_before, second.runs_before) == (0, 6)
+    assert first.written_at <= second.written_at
+    assert first.written_at
+
+
+def test_the_same_plan_is_written_once(tmp_path: Path) -> None:
+    add_plan(tmp_path, FIXED, 0)
+    before = (tmp_path / NAME).read_bytes()
+    add_plan(tmp_path, FIXED, 3)
+    assert (tmp_path / NAME).read_bytes() == before
+
+
+def test_before_a_run_has_ended_a_plan_takes_the_place_of_the_last(tmp_path: Path) -> None:
+    add_plan(tmp_path, FIXED, 0)
+    add_plan(tmp_path, RACED, 0)
+    assert contents(tmp_path) == [RACED]
+    add_plan(tmp_path, FIXED, 1)
+    assert contents(tmp_path) == [RACED, FIXED]
+
+
+def test_seeds_that_are_added_after_results_are_a_look(tmp_path: Path) -> None:
+    more = replace(FIXED, seeds=(0, 1, 2, 3, 4))
+    other = replace(FIXED, inits=("ones",), seeds=(7,))
+    for plan, runs in ((FIXED, 0), (other, 6), (more, 7), (RACED, 11)):
+        add_plan(tmp_path, plan, runs)
+    assert looks(read_plans(tmp_path)) == [3]
+
+
+def changed(**parts: Any) -> str:
+    plan = {
+        **{key: list(of) if isinstance(of, tuple) else of for key, of in vars(FIXED).items()},
+        "race": {"level": 0.05, "most_seeds": 30, "budget": None, "strict": False, "per_task": False},
+        **parts,
+    }
+    return json.dumps({"schema": 1, "plans": [plan]})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"plans": 3}',
+        '{"plans": [3]}',
+        '{"plans": [{}]}',
+        changed(more=1),
+        changed(seeds=["0"]),
+        changed(inits="zeros"),
+        changed(margin="wide"),
+        changed(runs_before=None),
+        changed(race={}),
+        changed(race={"level": 2.0, "most_seeds": 30, "budget": None, "strict": False, "per_task": False}),
+        changed(race={"level": 0.05, "most_seeds": 0, "budget": None, "strict": False, "per_task": False}),
+    ],
+)
+def test_what_is_no_list_of_plans_is_told_and_set_aside(
+    content: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / NAME).write_text(content)
+    assert read_plans(tmp_path) == []
+    assert "the next sweep sets the file aside" in capfd.readouterr().err
+    add_plan(tmp_path, FIXED, 6)
+    assert contents(tmp_path) == [FIXED]
+    assert (tmp_path / f"{NAME}.damaged").read_text() == content
+
+
+def test_a_plan_that_a_test_changes_is_one_without_the_change(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(changed())
+    assert len(read_plans(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_a_folder_or_a_link_to_nothing_in_its_place_stops_no_sweep(is_link: bool, tmp_path: Path) -> None:
+    if is_link:
+        (tmp_path / NAME).symlink_to(tmp_path / "nowhere")
+    else:
+        (tmp_path / NAME).mkdir()
+    add_plan(tmp_path, FIXED, 0)
+    assert contents(tmp_path) == [FIXED]
