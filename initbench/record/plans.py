@@ -47,11 +47,12 @@ class Plan:
     race: Race | None = None
     runs_before: int = 0  # of the study that had ended by then
     written_at: str = ""
+    sweeps: tuple[str, ...] = ()  # the ids of those that ran it, which their records have
 
     @property
     def content(self) -> "Plan":
         """The plan but for when it was made."""
-        return replace(self, runs_before=0, written_at="")
+        return replace(self, runs_before=0, written_at="", sweeps=())
 
     def adds_seeds_to(self, earlier: "Plan") -> bool:
         """Whether it has seeds that an earlier plan lacks, for initializers and workloads of that one."""
@@ -65,19 +66,22 @@ def read_plans(study: Path) -> list[Plan]:
     return [] if content is None else [_plan(each) for each in content["plans"]]
 
 
-def add_plan(study: Path, plan: Plan, runs_before: int) -> None:
-    """Write a plan down, unless it is one that the study has.
+def add_plan(study: Path, plan: Plan, runs_before: int, sweep: str | None = None) -> None:
+    """Write down that a sweep, by its id, runs a plan, which may be one that the study has.
 
-    Before any run has ended it takes the place of the last one: nobody has seen a result yet.
+    Before any run has ended a new plan takes the place of the last one: nobody has seen a result yet.
     """
     plans = read_plans(study)
-    if plan.content in (earlier.content for earlier in plans):
-        return
-    kept = plans if runs_before else plans[:-1]
-    written = [*kept, replace(plan, runs_before=runs_before, written_at=now())]
-    if (path := study / NAME).exists() and not plans:
+    sweeps = () if sweep is None else (sweep,)
+    if plan.content in (contents := [earlier.content for earlier in plans]):
+        at = contents.index(plan.content)
+        plans[at] = replace(plans[at], sweeps=(*plans[at].sweeps, *sweeps))
+    else:
+        new = replace(plan, runs_before=runs_before, written_at=now(), sweeps=sweeps)
+        plans = [*(plans if runs_before else plans[:-1]), new]
+    if (path := study / NAME).exists() and not read_plans(study):
         set_aside(path)
-    content = {"schema": SCHEMA, "plans": [asdict(each) for each in written]}
+    content = {"schema": SCHEMA, "plans": [asdict(each) for each in plans]}
     atomic_write(path, json.dumps(content, indent=2).encode())
 
 
@@ -101,7 +105,7 @@ def _check(content: object) -> None:
     plans = mapping(content, "it").get("plans")
     if not isinstance(plans, list):
         raise wrong("plans", plans, "a list")
-    kinds: dict[str, Any] = {"inits": str, "workloads": str, "seeds": int, "targets": int | float}
+    kinds: dict[str, Any] = {"inits": str, "workloads": str, "seeds": int, "targets": int | float, "sweeps": str}
     for each in plans:
         plan = mapping(each, "a plan")
         if unknown := {field.name for field in fields(Plan)} ^ plan.keys():

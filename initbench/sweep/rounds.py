@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from omegaconf import DictConfig
 
 from initbench.record.plans import add_plan
+from initbench.record.sweep_id import sweep_id
 from initbench.sweep import race, tuning
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.dispatch import Planned, ended_runs, study_of
@@ -25,7 +26,7 @@ def rounds(
         race.check(loader, master, grid)
     plan = study_plan(loader, master, grid)
     if not master.dry_run:
-        add_plan(study := study_of(master), plan, ended_runs(study))
+        add_plan(study := study_of(master), plan, ended_runs(study), sweep_id())
     jobs: Sequence[list[str]] = grid
     if master.tuning is not None:
         jobs = yield from tuning.rounds(loader, master, grid)
