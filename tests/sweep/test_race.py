@@ -245,11 +245,13 @@ def begin(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def outcome_of(folder: Path) -> dict[str, Any]:
-    """What a race has decided, and all that its runs left."""
+    """What a race has decided, and all that its runs left, but for the seconds that they took."""
     study = folder / "runs" / "main"
     plan = json.loads((study / ".sweep" / "plan.json").read_text())
     lock = [each.content for each in read_plans(study)]
     found = verdict(load_runs(study)).to_dict()
+    for time_to in (time_to for of_each in found["times"] for time_to in of_each["times"]):
+        del time_to["median_seconds"]
     return {"plan": (plan["runs"], plan["race"]), "lock": lock, "verdict": found, "runs": outcomes(study)}
 
 
