@@ -1,6 +1,7 @@
 """The live view of a sweep: its lines where there is no terminal, and what it leaves of one where there is."""
 
 import os
+import platform
 import pty
 import select
 import signal
@@ -270,3 +271,16 @@ def test_what_others_print_stands_above_the_view(tmp_path: Path) -> None:
         before = terminal.shown[: terminal.shown.index(words)]
         assert before.endswith(b"\x1b[2K")  # the view was wiped first
     assert terminal.is_clean
+
+
+def test_nobody_waits_for_further_rounds_of_a_race_whose_process_has_ended(tmp_path: Path) -> None:
+    write(tmp_path, "zeros")
+    race = {"workload": "", "seeds": 5, "most_seeds": 30, "inside": [], "out": {}, "best": None, "leads": {}}
+    race |= {"saved": 0, "is_over": False}
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for pid, is_over in ((os.getpid(), False), (ended.pid, True)):
+        write_plan(tmp_path, folder_name("zeros"), race=[race], pid=pid, host=platform.node())
+        view = Live(tmp_path, ours=False)
+        view.look()
+        assert view.all_over.is_set() is is_over
