@@ -33,18 +33,25 @@ def _server() -> socket.socket:
     null = subprocess.DEVNULL
     # Not this file, whose names those of the module that is run would replace.
     code = f"import sys; sys.path[0] = {str(Path(__file__).parent)!r}; import forking; forking.main({theirs.fileno()})"
-    subprocess.Popen([sys.executable, "-c", code], env=environment, stdin=null, stdout=null, pass_fds=[theirs.fileno()])
+    words = [sys.executable, "-c", code]
+    process = subprocess.Popen(words, env=environment, stdin=null, stdout=null, pass_fds=[theirs.fileno()])
     theirs.close()
+
+    @atexit.register
+    def end() -> None:
+        ours.close()
+        process.wait()
+
     return ours
 
 
 def run(
-    folder: Path, words: list[str], environment: Mapping[str, str], timeout: float
+    folder: Path, words: list[str], environment: Mapping[str, str] | None = None, timeout: float = 200
 ) -> subprocess.CompletedProcess[str]:
     """`subprocess.run(words, ...)` with both outputs, for [sys.executable, "-m", module, *arguments]."""
     server = _server()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as asked:
-        asked.write(json.dumps([str(folder), words, dict(environment)]).encode())
+        asked.write(json.dumps([str(folder), words, dict(environment or os.environ)]).encode())
         asked.seek(0)
         server.settimeout(timeout)
         try:
@@ -81,7 +88,7 @@ def _serve(connection: socket.socket) -> None:
             connection.send(str(os.waitstatus_to_exitcode(status)).encode())
             continue
         connection.close()
-        with open(files[0]) as asked:
+        with os.fdopen(files[0]) as asked:
             folder, words, environment = json.load(asked)
         for source, target in zip(files[1:], (1, 2), strict=True):
             os.dup2(source, target)

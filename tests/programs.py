@@ -21,7 +21,7 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
 def run(folder: Path, words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     """The words as a command in a folder. Modules are run in a fork, which imports less: see forking.py."""
     if words[:2] == [sys.executable, "-m"]:
-        return forking.run(folder, words, {**ENVIRONMENT, **environment}, timeout=200)
+        return forking.run(folder, words, {**ENVIRONMENT, **environment})
     return subprocess.run(
         words,
         cwd=folder,
