@@ -57,15 +57,14 @@ def run(
         try:
             socket.send_fds(server, [b"run"], [asked.fileno(), out.fileno(), err.fileno()])
             child = int(server.recv(64))
-            try:
-                code = int(server.recv(64))
-            except TimeoutError:
+            code = int(server.recv(64))
+        except BaseException as error:  # what comes later is no answer to the next request: that has a new server
+            _server.cache_clear()
+            server.close()
+            if isinstance(error, TimeoutError):
                 os.kill(child, signal.SIGKILL)
-                server.settimeout(None)
-                server.recv(64)
                 raise subprocess.TimeoutExpired(words, timeout) from None
-        finally:
-            server.settimeout(None)
+            raise
         texts = []
         for stream in (out, err):
             stream.seek(0)
@@ -85,7 +84,8 @@ def _serve(connection: socket.socket) -> None:
                 os.close(each)
             connection.send(str(child).encode())
             _, status = os.waitpid(child, 0)
-            connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+            with contextlib.suppress(BrokenPipeError):  # nobody waits any more
+                connection.send(str(os.waitstatus_to_exitcode(status)).encode())
             continue
         connection.close()
         with os.fdopen(files[0]) as asked:
