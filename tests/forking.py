@@ -51,7 +51,7 @@ def run(
     """`subprocess.run(words, ...)` with both outputs, for [sys.executable, "-m", module, *arguments]."""
     server = _server()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as asked:
-        asked.write(json.dumps([str(folder), words, dict(environment or os.environ)]).encode())
+        asked.write(json.dumps([str(folder.resolve()), words, dict(environment or os.environ)]).encode())
         asked.seek(0)
         server.settimeout(timeout)
         try:
