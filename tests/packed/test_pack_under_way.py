@@ -84,8 +84,8 @@ TWO_EPOCHS += ["data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=3
 
 
 @cache
-def uninterrupted(factory: pytest.TempPathFactory) -> dict[Path, dict[str, Any]]:
-    return train_packs(configs(factory.mktemp("whole"), *TWO_EPOCHS), most=64)
+def uninterrupted(folder: Path) -> dict[Path, dict[str, Any]]:
+    return train_packs(configs(folder, *TWO_EPOCHS), most=64)
 
 
 @pytest.mark.parametrize("step", [1, 4, 7, 23, 30])
@@ -93,7 +93,7 @@ def test_a_pack_that_was_stopped_goes_on_bit_for_bit(
     step: int, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the first epoch and in the second, between rows and at one, and after the last step."""
-    whole = copy.deepcopy(uninterrupted(tmp_path_factory))
+    whole = copy.deepcopy(uninterrupted(tmp_path_factory.getbasetemp() / "uninterrupted"))
     interrupted(configs(tmp_path / "parts", *TWO_EPOCHS), step, monkeypatch)
     stopped = [json.loads(file.read_text()) for file in (tmp_path / "parts").glob("*/*/record.json")]
     assert [(record["status"], record["reason"]) for record in stopped] == [("interrupted", "stopped")] * 4
