@@ -5,14 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 from frames import record
 from studies import write_study
 
 
 def run(module: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    typed = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(typed, cwd=folder, capture_output=True, text=True, timeout=60)
+    return forking.run(folder, [sys.executable, "-m", module, *arguments])
 
 
 @pytest.mark.parametrize(

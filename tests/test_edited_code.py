@@ -30,7 +30,7 @@ def test_edited_code_is_another_run(tmp_path: Path) -> None:
 def test_a_sweep_runs_what_was_edited_and_its_table_has_both_versions(tmp_path: Path) -> None:
     module = tmp_path / "mine.py"
     module.write_text(MINE.format(std=0.1))
-    sweep = ["-m", *OWN, "seed=0,1"]
+    sweep = ["-m", "hydra.launcher.slots=1", *OWN, "seed=0,1"]
     command(tmp_path, *sweep)
     assert "2 runs, 2 of them already done" in command(tmp_path, *sweep).stdout
     module.write_text(MINE.format(std=0.2))

@@ -2,8 +2,6 @@
 
 import itertools
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from configs import options, typed
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from programs import command
 
 from initbench import CONF
 from initbench.training.build import build_run
@@ -72,7 +71,6 @@ def test_each_has_enough_seeds_to_say_something(name: str) -> None:
 
 def test_a_study_is_a_sweep_by_itself_and_what_is_typed_comes_first(tmp_path: Path) -> None:
     typed = ["experiment=[quickstart,fixed]", "init=orthogonal,zeros", "model.depth=3", "dry_run=true"]
-    command = [sys.executable, "-m", "initbench", *typed]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = command(tmp_path, *typed)
     assert "20 runs, 20 to do" in done.stdout, done.stderr  # two initializers, and the ten seeds of `fixed`
     assert not (tmp_path / "runs").exists()

@@ -51,14 +51,14 @@ def test_what_a_report_is_asked_for_is_checked_before_training_and_kept_for_late
         assert refused.stderr.startswith(f"initbench: {said}")
     assert not list(tmp_path.rglob("record.json"))
     asked = ["report.margin=2", "report.reference=zeros"]
-    done = command(tmp_path, *FAST, "init=orthogonal,zeros", "seed=range(6)", "-m", *asked)
+    done = command(tmp_path, *FAST, "init=orthogonal,zeros", "seed=range(6)", "-m", "hydra.launcher.slots=1", *asked)
     assert "zeros against each of the others" in done.stdout, done.stderr
     verdict = initbench.verdict(initbench.load_runs(tmp_path / "runs"), margin=2, reference="zeros")
     assert str(verdict.sentences[0]) in done.stdout
 
 
 def test_one_run_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:
-    found = command(tmp_path, "-m", *FAST, "init=sparse", "init.sparsity=0.5,7,0.9")
+    found = command(tmp_path, "-m", "hydra.launcher.slots=1", *FAST, "init=sparse", "init.sparsity=0.5,7,0.9")
     assert found.returncode == 2
     frame = initbench.load_runs(tmp_path / "runs")
     assert frame["status"].value_counts().to_dict() == {"finished": 2, "refused": 1}
@@ -70,7 +70,7 @@ def test_a_value_that_one_run_lacks_does_not_stop_the_sweep(tmp_path: Path) -> N
     (tmp_path / "conf" / "init").mkdir(parents=True)
     mine = "_target_: initbench.init.schemes.elementary.normal_\nstd: ???\n"
     (tmp_path / "conf" / "init" / "mine.yaml").write_text(mine)
-    found = command(tmp_path, "-m", *FAST, "--config-dir", "conf", "init=mine,normal")
+    found = command(tmp_path, "-m", "hydra.launcher.slots=1", *FAST, "--config-dir", "conf", "init=mine,normal")
     assert found.returncode == 2
     assert "refused  init.std has no value yet" in found.stderr
     assert sorted(initbench.load_runs(tmp_path / "runs")["status"]) == ["finished", "refused"]
@@ -263,8 +263,7 @@ def test_initializers_of_ones_own_are_shown_too(tmp_path: Path) -> None:
     (tmp_path / "own" / "init" / "mine.yaml").write_text("name: mine\n_target_: torch.nn.init.normal_\n")
 
     def show(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "initbench.init", *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False)
+        return run(tmp_path, [sys.executable, "-m", "initbench.init", *arguments])
 
     assert "Fill the input Tensor" in show("mine", "--config-dir", "own").stdout
     assert "--config-dir" in show("--help").stdout

@@ -1,12 +1,12 @@
 """What a config may be: each key of each group with each kind of wrong value, and the line that says so."""
 
 import copy
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 from configs import compose_config, options
 
@@ -261,9 +261,7 @@ MISTAKES = [
 @pytest.mark.parametrize("typed", [*MISTAKES, "study=", "data=null", "logger=null", "seed=0-3", "study=62e9571"])
 @pytest.mark.parametrize("how", [[], ["-m"], ["dry_run=true"], ["-m", "dry_run=true"]], ids=" ".join)
 def test_the_command_says_one_line_and_exits_with_two(tmp_path: Path, typed: str, how: list[str]) -> None:
-    found = subprocess.run(
-        [sys.executable, "-m", "initbench", typed, *how], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    found = forking.run(tmp_path, [sys.executable, "-m", "initbench", typed, *how])
     assert (found.returncode, len(found.stderr.splitlines())) == (2, 1), found.stderr
     assert found.stderr.startswith("initbench: ")
     assert list(tmp_path.iterdir()) == []
@@ -271,9 +269,7 @@ def test_the_command_says_one_line_and_exits_with_two(tmp_path: Path, typed: str
 
 def test_a_dry_run_says_which_runs_would_be_refused(tmp_path: Path) -> None:
     arguments = ["-m", "model=mlp", "model.depth=-1,2", "init=zeros,ones", "logger=none", "dry_run=true"]
-    found = subprocess.run(
-        [sys.executable, "-m", "initbench", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    found = forking.run(tmp_path, [sys.executable, "-m", "initbench", *arguments])
     said = "model.depth must be a whole number of at least 0, got -1"
     assert found.returncode == 2
     assert found.stderr.splitlines() == [f"initbench: 2 of 4 runs would be refused: {said}"]

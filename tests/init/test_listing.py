@@ -3,8 +3,10 @@
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from programs import run
 
 from initbench.init import options
 from initbench.init.listing import documented, entries
@@ -56,18 +58,18 @@ def test_wrapped_lines_of_a_docstring_are_one_entry() -> None:
     assert documented(lambda: None) == ("", "")
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "initbench.init", *arguments], capture_output=True, text=True)
+def shown_by(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run(folder, [sys.executable, "-m", "initbench.init", *arguments])
 
 
-def test_the_command_lists_all_and_shows_one() -> None:
-    listing = run()
+def test_the_command_lists_all_and_shows_one(tmp_path: Path) -> None:
+    listing = shown_by(tmp_path)
     assert listing.returncode == 0
     assert all(f"  {name} " in listing.stdout for name in options())
-    shown = run("lsuv").stdout
+    shown = shown_by(tmp_path, "lsuv").stdout
     assert "max_tries: 10" in shown
     assert "Source: Mishkin & Matas 2016" in shown
-    mistaken = run("orthogonl")
+    mistaken = shown_by(tmp_path, "orthogonl")
     assert mistaken.returncode == 2
     assert "Did you mean 'orthogonal'?" in mistaken.stderr
     assert "Traceback" not in mistaken.stderr

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import forking
 import pandas as pd
 import pytest
 
@@ -21,15 +22,8 @@ FAST = ["trainer.max_steps=8", "data.val_every_n_steps=4", "logger=none", "train
 def sweep(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Typed in `folder`, without anybody's account of wandb; in two slots, unless `arguments` say otherwise."""
     command = [sys.executable, "-m", "initbench", "-m", "hydra/launcher=packed", "hydra.launcher.slots=2"]
-    return subprocess.run(
-        [*command, *FAST, *arguments],
-        cwd=folder,
-        env={**{key: value for key, value in os.environ.items() if not key.startswith("WANDB")}, **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    others = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+    return forking.run(folder, [*command, *FAST, *arguments], {**others, **environment})
 
 
 def test_what_packs_and_what_does_not_end_in_one_table(tmp_path: Path) -> None:
@@ -48,7 +42,7 @@ def test_what_packs_and_what_does_not_end_in_one_table(tmp_path: Path) -> None:
 
 
 def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
-    found = sweep(tmp_path, "model=mlp", "init=sparse", "init.sparsity=0.5,7,0.9")
+    found = sweep(tmp_path, "hydra.launcher.slots=1", "model=mlp", "init=sparse", "init.sparsity=0.5,7,0.9")
     assert found.returncode == 2
     frame = initbench.load_runs(tmp_path / "runs")
     assert frame["status"].value_counts().to_dict() == {"finished": 2, "refused": 1}
@@ -74,7 +68,7 @@ def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
 )
 def test_a_mistake_is_what_it_is_by_itself(arguments: list[str], refused: int, message: str, tmp_path: Path) -> None:
     """That of one run costs no other."""
-    found = sweep(tmp_path, "model=mlp", *arguments, HOME=str(tmp_path))
+    found = sweep(tmp_path, "hydra.launcher.slots=1", "model=mlp", *arguments, HOME=str(tmp_path))
     assert found.returncode == (2 if refused else 0), found.stderr
     statuses = initbench.load_runs(tmp_path / "runs")["status"].value_counts().to_dict()
     assert statuses.get("refused", 0) == refused
@@ -234,9 +228,7 @@ def test_auto_measures_what_can_be_built(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "initbench", "-m", "hydra.launcher.slots=1", "model=mlp", *FAST]
 
     def said(*arguments: str) -> str:
-        return subprocess.run(
-            [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
-        ).stdout
+        return forking.run(tmp_path, [*command, *arguments], environment).stdout
 
     assert "2 runs by themselves: the speed of a pack cannot be measured" in said("init=chrono", "seed=0,1")
     assert list(tmp_path.glob("cache/initbench/speed.json")) == []
@@ -252,7 +244,7 @@ def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "initbench", "-m", "hydra.launcher.slots=1", *FAST]
 
     def said(*arguments: str) -> str:
-        found = subprocess.run([*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        found = forking.run(tmp_path, [*command, *arguments], environment)
         assert found.returncode == 0, found.stderr
         return found.stdout
 

@@ -16,7 +16,8 @@ from initbench.packed.pack import Pack
 TASK = classification()
 # torch has no rule for them, they need a name, or they are for another task (see test_train.py).
 UNMAPPED = ("rnn", "lstm", "gru", "timm", "torchvision", "transformers", "gpt", "autoencoder")
-LARGE = ("resnet18", "resnet34", "resnet50", "resnet56", "vgg16", "vgg16_bn")
+# vgg11_bn has all that vgg11 has.
+LARGE = ("resnet18", "resnet34", "resnet50", "resnet56", "vgg11", "vgg16", "vgg16_bn")
 
 
 def replicas(name: str, number: int) -> list[nn.Module]:

@@ -1,5 +1,6 @@
 """Packs that were stopped, that another process is at, or that begin anew: nothing that was done is lost."""
 
+import copy
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +79,22 @@ def test_a_pack_that_was_stopped_stays_the_pack_that_it_was(tmp_path: Path, monk
     assert list((tmp_path / "b").glob("*/.packs/*")) == []
 
 
+TWO_EPOCHS = ["model=mlp", "model.norm=batch", "model.dropout=0.2"]
+TWO_EPOCHS += ["data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30"]
+
+
+@cache
+def uninterrupted(folder: Path) -> dict[Path, dict[str, Any]]:
+    return train_packs(configs(folder, *TWO_EPOCHS), most=64)
+
+
 @pytest.mark.parametrize("step", [1, 4, 7, 23, 30])
 def test_a_pack_that_was_stopped_goes_on_bit_for_bit(
-    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the first epoch and in the second, between rows and at one, and after the last step."""
-    overrides = ["model=mlp", "model.norm=batch", "model.dropout=0.2"]
-    overrides += ["data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30"]
-    whole = train_packs(configs(tmp_path / "whole", *overrides), most=64)
-    interrupted(configs(tmp_path / "parts", *overrides), step, monkeypatch)
+    whole = copy.deepcopy(uninterrupted(tmp_path_factory.getbasetemp() / "uninterrupted"))
+    interrupted(configs(tmp_path / "parts", *TWO_EPOCHS), step, monkeypatch)
     stopped = [json.loads(file.read_text()) for file in (tmp_path / "parts").glob("*/*/record.json")]
     assert [(record["status"], record["reason"]) for record in stopped] == [("interrupted", "stopped")] * 4
     for log in (tmp_path / "parts").glob("*/*/log.txt"):
@@ -93,7 +102,7 @@ def test_a_pack_that_was_stopped_goes_on_bit_for_bit(
             "attempt 1 begins, as one of 4 replicas",
             "interrupted",
         ]
-    parts = train_packs(configs(tmp_path / "parts", *overrides), most=64)
+    parts = train_packs(configs(tmp_path / "parts", *TWO_EPOCHS), most=64)
     for one, other in zip(whole.items(), parts.items(), strict=True):
         assert other[1]["attempt"] == 1
         assert len(other[1].pop("resumed_at")) == 1

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import forking
 import pandas as pd
 import pytest
 from hydra.core.global_hydra import GlobalHydra
@@ -148,14 +149,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(path: Path, *arguments: str, module: str = "initbench") -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "300", "XDG_CACHE_HOME": str(path / "cache")}
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        cwd=path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    return forking.run(path, [sys.executable, "-m", module, *arguments], environment)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 import yaml
 from records import record
@@ -23,7 +24,7 @@ needs_optuna = pytest.mark.skipif(not find_spec("optuna"), reason="hydra-optuna-
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "initbench", *SMALL, *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    return forking.run(folder, command, environment)
 
 
 @needs_optuna

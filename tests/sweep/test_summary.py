@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 
 from initbench.record.life import mark_dead
@@ -53,7 +54,7 @@ def test_a_run_whose_process_dies_before_it_has_a_record_is_counted(launcher: st
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
 
     def sweep(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        return forking.run(tmp_path, [*command, *arguments], environment)
 
     found = sweep("seed=0,1")
     assert found.returncode == 1
@@ -117,7 +118,7 @@ def test_a_run_of_an_older_sweep_does_not_change_the_exit_code(status: str, tmp_
     command += ["trainer.max_steps=2", "trainer.accelerator=cpu"]
 
     def sweep(seeds: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, seeds], cwd=tmp_path, capture_output=True, text=True)
+        return forking.run(tmp_path, [*command, seeds])
 
     assert sweep("seed=0,1").returncode == 0
     (folder,) = (path.parent for path in tmp_path.glob("runs/main/*seed1*/record.json"))

@@ -2,12 +2,12 @@
 
 import json
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import forking
 import pytest
 from omegaconf import DictConfig
 
@@ -120,7 +120,7 @@ def test_a_real_one_and_the_commands_of_its_runs(tmp_path: Path) -> None:
     typed = "init=orthogonal,zeros model=mlp seed=0,1 trainer.max_steps=6 data.val_every_n_steps=3 logger=none"
     command = [sys.executable, "-m", "initbench", *TUNED, *shlex.split(typed)]
     command += ["trainer.accelerator=cpu", "trainer.threads=1", "study=tuned", "tuning.extensions=1"]
-    first = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    first = forking.run(tmp_path, command, timeout=240)
     assert first.returncode == 0, first.stdout + first.stderr
     lines = [line for line in first.stdout.splitlines() if "-seed100" in line]
     assert {word for line in lines for word in line.split("  ") if word.startswith("lr ")} >= {"lr 0.0006", "lr 0.006"}
@@ -130,7 +130,5 @@ def test_a_real_one_and_the_commands_of_its_runs(tmp_path: Path) -> None:
     assert sum(record["seed"] in (100, 101) for record in records) in (12, 14, 16)
     assert {record["status"] for record in records} == {"finished"}
     own = shlex.split(scored[0]["config"]["command"])
-    again = subprocess.run(
-        [sys.executable, *own[1:], "dry_run=true"], cwd=tmp_path, capture_output=True, text=True, timeout=120
-    )
+    again = forking.run(tmp_path, [sys.executable, *own[1:], "dry_run=true"])
     assert "1 run, 0 to do" in again.stdout, again.stdout + again.stderr
