@@ -18,7 +18,7 @@ from initbench.errors import LeftAlone
 from initbench.metric import ACCURACY
 from initbench.record.metric import check_metric
 
-SCHEMA = 1  # of record.json
+SCHEMA = 1  # of record.json and study.lock
 
 _GROUPS = ("init", "model", "data", "optimizer")
 _NAMES = ("study", "status", "name", "init", "setting", "signature")
@@ -125,16 +125,20 @@ def _refuse_constant(token: str) -> NoReturn:
     raise ValueError(f"{token} is no JSON")
 
 
-def check_record(record: Any) -> None:
-    """Raise ValueError, which names the key, for a part that is missing, of another type, or out of range."""
-    record = mapping(record, "it")
-    schema = record.get("schema")
+def check_schema(schema: object) -> None:
+    """Raise ValueError for another schema than ours; `read_json` makes NewerRecord of a newer one."""
     if type(schema) is not int:
         raise wrong("schema", schema, "a whole number")
     if schema > SCHEMA:
         raise _NewerSchemaError(f"its schema {_short(schema)} is newer than {SCHEMA}, which this initbench knows")
     if schema < SCHEMA:
         raise wrong("schema", schema, str(SCHEMA))
+
+
+def check_record(record: Any) -> None:
+    """Raise ValueError, which names the key, for a part that is missing, of another type, or out of range."""
+    record = mapping(record, "it")
+    check_schema(record.get("schema"))
     _check_depth(record)
     config = mapping(record.get("config"), "config")
     for group in (*_GROUPS, "trainer"):

@@ -11,10 +11,20 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from initbench.record.damage import mapping, read_json, readable, set_aside, wrong
+from initbench.record.damage import (
+    SCHEMA,
+    Damaged,
+    NewerRecord,
+    check_schema,
+    mapping,
+    read_json,
+    readable,
+    set_aside,
+    tell,
+    wrong,
+)
 from initbench.record.store import atomic_write, now
 
-SCHEMA = 1
 NAME = "study.lock"
 _REMEDY = "the report cannot say what was planned; the next sweep sets the file aside and writes it again"
 
@@ -54,14 +64,15 @@ class Plan:
         """The plan but for when it was made."""
         return replace(self, runs_before=0, written_at="", sweeps=())
 
-    def adds_seeds_to(self, earlier: "Plan") -> bool:
-        """Whether it has seeds that an earlier plan lacks, for initializers and workloads of that one."""
-        is_same = set(self.inits) & set(earlier.inits) and set(self.workloads) & set(earlier.workloads)
-        return bool(is_same) and not set(self.seeds) <= set(earlier.seeds)
+    def looks_again_at(self, earlier: "Plan") -> bool:
+        """Whether its verdict is a further one on runs of an earlier plan: it has more seeds for them, or is a race."""
+        shared = set(self.inits) & set(earlier.inits)
+        is_same = len(shared) > 1 and not set(self.workloads).isdisjoint(earlier.workloads)
+        return is_same and (bool(self.race or earlier.race) or not set(self.seeds) <= set(earlier.seeds))
 
 
 def read_plans(study: Path) -> list[Plan]:
-    """The plans of a study, the first one first; none where none was written, or what was cannot be read."""
+    """The plans of a study, that of its latest sweep last; none where none was written, or what was cannot be read."""
     content = readable(read_json, study / NAME, _check, _REMEDY)
     return [] if content is None else [_plan(each) for each in content["plans"]]
 
@@ -69,30 +80,46 @@ def read_plans(study: Path) -> list[Plan]:
 def add_plan(study: Path, plan: Plan, runs_before: int, sweep: str | None = None) -> None:
     """Write down that a sweep, by its id, runs a plan, which may be one that the study has.
 
-    Before any run has ended a new plan takes the place of the last one: nobody has seen a result yet.
+    Before any run has ended a new plan takes the place of the last one: nobody has seen a result yet. What a newer
+    initbench wrote stays as it is.
     """
-    plans = read_plans(study)
+    path = study / NAME
+    try:
+        content = read_json(path, _check, _REMEDY)
+    except NewerRecord as newer:
+        tell(newer)
+        return
+    except Damaged as damaged:
+        tell(damaged)
+        set_aside(path)
+        content = None
+    plans = [_plan(each) for each in content["plans"]] if content else []
     sweeps = () if sweep is None else (sweep,)
     if plan.content in (contents := [earlier.content for earlier in plans]):
-        at = contents.index(plan.content)
-        plans[at] = replace(plans[at], sweeps=(*plans[at].sweeps, *sweeps))
+        known = plans.pop(contents.index(plan.content))
+        latest = replace(known, sweeps=(*known.sweeps, *sweeps))
     else:
-        new = replace(plan, runs_before=runs_before, written_at=now(), sweeps=sweeps)
-        plans = [*(plans if runs_before else plans[:-1]), new]
-    if (path := study / NAME).exists() and not read_plans(study):
-        set_aside(path)
-    content = {"schema": SCHEMA, "plans": [asdict(each) for each in plans]}
-    atomic_write(path, json.dumps(content, indent=2).encode())
+        latest = replace(plan, runs_before=runs_before, written_at=now(), sweeps=sweeps)
+        plans = plans if runs_before else plans[:-1]
+    written = {"schema": SCHEMA, "plans": [asdict(each) for each in (*plans, latest)]}
+    atomic_write(path, json.dumps(written, indent=2).encode())
 
 
-def looks(plans: Sequence[Plan]) -> list[int]:
-    """After how many seeds of each initializer results had been seen before more were added, look by look."""
-    found: list[int] = []
-    for place, plan in enumerate(plans):
-        extended = [earlier for earlier in plans[:place] if plan.adds_seeds_to(earlier) and not earlier.race]
-        if plan.runs_before and extended and not plan.race:
-            found.append(len({seed for earlier in extended for seed in earlier.seeds}))
-    return found
+def looks_before(study: Path, plan: Plan, runs_before: int) -> int:
+    """How often the runs of a plan that a sweep is about to run have been looked at before."""
+    plans = read_plans(study)
+    known = next((earlier for earlier in plans if earlier.content == plan.content), None)
+    others = [earlier for earlier in plans if earlier.content != plan.content]
+    return len(looks([*others, known or replace(plan, runs_before=runs_before)]))
+
+
+def looks(plans: Sequence[Plan]) -> list[Plan]:
+    """The earlier plans whose results had been seen when the latest one looked at them again, with more seeds."""
+    if not plans:
+        return []
+    *earlier, latest = plans
+    known = [plan for plan in earlier if plan.runs_before < latest.runs_before]
+    return [plan for plan in known if latest.looks_again_at(plan)]
 
 
 def _plan(content: dict[str, Any]) -> Plan:
@@ -102,6 +129,7 @@ def _plan(content: dict[str, Any]) -> Plan:
 
 def _check(content: object) -> None:
     """Raise ValueError for what is no list of plans."""
+    check_schema(mapping(content, "it").get("schema"))
     plans = mapping(content, "it").get("plans")
     if not isinstance(plans, list):
         raise wrong("plans", plans, "a list")

@@ -55,8 +55,9 @@ def check(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[Overri
     if "seed" in keys:
         seeds = ",".join(keys["seed"])
         raise UserMistake(f"seed={seeds} cannot be set with until=sure, which runs seeds from 0 on until it is sure")
-    if apart := next((key for key in keys if key.startswith("seeds.")), None):
-        raise UserMistake(f"{apart} cannot be set with until=sure: runs that share seeds are not independent")
+    apart = [f"seeds.{source}" for source in ("weights", "order", "augmentation")]
+    if shared := next((source for source in apart if set(keys.get(source, ["null"])) != {"null"}), None):
+        raise UserMistake(f"{shared} cannot be set with until=sure: runs that share seeds are not independent")
     if master.report.reference is not None:
         raise UserMistake(
             f"report.reference={master.report.reference} cannot be set with until=sure, which asks for the best of all"
@@ -69,20 +70,25 @@ def check(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[Overri
             "until=sure runs each initializer at one learning rate, and optimizer.lr is swept over: experiment=tuned "
             "chooses one for each before the race"
         )
-    race = master.race
-    first = _first_look(master, len(inits), len({entrant.workload for entrant in entrants}))
+    if master.tuning is not None and (both := sorted(set(range(master.race.most_seeds)) & set(master.tuning.seeds))):
+        raise UserMistake(f"tuning.seeds={list(master.tuning.seeds)} are seeds of the race, such as {both[0]}")
+
+
+def check_size(study_plan: plans.Plan, looks: int) -> None:
+    """Raise UserMistake for a race that is too short to decide anything."""
+    assert study_plan.race is not None
+    first, race = _first_look(study_plan, looks), study_plan.race
     if first > race.most_seeds:
         raise UserMistake(
-            f"race.most_seeds={race.most_seeds} is too small: nothing can be decided about {len(inits)} initializers "
-            f"before {first} seeds"
+            f"race.most_seeds={race.most_seeds} is too small: nothing can be decided about {len(study_plan.inits)} "
+            f"initializers before {first} seeds"
         )
-    if isinstance(race.budget, int) and race.budget < first * len(entrants):
+    runs = first * len(study_plan.inits) * len(study_plan.workloads)
+    if isinstance(race.budget, int) and race.budget < runs:
         raise UserMistake(
-            f"race.budget={race.budget} is too small: nothing can be decided before {first} seeds, which are "
-            f"{first * len(entrants)} runs"
+            f"race.budget={race.budget} is too small: nothing can be decided before {first} seeds, which are {runs} "
+            "runs"
         )
-    if master.tuning is not None and (both := sorted(set(range(race.most_seeds)) & set(master.tuning.seeds))):
-        raise UserMistake(f"tuning.seeds={list(master.tuning.seeds)} are seeds of the race, such as {both[0]}")
 
 
 def rounds(
@@ -90,12 +96,16 @@ def rounds(
     master: DictConfig,
     jobs: Sequence[Overrides],
     study_plan: plans.Plan,
+    looks: int,
     planned: Planned,
 ) -> Iterator[list[list[str]]]:
-    """Yield the jobs of each round; the next one is known when those of the last have run."""
+    """Yield the jobs of each round; the next one is known when those of the last have run.
+
+    looks: how often the study had been looked at before.
+    """
     began = time.monotonic()
     entrants = _entrants(loader, master, jobs)
-    first = _first_look(master, len(study_plan.inits), len(study_plan.workloads))
+    first = _first_look(study_plan, looks)
     todo = [entrant.job(seed) for entrant in entrants for seed in range(first)]
     if master.dry_run:
         yield todo
@@ -115,7 +125,7 @@ def rounds(
         planned.runs |= {job.folder.name for job in round_jobs}
         if new:
             yield todo
-        raced, workloads = _read(plan(loader, master, asked), study_plan, tried)
+        raced, workloads = _read(plan(loader, master, asked), study_plan, looks, tried)
         todo = [job for race in raced for job in _next(race, entrants, master.race.runs_per_round)]
         why = _is_spent(master.race.budget, len(asked), len(todo), began) if todo else ""
         planned.race = [state(race, name, is_spent=bool(why)) for race, name in zip(raced, workloads, strict=True)]
@@ -132,16 +142,18 @@ def _entrants(loader: CachingConfigLoader, master: DictConfig, jobs: Sequence[Ov
     return [_Entrant(tuple(job.overrides[:-1]), job.init, job.workload) for job in first]
 
 
-def _first_look(master: DictConfig, inits: int, workloads: int) -> int:
+def _first_look(study_plan: plans.Plan, looks: int) -> int:
     """The seeds of the first round."""
-    from initbench.analysis.race.rules import Rules
+    from initbench.analysis.race.raced import rules_of
 
-    race = master.race
-    level = race.level / (workloads if race.per_task else 1)
-    return Rules(inits, level, max(race.most_seeds, 2), strict=race.strict).first_look
+    assert study_plan.race is not None
+    parts = (len(study_plan.workloads) if study_plan.race.per_task else 1) * 2**looks
+    return rules_of(study_plan, len(study_plan.inits), parts, None).first_look
 
 
-def _read(jobs: Sequence[Job], study_plan: plans.Plan, tried: Collection[str]) -> "tuple[list[Raced], list[str]]":
+def _read(
+    jobs: Sequence[Job], study_plan: plans.Plan, looks: int, tried: Collection[str]
+) -> "tuple[list[Raced], list[str]]":
     """The races as far as the records go, and the workload of each by name, empty for one race over all of them.
 
     A run that failed counts when this sweep has tried it again.
@@ -151,7 +163,7 @@ def _read(jobs: Sequence[Job], study_plan: plans.Plan, tried: Collection[str]) -
 
     records = [(readable(read_record, job.folder), job) for job in jobs if job.is_complete or job.folder.name in tried]
     runs = to_frame((record, job.folder) for record, job in records if record is not None)
-    raced = races(runs, study_plan)
+    raced = races(runs, study_plan, looks)
     names = dict(zip(runs["workload_id"], runs["workload"], strict=True))
     return raced, [names.get(race.workloads[0], "") if len(raced) > 1 else "" for race in raced]
 

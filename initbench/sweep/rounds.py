@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from omegaconf import DictConfig
 
-from initbench.record.plans import add_plan
+from initbench.record.plans import add_plan, looks_before
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep import race, tuning
 from initbench.sweep.compose import CachingConfigLoader
@@ -24,13 +24,17 @@ def rounds(
         tuning.check(loader, master, grid)
     if is_race:
         race.check(loader, master, grid)
-    plan = study_plan(loader, master, grid)
+    study, plan = study_of(master), study_plan(loader, master, grid)
+    runs_before = ended_runs(study)
+    looks = looks_before(study, plan, runs_before)
+    if is_race:
+        race.check_size(plan, looks)
     if not master.dry_run:
-        add_plan(study := study_of(master), plan, ended_runs(study), sweep_id())
+        add_plan(study, plan, runs_before, sweep_id())
     jobs: Sequence[list[str]] = grid
     if master.tuning is not None:
         jobs = yield from tuning.rounds(loader, master, grid)
     if jobs and is_race:
-        yield from race.rounds(loader, master, jobs, plan, planned)
+        yield from race.rounds(loader, master, jobs, plan, looks, planned)
     elif jobs:
         yield list(jobs)

@@ -50,12 +50,12 @@ class Comparison:
 
     @cached_property
     def plans(self) -> list[Plan]:
-        """What was planned before it was run, the first plan first; none for runs from elsewhere."""
+        """What was planned before it was run, that of the latest sweep last; none for runs from elsewhere."""
         return list(self.runs.attrs.get("plans", ()))
 
     @cached_property
-    def looks(self) -> list[int]:
-        """After how many seeds the results had been seen before more seeds were added."""
+    def looks(self) -> list[Plan]:
+        """The plans whose results had been seen before the latest one added seeds, or a race."""
         return looks(self.plans)
 
     @property
@@ -65,9 +65,10 @@ class Comparison:
 
     @cached_property
     def races(self) -> list[Raced]:
-        """The races of the latest plan that has any; of runs that were raced nothing else is claimed."""
-        plan = next((plan for plan in reversed(self.plans) if plan.race is not None), None)
-        return [] if plan is None or self.scored.empty else races(self.scored, plan)
+        """The races, if the latest sweep ran any; nothing else is claimed of them."""
+        if not self.plans or self.plans[-1].race is None or self.scored.empty:
+            return []
+        return races(self.scored, self.plans[-1], len(self.looks))
 
     def named(self, workload: str) -> str:
         """The name of a workload, from its digest."""

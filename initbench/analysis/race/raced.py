@@ -22,7 +22,7 @@ class Raced:
     """A race: by whom it is run, on which workloads, and its course, in which initializers are numbered as in `inits`.
 
     scores: (seeds, initializers), the mean over the workloads; refused: those that could not take part; runs: how many
-    have ended, whether the course counts them or not.
+    have ended, whether the course needs them or not.
     """
 
     inits: tuple[str, ...]
@@ -34,30 +34,37 @@ class Raced:
     metric: Metric
 
     @property
+    def needed(self) -> int:
+        """The runs that the course counts: those of each initializer until it is out."""
+        course = self.course
+        seeds = sum(out.seeds for out in course.exits) + len(course.inside) * course.seeds
+        return seeds * len(self.workloads)
+
+    @property
     def saved(self) -> int:
         """The runs that those that are out have been spared since."""
         return sum(self.course.seeds - out.seeds for out in self.course.exits) * len(self.workloads)
 
 
-def races(runs: pd.DataFrame, plan: Plan) -> list[Raced]:
+def races(runs: pd.DataFrame, plan: Plan, looks: int = 0) -> list[Raced]:
     """One race over all workloads of the plan or, with `per_task`, one for each, which share the level.
 
-    runs: as from `to_frame`, one for each workload, initializer and seed. A run that diverged or failed scores chance
-    or, where a score has no chance level, as low as the worst up to its seed. So what has been decided stays decided,
-    whatever later runs score.
+    runs: as from `to_frame`, one for each workload, initializer and seed; looks: how often the study had been looked at
+    before, each of which halves the level. A run that diverged or failed scores chance or, where a score has no chance
+    level, as low as the worst up to its seed. So what has been decided stays decided, whatever later runs score.
     """
     assert plan.race is not None
     apart = [(workload,) for workload in plan.workloads] if plan.race.per_task else [plan.workloads]
-    return [_race(runs, plan, group, len(apart)) for group in apart]
+    return [_race(runs, plan, group, len(apart) * 2**looks) for group in apart]
 
 
-def rules_of(plan: Plan, inits: int, at_once: int, margin: float | None) -> Rules:
-    """The rules for so many initializers in one of `at_once` races; margin: in the unit of the scores."""
+def rules_of(plan: Plan, inits: int, parts: int, margin: float | None) -> Rules:
+    """The rules for so many initializers, with one of so many parts of the level; margin: in the unit of the scores."""
     assert plan.race is not None
-    return Rules(max(inits, 2), plan.race.level / at_once, plan.race.most_seeds, margin, plan.race.strict)
+    return Rules(max(inits, 2), plan.race.level / parts, plan.race.most_seeds, margin, plan.race.strict)
 
 
-def _race(runs: pd.DataFrame, plan: Plan, workloads: tuple[str, ...], at_once: int) -> Raced:
+def _race(runs: pd.DataFrame, plan: Plan, workloads: tuple[str, ...], parts: int) -> Raced:
     assert plan.race is not None
     seeds = range(plan.race.most_seeds)
     own = runs[runs["workload_id"].isin(workloads) & runs["init"].isin(plan.inits) & ~runs["is_tuning"]]
@@ -70,7 +77,7 @@ def _race(runs: pd.DataFrame, plan: Plan, workloads: tuple[str, ...], at_once: i
     metric = judged_by(runs)
     points = DEFAULT_MARGIN if plan.margin is None and metric.is_share else plan.margin
     margin = None if points is None else metric.margin(points)
-    race = course(scores, rules_of(plan, len(inits), at_once, margin))
+    race = course(scores, rules_of(plan, len(inits), parts, margin))
     refused = tuple(init for init in plan.inits if init not in inits)
     return Raced(tuple(inits), workloads, race, scores, refused, len(ended), metric)
 

@@ -14,15 +14,21 @@ _POWER = 0.9  # of the fixed design that a race is compared with
 def about_races(comparison: Comparison) -> Iterator[Sentence]:
     """The sentences of each race of a study; one that nobody could run in says so."""
     for race in comparison.races:
-        where = f"{comparison.named(race.workloads[0])}: " if len(comparison.races) > 1 else ""
-        for sentence in _about(race):
-            yield Sentence(sentence.kind, where + sentence.text)
+        where = f"Raced on {comparison.named(race.workloads[0])}. " if len(comparison.races) > 1 else ""
+        for place, sentence in enumerate(_about(race, comparison)):
+            yield Sentence(sentence.kind, ("" if place else where) + sentence.text)
 
 
-def _about(race: Raced) -> Iterator[Sentence]:
+def _about(race: Raced, comparison: Comparison) -> Iterator[Sentence]:
     course, names = race.course, race.inits
     if len(names) < 2:
-        yield Sentence("nothing", f"There is no race: {join(names) if names else 'no initializer'} could take part.")
+        who = f"only {names[0]}" if names else "no initializer"
+        yield Sentence("nothing", f"There is no race: {who} could take part.")
+        return
+    own = comparison.scored[comparison.scored["workload_id"].isin(race.workloads)]
+    if not own["learned"].fillna(False).astype(bool).any():
+        text = f"No run of {join(names, 'or')} learned anything: there is nothing to choose between them."
+        yield Sentence("nothing", text)
         return
     inside = join([names[init] for init in course.inside])
     after = f"after {count(course.seeds, 'seed')}"
@@ -67,9 +73,12 @@ def _out(race: Raced) -> Sentence:
 def _runs(race: Raced) -> Sentence:
     """How many runs the answer took, and what a fixed number of seeds takes to show the smallest lead there was."""
     course, number, metric = race.course, len(race.inits), race.metric
-    text = f"The answer took {count(race.runs, 'run')}"
+    what = "The answer" if course.winner is not None or course.all_equal else "The race"
+    text = f"{what} took {count(race.needed, 'run')}"
+    if race.runs > race.needed:
+        text += f" of the {race.runs} that there are"
     if course.winner is not None:
-        last = course.exits[-1]
+        last = min((out for out in course.exits if out.seeds == course.seeds), key=lambda out: out.lead)
         ahead = race.scores[: last.seeds, course.winner] - race.scores[: last.seeds, last.init]
         levels = course.rules.level, course.rules.level / (number * (number - 1) / 2)
         fixed = [seeds_needed(float(ahead.mean()), float(ahead.std(ddof=1)), level, _POWER) for level in levels]

@@ -135,7 +135,7 @@ def _twice(runs: pd.DataFrame) -> Iterator[Problem]:
 
 def _plans(plans: Sequence[Plan]) -> Iterator[Problem]:
     """What was planned anew after results had been seen."""
-    for before, after in pairwise(plans):
+    for before, after in pairwise(sorted(plans, key=lambda plan: plan.runs_before)):
         changes = []
         for key, name in (("inits", "initializers"), ("workloads", "workloads"), ("seeds", "seeds")):
             old, new = getattr(before, key), getattr(after, key)

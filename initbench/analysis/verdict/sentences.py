@@ -27,7 +27,7 @@ def sentences(comparison: Comparison) -> list[Sentence]:
         return [*about_studies(changed, comparison.metric), *_left_out(only_in_one(comparison, changed))]
     found: list[Sentence] = []
     if comparison.races:
-        return [*about_races(comparison), *about_learning(comparison)]
+        return [*about_races(comparison), *about_looks(comparison), *about_learning(comparison)]
     if not comparison.findings and not comparison.crossed:
         return [_nothing(comparison)]
     for place, (findings, more) in enumerate(zip(comparison.findings, comparison.more_seeds, strict=True)):

@@ -54,8 +54,10 @@ def race_plot(race: Raced, metric: Metric, number: int) -> Plot | None:
         if init in exits and exits[init].is_apart:
             shares[-1] = 1.0  # it is out, whatever the sign flips say
         series[name] = {
-            "lead": {"x": seeds, "y": leads, "low": leads, "high": np.fmax(bounds, leads)},
-            "share": {"x": seeds, "y": shares},
+            "lead": dict(
+                zip(("x", "y", "low", "high"), map(list, (seeds, leads, leads, np.fmax(bounds, leads))), strict=True)
+            ),
+            "share": {"x": seeds, "y": shares.tolist()},
         }
     views = {
         "lead": f"behind the best{f', {metric.points}' if metric.points else ''}",

@@ -1,5 +1,7 @@
 """What is said of a race, and of a study to which seeds were added after its results had been seen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,7 +79,7 @@ def test_each_workload_has_a_race_of_its_own_with_per_task() -> None:
     shallow, deep = scores(2, 0), scores(0, 2)
     runs = pd.concat([shallow, deep.assign(workload="deep", workload_id="deep")], ignore_index=True)
     texts = [of.text for of in Verdict(Comparison(planned(runs, per_task=True))).sentences if of.kind == "winner"]
-    assert [text.partition(": ")[2][:6] for text in texts] == ["Use a:", "Use b:"]
+    assert [text.partition(". ")[2][:6] for text in texts] == ["Use a:", "Use b:"]
     assert all("at most 1 of 40" in text for text in texts)
     together = said(planned(runs))
     assert "winner" not in together
@@ -102,13 +104,13 @@ def test_a_study_that_grew_is_judged_at_half_the_level() -> None:
     second = Plan(inits, workloads, tuple(range(20)), (), None, None, runs_before=20)
     runs.attrs["plans"] = [first, second]
     comparison = Comparison(runs)
-    assert comparison.looks == [10]
+    assert comparison.looks == [first]
     assert comparison.level == 0.025
     assert comparison.findings[0].level == 0.025
     found = said(runs)
     assert found["looks"] == (
-        "Seeds were added after results had been seen (of 10 seeds). Each further look has half the level of the one "
-        "before: this one has 2.5%, the first one had 5%."
+        "The results of 10 seeds had been seen before. Each further look has half the level of the one before: this "
+        "one has 2.5%, the first one 5%."
     )
     problems = [problem.text for problem in Verdict(comparison).problems]
     assert problems == [
@@ -120,7 +122,7 @@ def test_a_study_that_grew_is_judged_at_half_the_level() -> None:
     "second",
     [
         {"seeds": (0, 1), "runs_before": 4},  # fewer
-        {"seeds": (0, 1, 2, 3, 4, 5), "inits": ("c", "d"), "runs_before": 4},  # others
+        {"seeds": (0, 1, 2, 3, 4, 5), "inits": ("b", "c"), "runs_before": 4},  # others
         {"seeds": (0, 1, 2, 3, 4, 5), "workloads": ("other",), "runs_before": 4},
         {"seeds": (0, 1, 2, 3, 4, 5), "runs_before": 0},  # nobody has seen anything
     ],
@@ -130,3 +132,29 @@ def test_what_is_no_further_look(second: dict) -> None:
     runs = scores(0, 0, seeds=6)
     runs.attrs["plans"] = [Plan(**plan, seeds=(0, 1, 2)), Plan(**{**plan, **second})]
     assert Comparison(runs).level == 0.05
+
+
+def test_the_latest_sweep_decides_what_is_said_and_what_was_seen_halves_the_level() -> None:
+    runs = planned(scores(2, 0))
+    (race,) = runs.attrs["plans"]
+    typed = replace(race, race=None, seeds=tuple(range(6)))
+    runs.attrs["plans"] = [typed, replace(race, runs_before=12)]
+    found = said(runs)
+    assert "in at most 1 of 40 such races" in found["winner"]
+    assert "The results of 6 seeds had been seen before" in found["looks"]
+    runs.attrs["plans"] = [race, replace(typed, seeds=tuple(range(30)), runs_before=12)]
+    found = said(runs)
+    assert "chance alone would do that in fewer than 1 of 40 such studies" in found["winner"]
+    assert "The results of a race had been seen before" in found["looks"]
+
+
+def test_where_nobody_learns_there_is_nothing_to_choose() -> None:
+    runs = planned(frame(*(record(init, seed, 0.1 + seed / 1e4) for init in "ab" for seed in range(30))))
+    assert said(runs).keys() & {"winner", "equal", "nothing"} == {"nothing"}
+
+
+def test_the_lead_that_a_fixed_design_would_have_to_show_is_the_smallest() -> None:
+    """b and c are out at the same look."""
+    places = [(init, accuracy, seed) for init, accuracy in (("a", 0.9), ("b", 0.87), ("c", 0.1)) for seed in range(5)]
+    found = said(planned(frame(*(record(init, seed, of + seed / 1e4) for init, of, seed in places))))
+    assert "for a lead of 3.00 points over b takes" in found["runs"]
