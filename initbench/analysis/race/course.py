@@ -11,7 +11,7 @@ from itertools import combinations, permutations
 import numpy as np
 
 from initbench.analysis.race.rules import APART_BY, Rules
-from initbench.analysis.statistics.blocks import Array
+from initbench.analysis.statistics.blocks import Array, rounding
 from initbench.analysis.statistics.sequential_flips import PATTERNS, Flags, SequentialFlips
 
 
@@ -81,11 +81,10 @@ def course(scores: Array, rules: Rules, patterns: int = PATTERNS) -> Course:
     within = None
     if rules.margin is not None:  # two one-sided tests (Schuirmann 1987) for each pair
         within = SequentialFlips(rules.level, rules.spending, 2 * len(pairs), patterns)
-    size = np.abs(scores).max(initial=0.0, where=~np.isnan(scores))
     while not race.is_over and race.seeds < len(scores) and not np.isnan(scores[race.seeds, race.inside]).any():
         first, second = pairs.T
-        differences = scores[race.seeds, first] - scores[race.seeds, second]
-        differences[np.abs(differences) <= 1e-12 * size] = 0.0
+        one, other = scores[race.seeds, first], scores[race.seeds, second]
+        differences = np.where(np.abs(one - other) <= rounding(one, other), 0.0, one - other)
         race.seeds += 1
         above, below = flips.look(differences)
         if within is not None:
