@@ -9,6 +9,7 @@ more kinds of runs, which are likely to mislead a rule that drops initializers a
 """
 
 import argparse
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import combinations, product
@@ -70,16 +71,38 @@ def level(cell: tuple[int, str], races: int) -> Cells:
     return [[str(inits), kind, *(f"{number / races:.3f}" for number in (won, lost, out_strict, out))]]
 
 
-def equality(cell: tuple[int, str], races: int) -> Cells:
-    """How often initializers that differ by the margin are called equal, and such that are equal."""
-    inits, kind = cell
-    rng = np.random.default_rng([inits, *kind.encode(), 1])
+UNLIKE: dict[str, Callable[[np.random.Generator], Array]] = {
+    "the other varies four times as much": lambda rng: rng.normal(size=(MOST, 2)) * [0.5, 2.0],
+    "the other is skewed": lambda rng: np.stack(
+        [0.5 * rng.normal(size=MOST), 1.5 * (1 - rng.exponential(size=MOST))], axis=1
+    ),
+    "the other fails in 1 of 10 runs, by 10 points": lambda rng: np.stack(
+        [0.5 * rng.normal(size=MOST), 1 + 0.5 * rng.normal(size=MOST) - 10.0 * (rng.random(MOST) < 0.1)], axis=1
+    ),
+}
+
+
+def unlike(kind: str, races: int) -> Cells:
+    """How often the only best of two, slightly ahead, is out, where the other is not alike but for its mean."""
+    rng = np.random.default_rng([*kind.encode()])
+    drawn = [
+        course(np.add(UNLIKE[kind](rng), [SLIGHTLY, 0.0]), Rules(2, most_seeds=MOST), PATTERNS) for _ in range(races)
+    ]
+    return [[kind, f"{np.mean([0 not in race.inside for race in drawn]):.3f}"]]
+
+
+def equality(cell: tuple[int, str, float], races: int) -> Cells:
+    """How often a best one is called equal to others, all of which are behind by the margin; and equal ones."""
+    inits, kind, deviation = cell
+    rng = np.random.default_rng([inits, *kind.encode(), round(100 * deviation)])
     rules = Rules(inits, most_seeds=MOST, margin=MARGIN)
     found = []
     for lead in (MARGIN, 0.0):
-        drawn = [course(0.5 * draw(rng, kind, [2 * lead, *[0.0] * (inits - 1)]), rules, PATTERNS) for _ in range(races)]
+        scale = deviation / DEVIATION
+        leads = [lead / scale, *[0.0] * (inits - 1)]
+        drawn = [course(scale * draw(rng, kind, leads), rules, PATTERNS) for _ in range(races)]
         found += [np.mean([race.all_equal and 0 in race.inside for race in drawn]), np.mean([*map(runs_of, drawn)])]
-    return [[str(inits), kind, f"{found[0]:.3f}", f"{found[2]:.2f}", f"{found[3]:.0f}"]]
+    return [[str(inits), kind, f"{deviation:g}", f"{found[0]:.3f}", f"{found[2]:.2f}", f"{found[3]:.0f}"]]
 
 
 LADDERS = {
@@ -103,8 +126,9 @@ def runs(gap: str, races: int) -> Cells:
     used = float(np.mean([*map(runs_of, drawn)]))
     if power < 0.5:  # it is the longest race there is, and rarely names anybody
         return [[gap, f"{power:.2f}", f"{used:.0f}", "-", "-", "-", "-"]]
-    fixed = [len(leads) * seeds_of_fixed(tuple(leads), races, power, is_holm) for is_holm in (True, False)]
-    sized = len(leads) * seeds_of_fixed(tuple(LADDERS[SIZED_FOR]), races, min(power, 0.95), True)
+    as_often = min(power, 0.95)
+    fixed = [len(leads) * seeds_of_fixed(tuple(leads), races, as_often, is_holm) for is_holm in (True, False)]
+    sized = len(leads) * seeds_of_fixed(tuple(LADDERS[SIZED_FOR]), races, as_often, True)
     return [[gap, f"{power:.2f}", f"{used:.0f}", *map(str, fixed), str(sized), f"{used / sized:.2f}"]]
 
 
@@ -158,10 +182,18 @@ TABLES = {
             "equal: any is out",
         ],
     ),
+    "unlike": (unlike, list(UNLIKE), ["the best by 0.1, of two", "it is out"]),
     "equality": (
         equality,
-        list(product(INITS, ("normal", "skewed", "heavy", "discrete"))),
-        ["initializers", "runs", "differ by the margin, called equal", "equal, called equal", "runs it took"],
+        list(product(INITS, ("normal", "discrete"), (0.25, 0.5))),
+        [
+            "initializers",
+            "runs",
+            "deviation",
+            "best by the margin: called equal",
+            "equal: called equal",
+            "runs of these",
+        ],
     ),
     "runs": (
         runs,

@@ -61,8 +61,9 @@ class Plan:
 
     @property
     def content(self) -> "Plan":
-        """The plan but for when it was made."""
-        return replace(self, runs_before=0, written_at="", sweeps=())
+        """What decides about claims: the plan but for when it was made, and how much it may cost."""
+        race = None if self.race is None else replace(self.race, budget=None)
+        return replace(self, race=race, runs_before=0, written_at="", sweeps=())
 
     def looks_again_at(self, earlier: "Plan") -> bool:
         """Whether its verdict is a further one on runs of an earlier plan: it has more seeds for them, or is a race."""
@@ -97,7 +98,7 @@ def add_plan(study: Path, plan: Plan, runs_before: int, sweep: str | None = None
     sweeps = () if sweep is None else (sweep,)
     if plan.content in (contents := [earlier.content for earlier in plans]):
         known = plans.pop(contents.index(plan.content))
-        latest = replace(known, sweeps=(*known.sweeps, *sweeps))
+        latest = replace(known, race=plan.race, sweeps=(*known.sweeps, *sweeps))
     else:
         latest = replace(plan, runs_before=runs_before, written_at=now(), sweeps=sweeps)
         plans = plans if runs_before else plans[:-1]
@@ -114,12 +115,17 @@ def looks_before(study: Path, plan: Plan, runs_before: int) -> int:
 
 
 def looks(plans: Sequence[Plan]) -> list[Plan]:
-    """The earlier plans whose results had been seen when the latest one looked at them again, with more seeds."""
+    """The plans whose results had been seen when the runs of the latest one are looked at again, with more seeds.
+
+    A sweep of fixed seeds that is typed again is judged by all seeds there are, those of later plans among them; a race
+    only by its own.
+    """
     if not plans:
         return []
-    *earlier, latest = plans
-    known = [plan for plan in earlier if plan.runs_before < latest.runs_before]
-    return [plan for plan in known if latest.looks_again_at(plan)]
+    *others, latest = plans
+    before = [plan for plan in others if plan.runs_before < latest.runs_before and latest.looks_again_at(plan)]
+    after = [plan for plan in others if plan.runs_before > latest.runs_before and plan.looks_again_at(latest)]
+    return before if latest.race else [*before, *after]
 
 
 def _plan(content: dict[str, Any]) -> Plan:

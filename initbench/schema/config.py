@@ -244,14 +244,16 @@ def _budget(budget: object) -> object:
 
 
 class Race(Part):
-    level: OpenFraction = Field(description="how often, at most, the best initializer may be put out of the race")
-    most_seeds: PositiveInt = Field(description="after so many seeds the race ends undecided")
-    budget: Annotated[int | str | None, BeforeValidator(_budget)] = Field(
-        description="no round begins that would exceed so many runs (200), or after such a time (2h)"
+    level: OpenFraction = Field(description="how often, at most, the best initializer drops out")
+    most_seeds: PositiveInt = Field(
+        description="the most seeds; if nothing is decided by then, the race ends undecided"
     )
-    strict: bool = Field(description="whoever is out is shown to be worse than another; takes more seeds")
+    budget: Annotated[int | str | None, BeforeValidator(_budget)] = Field(
+        description="no round begins that would exceed this many runs (200), or after this time (2h)"
+    )
+    strict: bool = Field(description="whatever drops out is shown to be worse than what beat it; takes more seeds")
     per_task: bool = Field(description="each workload has a race of its own; false: one race over all of them")
-    runs_per_round: PositiveInt = Field(description="a round adds as many seeds as it takes for so many runs")
+    runs_per_round: PositiveInt = Field(description="a round adds as many seeds as it takes for this many runs")
 
 
 class AnyConfig(Part):

@@ -179,8 +179,8 @@ def _race(race: Race) -> Group:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     where = f" on {escape(race.workload)}" if race.workload else ""
     table.add_column(f"[not dim cyan]in the race{where} after {count(race.seeds, 'seed')}[/]")
-    table.add_column("behind by", justify="right", no_wrap=True)
-    table.add_column("out at", justify="right", no_wrap=True)
+    table.add_column("behind the best by", justify="right", no_wrap=True)
+    table.add_column("drops out at", justify="right", no_wrap=True)
     for init in race.inside:
         table.add_row(Text(init), *race.leads.get(init, ("best" if init == race.best else "", "")))
     return Group(Fitting(table), _state_of(race))

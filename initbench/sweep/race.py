@@ -60,18 +60,21 @@ def check(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[Overri
         raise UserMistake(f"{shared} cannot be set with until=sure: runs that share seeds are not independent")
     if master.report.reference is not None:
         raise UserMistake(
-            f"report.reference={master.report.reference} cannot be set with until=sure, which asks for the best of all"
+            f"report.reference={master.report.reference} cannot be set with until=sure, which compares every two"
         )
     entrants = _entrants(loader, master, grid)
     if len(inits := list(dict.fromkeys(entrant.init for entrant in entrants))) < 2:
-        raise UserMistake(f"a race needs two initializers or more, and {inits[0]} is the only one: init=...,...")
+        raise UserMistake(
+            f"until=sure needs two initializers or more, and {inits[0]} is the only one: list them as init=A,B"
+        )
     if len({(entrant.init, entrant.workload) for entrant in entrants}) < len(entrants):
         raise UserMistake(
             "until=sure runs each initializer at one learning rate, and optimizer.lr is swept over: experiment=tuned "
             "chooses one for each before the race"
         )
     if master.tuning is not None and (both := sorted(set(range(master.race.most_seeds)) & set(master.tuning.seeds))):
-        raise UserMistake(f"tuning.seeds={list(master.tuning.seeds)} are seeds of the race, such as {both[0]}")
+        of_race = f"the seeds of the race, 0 to {master.race.most_seeds - 1}"
+        raise UserMistake(f"tuning.seeds={list(master.tuning.seeds)} must not overlap {of_race}; {both[0]} does")
 
 
 def check_size(study_plan: plans.Plan, looks: int) -> None:
@@ -118,7 +121,9 @@ def rounds(
         round_jobs = plan(loader, master, todo)
         if stuck := [job.folder.name for job in round_jobs if job.folder.name in tried and not job.is_complete]:
             number = count(len(stuck), "run has", "runs have")
-            console.print(f"race: {number} not ended, such as {stuck[0]}; the same command continues", soft_wrap=True)
+            console.print(
+                f"race: {number} not ended, {stuck[0]} for one; run the same command again to continue", soft_wrap=True
+            )
             return
         new = [job.folder.name for job in round_jobs if master.force or not job.is_complete]
         tried.update(new)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from initbench.record.plans import NAME, Plan, Race, add_plan, looks, read_plans
+from initbench.record.plans import NAME, Plan, Race, add_plan, looks, looks_before, read_plans
 
 FIXED = Plan(
     inits=("orthogonal", "zeros"),
@@ -21,14 +21,14 @@ RACED = replace(FIXED, seeds=(), race=Race(0.05, 30, "2h", strict=False, per_tas
 
 
 def contents(study: Path) -> list[Plan]:
-    return [plan.content for plan in read_plans(study)]
+    return [replace(plan, runs_before=0, written_at="", sweeps=()) for plan in read_plans(study)]
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     add_plan(tmp_path, FIXED, 0)
     add_plan(tmp_path, RACED, 6)
     first, second = read_plans(tmp_path)
-    assert (first.content, second.content) == (FIXED, RACED)
+    assert contents(tmp_path) == [FIXED, RACED]
     assert (first.runs_before, second.runs_before) == (0, 6)
     assert first.written_at <= second.written_at
     assert first.written_at
@@ -47,6 +47,23 @@ def test_before_a_run_has_ended_a_plan_takes_the_place_of_the_last(tmp_path: Pat
     assert contents(tmp_path) == [RACED]
     add_plan(tmp_path, FIXED, 1)
     assert contents(tmp_path) == [RACED, FIXED]
+
+
+def test_a_plan_that_is_typed_again_is_the_latest_and_its_budget_may_change(tmp_path: Path) -> None:
+    other = replace(FIXED, inits=("ones", "eye"))
+    cheaper = replace(RACED, race=Race(0.05, 30, 200, strict=False, per_task=True))
+    for plan, sweep in ((RACED, "a"), (other, "b"), (cheaper, "c")):
+        add_plan(tmp_path, plan, 5, sweep)
+    assert contents(tmp_path) == [other, cheaper]
+    assert [plan.sweeps for plan in read_plans(tmp_path)] == [("b",), ("a", "c")]
+
+
+def test_typing_an_earlier_plan_again_undoes_no_look(tmp_path: Path) -> None:
+    more = replace(FIXED, seeds=tuple(range(20)))
+    for plan, runs in ((FIXED, 0), (more, 6), (FIXED, 40)):
+        add_plan(tmp_path, plan, runs)
+    assert len(looks(read_plans(tmp_path))) == 1
+    assert looks_before(tmp_path, RACED, 40) == 2
 
 
 def test_seeds_that_are_added_after_results_are_a_look(tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_one_that_is_refused_takes_no_part(start: Start) -> None:
 def test_it_waits_for_runs_that_another_process_trains(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
     seen = play(start(), JOBS, lambda init, seed: "interrupted" if (init, seed) == ("zeros", 4) else level(init, seed))
     assert len(seen) == 1
-    assert "1 run has not ended, such as lenet-mnist_mini-zeros-seed4" in capsys.readouterr().out.replace("\n", " ")
+    assert "1 run has not ended, lenet-mnist_mini-zeros-seed4" in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_the_plan_is_written_before_the_first_run(start: Start, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_budgets_end_it_before_a_round_that_exceeds_them(start: Start, capsys: p
 @pytest.mark.parametrize(
     "typed, jobs, said",
     [
-        ([], [["init=zeros"]], "needs two initializers or more, and zeros is the only one"),
+        ([], [["init=zeros"]], "until=sure needs two initializers or more, and zeros is the only one"),
         ([], [["init=zeros", "seed=3"], ["init=default", "seed=3"]], "seed=3 cannot be set with until=sure"),
         ([], [["init=zeros", "seeds.order=3"], ["init=default"]], "seeds.order cannot be set with until=sure"),
         (
@@ -176,7 +176,7 @@ def test_budgets_end_it_before_a_round_that_exceeds_them(start: Start, capsys: p
             "race.budget=5 is too small: nothing can be decided before 5 seeds, which are 20 runs",
         ),
         (["race.most_seeds=4"], JOBS, "race.most_seeds=4 is too small: .* before 5 seeds"),
-        (["experiment=tuned", "tuning.seeds=[3,40]"], JOBS, "are seeds of the race, such as 3"),
+        (["experiment=tuned", "tuning.seeds=[3,40]"], JOBS, "must not overlap the seeds of the race, 0 to 29; 3 does"),
     ],
 )
 def test_what_no_race_can_be_run_of_is_refused_before_anything_is_written(

@@ -80,7 +80,7 @@ def course(scores: Array, rules: Rules, patterns: int = PATTERNS) -> Course:
     flips = SequentialFlips(rules.level_of_flips, rules.spending, len(pairs), patterns)
     within = None
     if rules.margin is not None:  # two one-sided tests (Schuirmann 1987) for each pair
-        within = SequentialFlips(rules.level, rules.spending, 2 * len(pairs), patterns)
+        within = SequentialFlips(rules.level_of_equality, rules.spending, 2 * len(pairs), patterns)
     while not race.is_over and race.seeds < len(scores) and not np.isnan(scores[race.seeds, race.inside]).any():
         first, second = pairs.T
         one, other = scores[race.seeds, first], scores[race.seeds, second]
@@ -110,7 +110,8 @@ def _apart(runs: Array, inside: list[int]) -> Iterator[tuple[int, int]]:
     """The pairs the first of which is far better than the second in every run.
 
     If one of two with equal means varies far more than the other, all of its first few runs may happen to be above all
-    of the other's. That they are also apart by a quarter of their range makes up for it, up to a ratio of four.
+    of the other's. That they are also apart by a quarter of their range makes up for it if both are normal and one
+    varies up to four times as much.
     """
     least, most = runs.min(axis=0), runs.max(axis=0)
     for i, j in permutations(inside, 2):

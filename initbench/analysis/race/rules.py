@@ -38,6 +38,15 @@ class Rules:
         return self.level / (self.inits * (self.inits - 1) if self.strict else max(2, self.inits - 1))
 
     @property
+    def level_of_equality(self) -> float:
+        """Of each of the two one-sided tests of a pair.
+
+        All pairs that are left have to be shown to be equal; but which ones are left depends on the scores, so that a
+        best one that leads by just the margin may be called equal to any of its rivals.
+        """
+        return self.level / max(1, self.inits - 1)
+
+    @property
     def apart_after(self) -> int:
         """The seeds after which one that is far worse in every run is out.
 

@@ -14,9 +14,12 @@ def about_looks(comparison: Comparison) -> Iterator[Sentence]:
     if comparison.looks and (comparison.findings or comparison.races):
         seen = join(list(dict.fromkeys(map(_results, comparison.looks))))
         first = comparison.plans[-1].race.level if comparison.plans[-1].race else LEVEL
-        text = f"The results of {seen} had been seen before. Each further look has half the level of the one before"
         level = first / 2 ** len(comparison.looks)
-        yield Sentence("looks", f"{text}: this one has {100 * level:g}%, the first one {100 * first:g}%.")
+        yield Sentence(
+            "looks",
+            f"The results of {seen} had been seen before, so this verdict uses a level of {100 * level:g}% instead of "
+            f"{100 * first:g}%.",
+        )
 
 
 def _results(plan: Plan) -> str:

@@ -32,11 +32,11 @@ def _about(race: Raced, comparison: Comparison) -> Iterator[Sentence]:
         return
     inside = join([names[init] for init in course.inside])
     after = f"after {count(course.seeds, 'seed')}"
-    often = f"in at most 1 of {round(1 / course.rules.level)} such races"
+    often = f"in at most {_level(race)} of races"
     if course.winner is not None:
         rest = "the other one" if len(names) == 2 else f"the other {len(names) - 1} initializers"
         yield Sentence(
-            "winner", f"Use {inside}: it won the race against {rest} {after}; the best initializer loses {often}."
+            "winner", f"Use {inside}: it won the race against {rest} {after}; the best initializer drops out {often}."
         )
     elif course.all_equal:
         will = "either will do" if len(course.inside) == 2 else "any of them will do"
@@ -46,7 +46,7 @@ def _about(race: Raced, comparison: Comparison) -> Iterator[Sentence]:
         yield Sentence(
             "equal",
             f"Use {join([names[init] for init in course.inside], 'or')}:{rest} these are {within} {after}, so "
-            f"that {will}. Initializers that differ by more are called equal {often}, and the best one is out {often}.",
+            f"{will}. Initializers that differ by more are called equal {often}, and the best one drops out {often}.",
         )
     else:
         what = "ends undecided" if course.is_over else "is undecided"
@@ -60,14 +60,19 @@ def _about(race: Raced, comparison: Comparison) -> Iterator[Sentence]:
 def _out(race: Raced) -> Sentence:
     course, names, metric = race.course, race.inits, race.metric
     each = [
-        f"{names[out.init]} after {out.seeds} (by {names[out.by]}, {metric.difference(out.lead)} ahead)"
+        f"{names[out.init]} after {out.seeds} seeds (beaten by {names[out.by]} by {metric.difference(out.lead)})"
         for out in course.exits
     ]
-    text = f"Out of the race, after so many seeds: {join(each, most=12)}."
+    text = f"Dropped: {join(each, most=12)}."
     if course.rules.strict:
-        one_of = f"in at most 1 of {round(1 / course.rules.level)} such races is any of this wrong"
-        return Sentence("worse", f"{text} Each is worse than the one that put it out; {one_of}.")
-    return Sentence("out", f"{text} Who is out gets no more seeds; that alone does not show that it is worse.")
+        wrong = f"in at most {_level(race)} of races is any of these statements wrong"
+        return Sentence("worse", f"{text} Each is worse than the one that beat it; {wrong}.")
+    no_claim = "That an initializer dropped out is no claim that it is worse than another"
+    return Sentence("out", f"{text} {no_claim}; race.strict=true makes it one.")
+
+
+def _level(race: Raced) -> str:
+    return f"{100 * race.course.rules.level:.3g}%"
 
 
 def _runs(race: Raced) -> Sentence:
@@ -82,11 +87,12 @@ def _runs(race: Raced) -> Sentence:
         ahead = race.scores[: last.seeds, course.winner] - race.scores[: last.seeds, last.init]
         levels = course.rules.level, course.rules.level / (number * (number - 1) / 2)
         fixed = [seeds_needed(float(ahead.mean()), float(ahead.std(ddof=1)), level, _POWER) for level in levels]
-        runs = sorted({seeds * number * len(race.workloads) for seeds in fixed if seeds is not None})
-        if runs:
-            lead = f"a lead of {metric.difference(float(ahead.mean()))} over {race.inits[last.init]}"
+        runs = [seeds * number * len(race.workloads) for seeds in fixed if seeds is not None]
+        if len(runs) == len(levels):
+            lead = f"its lead of {metric.difference(float(ahead.mean()))} over {race.inits[last.init]}"
             text += (
-                f"; a fixed number of seeds with a power of {100 * _POWER:.0f}% for {lead} takes "
-                f"{' to '.join(map(str, runs))}"
+                f". If {lead} were the true one, which a race that ends early overestimates, a fixed number of seeds "
+                f"with a power of {100 * _POWER:.0f}% would take {runs[0]} runs by rank verification"
             )
+            text += f" and {runs[1]} by Bonferroni's correction" if number > 2 else ""
     return Sentence("runs", f"{text}.")

@@ -11,6 +11,7 @@ _OF_FIXED_SEEDS = {"The winner", "p", "What p is about", "Intervals of differenc
 def methods(comparison: Comparison) -> list[tuple[str, str]]:
     """The terms that the report of this comparison needs, with their meanings."""
     margin = comparison.margin_text
+    level = f"{100 * comparison.races[0].course.rules.level:g}%" if comparison.races else ""
     omitted = {"Equal"} if not margin else set()
     if not comparison.runs["path"].notna().any():
         omitted |= _OF_RECORDS
@@ -22,7 +23,7 @@ def methods(comparison: Comparison) -> list[tuple[str, str]]:
         omitted |= _OF_FIXED_SEEDS
     else:
         omitted.add("The race")
-    return [(term, meaning.format(margin=margin)) for term, meaning in _METHODS if term not in omitted]
+    return [(term, meaning.format(margin=margin, level=level)) for term, meaning in _METHODS if term not in omitted]
 
 
 _METHODS = (
@@ -34,7 +35,8 @@ _METHODS = (
     (
         "Score",
         "The metric on the test set, evaluated once, at the end. A run that diverged gets the chance level, because "
-        "its network no longer predicts anything. Runs that failed or were refused have no score.",
+        "its network no longer predicts anything. Runs that failed or were refused have no score; in a race, a run "
+        "that failed scores chance, too.",
     ),
     (
         "Runs that learned",
@@ -59,7 +61,7 @@ _METHODS = (
         "The race",
         "Each round ran the next seeds of the initializers that were still in. One is out as soon as another that is "
         "in beats it by sign flips that account for all looks, or is far better in every run at the first look, each "
-        "at a level divided by the number of rivals. So the best one is out in at most 5% of such races (race.level). "
+        "at a level divided by the number of rivals. So the procedure drops the best one in at most {level} of races. "
         "Who is out is not thereby shown to be worse than the others that are out. See docs/race.md.",
     ),
     (

@@ -29,9 +29,9 @@ def _race_table(race: Raced, comparison: Comparison) -> Table:
         cells = ["out", str(out.seeds), mean, race.inits[out.by], metric.number(out.lead)]
         rows.append((race.inits[out.init], cells))
     unit = f", {metric.points}" if metric.points else ""
-    columns = ["race", "seeds", f"mean {metric.label}", "out by", f"its lead{unit}"]
+    columns = ["race", "seeds", f"mean {metric.label}", "beaten by", f"by{unit}"]
     where = f": {comparison.named(race.workloads[0])}" if len(comparison.races) > 1 else ""
-    note = "Means are over the seeds of each initializer, so only those of equal numbers of seeds can be compared."
+    note = "Only means over the same number of seeds are comparable, and a race that ends early overestimates leads."
     return Table(f"The race{where}", columns, rows, {"scored": "yes"}, note=note).without_empty()
 
 
@@ -68,10 +68,10 @@ def race_plot(race: Raced, metric: Metric, number: int) -> Plot | None:
     return Plot(
         f"race-{number + 1}" if number else "race",
         "The race",
-        "How far each initializer is behind the best one that is in, after each seed. The band above a line ends at "
-        "the lead at which it is out; there is none while no lead would be large enough. The bounds are those of "
-        "group-sequential sign flips, which hold over all looks; an initializer is also out if, at the first look, "
-        "every run of it is far worse than every run of another.",
+        "How far each initializer is behind the best one that is in, after each seed. The upper edge of the band is "
+        "the lead at which it drops out; there is none while no lead would be large enough. The bounds are those of "
+        "group-sequential sign flips against the best one; an initializer also drops out if another one that is in "
+        "beats it, or if, at one early look, every run of it is far worse than every run of another.",
         series,
         dict.fromkeys(views, "seeds"),
         views,

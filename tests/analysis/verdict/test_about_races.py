@@ -42,17 +42,17 @@ def said(runs: pd.DataFrame, margin: float | None = None) -> dict[str, str]:
 def test_a_winner_who_is_out_and_how_many_runs_it_took() -> None:
     found = said(planned(scores(0.8, 0, -80)))
     assert found["winner"].startswith("Use a: it won the race against the other 2 initializers after ")
-    assert found["winner"].endswith("the best initializer loses in at most 1 of 20 such races.")
-    assert found["out"].startswith("Out of the race, after so many seeds: c after 5 (by a, 80.")
-    assert "that alone does not show that it is worse" in found["out"]
-    assert "; a fixed number of seeds with a power of 90% for a lead of 0." in found["runs"]
+    assert found["winner"].endswith("the best initializer drops out in at most 5% of races.")
+    assert found["out"].startswith("Dropped: c after 5 seeds (beaten by a by 80.")
+    assert "is no claim that it is worse than another" in found["out"]
+    assert ". If its lead of 0." in found["runs"]
     assert not {"better", "worse", "open", "standing"} & found.keys()
 
 
 def test_equal_ones() -> None:
     found = said(planned(scores(0, 0, 0, spread=0.001)))
     assert found["equal"].startswith("Use a, b or c: these are equal to within 0.50 points after ")
-    assert "so that any of them will do" in found["equal"]
+    assert "so any of them will do" in found["equal"]
 
 
 def test_the_margin_is_the_one_that_was_planned() -> None:
@@ -71,7 +71,7 @@ def test_an_undecided_one() -> None:
 def test_a_strict_one_says_who_is_worse() -> None:
     found = said(planned(scores(2, 0, -80), strict=True))
     assert found["worse"].endswith(
-        "Each is worse than the one that put it out; in at most 1 of 20 such races is any of this wrong."
+        "Each is worse than the one that beat it; in at most 5% of races is any of these statements wrong."
     )
 
 
@@ -80,7 +80,7 @@ def test_each_workload_has_a_race_of_its_own_with_per_task() -> None:
     runs = pd.concat([shallow, deep.assign(workload="deep", workload_id="deep")], ignore_index=True)
     texts = [of.text for of in Verdict(Comparison(planned(runs, per_task=True))).sentences if of.kind == "winner"]
     assert [text.partition(". ")[2][:6] for text in texts] == ["Use a:", "Use b:"]
-    assert all("at most 1 of 40" in text for text in texts)
+    assert all("at most 2.5% of races" in text for text in texts)
     together = said(planned(runs))
     assert "winner" not in together
 
@@ -109,8 +109,7 @@ def test_a_study_that_grew_is_judged_at_half_the_level() -> None:
     assert comparison.findings[0].level == 0.025
     found = said(runs)
     assert found["looks"] == (
-        "The results of 10 seeds had been seen before. Each further look has half the level of the one before: this "
-        "one has 2.5%, the first one 5%."
+        "The results of 10 seeds had been seen before, so this verdict uses a level of 2.5% instead of 5%."
     )
     problems = [problem.text for problem in Verdict(comparison).problems]
     assert problems == [
@@ -140,8 +139,8 @@ def test_the_latest_sweep_decides_what_is_said_and_what_was_seen_halves_the_leve
     typed = replace(race, race=None, seeds=tuple(range(6)))
     runs.attrs["plans"] = [typed, replace(race, runs_before=12)]
     found = said(runs)
-    assert "in at most 1 of 40 such races" in found["winner"]
-    assert "The results of 6 seeds had been seen before" in found["looks"]
+    assert "in at most 2.5% of races" in found["winner"]
+    assert "The results of 6 seeds had been seen before, so" in found["looks"]
     runs.attrs["plans"] = [race, replace(typed, seeds=tuple(range(30)), runs_before=12)]
     found = said(runs)
     assert "chance alone would do that in fewer than 1 of 40 such studies" in found["winner"]
@@ -157,4 +156,4 @@ def test_the_lead_that_a_fixed_design_would_have_to_show_is_the_smallest() -> No
     """b and c are out at the same look."""
     places = [(init, accuracy, seed) for init, accuracy in (("a", 0.9), ("b", 0.87), ("c", 0.1)) for seed in range(5)]
     found = said(planned(frame(*(record(init, seed, of + seed / 1e4) for init, of, seed in places))))
-    assert "for a lead of 3.00 points over b takes" in found["runs"]
+    assert "If its lead of 3.00 points over b were the true one" in found["runs"]
