@@ -20,7 +20,9 @@ def command(folder: Path, *arguments: str, **environment: str) -> subprocess.Com
 
 def run(folder: Path, words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
     """The words as a command in a folder. Modules are run in a fork, which imports less: see forking.py."""
-    if words[:2] == [sys.executable, "-m"]:
+    folders = environment.get("PYTHONPATH", "").split(os.pathsep)
+    customizes = any(Path(of, "sitecustomize.py").exists() for of in folders)  # which is imported as Python starts
+    if words[:2] == [sys.executable, "-m"] and not customizes:
         return forking.run(folder, words, {**ENVIRONMENT, **environment})
     return subprocess.run(
         words,

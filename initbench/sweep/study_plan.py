@@ -1,6 +1,7 @@
 """What a sweep sets out to run, as it is written into `study.lock` before the first run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,18 +15,21 @@ def study_plan(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[S
     is_race = master.until is not None
     jobs = plan(loader, master, [[*job, "seed=0"] for job in grid] if is_race else grid)
     of_each = {job.workload: job.overrides for job in jobs}
-    targets = {
-        float(target)
-        for overrides in of_each.values()
-        for target in OmegaConf.select(loader.load_sweep_config(master, list(overrides)), "data.targets") or ()
-    }
+    configs = [loader.load_sweep_config(master, list(overrides)) for overrides in of_each.values()]
+    targets = [target for config in configs for target in _numbers(OmegaConf.select(config, "data.targets"))]
     rules = {key: master.race[key] for key in ("level", "most_seeds", "budget", "strict", "per_task")}
     return plans.Plan(
         inits=tuple(dict.fromkeys(job.init for job in jobs)),
         workloads=tuple(of_each),
-        seeds=() if is_race else tuple(sorted({job.seed for job in jobs})),
-        targets=tuple(sorted(targets)),
+        seeds=() if is_race else tuple(sorted(set(_numbers([job.seed for job in jobs])))),
+        targets=tuple(sorted(set(targets))),
         margin=master.report.margin,
         reference=master.report.reference,
         race=plans.Race(**rules) if is_race else None,
     )
+
+
+def _numbers(values: Any) -> list[Any]:
+    """The numbers among some values; a run with any other is refused when its turn comes."""
+    several = values if isinstance(values, Sequence) and not isinstance(values, str) else []
+    return [value for value in several if type(value) in (int, float)]

@@ -147,6 +147,7 @@ def test_a_dry_run_of_auto_goes_by_what_was_measured(tmp_path: Path) -> None:
     assert not (tmp_path / "runs/main").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_goes_on(tmp_path: Path) -> None:
     """Its pack was saved once or more; typed again, the same command ends with the bits of an undisturbed sweep."""
     words = ["model=mlp", "init=orthogonal,default", "seed=0,1", "trainer.max_steps=1200", "data.val_every_n_steps=100"]
@@ -222,6 +223,7 @@ def test_a_process_that_dies_again_and_again_is_given_fewer_runs(tmp_path: Path)
     assert found.returncode == 1
 
 
+@pytest.mark.slow
 def test_auto_measures_what_can_be_built(tmp_path: Path) -> None:
     """The first initializer is none for this model: that says nothing of the others, nor of the next sweep."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -238,6 +240,7 @@ def test_auto_measures_what_can_be_built(tmp_path: Path) -> None:
     assert initbench.load_runs(tmp_path / "runs")["status"].value_counts().to_dict() == {"refused": 2, "finished": 2}
 
 
+@pytest.mark.slow
 def test_auto_says_what_it_chose_and_why(tmp_path: Path) -> None:
     """What it has measured it remembers, and the next sweep goes by that."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}

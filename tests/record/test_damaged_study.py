@@ -193,13 +193,13 @@ def read(arguments: list[str]) -> None:
 
 
 def files(study: Path) -> dict[str, str | bytes]:
-    """All that is in a study but its report."""
+    """All that is in a study but its report, and the list of its sweeps."""
     found: dict[str, str | bytes] = {}
     for path in sorted(study.rglob("*")):
         name = str(path.relative_to(study))
         if path.is_symlink():
             found[name] = f"-> {path.readlink()}"
-        elif not name.startswith("report"):
+        elif not name.startswith("report") and name != "study.lock":
             found[name] = path.read_bytes() if path.is_file() else "folder"
     return found
 

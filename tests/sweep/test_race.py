@@ -255,6 +255,7 @@ def outcome_of(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_real_race_that_is_killed_in_its_second_round_ends_as_one_that_is_not(tmp_path: Path) -> None:
     whole = begin(tmp_path / "whole")
     killed = begin(tmp_path / "killed")
