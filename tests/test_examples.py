@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 import examples
 
 NAMES = ("he_2015", "hugging_face", "own_initializer", "own_lightning_module", "reading_a_study", "small_gpt")
-SLOW = ("hugging_face", "own_lightning_module", "small_gpt")
+SLOW = ("he_2015", "hugging_face", "own_lightning_module", "small_gpt")
 RUN = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NAMES]
 ELSEWHERE = re.compile(r"/(?:home|root|tmp|work|Users|mnt|var)/|\x1b")  # of one machine, or of a terminal
 

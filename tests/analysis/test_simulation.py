@@ -7,6 +7,7 @@ check in a thousand seeds.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,6 +66,11 @@ NULL_SCORES: dict[str, Callable[[np.random.Generator, tuple[int, ...]], np.ndarr
 }
 
 
+def slow(values: tuple[Any, ...]) -> Any:
+    """A case that takes half a minute or more."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # Share of studies of equal initializers in which any sentence may be false
 LEVEL = 0.06
 
@@ -87,7 +93,13 @@ def claims(
 
 @pytest.mark.parametrize(
     "inits, seeds, workloads, studies",
-    [(2, 3, 1, 30), (8, 3, 1, 30), (4, 5, 1, 30), (2, 10, 1, 40), (8, 10, 1, 30), (4, 3, 4, 25), (2, 10, 4, 15)],
+    [
+        (2, 3, 1, 30),
+        (4, 5, 1, 30),
+        (2, 10, 1, 40),
+        (2, 10, 4, 15),
+        *map(slow, [(8, 3, 1, 30), (8, 10, 1, 30), (4, 3, 4, 25)]),
+    ],
 )
 def test_no_sentence_about_scores_is_false_more_often_than_it_says(
     inits: int, seeds: int, workloads: int, studies: int
@@ -95,7 +107,7 @@ def test_no_sentence_about_scores_is_false_more_often_than_it_says(
     assert_at_most(claims(inits, seeds, workloads, studies, ABOUT_SCORES), LEVEL)
 
 
-@pytest.mark.parametrize("inits, seeds, workloads, studies", [(2, 6, 1, 20), (4, 10, 1, 15), (3, 6, 3, 10)])
+@pytest.mark.parametrize("inits, seeds, workloads, studies", [(2, 6, 1, 20), slow((4, 10, 1, 15)), (3, 6, 3, 10)])
 def test_no_sentence_about_times_is_false_more_often_than_it_says(
     inits: int, seeds: int, workloads: int, studies: int
 ) -> None:
@@ -103,12 +115,12 @@ def test_no_sentence_about_times_is_false_more_often_than_it_says(
     assert_at_most(claims(inits, seeds, workloads, studies, ABOUT_TIMES, times=True), LEVEL)
 
 
-@pytest.mark.parametrize("inits, seeds", [(4, 8), (8, 10)])
+@pytest.mark.parametrize("inits, seeds", [(4, 8), slow((8, 10))])
 def test_a_reference_is_not_told_apart_more_often_than_it_says(inits: int, seeds: int) -> None:
     assert_at_most(claims(inits, seeds, 1, 25, ABOUT_SCORES, reference="init0"), LEVEL)
 
 
-@pytest.mark.parametrize("inits, seeds", [(2, 4), (2, 8)])
+@pytest.mark.parametrize("inits, seeds", [(2, 4), slow((2, 8))])
 def test_several_comparisons_share_the_level(inits: int, seeds: int) -> None:
     """Four sets of initializers that have nothing in common; also where only the runs themselves can be apart."""
     generator = np.random.default_rng((inits, seeds))
@@ -127,10 +139,10 @@ def test_several_comparisons_share_the_level(inits: int, seeds: int) -> None:
     "means, seeds, workloads, reference",
     [
         ([0, 0, -1, -1], 8, 1, None),
-        ([0, 0, -5, -5, -5, -5], 10, 4, None),
+        slow(([0, 0, -5, -5, -5, -5], 10, 4, None)),
         ([1, 0, 0, 0], 6, 1, None),
         ([0, 0, -1, 1], 8, 1, "init0"),
-        ([0, 0, 1, 1], 6, 4, "init0"),
+        slow(([0, 0, 1, 1], 6, 4, "init0")),
     ],
 )
 def test_where_some_differ_nothing_is_said_of_those_that_do_not(

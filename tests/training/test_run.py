@@ -305,6 +305,7 @@ def test_lenet_learns_real_mnist(small: Any) -> None:
     assert record["results"]["test/accuracy"] > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(REAL_DATA is None, reason="INITBENCH_DATA names no folder with real data")
 def test_a_plain_net_learns_real_photographs(small: Any, tmp_path: Path) -> None:
     overrides = (

@@ -57,11 +57,11 @@ def test_one_far_ahead_takes_as_long_as_the_first_look() -> None:
 
 
 def test_finished_runs_say_how_long_a_race_is(tmp_path: Path) -> None:
-    """With a spread of a tenth of the margin, seven seeds show that equal ones are equal: 1/128 is below .05 7/30."""
+    """With a spread of a tenth of the margin, eight seeds show that equal ones are equal: 1/256 is below .05/3 8/30."""
     rng = np.random.default_rng(0)
     rows = [record(init, seed, 0.8 + 0.0003 * rng.standard_normal()) for init in "abcd" for seed in range(10)]
     (said,) = what_a_race_takes(PLAN, write_study(tmp_path / "s", *rows))
     assert said.startswith(
-        "the race takes, on average, about 28 if all are equal, about 20 if one is ahead by 0.50 points"
+        "the race takes, on average, about 32 if all are equal, about 20 if one is ahead by 0.50 points"
     )
     assert said.endswith("(judging by the spread of the finished runs)")
