@@ -21,7 +21,7 @@ from rich.progress import track
 from scipy import stats
 from simulated_studies import CORRELATION, DISTRIBUTIONS, Array
 
-from initbench.analysis.race.course import Course, course
+from initbench.analysis.race.course import course
 from initbench.analysis.race.rules import Rules
 from initbench.analysis.statistics.pairs import holm
 from initbench.analysis.statistics.sign_flips import EXACT_UP_TO, sign_flip
@@ -47,11 +47,6 @@ def draw(rng: np.random.Generator, kind: str, leads: list[float], seeds: int = M
     values = common + np.sqrt(1 - CORRELATION) * own
     values = np.round(2 * values) / 2 if kind == "discrete" else values
     return DEVIATION * values + np.asarray(leads)
-
-
-def runs_of(race: Course) -> int:
-    """The runs that a race took, if each round has one seed."""
-    return sum(of.seeds for of in race.exits) + len(race.inside) * race.seeds
 
 
 def level(cell: tuple[int, str], races: int) -> Cells:
@@ -101,7 +96,10 @@ def equality(cell: tuple[int, str, float], races: int) -> Cells:
         scale = deviation / DEVIATION
         leads = [lead / scale, *[0.0] * (inits - 1)]
         drawn = [course(scale * draw(rng, kind, leads), rules, PATTERNS // 2) for _ in range(races)]
-        found += [np.mean([race.all_equal and 0 in race.inside for race in drawn]), np.mean([*map(runs_of, drawn)])]
+        found += [
+            np.mean([race.all_equal and 0 in race.inside for race in drawn]),
+            np.mean([race.runs for race in drawn]),
+        ]
     return [[str(inits), kind, f"{deviation:g}", f"{found[0]:.3f}", f"{found[2]:.2f}", f"{found[3]:.0f}"]]
 
 
@@ -123,7 +121,7 @@ def runs(gap: str, races: int) -> Cells:
     rules = Rules(len(leads), most_seeds=MOST)
     drawn = [course(draw(rng, "normal", leads), rules, PATTERNS) for _ in range(races)]
     power = float(np.mean([race.winner == 0 for race in drawn]))
-    used = float(np.mean([*map(runs_of, drawn)]))
+    used = float(np.mean([race.runs for race in drawn]))
     if power < 0.5:  # it is the longest race there is, and rarely names anybody
         return [[gap, f"{power:.2f}", f"{used:.0f}", "-", "-", "-", "-"]]
     as_often = min(power, 0.95)
@@ -147,7 +145,7 @@ def seeds_of_fixed(leads: tuple[float, ...], races: int, power: float, is_holm: 
 def _is_named(scores: Array, is_holm: bool) -> bool:
     pairs = list(combinations(range(scores.shape[1]), 2))
     differences = np.stack([scores[:, i] - scores[:, j] for i, j in pairs], axis=1)
-    # Of normal differences; sign flips of many seeds take long, and give nearly the same.
+    # The differences are normal, and sign flips of many seeds take long and give nearly the same p.
     p = sign_flip(differences) if len(scores) <= EXACT_UP_TO else stats.ttest_1samp(differences, 0).pvalue
     p = holm(p) if is_holm else p
     own = [at for at, (i, _) in enumerate(pairs) if i == 0]

@@ -107,7 +107,7 @@ def _end(code: int) -> NoReturn:
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # it may be closed, or nobody may read it any more
             stream.flush()
     os._exit(code)
 
@@ -115,8 +115,7 @@ def _end(code: int) -> NoReturn:
 def main(connection: int) -> None:
     """Import, fork for each request, and run what was asked for in the fork."""
     for name in PRELOADED:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+        importlib.import_module(name)
     gc.freeze()  # or a collection would copy what is shared with this process
     _serve(socket.socket(fileno=connection))
     try:
@@ -125,7 +124,7 @@ def main(connection: int) -> None:
         if isinstance(ended.code, str):
             print(ended.code, file=sys.stderr)
         _end(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
-    except BaseException:
+    except BaseException:  # as Python ends a program that raised
         sys.excepthook(*sys.exc_info())
         _end(1)
     _end(0)

@@ -55,7 +55,7 @@ def test_a_count_has_its_plural() -> None:
     assert count(1, "entry", "entries") == "1 entry"
     assert [count(number, "seed", words=True) for number in (0, 1, 12, 13)] == [
         "no seeds", "one seed", "twelve seeds", "13 seeds",
-    ]  # fmt: skip
+    ]  # fmt: skip  # several values to a line
     assert spelled(3) == "three"
 
 

@@ -49,7 +49,7 @@ def follow(folder: Path, other: Path) -> None:
     like = other.stat()
     _try_chown(folder, like.st_uid, -1)
     _try_chown(folder, -1, like.st_gid)
-    with suppress(OSError):
+    with suppress(OSError):  # a file system without permissions
         folder.chmod(stat.S_IMODE(like.st_mode) | stat.S_IRWXU)
 
 

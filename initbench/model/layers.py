@@ -14,7 +14,7 @@ from initbench.schema.ranges import PositiveInt
 Activation = Literal[
     "linear", "relu", "relu6", "leaky_relu", "prelu", "elu", "celu", "selu", "gelu", "silu", "mish", "tanh",
     "tanhshrink", "sigmoid", "logsigmoid", "softplus", "softsign", "hardswish", "hardtanh", "hardsigmoid",
-]  # fmt: skip
+]  # fmt: skip  # several values to a line
 Norm1d = Literal["none", "batch", "layer"]
 Norm2d = Literal["none", "batch", "group"]
 Widths = PositiveInt | Sequence[PositiveInt]

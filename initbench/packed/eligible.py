@@ -90,7 +90,7 @@ def forward_for(parts: RunParts) -> Forward | str:
     torch.set_warn_always(True)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=r".*performance drop.*")
+            warnings.filterwarnings("error", message=r".*performance drop.*")  # a loop over the replicas
             pack = Pack([copy.deepcopy(model)], forward, [_no_steps], _no_schedule, task, seeds=[0])
             pack.backward(inputs[None], targets[None])
             pack.evaluate(inputs, targets, at_once=2)

@@ -87,7 +87,7 @@ def remember(config: Mapping[str, Any], slot: Mapping[str, str], speed: Speed) -
     """If the cache cannot be written, every sweep measures again."""
     path = _path()
     if path is not None:
-        with suppress(Unwritable):
+        with suppress(Unwritable):  # then it is measured again next time
             atomic_write(path, json.dumps({**_read(), family(config, slot): asdict(speed)}, indent=1).encode())
 
 

@@ -1,8 +1,9 @@
-"""What was planned before it was run: `study.lock` in the folder of a study, a list of plans, the first one first.
+"""What was planned before it was run: `study.lock` in the folder of a study, a list of plans.
 
 A sweep writes its plan before its first run. The same command typed again plans nothing new; one that asks for more
-seeds or other initializers after runs have ended adds a plan, with the number of these runs. So a report can say
-whether a study was run as planned, and how often its results had been seen before seeds were added.
+seeds or other initializers after runs have ended adds a plan, with the number of these runs. That of the
+latest sweep is last. So a report can say whether a study was run as planned, and how often its results had been seen
+before seeds were added.
 """
 
 import json
@@ -158,7 +159,7 @@ def _check(content: object) -> None:
 def _check_race(race: Any) -> None:
     kinds: dict[str, Any] = {
         "level": float, "most_seeds": int, "budget": int | str | None, "strict": bool, "per_task": bool,
-    }  # fmt: skip
+    }  # fmt: skip  # several values to a line
     if race.keys() != kinds.keys() or not all(isinstance(race[key], kind) for key, kind in kinds.items()):
         raise wrong("race", race, f"a mapping with {', '.join(kinds)}")
     if not (0 < race["level"] < 1 and race["most_seeds"] > 0):

@@ -39,9 +39,10 @@ Policy = float | str | dict[str, Any] | None
 Precision = Literal[
     "16-mixed", "16-true", "32-true", "64-true", "bf16-mixed", "bf16-true", "transformer-engine",
     "transformer-engine-float16", "16", "32", "64", "bf16", 16, 32, 64,
-]  # fmt: skip
+]  # fmt: skip  # several values to a line
 
-DURATION = r"(?P<number>\d+(\.\d+)?)(?P<unit>s|min|h|d)"  # of a race
+SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}  # in the units that the budget of a race may have
+DURATION = rf"(?P<number>\d+(\.\d+)?)(?P<unit>{'|'.join(SECONDS)})"
 
 # They change how many steps a run has, what a step is, or when it is evaluated: then runs cannot be compared.
 _NOT_OF_THE_TRAINER = (

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _REFUSED = {
     "builtins", "code", "codeop", "ctypes", "importlib", "marshal", "multiprocessing", "nt", "os", "pdb", "pickle",
     "pkgutil", "posix", "pty", "runpy", "shutil", "signal", "socket", "subprocess", "sys", "timeit", "webbrowser",
-}  # fmt: skip
+}  # fmt: skip  # several values to a line
 _DEFERRED = {
     "a coroutine function": inspect.iscoroutinefunction,
     "a generator function": inspect.isgeneratorfunction,

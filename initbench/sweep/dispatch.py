@@ -124,8 +124,8 @@ def say_what_can_be_shown(loader: CachingConfigLoader, master: DictConfig, grid:
     if master.until is not None:
         from initbench.analysis.verdict.planning import what_a_race_takes  # pandas
 
-        for line in what_a_race_takes(study_plan(loader, master, grid), study_of(master)):
-            console.print(visible(line), soft_wrap=True, markup=False)
+        takes = what_a_race_takes(study_plan(loader, master, grid), study_of(master))
+        console.print(visible(takes), soft_wrap=True, markup=False)
         return
     seeds: dict[tuple[str, str], set[int]] = defaultdict(set)
     for job in plan(loader, master, grid):

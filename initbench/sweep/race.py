@@ -18,7 +18,7 @@ from initbench.errors import UserMistake
 from initbench.record import plans
 from initbench.record.damage import readable
 from initbench.record.store import read_record
-from initbench.schema.config import DURATION
+from initbench.schema.config import DURATION, SECONDS
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.dispatch import Planned, study_of, write_plan
 from initbench.sweep.plan import Job, plan
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from initbench.analysis.race.raced import Raced
 
 _SEED = "seed="
-_UNITS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 
 Overrides = Sequence[str]
 
@@ -190,6 +189,6 @@ def _is_spent(budget: int | str | None, runs: int, more: int, began: float) -> s
         return f"ends after {runs} runs, as another round of {more} would exceed race.budget={budget}"
     passed = time.monotonic() - began
     if isinstance(budget, str) and (found := re.fullmatch(DURATION, budget)) is not None:
-        allowed = float(found["number"]) * _UNITS[found["unit"]]
+        allowed = float(found["number"]) * SECONDS[found["unit"]]
         return f"ends after {runs} runs, as race.budget={budget} has passed" if passed > allowed else ""
     return ""

@@ -18,9 +18,10 @@ def state(race: "Raced", workload: str = "", *, is_spent: bool = False) -> dict[
     course, names, metric = race.course, race.inits, race.metric
     look = course.looks[-1] if course.looks else None
     leads = {}
-    for init, lead in look.leads.items() if look and not course.is_over else ():
-        bound = look.bounds[init] if look else math.inf
-        leads[names[init]] = [metric.difference(lead), "" if math.isinf(bound) else metric.difference(bound)]
+    if look is not None and not course.is_over:
+        for init, lead in look.leads.items():
+            bound = look.bounds[init]
+            leads[names[init]] = [metric.difference(lead), "" if math.isinf(bound) else metric.difference(bound)]
     return {
         "workload": workload,
         "seeds": course.seeds,

@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
 
+# Lightning's advice about data; the loaders are the test's own.
 pytestmark = pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 OF_LOSS: dict[str, Any] = {"score": "val_loss", "higher_is_better": False}
 

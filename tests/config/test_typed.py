@@ -103,7 +103,7 @@ def test_a_home_and_a_variable_are_expanded_wherever_a_path_begins(monkeypatch: 
         (["+hydra.foo=1"], "unknown key hydra.foo. Keys of hydra: "),
         (["++hydra.job.nam=x"], "unknown key hydra.job.nam. Did you mean 'name'? Keys of hydra.job: "),
     ],
-)  # fmt: skip
+)  # fmt: skip  # several values to a line
 def test_what_cannot_be_read_is_one_line(typed: list[str], said: str) -> None:
     with pytest.raises(UserMistake) as found:
         readable(typed)
@@ -145,7 +145,7 @@ def test_a_key_that_the_default_model_lacks_is_added_in_a_sweep_over_models(
     error = refusal_of_hydra("model.depth=4")
     assert another_way([flag, "model=mlp,plain_cnn", "model.depth=4"], error) == [
         flag, "model=mlp,plain_cnn", "++model.depth=4",
-    ]  # fmt: skip
+    ]  # fmt: skip  # several values to a line
     assert another_way(["experiment=a,b", "model.depth=4", "seed=0", flag], error)[1:3] == ["++model.depth=4", "seed=0"]
     assert typed_module.forced == ["model.depth", "model.depth"]
     for others in (["model=mlp"], ["init=ones,zeros"], ["model=mlp,plain_cnn", "model.width=4"]):

@@ -25,7 +25,7 @@ def test_flip(shape: tuple[int, ...]) -> None:
     expected = np.stack(
         [np.fliplr(image.transpose(1, 2, 0)).transpose(2, 0, 1) if m else image
          for image, m in zip(images.numpy(), mirrored, strict=True)]
-    )  # fmt: skip
+    )  # fmt: skip  # several values to a line
     assert 0 < int(mirrored.sum()) < len(images)
     assert np.array_equal(augment.flip(images, seeded()).numpy(), expected)
 
@@ -41,7 +41,7 @@ def test_crop(shape: tuple[int, ...], padding: int) -> None:
     expected = np.stack(
         [image[:, top : top + height, left : left + width]
          for image, top, left in zip(padded, tops.tolist(), lefts.tolist(), strict=True)]
-    )  # fmt: skip
+    )  # fmt: skip  # several values to a line
     assert np.array_equal(augment.crop(images, padding, seeded()).numpy(), expected)
 
 

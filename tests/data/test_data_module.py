@@ -138,7 +138,7 @@ def test_a_setting_that_does_not_suit_is_refused(
 
 def test_the_limits_themselves_are_allowed(make_module: MakeModule) -> None:
     module = make_module(batch_size=50, crop_padding=4, cutout=5, targets=[])
-    (images, _), = epoch(module)  # fmt: skip
+    (images, _), = epoch(module)  # fmt: skip  # one pair, unpacked
     assert module.prepare(images, step=0).shape == (50, 1, 5, 5)
     assert len(make_module(val_size=0.25).val) == 15
 

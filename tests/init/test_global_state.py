@@ -48,6 +48,7 @@ STATES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 
 
+# torch says that it is slow.
 @pytest.mark.filterwarnings("ignore:Anomaly Detection")
 @pytest.mark.parametrize("name", NAMES)
 def test_no_global_state_changes_the_weights(name: str) -> None:

@@ -48,6 +48,7 @@ TURNED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 }
 
 
+# torch deprecates some of these ways to change a layer; models that use them are still there.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize("name", ["orthogonal", "default", "lsuv"])
 @pytest.mark.parametrize("kind", TURNED)

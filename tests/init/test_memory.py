@@ -52,6 +52,7 @@ REFUSED = {
 }
 
 
+# torch says so of every sparse tensor.
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
 @pytest.mark.parametrize("name", ["orthogonal", "default", "lsuv"])
 @pytest.mark.parametrize("kind", REFUSED)

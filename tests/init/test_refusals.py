@@ -76,6 +76,7 @@ def names(model: nn.Module) -> Iterator[str]:
     yield type(model).__name__
 
 
+# torch says so of the odd layers.
 @pytest.mark.filterwarnings("ignore:Initializing zero-element tensors", "ignore:LSTM with projections")
 @pytest.mark.parametrize("init", [*(f"torch.{name}" for name in TORCH), *NAMES])
 def test_on_odd_layers_every_initializer_works_or_names_the_layer_and_writes_nothing(
@@ -253,7 +254,7 @@ def test_an_initializer_may_change_lr_eps_and_weight_decay() -> None:
     of_mup = initbench.optimizer_factors(model, "mup", adaptive=True, base_width=2)
     assert {name: factor.lr for name, factor in of_mup.items()} == {
         "0.weight": 1, "0.bias": 1, "1.weight": 0.5, "1.bias": 1
-    }  # fmt: skip
+    }  # fmt: skip  # several values to a line
 
 
 @pytest.mark.parametrize("name", ["mup", "fixup", "patch_whitening"])

@@ -58,7 +58,7 @@ def test_parameter_count_with_the_papers_mlp():
     model = vit(
         {"in_channels": 3, "image_size": 224, "num_classes": 1000},
         patch_size=16, width=768, depth=12, num_heads=12, mlp_ratio=4,
-    )  # fmt: skip
+    )  # fmt: skip  # several values to a line
     assert count(model) == 86_567_656 - 2 * 768
 
 

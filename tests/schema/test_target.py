@@ -194,6 +194,6 @@ def test_an_empty_list_of_packages_allows_none(monkeypatch: pytest.MonkeyPatch, 
         (object, ""),
         (Any, ""),
     ],
-)  # fmt: skip
+)  # fmt: skip  # several values to a line
 def test_what_is_allowed_in_words(annotation: Any, said: str) -> None:
     assert words(annotation) == said

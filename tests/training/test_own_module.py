@@ -20,6 +20,7 @@ from initbench.record.stopping import Stopped
 from initbench.record.store import Store
 from initbench.training.run import run
 
+# Lightning's advice about data; the module and its loaders are small on purpose.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers"),
     pytest.mark.filterwarnings("ignore:The number of training batches"),

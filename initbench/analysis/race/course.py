@@ -64,6 +64,11 @@ class Course:
         return len(self.inside) > 1 and all(frozenset(pair) in self.equal for pair in combinations(self.inside, 2))
 
     @property
+    def runs(self) -> int:
+        """The runs that it counts on one workload: those of each initializer until it is out."""
+        return sum(out.seeds for out in self.exits) + len(self.inside) * self.seeds
+
+    @property
     def is_over(self) -> bool:
         """Whether no more seeds are needed, or allowed."""
         return self.winner is not None or self.all_equal or self.seeds >= self.rules.most_seeds

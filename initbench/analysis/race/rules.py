@@ -17,8 +17,8 @@ class Rules:
     """How a race among so many initializers is decided.
 
     level: the error rate of the whole race; most_seeds: its longest; margin: the difference within which initializers
-    are equal, in the unit of the scores, None if equality is not asked for; strict: nobody may be out of the race
-    wrongly, whereas otherwise only the best may not.
+    are equal, in the unit of the scores, None if equality is not asked for; strict: no initializer may be out of the
+    race wrongly, whereas otherwise only the best may not.
     """
 
     inits: int
@@ -29,17 +29,17 @@ class Rules:
 
     @property
     def level_of_each(self) -> float:
-        """Of each one-sided comparison.
+        """The level of each one-sided comparison.
 
-        The best has `inits - 1` rivals, each of which may beat it by chance: then it stays with probability
-        1 - level (Bonferroni). Two that are both the best beat each other from both sides, so that two sides count even
-        among two. With `strict` all ordered pairs count.
+        The best has `inits - 1` rivals, each of which may beat it by chance, so that it stays with probability
+        1 - level (Bonferroni). Of two that are equal, either may beat the other, so that two sides count. With `strict`
+        all ordered pairs count.
         """
         return self.level / (self.inits * (self.inits - 1) if self.strict else max(2, self.inits - 1))
 
     @property
     def level_of_equality(self) -> float:
-        """Of each of the two one-sided tests of a pair.
+        """The level of each of the two one-sided tests of a pair.
 
         All pairs that are left have to be shown to be equal; but which ones are left depends on the scores, so that a
         best one that leads by just the margin may be called equal to any of its rivals.
@@ -51,7 +51,7 @@ class Rules:
         """The seeds after which one that is far worse in every run is out.
 
         If two initializers with n runs each are alike, all runs of the one are above all of the other with probability
-        1 / C(2n, n), and more rarely if runs of one seed are alike.
+        1 / C(2n, n) if all runs are independent, and more rarely if runs of one seed are positively correlated.
         """
         return next(n for n in count(2) if self._chance(n) <= APART_SHARE * self.level_of_each)
 
@@ -76,6 +76,6 @@ class Rules:
 
     @property
     def first_look(self) -> int:
-        """The seeds that it takes before anybody can be out; the race may be too short for it."""
+        """The seeds that it takes before an initializer can be out; the race may be too short for it."""
         flips = (n for n, share in enumerate(self.spending, 1) if 2.0**-n <= self.level_of_flips * share)
         return min(self.apart_after, next(flips, self.apart_after))

@@ -2,8 +2,8 @@
 
 If two initializers are alike, every choice of signs for their differences is equally likely, and so is every path of
 the running sum that such a choice makes. At each look a bound is set so high that no larger share of all paths has
-crossed a bound so far than may be spent by then; what was observed is one of these paths. Nothing is assumed but
-symmetry, as in `statistics.sign_flips`.
+crossed a bound so far than may be spent by then; what was observed is one of these paths. All that is assumed is that
+seeds are independent and differences symmetric about 0, as in `statistics.sign_flips`.
 
 Source: Lan & DeMets 1983, Discrete sequential boundaries for clinical trials, for the spending of an error rate;
 Phipson & Smyth 2010 for random flips of which the observed signs are one.

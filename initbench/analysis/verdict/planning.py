@@ -1,8 +1,7 @@
-"""What a plan can show, before it runs: the smallest difference that its seeds can detect."""
+"""What a plan can show, before it runs: the smallest difference that its seeds can detect, or how long a race is."""
 
 import math
 import statistics
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -37,7 +36,7 @@ def what_seeds_show(seeds: int, workloads: int, study: Path) -> str:
     return f"{each} can show a difference of {difference} ({_POWER}), judging by the spread of the finished runs"
 
 
-def what_a_race_takes(plan: Plan, study: Path) -> Iterator[str]:
+def what_a_race_takes(plan: Plan, study: Path) -> str:
     """How many runs a race takes on average where all are equal, and where one is ahead: by simulated races."""
     assert plan.race is not None
     workloads = 1 if plan.race.per_task else len(plan.workloads)
@@ -57,7 +56,7 @@ def what_a_race_takes(plan: Plan, study: Path) -> Iterator[str]:
     for name, lead in (("all are equal", 0.0), (f"one is ahead by {text}", unit), ("by twice that", 2 * unit)):
         parts.append(f"about {runs_each * runs_used(rules, lead, spread_of_one):.0f} if {name}")
     most = runs_each * len(plan.inits) * plan.race.most_seeds
-    yield f"the race takes, on average, {', '.join(parts)}; at most {most} runs ({known})"
+    return f"the race takes, on average, {', '.join(parts)}; at most {most} runs ({known})"
 
 
 def runs_used(rules: Rules, lead: float, spread: float) -> float:
@@ -67,8 +66,7 @@ def runs_used(rules: Rules, lead: float, spread: float) -> float:
     for _ in range(_RACES):
         scores = spread / math.sqrt(2) * rng.normal(size=(rules.most_seeds, rules.inits))
         scores[:, 0] += lead
-        race = course(scores, rules, _PATTERNS)
-        used.append(sum(of.seeds for of in race.exits) + len(race.inside) * race.seeds)
+        used.append(course(scores, rules, _PATTERNS).runs)
     return statistics.fmean(used)
 
 

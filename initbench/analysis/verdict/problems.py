@@ -29,17 +29,18 @@ class Problem:
 
 def problems(runs: pd.DataFrame, rankings: Sequence[Ranking]) -> list[Problem]:
     """Everything that a reader has to know before believing a table, the serious first."""
+    plans: Sequence[Plan] = runs.attrs.get("plans", ())
     found = [
         *_unreadable(runs),
         *_unended(runs),
-        *_missing(rankings, is_race=any(plan.race for plan in runs.attrs.get("plans", ()))),
+        *_missing(rankings, is_race=bool(plans) and plans[-1].race is not None),
         *_seeds(rankings),
         *_refused(runs),
         *_diverged(rankings),
         *_edges(rankings),
         *_machines(runs),
         *_twice(runs),
-        *_plans(runs.attrs.get("plans", ())),
+        *_plans(plans),
     ]
     return sorted(found, key=lambda problem: not problem.is_serious)
 

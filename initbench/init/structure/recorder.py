@@ -85,7 +85,7 @@ def _undisturbed() -> Iterator[None]:
     # Nothing is compiled unless this is imported, which takes a second.
     eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
     with warnings.catch_warnings(), global_generators(Generator().manual_seed(0)), eager:
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # whatever the model says, it will say it again when it is trained
         torch.backends.mha.set_fastpath_enabled(False)
         try:
             yield

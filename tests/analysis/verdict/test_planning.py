@@ -45,7 +45,7 @@ PLAN = Plan(tuple("abcd"), ("w",), (), (), None, None, Race(0.05, 30, None, stri
 
 
 def test_a_race_takes_fewer_runs_the_further_one_is_ahead(tmp_path: Path) -> None:
-    (said,) = what_a_race_takes(PLAN, tmp_path)
+    said = what_a_race_takes(PLAN, tmp_path)
     equal, ahead, further = map(int, re.findall(r"about (\d+) if", said))
     assert 4 * 30 >= equal > ahead > further >= 4 * 5
     assert "if one is ahead by the margin, about" in said
@@ -60,7 +60,7 @@ def test_finished_runs_say_how_long_a_race_is(tmp_path: Path) -> None:
     """With a spread of a tenth of the margin, eight seeds show that equal ones are equal: 1/256 is below .05/3 8/30."""
     rng = np.random.default_rng(0)
     rows = [record(init, seed, 0.8 + 0.0003 * rng.standard_normal()) for init in "abcd" for seed in range(10)]
-    (said,) = what_a_race_takes(PLAN, write_study(tmp_path / "s", *rows))
+    said = what_a_race_takes(PLAN, write_study(tmp_path / "s", *rows))
     assert said.startswith(
         "the race takes, on average, about 32 if all are equal, about 20 if one is ahead by 0.50 points"
     )

@@ -71,7 +71,7 @@ def test_intervals_that_need_independent_runs_are_not_given() -> None:
 def test_an_ordinary_workload_beside_it_is_compared_as_ever() -> None:
     ordinary = [record(init, seed, 0.8 + 0.01 * (init == "default") + 0.001 * seed) for init, seed in product(
         ("orthogonal", "default"), range(7)
-    )]  # fmt: skip
+    )]  # fmt: skip  # several values to a line
     alone, both = verdict_of(*ordinary), verdict_of(*ordinary, *records())
     claims = [sentence.text for sentence in alone.sentences if sentence.kind in CLAIMS]
     assert claims

@@ -116,7 +116,7 @@ def test_scales_are_those_of_finite_differences(gamma: float, optimizer: str, no
     chosen = initializer(
         "gradinit", **policies, steps=6, learning_rate=0.05, gamma=gamma, min_scale=0.9, optimizer=optimizer,
         normalize=normalize,
-    )  # fmt: skip
+    )  # fmt: skip  # several values to a line
     numbers = chosen.apply(treated, seed=2, batch=batch).numbers
     scales = [ratio(new, old) for new, old in zip(treated.parameters(), start.parameters(), strict=True)]
     assert scales == pytest.approx(expected, rel=1e-4)

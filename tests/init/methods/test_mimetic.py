@@ -115,7 +115,7 @@ def test_sinusoidal_positions_by_hand():
     expected = [
         math.sin(x), math.sin(x / 100), math.cos(x), math.cos(x / 100),
         math.sin(y), math.sin(y / 100), math.cos(y), math.cos(y / 100),
-    ]  # fmt: skip
+    ]  # fmt: skip  # several values to a line
     assert positions[0, 1 + 3 * y + x].tolist() == pytest.approx(expected, abs=1e-6)
     assert [sinusoidal(shape) for shape in ((1, 11, 8), (1, 9, 6), (9, 8), (2, 9, 8))] == [None] * 4
 

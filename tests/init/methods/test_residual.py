@@ -85,6 +85,7 @@ def test_zero_gamma_refuses_a_norm_without_a_scale():
         initbench.initialize(block, "zero_gamma")
 
 
+# These models have none.
 @pytest.mark.filterwarnings("ignore:no activation module")
 @pytest.mark.parametrize("layers", [1, 2, 3, 4])
 def test_fixup_scales_as_in_the_paper(layers):

@@ -91,6 +91,7 @@ def test_gain_of_the_depth(depth: int, gain: float) -> None:
     assert initializer("sub_ln").apply(model, seed=0).numbers == {"gain": pytest.approx(gain, abs=1e-4)}
 
 
+# torch says that its encoder has no fast path for such a model.
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
 def test_an_encoder_and_its_decoder() -> None:
     """N = 3 and M = 2: sqrt(log 6 log 6 / 3) and sqrt(log 6); cross-attentions have gain 1."""

@@ -50,7 +50,7 @@ def network(kind: str) -> nn.Module:
 
 
 def initialized(name: str, kind: str) -> list[Assignment]:
-    """Of a model that the next call initializes anew."""
+    """The parameters of a model that the next call initializes anew."""
     found = Initializer.from_config(compose_config(f"init={name}")["init"]).apply(network(kind), seed=1).assignments
     check_policies(name, found)
     return found

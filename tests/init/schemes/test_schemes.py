@@ -58,7 +58,7 @@ def filled(scheme, module: nn.Module, seed: int = 0, **parameters) -> Tensor:
         (orthogonal_, {"gain": 0.7}, nn.init.orthogonal_, {"gain": 0.7}),
         (orthogonal_, {}, nn.init.orthogonal_, {"gain": math.sqrt(2)}),
     ],
-)  # fmt: skip
+)  # fmt: skip  # several values to a line
 def test_equal_to_torch_bit_for_bit(module, scheme, parameters, theirs, their_parameters) -> None:
     expected = torch.empty(module.weight.shape)
     theirs(expected, generator=generator(), **their_parameters)

@@ -25,7 +25,7 @@ class Sine(nn.Module):
 @given(
     inputs=st.integers(1, 8), groups=st.integers(1, 3), kernel=st.integers(1, 3), first=st.booleans(),
     omega=st.floats(0.1, 50),
-)  # fmt: skip
+)  # fmt: skip  # several values to a line
 def test_bounds(inputs: int, groups: int, kernel: int, first: bool, omega: float) -> None:
     module = nn.Conv2d(groups * inputs, groups * 64, kernel, groups=groups)
     layer = describe_layer("w", module, "weight", module.weight, position=place(0 if first else 2, 3))

@@ -49,7 +49,7 @@ def positions(*shape: int) -> nn.Parameter:
         "ids", "ids, two dimensions", "features", "square", "rectangle", "configuration", "signal", "volume", "norm",
         "projection", "flattened",
     ],
-)  # fmt: skip
+)  # fmt: skip  # several values to a line
 def test_the_one_shape_that_a_model_takes_is_found(build: Callable[[], nn.Module]) -> None:
     assert [branch.name for branch in find_branches(build())] == ["block.f"]
 

@@ -133,6 +133,7 @@ def test_lines_under_others_are_named_in_the_legend() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["a (hidden by b)", "b", "c"]
 
 
+# The Chinese name; its letters may be boxes, but must be inside.
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
 @pytest.mark.parametrize("name", ["x" * 5, "x" * 30, "x" * 75, "x" * 200, "word " * 40, "中" * 15])
 def test_the_legend_is_within_the_figure(name: str) -> None:
