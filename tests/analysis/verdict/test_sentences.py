@@ -1,34 +1,15 @@
 """The verdict says what the numbers say, and claims no more."""
 
 import re
-from typing import Any
 
 import numpy as np
 import pytest
 from frames import frame, record
+from verdicts import said, study
 
 from initbench.analysis.comparison.comparison import Comparison
-from initbench.analysis.verdict.sentence import CLAIMS, Sentence
+from initbench.analysis.verdict.sentence import CLAIMS
 from initbench.analysis.verdict.sentences import sentences
-
-
-def study(
-    means: dict[str, float], seeds: int, workloads: int = 1, noise: float = 0.01, seed: int = 0, **asked: Any
-) -> Comparison:
-    rng = np.random.default_rng(seed)
-    rows = [
-        record(init, number, mean + noise * rng.standard_normal(), model={"depth": depth}, hits=(None, None))
-        for init, mean in means.items()
-        for depth in range(workloads)
-        for number in range(seeds)
-    ]
-    return Comparison(frame(*rows), **asked)
-
-
-def said(comparison: Comparison) -> dict[str, Sentence]:
-    found = sentences(comparison)
-    assert all(re.match(r"\S.*[.:]$", sentence.text) for sentence in found)
-    return {sentence.kind: sentence for sentence in found}
 
 
 def test_a_winner_is_named_first() -> None:
@@ -169,18 +150,6 @@ def test_each_equal_to_the_reference_is_not_all_alike() -> None:
     )
 
 
-def test_equal_on_average_is_no_advice_where_workloads_differ() -> None:
-    found = said(by_depth({"a": (0.9, 0.8), "b": (0.8, 0.9)}, seeds=12, noise=0.002))
-    assert "differs" in found
-    assert re.fullmatch(
-        r"On average over the workloads, [ab] is equal to [ab] to within 0\.5 points\.", found["equal"].text
-    )
-    alike = said(study({"a": 0.9, "b": 0.9}, seeds=12, workloads=2, noise=0.001))
-    assert re.fullmatch(
-        r"On each workload, [ab] and [ab] are equal to within 0\.5 points: either will do\.", alike["equal"].text
-    )
-
-
 def test_ties_are_ties() -> None:
     found = said(study({"a": 0.9, "b": 0.9, "c": 0.1}, seeds=8, noise=0))
     assert found["winner"].text.startswith("Use a or b: they beat c; ")
@@ -232,40 +201,6 @@ def test_a_reference_that_won_is_the_winner() -> None:
     assert sentences(study({"a": 0.9, "b": 0.8, "c": 0.7}, seeds=6, reference="a"))[0].text.startswith("Use a: it beat")
 
 
-def by_depth(means: dict[str, tuple[float, ...]], seeds: int, noise: float = 0.005) -> Comparison:
-    rng = np.random.default_rng(0)
-    rows = [
-        record(init, seed, mean + noise * rng.standard_normal(), model={"depth": depth}, hits=(None, None))
-        for init, of in means.items()
-        for depth, mean in enumerate(of)
-        for seed in range(seeds)
-    ]
-    return Comparison(frame(*rows))
-
-
-def test_where_the_best_differs_that_is_said_first() -> None:
-    first, *rest = sentences(by_depth({"shallow": (0.9, 0.8), "deep": (0.8, 0.92)}, seeds=8))
-    assert first.kind == "differs"
-    assert first.text.startswith("Which initializer is best depends on the workload (p = 0.0")
-    assert "Best mean: shallow (model.depth=0) and deep (model.depth=1)." in first.text
-    assert rest[0].kind in ("open", "winner")
-
-
-def test_workloads_are_listed_by_the_initializer_that_is_best_on_them() -> None:
-    first = sentences(by_depth({"a": (0.9, 0.9, 0.8), "b": (0.8, 0.8, 0.9)}, seeds=9, noise=0.001))[0].text
-    assert re.search(r"Best mean: a \(model.depth=0; model.depth=1\) and b \(model.depth=2\)\.$", first)
-
-
-def test_where_only_the_order_differs_chance_may_do_that() -> None:
-    means = {"a": (0.9, 0.899), "b": (0.899, 0.9)}
-    found = said(by_depth(means, seeds=6, noise=0.01))
-    assert "differs" not in found
-    start = "Different initializers have the best mean on different workloads, which chance alone could explain: "
-    assert found["order"].text.startswith(start)
-    few = said(by_depth({"a": (0.9, 0.88), "b": (0.88, 0.9)}, seeds=5, noise=0.002))
-    assert "workloads, but there are too few seeds to tell that from chance: " in few["order"].text
-
-
 def test_every_comparison_that_can_be_made_is_and_shares_the_level() -> None:
     """Two sets of initializers that have no workload in common: seven seeds are needed for each, not six."""
 
@@ -295,13 +230,6 @@ def test_what_is_left_out_is_named_with_the_reason() -> None:
     )
 
 
-def test_a_workload_on_which_every_run_failed_is_named() -> None:
-    never = (None, None)
-    rows = [record(init, seed, 0.9 - 0.1 * (init == "b"), hits=never) for init in "ab" for seed in range(6)]
-    rows += [record(init, 0, status="failed", model={"depth": 50}) for init in "ab"]
-    assert "model.depth=50 (no run on it has a score)" in said(Comparison(frame(*rows)))["left_out"].text
-
-
 def test_nothing_and_one() -> None:
     def first(*records: dict[str, object]) -> str:
         return sentences(Comparison(frame(*records)))[0].text
@@ -317,28 +245,6 @@ def test_nothing_and_one() -> None:
     )
 
 
-def test_runs_that_learned_nothing_are_counted() -> None:
-    rows = [record("a", seed, 0.9, hits=(None, None)) for seed in range(6)]
-    rows += [record("b", seed, 0.8 if seed else 0.1, hits=(None, None)) for seed in range(6)]
-    assert (
-        said(Comparison(frame(*rows)))["learned"].text
-        == "Whether a run learned anything depended on the seed: 5 of 6 runs of b did."
-    )
-
-
-def test_initializers_of_which_no_run_learned_are_named() -> None:
-    means = {"a": 0.9, "b": 0.1, "c": 0.1}
-    rows = [record(init, seed, mean, hits=(None, None)) for init, mean in means.items() for seed in range(6)]
-    assert said(Comparison(frame(*rows)))["learned"].text == "No run of b or c learned anything."
-
-
-@pytest.mark.parametrize("status", ["finished", "diverged"])
-def test_where_nothing_learned_there_is_nothing_to_choose(status: str) -> None:
-    rows = [record(i, s, 0.1 + s / 1000, status=status, hits=(None, None)) for i in "ab" for s in range(6)]
-    (only,) = sentences(Comparison(frame(*rows)))
-    assert only.text == "No run of a or b learned anything: there is nothing to choose between them."
-
-
 def test_comparisons_beyond_the_third_have_their_first_sentence() -> None:
     rows = [
         record(f"{init}{depth}", seed, mean + seed / 1000, model={"depth": depth}, hits=(None, None))
@@ -349,12 +255,6 @@ def test_comparisons_beyond_the_third_have_their_first_sentence() -> None:
     found = sentences(Comparison(frame(*rows)))
     assert sum(sentence.kind == "winner" for sentence in found) == 5
     assert sum(sentence.kind == "standing" for sentence in found) == 3
-
-
-def test_a_winner_over_workloads_that_differ_is_one_on_average() -> None:
-    first, second, *_ = sentences(by_depth({"a": (0.9, 0.81), "b": (0.8, 0.9)}, seeds=9, noise=0.001))
-    assert first.kind == "differs"
-    assert second.text.startswith("On average over the workloads, use a: it beat b; ")
 
 
 def test_an_interval_that_excludes_0_where_nothing_is_shown_says_what_it_assumes() -> None:
@@ -375,32 +275,6 @@ def test_unequal_seeds_are_said_to_be() -> None:
     text = said(Comparison(frame(*rows)))["standing"].text
     assert "(5 seeds that all share)" in text
     assert re.search(r", over the seeds that (the two|each pair) share\.", text)
-
-
-def timed(hits: dict[str, list[int | None]]) -> Comparison:
-    return Comparison(
-        frame(*(record(init, seed, 0.8, hits=(hit, None)) for init, of in hits.items() for seed, hit in enumerate(of)))
-    )
-
-
-def test_who_is_the_fastest_is_between_two_evaluations() -> None:
-    seeds = range(8)
-    found = said(timed({"fast": [20 + 10 * (s % 2) for s in seeds], "slow": [60 + 10 * (s % 3) for s in seeds]}))
-    assert found["fastest"].text == (
-        "Fastest to 50% validation accuracy: fast (median between 10 and 20 steps), faster than slow (log-rank "
-        "p < 0.001, corrected for targets and workloads)."
-    )
-    alike = said(timed({"fast": [20, 30, 40, 50], "slow": [20, 40, 40, 50]}))
-    assert alike["times"].text.endswith(
-        "fast (median between 20 and 30 steps), but not significantly faster than slow."
-    )
-
-
-def test_a_target_that_few_reach() -> None:
-    found = said(timed({"lucky": [20, None, None, None], "none": [None] * 4}))
-    assert (
-        "lucky (fewer than half of its runs reached it), but not significantly faster than none." in found["times"].text
-    )
 
 
 @pytest.mark.parametrize("score", ["higher", "lower"])
