@@ -2,61 +2,22 @@
 
 import json
 import os
-import select
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-import wandb
-import yaml
 from wandb_api import KEY, Api
+from wandb_runs import conf, exit_codes, folders, inspect, records, rows
 
-import initbench
 from initbench.logger import RunInfo, close, prepare, summarize
 from initbench.logger.wandb import identity
 
 MakeRun = Callable[..., RunInfo]
 pytestmark = pytest.mark.usefixtures("wandb_alone")
-
-
-def conf(**changes: Any) -> dict[str, Any]:
-    return yaml.safe_load((initbench.CONF / "logger" / "wandb.yaml").read_text()) | changes
-
-
-def folders(run: RunInfo, kind: str = "offline-run") -> list[Path]:
-    return sorted((run.folder / "wandb").glob(f"{kind}-*"))
-
-
-def inspect(folder: Path, *options: str) -> str:
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(folder)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder).stdout
-
-
-def records(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """What the run's file holds, by the type of the record."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for line in inspect(folder).splitlines():
-        record = json.loads(line)
-        found.setdefault(record["type"], []).append(record[record["type"]])
-    return found
-
-
-def rows(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Logged rows without what wandb adds to them."""
-    items = [record["item"] for record in history]
-    return [{key: value for key, value in item.items() if not key.startswith("_")} for item in items]
-
-
-def exit_codes(held: dict[str, list[dict[str, Any]]]) -> list[int]:
-    """Protobuf leaves out zeros."""
-    return [end.get("exit_code", 0) for end in held.get("exit", [])]
 
 
 def test_a_run_holds_its_name_group_tags_config_rows_summary_and_exit_code(
@@ -226,41 +187,6 @@ def test_online_without_a_key_is_refused_before_there_is_a_run() -> None:
         prepare(conf(mode="online"))
 
 
-@pytest.mark.parametrize("silent_server", [False, True], ids=["closed port", "silent server"])
-def test_an_unreachable_server_costs_one_timeout_and_no_run(
-    silent_server: bool,
-    make_run: MakeRun,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    with socket.socket() as listener:
-        if silent_server:  # takes connections and never answers
-            listener.bind(("127.0.0.1", 0))
-            listener.listen()
-            monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listener.getsockname()[1]}")
-        runs, asked = [make_run("aaaa"), make_run("bbbb")], []
-        for run in runs:
-            start = time.perf_counter()
-            loggers = prepare(conf(init_timeout_s=1))(run)
-            assert time.perf_counter() - start < 60  # wandb's own patience is longer
-            loggers[0].log_metrics({"loss": 1.0}, 7)
-            close(loggers, 0)
-            asked.append(silent_server and bool(select.select([listener], [], [], 0)[0]))
-            while silent_server and select.select([listener], [], [], 0)[0]:
-                listener.accept()[0].close()
-    assert asked == [silent_server, False]  # the second knows what the first has learned
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert [line.partition("Upload later: ")[2] for line in err.splitlines()] == [
-        f"wandb sync {runs[0].folder.parent}/*/wandb/offline-run-*"
-    ]
-    for run in runs:
-        held = records(*folders(run))
-        assert rows(held["history"]) == [{"loss": 1.0, "trainer/global_step": 7}]
-        assert exit_codes(held) == [0]
-
-
 def test_online_the_server_gets_the_run(make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]) -> None:
     run = make_run()
     loggers = prepare(conf())(run)
@@ -273,58 +199,6 @@ def test_online_the_server_gets_the_run(make_run: MakeRun, api: Api, capfd: pyte
     assert [row["trainer/global_step"] for row in api.rows[identity(run)]] == [0, 1, 2]
     assert api.exit_codes == {identity(run): 3}
     assert capfd.readouterr() == ("", "")
-
-
-def test_a_server_that_dies_delays_the_end_by_the_timeout(
-    make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = make_run()
-    loggers = prepare(conf(finish_timeout_s=1))(run)
-    api.dead = True
-    loggers[0].log_metrics({"loss": 1.0}, 0)
-    start = time.perf_counter()
-    close(loggers, 0)
-    assert time.perf_counter() - start < 60
-    (folder,) = folders(run, "run")
-    _, err = capfd.readouterr()
-    assert [line.partition("Upload the rest later: ")[2] for line in err.splitlines()] == [f"wandb sync {folder}"]
-    assert len(records(folder)["history"]) == 1
-
-
-def test_a_crash_of_wandb_itself_is_told_once_and_the_next_run_works(
-    make_run: MakeRun, capfd: pytest.CaptureFixture[str]
-) -> None:
-    loggers = prepare(conf(mode="offline"))(make_run("aaaa"))
-    service = wandb.setup()._connection._proc._process  # wandb-core, which has no public handle
-    service.kill()
-    service.wait()
-    for step in range(5):
-        loggers[0].log_metrics({"loss": 1.0}, step)
-        time.sleep(0.05)
-    summarize(loggers, {"status": "finished"})
-    close(loggers, 0)
-    assert len(capfd.readouterr().err.splitlines()) == 1
-
-    run = make_run("bbbb")
-    loggers = prepare(conf(mode="offline"))(run)
-    loggers[0].log_metrics({"loss": 1.0}, 0)
-    close(loggers, 0)
-    assert len(records(*folders(run))["history"]) == 1
-
-
-def test_a_value_that_wandb_refuses_silences_the_mirror_and_still_ends_the_run(
-    make_run: MakeRun, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = make_run()
-    loggers = prepare(conf(mode="offline"))(run)
-    loggers[0].log_metrics({1: 1.0}, 0)  # type: ignore[dict-item]  # the mistake under test
-    loggers[0].log_metrics({"loss": 1.0}, 1)
-    close(loggers, 0)
-    (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith("wandb: nothing more is logged for this run: ")
-    held = records(*folders(run))
-    assert "history" not in held
-    assert exit_codes(held) == [0]
 
 
 def test_resume_is_asked_for_only_when_a_checkpoint_is_continued(make_run: MakeRun) -> None:
@@ -381,22 +255,6 @@ def test_names_over_wandbs_limits_are_cut_and_told_apart_and_the_run_is_logged(
 def test_a_project_that_wandb_refuses_is_refused_before_there_is_a_run(project: str) -> None:
     with pytest.raises(ValueError, match=r"logger\.project must "):
         prepare(conf(project=project))
-
-
-def test_a_server_that_answers_a_byte_a_second_delays_the_end_by_the_timeout(
-    make_run: MakeRun, api: Api, capfd: pytest.CaptureFixture[str]
-) -> None:
-    run = make_run()
-    loggers = prepare(conf(finish_timeout_s=1))(run)
-    api.seconds_per_byte = 1.0
-    loggers[0].log_metrics({"loss": 1.0}, 0)
-    start = time.perf_counter()
-    close(loggers, 0)
-    took = time.perf_counter() - start
-    api.dead = True  # or the rest would be answered, byte by byte, before the server ends
-    api.seconds_per_byte = 0.0
-    assert took < 30  # an answer has more than a hundred bytes
-    assert "Upload the rest later: wandb sync" in capfd.readouterr().err
 
 
 def test_inside_wandb_agent_each_run_keeps_its_own_id(
