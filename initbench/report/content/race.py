@@ -6,6 +6,7 @@ import numpy as np
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.race.raced import Raced
+from initbench.analysis.statistics.blocks import Array
 from initbench.metric import Metric
 from initbench.report.content.plot import Plot, View
 from initbench.report.content.table import Table
@@ -29,7 +30,7 @@ def _race_table(race: Raced, comparison: Comparison) -> Table:
         cells = ["out", str(out.seeds), mean, race.inits[out.by], metric.number(out.lead)]
         rows.append((race.inits[out.init], cells))
     unit = f", {metric.points}" if metric.points else ""
-    columns = ["race", "seeds", f"mean {metric.label}", "beaten by", f"by{unit}"]
+    columns = ["race", "seeds", f"mean {metric.label}", "beaten by", f"by how much{unit}"]
     where = f": {comparison.named(race.workloads[0])}" if len(comparison.races) > 1 else ""
     note = "Only means over the same number of seeds are comparable, and a race that ends early overestimates leads."
     return Table(f"The race{where}", columns, rows, {"scored": "yes"}, note=note).without_empty()
@@ -53,10 +54,9 @@ def race_plot(race: Raced, metric: Metric, number: int) -> Plot | None:
         shares = leads / bounds
         if init in exits and exits[init].is_apart:
             shares[-1] = 1.0  # it is out, whatever the sign flips say
+        edge = np.fmax(_filled(bounds), leads)
         series[name] = {
-            "lead": dict(
-                zip(("x", "y", "low", "high"), map(list, (seeds, leads, leads, np.fmax(bounds, leads))), strict=True)
-            ),
+            "lead": {"x": seeds, "y": leads.tolist(), "low": leads.tolist(), "high": edge.tolist()},
             "share": {"x": seeds, "y": shares.tolist()},
         }
     views = {
@@ -69,8 +69,8 @@ def race_plot(race: Raced, metric: Metric, number: int) -> Plot | None:
         f"race-{number + 1}" if number else "race",
         "The race",
         "How far each initializer is behind the best one that is in, after each seed. The upper edge of the band is "
-        "the lead at which it drops out; there is none while no lead would be large enough. The bounds are those of "
-        "group-sequential sign flips against the best one; an initializer also drops out if another one that is in "
+        "the lead at which it drops out, interpolated over looks at which nothing can be decided. The bounds are "
+        "those of group-sequential sign flips against the best one; an initializer also drops out if another one that is in "
         "beats it, or if, at one early look, every run of it is far worse than every run of another.",
         series,
         dict.fromkeys(views, "seeds"),
@@ -81,3 +81,11 @@ def race_plot(race: Raced, metric: Metric, number: int) -> Plot | None:
         markers=True,
         levels={"share": {"out": 1.0}},
     )
+
+
+def _filled(bounds: Array) -> Array:
+    """The bounds, interpolated between those that are known; NaN before the first and after the last."""
+    known = np.flatnonzero(np.isfinite(bounds))
+    if not known.size:
+        return bounds
+    return np.interp(np.arange(len(bounds)), known, bounds[known], left=math.nan, right=math.nan)

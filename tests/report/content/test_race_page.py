@@ -9,7 +9,7 @@ from frames import frame, record
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.record.plans import Plan, Race
-from initbench.report.content.race import race_plot, race_tables
+from initbench.report.content.race import _filled, race_plot, race_tables
 from initbench.report.formats.markdown import markdown
 
 
@@ -55,6 +55,12 @@ def test_the_plot_has_the_leads_and_the_bounds_that_they_cross(comparison: Compa
     assert lead["high"][-2] == pytest.approx(
         max(lead["y"][-2], 100 * before.bounds[1]) if math.isfinite(before.bounds[1]) else lead["y"][-2]
     )
+
+
+def test_the_band_has_no_notch_where_a_look_may_decide_nothing() -> None:
+    bounds = np.array([math.nan, 2.0, math.nan, 4.0, math.nan])
+    assert np.array_equal(_filled(bounds), [math.nan, 2.0, 3.0, 4.0, math.nan], equal_nan=True)
+    assert np.isnan(_filled(np.full(3, math.nan))).all()
 
 
 def test_verdict_json_has_its_course(comparison: Comparison) -> None:
