@@ -70,8 +70,8 @@ def race_plot(race: Raced, metric: Metric, number: int) -> Plot | None:
         "The race",
         "How far each initializer is behind the best one that is in, after each seed. The upper edge of the band is "
         "the lead at which it drops out, interpolated over looks at which nothing can be decided. The bounds are "
-        "those of group-sequential sign flips against the best one; an initializer also drops out if another one that is in "
-        "beats it, or if, at one early look, every run of it is far worse than every run of another.",
+        "those of group-sequential sign flips against the best one; an initializer also drops out if another one that "
+        "is in beats it, or if, at one early look, every run of it is far worse than every run of another.",
         series,
         dict.fromkeys(views, "seeds"),
         views,
