@@ -117,8 +117,7 @@ def test_every_matrix_has_the_law_of_its_recipe(recipe: str, layout: str) -> Non
                 continue
             values = weight.detach().flatten().double().numpy()
             # Kolmogorov and Smirnov's distance, which at this level exceeds none of some 350 in a right program.
-            some = values[:: max(1, len(values) // 4096)]
-            assert stats.kstest(some, law.cdf).pvalue > 1e-4, (role, layer)
+            assert stats.kstest(values, law.cdf).pvalue > 1e-4, (role, layer)
             assert values.std() == pytest.approx(law.std(), rel=4 / math.sqrt(len(values)))
     for name, parameter in model.named_parameters():
         if "norm" in name:
@@ -166,7 +165,7 @@ def test_gpt2_has_the_deviations_of_transformers_own_gpt2() -> None:
     def deviations(model: nn.Module) -> dict[str, float]:
         return {name: deviation(p) for name, p in model.named_parameters() if p.dim() > 1}
 
-    size = {"vocab_size": 128, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64}
+    size = {"vocab_size": 128, "n_embd": 64, "n_layer": 4, "n_head": 4, "n_positions": 64}
     own, ours = [], []
     for seed in range(20):
         torch.manual_seed(seed)
