@@ -1,6 +1,6 @@
 """Simulated races: how often one is wrong, and how many runs it takes where a fixed number of seeds takes more.
 
-    python scripts/bench_race.py                # all tables, an hour on two cores; writes docs/race.md
+    python scripts/bench_race.py                # all tables, half an hour on two cores; writes docs/race.md
     python scripts/bench_race.py runs           # one of them
     python scripts/bench_race.py --races 50     # a quick look, which is only printed
 
