@@ -9,6 +9,7 @@ more kinds of runs, which are likely to mislead a rule that drops initializers a
 """
 
 import argparse
+import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -21,7 +22,7 @@ from rich.progress import track
 from scipy import stats
 from simulated_studies import CORRELATION, DISTRIBUTIONS, Array
 
-from initbench.analysis.race.course import course
+from initbench.analysis.race.course import Course, course
 from initbench.analysis.race.rules import Rules
 from initbench.analysis.statistics.pairs import holm
 from initbench.analysis.statistics.sign_flips import EXACT_UP_TO, sign_flip
@@ -152,6 +153,30 @@ def _is_named(scores: Array, is_holm: bool) -> bool:
     return bool((p[own] < 0.05).all() and (differences[:, own].mean(axis=0) > 0).all())
 
 
+ROUNDS = (8, 16, 32, 64)  # runs
+
+
+def rounds(gap: str, races: int) -> Cells:
+    """How many runs are trained if they are trained in rounds, and the race counts only those it needs."""
+    leads = LADDERS[gap]
+    rng = np.random.default_rng([*gap.encode()])
+    rules = Rules(len(leads), most_seeds=MOST)
+    drawn = [course(draw(rng, "normal", leads), rules, PATTERNS) for _ in range(races)]
+    used = np.mean([race.runs for race in drawn])
+    return [[gap, f"{used:.0f}", *(f"{np.mean([trained(race, size) for race in drawn]):.0f}" for size in ROUNDS)]]
+
+
+def trained(race: Course, round_size: int) -> int:
+    """All runs of its rounds: the first has all initializers, a later one the next seeds of those that are in."""
+    begun = race.rules.first_look
+    total = begun * race.rules.inits
+    while begun < race.seeds:
+        inside = race.rules.inits - sum(out.seeds <= begun for out in race.exits)
+        more = min(math.ceil(round_size / inside), MOST - begun)
+        begun, total = begun + more, total + more * inside
+    return total
+
+
 LOOKS = ((6, 12), (5, 10, 20), (10, 20, 30))
 
 
@@ -205,6 +230,11 @@ TABLES = {
             f"by Holm, planned for {SIZED_FOR}",
             "race / that",
         ],
+    ),
+    "rounds": (
+        rounds,
+        list(LADDERS),
+        ["the best leads by, in points", "runs of the race", *(f"trained, {size} a round" for size in ROUNDS)],
     ),
     "looks": (looks, list(LOOKS), ["looks after so many seeds", "each at 5%", "each at half of the last"]),
 }

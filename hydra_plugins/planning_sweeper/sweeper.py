@@ -10,6 +10,7 @@ from hydra.core.utils import JobReturn
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from hydra_plugins.local_launcher.launcher import LocalLauncher
 from hydra_plugins.packed_launcher.launcher import PackedLauncher
 
 
@@ -29,6 +30,7 @@ class PlanningSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from initbench.sweep.dispatch import Planned, dispatch, say_what_can_be_shown
+        from initbench.sweep.race import runs_per_round
         from initbench.sweep.rounds import rounds
         from initbench.sweep.start import check_values, launched
 
@@ -40,13 +42,15 @@ class PlanningSweeper(BasicSweeper):
         check_values(overrides)
         (grid,) = self.split_arguments(overrides, None)
         self.loader.check_forced(self.config, grid)
+        slots = len(self.launcher.environments) if isinstance(self.launcher, LocalLauncher) else 1
+        round_size = runs_per_round(self.config.race, slots)
         if isinstance(self.launcher, PackedLauncher):
-            self.launcher.expect(len(grid))
+            self.launcher.expect(len(grid) if self.config.until is None else round_size)
             if not (self.config.dry_run or self._has_records()):
                 self.launcher.warm_pool().start()  # its workers import torch while the runs are planned
         returns: list[Sequence[JobReturn]] = []
         planned = Planned()
-        for jobs in rounds(self.loader, self.config, grid, planned):
+        for jobs in rounds(self.loader, self.config, grid, planned, round_size):
             batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size))
             for todo in dispatch(self.loader, self.config, batches, planned):
                 if not self.config.dry_run:

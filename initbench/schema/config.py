@@ -254,7 +254,10 @@ class Race(Part):
     )
     strict: bool = Field(description="whatever drops out is shown to be worse than what beat it; takes more seeds")
     per_task: bool = Field(description="each workload has a race of its own; false: one race over all of them")
-    runs_per_round: PositiveInt = Field(description="a round adds as many seeds as it takes for this many runs")
+    runs_per_round: PositiveInt | None = Field(
+        description="a round adds as many seeds as it takes for this many runs; null: 8, or one for each slot of the "
+        "launcher if it has more"
+    )
 
 
 class AnyConfig(Part):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from initbench.analysis.race.raced import Raced
 
 _SEED = "seed="
+# Where a pack can be larger, larger rounds still cost more: the runs of seeds that come after the decision are wasted.
+_RUNS_PER_ROUND = 8
 
 Overrides = Sequence[str]
 
@@ -43,6 +45,11 @@ class _Entrant:
 
     def job(self, seed: int) -> list[str]:
         return [*self.base, f"{_SEED}{seed}"]
+
+
+def runs_per_round(race: DictConfig, slots: int) -> int:
+    """What `race.runs_per_round` says, or as many as it takes to keep all slots of the launcher busy."""
+    return race.runs_per_round or max(_RUNS_PER_ROUND, slots)
 
 
 def check(loader: CachingConfigLoader, master: DictConfig, grid: Sequence[Overrides]) -> None:
@@ -100,10 +107,11 @@ def rounds(
     study_plan: plans.Plan,
     looks: int,
     planned: Planned,
+    round_size: int,
 ) -> Iterator[list[list[str]]]:
     """Yield the jobs of each round; the next one is known when those of the last have run.
 
-    looks: how often the study had been looked at before.
+    looks: how often the study had been looked at before; round_size: the runs of a round, rounded up to whole seeds.
     """
     began = time.monotonic()
     entrants = _entrants(loader, master, jobs)
@@ -130,7 +138,7 @@ def rounds(
         if new:
             yield todo
         raced, workloads = _read(plan(loader, master, asked), study_plan, looks, tried)
-        todo = [job for race in raced for job in _next(race, entrants, master.race.runs_per_round)]
+        todo = [job for race in raced for job in _next(race, entrants, round_size)]
         why = _is_spent(master.race.budget, len(asked), len(todo), began) if todo else ""
         planned.race = [state(race, name, is_spent=bool(why)) for race, name in zip(raced, workloads, strict=True)]
         write_plan(study_of(master), planned, master)
@@ -172,14 +180,14 @@ def _read(
     return raced, [names.get(race.workloads[0], "") if len(raced) > 1 else "" for race in raced]
 
 
-def _next(race: "Raced", entrants: Sequence[_Entrant], runs_per_round: int) -> list[list[str]]:
+def _next(race: "Raced", entrants: Sequence[_Entrant], round_size: int) -> list[list[str]]:
     """The next seeds of those that are in, as many as it takes for a round; none when the race is over."""
     if race.course.is_over:
         return []
     inside = {race.inits[init] for init in race.course.inside}
     own = [entrant for entrant in entrants if entrant.init in inside and entrant.workload in race.workloads]
     begun = race.course.seeds
-    seeds = range(begun, min(begun + math.ceil(runs_per_round / len(own)), race.course.rules.most_seeds))
+    seeds = range(begun, min(begun + math.ceil(round_size / len(own)), race.course.rules.most_seeds))
     return [entrant.job(seed) for entrant in own for seed in seeds]
 
 

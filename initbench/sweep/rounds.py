@@ -13,10 +13,11 @@ from initbench.sweep.study_plan import study_plan
 
 
 def rounds(
-    loader: CachingConfigLoader, master: DictConfig, grid: Sequence[list[str]], planned: Planned
+    loader: CachingConfigLoader, master: DictConfig, grid: Sequence[list[str]], planned: Planned, round_size: int
 ) -> Iterator[list[list[str]]]:
     """Yield the jobs of each round: the grid or, before it, those that choose learning rates; or those of a race.
 
+    round_size: how many runs a round of a race has.
     Raises UserMistake for what cannot be tuned, or raced.
     """
     is_race = master.until is not None
@@ -35,6 +36,6 @@ def rounds(
     if master.tuning is not None:
         jobs = yield from tuning.rounds(loader, master, grid)
     if jobs and is_race:
-        yield from race.rounds(loader, master, jobs, plan, looks, planned)
+        yield from race.rounds(loader, master, jobs, plan, looks, planned, round_size)
     elif jobs:
         yield list(jobs)

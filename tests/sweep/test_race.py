@@ -22,6 +22,7 @@ from initbench.record.plans import read_plans
 from initbench.record.store import Store
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.dispatch import Planned
+from initbench.sweep.race import runs_per_round
 from initbench.sweep.rounds import rounds
 
 RACE = ["until=sure", "race.runs_per_round=4"]
@@ -45,7 +46,7 @@ def play(
     loader, master = started
     seen: list[list[tuple[str, str, int]]] = []
     left = most
-    for batch in rounds(loader, master, grid(master, *jobs), Planned()):
+    for batch in rounds(loader, master, grid(master, *jobs), Planned(), 4):
         asked = []
         for overrides in batch:
             config = loader.load_sweep_config(master, overrides)
@@ -85,6 +86,13 @@ def test_each_round_has_the_next_seeds_of_those_that_are_in(start: Start, capsys
     assert "default is out: behind orthogonal" in said
 
 
+def test_a_round_keeps_all_slots_busy_unless_its_size_is_set(start: Start) -> None:
+    _, master = start("race.runs_per_round=null")
+    assert [runs_per_round(master.race, slots) for slots in (1, 8, 16)] == [8, 8, 16]
+    _, master = start("race.runs_per_round=4")
+    assert runs_per_round(master.race, 16) == 4
+
+
 def test_a_killed_race_goes_on_and_decides_as_it_would_have(start: Start, tmp_path: Path) -> None:
     """Killed after each number of runs; what it has decided is in its last round."""
     whole = play(start(), JOBS, level)
@@ -121,7 +129,7 @@ def test_it_waits_for_runs_that_another_process_trains(start: Start, capsys: pyt
 
 def test_the_plan_is_written_before_the_first_run(start: Start, tmp_path: Path) -> None:
     loader, master = start("race.level=0.1", "report.margin=0.3")
-    next(rounds(loader, master, grid(master, *JOBS), Planned()))
+    next(rounds(loader, master, grid(master, *JOBS), Planned(), 4))
     (plan,) = read_plans(tmp_path / "main")
     assert plan.inits == tuple(INITS)
     assert plan.race is not None
@@ -184,7 +192,7 @@ def test_what_no_race_can_be_run_of_is_refused_before_anything_is_written(
 ) -> None:
     loader, master = start(*typed)
     with pytest.raises(UserMistake, match=said):
-        next(rounds(loader, master, grid(master, *([*typed, *job] for job in jobs)), Planned()))
+        next(rounds(loader, master, grid(master, *([*typed, *job] for job in jobs)), Planned(), 4))
     assert not list(tmp_path.glob("**/*.lock"))
 
 
@@ -193,7 +201,7 @@ def test_rates_are_chosen_before_the_race_and_stay(start: Start) -> None:
     loader, master = start(*typed)
     jobs = [[*typed, *job] for job in JOBS[:2]]
     seen = []
-    for batch in rounds(loader, master, grid(master, *jobs), Planned()):
+    for batch in rounds(loader, master, grid(master, *jobs), Planned(), 4):
         for overrides in batch:
             config = loader.load_sweep_config(master, overrides)
             store = Store(resolve(config, config.hydra))

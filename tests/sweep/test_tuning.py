@@ -31,7 +31,7 @@ def play(loader: CachingConfigLoader, master: DictConfig, jobs: list[list[str]],
     """The rounds of a sweep, each as (init, lr, seed), where runs end with `accuracy`, diverge at None."""
     base = [f"runs_dir={master.runs_dir}", *TUNED]
     seen = []
-    for batch in rounds(loader, master, [[*base, *job] for job in jobs], Planned()):
+    for batch in rounds(loader, master, [[*base, *job] for job in jobs], Planned(), 4):
         asked = []
         for overrides in batch:
             config = loader.load_sweep_config(master, overrides)
@@ -75,7 +75,7 @@ def test_a_rate_that_diverges_scores_chance(start: Any) -> None:
 def test_what_is_not_tuned_yet_is_not_scored(start: Any, capsys: pytest.CaptureFixture[str]) -> None:
     loader, master = start()
     job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
-    assert len(list(rounds(loader, master, [job], Planned()))) == 1  # nobody runs it
+    assert len(list(rounds(loader, master, [job], Planned(), 4))) == 1  # nobody runs it
     assert "1 run to be scored waits for tuning runs" in capsys.readouterr().out.replace("\n", " ")
 
 
@@ -83,7 +83,7 @@ def test_a_rate_is_chosen_when_all_of_its_runs_have_ended(start: Any) -> None:
     """The best one may be the one that is still running."""
     loader, master = start()
     job = [f"runs_dir={master.runs_dir}", *TUNED, "init=zeros", "seed=0"]
-    batches = rounds(loader, master, [job], Planned())
+    batches = rounds(loader, master, [job], Planned(), 4)
     for overrides in next(batches)[:-1]:
         config = loader.load_sweep_config(master, overrides)
         values = {"val/accuracy": 0.5, "test/accuracy": 0.5, "ln_classes": 2.302585}
@@ -97,7 +97,7 @@ def test_fewer_seeds_that_choose_than_are_scored_are_told(
 ) -> None:
     loader, master = start()
     base = [f"runs_dir={master.runs_dir}", *TUNED]
-    next(rounds(loader, master, [[*base, "init=zeros", f"seed={seed}"] for seed in range(scored)], Planned()))
+    next(rounds(loader, master, [[*base, "init=zeros", f"seed={seed}"] for seed in range(scored)], Planned(), 4))
     said = capsys.readouterr().out
     assert ("only 2 seeds choose the learning rates, but 3 are scored" in said) == is_warned
 
@@ -113,7 +113,7 @@ def test_fewer_seeds_that_choose_than_are_scored_are_told(
 def test_what_cannot_be_tuned_is_refused(start: Any, typed: list[str], job: list[str], said: str) -> None:
     loader, master = start(*typed)
     with pytest.raises(UserMistake, match=said):
-        next(rounds(loader, master, [job], Planned()))
+        next(rounds(loader, master, [job], Planned(), 4))
 
 
 def test_a_real_one_and_the_commands_of_its_runs(tmp_path: Path) -> None:
