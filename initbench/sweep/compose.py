@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -25,12 +27,34 @@ from initbench.masking import hide_all
 from initbench.record.plain import PlainConfig
 
 
+class _ReadOnce(ConfigRepository):
+    """The files of a search path, each of which is read and parsed once.
+
+    Hydra makes a deep copy of the repository for each composition: all copies share what has been read.
+    """
+
+    def __init__(self, search_path: ConfigSearchPath) -> None:
+        self._read: dict[tuple[str, ...], bytes] = {}  # pickled, as a composition changes what it has loaded
+        super().__init__(search_path)
+
+    def __deepcopy__(self, memo: object) -> "_ReadOnce":
+        return copy.copy(self)
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        key = (config_path, *(source.path for source in self.sources))
+        if key not in self._read:
+            self._read[key] = pickle.dumps(super().load_config(config_path))
+        result: ConfigResult | None = pickle.loads(self._read[key])
+        return result
+
+
 class CachingConfigLoader(ConfigLoaderImpl):
     """Hydra's own loader of configs, whose `load_sweep_config` remembers what it has composed."""
 
     def __init__(self, loader: ConfigLoader, searchpath: Sequence[str] = ()) -> None:
         """`searchpath`: what `hydra.searchpath` adds for each job."""
         super().__init__(loader.get_search_path())
+        self.repository = _ReadOnce(loader.get_search_path())
         self.whole_search_path = copy.deepcopy(loader.get_search_path())
         for folder in searchpath:
             self.whole_search_path.append("hydra.searchpath", folder)
