@@ -43,12 +43,15 @@ class PackedLauncher(LocalLauncher):
     preload = ("initbench.packed.train",)
 
     def __init__(self, replicas: int, measure: bool, stop_seconds: float, **slots: Any) -> None:
+        from initbench.packed.telling import Telling
+
         super().__init__(stop_seconds, **slots)
         if replicas < 1:
             raise ValueError(f"hydra.launcher.replicas must be at least 1, got {replicas}")
         self.replicas = replicas
         self.measure = measure
         self._expects = False
+        self.telling = Telling()
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
@@ -81,11 +84,15 @@ class PackedLauncher(LocalLauncher):
         setup_globals()
         Path(str(self.config.hydra.sweep.dir)).mkdir(parents=True, exist_ok=True)
         self.expect(len(job_overrides))
-        with self.warm_pool().at_work() as pool:
-            pool.start()
-            queue = Queue(self._jobs(job_overrides, initial_job_idx), self._packing())
-            for number, reply in pool.run(queue):
-                queue.take(number, reply)
+        try:
+            with self.warm_pool().at_work() as pool:
+                pool.start()
+                queue = Queue(self._jobs(job_overrides, initial_job_idx), self._packing(), self.telling)
+                for number, reply in pool.run(queue):
+                    queue.take(number, reply)
+        except BaseException:  # Ctrl-C too
+            self.telling.kill()
+            raise
         returns = queue.returns()
         for answer, overrides in zip(returns, job_overrides, strict=True):
             answer.overrides = answer.overrides or list(overrides)

@@ -58,6 +58,8 @@ class PlanningSweeper(BasicSweeper):
                     returns.append(self.launcher.launch(todo, initial_job_idx=sum(map(len, returns))))
                 elif isinstance(self.launcher, PackedLauncher):
                     self.launcher.say_how(todo)
+        if isinstance(self.launcher, PackedLauncher):
+            self.launcher.telling.add(planned.untold)
         if self.config.dry_run:
             say_what_can_be_shown(self.loader, self.config, grid)
         return returns

@@ -15,7 +15,7 @@ from initbench.schema import target
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
 
-__all__ = ["Opening", "RunInfo", "close", "none", "prepare", "summarize"]
+__all__ = ["Opening", "RunInfo", "close", "is_none", "none", "prepare", "summarize"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ def prepare(cfg: Mapping[str, Any]) -> Opening:
     """
     opening: Opening = target.call("logger", cfg)
     return opening
+
+
+def is_none(cfg: Mapping[str, Any]) -> bool:
+    """Whether there is nobody to tell."""
+    return cfg["_target_"] == f"{__name__}.none"
 
 
 def none() -> Opening:

@@ -4,17 +4,19 @@ import pickle
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from initbench.console import console, errors
+from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.masking import hide
 from initbench.packed import files, messages, speed
 from initbench.packed.outcome import Outcome
 from initbench.packed.plan import Alone, Decision, Unmeasured, alone_line, plan
 from initbench.packed.speed import Speed
+from initbench.packed.telling import Telling
 from initbench.record.life import mark_lost
 from initbench.record.objective import objective
 from initbench.record.signature import digest
@@ -91,8 +93,8 @@ class Item:
 class Queue(Iterator[tuple[int, bytes]]):
     """An iterator over messages for `Pool.run`, to which answers may add."""
 
-    def __init__(self, jobs: Jobs, packing: Packing) -> None:
-        self.jobs, self.packing = jobs, packing
+    def __init__(self, jobs: Jobs, packing: Packing, telling: Telling) -> None:
+        self.jobs, self.packing, self.telling = jobs, packing, telling
         self.sorted = Sorted(jobs)
         self.answers: dict[int, JobReturn] = {place: failed(error) for place, error in self.sorted.errors.items()}
         self.waiting: deque[Item] = deque()
@@ -139,6 +141,7 @@ class Queue(Iterator[tuple[int, bytes]]):
             if isinstance(decision, Alone):
                 self.waiting.extend(self._single(self._place(run)) for run in decision.runs)
             else:
+                self.telling.start(chain(*decision.packs))
                 for pack in decision.packs:
                     if len(pack) > 1:
                         files.write(_folders(pack), len(self.packing.environments))
@@ -191,9 +194,8 @@ class Queue(Iterator[tuple[int, bytes]]):
         self.waiting.extendleft(map(self._together, reversed(halves)))
 
     def _end(self, pack: Pack, ended: Outcome) -> None:
-        for line in ended.said:
-            errors.print(visible(hide(line)), markup=False, soft_wrap=True)
         tell(alone_line(*of) for of in Counter(ended.alone.values()).items())
+        self.telling.add(run for run in pack if run.folder.name in ended.records)
         by_name = {run.folder.name: run for run in pack}
         for names in ended.too_large:
             console.print(f"out of memory with {len(names)} runs in a pack; trying with half as many", soft_wrap=True)

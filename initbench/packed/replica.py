@@ -5,9 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
+from initbench import logger
+from initbench.record import untold
 from initbench.record.damage import discard
 from initbench.record.history import History
-from initbench.record.life import Life, log_summary
+from initbench.record.life import Life
 from initbench.record.plain import Record
 from initbench.schema.config import AnyConfig
 from initbench.training.build import RunParts
@@ -59,6 +61,8 @@ class Replica:
         test: loss and metric on the test set; empty if the run diverged. values: what is kept of each of its samples.
         """
         parts = self.parts
+        if not logger.is_none(self.life.store.config["logger"]):
+            untold.mark(self.life.store.folder)
         return self.life.end(
             self.history,
             parts.recipe.fields(),
@@ -69,16 +73,3 @@ class Replica:
             targets=parts.targets,
             seconds_init=parts.recipe.seconds_init,
         )
-
-    def tell(self, record: Record) -> str | None:
-        """Tell the loggers all of the run at once: opening them is no part of the training. Returns what went wrong."""
-        try:
-            with self.life.logged(self.parts.open_loggers, resumes=False) as loggers:
-                for row in self.history:
-                    values = {key: value for key, value in row.items() if key not in ("step", "epoch", "seconds")}
-                    for logger in loggers:
-                        logger.log_metrics(values, row["step"])
-                log_summary(loggers, record)
-        except Exception as error:  # of whatever a logger is made of: the run is trained, and recorded
-            return f"{self.life.store.name} is not all in its logger: {type(error).__name__}: {error}"
-        return None

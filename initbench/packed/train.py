@@ -2,7 +2,6 @@
 
 import traceback
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -27,7 +26,6 @@ from initbench.record.plain import PlainConfig
 from initbench.record.store import Store
 from initbench.training import compute
 
-_TELLING_AT_ONCE = 4  # threads
 _IMPATIENCE_SECONDS = 0.2  # longer than somebody takes who only looks whether a run is held
 
 
@@ -119,16 +117,6 @@ def _train(replicas: list[Replica], forward: Forward, outcome: Outcome) -> None:
     for replica in replicas:
         outcome.records[replica.name] = replica.end(*tested.get(replica.name, ({}, None)))
     files.remove(folders)
-    # The truth is on disk; what follows mostly waits for wandb's own process.
-    outcome.said += filter(None, _told(replicas, outcome))
-
-
-def _told(replicas: Sequence[Replica], outcome: Outcome) -> list[str | None]:
-    """What went wrong in telling the loggers. The first goes ahead: what it learns about a server the others know."""
-    first, *others = replicas
-    with ThreadPoolExecutor(_TELLING_AT_ONCE) as pool:
-        told = first.tell(outcome.records[first.name])
-        return [told, *pool.map(lambda replica: replica.tell(outcome.records[replica.name]), others)]
 
 
 @contextmanager

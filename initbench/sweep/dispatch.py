@@ -20,9 +20,10 @@ from initbench.diagnostics.schedule import Schedule
 from initbench.errors import UserMistake, unknown
 from initbench.fitting import Fitting
 from initbench.masking import hide
+from initbench.record import untold
 from initbench.record.damage import readable
 from initbench.record.objective import check_objective
-from initbench.record.store import COMPLETE, atomic_write, left_alone, now, read_record
+from initbench.record.store import COMPLETE, Store, atomic_write, left_alone, now, read_record
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
@@ -46,6 +47,7 @@ class Planned:
     """What a sweep has set out to run, in all of its rounds so far."""
 
     runs: set[str] = field(default_factory=set)  # names of folders
+    untold: list[Store] = field(default_factory=list)  # that an earlier sweep has run, and no logger was told of
     race: list[dict[str, Any]] = field(default_factory=list)  # see `initbench.sweep.race_state`
 
 
@@ -74,6 +76,9 @@ def dispatch(
         if len(todo) < len(jobs):
             console.print(f"{count(len(jobs), 'run')}, {len(jobs) - len(todo)} of them already done")
         planned.runs.update(job.folder.name for job in jobs)
+        again = {job.folder for job in todo}
+        rest = [job for job in jobs if job.folder not in again and untold.is_marked(job.folder)]
+        planned.untold += [Store(loader.resolved(master, job.overrides)) for job in rest]
         write_plan(study, planned, master)
     died = {id(job.overrides): job.status in ("running", "failed") for job in todo}
     for batch in batches:

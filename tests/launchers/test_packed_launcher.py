@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -318,6 +319,13 @@ def test_one_line_says_that_wandb_is_offline(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stderr
     assert found.stderr.count("wandb: offline: no API key") == 1
     assert len(list(tmp_path.glob("runs/main/*/wandb/offline-run-*"))) == 4
+    one = next(tmp_path.glob("runs/main/mlp-*"))
+    shutil.rmtree(one / "wandb")
+    (one / "untold").touch()  # as if the sweep had been killed when only this run was not told
+    again = sweep(tmp_path, "logger=wandb", "model=mlp", "seed=range(4)", HOME=str(tmp_path))
+    assert "4 runs, 4 of them already done" in again.stdout
+    assert len(list(one.glob("wandb/offline-run-*"))) == 1
+    assert not (one / "untold").exists()
 
 
 @pytest.mark.parametrize(

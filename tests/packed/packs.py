@@ -10,6 +10,7 @@ from configs import compose_config
 
 from initbench.packed.files import clear
 from initbench.packed.plan import Alone, Together, plan
+from initbench.packed.telling import tell
 from initbench.packed.train import train_pack
 from initbench.record.samples import read_outputs, read_test_samples
 from initbench.record.store import Store
@@ -40,7 +41,8 @@ def train_packs(configs: list[dict[str, Any]], most: int) -> dict[Path, dict[str
         while waiting:
             pack = waiting.pop(0)
             outcome = train_pack([store.config for store in pack])
-            print(*outcome.said, sep="\n")
+            for store in pack:
+                tell(store.config)
             for reason in outcome.alone.values():
                 print("alone:", reason)
             study = pack[0].folder.parent

@@ -11,6 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from initbench.packed import messages
 from initbench.packed.queue import Jobs, Packing, Queue
 from initbench.packed.speed import Steps, remembered
+from initbench.packed.telling import Telling
 from initbench.record.store import Store
 from initbench.workers.reply import failed
 
@@ -23,7 +24,7 @@ def measuring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Queue, l
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     runs = [Store(compose_config("model=mlp", f"runs_dir={tmp_path}", f"seed={seed}")) for seed in range(3)]
     jobs = Jobs(3, runs.__getitem__, lambda place: b"run %d" % place)
-    queue = Queue(jobs, Packing(ENVIRONMENTS, most=8, measure=True))
+    queue = Queue(jobs, Packing(ENVIRONMENTS, most=8, measure=True), Telling())
     asked = list(queue)
     assert [pickle.loads(message)[0] for _, message in asked] == [messages.measure] * 2
     return queue, runs

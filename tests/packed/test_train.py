@@ -174,7 +174,7 @@ def test_a_logger_that_fails_costs_no_run(tmp_path: Path, capsys: pytest.Capture
     (store.folder / "csv").write_text("where its folder should be")
     records = train_packs(runs, most=64)
     assert [record["status"] for record in records.values()] == ["finished"] * 4
-    assert capsys.readouterr().out.count("is not all in its logger: FileExistsError") == 1
+    assert capsys.readouterr().err.count("is not all in its logger: FileExistsError") == 1
     assert len(list(tmp_path.glob("*/*/csv/metrics.csv"))) == 3
 
 

@@ -1,0 +1,74 @@
+"""The loggers of packed runs, told from the records by a process of their own."""
+
+import csv
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packs import configs
+
+from initbench.packed.telling import Telling, tell
+from initbench.packed.train import train_pack
+from initbench.record import untold
+from initbench.record.store import Store, read_table
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> list[Store]:
+    """The runs of a pack that has been trained, and whose loggers have not been told."""
+    runs = configs(tmp_path, "model=mlp", "trainer.max_steps=4", "logger=csv", seeds=1)
+    train_pack(runs)
+    return [Store(config) for config in runs]
+
+
+def told(store: Store) -> list[dict[str, Any]]:
+    with (store.folder / "csv" / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_it_tells_what_the_record_says_and_once(ended: list[Store]) -> None:
+    store = ended[0]
+    assert untold.is_marked(store.folder)
+    assert not (store.folder / "csv").exists()
+    tell(store.config)
+    assert not untold.is_marked(store.folder)
+    history = read_table(store.folder, "history").to_pylist()
+    rows = told(store)
+    assert [int(row["step"]) for row in rows] == [row["step"] for row in history]
+    for row, recorded in zip(rows, history, strict=True):
+        assert {key: float(value) for key, value in row.items() if value and key != "step"} == pytest.approx(
+            {
+                key: value
+                for key, value in recorded.items()
+                if value is not None and key not in ("step", "epoch", "seconds")
+            }
+        )
+    (store.folder / "csv" / "metrics.csv").unlink()
+    tell(store.config)
+    assert not (store.folder / "csv" / "metrics.csv").exists()
+
+
+def test_runs_without_loggers_start_no_process(tmp_path: Path) -> None:
+    runs = configs(tmp_path, "model=mlp", "trainer.max_steps=4", "logger=none", seeds=1)
+    telling = Telling()
+    telling.start(map(Store, runs))
+    train_pack(runs)
+    telling.add(map(Store, runs))
+    assert telling.process is None
+    telling.finish()
+
+
+def test_what_a_killed_process_has_not_told_the_next_one_does(ended: list[Store]) -> None:
+    telling = Telling()
+    telling.start(ended)
+    assert telling.process is not None
+    telling.process.send_signal(signal.SIGKILL)
+    telling.process.wait()
+    telling.add(ended)  # nobody reads it
+    telling.finish()
+    assert all(untold.is_marked(store.folder) for store in ended)
+    following = Telling()
+    following.add(ended)
+    following.finish()
+    assert all(told(store) and not untold.is_marked(store.folder) for store in ended)
