@@ -9,6 +9,7 @@ stacked along a first dimension of R.
 
 import copy
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ def side_by_side(model: nn.Module) -> nn.Module:
             module.__class__ = _WIDE[type(module)]
         elif type(module) not in _CHANNEL_BY_CHANNEL and (_has_tensors(module) or not list(module.children())):
             raise NotImplementedError(f"{type(module).__name__} ({name})")
+        if type(module).forward is nn.Sequential.forward:
+            _pool_first(module)
     return wide
 
 
@@ -172,6 +175,15 @@ class WideDropout2d(AnyWideDropout, nn.Dropout2d):
     of_channels = True
 
 
+class WideFlatten(nn.Flatten):
+    def forward(self, input: Tensor) -> Tensor:
+        """Give the gradient the layout of the input, in which the layers below are fast: torch makes it plain."""
+        if input.requires_grad:
+            layout = _memory_format(input)
+            input.register_hook(lambda gradient: gradient.contiguous(memory_format=layout))
+        return super().forward(input)
+
+
 class WideShortcut(Shortcut):
     def forward(self, x: Tensor) -> Tensor:
         """(B, R*c, height, width) to (B, R*(c + new_channels), height / stride, width / stride)."""
@@ -187,6 +199,7 @@ _WIDE: dict[type, type] = {
     nn.GroupNorm: WideGroupNorm,
     nn.LayerNorm: WideLayerNorm,
     nn.PReLU: WidePReLU,
+    nn.Flatten: WideFlatten,
     nn.Dropout: WideDropout,
     nn.Dropout2d: WideDropout2d,
     Shortcut: WideShortcut,
@@ -195,9 +208,17 @@ _CHANNEL_BY_CHANNEL = {
     *ACTIVATIONS.values(),
     nn.AdaptiveAvgPool2d,
     nn.AvgPool2d,
-    nn.Flatten,
     nn.MaxPool2d,
 } - set(_WIDE)
+
+
+def _pool_first(layers: nn.Module) -> None:
+    """Pool before a ReLU rather than after it: values and gradients are the same, of a fraction of the pixels."""
+    named = list(layers._modules.items())
+    for place, ((_, first), (_, second)) in enumerate(pairwise(named)):
+        if type(first) is nn.ReLU and type(second) is nn.MaxPool2d:
+            named[place : place + 2] = named[place + 1], named[place]
+    layers._modules = dict(named)
 
 
 def _has_tensors(module: nn.Module) -> bool:

@@ -29,6 +29,9 @@ LAYERS: dict[str, nn.Module] = {
     "prelu": nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU()),
     "prelu by channels": nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU(4)),
     "pools": nn.Sequential(nn.Conv2d(3, 4, 1), nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1)),
+    "pools behind activations": nn.Sequential(
+        *[nn.Conv2d(3, 4, 1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 5, 1), nn.Tanh(), nn.MaxPool2d(2), nn.Flatten()],
+    ),
     "shortcut": nn.Sequential(nn.Conv2d(3, 4, 1), Shortcut(4, 8, stride=2)),
 }
 
@@ -83,6 +86,42 @@ def test_a_layer_is_its_own(name: str, batches: int) -> None:
                 torch.testing.assert_close(ours[place], theirs)
             for key, buffer in one.named_buffers():
                 torch.testing.assert_close(buffers[key][place], buffer)
+
+
+def test_pooling_before_a_relu_changes_no_bit() -> None:
+    """Also where maxima are equal, zero, negative, or no numbers. One activation is in two places."""
+    relu = nn.ReLU()
+    module = nn.Sequential(relu, nn.MaxPool2d(2), nn.Hardtanh(-9, 9), relu, nn.MaxPool2d(3, 1, padding=1))
+    together = side_by_side(module)
+    assert isinstance(together, nn.Sequential)
+    names = [type(layer).__name__ for layer in together]
+    assert names == ["MaxPool2d", "ReLU", "Hardtanh", "MaxPool2d", "ReLU"]
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(-3, 3, (64, 3, 8, 8), generator=generator).float()
+    images[0, 0, 0, 0] = torch.nan
+    weights = torch.randn(64, 3, 4, 4, generator=generator)
+    found = []
+    for network in (module, together):
+        pixels = images.clone().requires_grad_()
+        outputs = network(pixels)
+        (outputs * weights).sum().backward()
+        assert pixels.grad is not None
+        found.append((outputs, pixels.grad))
+    for ours, alone in zip(*found, strict=True):
+        assert torch.equal(ours.nan_to_num(nan=99), alone.nan_to_num(nan=99))
+
+
+def test_a_gradient_passes_a_flatten_in_the_layout_of_its_input() -> None:
+    flatten = side_by_side(nn.Sequential(nn.Flatten()))
+    for layout in (torch.channels_last, torch.contiguous_format):
+        images = torch.randn(2, 6, 4, 4).to(memory_format=layout).requires_grad_()
+        gradients: list[Tensor] = []
+        below = images * 1
+        outputs = flatten(below)
+        below.register_hook(gradients.append)
+        outputs.square().sum().backward()
+        assert torch.equal(gradients[0], 2 * images)
+        assert gradients[0].is_contiguous(memory_format=layout)
 
 
 def test_gradients_reach_what_lies_below() -> None:
