@@ -65,7 +65,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
     for name, fill in TORCH.items():
         ways[f"torch {name}"] = partial(seconds, fill, model)
         ways[f"initbench {name}"] = partial(seconds, partial(initbench.initialize, init=name, seed=0), model)
-    return take_turns(ways, rounds, warm_up=True)
+    return take_turns(ways, rounds, warm_up=1)
 
 
 def table(took: dict[str, list[float]]) -> Table:

@@ -103,10 +103,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
     """What `sweep` measures, by launcher and round."""
     chosen = {name: keys for name, keys in launchers(arguments.slots).items() if name in arguments.launchers}
     ways = {name: partial(sweep, name, overrides, arguments) for name, overrides in chosen.items()}
-    return take_turns(ways, arguments.rounds, warm_up=False)
+    return take_turns(ways, arguments.rounds, warm_up=0)
 
 
-def table(results: dict[str, list[dict[str, Any]]]) -> Table:
+def table(title: str, results: dict[str, list[dict[str, Any]]]) -> Table:
     seconds = {name: [each["seconds"] for each in rounds] for name, rounds in results.items()}
     rows = []
     for name, rounds in results.items():
@@ -116,7 +116,7 @@ def table(results: dict[str, list[dict[str, Any]]]) -> Table:
         parts = [f"{1e3 * median(run[part] for run in warm):.0f}" if warm else "-" for part in PARTS]
         rows.append([name, f"{time.median:.1f}", time.range(".1f"), ratio, *parts])
     columns = ["launcher", "seconds", "range", "ratio to local", *(f"{part}, ms" for part in PARTS)]
-    return Table("A sweep of short runs", columns, rows)
+    return Table(title, columns, rows)
 
 
 def main() -> None:
@@ -126,7 +126,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="training steps of each run")
     parser.add_argument("--launchers", nargs="+", default=["local", "joblib", "submitit_local"])
     arguments = parser.parse_args()
-    report(partial(measure, arguments), table, arguments.json)
+    title = f"{arguments.runs} runs of {arguments.steps} steps, {arguments.slots} at a time, 1 thread each"
+    report(partial(measure, arguments), partial(table, title), arguments.json)
 
 
 if __name__ == "__main__":

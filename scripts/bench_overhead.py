@@ -139,7 +139,9 @@ def measure(models: list[str], data: str, rounds: int, own: list[str]) -> list[d
     return [measure_one(model, data, rounds, own, VARIANTS) for model in models]
 
 
-def measure_one(model: str, data: str, rounds: int, own: list[str], variants: Mapping[str, Variant]) -> dict[str, Any]:
+def measure_one(
+    model: str, data: str, rounds: int, own: list[str], variants: Mapping[str, Variant], warm_up: int = 1
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as runs_dir:
         store = store_of(model, runs_dir, data, own)
 
@@ -149,7 +151,7 @@ def measure_one(model: str, data: str, rounds: int, own: list[str], variants: Ma
                 return variant(parts, store)
 
         ways = {name: partial(epoch, variant) for name, variant in variants.items()}
-        taken = take_turns(ways, rounds, warm_up=True, title=model)
+        taken = take_turns(ways, rounds, warm_up=warm_up, title=model)
         return {"model": model, "steps": build_run(store.typed).data.steps_per_epoch, "seconds": taken}
 
 

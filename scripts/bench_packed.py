@@ -149,7 +149,7 @@ def measure(cases: list[str], rounds: int, accelerator: str = "cpu") -> list[dic
     for case in cases:
         model, replicas = case.split(":")
         ways = {way: partial(processes, way, model, int(replicas), accelerator) for way in WAYS}
-        found = take_turns(ways, rounds, warm_up=False, title=case)  # each process warms up by itself
+        found = take_turns(ways, rounds, warm_up=0, title=case)  # each process warms up by itself
         rates = {way: [rate for rate, _ in each] for way, each in found.items()}
         of_case = {"model": model, "replicas": int(replicas), "bytes_a_replica": found["packed"][-1][1]}
         results.append({**of_case, "images_a_second": rates})

@@ -48,20 +48,20 @@ def measure(runs: int, rounds: int) -> dict[str, list[float]]:
             "python -m initbench.status": partial(initbench, "initbench.status", f"{folder}/many"),
             "python -m initbench --help, for comparison": partial(initbench, "initbench", "--help"),
         }
-        return take_turns(ways, rounds, warm_up=True)
+        return take_turns(ways, rounds, warm_up=1)
 
 
-def table(took: dict[str, list[float]]) -> Table:
+def table(title: str, took: dict[str, list[float]]) -> Table:
     found = {way: timing(values) for way, values in took.items()}
     rows = [[way, f"{time.median:.2f}", time.range(".2f")] for way, time in found.items()]
-    return Table("Finished records", ["command", "seconds", "range"], rows)
+    return Table(title, ["command", "seconds", "range"], rows)
 
 
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--runs", type=int, default=5000)
     asked = parser.parse_args()
-    report(partial(measure, asked.runs, asked.rounds), table, asked.json)
+    report(partial(measure, asked.runs, asked.rounds), partial(table, f"{asked.runs} finished records"), asked.json)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def measure(folder: Path, runs: int, rounds: int) -> dict[str, Any]:
         rng = np.random.default_rng(0)
         for config in track(list(configs(folder, runs)), "records", transient=True):
             write_run(config, 0.7 + 0.25 * zlib.crc32(config["init"]["name"].encode()) / 2**32, rng)
-    parts = take_turns({"parts": partial(once, study)}, rounds, warm_up=True)["parts"]
+    parts = take_turns({"parts": partial(once, study)}, rounds, warm_up=1)["parts"]
     return {"runs": runs, "parts": parts, "megabytes": (study / "report" / "index.html").stat().st_size / 1e6}
 
 

@@ -51,7 +51,7 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     cases = {
         in_words(case): case for case in [USUAL, *({**USUAL, n: v} for n, values in VARIED.items() for v in values)]
     }
-    found = take_turns({words: partial(once, case) for words, case in cases.items()}, rounds, warm_up=False)
+    found = take_turns({words: partial(once, case) for words, case in cases.items()}, rounds, warm_up=0)
     return [
         {
             "sweep": words,

@@ -29,7 +29,7 @@ def measure(rounds: int) -> dict[str, list[float]]:
     """Seconds of every way, round by round."""
     with tempfile.TemporaryDirectory() as folder:
         ways = {way: partial(process, command, cwd=folder) for way, command in WAYS.items()}
-        ended = take_turns(ways, rounds, warm_up=True)
+        ended = take_turns(ways, rounds, warm_up=1)
     return {way: [seconds for seconds, _ in each] for way, each in ended.items()}
 
 

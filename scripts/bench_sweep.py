@@ -175,14 +175,14 @@ def measure(model: str, inits: int, seeds: int, ways: list[str], rounds: int, da
         else partial(ours, sweep(way, model, inits, seeds, data_dir))
         for way in ways
     }
-    processes = take_turns(functions, rounds, warm_up=False, title=f"{runs} x {model}")
+    processes = take_turns(functions, rounds, warm_up=0, title=f"{runs} x {model}")
     return {"title": f"{runs} runs of {model}", "runs": runs, "processes": processes}
 
 
 def measure_experiment(name: str, rounds: int) -> dict[str, Any]:
     """The same of a ready-made study."""
     ways = {"auto": partial(ours, [f"experiment={name}", "trainer.accelerator=cpu"])}
-    processes = take_turns(ways, rounds, warm_up=False, title=name)
+    processes = take_turns(ways, rounds, warm_up=0, title=name)
     return {"title": f"experiment={name}", "runs": EXPERIMENTS[name], "processes": processes}
 
 

@@ -82,9 +82,9 @@ def extrapolated(processes: Sequence[tuple[float, Sequence[float]]], runs: int) 
 
 
 def take_turns(
-    ways: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: bool, title: str = "rounds"
+    ways: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: int, title: str = "rounds"
 ) -> dict[str, list[T]]:
-    """What each way returns, round by round; if `warm_up`, without that of one more round before."""
+    """What each way returns, round by round; without that of the `warm_up` rounds before."""
     found: dict[str, list[T]] = {way: [] for way in ways}
     for number in track(range(rounds + warm_up), title, transient=True):
         for way, measure in ways.items():
@@ -132,7 +132,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30),
         "accelerators": [f"{name}, {size:.0f} GiB" for name, size in zip(found["accelerators"], sizes, strict=True)],
         "threads": found["threads"],
-        "versions": {name: found["versions"][name] for name in VERSIONS},
+        "versions": {name: found["versions"][name] for name in VERSIONS if name in found["versions"]},
         "commit": found["git"] and found["git"]["commit"][:10],
     }
 

@@ -21,7 +21,6 @@ import readme_blocks
 from benchmarking import Table, file_name, in_words, load, load_in_words, machine
 from rich.console import Console
 
-FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
 HEAD = """# {name}
 
 Written by `make bench`. [How to read it](README.md); all rounds are in [{name}.json]({name}.json).
@@ -119,9 +118,9 @@ def main() -> None:
         words = f"{benchmark.words} {load_in_words(*loads[benchmark.title])}"
         parts.append(f"## {benchmark.title}\n\n{words}\n\n{command}\n\n{table.markdown()}\n")
         # After each one: a benchmark that fails costs none of those before it.
-        (FOLDER / f"{name}.md").write_text("\n".join(parts))
+        (readme_blocks.BENCHMARKS / f"{name}.md").write_text("\n".join(parts))
         content = {"machine": here, "load": loads, "results": results}
-        (FOLDER / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+        (readme_blocks.BENCHMARKS / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
     readme_blocks.write_index()
     readme_blocks.write_costs()
 
