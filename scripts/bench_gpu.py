@@ -161,7 +161,7 @@ def airbench94(setup: Setup) -> None:
     reached = [record["targets"]["0.94"] for record in records]
     right = timing([100 * record["results"]["test/accuracy"] for record in records])
     when = ", ".join(f"{target['seconds']:.1f}" if target["reached"] else "never" for target in reached)
-    words = f"seconds to 94% in validation: {when}; test accuracy, %: {right.range('.1f')}"
+    words = f"seconds to 94% in validation: {when}; test accuracy, %: {right.median:.1f} ({right.range('.1f')})"
     seconds = [record["seconds_train"] for record in records]
     setup.say(f"airbench94, {len(records)} of {runs} runs", words, targets=reached, seconds_train=seconds)
 

@@ -10,7 +10,9 @@ import argparse
 import json
 import os
 import re
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,10 +97,13 @@ def take_turns(
 
 
 def process(command: Sequence[str], **options: Any) -> tuple[float, str]:
-    """The seconds that a command takes from its start to its end, and what it prints."""
+    """The seconds that a command takes from start to end, and what it prints. Its failure ends the benchmark."""
     started = time.perf_counter()
-    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **options)
-    return time.perf_counter() - started, ended.stdout
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, **options)
+    seconds = time.perf_counter() - started
+    if ended.returncode:
+        sys.exit(f"{shlex.join(command)}\nended with exit code {ended.returncode}:\n{ended.stderr[-2000:]}")
+    return seconds, ended.stdout
 
 
 @dataclass

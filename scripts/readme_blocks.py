@@ -100,15 +100,20 @@ def _date(name: str) -> str:
 
 def costs(results: Mapping[str, Any], headings: tuple[str, ...]) -> str:
     """Seconds of whole sweeps in each of the `WAYS`, one row per sweep."""
-    rows = [[name, *(f"{_seconds(results[sweep], way):.0f} s" for way in WAYS)] for sweep, name in SWEEPS.items()]
+    rows = [[name, *(f"{_seconds(results[sweep], way)} s" for way in WAYS)] for sweep, name in SWEEPS.items()]
     lines = [headings, ["---", *["---:"] * len(WAYS)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _seconds(result: Mapping[str, Any], way: str) -> float:
-    if "seconds" in result:  # of a table from before December 2026
-        return median(result["seconds"][way])
-    return bench_sweep.seconds(result, way).median
+def _seconds(result: Mapping[str, Any], way: str) -> str:
+    """The median, marked where it is extrapolated."""
+    if "seconds" in result:  # of the first table
+        is_extrapolated = result["inits"] * result["seeds"] > {"template": 3, "bare": 5}.get(way, 64)
+        seconds = median(result["seconds"][way])
+    else:
+        timing = bench_sweep.seconds(result, way)
+        is_extrapolated, seconds = timing.is_extrapolated, timing.median
+    return f"≈ {seconds:.0f}" if is_extrapolated else f"{seconds:.0f}"
 
 
 def write_block(page: Path, name: str, content: str) -> None:

@@ -68,6 +68,12 @@ def test_a_process_is_timed_from_its_start_to_its_end() -> None:
     assert seconds >= 0.2
 
 
+def test_a_process_that_fails_ends_the_benchmark_with_what_it_said() -> None:
+    """Otherwise a sweep that stops at once would be the fastest."""
+    with pytest.raises(SystemExit, match=r"(?s)ended with exit code 1:.*ValueError: no data"):
+        process([sys.executable, "-c", "raise ValueError('no data')"])
+
+
 def test_a_sweep_says_which_rows_are_extrapolated() -> None:
     few = {"title": "4 runs", "runs": 4, "processes": {"bare": [(8.0, [1.0, 1.0, 1.0])], "auto": [(2.0, [])]}}
     many = {"title": "64 runs", "runs": 64, "processes": {"bare": [(8.0, [1.0, 1.0, 1.0])], "auto": [(9.0, [])]}}
