@@ -8,6 +8,7 @@ other. Not yet run on a GPU. See docs/benchmarks/README.md.
 """
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -30,6 +31,8 @@ from readme_blocks import BENCHMARKS, write_index
 
 from initbench.data import Arrays
 from initbench.packed.eligible import forward_for
+from initbench.packed.forward import Forward
+from initbench.training.build import RunParts
 
 ROOT = Path(__file__).resolve().parents[1]
 CIFAR = "cifar10-jpeg"  # in the folder of the data
@@ -80,7 +83,9 @@ class Setup:
 
     def sweep(self, *arguments: str, seconds: float) -> tuple[list[dict[str, Any]], str]:
         """The records of a sweep that is stopped after so many seconds, and what it printed."""
-        with tempfile.TemporaryDirectory() as folder, Path(folder, "printed").open("w+") as printed:
+        # A worker that outlives a stopped sweep may still write.
+        temporary = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        with temporary as folder, Path(folder, "printed").open("w") as printed:
             command = [sys.executable, "-m", "initbench", *arguments, *self.trainer, "logger=none"]
             paths = f"{ROOT / 'scripts'}{os.pathsep}{os.environ.get('PYTHONPATH', ROOT)}"
             try:
@@ -121,28 +126,39 @@ def packs(setup: Setup) -> None:
         if isinstance(forward, str):
             setup.say(model, f"cannot be packed: {forward}", aim)
             continue
-        device = parts.recipe.device
         for replicas in (1, 4) if setup.tiny else (1, 8, 64) if model == "gpt" else (1, 8, 64, 256, 512):
-            case, before = f"{model} x {replicas}", 0
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
-                before = torch.cuda.memory_allocated()
+            case = f"{model} x {replicas}"
             try:
-                steps = {"bare": plain_step(parts, torch.contiguous_format)}
-                steps["packed"] = packed_step(parts, forward, replicas)
-                ways = {way: partial(rate, step, 0.1 if setup.tiny else 0.7, device) for way, step in steps.items()}
-                found = take_turns(ways, 3, warm_up=1, title=case)
+                found, memory = measure_pack(parts, forward, replicas, 0.1 if setup.tiny else 0.7)
             except torch.OutOfMemoryError:
                 setup.say(case, "out of memory", aim)
                 continue
             each = [replicas * steps_per_second for steps_per_second in found["packed"]]
             ratio, speed = ratios(each, found["bare"]), timing([BATCH * rate for rate in each])
             words = f"speed over bare: {ratio.cell('.1f')}; {speed.median:,.0f} samples/s ({speed.range(',.0f')})"
-            memory = (torch.cuda.max_memory_allocated() - before) / replicas if device.type == "cuda" else None
             if memory is not None:
                 words += f"; {memory / 1e6:.1f} MB per replica"
             setup.say(case, words, aim, steps_per_second=found, bytes_per_replica=memory)
+
+
+def measure_pack(
+    parts: RunParts, forward: Forward, replicas: int, seconds: float
+) -> tuple[dict[str, list[float]], float | None]:
+    """Steps per second of one model and of the pack, and the most bytes of a GPU that each replica took."""
+    device = parts.recipe.device
+    gc.collect()  # what an earlier pack has left is not of this one
+    before = torch.cuda.memory_allocated() if device.type == "cuda" else 0
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    steps = {
+        "bare": plain_step(parts, torch.contiguous_format),
+        "packed": packed_step(parts, forward, replicas),
+    }
+    ways = {way: partial(rate, step, seconds, device) for way, step in steps.items()}
+    found = take_turns(ways, 3, warm_up=1, title=f"{replicas} replicas")
+    memory = (torch.cuda.max_memory_allocated() - before) / replicas if device.type == "cuda" else None
+    return found, memory
 
 
 def airbench94(setup: Setup) -> None:
