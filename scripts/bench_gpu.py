@@ -1,7 +1,7 @@
 """What one NVIDIA GPU does: a compiled ResNet, packs of up to 512 models, airbench94, too little memory, and tests.
 
     python scripts/bench_gpu.py [--data-dir data] [--json FILE.jsonl]      # `make bench-gpu`; at most ten minutes
-    python scripts/bench_gpu.py --device cpu --tiny                        # all parts in miniature, in two to three minutes
+    python scripts/bench_gpu.py --device cpu --tiny                       # all in miniature; two to three minutes
 
 Each part is a process with a bound on its time, and writes a row as soon as it has it; a part that fails stops no
 other. Not yet run on a GPU. See docs/benchmarks/README.md.
