@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo gallery examples test test-slow test-chaos test-cluster test-oracles check format bench reference clean
+.PHONY: setup demo gallery examples test test-slow test-chaos test-cluster test-oracles check format bench bench-gpu reference clean
 
 setup: $(VENV)/.ready
 
@@ -58,8 +58,11 @@ format: setup
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: setup  ## write docs/benchmarks.md again; a quarter of an hour on two cores
+bench: setup  ## add a dated table of this machine to docs/benchmarks/; about forty minutes on two cores
 	$(BIN)/python scripts/benchmarks.py
+
+bench-gpu: setup  ## the same for one NVIDIA GPU; at most ten minutes
+	$(BIN)/python scripts/bench_gpu.py
 
 reference: setup  ## write docs/config.md and docs/config.schema.json again
 	$(BIN)/python scripts/config_reference.py

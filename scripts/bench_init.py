@@ -1,23 +1,17 @@
 """The time of `initialize` compared with torch.nn.init on the same weights, for resnet50.
 
-    python scripts/bench_init.py [--rounds 7] [--threads N]
+    python scripts/bench_init.py [--rounds 7] [--threads N] [--json FILE]
 
-Times are medians over rounds in which the contenders take turns, in one process. "torch" calls the function of
-torch.nn.init on each convolutional and linear weight in place; it does not set biases or norms. "overhead" is the
-time of `initialize` with weights that take almost no time to draw (constants), minus the time that torch takes to
-fill the same parameters.
+All in one process. "torch" calls the function of torch.nn.init on each convolutional and linear weight in place; it
+does not set biases or norms. "constant" draws nothing: its difference is what `initialize` adds to the drawing.
 """
 
-import argparse
-import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from benchmarking import Table, parser_of, ratios, report, take_turns, timing
 from torch import nn
 from torchvision.models import resnet50
 
@@ -51,13 +45,10 @@ def torch_constant(model: nn.Module) -> None:
         nn.init.constant_(parameter, 0.01)
 
 
-CONTENDERS: dict[str, Fill] = {
-    "torch orthogonal_": torch_orthogonal,
-    "initbench orthogonal": lambda model: initbench.initialize(model, "orthogonal", seed=0),
-    "torch kaiming_normal_": torch_kaiming,
-    "initbench kaiming_normal": lambda model: initbench.initialize(model, "kaiming_normal", seed=0),
-    "torch constant_": torch_constant,
-    "initbench constant": lambda model: initbench.initialize(model, "constant", seed=0),
+TORCH: dict[str, Fill] = {
+    "orthogonal": torch_orthogonal,
+    "kaiming_normal": torch_kaiming,
+    "constant": torch_constant,
 }
 
 
@@ -67,29 +58,32 @@ def seconds(fill: Fill, model: nn.Module) -> float:
     return time.perf_counter() - started
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+def measure(rounds: int) -> dict[str, list[float]]:
+    """Seconds of torch and of initbench, by the name of the initializer."""
     model = resnet50()
-    times: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for round_number in track(range(arguments.rounds + 1), "rounds", transient=True):
-        for name, fill in CONTENDERS.items():
-            taken = seconds(fill, model)
-            if round_number:  # the first warms up
-                times[name].append(taken)
-    median = {name: statistics.median(values) for name, values in times.items()}
-    table = Table(box=SIMPLE_HEAD, title=f"resnet50, {arguments.threads} threads", title_justify="left")
-    for column in ("initializer", "torch", "initbench", "ratio", "difference"):
-        table.add_column(column, justify="left" if column == "initializer" else "right")
-    for theirs, ours in zip(list(CONTENDERS)[::2], list(CONTENDERS)[1::2], strict=True):
-        ratios = [a / b for a, b in zip(times[ours], times[theirs], strict=True)]
-        difference = 1e3 * (median[ours] - median[theirs])
-        cells = (f"{1e3 * median[theirs]:.1f} ms", f"{1e3 * median[ours]:.1f} ms", f"{statistics.median(ratios):.3f}")
-        table.add_row(ours.split()[1], *cells, f"{difference:+.1f} ms")
-    Console().print(table)
+    ways: dict[str, Callable[[], float]] = {}
+    for name, fill in TORCH.items():
+        ways[f"torch {name}"] = partial(seconds, fill, model)
+        ways[f"initbench {name}"] = partial(seconds, partial(initbench.initialize, init=name, seed=0), model)
+    return take_turns(ways, rounds, warm_up=1)
+
+
+def table(took: dict[str, list[float]]) -> Table:
+    rows = []
+    for name in TORCH:
+        theirs, ours = timing(took[f"torch {name}"]), timing(took[f"initbench {name}"])
+        ratio = ratios(took[f"initbench {name}"], took[f"torch {name}"])
+        times = [f"{1e3 * of.median:.1f} ms ({1e3 * of.low:.1f} to {1e3 * of.high:.1f})" for of in (theirs, ours)]
+        rows.append([name, *times, ratio.cell(".3f"), f"{1e3 * (ours.median - theirs.median):+.1f} ms"])
+    return Table("resnet50", ["initializer", "torch", "initbench", "ratio", "difference"], rows)
+
+
+def main() -> None:
+    parser = parser_of(__doc__, rounds=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    report(partial(measure, asked.rounds), table, asked.json)
 
 
 if __name__ == "__main__":

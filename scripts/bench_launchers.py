@@ -2,8 +2,7 @@
 
     python scripts/bench_launchers.py                     # 64 runs, two at a time, three rounds
 
-Each run trains an MLP on mnist_mini for a few steps on one thread. The launchers take turns, and each sweep is a
-process of its own, so a machine whose speed drifts does not favour one of them. Numbers are medians over rounds.
+Each run trains an MLP on mnist_mini for a few steps on one thread, and each sweep is a process of its own.
 submitit_local starts all its processes at once, so it gets its jobs in batches of as many as there are slots.
 
 A callback of Hydra records in each process when a job starts and ends. In a process that has run a job before, the
@@ -16,22 +15,19 @@ import argparse
 import importlib.util
 import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from benchmarking import Table, parser_of, process, ratios, report, take_turns, timing
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.console import Console
-from rich.table import Table
-
-from initbench.record.provenance import provenance
 
 SCRIPTS = Path(__file__).resolve().parent
 PARTS = ("work", "rest of the run", "between runs")
@@ -79,9 +75,7 @@ def sweep(name: str, overrides: list[str], arguments: argparse.Namespace) -> dic
         ]
         paths = [str(SCRIPTS), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
-        started = time.monotonic()
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        seconds = time.monotonic() - started
+        seconds, _ = process(command, env=environment)
         return {"seconds": seconds, "warm": warm_runs(Path(folder), arguments.runs)}
 
 
@@ -105,39 +99,35 @@ def json_of(path: Path) -> dict[str, Any]:
     return record
 
 
+def measure(arguments: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """What `sweep` measures, by launcher and round."""
+    chosen = {name: keys for name, keys in launchers(arguments.slots).items() if name in arguments.launchers}
+    ways = {name: partial(sweep, name, overrides, arguments) for name, overrides in chosen.items()}
+    return take_turns(ways, arguments.rounds, warm_up=0)
+
+
+def table(title: str, results: dict[str, list[dict[str, Any]]]) -> Table:
+    seconds = {name: [each["seconds"] for each in rounds] for name, rounds in results.items()}
+    rows = []
+    for name, rounds in results.items():
+        time = timing(seconds[name])
+        ratio = ratios(seconds[name], seconds["local"]).cell(".2f") if "local" in seconds else "-"
+        warm = [run for each in rounds for run in each["warm"]]
+        parts = [f"{1e3 * median(run[part] for run in warm):.0f}" if warm else "-" for part in PARTS]
+        rows.append([name, f"{time.median:.1f}", time.range(".1f"), ratio, *parts])
+    columns = ["launcher", "seconds", "range", "ratio to local", *(f"{part}, ms" for part in PARTS)]
+    return Table(title, columns, rows)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--runs", type=int, default=64)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20, help="training steps of each run")
     parser.add_argument("--launchers", nargs="+", default=["local", "joblib", "submitit_local"])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write all rounds and the machine to this file")
     arguments = parser.parse_args()
-    chosen = {name: keys for name, keys in launchers(arguments.slots).items() if name in arguments.launchers}
-    rounds = [
-        {name: sweep(name, overrides, arguments) for name, overrides in chosen.items()} for _ in range(arguments.rounds)
-    ]
-    machine = provenance()
-    show(rounds, arguments, machine)
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"machine": machine, "rounds": rounds}, indent=1))
-
-
-def show(rounds: list[dict[str, Any]], arguments: argparse.Namespace, machine: dict[str, Any]) -> None:
     title = f"{arguments.runs} runs of {arguments.steps} steps, {arguments.slots} at a time, 1 thread each"
-    caption = f"{machine['processor']}, {machine['cores']} cores; medians of {len(rounds)} rounds"
-    table = Table(title=title, caption=caption)
-    table.add_column("launcher", no_wrap=True)
-    for column in ("s / sweep", "ratio to local", *(f"{part}, ms" for part in PARTS)):
-        table.add_column(column, justify="right")
-    for name in rounds[0]:
-        seconds = statistics.median(results[name]["seconds"] for results in rounds)
-        ratio = statistics.median(results[name]["seconds"] / results["local"]["seconds"] for results in rounds)
-        warm = [run for results in rounds for run in results[name]["warm"]]
-        parts = [f"{1e3 * statistics.median(run[part] for run in warm):.0f}" if warm else "-" for part in PARTS]
-        table.add_row(name, f"{seconds:.1f}", f"{ratio:.2f}", *parts)
-    Console().print(table)
+    report(partial(measure, arguments), partial(table, title), arguments.json)
 
 
 if __name__ == "__main__":

@@ -6,25 +6,22 @@
 
 For each model, the same batches, optimizer, number of threads and precision are timed in (a) a bare loop, (b)
 Lightning's loop around our module without callbacks, (c) a complete run of initbench, with history, progress bar and
-checkpoints. They take turns, epoch by epoch, in one process, so a machine whose speed drifts does not favour one of
-them. Each number is the median over rounds of seconds per epoch; each ratio is the median of the ratios within a
-round.
+checkpoints; "initbench" is thus a step of a single run. They take turns, epoch by epoch, in one process.
 """
 
 import contextlib
 import io
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import torch
-from benchmarking import Table, parser_of, show
+from benchmarking import Table, parser_of, ratios, report, take_turns, timing
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from rich.progress import track
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench import CONF
@@ -129,7 +126,8 @@ class Clock(L.Callback):
         self.seconds = time.perf_counter() - self.started
 
 
-VARIANTS: dict[str, Callable[[RunParts, Store], float]] = {
+Variant = Callable[[RunParts, Store], float]
+VARIANTS: dict[str, Variant] = {
     "bare": bare,
     "lightning": lightning,
     "initbench": initbench,
@@ -137,34 +135,35 @@ VARIANTS: dict[str, Callable[[RunParts, Store], float]] = {
 
 
 def measure(models: list[str], data: str, rounds: int, own: list[str]) -> list[dict[str, Any]]:
-    """Seconds per epoch of every variant, and its ratio to the bare loop, over the rounds."""
-    return [_measure(model, data, rounds, own) for model in models]
+    """Seconds per epoch of every variant, round by round."""
+    return [measure_one(model, data, rounds, own, VARIANTS) for model in models]
 
 
-def _measure(model: str, data: str, rounds: int, own: list[str]) -> dict[str, Any]:
-    taken: list[dict[str, float]] = []
+def measure_one(
+    model: str, data: str, rounds: int, own: list[str], variants: Mapping[str, Variant], warm_up: int = 1
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as runs_dir:
         store = store_of(model, runs_dir, data, own)
-        for number in track(range(rounds + 1), model, transient=True):
-            times = {}
-            for name, variant in VARIANTS.items():
-                parts = build_run(store.typed)
-                with contextlib.redirect_stdout(io.StringIO()):
-                    times[name] = variant(parts, store)
-            if number:  # the first round warms up
-                taken.append(times)
-        steps = parts.data.steps_per_epoch
-    return {"model": model, "steps": steps, "rounds": taken}
+
+        def epoch(variant: Variant) -> float:
+            parts = build_run(store.typed)
+            with contextlib.redirect_stdout(io.StringIO()):
+                return variant(parts, store)
+
+        ways = {name: partial(epoch, variant) for name, variant in variants.items()}
+        taken = take_turns(ways, rounds, warm_up=warm_up, title=model)
+        return {"model": model, "steps": build_run(store.typed).data.steps_per_epoch, "seconds": taken}
 
 
 def table(results: list[dict[str, Any]]) -> Table:
     rows = []
     for result in results:
-        for name in VARIANTS:
-            seconds = statistics.median(times[name] for times in result["rounds"])
-            ratio = statistics.median(times[name] / times["bare"] for times in result["rounds"])
-            rows.append([f"{result['model']}, {name}", f"{1e3 * seconds / result['steps']:.2f}", f"{ratio:.2f}"])
-    return Table("A training step", ["model, loop", "ms per step", "times as long as bare"], rows)
+        for name, seconds in result["seconds"].items():
+            step = timing([1e3 * value / result["steps"] for value in seconds])
+            ratio = ratios(seconds, result["seconds"]["bare"])
+            row = [f"{result['model']}, {name}", f"{step.median:.2f}", step.range(".2f"), ratio.cell(".2f")]
+            rows.append(row)
+    return Table("A training step", ["model, loop", "ms per step", "range", "times as long as bare"], rows)
 
 
 def main() -> None:
@@ -173,8 +172,7 @@ def main() -> None:
     parser.add_argument("--data", default="mnist")
     parser.add_argument("overrides", nargs="*", help="overrides of the config, as after python -m initbench")
     asked = parser.parse_args()
-    results = measure(asked.models, asked.data, asked.rounds, asked.overrides)
-    show(table(results), results, asked.json)
+    report(partial(measure, asked.models, asked.data, asked.rounds, asked.overrides), table, asked.json)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,25 @@
 """Seconds to plan a sweep whose runs are all finished, and to show its status.
 
-    python scripts/bench_records.py [--runs 5000]
+    python scripts/bench_records.py [--runs 5000] [--rounds 3] [--json FILE]
 
-One real run is made and its record copied; then both commands are timed as processes, including their start.
+One real run is made and its record copied; then the commands are timed as processes, including their start.
 """
 
-import argparse
 import json
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from benchmarking import Table, parser_of, process, report, take_turns, timing
 from rich.progress import track
-from rich.table import Table
 
 RUN = ["model=mlp", "trainer.max_epochs=1", "logger=none"]
 
 
 def initbench(*arguments: str) -> float:
     """Seconds that the command takes."""
-    started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", *arguments], check=True, capture_output=True)
-    return time.perf_counter() - started
+    return process([sys.executable, "-m", *arguments])[0]
 
 
 def copy_records(study: Path, runs: int) -> None:
@@ -44,25 +37,31 @@ def copy_records(study: Path, runs: int) -> None:
     memory.write_text(json.dumps(content))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5000)
-    runs = parser.parse_args().runs
-    folder = Path(tempfile.mkdtemp())
-    try:
+def measure(runs: int, rounds: int) -> dict[str, list[float]]:
+    with tempfile.TemporaryDirectory() as folder:
         where = [f"runs_dir={folder}", "study=many"]
         initbench("initbench", "-m", *RUN, *where, "seed=0")
-        copy_records(folder / "many", runs)
+        copy_records(Path(folder, "many"), runs)
         sweep = ["initbench", "-m", *RUN, *where, f"seed=range({runs})", "dry_run=true"]
-        table = Table(box=SIMPLE_HEAD, title=f"{runs} finished records", title_justify="left")
-        table.add_column("command")
-        table.add_column("seconds", justify="right")
-        table.add_row("python -m initbench -m … dry_run=true", f"{initbench(*sweep):.2f}")
-        table.add_row("python -m initbench.status", f"{initbench('initbench.status', str(folder / 'many')):.2f}")
-        table.add_row("python -m initbench --help, for comparison", f"{initbench('initbench', '--help'):.2f}")
-        Console().print(table)
-    finally:
-        shutil.rmtree(folder)
+        ways = {
+            "python -m initbench -m … dry_run=true": partial(initbench, *sweep),
+            "python -m initbench.status": partial(initbench, "initbench.status", f"{folder}/many"),
+            "python -m initbench --help, for comparison": partial(initbench, "initbench", "--help"),
+        }
+        return take_turns(ways, rounds, warm_up=1)
+
+
+def table(title: str, took: dict[str, list[float]]) -> Table:
+    found = {way: timing(values) for way, values in took.items()}
+    rows = [[way, f"{time.median:.2f}", time.range(".2f")] for way, time in found.items()]
+    return Table(title, ["command", "seconds", "range"], rows)
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--runs", type=int, default=5000)
+    asked = parser.parse_args()
+    report(partial(measure, asked.runs, asked.rounds), partial(table, f"{asked.runs} finished records"), asked.json)
 
 
 if __name__ == "__main__":

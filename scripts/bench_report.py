@@ -1,29 +1,29 @@
 """Seconds to write the report of a large study, and the size of the report.
 
-    python scripts/bench_report.py [--runs 2000]
+    python scripts/bench_report.py [--runs 2000] [--rounds 3] [--json FILE]
 
 The records are made up: 20 initializers on workloads with 10 seeds each, histories of 200 evaluations, and
-diagnostics of 50 layers. Each part of the report is then timed in a process that has not imported it before.
+diagnostics of 50 layers. In each round the parts of the report are timed in a new process.
 """
 
 import argparse
 import copy
-import shutil
+import json
+import sys
 import tempfile
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarking import Table, parser_of, process, report, take_turns, timing
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from initbench import CONF
 from initbench.record.store import Store
@@ -89,7 +89,7 @@ def write_run(config: dict[str, Any], quality: float, rng: np.random.Generator) 
     )
 
 
-def report(study: Path) -> dict[str, float]:
+def write_parts(study: Path) -> dict[str, float]:
     """Write all of the report; seconds for each part."""
     seconds = {}
 
@@ -119,31 +119,45 @@ def report(study: Path) -> dict[str, float]:
     return seconds
 
 
+def once(study: Path) -> dict[str, float]:
+    """The same in a process that has imported nothing."""
+    printed = process([sys.executable, __file__, "--one", str(study)])[1]
+    seconds: dict[str, float] = json.loads(printed.splitlines()[-1])
+    return seconds
+
+
+def measure(folder: Path, runs: int, rounds: int) -> dict[str, Any]:
+    study = folder / "large"
+    if not study.exists():
+        rng = np.random.default_rng(0)
+        for config in track(list(configs(folder, runs)), "records", transient=True):
+            write_run(config, 0.7 + 0.25 * zlib.crc32(config["init"]["name"].encode()) / 2**32, rng)
+    parts = take_turns({"parts": partial(once, study)}, rounds, warm_up=1)["parts"]
+    return {"runs": runs, "parts": parts, "megabytes": (study / "report" / "index.html").stat().st_size / 1e6}
+
+
+def table(result: dict[str, Any]) -> Table:
+    seconds = {part: [of[part] for of in result["parts"]] for part in result["parts"][0]}
+    seconds["all"] = [sum(of.values()) for of in result["parts"]]
+    found = {part: timing(values) for part, values in seconds.items()}
+    rows = [[part, f"{time.median:.1f}", time.range(".1f")] for part, time in found.items()]
+    title = f"{result['runs']} runs; index.html has {result['megabytes']:.1f} MB"
+    return Table(title, ["part", "seconds", "range"], rows)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="make the study there, or use the one that is there"
     )
+    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)  # the study that a process reports on
     asked = parser.parse_args()
-    folder = asked.keep or Path(tempfile.mkdtemp())
-    study = folder / "large"
-    try:
-        if not study.exists():
-            rng = np.random.default_rng(0)
-            for config in track(list(configs(folder, asked.runs)), "records", transient=True):
-                write_run(config, 0.7 + 0.25 * zlib.crc32(config["init"]["name"].encode()) / 2**32, rng)
-        table = Table(box=SIMPLE_HEAD, title=f"{asked.runs} runs", title_justify="left", show_footer=True)
-        seconds = report(study)
-        table.add_column("part", "all")
-        table.add_column("seconds", f"{sum(seconds.values()):.1f}", justify="right")
-        for part, took in seconds.items():
-            table.add_row(part, f"{took:.1f}")
-        Console().print(table)
-        Console().print(f"index.html: {(study / 'report' / 'index.html').stat().st_size / 1e6:.1f} MB")
-    finally:
-        if asked.keep is None:
-            shutil.rmtree(folder)
+    if asked.one:
+        print(json.dumps(write_parts(asked.one)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        report(partial(measure, asked.keep or Path(folder), asked.runs, asked.rounds), table, asked.json)
 
 
 if __name__ == "__main__":

@@ -2,19 +2,15 @@
 
     python scripts/bench_startup.py [--rounds 3] [--json FILE]
 
-Each command runs in a new process, on the bundled digits. The commands take turns, and medians are shown. `import
-torch` is there for comparison.
+Each command runs in a new process, on the bundled digits. `import torch` is there for comparison. The round that warms
+up fills the caches of the disk, and of the launcher.
 """
 
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from typing import Any
+from functools import partial
 
-from benchmarking import Table, parser_of, show
-from rich.progress import track
+from benchmarking import Table, parser_of, process, report, take_turns, timing
 
 STEP = ["model=mlp", "logger=none", "trainer.accelerator=cpu", "trainer.max_steps=1", "data.val_every_n_steps=1"]
 OURS = [sys.executable, "-m", "initbench"]
@@ -31,26 +27,21 @@ WAYS: dict[str, list[str]] = {
 
 def measure(rounds: int) -> dict[str, list[float]]:
     """Seconds of every way, round by round."""
-    took: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
-        for number in track(range(rounds + 1), "rounds", transient=True):
-            for way, command in WAYS.items():
-                started = time.perf_counter()
-                subprocess.run(command, cwd=folder, check=True, capture_output=True)
-                if number:  # the first fills the caches of the disk, and of the launcher
-                    took[way].append(time.perf_counter() - started)
-    return took
+        ways = {way: partial(process, command, cwd=folder) for way, command in WAYS.items()}
+        ended = take_turns(ways, rounds, warm_up=1)
+    return {way: [seconds for seconds, _ in each] for way, each in ended.items()}
 
 
 def table(took: dict[str, list[float]]) -> Table:
-    rows = [[way, f"{statistics.median(values):.2f}"] for way, values in took.items()]
-    return Table("From a cold process to its end", ["command", "seconds"], rows)
+    found = {way: timing(values) for way, values in took.items()}
+    rows = [[way, f"{time.median:.2f}", time.range(".2f")] for way, time in found.items()]
+    return Table("From a cold process to its end", ["command", "seconds", "range"], rows)
 
 
 def main() -> None:
-    asked = parser_of(__doc__, rounds=3).parse_args()
-    took: Any = measure(asked.rounds)
-    show(table(took), took, asked.json)
+    asked = parser_of(__doc__).parse_args()
+    report(partial(measure, asked.rounds), table, asked.json)
 
 
 if __name__ == "__main__":

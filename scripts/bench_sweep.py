@@ -1,37 +1,46 @@
 """The time of a whole sweep, from starting the process to its last table, compared with plainly written code.
 
-    python scripts/bench_sweep.py [--model mlp] [--inits 8] [--seeds 8] [--rounds 1] [--ways auto local] [--json FILE]
+    python scripts/bench_sweep.py [--model mlp] [--inits 8] [--seeds 8] [--rounds 3] [--ways auto local] [--json FILE]
+    python scripts/bench_sweep.py --experiment quickstart
 
 The sweep has inits x seeds runs of one model (mlp: 784-64-128-64-10 with batch norm; or lenet), one epoch of MNIST
 each, with Adam, batches of 128, validation before and after, and the test set at the end; initbench also writes
-records, histories and wandb (offline). Each way has processes of its own. They take turns, and medians are shown.
+records, histories and wandb (offline). Each way has processes of its own.
 
 - template: what common Lightning templates do for each run, in one process: torchvision's MNIST in a DataLoader, a
-  Trainer, `self.log`, a CSV file. A few runs are timed, the rest is extrapolated.
+  Trainer, `self.log`, a CSV file. Four runs are done. Where there are more, the rest is extrapolated from the last
+  three, which are timed in the process.
 - bare: the shortest PyTorch loop over a tensor of all images, one run after the other; it records nothing. It is
   extrapolated, too.
-- basic, local, packed, auto: `python -m initbench -m hydra/launcher=...`.
+- basic, local, packed, auto: `python -m initbench -m hydra/launcher=...`, each time with an empty cache, so that `auto`
+  measures whether packs are faster.
+
+With --experiment, it is a ready-made study, as its YAML has it; `auto` is the only way.
 """
 
 import argparse
+import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import torch
-from benchmarking import Table, parser_of, show
-from rich.progress import track
+from benchmarking import Table, Timing, extrapolated, parser_of, process, report, take_turns, timing
 
 NAMES = "default,xavier_normal,kaiming_normal,lecun_normal,orthogonal,xavier_uniform,kaiming_uniform,trunc_normal"
 BATCH, RATE, VALIDATION = 128, 0.002, 5000
 WIDTHS = (64, 128, 64)
-PLAIN = {"template": (1, 3), "bare": (1, 5)}  # two numbers of runs, whose difference is what a run costs
+PLAIN = ("template", "bare")
+DONE = 4  # runs of these at most; the first warms up
 OURS = ("basic", "local", "packed", "auto")
+EXPERIMENTS = {"quickstart": 50}  # and their runs
 MODELS = {
     "mlp": ["model=mlp", "model.depth=3", f"model.width=[{','.join(map(str, WIDTHS))}]", "model.norm=batch"],
     "lenet": ["model=lenet"],
@@ -52,7 +61,7 @@ def network(model: str) -> torch.nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(width, 10))
 
 
-def bare(model: str, runs: int, folder: str) -> None:
+def bare(model: str, runs: int, folder: str) -> Iterator[list[float]]:
     """One run after the other; nothing is kept but the accuracies."""
     from torch.nn.functional import cross_entropy
     from torchvision.datasets import MNIST
@@ -71,14 +80,13 @@ def bare(model: str, runs: int, folder: str) -> None:
             optimizer.zero_grad()
         net.eval()
         with torch.no_grad():
-            accuracies = [
+            yield [
                 float((net(x).argmax(1) == y).float().mean())
                 for x, y in ((images[held_out], labels[held_out]), (test, answers))
             ]
-        print(seed, *accuracies)
 
 
-def template(model: str, runs: int, folder: str) -> None:
+def template(model: str, runs: int, folder: str) -> Iterator[None]:
     """A dataset, three loaders, a module that logs each step and a Trainer for each run."""
     import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
     from lightning.pytorch.loggers import CSVLogger
@@ -131,78 +139,98 @@ def template(model: str, runs: int, folder: str) -> None:
             module = Module()
             trainer.fit(module, DataLoader(train, BATCH, shuffle=True), DataLoader(held_out, BATCH))
             trainer.test(module, DataLoader(test, BATCH))
+        yield
 
 
-def ours(launcher: str, model: str, inits: int, seeds: int, runs_dir: str, data_dir: Path) -> list[str]:
+def plain(way: str, model: str, runs: int, data_dir: Path) -> tuple[float, list[float]]:
+    """Seconds of a process that does up to DONE of so many runs, and those of each run but the first."""
+    own = [sys.executable, __file__, "--data-dir", str(data_dir), "--model", model]
+    seconds, printed = process([*own, "--plain", way, str(min(runs, DONE))])
+    return seconds, json.loads(printed.splitlines()[-1])
+
+
+def ours(arguments: list[str]) -> tuple[float, list[float]]:
+    """Seconds of a sweep of ours, with a new folder for its runs and an empty cache; none of its runs is timed."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "initbench", *arguments, "logger.mode=offline", f"runs_dir={folder}/runs"]
+        # Not without matplotlib's list of fonts, which a user makes once.
+        caches = {"XDG_CACHE_HOME": f"{folder}/cache", "MPLCONFIGDIR": matplotlib.get_cachedir()}
+        return process(command, env={**os.environ, **caches})[0], []
+
+
+def sweep(launcher: str, model: str, inits: int, seeds: int, data_dir: Path) -> list[str]:
     names = ",".join(NAMES.split(",")[:inits])
     data = ["data=mnist", f"data.batch_size={BATCH}", f"data.val_size={VALIDATION}", "data.val_every_n_steps=430"]
     run = ["optimizer=adam", f"optimizer.lr={RATE}", "scheduler=constant", "trainer.max_epochs=1"]
-    place = ["trainer.accelerator=cpu", "logger.mode=offline", f"runs_dir={runs_dir}", f"data_dir={data_dir.resolve()}"]
-    sweep = [f"init={names}", f"seed=range({seeds})", f"hydra/launcher={launcher}"]
-    return [sys.executable, "-m", "initbench", "-m", *MODELS[model], *data, *run, *place, *sweep]
-
-
-def seconds(command: list[str]) -> float:
-    started = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - started
-
-
-def extrapolated(way: str, model: str, runs: int, data_dir: Path) -> float:
-    own = [sys.executable, __file__, "--data-dir", str(data_dir), "--model", model, "--plain", way]
-    few, more = PLAIN[way]
-    if runs <= more:
-        return seconds([*own, str(runs)])
-    first, second = seconds([*own, str(few)]), seconds([*own, str(more)])
-    return second + (second - first) / (more - few) * (runs - more)
+    of_machine = ["trainer.accelerator=cpu", f"data_dir={data_dir.resolve()}", f"hydra/launcher={launcher}"]
+    return ["-m", *MODELS[model], *data, *run, *of_machine, f"init={names}", f"seed=range({seeds})"]
 
 
 def measure(model: str, inits: int, seeds: int, ways: list[str], rounds: int, data_dir: Path) -> dict[str, Any]:
-    """Seconds of every way, round by round."""
-    took: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in track(range(rounds), f"{inits * seeds} x {model}", transient=True):
-        for way in ways:
-            if way in PLAIN:
-                took[way].append(extrapolated(way, model, inits * seeds, data_dir))
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                took[way].append(seconds(ours(way, model, inits, seeds, folder, data_dir)))
-    return {"model": model, "inits": inits, "seeds": seeds, "seconds": took}
+    """Of every way and round: seconds of the process, and of the runs that were timed in it."""
+    runs = inits * seeds
+    functions: dict[str, Callable[[], tuple[float, list[float]]]] = {
+        way: partial(plain, way, model, runs, data_dir)
+        if way in PLAIN
+        else partial(ours, sweep(way, model, inits, seeds, data_dir))
+        for way in ways
+    }
+    processes = take_turns(functions, rounds, warm_up=0, title=f"{runs} x {model}")
+    return {"title": f"{runs} runs of {model}", "runs": runs, "processes": processes}
+
+
+def measure_experiment(name: str, rounds: int) -> dict[str, Any]:
+    """The same of a ready-made study."""
+    ways = {"auto": partial(ours, [f"experiment={name}", "trainer.accelerator=cpu"])}
+    processes = take_turns(ways, rounds, warm_up=0, title=name)
+    return {"title": f"experiment={name}", "runs": EXPERIMENTS[name], "processes": processes}
+
+
+def seconds(result: dict[str, Any], way: str) -> Timing:
+    """Of all runs in the one way, extrapolated where fewer were done."""
+    processes = result["processes"][way]
+    if way in PLAIN and result["runs"] > DONE:
+        return extrapolated(processes, result["runs"])
+    return timing([whole for whole, _ in processes])
 
 
 def table(result: dict[str, Any]) -> Table:
-    runs = result["inits"] * result["seeds"]
-    medians = {way: statistics.median(values) for way, values in result["seconds"].items()}
-    title = f"{runs} runs of {result['model']}: {result['inits']} initializers, {result['seeds']} seeds"
+    found = {way: seconds(result, way) for way in result["processes"]}
     rows = [
         [
-            f"{way}{' (extrapolated)' if way in PLAIN and runs > PLAIN[way][1] else ''}",
-            f"{median:.1f}",
-            f"{median / runs:.2f}",
-            *(f"{medians[other] / median:.1f}" if other in medians else "" for other in PLAIN),
+            f"{way} (extrapolated)" if time.is_extrapolated else way,
+            f"{time.median:.1f}",
+            time.range(".1f"),
+            f"{time.median / result['runs']:.2f}",
+            *(f"{found[other].median / time.median:.1f}" for other in PLAIN if other in found),
         ]
-        for way, median in medians.items()
+        for way, time in found.items()
     ]
-    return Table(
-        title, ["way", "seconds", "seconds per run", "times as fast as template", "times as fast as bare"], rows
-    )
+    ratios = [f"times as fast as {other}" for other in PLAIN if other in found]
+    return Table(result["title"], ["way", "seconds", "range", "seconds per run", *ratios], rows)
 
 
 def main() -> None:
-    parser = parser_of(__doc__, rounds=1)
+    parser = parser_of(__doc__)
     parser.add_argument("--model", choices=list(MODELS), default="mlp")
     parser.add_argument("--inits", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--ways", nargs="+", default=[*PLAIN, "basic", "local", "auto"], choices=[*PLAIN, *OURS])
+    parser.add_argument("--experiment", choices=list(EXPERIMENTS), help="a ready-made study instead")
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("INITBENCH_DATA", "data")))
     parser.add_argument("--plain", nargs=2, metavar=("WAY", "RUNS"), help=argparse.SUPPRESS)  # what a process runs
     asked = parser.parse_args()
     if asked.plain:
         way, runs = asked.plain
-        {"bare": bare, "template": template}[way](asked.model, int(runs), str(asked.data_dir))
+        done = {"bare": bare, "template": template}[way](asked.model, int(runs), str(asked.data_dir))
+        ends = [time.perf_counter() for _ in done]
+        print(json.dumps([end - before for before, end in pairwise(ends)]))
         return
-    result = measure(asked.model, asked.inits, asked.seeds, asked.ways, asked.rounds, asked.data_dir)
-    show(table(result), result, asked.json)
+    if asked.experiment:
+        work = partial(measure_experiment, asked.experiment, asked.rounds)
+    else:
+        work = partial(measure, asked.model, asked.inits, asked.seeds, asked.ways, asked.rounds, asked.data_dir)
+    report(work, table, asked.json)
 
 
 if __name__ == "__main__":

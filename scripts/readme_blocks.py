@@ -1,18 +1,19 @@
-"""Write the generated parts of the READMEs: the demo's figure, verdict and table, and the table of costs.
+"""Write the generated parts of the READMEs: the demo's figure, verdict and table, the costs, the list of benchmarks.
 
     make demo && python scripts/readme_blocks.py
 
 Writes docs/demo.svg from the runs in runs/demo, and the blocks between the markers `demo` and `cost` of both READMEs.
-The costs come from docs/benchmarks.json.
+The costs come from the newest table in docs/benchmarks/ of a machine with two cores, as the READMEs say.
 """
 
 import json
 import re
-import statistics
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+import bench_sweep
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
@@ -27,6 +28,7 @@ from initbench.report.formats.markdown import table
 from initbench.report.formats.paper_figures import STYLES
 
 ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ROOT / "docs" / "benchmarks"
 READMES = (ROOT / "README.md", ROOT / "README.zh.md")
 WAYS = ("template", "bare", "auto")
 SWEEPS = {"64 runs of mlp": "64 x MLP", "64 runs of lenet": "64 x LeNet", "4 runs of mlp": "4 x MLP"}
@@ -42,7 +44,8 @@ def main() -> None:
     draw(ranking, ROOT / "docs" / "demo.svg")
     for readme in READMES:
         write_block(readme, "demo", demo(verdict, ranking))
-    write_costs(json.loads((ROOT / "docs" / "benchmarks.json").read_text())["results"])
+    write_index()
+    write_costs()
 
 
 def draw(ranking: Ranking, path: Path) -> None:
@@ -68,19 +71,49 @@ def demo(verdict: Verdict, ranking: Ranking) -> str:
     return f"{quoted}\n\n{table(ranking_table(ranking, ACCURACY))}"
 
 
-def write_costs(results: Mapping[str, Any]) -> None:
+def write_index() -> None:
+    write_block(BENCHMARKS / "README.md", "tables", index())
+
+
+def index() -> str:
+    """A line for each table of docs/benchmarks/, the newest first."""
+    names = [path.stem for path in BENCHMARKS.glob("*.md") if path.name != "README.md"]
+    return "\n".join(f"- [{name}]({name}.md)" for name in sorted(names, key=_date, reverse=True))
+
+
+def write_costs() -> None:
     for readme in READMES:
-        write_block(readme, "cost", costs(results, HEADINGS[readme.name]))
+        write_block(readme, "cost", costs(newest(), HEADINGS[readme.name]))
+
+
+def newest() -> dict[str, Any]:
+    """The results of the newest table of a machine like that of the READMEs."""
+    path = max(BENCHMARKS.glob("*-2-cores-*.json"), key=lambda path: _date(path.stem))
+    results: dict[str, Any] = json.loads(path.read_text())["results"]
+    return results
+
+
+def _date(name: str) -> str:
+    """The end of the name of a table."""
+    return name[-len("2026-11-26") :]
 
 
 def costs(results: Mapping[str, Any], headings: tuple[str, ...]) -> str:
     """Seconds of whole sweeps in each of the `WAYS`, one row per sweep."""
-    rows = [
-        [name, *(f"{statistics.median(results[sweep]['seconds'][way]):.0f} s" for way in WAYS)]
-        for sweep, name in SWEEPS.items()
-    ]
+    rows = [[name, *(f"{_seconds(results[sweep], way)} s" for way in WAYS)] for sweep, name in SWEEPS.items()]
     lines = [headings, ["---", *["---:"] * len(WAYS)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _seconds(result: Mapping[str, Any], way: str) -> str:
+    """The median, marked where it is extrapolated."""
+    if "seconds" in result:  # of the first table
+        is_extrapolated = result["inits"] * result["seeds"] > {"template": 3, "bare": 5}.get(way, 64)
+        seconds = median(result["seconds"][way])
+    else:
+        timing = bench_sweep.seconds(result, way)
+        is_extrapolated, seconds = timing.is_extrapolated, timing.median
+    return f"≈ {seconds:.0f}" if is_extrapolated else f"{seconds:.0f}"
 
 
 def write_block(page: Path, name: str, content: str) -> None:

@@ -44,6 +44,12 @@ def no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SWEEP_VARIABLE, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def needs_gpu(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs an NVIDIA GPU")
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Any:
     """A function from overrides to the config of a run of eight steps, with records under tmp_path."""

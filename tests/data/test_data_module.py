@@ -249,7 +249,7 @@ def test_a_resumed_run_sees_what_it_would_have_seen(make_module: MakeModule, tmp
         assert torch.equal(images, expected)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 @pytest.mark.parametrize("stream", [False, True])
 def test_batches_on_a_gpu(make_module: MakeModule, stream: bool) -> None:
     cuda = torch.device("cuda", 0)

@@ -78,7 +78,7 @@ def test_weights_do_not_depend_on_memory_format_or_dtype(small: Any, channels_la
     assert next(double.model.parameters()).dtype == torch.float64
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_weights_do_not_depend_on_the_device(small: Any) -> None:
     on_cpu, _ = trained(small())
     on_gpu, _ = trained(small("trainer.accelerator=gpu"))
