@@ -33,7 +33,7 @@ from initbench.workers.exit import exit_at_once
 _begun: list[DictConfig] = []
 # Hydra's words, in a ValueError, for -m together with --cfg, and for init=null.
 _OF_HYDRA = ("Only one of --run", "Config group override must be")
-# Hydra makes a copy of all structured configs for every group that --help lists, which takes twice as long as the rest of
+# Hydra makes a copy of all structured configs for every group that --help lists, which takes as long as the rest of
 # it. A config that is loaded from the store is copied by itself.
 setattr(ConfigStore, "__deepcopy__", lambda store, memo: store)  # noqa: B010 - mypy refuses an assignment
 _WANTS_TRACEBACK = os.environ.get("HYDRA_FULL_ERROR") == "1"
