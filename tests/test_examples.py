@@ -88,6 +88,7 @@ def test_cleaning_leaves_a_committed_notebook_as_it_is() -> None:
         assert notebook == committed(name)
 
 
+@pytest.mark.slow
 def test_xavier_stalls_in_30_layers_and_kaiming_learns(run: Callable[[str], NotebookNode]) -> None:
     text = shown(run("he_2015"))
     assert "Use kaiming_normal" in text

@@ -24,7 +24,14 @@ def shell(folder: Path, line: str, **environment: str) -> subprocess.CompletedPr
     return run(folder, ["bash", "-c", f"{functions}; {line}; exit ${{PIPESTATUS[0]}}"], **environment)
 
 
-@pytest.mark.parametrize("how", ["| true", "2>&1 | head -c 10", ">/dev/full", ">&- 2>/dev/full"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "| true",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("2>&1 | head -c 10", ">/dev/full")),
+        ">&- 2>/dev/full",
+    ],
+)
 def test_a_run_whose_output_goes_nowhere_is_finished(how: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(LOUD)
     done = shell(tmp_path, f"initbench {' '.join(FAST)} init._target_=mine.loud_ {how}")

@@ -63,7 +63,9 @@ def test_one_run_that_cannot_be_is_refused_as_anywhere(tmp_path: Path) -> None:
         ),
         # Lightning has a default of its own.
         pytest.param(["seed=0,1", "~trainer.deterministic"], 0, "", marks=pytest.mark.slow),
-        (["seed=0,1", "logger=csv", "+logger.colour=red"], 2, "unknown key logger.colour."),
+        pytest.param(
+            ["seed=0,1", "logger=csv", "+logger.colour=red"], 2, "unknown key logger.colour.", marks=pytest.mark.slow
+        ),
         (["seed=0,1", "logger=wandb", "logger.mode=online"], 2, "logger.mode=online, but no API key"),
     ],
 )
@@ -78,7 +80,9 @@ def test_a_mistake_is_what_it_is_by_itself(arguments: list[str], refused: int, m
     assert "Traceback" not in found.stderr
 
 
-@pytest.mark.parametrize("inits, slots", [("orthogonal", 2), ("orthogonal,default", 1)])
+@pytest.mark.parametrize(
+    "inits, slots", [pytest.param("orthogonal", 2, marks=pytest.mark.slow), ("orthogonal,default", 1)]
+)
 def test_jobs_that_are_the_same_run_are_one(inits: str, slots: int, tmp_path: Path) -> None:
     """An optimizing sweeper asks for several at a time, and may ask twice for the same; two of them are a pack."""
     words = ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=8"]

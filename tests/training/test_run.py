@@ -85,7 +85,7 @@ def test_gradient_clipping_is_applied_and_the_norm_is_that_before(small: Any) ->
     assert record["status"] == "finished"
 
 
-@pytest.mark.parametrize("init", ["kaiming_normal", "lsuv"])
+@pytest.mark.parametrize("init", [pytest.param("kaiming_normal", marks=pytest.mark.slow), "lsuv"])
 def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: Any, init: str) -> None:
     """Gloo on the CPU. The batch is shared out, so sums are taken in another order: equal within float tolerance."""
     overrides = (f"init={init}", "trainer.max_steps=20", "optimizer=sgd", "optimizer.lr=0.01", "trainer.threads=1")
@@ -103,7 +103,7 @@ def test_two_processes_start_from_the_weights_of_one_and_agree_with_it(small: An
 @pytest.mark.parametrize(
     "task",
     [
-        ["task=regression", "data=curves", "data.size=400", "model=mlp"],
+        pytest.param(["task=regression", "data=curves", "data.size=400", "model=mlp"], marks=pytest.mark.slow),
         [
             "task=language_model",
             "data=text_mini",
