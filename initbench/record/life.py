@@ -23,7 +23,7 @@ from initbench.errors import LeftAlone, Unwritable, UserMistake
 from initbench.logger import Opening, RunInfo
 from initbench.masking import hide, learn, masked
 from initbench.metric import Metric
-from initbench.record import stopping
+from initbench.record import stopping, untold
 from initbench.record.damage import readable
 from initbench.record.fields import fields
 from initbench.record.flat import numbers
@@ -72,6 +72,7 @@ class Life:
 
     def begin(self, total_steps: int | None, metric: Metric, *, resumes: bool, replicas: int = 1) -> None:
         """Say that the run is trained from now on, from the start or from its checkpoint, in a pack of `replicas`."""
+        untold.take(self.store.folder)  # of an attempt that died as it ended
         self.started = {
             "sweep": sweep_id(),
             "attempt": self.before.get("attempt", 0) + (not resumes),

@@ -12,6 +12,7 @@ from initbench.packed.telling import Telling, tell
 from initbench.packed.train import train_pack
 from initbench.record import untold
 from initbench.record.store import Store, read_table
+from initbench.training.run import run
 
 
 @pytest.fixture
@@ -47,6 +48,14 @@ def test_it_tells_what_the_record_says_and_once(ended: list[Store]) -> None:
     (store.folder / "csv" / "metrics.csv").unlink()
     tell(store.config)
     assert not (store.folder / "csv" / "metrics.csv").exists()
+
+
+def test_a_new_attempt_has_nothing_left_to_tell(ended: list[Store]) -> None:
+    run({**ended[0].config, "force": True})  # which logs as it trains
+    assert not untold.is_marked(ended[0].folder)
+    rows = told(ended[0])
+    tell(ended[0].config)
+    assert told(ended[0]) == rows
 
 
 def test_runs_without_loggers_start_no_process(tmp_path: Path) -> None:
