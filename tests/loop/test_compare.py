@@ -13,6 +13,8 @@ from torch import nn
 import initbench
 
 OF_ERROR: dict[str, Any] = {"score": "error", "higher_is_better": False}
+# Where it does not matter how many processes there are: each imports torch.
+IN_ONE: dict[str, Any] = {**OF_ERROR, "processes": 1}
 
 
 def records(folder: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -47,7 +49,7 @@ def test_a_loop_is_called_once_for_each_initializer_and_seed_and_recorded(
 def test_what_was_made_is_not_made_again_and_more_seeds_are_added(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked: dict[str, Any] = {**OF_ERROR, "runs_dir": tmp_path, "processes": 1}
+    asked: dict[str, Any] = {**IN_ONE, "runs_dir": tmp_path}
     initbench.compare(drawn, ["normal"], [0, 1], **asked)
     before = {key: record["finished_at"] for key, record in records(tmp_path / "compare").items()}
     capsys.readouterr()
@@ -61,7 +63,7 @@ def test_what_was_made_is_not_made_again_and_more_seeds_are_added(
 
 
 def test_weights_are_those_of_initialize_and_generators_are_seeded(tmp_path: Path) -> None:
-    verdict = initbench.compare(drawn, ["orthogonal"], [4, 5], **OF_ERROR, runs_dir=tmp_path)
+    verdict = initbench.compare(drawn, ["orthogonal"], [4, 5], **IN_ONE, runs_dir=tmp_path)
     for seed, score in verdict.comparison.runs.set_index("seed")["test/error"].items():
         torch.manual_seed(int(str(seed)))
         model = nn.Linear(3, 2)
@@ -107,7 +109,7 @@ def test_another_score_is_another_run_and_unit_and_chance_are_those_of_the_call(
         weight = initialize(nn.Linear(2, 2)).weight
         return {"error": weight.std(correction=0), "accuracy": weight.mean()}
 
-    asked: dict[str, Any] = {"inits": ["ones", "zeros"], "seeds": [0, 1], "runs_dir": tmp_path}
+    asked: dict[str, Any] = {"inits": ["ones", "zeros"], "seeds": [0, 1], "runs_dir": tmp_path, "processes": 1}
     by_error = initbench.compare(train, score="error", higher_is_better=False, **asked)
     by_accuracy = initbench.compare(train, score="accuracy", higher_is_better=True, **asked)
     assert by_error.comparison.metric.name == "error"
@@ -135,22 +137,22 @@ def test_an_edit_of_an_initializer_that_is_a_function_makes_new_runs(tmp_path: P
         verdict = initbench.compare(drawn, [filled], [0], **OF_ERROR, runs_dir=tmp_path)
         assert verdict.comparison.runs["test/error"].item() == pytest.approx(weight, abs=1e-5)
     with pytest.raises(ValueError, match="2 of inits are functions called 'filled_': their names must differ"):
-        initbench.compare(drawn, [first(), second()], [0], **OF_ERROR, runs_dir=tmp_path)
+        initbench.compare(drawn, [first(), second()], [0], **IN_ONE, runs_dir=tmp_path)
 
 
 def test_a_score_may_be_a_tensor_and_data_are_asked_for_as_the_loop_passes_them(tmp_path: Path) -> None:
     def train(initialize: Any, seed: int) -> torch.Tensor:
         return initialize(nn.Linear(2, 2)).weight.abs().mean()
 
-    initbench.compare(train, ["ones", "lsuv"], [0], **OF_ERROR, runs_dir=tmp_path)
+    initbench.compare(train, ["ones", "lsuv"], [0], **IN_ONE, runs_dir=tmp_path)
     found = records(tmp_path / "compare")
     assert found["ones", 0]["results"]["test/error"] == 1.0
     assert found["lsuv", 0]["reason"] == "lsuv needs data: initialize(model, batch=(inputs, targets))"
 
 
 def test_seeds_may_be_numpys_and_come_from_a_generator(tmp_path: Path) -> None:
-    initbench.compare(drawn, ["normal"], np.arange(2), **OF_ERROR, runs_dir=tmp_path)
-    initbench.compare(drawn, ["normal", "zeros"], (seed for seed in range(3)), **OF_ERROR, runs_dir=tmp_path)
+    initbench.compare(drawn, ["normal"], np.arange(2), **IN_ONE, runs_dir=tmp_path)
+    initbench.compare(drawn, ["normal", "zeros"], (seed for seed in range(3)), **IN_ONE, runs_dir=tmp_path)
     assert sorted(records(tmp_path / "compare")) == [(init, seed) for init in ("normal", "zeros") for seed in range(3)]
 
 
@@ -162,7 +164,7 @@ def test_a_generator_is_no_score(tmp_path: Path) -> None:
 
 
 def test_a_score_may_be_a_number_of_torch_or_numpy(tmp_path: Path) -> None:
-    verdict = initbench.compare(returned, ["zeros"], range(5), **OF_ERROR, runs_dir=tmp_path)
+    verdict = initbench.compare(returned, ["zeros"], range(5), **IN_ONE, runs_dir=tmp_path)
     assert verdict.comparison.runs["test/error"].tolist() == [1.0] * 5
 
 
@@ -170,7 +172,7 @@ def test_a_loop_may_change_the_working_directory(tmp_path: Path, monkeypatch: py
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.setenv("SOMEWHERE", str(tmp_path / "elsewhere"))
     monkeypatch.chdir(tmp_path)
-    initbench.compare(wandering, ["ones"], range(4), **OF_ERROR, processes=1)
+    initbench.compare(wandering, ["ones"], range(4), **IN_ONE)
     found = {seed: record["status"] for (_, seed), record in records(tmp_path / "runs" / "compare").items()}
     assert found == {0: "finished", 1: "failed", 2: "finished", 3: "finished"}
     assert list((tmp_path / "elsewhere").iterdir()) == []
@@ -183,7 +185,7 @@ def test_a_function_of_a_notebook_is_compared_too(tmp_path: Path) -> None:
     def train(initialize: Any, seed: int) -> float:
         return scale * initialize(nn.Linear(2, 2)).weight.abs().mean().item()
 
-    verdict = initbench.compare(train, ["ones", "zeros"], [0, 1], **OF_ERROR, runs_dir=tmp_path)
+    verdict = initbench.compare(train, ["ones", "zeros"], [0, 1], **IN_ONE, runs_dir=tmp_path)
     assert sorted(verdict.comparison.runs["test/error"]) == [0.0, 0.0, 2.0, 2.0]
 
 
