@@ -48,9 +48,9 @@ class Findings(Evidence):
         """
         beaten = self.pairs[(self.pairs["p"] < self.level) & (self.pairs["difference"] > 0)]
         wins = beaten["a"].value_counts()
-        for init in map(str, self.overall.index):
+        for init in (init for init in map(str, self.overall.index) if init in wins):
             best = [init, *same_as(self.scores, init)]
-            if init in wins and wins[init] + len(best) == self.scores.shape[1]:
+            if wins[init] + len(best) == self.scores.shape[1]:
                 if self.reference is None:
                     return init
                 return self.reference if self.reference in best else None

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
@@ -95,8 +96,9 @@ def _spread(findings: Findings, rival: str) -> float:
 
 def _seeds_with(findings: Findings, rival: str) -> int:
     """The number of seeds that the leader and a rival share on the workload where they share the fewest."""
-    is_shared = findings.scores[[findings.leader, rival]].notna().all(axis=1)
-    return int(is_shared.groupby(level="workload").sum().min())
+    is_shared = findings.scores[[findings.leader, rival]].notna().to_numpy().all(axis=1)
+    workloads = findings.scores.index.get_level_values("workload").factorize()[0]
+    return int(np.bincount(workloads, is_shared).min())
 
 
 def _sweep(

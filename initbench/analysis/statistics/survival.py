@@ -124,8 +124,8 @@ def median_time(times: npt.ArrayLike, reached: npt.ArrayLike) -> float:
 
     Source: Klein & Moeschberger 2003, section 4.5: the smallest time with survival <= 1/2.
     """
-    survival = kaplan_meier(times, reached)["survival"]
-    half = survival.index[survival <= 0.5 + 1e-12]  # 5/6 * 4/5 * 3/4 need not round to 1/2
+    curve = stats.ecdf(_censored(times, reached)).sf
+    half = curve.quantiles[curve.probabilities <= 0.5 + 1e-12]  # 5/6 * 4/5 * 3/4 need not round to 1/2
     return float(half[0]) if len(half) else math.inf
 
 

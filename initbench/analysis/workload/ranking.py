@@ -83,10 +83,11 @@ def rank(runs: pd.DataFrame) -> Ranking:
         ended = group[group["score"].notna()]
         reached = ended[f"steps_to_{target}"].notna() if target else pd.Series(False, ended.index)
         median = median_time(*observed(ended, target)) if target and len(ended) else math.inf
+        outcomes = group["status"].value_counts()
         rows[str(init)] = {
             "lr": rates.get(str(init), math.nan),
             "runs": len(group),
-            **{status: int((group["status"] == status).sum()) for status in OUTCOMES},
+            **{status: int(outcomes.get(status, 0)) for status in OUTCOMES},
             "scored": len(ended),
             **(_measures(ended) if len(ended) else {}),
             "hit_rate": float(reached.mean()) if len(ended) and is_watched else math.nan,
@@ -103,8 +104,7 @@ def rank(runs: pd.DataFrame) -> Ranking:
 
 def _measures(ended: pd.DataFrame) -> dict[str, float]:
     _, low, high = hit_rate(ended["learned"])
-    blocks = ended.set_index(["workload", "seed"])["score"]
-    middle = interquartile_mean(blocks.to_frame("init")).iloc[0]
+    middle = interquartile_mean(ended[["workload", "seed", "score"]].set_index(["workload", "seed"])).iloc[0]
     values = (int(ended["learned"].sum()), low, high, *mean_interval(ended["score"].tolist()), *middle)
     return dict(zip(_MEASURES, values, strict=True))
 

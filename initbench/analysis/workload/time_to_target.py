@@ -34,10 +34,11 @@ def observed(ended: pd.DataFrame, target: str, clock: str = "steps") -> tuple[Ar
 
     A run that diverged never will: it counts as watched until the end of the longest run, the horizon.
     """
-    hit = ended[f"{clock}_to_{target}"]
-    seen = ended[f"{clock}_seen"].where(ended["status"] != "diverged")
+    hit, seen = (ended[f"{clock}_{what}"].to_numpy(dtype=float) for what in (f"to_{target}", "seen"))
+    seen = np.where(ended["status"] != "diverged", seen, math.nan)
     last = np.nanmax([*hit, *seen, 0.0])
-    return hit.fillna(seen).fillna(last).to_numpy(float), hit.notna().to_numpy()
+    reached = ~np.isnan(hit)
+    return np.where(reached, hit, np.where(np.isnan(seen), last, seen)), reached
 
 
 def times_to(ended: pd.DataFrame, target: str) -> TimesToTarget:
