@@ -16,7 +16,9 @@ IN_COLOUR = re.compile(rb"\x1b\[[0-9;]*m")
 ASKED = {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1", "CI": "true", "TERM": "xterm-color"}
 
 
-@pytest.mark.parametrize("sweep", [[], ["-m", "hydra/launcher=local", "seed=0,1"]], ids=["alone", "sweep"])
+@pytest.mark.parametrize(
+    "sweep", [[], ["-m", "hydra/launcher=local", "hydra.launcher.slots=1", "seed=0,1"]], ids=["alone", "sweep"]
+)
 def test_where_there_is_no_terminal_nothing_is_redrawn_and_colours_can_be_asked_for(
     sweep: list[str], tmp_path: Path
 ) -> None:

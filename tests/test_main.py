@@ -139,6 +139,7 @@ def test_a_crash_in_a_sweep_is_recorded_and_makes_the_exit_code_one(tmp_path: Pa
     found = command(
         tmp_path,
         "-m",
+        "hydra.launcher.slots=1",
         *FAST,
         "init=ones,eye",
         "scheduler=constant",
@@ -281,7 +282,7 @@ def test_the_console_script_finds_modules_in_the_working_directory(tmp_path: Pat
     (tmp_path / "here").mkdir()
     scaled = "def scaled_(tensor, layer, generator):\n    tensor.normal_(generator=generator).mul_(0.01)\n"
     (tmp_path / "here" / "mine.py").write_text(scaled)
-    for launch in ([], ["-m", "hydra/launcher=local", "seed=1,2"]):
+    for launch in ([], ["-m", "hydra/launcher=local", "hydra.launcher.slots=1", "seed=1,2"]):
         typed = [sys.executable, str(script), *FAST, "init._target_=mine.scaled_", *launch]
         done = run(tmp_path / "here", typed)
         assert done.returncode == 0, done.stderr

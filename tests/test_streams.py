@@ -44,7 +44,7 @@ def test_a_run_whose_output_goes_nowhere_is_finished(how: str, tmp_path: Path) -
 
 def test_a_sweep_whose_reader_has_left_goes_on(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(LOUD)
-    swept = "-m hydra/launcher=local seed=0,1,2 init._target_=mine.loud_"
+    swept = "-m hydra/launcher=local hydra.launcher.slots=1 seed=0,1,2 init._target_=mine.loud_"
     done = shell(tmp_path, f"initbench {' '.join(FAST)} {swept} | head -1")
     assert done.returncode == 0, done.stderr
     assert initbench.load_runs(tmp_path / "runs")["status"].tolist() == ["finished"] * 3
@@ -98,7 +98,8 @@ def test_a_run_in_an_ascii_locale_is_finished_and_readable(tmp_path: Path) -> No
     (tmp_path / "conf" / "init" / "klein.yaml").write_text(
         "# für Übungen\n_target_: mine.small_\nß: 0.01\n", encoding="utf-8"
     )
-    line = f"initbench {' '.join(FAST)} --config-dir conf -m init=klein,zeros seed=0,1,2 print_init=true"
+    swept = "-m hydra.launcher.slots=1 init=klein,zeros seed=0,1,2 print_init=true"
+    line = f"initbench {' '.join(FAST)} --config-dir conf {swept}"
     environment = {**ASCII, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
     done = shell(tmp_path, line, **environment)
     assert done.returncode == 0, done.stderr

@@ -161,7 +161,7 @@ def test_two_processes_start_from_the_weights_of_one(config: Any, monkeypatch: p
 
 def test_modules_are_swept_over_and_compared(tmp_path: Path) -> None:
     swept = ["init=default,orthogonal", "seed=range(6)", "trainer.max_epochs=2"]
-    fixed = ["logger=none", "trainer.accelerator=cpu"]
+    fixed = ["logger=none", "trainer.accelerator=cpu", "hydra.launcher.slots=1"]
     made = command(tmp_path, "-m", *TASK, DATA, *swept, *fixed, PYTHONPATH=str(Path(__file__).parents[1]))
     assert made.returncode == 0, made.stdout + made.stderr
     assert "12 runs by themselves: task=lightning trains a module of its own" in made.stdout
