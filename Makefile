@@ -58,7 +58,7 @@ format: setup
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
-bench: setup  ## add a dated table of this machine to docs/benchmarks/; about forty minutes on two cores
+bench: setup  ## add a dated table of this machine to docs/benchmarks/; leave the machine alone meanwhile
 	$(BIN)/python scripts/benchmarks.py
 
 bench-gpu: setup  ## the same for one NVIDIA GPU; at most ten minutes

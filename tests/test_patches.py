@@ -3,6 +3,7 @@
 Hydra's loader of configs, which is extended, is compared with the original in tests/sweep/test_compose.py.
 """
 
+import copy
 import os
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import pytest
 import torch
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.config_store import ConfigStore
 from lightning.fabric.utilities import registry
 
+import initbench.__main__  # noqa: F401 - it changes Hydra's store
 from initbench.status.live import _IN_PROCESS
 from initbench.training.module import TaskModule
 from initbench.training.run import run
@@ -80,3 +83,12 @@ def test_wandb_reads_the_metadata_of_packages_for_each_run(tmp_path: Path) -> No
 
 def test_the_launcher_whose_runs_are_in_this_process_is_known_by_its_name() -> None:
     assert f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}" in _IN_PROCESS
+
+
+def test_hydra_copies_what_it_loads_from_the_store_of_structured_configs() -> None:
+    """So that `__main__` may keep it from copying the store itself."""
+    store = ConfigStore.instance()
+    assert copy.deepcopy(store) is store
+    before = store.load("hydra/launcher/auto.yaml").node
+    before["replicas"] = 7
+    assert store.load("hydra/launcher/auto.yaml").node["replicas"] == 64

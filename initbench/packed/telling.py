@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
 from queue import SimpleQueue
+from tempfile import TemporaryFile
 
 from initbench import logger, streams
 from initbench.console import console, errors
@@ -46,7 +47,10 @@ class Telling:
             return
         code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
         # In a session of its own, Ctrl-C does not reach it: it ends when its standard input does.
-        self.process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True)
+        # What it says is shown at the end, below the verdict and not in its midst.
+        self._said = TemporaryFile()  # noqa: SIM115 - closed by `finish`
+        command = [sys.executable, "-c", code]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=self._said, start_new_session=True)
         self._lines.put(_line([sys.argv, sys.orig_argv, loggers[0]]))
         threading.Thread(target=self._send, name="telling", daemon=True).start()
         atexit.register(self.finish)
@@ -62,6 +66,7 @@ class Telling:
         """Wait until all is told. Ctrl-C leaves the rest to the next command."""
         if self.process is None:
             return
+        atexit.unregister(self.finish)
         self._lines.put(b"")
         try:
             self.process.wait(_PATIENCE_SECONDS)
@@ -72,6 +77,9 @@ class Telling:
         except KeyboardInterrupt:
             pass
         self.kill()
+        with self._said:
+            self._said.seek(0)
+            sys.stderr.write(self._said.read().decode(errors="replace"))
 
     def kill(self) -> None:
         """End the process, whatever it is doing: what it has not told is left to the next command."""
@@ -115,11 +123,10 @@ def tell(config: PlainConfig) -> None:
     """
     store = Store(config)
     learn(config)
-    record = store.read()
-    if record is None or not untold.take(store.folder):
-        return
     try:
-        _tell(Life(store, record, started=record), record)
+        record = store.read()
+        if record is not None and untold.take(store.folder):
+            _tell(Life(store, record, started=record), record)
     except Exception as error:  # of whatever a logger is made of: the run is trained, and recorded
         line = f"{store.name} is not all in its logger: {type(error).__name__}: {error}"
         errors.print(visible(hide(line)), markup=False, soft_wrap=True)

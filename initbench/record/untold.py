@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from initbench.record.store import atomic_write, writing
+
 
 def mark(folder: Path) -> None:
-    (folder / "untold").touch()
+    atomic_write(folder / "untold", b"")
 
 
 def is_marked(folder: Path) -> bool:
@@ -13,8 +15,10 @@ def is_marked(folder: Path) -> bool:
 
 def take(folder: Path) -> bool:
     """Remove the mark. Whoever did it is the one to tell; False where somebody else is."""
-    try:
-        (folder / "untold").unlink()
-    except FileNotFoundError:
-        return False
+    path = folder / "untold"
+    with writing(path):
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
     return True

@@ -58,6 +58,13 @@ def test_a_new_attempt_has_nothing_left_to_tell(ended: list[Store]) -> None:
     assert told(ended[0]) == rows
 
 
+def test_what_keeps_a_run_from_being_told_is_said(ended: list[Store], capsys: pytest.CaptureFixture[str]) -> None:
+    (ended[0].folder / "untold").unlink()
+    (ended[0].folder / "untold").mkdir()  # a mark that cannot be removed
+    tell(ended[0].config)
+    assert "is not all in its logger: Unwritable" in capsys.readouterr().err
+
+
 def test_runs_without_loggers_start_no_process(tmp_path: Path) -> None:
     runs = configs(tmp_path, "model=mlp", "trainer.max_steps=4", "logger=none", seeds=1)
     telling = Telling()

@@ -15,6 +15,8 @@ from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.statistics.power import POWER, seeds_needed, spread
 
 _MOST = 1000  # seeds; nobody runs more
+# What a command that adds seeds has not of the one before; a race (until=sure) allows no seeds to be named.
+_NOT_AGAIN = ("seed=", "dry_run=", "force=", "until=", "race.")
 _LEAST_SECONDS = 5  # of work; records are dated in whole seconds
 
 
@@ -179,9 +181,7 @@ def _program(words: list[str]) -> int | None:
 
 def _changed(words: list[str], seeds: str, inits: list[str]) -> str:
     """A command with these seeds, and with these initializers if it chooses among plain options."""
-    typed = [
-        word for word in words[(_program(words) or 0) + 1 :] if not word.startswith(("seed=", "dry_run=", "force="))
-    ]
+    typed = [word for word in words[(_program(words) or 0) + 1 :] if not word.startswith(_NOT_AGAIN)]
     if all(re.fullmatch(r"\w+", init) for init in inits) and not any(word.startswith("init.") for word in typed):
         typed = [*(word for word in typed if not word.startswith("init=")), f"init={','.join(inits)}"]
     is_study = any(word.startswith("experiment=") for word in typed)

@@ -80,6 +80,10 @@ def test_a_winner_leaves_nothing_to_settle() -> None:
     "typed, expected",
     [
         ("python -m initbench experiment=quickstart", "python -m initbench experiment=quickstart init=a,b seed={}"),
+        (
+            "python -m initbench -m init=a,b,c model=mlp until=sure race.level=0.1",
+            "python -m initbench -m model=mlp init=a,b seed={}",
+        ),
         ("python -m initbench init=a model=mlp -m force=true", "python -m initbench model=mlp -m init=a,b seed={}"),
         ("python /venv/bin/initbench init=a,b,c -m", "python -m initbench -m init=a,b seed={}"),
         ("python -m initbench init=a", "python -m initbench -m init=a,b seed={}"),
