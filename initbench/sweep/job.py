@@ -125,7 +125,7 @@ def _pass_over(store: Store, mistake: UserMistake) -> None:
 
 
 def _print_init(store: Store) -> None:
-    from initbench.training.callbacks.init_table import as_table
+    from initbench.training.init_table import as_table
 
     if (table := readable(read_table, store.folder, "parameters")) is not None:
         console.print(as_table(table.to_pylist()))

@@ -54,7 +54,6 @@ class Task(ABC):
         """The names of what is averaged over predictions."""
         return ("loss",) if self.metric.name == "loss" else ("loss", self.metric.name)
 
-    @torch.no_grad()
     def sums(self, losses: Tensor, outputs: Tensor, targets: Tensor) -> Tensor:
         """(..., k + 1) for the k `measures`: the sum of each over the predictions, and their number.
 
@@ -64,7 +63,7 @@ class Task(ABC):
         count = math.prod(targets.shape[models:])
         each = [losses.detach().float() * count]
         if len(self.measures) > 1:
-            each.append(self.measure(outputs.detach(), targets).flatten(models).sum(-1).float())
+            each.append(self.measure(outputs.detach(), targets).flatten(models).sum(-1, dtype=torch.float32))
         return torch.stack([*each, torch.full_like(each[0], count)], dim=-1)
 
     @torch.no_grad()

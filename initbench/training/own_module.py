@@ -12,7 +12,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from initbench import generators, logger
 from initbench.callbacks.initialize import Initialize
 from initbench.callbacks.logged import Logged
-from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.init import Initializer
 from initbench.logger import Opening
@@ -26,8 +25,8 @@ from initbench.schema.config import ModuleConfig
 from initbench.task import LightningTask
 from initbench.training import trainer
 from initbench.training.callbacks.epoch_checkpoint import EpochCheckpoint
-from initbench.training.callbacks.init_table import as_table
 from initbench.training.callbacks.progress import ProgressBar
+from initbench.training.init_table import keep_table
 
 
 @dataclass
@@ -78,9 +77,7 @@ class _Recorder(Logged):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if self.progress is not None:
-            self.life.store.write_table("parameters", self.parts.initialize.table)
-            if self.life.store.typed.print_init:
-                console.print(as_table(self.parts.initialize.table))
+            keep_table(self.parts.initialize.table, self.life.store)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)

@@ -26,7 +26,6 @@ from initbench.schema.config import AnyConfig, ModuleConfig, Trainer
 from initbench.training import own_module, trainer
 from initbench.training.build import RunParts, build_run
 from initbench.training.callbacks.checkpoint import Checkpoint
-from initbench.training.callbacks.init_table import InitTable
 from initbench.training.callbacks.progress import ProgressBar
 from initbench.training.callbacks.recorder import Recorder
 from initbench.training.module import TaskModule
@@ -162,7 +161,7 @@ def train(life: Life, parts: Parts, *, is_first: bool = True) -> Any:
         more: Callable[[], Record] = dict
         if is_first:
             progress = ProgressBar(store.name, parts.total_steps, history, parts.recipe.task.metric.name)
-            callbacks += [progress, InitTable(store, config.print_init)]
+            callbacks.append(progress)
             if parts.schedule:
                 from initbench.training.callbacks.diagnostics import Diagnostics
 

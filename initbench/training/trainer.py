@@ -3,6 +3,7 @@
 import inspect
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from initbench.errors import nearest
@@ -45,7 +47,11 @@ def build(
     set_rounding(config)
     if config.on_oom == "halve" and config.devices > 1:
         raise ValueError("trainer.on_oom=halve is for one device; with more, each has a part of the batch already")
-    arguments = {"benchmark": False, **{key: value for key, value in config.node.items() if key not in _OURS}}
+    arguments = {
+        "benchmark": False,
+        "profiler": _NoProfiler(),
+        **{key: value for key, value in config.node.items() if key not in _OURS},
+    }
     arguments["max_steps"] = -1 if arguments["max_steps"] is None else arguments["max_steps"]
     ours: dict[str, Any] = {
         "val_check_interval": val_every_n_steps,  # a fixed cadence in steps, whatever an epoch is
@@ -74,6 +80,15 @@ def build(
     # against reading memory that was never written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # set on the module
     return trainer
+
+
+class _NoProfiler(PassThroughProfiler):
+    """Lightning's own, unless the user asks for another, without a generator for each of the forty hooks of a step."""
+
+    _nothing = nullcontext("")
+
+    def profile(self, action_name: str) -> AbstractContextManager[str]:  # type: ignore[override]  # a generator there
+        return self._nothing
 
 
 def check_devices(config: Trainer) -> int:

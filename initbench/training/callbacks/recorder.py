@@ -8,12 +8,14 @@ from torch import Tensor
 
 from initbench.callbacks.clock import Clock
 from initbench.record.history import History
+from initbench.training.init_table import keep_table
 from initbench.training.module import TaskModule
 
 
 class Recorder(Clock):
     """Adds a row to `history` at each logged step and each validation, and sends it to the loggers.
 
+    Before the first step, it writes the table of what was initialized.
     Training loss and metric are means over the steps since the last row. A run that diverges is stopped at the row that
     shows it.
     """
@@ -22,6 +24,12 @@ class Recorder(Clock):
         super().__init__(history)
         self.log_every_n_steps = log_every_n_steps
         self._grad_norm: Tensor | None = None
+
+    # Not on_fit_start: callbacks' runs before the module's, which is where the initializer is applied.
+    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, TaskModule)
+        if self.history.store is not None:
+            keep_table(pl_module.recipe.init_table, self.history.store)
 
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer

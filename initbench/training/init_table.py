@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
@@ -12,22 +11,13 @@ from initbench.console import console
 from initbench.fitting import Fitting
 from initbench.record.plain import Row
 from initbench.record.store import Store
-from initbench.training.module import TaskModule
 
 
-class InitTable(L.Callback):
-    """Writes parameters.parquet, a row a parameter, before the first training step."""
-
-    def __init__(self, store: Store, print_init: bool) -> None:
-        self.store = store
-        self.print_init = print_init
-
-    # Not on_fit_start: callbacks' runs before the module's, which is where the initializer is applied.
-    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, TaskModule)
-        self.store.write_table("parameters", pl_module.recipe.init_table)
-        if self.print_init:
-            console.print(as_table(pl_module.recipe.init_table))
+def keep_table(rows: Sequence[Row], store: Store) -> None:
+    """Write parameters.parquet, one row per parameter, and print it if the config wants that."""
+    store.write_table("parameters", rows)
+    if store.typed.print_init:
+        console.print(as_table(rows))
 
 
 def as_table(rows: Sequence[Row]) -> Fitting:

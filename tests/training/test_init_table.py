@@ -9,7 +9,7 @@ from torch import nn
 
 from initbench import Initializer
 from initbench.init.table import rows
-from initbench.training.callbacks.init_table import as_table
+from initbench.training.init_table import as_table
 
 
 def printed(width: int, **init: object) -> str:
