@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from initbench import notebook
-from initbench.diagnostics.moments import known_mean
 from initbench.diagnostics.probe import QUANTITIES, Reading
+from initbench.diagnostics.scalars import known_mean, scalars
 from initbench.fitting import Fitting
 
 if TYPE_CHECKING:
@@ -84,17 +84,7 @@ class Diagnosis:
 
         The latter are the loss, ln_classes, the mean correlation, and the largest and smallest singular value.
         """
-        found = {
-            f"{quantity}/{row['layer']}": row[quantity]
-            for row in self._table()
-            for quantity in row
-            if quantity != "layer"
-        }
-        found |= {"loss": self.net["loss"], "ln_classes": self.net["ln_classes"]}
-        found["input_correlation"] = known_mean(self.net["input_correlation"])
-        if spectrum := self.net.get("singular_values"):
-            found |= {"singular_value/largest": spectrum[0], "singular_value/smallest": spectrum[-1]}
-        return {key: value for key, value in found.items() if math.isfinite(value)}
+        return scalars(self.rows())
 
     def figure(self) -> "go.Figure":
         """Through depth: second moments, dead and saturated, dW/W, correlation; singular values of the Jacobian.

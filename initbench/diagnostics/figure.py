@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from initbench.diagnostics.moments import known_mean
+from initbench.diagnostics.scalars import known_mean
 from initbench.figures import COLOURS, DASHES, log_axis
 
 # Title, whether the axis is logarithmic, and the lines as (quantity, name); a title with two lines names them.

@@ -23,12 +23,3 @@ def second_moment(tensor: Tensor) -> float:
 def norm(tensors: Sequence[Tensor]) -> float:
     """The Euclidean norm of all entries of all tensors."""
     return math.hypot(*(math.sqrt(second_moment(tensor) * tensor.numel()) for tensor in tensors))
-
-
-def known_mean(values: Sequence[float]) -> float:
-    """The mean of the values that are not NaN; NaN if there are none.
-
-    A pair of samples one of which is zero has no correlation; it must not spoil the mean of the others.
-    """
-    known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan

@@ -39,6 +39,7 @@ class Training:
 
     def run(self) -> None:
         if self.step == 0:
+            self._diagnose()
             self._validate()
             self._drop_diverged()
         loaders = {seeds: data.loader("train", self.device) for seeds, data in self.data.items()}
@@ -88,6 +89,7 @@ class Training:
             replica.history.seconds += (time.perf_counter() - started) / len(self.replicas)
         if norms is not None:
             self._add_training_rows(norms)
+        self._diagnose()
         if self.step % self.val_every == 0 or any(replica.history.diverged for replica in self.replicas):
             self._validate()
         self._drop_diverged()
@@ -115,6 +117,14 @@ class Training:
             means = self.task.means(sums)
             replica.history.add_training(self.step, replica.epoch, means, rate, norm, scaled=False)
         self.sums.zero_()
+
+    def _diagnose(self) -> None:
+        """Where this step asks for it; each replica by itself, in the model that it was built of."""
+        for place, replica in enumerate(self.replicas):
+            if replica.diagnoses.are_due(self.step):
+                model = replica.parts.recipe.model
+                self.pack.copy_to(model, place)
+                replica.diagnoses.add(model, self.step)
 
     def _validate(self) -> None:
         """A row for each replica; between evaluations for those that have diverged: Lightning looks once more."""

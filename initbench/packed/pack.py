@@ -121,6 +121,13 @@ class Pack:
             keep(outputs, of_each)
         return self.task.sums(self._losses(outputs, of_each, training=False), outputs, of_each)
 
+    @torch.no_grad()
+    def copy_to(self, model: nn.Module, place: int) -> None:
+        """Give a model the parameters and buffers of the replica in this place."""
+        for own, stacked in ((model.named_parameters(), self.parameters), (model.named_buffers(), self.buffers)):
+            for name, tensor in own:
+                tensor.copy_(stacked[name][place])
+
     def state_dict(self) -> dict[str, Any]:
         """Weights, buffers, optimizer, schedule and random numbers."""
         return {

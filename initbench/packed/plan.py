@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 
-from initbench.diagnostics.schedule import Schedule
 from initbench.packed import files
 from initbench.packed.speed import Speed
 from initbench.record.plain import PlainConfig
@@ -132,8 +131,6 @@ def obstacle(run: Store) -> str | None:
         return f"task={config.task.name} trains a module of its own"
     if config.optimizer.target not in OPTIMIZERS:
         return f"optimizer {config.optimizer.name}"
-    if Schedule(config.diagnostics):
-        return "diagnostics"
     if config.print_init:
         return "print_init"
     if trainer.devices != 1:

@@ -13,6 +13,7 @@ from initbench.record.life import Life
 from initbench.record.plain import Record
 from initbench.schema.config import AnyConfig
 from initbench.training.build import RunParts
+from initbench.training.diagnoses import Diagnoses
 
 
 @dataclass
@@ -23,9 +24,11 @@ class Replica:
     parts: RunParts
     epoch: int = 0
     history: History = field(init=False)
+    diagnoses: Diagnoses = field(init=False)
 
     def __post_init__(self) -> None:
         self.history = History(self.life.store)
+        self.diagnoses = Diagnoses(self.parts, self.life.store)
 
     @property
     def name(self) -> str:
@@ -46,6 +49,7 @@ class Replica:
         discard(self.life.store.checkpoint)  # of a run by itself, which this one was forced to replace
         if saved is not None:
             self.history.load_state_dict(saved["history"])
+            self.diagnoses.load_state_dict(saved["diagnoses"])
             self.epoch = saved["epoch"]
         self.life.begin(
             self.parts.total_steps, self.parts.recipe.task.metric, resumes=saved is not None, replicas=replicas
@@ -53,7 +57,8 @@ class Replica:
         self.life.store.write_table("parameters", self.parts.recipe.init_table)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history.state_dict(), "epoch": self.epoch}
+        states = {"history": self.history.state_dict(), "diagnoses": self.diagnoses.state_dict()}
+        return {**states, "epoch": self.epoch}
 
     def end(self, test: dict[str, float], values: Tensor | None) -> Record:
         """Write the record and return it.
@@ -65,7 +70,7 @@ class Replica:
             untold.mark(self.life.store.folder)
         return self.life.end(
             self.history,
-            parts.recipe.fields(),
+            {**parts.recipe.fields(), **self.diagnoses.fields()},
             values=None if values is None else values.numpy(),
             test=test,
             metric=parts.recipe.task.metric,

@@ -15,11 +15,14 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
+from itertools import groupby
+from operator import itemgetter
 from queue import SimpleQueue
 from tempfile import TemporaryFile
 
 from initbench import logger, streams
 from initbench.console import console, errors
+from initbench.diagnostics.scalars import for_loggers
 from initbench.masking import hide, learn
 from initbench.record import untold
 from initbench.record.life import Life, log_summary
@@ -133,12 +136,14 @@ def tell(config: PlainConfig) -> None:
 
 
 def _tell(life: Life, record: Record) -> None:
-    history = read_table(life.store.folder, "history")
+    tables = [read_table(life.store.folder, name) for name in ("history", "layers")]
+    history, layers = ([] if table is None else table.to_pylist() for table in tables)
+    rows = [(row["step"], {k: v for k, v in row.items() if v is not None and k not in _CLOCKS}) for row in history]
+    rows += [(step, for_loggers(some)) for step, some in groupby(layers, key=itemgetter("step"))]
     with life.logged(logger.prepare(life.store.config["logger"]), resumes=False) as loggers:
-        for row in [] if history is None else history.to_pylist():
-            values = {key: value for key, value in row.items() if value is not None and key not in _CLOCKS}
+        for step, values in sorted(rows, key=itemgetter(0)):
             for one in loggers:
-                one.log_metrics(values, row["step"])
+                one.log_metrics(values, step)
         log_summary(loggers, record)
 
 

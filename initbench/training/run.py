@@ -164,12 +164,12 @@ def train(life: Life, parts: Parts, *, is_first: bool = True) -> Any:
             callbacks.append(progress)
             if parts.schedule:
                 from initbench.training.callbacks.diagnostics import Diagnostics
+                from initbench.training.diagnoses import Diagnoses
 
-                show = config.diagnostics.print
-                diagnostics = Diagnostics(parts.schedule, store, recorder, seed=config.seed, show=show)
-                callbacks.append(diagnostics)
-                stack.callback(diagnostics.flush)
-                more = diagnostics.fields
+                diagnoses = Diagnoses(parts, store)
+                callbacks.append(Diagnostics(diagnoses, recorder))
+                stack.callback(diagnoses.flush)
+                more = diagnoses.fields
         callbacks.append(Checkpoint(checkpoint_of(store), parts.total_steps, recorder))
         loggers: list[Any] = []
         if is_first:

@@ -13,7 +13,7 @@ from initbench.packed.plan import Alone, Together, plan
 from initbench.packed.telling import tell
 from initbench.packed.train import train_pack
 from initbench.record.samples import read_outputs, read_test_samples
-from initbench.record.store import Store
+from initbench.record.store import Store, read_table
 from initbench.training.run import run
 
 # The fields of a record that differ from one time to the next, such as how long it took.
@@ -87,6 +87,10 @@ def compare(
     pd.testing.assert_frame_equal(ours, theirs, rtol=relative, atol=within)
     ours, theirs = (pd.read_parquet(folder / "parameters.parquet") for folder in folders)
     pd.testing.assert_frame_equal(ours, theirs)
+    ours, theirs = (read_table(folder, "layers") for folder in folders)
+    assert (ours is None) == (theirs is None) == (serial["diagnostics"]["steps"] == [])
+    if theirs is not None:
+        pd.testing.assert_frame_equal(ours.to_pandas(), theirs.to_pandas(), rtol=1e-3, atol=1e-6)  # of float32
     ours, theirs = (read_test_samples(folder) for folder in folders)
     assert (ours is None) == (theirs is None) == (serial["status"] == "diverged")
     if theirs is not None:

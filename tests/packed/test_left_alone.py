@@ -25,8 +25,6 @@ def test_what_cannot_be_mapped_over_is_left_and_said(
 @pytest.mark.parametrize(
     "overrides, words",
     [
-        (["diagnostics=init"], "diagnostics"),
-        (["diagnostics.every=4"], "diagnostics"),  # of diagnostics=none, which has the key, too
         (["trainer.precision=bf16-mixed"], "trainer.precision=bf16-mixed"),
         (["+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
         (["trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0"),  # with Lightning: none

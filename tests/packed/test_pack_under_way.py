@@ -80,7 +80,7 @@ def test_a_pack_that_was_stopped_stays_the_pack_that_it_was(tmp_path: Path, monk
 
 
 TWO_EPOCHS = ["model=mlp", "model.norm=batch", "model.dropout=0.2"]
-TWO_EPOCHS += ["data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30"]
+TWO_EPOCHS += ["data.val_size=4700", "data.crop_padding=2", "trainer.max_steps=30", "diagnostics=schedule"]
 
 
 @cache

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from configs import compose_config, options
@@ -103,6 +104,24 @@ def test_replicas_that_diverge_at_any_moment_are(
 def test_augmentation_clipping_and_data_dependent_initializers_are(tmp_path: Path) -> None:
     augmented = ["data.crop_padding=2", "data.cutout=5", "trainer.gradient_clip_val=0.5", "task.label_smoothing=0.1"]
     twins(tmp_path, "model=mlp", *augmented, inits=("lsuv", "orthogonal"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model=mlp", "diagnostics=schedule"],
+        ["model=mlp", "diagnostics.every=4", "model.norm=batch"],
+        ["model=plain_cnn", *SMALLER["plain_cnn"], "diagnostics=init"],
+    ],
+    ids=str,
+)
+def test_diagnosed_ones_are(overrides: list[str], tmp_path: Path) -> None:
+    twins(tmp_path, *overrides, "logger=csv")
+    told = [pd.read_csv(path).groupby("step").first() for path in sorted(tmp_path.glob("*/*/*/csv/metrics.csv"))]
+    assert len(told) == 8
+    for packed, serial in zip(told[:4], told[4:], strict=True):
+        pd.testing.assert_frame_equal(packed, serial[list(packed)], rtol=1e-3, atol=1e-6)
+        assert {*packed} == {*serial}
 
 
 def test_dropout_is(tmp_path: Path) -> None:

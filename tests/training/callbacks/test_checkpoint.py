@@ -174,7 +174,7 @@ def test_what_diagnostics_found_missed_and_cost_before_a_stop_stays(
             raise ValueError("too early")
         return diagnose(*args, **kwargs)
 
-    monkeypatch.setattr("initbench.training.callbacks.diagnostics.diagnose", slow)
+    monkeypatch.setattr("initbench.training.diagnoses.diagnose", slow)
     monkeypatch.setattr("time.perf_counter", lambda: now)
     overrides = ("diagnostics=schedule", "diagnostics.print=false", "diagnostics.every=2")
     whole = run(small(*overrides, "study=whole"))

@@ -92,7 +92,7 @@ def test_their_time_is_not_that_of_training(small: Any, monkeypatch: pytest.Monk
         now += 100
         return diagnose(*args, **kwargs)
 
-    monkeypatch.setattr("initbench.training.callbacks.diagnostics.diagnose", slow)
+    monkeypatch.setattr("initbench.training.diagnoses.diagnose", slow)
     monkeypatch.setattr("time.perf_counter", lambda: now)
     record = run(small("diagnostics=schedule"))
     assert record["seconds_diagnostics"] == 500
