@@ -28,13 +28,14 @@ from initbench.record.damage import readable
 from initbench.record.fields import fields
 from initbench.record.flat import numbers
 from initbench.record.history import History
+from initbench.record.index import of_study
 from initbench.record.lock import PATIENCE_SECONDS, is_held, lock
 from initbench.record.log import logging_to, note
 from initbench.record.plain import Record
 from initbench.record.provenance import provenance
 from initbench.record.samples import write_test_samples
 from initbench.record.stopping import Stopped
-from initbench.record.store import COMPLETE, Store, now, read_record, write_record
+from initbench.record.store import COMPLETE, Store, now, write_record
 from initbench.record.sweep_id import sweep_id
 
 if TYPE_CHECKING:
@@ -212,8 +213,9 @@ def mark_dead(study: Path, stopped: str | None = None) -> None:
     stopped: the id of a sweep that was stopped; its runs, which did not end by themselves and were killed, are marked
     as interrupted, and no others.
     """
+    records = of_study(study)
     for folder in study.iterdir():
-        record = readable(read_record, folder)
+        record = readable(records.read, folder.name)
         if record is None or record["status"] != "running" or is_held(folder):
             continue
         if stopped is None:

@@ -13,9 +13,10 @@ from initbench.command_line import end_with_traceback
 from initbench.console import console, errors
 from initbench.errors import Unwritable
 from initbench.record.damage import readable
+from initbench.record.index import of_study
 from initbench.record.life import mark_dead
 from initbench.record.lock import is_held
-from initbench.record.store import COMPLETE, left_alone, read_record
+from initbench.record.store import COMPLETE, left_alone
 from initbench.record.sweep_id import sweep_id
 from initbench.status import live
 from initbench.status.study import Plan, Study
@@ -69,11 +70,11 @@ def _without_record(study: Path, sweep: str) -> list[str]:
     plan = Study(study).plan()
     if plan is None or plan.sweep != sweep:
         return []  # of a sweeper that makes none
-    return [name for name in sorted(plan.runs) if not _is_of(study / name, plan)]
+    return [name for name in sorted(plan.runs) if not _is_of(study, name, plan)]
 
 
-def _is_of(folder: Path, plan: Plan) -> bool:
-    record = readable(read_record, folder) or {}
+def _is_of(study: Path, name: str, plan: Plan) -> bool:
+    record = readable(of_study(study).read, name) or {}
     is_done = record.get("status") in COMPLETE and not plan.force
     return is_done or record.get("sweep") == plan.sweep
 

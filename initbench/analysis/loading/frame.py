@@ -1,7 +1,9 @@
 """Records as a pandas frame, one row per run."""
 
 import math
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from initbench.errors import nearest
 from initbench.metric import ACCURACY, Metric
 from initbench.record.damage import Damaged, tell
 from initbench.record.flat import flat
+from initbench.record.index import of_study
 from initbench.record.naming import name_versions
 from initbench.record.plans import read_plans
-from initbench.record.store import read_record, read_table
+from initbench.record.store import read_table
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "signature", "path"]
 _ALWAYS = [
@@ -58,18 +61,29 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
         there = [str(path) for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
         raise ValueError(f"there is no folder {str(folder)!r}.{nearest(str(folder), there)}")
     records, unreadable = [], []
-    for path in sorted(folder.rglob("record.jso[n]")):  # by its plain name a link to nothing would not be found
-        try:
-            record = read_record(path.parent)
-        except Damaged as damaged:
-            tell(damaged)
-            unreadable.append(str(damaged))
-        else:
-            records += [] if record is None else [(record, path.parent)]
+    for study, names in _runs_below(folder):
+        index = of_study(study)
+        for name in names:
+            try:
+                record = index.read(name)
+            except Damaged as damaged:
+                tell(damaged)
+                unreadable.append(str(damaged))
+            else:
+                records += [] if record is None else [(record, study / name)]
+        index.save()
     runs = to_frame(records)
     runs.attrs["unreadable"] = unreadable
     runs.attrs["plans"] = read_plans(folder)
     return runs
+
+
+def _runs_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The names of the folders with a record, by the folder above them, in the order of their paths."""
+    # Not rglob, which takes three times as long.
+    found = [at for at, folders, files in os.walk(folder) if "record.json" in files or "record.json" in folders]
+    for study, runs in groupby(sorted(map(Path, found)), key=lambda run: run.parent):
+        yield study, [run.name for run in runs]
 
 
 def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
