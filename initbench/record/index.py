@@ -1,10 +1,10 @@
-"""The records of a large study in one file, `.sweep/records.index`: to open ten thousand files takes seconds.
+"""The rows of a large study's records in one file, `.sweep/records.index`: to open ten thousand files takes seconds.
 
 It is a cache. A row is used only while size, times and inode of the record's file are those at which it was read, so
 whatever happened to a record, or to the index, costs time and changes no result.
 
-The file has three parts: a digest of the rest and of the code that checks records, so that neither damage nor another
-version of initbench goes unnoticed; a line with the name and the stamp of each run; and a line with each record.
+The file is a line of JSON after a digest of it and of the code that makes rows of records, so that neither damage nor
+another version of initbench goes unnoticed.
 """
 
 import json
@@ -14,12 +14,14 @@ from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
-from initbench import metric
-from initbench.record import damage
+from initbench import metric, wording
+from initbench.metric import Metric
+from initbench.record import damage, flat, signature
 from initbench.record import metric as record_metric
 from initbench.record.damage import check_file
-from initbench.record.plain import Record
+from initbench.record.plain import Row
 from initbench.record.store import read_record, replacing
 
 _WORTH = 100  # records that had to be opened: fewer take less time to read than the index takes to write
@@ -38,34 +40,55 @@ class Records:
         self._used: set[str] = set()
         self._opened = 0
 
-    def read(self, name: str) -> Record | None:
-        """The record in the folder of a run, by its name: what `read_record` returns or raises."""
+    def read(self, name: str) -> Row | None:
+        """The flat row of the record in the folder of a run, by its name. Raises Damaged, as `read_record` does."""
         stamp = _stamp(f"{self.study}/{name}/record.json")
         known = self._rows.get(name)
         if known is not None and known[0] == stamp:
             self._used.add(name)
-            record: Record | None = json.loads(known[1])
-            return record
+            return known[1]
         record = read_record(self.study / name)
-        if record is not None and stamp is not None and max(stamp[0], stamp[3]) < time.time_ns() - _SETTLED_NS:
-            self._rows[name] = stamp, json.dumps(record, separators=(",", ":"))
+        if record is None:
+            return None
+        row = flat.flat(record)
+        if stamp is not None and max(stamp[0], stamp[3]) < time.time_ns() - _SETTLED_NS:
+            self._rows[name] = stamp, row
             self._used.add(name)
             self._opened += 1
-        return record
+        return row
 
     def save(self) -> None:
         """Write the index of the runs that were read, if that is worth it; where it cannot be written, do without."""
         if self._opened < _WORTH:
             return
+        shared = _Shared()
         now = dict(self._rows)  # another thread, the live view, may add to them
-        rows = {name: row for name, row in now.items() if name in self._used}
-        places = [[name, *stamp] for name, (stamp, _) in rows.items()]
-        body = "\n".join([json.dumps(places), *(text for _, text in rows.values())]).encode()
+        rows = [[name, *stamp, shared.packed(row)] for name, (stamp, row) in now.items() if name in self._used]
+        body = json.dumps([shared.values, rows], separators=(",", ":")).encode()
         with suppress(OSError):
             self._path.parent.mkdir(exist_ok=True)
             with replacing(self._path) as file:
                 file.write(_digest(body) + b"\n" + body)
         self._opened = 0
+
+
+class _Shared:
+    """The workloads and metrics of rows, each once: most runs of a study share theirs."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[str, int] = {}
+
+    def packed(self, row: Row) -> Row:
+        """The row with the places of its workload and its metric."""
+        metric = row["metric"]
+        both = {"workload_config": row["workload_config"], "metric": None if metric is None else vars(metric)}
+        return {**row, **{key: self._place(value) for key, value in both.items()}}
+
+    def _place(self, value: Any) -> int:
+        place = self._places.setdefault(json.dumps(value), len(self.values))
+        self.values += [value] * (place == len(self.values))
+        return place
 
 
 @lru_cache(maxsize=4)
@@ -74,7 +97,7 @@ def of_study(study: Path) -> Records:
     return Records(study)
 
 
-def _load(path: Path) -> dict[str, tuple[_Stamp, str]]:
+def _load(path: Path) -> dict[str, tuple[_Stamp, Row]]:
     """The rows of an index; none where there is no index, or not one that this version has written."""
     try:
         check_file(path)
@@ -83,8 +106,11 @@ def _load(path: Path) -> dict[str, tuple[_Stamp, str]]:
         return {}
     if digest != _digest(body):
         return {}
-    places, *texts = body.decode().split("\n")
-    return {name: (tuple(stamp), text) for (name, *stamp), text in zip(json.loads(places), texts, strict=True)}
+    shared, rows = json.loads(body)
+    metrics = {place: Metric(**shared[place]) for place in {row["metric"] for *_, row in rows} if shared[place]}
+    for *_, row in rows:
+        row["workload_config"], row["metric"] = shared[row["workload_config"]], metrics.get(row["metric"])
+    return {name: (tuple(stamp), row) for name, *stamp, row in rows}
 
 
 def _stamp(path: str) -> _Stamp | None:
@@ -97,6 +123,6 @@ def _stamp(path: str) -> _Stamp | None:
 
 def _digest(body: bytes) -> bytes:
     found = blake2b(body, digest_size=16)
-    for module in (damage, metric, record_metric):  # a record that they let pass is not checked again
+    for module in (damage, flat, metric, record_metric, signature, wording):
         found.update(Path(str(module.__file__)).read_bytes())
     return found.hexdigest().encode()

@@ -35,7 +35,7 @@ from initbench.record.plain import Record
 from initbench.record.provenance import provenance
 from initbench.record.samples import write_test_samples
 from initbench.record.stopping import Stopped
-from initbench.record.store import COMPLETE, Store, now, write_record
+from initbench.record.store import COMPLETE, Store, now, read_record, write_record
 from initbench.record.sweep_id import sweep_id
 
 if TYPE_CHECKING:
@@ -215,8 +215,11 @@ def mark_dead(study: Path, stopped: str | None = None) -> None:
     """
     records = of_study(study)
     for folder in study.iterdir():
-        record = readable(records.read, folder.name)
-        if record is None or record["status"] != "running" or is_held(folder):
+        row = readable(records.read, folder.name)
+        if row is None or row["status"] != "running" or is_held(folder):
+            continue
+        record = readable(read_record, folder)
+        if record is None or record["status"] != "running":  # it ended just now
             continue
         if stopped is None:
             write_record(folder, {**record, "status": "failed", "reason": _DIED, "finished_at": now()})

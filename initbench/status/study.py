@@ -9,7 +9,7 @@ from initbench.metric import check_margin
 from initbench.record.damage import Damaged, check_file, mapping, read_json, readable, tell, wrong
 from initbench.record.index import of_study
 from initbench.record.lock import is_held
-from initbench.status.facts import RunFacts, from_record
+from initbench.status.facts import RunFacts, from_row
 
 DIED = "its process died"
 
@@ -106,8 +106,8 @@ class Study:
         known = self._read_so_far.get(name)
         if known is not None and known[0] == stamp:
             return known[1]
-        record = readable(self._records.read, name)
-        return None if record is None else from_record(record, name, written=stamp[0])
+        row = readable(self._records.read, name)
+        return None if row is None else from_row(row, name, written=stamp[0])
 
     def _watched(self, run: RunFacts) -> RunFacts:
         """A run whose record says running, with how far it is or, if its process died, as interrupted."""

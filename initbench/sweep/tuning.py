@@ -134,7 +134,7 @@ def _choose(
     for base, rates in candidates.items():
         jobs = plan(loader, master, [_job(base, rate, seed) for rate in rates for seed in seeds])
         read = of_study(study_of(master)).read
-        records = [(readable(read, job.folder.name) or {"status": None}, job.folder) for job in jobs]
-        if all(record["status"] in COMPLETE for record, _ in records):
-            chosen[base] = choose_lr(to_frame(records))
+        rows = [{**(readable(read, job.folder.name) or {"status": None}), "path": str(job.folder)} for job in jobs]
+        if all(row["status"] in COMPLETE for row in rows):
+            chosen[base] = choose_lr(to_frame(rows))
     return {base: rate for base, rate in chosen.items() if not math.isnan(rate)}

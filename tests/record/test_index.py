@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from records import record
+from records import iso, record
 
 from initbench.record import index
 from initbench.record.damage import Damaged
+from initbench.record.flat import flat
 from initbench.record.index import Records
 from initbench.record.store import read_record
 
@@ -52,7 +53,7 @@ def indexed(study: Path) -> Records:
 
 
 def opened(records: Records, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The runs whose files are opened when all are read; every record is what its file says."""
+    """The runs whose files are opened when all are read; every row is that of the record in its file."""
     names: list[str] = []
 
     def read(folder: Path) -> object:
@@ -62,11 +63,28 @@ def opened(records: Records, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(index, "read_record", read)
     for number in range(RUNS):
         name = f"run{number}"
-        assert records.read(name) == read_record(records.study / name)
+        of_file = read_record(records.study / name)
+        assert of_file is not None
+        assert records.read(name) == flat(of_file)
     return names
 
 
 def test_no_file_is_opened_if_none_has_changed(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert opened(indexed(study), monkeypatch) == []
+
+
+def test_rows_of_several_workloads_and_metrics_are_those_of_their_records(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = {**record()["metric"], "name": "loss", "higher_is_better": False, "is_share": False}
+    odd = {
+        "run0": record(seed=0, model={"width": 64, "act": "gelu"}, lr=None, metric=loss),
+        "run1": record(seed=1, model={"width": 64.0}, attempt=2, resumed_at=[iso(20), iso(10)]),
+        "run2": record(seed="a\x1b", status="refused", reason="one\ntwo", results={"status": 1.0}),  # type: ignore[arg-type]
+    }
+    del odd["run2"]["metric"]
+    for name, made in odd.items():
+        (study / name / "record.json").write_text(json.dumps(made))
     assert opened(indexed(study), monkeypatch) == []
 
 
@@ -128,7 +146,7 @@ def test_a_damaged_index_is_not_used(study: Path, monkeypatch: pytest.MonkeyPatc
     path = study / ".sweep" / "records.index"
     content = path.read_bytes()
     if damage == "a changed digit":
-        path.write_bytes(content.replace(b'"seed":5', b'"seed":6', 1))
+        path.write_bytes(content.replace(b'"seed":5,', b'"seed":6,', 1))
         assert path.read_bytes() != content
     elif damage in ("a folder", "unreadable"):
         path.unlink()

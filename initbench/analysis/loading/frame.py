@@ -2,10 +2,9 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,9 +12,10 @@ from initbench.analysis.loading.workload_names import name_workloads
 from initbench.errors import nearest
 from initbench.metric import ACCURACY, Metric
 from initbench.record.damage import Damaged, tell
-from initbench.record.flat import flat
+from initbench.record.flat import OF_STATUS
 from initbench.record.index import of_study
 from initbench.record.naming import name_versions
+from initbench.record.plain import Row
 from initbench.record.plans import read_plans
 from initbench.record.store import read_table
 
@@ -60,19 +60,19 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     if not folder.is_dir():
         there = [str(path) for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
         raise ValueError(f"there is no folder {str(folder)!r}.{nearest(str(folder), there)}")
-    records, unreadable = [], []
+    rows, unreadable = [], []
     for study, names in _runs_below(folder):
         index = of_study(study)
         for name in names:
             try:
-                record = index.read(name)
+                row = index.read(name)
             except Damaged as damaged:
                 tell(damaged)
                 unreadable.append(str(damaged))
             else:
-                records += [] if record is None else [(record, study / name)]
+                rows += [] if row is None else [{**row, "path": str(study / name)}]
         index.save()
-    runs = to_frame(records)
+    runs = to_frame(rows)
     runs.attrs["unreadable"] = unreadable
     runs.attrs["plans"] = read_plans(folder)
     return runs
@@ -80,14 +80,15 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
 
 def _runs_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The names of the folders with a record, by the folder above them, in the order of their paths."""
-    # Not rglob, which takes three times as long.
+    # No rglob, and no Path for each: either takes longer than everything else here.
     found = [at for at, folders, files in os.walk(folder) if "record.json" in files or "record.json" in folders]
-    for study, runs in groupby(sorted(map(Path, found)), key=lambda run: run.parent):
-        yield study, [run.name for run in runs]
+    split = [at.rpartition(os.sep) for at in sorted(found, key=lambda at: at.split(os.sep))]  # noqa: PTH206
+    for study, runs in groupby(split, key=lambda parts: parts[0]):
+        yield Path(study), [name for *_, name in runs]
 
 
-def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
-    """One row per record and its folder, with columns that follow from all of them together.
+def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """The flat rows of records, with the `path` of each, as a frame with columns that follow from all of them together.
 
     score: the metric on the test set, see `initbench.metric`; for a run that diverged, whose network no longer predicts
     anything, the chance level or, for a metric that is no share, what `with_failures` gives it. selection_score: the
@@ -97,7 +98,7 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     has them in words.
     metric: an `initbench.metric.Metric`; where runs are judged by several, only those of the latest have scores.
     """
-    runs = pd.DataFrame([flat(record, path) for record, path in records])
+    runs = pd.DataFrame(list(rows)).drop(columns=[*OF_STATUS], errors="ignore")
     runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
     times = [column for column in runs if column.startswith(("steps_to_", "seconds_to_"))]
     metric = judged_by(runs)
