@@ -1,28 +1,24 @@
 """The rows of a large study's records in one file, `.sweep/records.index`: to open ten thousand files takes seconds.
 
-It is a cache. A row is used only while size, times and inode of the record's file are those at which it was read, so
-whatever happened to a record, or to the index, costs time and changes no result.
-
-The file is a line of JSON after a digest of it and of the code that makes rows of records, so that neither damage nor
-another version of initbench goes unnoticed.
+It is a cache, see `initbench.record.sealed`. A row is used only while size, times and inode of the record's file are
+those at which it was read, so whatever happened to a record costs time and changes no result.
 """
 
 import json
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
 from functools import lru_cache
-from hashlib import blake2b
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from initbench import metric, wording
 from initbench.metric import Metric
-from initbench.record import damage, flat, signature
-from initbench.record import metric as record_metric
-from initbench.record.damage import check_file
+from initbench.record.damage import Damaged
+from initbench.record.flat import flat
 from initbench.record.plain import Row
-from initbench.record.store import read_record, replacing
+from initbench.record.sealed import read_sealed, write_sealed
+from initbench.record.store import read_record
 
 _WORTH = 100  # records that had to be opened: fewer take less time to read than the index takes to write
 _SETTLED_NS = 2 * 10**9  # the coarsest clock of a file system: a file written twice within it may look the same
@@ -50,7 +46,7 @@ class Records:
         record = read_record(self.study / name)
         if record is None:
             return None
-        row = flat.flat(record)
+        row = flat(record)
         if stamp is not None and max(stamp[0], stamp[3]) < time.time_ns() - _SETTLED_NS:
             self._rows[name] = stamp, row
             self._used.add(name)
@@ -58,17 +54,13 @@ class Records:
         return row
 
     def save(self) -> None:
-        """Write the index of the runs that were read, if that is worth it; where it cannot be written, do without."""
+        """Write the index of the runs that were read, if that is worth it."""
         if self._opened < _WORTH:
             return
         shared = _Shared()
         now = dict(self._rows)  # another thread, the live view, may add to them
         rows = [[name, *stamp, shared.packed(row)] for name, (stamp, row) in now.items() if name in self._used]
-        body = json.dumps([shared.values, rows], separators=(",", ":")).encode()
-        with suppress(OSError):
-            self._path.parent.mkdir(exist_ok=True)
-            with replacing(self._path) as file:
-                file.write(_digest(body) + b"\n" + body)
+        write_sealed(self._path, [shared.values, rows])
         self._opened = 0
 
 
@@ -97,16 +89,37 @@ def of_study(study: Path) -> Records:
     return Records(study)
 
 
+def rows_below(folder: Path) -> tuple[list[Row], list[Damaged]]:
+    """The flat rows of all records below a folder, at any depth, with `path`; and those that cannot be read."""
+    rows: list[Row] = []
+    damaged = []
+    for study, names in _runs_below(folder):
+        records = of_study(study)
+        for name in names:
+            try:
+                row = records.read(name)
+            except Damaged as error:
+                damaged.append(error)
+            else:
+                rows += [] if row is None else [{**row, "path": str(study / name)}]
+        records.save()
+    return rows, damaged
+
+
+def _runs_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """The names of the folders with a record, by the folder above them, in the order of their paths."""
+    # No rglob, and no Path for each: either takes longer than everything else here.
+    found = [at for at, folders, files in os.walk(folder) if "record.json" in files or "record.json" in folders]
+    split = [at.rpartition(os.sep) for at in sorted(found, key=lambda at: at.split(os.sep))]  # noqa: PTH206
+    for study, runs in groupby(split, key=lambda parts: parts[0]):
+        yield Path(study), [name for *_, name in runs]
+
+
 def _load(path: Path) -> dict[str, tuple[_Stamp, Row]]:
-    """The rows of an index; none where there is no index, or not one that this version has written."""
-    try:
-        check_file(path)
-        digest, _, body = path.read_bytes().partition(b"\n")
-    except OSError:
+    content = read_sealed(path)
+    if content is None:
         return {}
-    if digest != _digest(body):
-        return {}
-    shared, rows = json.loads(body)
+    shared, rows = content
     metrics = {place: Metric(**shared[place]) for place in {row["metric"] for *_, row in rows} if shared[place]}
     for *_, row in rows:
         row["workload_config"], row["metric"] = shared[row["workload_config"]], metrics.get(row["metric"])
@@ -119,10 +132,3 @@ def _stamp(path: str) -> _Stamp | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
-
-
-def _digest(body: bytes) -> bytes:
-    found = blake2b(body, digest_size=16)
-    for module in (damage, flat, metric, record_metric, signature, wording):
-        found.update(Path(str(module.__file__)).read_bytes())
-    return found.hexdigest().encode()

@@ -156,14 +156,6 @@ def test_a_damaged_index_is_not_used(study: Path, monkeypatch: pytest.MonkeyPatc
     assert len(opened(Records(study), monkeypatch)) == RUNS
 
 
-def test_an_index_of_other_code_is_not_used(study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    indexed(study)
-    other = tmp_path / "damage.py"
-    other.write_text("# checks something else")
-    monkeypatch.setattr(index.damage, "__file__", str(other))
-    assert len(opened(Records(study), monkeypatch)) == RUNS
-
-
 def test_where_nothing_can_be_written_there_is_no_index_and_no_word(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

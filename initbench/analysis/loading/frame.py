@@ -1,9 +1,7 @@
 """Records as a pandas frame, one row per run."""
 
 import math
-import os
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +9,9 @@ import pandas as pd
 from initbench.analysis.loading.workload_names import name_workloads
 from initbench.errors import nearest
 from initbench.metric import ACCURACY, Metric
-from initbench.record.damage import Damaged, tell
+from initbench.record.damage import tell
 from initbench.record.flat import OF_STATUS
-from initbench.record.index import of_study
+from initbench.record.index import rows_below
 from initbench.record.naming import name_versions
 from initbench.record.plain import Row
 from initbench.record.plans import read_plans
@@ -60,31 +58,13 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     if not folder.is_dir():
         there = [str(path) for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
         raise ValueError(f"there is no folder {str(folder)!r}.{nearest(str(folder), there)}")
-    rows, unreadable = [], []
-    for study, names in _runs_below(folder):
-        index = of_study(study)
-        for name in names:
-            try:
-                row = index.read(name)
-            except Damaged as damaged:
-                tell(damaged)
-                unreadable.append(str(damaged))
-            else:
-                rows += [] if row is None else [{**row, "path": str(study / name)}]
-        index.save()
+    rows, damaged = rows_below(folder)
+    for error in damaged:
+        tell(error)
     runs = to_frame(rows)
-    runs.attrs["unreadable"] = unreadable
+    runs.attrs["unreadable"] = list(map(str, damaged))
     runs.attrs["plans"] = read_plans(folder)
     return runs
-
-
-def _runs_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """The names of the folders with a record, by the folder above them, in the order of their paths."""
-    # No rglob, and no Path for each: either takes longer than everything else here.
-    found = [at for at, folders, files in os.walk(folder) if "record.json" in files or "record.json" in folders]
-    split = [at.rpartition(os.sep) for at in sorted(found, key=lambda at: at.split(os.sep))]  # noqa: PTH206
-    for study, runs in groupby(split, key=lambda parts: parts[0]):
-        yield Path(study), [name for *_, name in runs]
 
 
 def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
