@@ -3,7 +3,7 @@
     python scripts/bench_records.py [--runs 5000] [--rounds 3] [--json FILE]
 
 One real run is made and its record copied for each seed; then the commands are timed as processes, including their
-start. All but the first two use the index of records, which the round that warms up has written.
+start. What is not deleted before a command, such as the index of records, was written by the round that warms up.
 """
 
 import json
@@ -51,14 +51,15 @@ def measure(runs: int, rounds: int) -> dict[str, list[float]]:
         copy_records(study, runs)
         sweep.append(f"seed=range({runs})")
         loading = ["-c", f"from initbench import load_runs; load_runs({str(study)!r})"]
-        index = study / ".sweep" / "records.index"
+        index, said = study / ".sweep" / "records.index", study / ".sweep" / "said"
         ways = {
-            "load_runs, without an index": partial(python, *loading, without=index),
+            "load_runs, without the index": partial(python, *loading, without=index),
             "load_runs": partial(python, *loading),
             "import of load_runs, for comparison": partial(python, "-c", "from initbench import load_runs"),
             "python -m initbench.status": partial(python, "-m", "initbench.status", str(study)),
-            "python -m initbench -m … dry_run=true": partial(python, *sweep, "dry_run=true"),
-            "python -m initbench -m …": partial(python, *sweep),
+            "the sweep with dry_run=true": partial(python, *sweep, "dry_run=true"),
+            "the sweep typed again, without what it said": partial(python, *sweep, without=said),
+            "the sweep typed again": partial(python, *sweep),
             "python -m initbench --help, for comparison": partial(python, "-m", "initbench", "--help"),
         }
         return take_turns(ways, rounds, warm_up=1)

@@ -23,7 +23,7 @@ from initbench.record.store import read_record
 _WORTH = 100  # records that had to be opened: fewer take less time to read than the index takes to write
 _SETTLED_NS = 2 * 10**9  # the coarsest clock of a file system: a file written twice within it may look the same
 
-_Stamp = tuple[int, int, int, int]  # time of writing, size, inode, time of any change
+Stamp = tuple[int, int, int, int]  # time of writing, size, inode, time of any change
 
 
 class Records:
@@ -115,7 +115,7 @@ def _runs_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(study), [name for *_, name in runs]
 
 
-def _load(path: Path) -> dict[str, tuple[_Stamp, Row]]:
+def _load(path: Path) -> dict[str, tuple[Stamp, Row]]:
     content = read_sealed(path)
     if content is None:
         return {}
@@ -126,9 +126,13 @@ def _load(path: Path) -> dict[str, tuple[_Stamp, Row]]:
     return {name: (tuple(stamp), row) for name, *stamp, row in rows}
 
 
-def _stamp(path: str) -> _Stamp | None:
+def _stamp(path: str) -> Stamp | None:
     try:
-        status = os.stat(path)  # no Path: thousands of them  # noqa: PTH116
+        return stamp_of(os.stat(path))  # no Path: thousands of them  # noqa: PTH116
     except OSError:
         return None
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """What changes whenever a file does."""
     return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
