@@ -57,9 +57,9 @@ def measure(runs: int, rounds: int) -> dict[str, list[float]]:
             "load_runs": partial(python, *loading),
             "import of load_runs, for comparison": partial(python, "-c", "from initbench import load_runs"),
             "python -m initbench.status": partial(python, "-m", "initbench.status", str(study)),
-            "the sweep with dry_run=true": partial(python, *sweep, "dry_run=true"),
-            "the sweep typed again, without what it said": partial(python, *sweep, without=said),
             "the sweep typed again": partial(python, *sweep),
+            "the same, without what it said": partial(python, *sweep, without=said),
+            "the sweep with dry_run=true": partial(python, *sweep, "dry_run=true"),
             "python -m initbench --help, for comparison": partial(python, "-m", "initbench", "--help"),
         }
         return take_turns(ways, rounds, warm_up=1)
