@@ -1,12 +1,12 @@
 """Frames of runs made by hand, through the same function that makes them of records."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from initbench.analysis.loading.frame import to_frame
 from initbench.record.damage import SCHEMA
+from initbench.record.flat import flat
 from initbench.record.signature import digest
 
 TARGETS = (0.5, 0.9)
@@ -69,4 +69,4 @@ def record(
 
 
 def frame(*records: dict[str, Any]) -> pd.DataFrame:
-    return to_frame((one, Path(f"runs/study/{number}")) for number, one in enumerate(records))
+    return to_frame({**flat(one), "path": f"runs/study/{number}"} for number, one in enumerate(records))

@@ -19,9 +19,10 @@ from initbench.init import initializer
 from initbench.init.scheme import Spec
 from initbench.loop.run import Run, Train, run
 from initbench.metric import metric_named
+from initbench.record.flat import flat
 from initbench.record.life import mark_dead, mark_lost
 from initbench.record.own import own_config
-from initbench.record.plain import Record
+from initbench.record.plain import Row
 from initbench.record.store import COMPLETE, Store, check_writable
 from initbench.report.verdict import ReportableVerdict, verdict
 from initbench.status.facts import from_record
@@ -82,15 +83,16 @@ def compare(
     todo = [one for one in wanted if (Store(one.config).read() or {}).get("status") not in COMPLETE]
     if todo:
         _make(todo, len(wanted), processes)
-    return verdict(to_frame(_records(wanted)), margin=margin, reference=reference)
+    return verdict(to_frame(_rows(wanted)), margin=margin, reference=reference)
 
 
-def _records(wanted: Sequence[Run]) -> Iterator[tuple[Record, Path]]:
-    """The records of the runs and their folders; unit and chance are as in this call, whichever call made the runs."""
+def _rows(wanted: Sequence[Run]) -> Iterator[Row]:
+    """The rows of the runs' records; unit and chance are as in this call, whichever call made the runs."""
     for one in wanted:
         store = Store(one.config)
         if record := store.read():
-            yield ({**record, "metric": asdict(one.metric)} if "metric" in record else record), store.folder
+            row = flat({**record, "metric": asdict(one.metric)} if "metric" in record else record)
+            yield {**row, "path": str(store.folder)}
 
 
 def _source_of(train: Train) -> dict[str, str]:

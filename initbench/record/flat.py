@@ -1,7 +1,8 @@
-"""One record as one flat row: the columns of the frame of runs, and wandb's summary."""
+"""One record as one flat row: the columns of the frame of runs, what status shows, and wandb's summary."""
 
+import json
 from collections.abc import Mapping
-from pathlib import Path
+from functools import lru_cache
 from typing import Any
 
 from initbench.record.metric import metric_of
@@ -21,10 +22,14 @@ def numbers(record: Mapping[str, Any]) -> dict[str, float | None]:
     return row
 
 
-def flat(record: Mapping[str, Any], path: Path) -> Row:
+# What status shows and the frame of runs does not have.
+OF_STATUS = ("name", "attempt", "resumed_at", "reason_line")
+
+
+def flat(record: Mapping[str, Any]) -> Row:
     """What was run, what became of it, and its numbers. In texts no character controls a terminal or a page."""
     config, provenance = record["config"], record.get("provenance", {})
-    metric = metric_of(record)
+    metric, resumed = metric_of(record), record.get("resumed_at", [])
     row = {
         "study": record["study"],
         "init": record["init"],
@@ -41,15 +46,14 @@ def flat(record: Mapping[str, Any], path: Path) -> Row:
         "sweep": record.get("sweep"),
         "reason": record.get("reason"),
         "setting": record["setting"],
-        "workload_id": digest(what := workload(config)),
+        "workload_id": _digest(json.dumps(what := workload(config))),
         "workload_config": what,
         "signature": record["signature"],
-        "path": str(path),
         "started_at": record.get("started_at"),
         "finished_at": record.get("finished_at"),
-        "resumed": len(record.get("resumed_at", ())),
+        "resumed": len(resumed),
         "host": provenance.get("hostname"),
-        "tuning_seeds": tuple((config.get("tuning") or {}).get("seeds", ())),
+        "tuning_seeds": (config.get("tuning") or {}).get("seeds", []),
         "metric": metric,
         "chance": None if metric is None else metric.chance,
         **_seen(record.get("targets", {})),
@@ -60,9 +64,18 @@ def flat(record: Mapping[str, Any], path: Path) -> Row:
         "commit": (provenance.get("git") or {}).get("commit"),
         "command": provenance.get("command"),
         "run_command": config.get("command"),
-        **numbers(record),
+        "name": record["name"],
+        "attempt": record.get("attempt"),
+        "resumed_at": resumed[-1] if resumed else None,
+        "reason_line": (record.get("reason") or "").partition("\n")[0] or None,
     }
-    return {key: visible(value) if isinstance(value, str) and key != "path" else value for key, value in row.items()}
+    row |= {key: value for key, value in numbers(record).items() if key not in row}
+    return {key: visible(value) if isinstance(value, str) else value for key, value in row.items()}
+
+
+@lru_cache(maxsize=1024)  # most runs of a study share their workload, and this takes half of the time of `flat`
+def _digest(text: str) -> str:
+    return digest(json.loads(text))
 
 
 def _single(value: Any) -> Any:

@@ -28,6 +28,7 @@ from initbench.record.damage import readable
 from initbench.record.fields import fields
 from initbench.record.flat import numbers
 from initbench.record.history import History
+from initbench.record.index import of_study
 from initbench.record.lock import PATIENCE_SECONDS, is_held, lock
 from initbench.record.log import logging_to, note
 from initbench.record.plain import Record
@@ -212,9 +213,13 @@ def mark_dead(study: Path, stopped: str | None = None) -> None:
     stopped: the id of a sweep that was stopped; its runs, which did not end by themselves and were killed, are marked
     as interrupted, and no others.
     """
+    records = of_study(study)
     for folder in study.iterdir():
+        row = readable(records.read, folder.name)
+        if row is None or row["status"] != "running" or is_held(folder):
+            continue
         record = readable(read_record, folder)
-        if record is None or record["status"] != "running" or is_held(folder):
+        if record is None or record["status"] != "running":  # it ended just now
             continue
         if stopped is None:
             write_record(folder, {**record, "status": "failed", "reason": _DIED, "finished_at": now()})

@@ -194,7 +194,7 @@ def _title(studies: list[Path]) -> str:
 
 def _folder(studies: list[Path]) -> Path:
     from initbench.analysis.loading.studies import study_names
-    from initbench.report.write import FOLDER
+    from initbench.report import FOLDER
 
     first = studies[0]
     if _is_table(first):

@@ -15,8 +15,6 @@ from initbench.report.formats.markdown import markdown
 from initbench.report.formats.page import render
 from initbench.wording import visible
 
-FOLDER = "report"  # in the study's own
-
 
 def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:
     """Write `index.html` and the script that draws its plots into `folder`; return the path of the page.

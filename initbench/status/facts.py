@@ -1,4 +1,4 @@
-"""The few facts of a record that status shows."""
+"""The few facts of a run that status shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from initbench.metric import Metric
-from initbench.record.metric import metric_of
+from initbench.record.flat import flat
 from initbench.record.naming import title
-from initbench.record.signature import shared
-from initbench.wording import visible
+from initbench.record.plain import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class RunFacts:
     init_source: str | None  # the digest of its file, where the initializer is the user's own
     setting: str
     title: str  # the setting, for people
-    shared: Mapping[str, Any]  # the config of the setting
+    shared: Mapping[str, Any]  # the config of the setting, but for the learning rate, which is in its title
     kind: str  # model and data, with which folder names begin: how long a run takes mostly depends on them
     status: str
     sweep: str | None  # the id of the sweep that wrote the record
@@ -44,47 +43,43 @@ class RunFacts:
     written: int  # when the record was written, in ns since the epoch
 
 
-def from_record(record: Mapping[str, Any], folder: str, written: int = 0) -> RunFacts:
+def from_record(record: Mapping[str, Any], folder: str) -> RunFacts:
     """The facts of a record, which `read_record` has checked or this process has written."""
-    config, results = record["config"], record.get("results", {})
-    model, data, optimizer = (config[group]["name"] for group in ("model", "data", "optimizer"))
-    rate, metric = config["optimizer"].get("lr"), metric_of(record)
-    started, finished = _epoch(record.get("started_at")), _epoch(record.get("finished_at"))
-    resumed = record.get("resumed_at", [])
-    seconds = _number(record.get("seconds_train"))
-    if started is not None and finished is not None and not resumed:
+    return from_row(flat(record), folder)
+
+
+def from_row(row: Row, folder: str, written: int = 0) -> RunFacts:
+    """The same of the flat row of a record."""
+    rate, metric, command = row["lr"], row["metric"], row["run_command"] or ""
+    started, finished = _epoch(row["started_at"]), _epoch(row["finished_at"])
+    seconds = _number(row["seconds_train"])
+    if started is not None and finished is not None and not row["resumed"]:
         seconds = finished - started  # an interrupted run may have been paused for days
     return RunFacts(
         folder=folder,
-        name=visible(str(record["name"])),
-        init=visible(str(record["init"])),
-        init_source=config.get("source", {}).get("init"),
-        setting=str(record["setting"]),
-        title=visible(title(model, data, optimizer) + ("" if rate is None else f" lr {rate}")),
-        shared=shared(config),
-        kind=f"{model}-{data}-",
-        status=visible(str(record["status"])),
-        sweep=record.get("sweep"),
-        begun=(record.get("attempt"), record.get("started_at"), len(resumed)),
-        since=_epoch(resumed[-1]) if resumed else started,
-        host=visible(record.get("provenance", {}).get("hostname") or "") or None,
+        name=row["name"],
+        init=row["init"],
+        init_source=row["init_source"],
+        setting=row["setting"],
+        title=title(row["model"], row["data"], row["optimizer"]) + ("" if rate is None else f" lr {rate}"),
+        shared=row["workload_config"],
+        kind=f"{row['model']}-{row['data']}-",
+        status=row["status"],
+        sweep=row["sweep"],
+        begun=(row["attempt"], row["started_at"], row["resumed"]),
+        since=_epoch(row["resumed_at"]) if row["resumed"] else started,
+        host=row["host"] or None,
         seconds=seconds,
-        seconds_train=_number(record.get("seconds_train")),
-        step=_number(record.get("steps")),
-        total_steps=_number(record.get("total_steps")),
+        seconds_train=_number(row["seconds_train"]),
+        step=_number(row["steps"]),
+        total_steps=_number(row["budget"]),
         metric=metric,
-        best=None if metric is None else _number(results.get(f"val/best_{metric.name}")),
-        test=None if metric is None else _number(results.get(f"test/{metric.name}")),
-        lr=chosen_lr(config),
-        reason=visible(str(record["reason"]).partition("\n")[0]) if record.get("reason") else None,
+        best=None if metric is None else _number(row.get(f"val/best_{metric.name}")),
+        test=None if metric is None else _number(row.get(f"test/{metric.name}")),
+        lr=rate if "optimizer.lr=" in command and isinstance(rate, int | float) else None,
+        reason=row["reason_line"],
         written=written,
     )
-
-
-def chosen_lr(config: Mapping[str, Any]) -> float | None:
-    """The learning rate of a run whose command sets it, as in a grid or in tuning; None for other runs."""
-    rate = config["optimizer"].get("lr")
-    return rate if "optimizer.lr=" in config.get("command", "") and isinstance(rate, int | float) else None
 
 
 def _epoch(time: str | None) -> float | None:

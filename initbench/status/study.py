@@ -7,9 +7,9 @@ from pathlib import Path
 
 from initbench.metric import check_margin
 from initbench.record.damage import Damaged, check_file, mapping, read_json, readable, tell, wrong
+from initbench.record.index import of_study
 from initbench.record.lock import is_held
-from initbench.record.store import read_record
-from initbench.status.facts import RunFacts, from_record
+from initbench.status.facts import RunFacts, from_row
 
 DIED = "its process died"
 
@@ -58,6 +58,7 @@ class Study:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._records = of_study(folder)
         self._read_so_far: dict[str, tuple[_Stamp, RunFacts | None]] = {}
 
     def stamps(self) -> dict[str, _Stamp]:
@@ -73,6 +74,7 @@ class Study:
     def read(self) -> Snapshot:
         """All runs as they are now; one whose record says running is interrupted if no process holds its lock."""
         self._read_so_far = {name: (stamp, self._run(name, stamp)) for name, stamp in self.stamps().items()}
+        self._records.save()
         runs = [run for _, run in self._read_so_far.values() if run is not None]
         return Snapshot(
             runs=[self._watched(run) if run.status == "running" else run for run in runs],
@@ -104,8 +106,8 @@ class Study:
         known = self._read_so_far.get(name)
         if known is not None and known[0] == stamp:
             return known[1]
-        record = readable(read_record, self.folder / name)
-        return None if record is None else from_record(record, name, written=stamp[0])
+        row = readable(self._records.read, name)
+        return None if row is None else from_row(row, name, written=stamp[0])
 
     def _watched(self, run: RunFacts) -> RunFacts:
         """A run whose record says running, with how far it is or, if its process died, as interrupted."""

@@ -22,8 +22,9 @@ from initbench.fitting import Fitting
 from initbench.masking import hide
 from initbench.record import untold
 from initbench.record.damage import readable
+from initbench.record.index import of_study
 from initbench.record.objective import check_objective
-from initbench.record.store import COMPLETE, Store, atomic_write, left_alone, now, read_record
+from initbench.record.store import COMPLETE, Store, atomic_write, left_alone, now
 from initbench.record.sweep_id import sweep_id
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.plan import Job, plan, seconds_left
@@ -94,7 +95,7 @@ def study_of(master: DictConfig) -> Path:
 
 def ended_runs(study: Path) -> int:
     """How many runs of a study have a result."""
-    records = (readable(read_record, path.parent) for path in study.glob("*/record.json"))
+    records = (readable(of_study(study).read, path.parent.name) for path in study.glob("*/record.json"))
     return sum(record is not None and record["status"] in COMPLETE for record in records)
 
 
@@ -119,7 +120,7 @@ def _check_reference(reference: str | None, jobs: Sequence[Job], study: Path) ->
     label = str(reference).partition(" (source ")[0]  # a version of it: see `initbench.record.naming.name_versions`
     if reference is None or label in inits:
         return
-    earlier = [readable(read_record, path.parent) for path in study.glob("*/record.json")]
+    earlier = [readable(of_study(study).read, path.parent.name) for path in study.glob("*/record.json")]
     if label not in (known := inits | {record["init"] for record in earlier if record is not None}):
         raise UserMistake(str(unknown("report.reference", reference, known)))
 

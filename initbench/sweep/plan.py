@@ -18,8 +18,9 @@ from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record import signature
 from initbench.record.damage import mapping, read_json, readable, wrong
-from initbench.record.store import COMPLETE, Store, atomic_write, read_record
-from initbench.status.facts import RunFacts, from_record
+from initbench.record.index import of_study
+from initbench.record.store import COMPLETE, Store, atomic_write
+from initbench.status.facts import RunFacts, from_row
 from initbench.status.summary import estimate
 from initbench.sweep.compose import CachingConfigLoader
 
@@ -82,8 +83,8 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
         remembered = {**known[lines]}
         folder = study / remembered.pop("folder")
         if folder not in jobs:
-            record = readable(read_record, folder)
-            run = None if record is None else from_record(record, folder.name)
+            row = readable(of_study(study).read, folder.name)
+            run = None if row is None else from_row(row, folder.name)
             jobs[folder] = Job(job, folder, run=run, **remembered)
     if len(known) > before and not master.dry_run:
         atomic_write(memory, json.dumps({"inputs": inputs, "sources": sources, "runs": known}).encode())

@@ -17,7 +17,7 @@ from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record import plans
 from initbench.record.damage import readable
-from initbench.record.store import read_record
+from initbench.record.index import of_study
 from initbench.schema.config import DURATION, SECONDS
 from initbench.sweep.compose import CachingConfigLoader
 from initbench.sweep.dispatch import Planned, study_of, write_plan
@@ -173,8 +173,9 @@ def _read(
     from initbench.analysis.loading.frame import to_frame
     from initbench.analysis.race.raced import races
 
-    records = [(readable(read_record, job.folder), job) for job in jobs if job.is_complete or job.folder.name in tried]
-    runs = to_frame((record, job.folder) for record, job in records if record is not None)
+    ended = [job.folder for job in jobs if job.is_complete or job.folder.name in tried]
+    rows = [(readable(of_study(folder.parent).read, folder.name), folder) for folder in ended]
+    runs = to_frame({**row, "path": str(folder)} for row, folder in rows if row is not None)
     raced = races(runs, study_plan, looks)
     names = dict(zip(runs["workload_id"], runs["workload"], strict=True))
     return raced, [names.get(race.workloads[0], "") if len(raced) > 1 else "" for race in raced]

@@ -9,9 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record.damage import readable
-from initbench.record.store import COMPLETE, read_record
+from initbench.record.index import of_study
+from initbench.record.store import COMPLETE
 from initbench.schema.config import Tuning
 from initbench.sweep.compose import CachingConfigLoader
+from initbench.sweep.dispatch import study_of
 from initbench.sweep.plan import plan
 from initbench.wording import count
 
@@ -131,7 +133,8 @@ def _choose(
     chosen = {}
     for base, rates in candidates.items():
         jobs = plan(loader, master, [_job(base, rate, seed) for rate in rates for seed in seeds])
-        records = [(readable(read_record, job.folder) or {"status": None}, job.folder) for job in jobs]
-        if all(record["status"] in COMPLETE for record, _ in records):
-            chosen[base] = choose_lr(to_frame(records))
+        read = of_study(study_of(master)).read
+        rows = [{**(readable(read, job.folder.name) or {"status": None}), "path": str(job.folder)} for job in jobs]
+        if all(row["status"] in COMPLETE for row in rows):
+            chosen[base] = choose_lr(to_frame(rows))
     return {base: rate for base, rate in chosen.items() if not math.isnan(rate)}

@@ -216,7 +216,7 @@ def test_a_whole_study_has_nothing_said_of_it(study: Path, said: Callable[..., l
         assert said(of, str(study)) == []
     for arguments in (DRY, SWEEP):
         assert said(start, *arguments) == []
-    sweep_leaves = {name for name in before if not name.endswith("plan.json")}
+    sweep_leaves = {name for name in before if name not in (".sweep/plan.json", ".sweep/said")}
     assert {name: files(study)[name] for name in sweep_leaves} == {name: before[name] for name in sweep_leaves}
 
 
@@ -397,3 +397,15 @@ def test_the_commands_themselves(launcher: str, study: Path, said: Callable[...,
     assert sorted(load_runs(study)["seed"]) == [0, 1, 1]
     again = command(Path(), *SWEEP, *engine)
     assert [line.partition(": ")[2].split()[0] for line in again.stderr.splitlines()] == [str(newer / "record.json")]
+
+
+@pytest.mark.parametrize(
+    "name", mostly_slow({"a FIFO": fifo, "garbage": MEMORIES["garbage"], "a folder": folder}, "a FIFO")
+)
+def test_a_damaged_memory_of_what_was_said_is_made_again(
+    name: str, study: Path, said: Callable[..., list[str]]
+) -> None:
+    path = study / ".sweep" / "said"
+    MEMORIES[name](path)
+    assert said(start, *SWEEP) == []
+    assert path.is_file()

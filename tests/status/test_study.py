@@ -190,12 +190,12 @@ def test_only_what_has_changed_is_read_again(tmp_path: Path) -> None:
 
 def test_what_an_interrupted_run_took_is_its_training(tmp_path: Path) -> None:
     made = record(took=10, ago=9999, resumed_at=[iso(20)], finished_at=iso(10))
-    seen = from_record(made, "folder", 0)
+    seen = from_record(made, "folder")
     assert (seen.seconds, seen.since) == (10, NOW - 20)
 
 
 def test_a_run_is_under_way_since_it_was_resumed_last(tmp_path: Path) -> None:
     made = record(status="running", ago=9999, resumed_at=[iso(300), iso(20)])
-    seen = from_record(made, "folder", 0)
+    seen = from_record(made, "folder")
     assert seen.since == NOW - 20
     assert seen.begun[2] == 2

@@ -1,20 +1,21 @@
 """Records as a pandas frame, one row per run."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from initbench.analysis.loading.workload_names import name_workloads
 from initbench.errors import nearest
 from initbench.metric import ACCURACY, Metric
-from initbench.record.damage import Damaged, tell
-from initbench.record.flat import flat
+from initbench.record.damage import tell
+from initbench.record.flat import OF_STATUS
+from initbench.record.index import rows_below
 from initbench.record.naming import name_versions
+from initbench.record.plain import Row
 from initbench.record.plans import read_plans
-from initbench.record.store import read_record, read_table
+from initbench.record.store import read_table
 
 _TEXT = ["study", "init", "model", "data", "optimizer", "status", "reason", "setting", "signature", "path"]
 _ALWAYS = [
@@ -57,23 +58,17 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     if not folder.is_dir():
         there = [str(path) for path in folder.parent.glob("*") if path.is_dir()] if folder.parent.is_dir() else []
         raise ValueError(f"there is no folder {str(folder)!r}.{nearest(str(folder), there)}")
-    records, unreadable = [], []
-    for path in sorted(folder.rglob("record.jso[n]")):  # by its plain name a link to nothing would not be found
-        try:
-            record = read_record(path.parent)
-        except Damaged as damaged:
-            tell(damaged)
-            unreadable.append(str(damaged))
-        else:
-            records += [] if record is None else [(record, path.parent)]
-    runs = to_frame(records)
-    runs.attrs["unreadable"] = unreadable
+    rows, damaged = rows_below(folder)
+    for error in damaged:
+        tell(error)
+    runs = to_frame(rows)
+    runs.attrs["unreadable"] = list(map(str, damaged))
     runs.attrs["plans"] = read_plans(folder)
     return runs
 
 
-def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
-    """One row per record and its folder, with columns that follow from all of them together.
+def to_frame(rows: Iterable[Row]) -> pd.DataFrame:
+    """The flat rows of records, with the `path` of each, as a frame with columns that follow from all of them together.
 
     score: the metric on the test set, see `initbench.metric`; for a run that diverged, whose network no longer predicts
     anything, the chance level or, for a metric that is no share, what `with_failures` gives it. selection_score: the
@@ -83,7 +78,7 @@ def to_frame(records: Iterable[tuple[Mapping[str, Any], Path]]) -> pd.DataFrame:
     has them in words.
     metric: an `initbench.metric.Metric`; where runs are judged by several, only those of the latest have scores.
     """
-    runs = pd.DataFrame([flat(record, path) for record, path in records])
+    runs = pd.DataFrame(list(rows)).drop(columns=[*OF_STATUS], errors="ignore")
     runs = runs.reindex(columns=[*_ALWAYS, *(column for column in runs if column not in _ALWAYS)])
     times = [column for column in runs if column.startswith(("steps_to_", "seconds_to_"))]
     metric = judged_by(runs)

@@ -1,6 +1,5 @@
 """Histories averaged over seeds."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,6 +9,7 @@ from frames import record
 from initbench.analysis.loading.frame import load_history, to_frame
 from initbench.analysis.workload.learning_curves import load_curves, mean_curves, thinned
 from initbench.metric import ACCURACY
+from initbench.record.flat import flat
 from initbench.record.store import Store
 
 
@@ -28,7 +28,7 @@ def runs(small: Any) -> pd.DataFrame:
     for seed, history in enumerate(histories):
         store = Store(small(f"seed={seed}"))
         store.write_table("history", history)
-        rows.append((record("a", seed), store.folder))
+        rows.append({**flat(record("a", seed)), "path": str(store.folder)})
     return to_frame(rows)
 
 
@@ -64,7 +64,7 @@ def test_thinning_keeps_every_kth_and_the_last(length: int, points: int, kept: l
 
 
 def test_no_history_is_no_curve() -> None:
-    curves, broken = load_curves(to_frame([(record("a", 0), Path("nowhere"))]), ACCURACY)
+    curves, broken = load_curves(to_frame([{**flat(record("a", 0)), "path": "nowhere"}]), ACCURACY)
     assert curves.empty
     assert broken == []
     assert mean_curves(curves) == {}
