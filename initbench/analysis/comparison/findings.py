@@ -11,11 +11,12 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from initbench.analysis.comparison.evidence import LEVEL, Evidence
 from initbench.analysis.statistics.blocks import seed_weights
-from initbench.analysis.statistics.pairs import against, compare, holm, same_as
+from initbench.analysis.statistics.pairs import against, alike, compare, holm, same_as
 from initbench.analysis.statistics.sign_flips import lower_bound, seeds_for_flips
 
 LEAST_SEEDS = 4  # the fewest with which anything can be claimed, see Findings.apart
@@ -79,12 +80,13 @@ class Findings(Evidence):
     @cached_property
     def least_lead(self) -> float:
         """Lower bound of the winner's smallest lead with confidence 1 - level, by inverting its test."""
-        found = []
-        for init in self.rivals.index:
-            known = (self.scores[self.leader] - self.scores[init]).dropna()
-            matrix = seed_weights(*(known.index.get_level_values(level) for level in ("workload", "seed")))
-            values = (matrix @ known.to_numpy())[:, None]
-            found.append(float(lower_bound(values, matrix.sum(axis=1), self.level / 2)[0]))
+        found: list[float] = []
+        values, places = self.scores.to_numpy(dtype=float), self.scores.columns.get_indexer([self.leader, *self.rivals.index])
+        for members, common in alike(values, [(places[0], rival) for rival in places[1:]]):
+            matrix = seed_weights(*(self.scores.index[common].get_level_values(of) for of in ("workload", "seed")))
+            leads = [values[common, places[0]] - values[common, places[1 + at]] for at in members]
+            of_seeds = np.column_stack([matrix @ lead for lead in leads])
+            found += lower_bound(of_seeds, matrix.sum(axis=1), self.level / 2).tolist()
         return min(found)
 
     @cached_property
