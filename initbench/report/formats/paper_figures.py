@@ -1,4 +1,4 @@
-"""figures/: every plot of the page as SVG and PDF."""
+"""figures/: plots of the page as SVG and PDF."""
 
 import io
 import math
