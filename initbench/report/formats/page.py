@@ -156,7 +156,7 @@ def _runs(comparison: Comparison, folder: Path) -> list[Row]:
 def _link(ways: Mapping[Path, str], file: Path) -> str:
     """To a file in a run's folder."""
     run = file.parent
-    return quote(os.path.normpath(os.path.join(ways[run.parent], run.name, file.name)))
+    return quote(str(Path(ways[run.parent], run.name, file.name)))
 
 
 def _blank(value: float | None, form: str) -> str:
