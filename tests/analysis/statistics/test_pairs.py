@@ -214,12 +214,12 @@ def test_improvement_is_mann_whitneys_and_averages_workloads() -> None:
 
 
 def test_improvement_interval_by_hand() -> None:
-    a, b = [0.5, 0.7, 0.6, 0.9, 0.8, 0.4], [0.55, 0.3, 0.65, 0.2, 0.75, 0.45]
+    a, b = [0.5, 0.7, 0.6, 0.9, 0.8, 0.3], [0.55, 0.3, 0.65, 0.2, 0.8, 0.5]  # with ties, one of the same seed
     resampled = []
     for counts in bootstrap_counts((6,)).astype(int):
         drawn = np.repeat(np.arange(6), counts)
         pairs = [(i, j) for i in drawn for j in drawn if i != j]
-        resampled.append(np.mean([a[i] > b[j] for i, j in pairs]) if pairs else 0.5)
+        resampled.append(np.mean([(np.sign(a[i] - b[j]) + 1) / 2 for i, j in pairs]) if pairs else 0.5)
     expected = percentiles(np.array(resampled), (6,), 0.95)
     assert improvements(frame(a=a, b=b), [("a", "b")])["a", "b"][1:] == pytest.approx(expected)
 
