@@ -81,14 +81,12 @@ class Findings(Evidence):
     def least_lead(self) -> float:
         """Lower bound of the winner's smallest lead with confidence 1 - level, by inverting its test."""
         found: list[float] = []
-        values, places = (
-            self.scores.to_numpy(dtype=float),
-            self.scores.columns.get_indexer([self.leader, *self.rivals.index]),
-        )
-        for members, common in alike(values, [(places[0], rival) for rival in places[1:]]):
+        values = self.scores.to_numpy(dtype=float)
+        leader, *rivals = self.scores.columns.get_indexer([self.leader, *self.rivals.index])
+        for members, common in alike(values, [(leader, rival) for rival in rivals]):
             matrix = seed_weights(*(self.scores.index[common].get_level_values(of) for of in ("workload", "seed")))
-            leads = [values[common, places[0]] - values[common, places[1 + at]] for at in members]
-            of_seeds = np.column_stack([matrix @ lead for lead in leads])
+            leads = [values[common, leader] - values[common, rivals[at]] for at in members]
+            of_seeds = np.array([matrix @ lead for lead in leads]).T
             found += lower_bound(of_seeds, matrix.sum(axis=1), self.level / 2).tolist()
         return min(found)
 
