@@ -1,8 +1,8 @@
 """Seconds to write the report of a large study, and the size of the report.
 
-    python scripts/bench_report.py [--runs 2000] [--rounds 3] [--json FILE]
+    python scripts/bench_report.py [--runs 2000] [--seeds 10] [--rounds 3] [--json FILE]
 
-The records are made up: 20 initializers on workloads with 10 seeds each, histories of 200 evaluations, and
+The records are made up: 20 initializers on workloads with so many seeds each, histories of 200 evaluations, and
 diagnostics of 50 layers. In each round the parts of the report are timed in a new process.
 """
 
@@ -29,22 +29,21 @@ from initbench import CONF
 from initbench.record.store import Store
 
 INITS = 20
-SEEDS = 10
 EVALUATIONS = 200
 LAYERS = 50
 TARGETS = ("0.5", "0.8", "0.9")
 
 
-def configs(folder: Path, runs: int) -> Iterator[dict[str, Any]]:
+def configs(folder: Path, runs: int, seeds: int) -> Iterator[dict[str, Any]]:
     """Workloads differ in their width; one config for each run."""
     names = sorted(path.stem for path in (CONF / "init").glob("*.yaml"))[:INITS]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         overrides = ["model=mlp", "logger=none", "study=large", f"runs_dir={folder}"]
         composed = [compose("config", overrides=[*overrides, f"init={name}"]) for name in names]
     plain: list[Any] = [OmegaConf.to_container(config, resolve=True) for config in composed]
-    for workload in range(-(-runs // (INITS * SEEDS))):
+    for workload in range(-(-runs // (INITS * seeds))):
         for config in plain:
-            for seed in range(SEEDS):
+            for seed in range(seeds):
                 one = copy.deepcopy(config)
                 one["model"]["width"] = 16 * (workload + 1)
                 yield one | {"seed": seed, "command": f"python -m initbench init={config['init']['name']} seed={seed}"}
@@ -126,11 +125,11 @@ def once(study: Path) -> dict[str, float]:
     return seconds
 
 
-def measure(folder: Path, runs: int, rounds: int) -> dict[str, Any]:
+def measure(folder: Path, runs: int, seeds: int, rounds: int) -> dict[str, Any]:
     study = folder / "large"
     if not study.exists():
         rng = np.random.default_rng(0)
-        for config in track(list(configs(folder, runs)), "records", transient=True):
+        for config in track(list(configs(folder, runs, seeds)), "records", transient=True):
             write_run(config, 0.7 + 0.25 * zlib.crc32(config["init"]["name"].encode()) / 2**32, rng)
     parts = take_turns({"parts": partial(once, study)}, rounds, warm_up=1)["parts"]
     return {"runs": runs, "parts": parts, "megabytes": (study / "report" / "index.html").stat().st_size / 1e6}
@@ -148,6 +147,7 @@ def table(result: dict[str, Any]) -> Table:
 def main() -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--seeds", type=int, default=10, help="of each initializer on each workload")
     parser.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="make the study there, or use the one that is there"
     )
@@ -157,7 +157,7 @@ def main() -> None:
         print(json.dumps(write_parts(asked.one)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        report(partial(measure, asked.keep or Path(folder), asked.runs, asked.rounds), table, asked.json)
+        report(partial(measure, asked.keep or Path(folder), asked.runs, asked.seeds, asked.rounds), table, asked.json)
 
 
 if __name__ == "__main__":

@@ -156,6 +156,8 @@ def digest(part: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> Any:
     """The same tree with 1.0 as 1: people type either."""
+    if value is None or isinstance(value, str | int):  # most are, and to ask for a mapping takes longest
+        return value
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

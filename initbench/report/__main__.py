@@ -60,6 +60,11 @@ def _parser() -> Parser:
         help="the smallest difference that matters, in percentage points (for a table: in the unit of --score)",
     )
     parser.add_argument(
+        "--all-figures",
+        action="store_true",
+        help="draw figures for papers of all workloads, not only of the first ten of the page",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="print the verdict as JSON (docs/comparison.md explains its keys)"
     )
     parser.add_argument("--watch", action="store_true", help="rewrite the page whenever a record changes, until Ctrl-C")
@@ -109,10 +114,10 @@ def _check(asked: argparse.Namespace) -> None:
 def write(asked: argparse.Namespace, folder: Path) -> None:
     """Write the report, print the verdict and, with --wandb, publish the dashboard."""
     from initbench.report.formats.terminal import show
-    from initbench.report.write import write_report
+    from initbench.report.write import figures_left_out, write_report
 
     verdict, title = _verdict(asked), _title(asked.studies)
-    page = write_report(verdict, folder, title)
+    page = write_report(verdict, folder, title, all_figures=asked.all_figures)
     if asked.json:
         print(json.dumps(verdict.to_dict(), indent=1, allow_nan=False))
     else:
@@ -122,6 +127,8 @@ def write(asked: argparse.Namespace, folder: Path) -> None:
         if problem.is_serious:
             said.print(visible(problem.text), style="yellow", markup=False, soft_wrap=True)
     said.print(visible(f"Report: {page}"), soft_wrap=True, markup=False)
+    if not asked.all_figures and (left_out := figures_left_out(verdict)):
+        said.print(left_out, soft_wrap=True, markup=False)
     if asked.wandb is not None:
         from initbench.report.dashboard.publish import publish_comparison
         from initbench.report.dashboard.workspace import PUBLISHED

@@ -20,15 +20,18 @@ _MOST_RANKINGS = 4  # in a notebook
 class ReportableVerdict(Verdict):
     """A verdict that can write its report: what `initbench.verdict` returns."""
 
-    def report(self, folder: str | Path, title: str = "Comparison") -> Path:
-        """Write the page, Markdown, JSON, CSV and LaTeX tables and figures into `folder`; return the page's path."""
+    def report(self, folder: str | Path, title: str = "Comparison", *, all_figures: bool = False) -> Path:
+        """Write the page, Markdown, JSON, CSV and LaTeX tables and figures into `folder`; return the page's path.
+
+        all_figures: figures of all workloads, not only of the first ten.
+        """
         if not isinstance(folder, str | Path) or not str(folder):
             raise ValueError(f"folder must be a path, got {folder!r}")
         if not isinstance(title, str):
             raise ValueError(f"title must be text, got {title!r}")
         from initbench.report.write import write_report  # plotly and jinja2, which the sentences do without
 
-        return write_report(self, Path(folder), title)
+        return write_report(self, Path(folder), title, all_figures=all_figures)
 
     def _html(self) -> Iterator[str]:
         yield from super()._html()

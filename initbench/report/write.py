@@ -15,6 +15,8 @@ from initbench.report.formats.markdown import markdown
 from initbench.report.formats.page import render
 from initbench.wording import visible
 
+FIGURES_OF = 10  # workloads, unless all are asked for; to draw the figures of a hundred takes a minute
+
 
 def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:
     """Write `index.html` and the script that draws its plots into `folder`; return the path of the page.
@@ -24,15 +26,24 @@ def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None =
     return draw_page(verdict, report_plots(verdict.comparison), folder, title, refresh)
 
 
-def write_report(verdict: Verdict, folder: Path, title: str) -> Path:
+def write_report(verdict: Verdict, folder: Path, title: str, *, all_figures: bool = False) -> Path:
     """Write the page, report.md, verdict.json, results.csv, pairs.csv, new_data.csv and figures/ into `folder`.
 
-    Returns the path of the page.
+    all_figures: figures/ has the plots of all workloads, not only of the first ten of the page. Returns the path of the
+    page.
     """
     drawn = report_plots(verdict.comparison)
     page = draw_page(verdict, drawn, folder, title)
-    write_rest(verdict, drawn, folder, title)
+    write_rest(verdict, drawn, folder, title, all_figures=all_figures)
     return page
+
+
+def figures_left_out(verdict: Verdict) -> str:
+    """A sentence about the workloads without figures unless all are asked for; empty if there are none."""
+    workloads = len(verdict.comparison.rankings)
+    if workloads <= FIGURES_OF:
+        return ""
+    return f"figures/ has the plots of the first {FIGURES_OF} of {workloads} workloads; --all-figures draws the rest"
 
 
 def draw_page(verdict: Verdict, drawn: Plots, folder: Path, title: str, refresh: int | None = None) -> Path:
@@ -45,7 +56,7 @@ def draw_page(verdict: Verdict, drawn: Plots, folder: Path, title: str, refresh:
     return folder / "index.html"
 
 
-def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None:
+def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str, *, all_figures: bool = False) -> None:
     """Write everything except the page."""
     # matplotlib takes a second to import, and the end of a sweep does not need it.
     from initbench.report.formats import latex
@@ -65,7 +76,9 @@ def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str) -> None
         atomic_write(folder / name, table.map(_cell).to_csv(index=False).encode())
     atomic_write(folder / "report.md", markdown(verdict, title).encode())
     atomic_write(folder / "verdict.json", json.dumps(verdict.to_dict(), indent=1, allow_nan=False).encode())
-    write_figures(comparison, drawn, folder / "figures")
+    of_workloads = [place for place in drawn if place is not None]
+    kept = {None, *(of_workloads if all_figures else of_workloads[:FIGURES_OF])}
+    write_figures(comparison, {place: drawn[place] for place in drawn if place in kept}, folder / "figures")
     atomic_write(folder / "figures" / "ranking.tex", latex.rankings(comparison).encode())
     atomic_write(folder / "figures" / "pairs.tex", latex.pairs(comparison).encode())
 

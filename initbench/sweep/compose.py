@@ -1,12 +1,16 @@
 """The configs of a sweep, composed once for each choice of groups instead of once a job.
 
 Hydra reads, parses and merges a dozen files for every job, a tenth of a second each. Jobs that choose the same files
-differ only in values (seed=3, optimizer.lr=0.1), which are set in a copy.
+differ only in values (seed=3, optimizer.lr=0.1), which are set in a copy. Jobs that differ only in their seeds also
+share the plain config.
 """
 
 import copy
 import pickle
+import re
+import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import ConfigRepository
@@ -25,6 +29,10 @@ from initbench.config.resolve import resolve
 from initbench.config.typed import forced
 from initbench.masking import hide_all
 from initbench.record.plain import PlainConfig
+
+_SEED = re.compile("seed=(0|[1-9][0-9]*)")
+# Interpolations that have the same value whatever the seed is: of a variable of the shell, or of a key without "seed".
+_WITHOUT_SEED = re.compile(r"\$\{(?:oc\.env:[^${}]*|(?![^}]*seed)\.*\w[\w.]*)\}")
 
 
 class _ReadOnce(ConfigRepository):
@@ -61,7 +69,8 @@ class CachingConfigLoader(ConfigLoaderImpl):
         self._groups = ConfigRepository(self.whole_search_path)
         self._composed: dict[tuple[str, ...], bytes] = {}  # pickled: copies are made faster so than by copy.deepcopy
         self._parsed: dict[str, Override] = {}  # by their lines, most of which all jobs have
-        self._resolved: dict[tuple[str, ...], bytes] = {}
+        self._resolved: dict[tuple[str, ...], bytes] = {}  # with the words of the command
+        self.planned: dict[str, Any] = {}  # what `sweep.plan` knows of the jobs
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """The config of one job, equal to what Hydra composes for it."""
@@ -95,10 +104,20 @@ class CachingConfigLoader(ConfigLoaderImpl):
         Raises ValueError for ${hydra:...} in it: a run is known by its config, before Hydra has made a job of it.
         """
         job = tuple(overrides)
-        if job not in self._resolved:
+        seeds = [line for line in job if _SEED.fullmatch(line)]
+        alike = tuple("" if line in seeds else line for line in job)
+        key = next((key for key in (alike, job) if key in self._resolved), None)
+        if key is None:
             config = self.load_sweep_config(master_config, list(job))
-            self._resolved[job] = pickle.dumps(resolve(config, config.hydra))
-        resolved: PlainConfig = pickle.loads(self._resolved[job])
+            plain = resolve(config, config.hydra)
+            key = alike if len(seeds) == 1 and _is_seed_free(config) else job
+            self._resolved[key] = pickle.dumps((plain, shlex.split(plain["command"])))
+        resolved: PlainConfig
+        resolved, words = pickle.loads(self._resolved[key])
+        if key != job:  # any seed's
+            resolved["seed"] = int(seeds[0].removeprefix("seed="))
+            place = max(place for place, word in enumerate(words) if _SEED.fullmatch(word))
+            resolved["command"] = shlex.join([*words[:place], seeds[0], *words[place + 1 :]])
         return resolved
 
     def check_forced(self, master_config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:
@@ -118,7 +137,7 @@ class CachingConfigLoader(ConfigLoaderImpl):
 
     def __getstate__(self) -> dict[str, object]:
         # Sent to the workers of a cluster, which remember for themselves.
-        return {**self.__dict__, "_composed": {}, "_parsed": {}, "_resolved": {}}
+        return {**self.__dict__, "_composed": {}, "_parsed": {}, "_resolved": {}, "planned": {}}
 
     def _parse(self, line: str) -> Override:
         if line not in self._parsed:
@@ -139,6 +158,12 @@ class CachingConfigLoader(ConfigLoaderImpl):
         override = self._parse(line)
         is_group = override.is_hydra_override() or self._groups.group_exists(override.key_or_group)
         return override.package is not None or is_group
+
+
+def _is_seed_free(config: DictConfig) -> bool:
+    """Whether no value of a config but its seed depends on the seed."""
+    parts: Any = OmegaConf.to_container(config, resolve=False)
+    return "${" not in _WITHOUT_SEED.sub("", str({key: part for key, part in parts.items() if key != "hydra"}))
 
 
 def job_config(loader: ConfigLoader, master_config: DictConfig, overrides: Sequence[str], number: int) -> DictConfig:

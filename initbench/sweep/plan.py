@@ -58,8 +58,8 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
     """
     study = Path(master.runs_dir) / str(master.study)
     memory = study / ".sweep" / "signatures.json"
-    inputs = _inputs(loader)
-    known, sources = _remembered(memory, inputs)
+    loader.planned = loader.planned or _remembered(memory, _inputs(loader))  # it reads each file of the config once too
+    known, sources = loader.planned["runs"], loader.planned["sources"]
     jobs: dict[Path, Job] = {}
     before = len(known)
     for job in track(overrides, "planning", console=console, transient=True, disable=not console.is_terminal):
@@ -72,7 +72,7 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
                     f"the runs of a sweep share a study, and this one is in {store.folder.parent}, not in {study}: "
                     "neither study nor runs_dir may depend on what is swept over"
                 )
-            sources |= source.named_sources(store.config)
+            sources.update(source.named_sources(store.config))
             known[lines] = {
                 "folder": store.folder.name,
                 "setting": signature.setting(store.config),
@@ -87,7 +87,7 @@ def plan(loader: CachingConfigLoader, master: DictConfig, overrides: Sequence[Se
             run = None if row is None else from_row(row, folder.name)
             jobs[folder] = Job(job, folder, run=run, **remembered)
     if len(known) > before and not master.dry_run:
-        atomic_write(memory, json.dumps({"inputs": inputs, "sources": sources, "runs": known}).encode())
+        atomic_write(memory, json.dumps(loader.planned).encode())
     return list(jobs.values())
 
 
@@ -110,14 +110,15 @@ def _inputs(loader: CachingConfigLoader) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _remembered(memory: Path, inputs: str) -> tuple[dict[str, dict[str, Any]], dict[str, str | None]]:
+def _remembered(memory: Path, inputs: str) -> dict[str, Any]:
     """What is known of each job, and the digests of the code that their configs name; empty where either changed."""
+    empty: dict[str, Any] = {"inputs": inputs, "sources": {}, "runs": {}}
     content = readable(read_json, memory, _check, "it is made again")
     if content is None or content["inputs"] != inputs:
-        return {}, {}
+        return empty
     if any(source.source_digest(name) != was for name, was in content["sources"].items()):
-        return {}, {}
-    return content["runs"], content["sources"]
+        return empty
+    return dict(content)
 
 
 def _check(content: object) -> None:

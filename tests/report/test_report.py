@@ -38,6 +38,23 @@ def test_a_study_becomes_one_folder(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert results.groupby("init")["score"].mean().tolist() == [0.8, 0.8]
 
 
+def test_figures_are_of_ten_workloads_unless_all_are_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("initbench.report.write.FIGURES_OF", 1)
+    runs = [record(init, n, 0.8, model={"name": model}) for model in ("mlp", "vgg") for init in "ab" for n in (0, 1)]
+    study = write_study(tmp_path / "s", *runs)
+    said, drawn = [], []
+    for options in ([], ["--all-figures"]):
+        main([str(study), *options])
+        said.append(capsys.readouterr().out)
+        drawn.append(sorted(path.stem for path in (study / "report" / "figures").glob("*.pdf")))
+    assert "figures/ has the plots of the first 1 of 2 workloads; --all-figures draws the rest" in said[0]
+    assert "figures/" not in said[1]
+    assert set(drawn[0]) < set(drawn[1])
+    assert [sum("vgg" in name or "mlp" in name for name in names) for names in drawn] == [2, 4]
+
+
 def test_what_is_missing_is_said_in_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(write_study(tmp_path / "s", record("a", 0), record("b", 0, status="failed")))])
     assert "1 run failed and is excluded." in capsys.readouterr().out

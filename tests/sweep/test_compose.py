@@ -27,6 +27,12 @@ JOBS = [
     ["init=lsuv", "model=mlp", "model.depth=4", "init.rules=[{match: linear1, weight: ones}]"],
     ["model=mlp", "init=lsuv", "seed=null"],
     ["hydra.job.name=other", "seed=4"],
+    ["+trainer.note='a seed=3 b'", "seed=3", "model=mlp"],
+    ["+trainer.note='a seed=3 b'", "seed=4", "model=mlp"],
+    ["+trainer.note=of_${seed}", "seed=3"],
+    ["+trainer.note=of_${seed}", "seed=4"],
+    ["seed=3", "seed=4"],
+    ["seed=04"],
     ["hydra.job.config.override_dirname.exclude_keys=[seed]", "seed=5", "model=mlp"],
 ]
 
@@ -63,6 +69,18 @@ def test_what_is_resolved_is_what_hydras_own_resolves_to(hydra: Any) -> None:
     for job in [*JOBS, *JOBS]:  # the second time from memory
         usual = loader.load_sweep_config(master, job)
         assert fast.resolved(master, job) == resolve(usual, usual.hydra)
+
+
+def test_jobs_that_differ_only_in_their_seeds_are_composed_once(hydra: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    loader, master = hydra
+    fast = CachingConfigLoader(loader)
+    first = fast.resolved(master, ["init=orthogonal", "seed=0"])
+    monkeypatch.setattr(fast, "load_sweep_config", None)
+    assert fast.resolved(master, ["init=orthogonal", "seed=10"]) == {
+        **first,
+        "seed": 10,
+        "command": first["command"].replace("seed=0", "seed=10"),
+    }
 
 
 def test_what_only_a_job_can_know_no_plan_resolves(hydra: Any) -> None:

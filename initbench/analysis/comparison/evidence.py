@@ -9,7 +9,7 @@ from initbench.analysis.comparison.chosen_rates import ChosenRates, chosen_rates
 from initbench.analysis.statistics.aggregate import Ranks, average_ranks, interquartile_mean, share_best
 from initbench.analysis.statistics.blocks import rounding
 from initbench.analysis.statistics.crossover import crossover
-from initbench.analysis.statistics.pairs import compare, improvement
+from initbench.analysis.statistics.pairs import compare, improvements
 
 LEVEL = 0.05
 
@@ -70,8 +70,8 @@ class Evidence:
 
     @cached_property
     def improvements(self) -> dict[tuple[str, str], tuple[float, float, float]]:
-        """For each row of `pairs`, by its a and b: see `statistics.pairs.improvement`."""
-        return {(a, b): improvement(self.scores, a, b) for a, b in zip(self.pairs["a"], self.pairs["b"], strict=True)}
+        """For each row of `pairs`, by its a and b: see `statistics.pairs.improvements`."""
+        return improvements(self.scores, list(zip(self.pairs["a"], self.pairs["b"], strict=True)))
 
     @cached_property
     def best_by_workload(self) -> dict[str, str]:

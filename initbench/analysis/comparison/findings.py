@@ -11,11 +11,12 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from initbench.analysis.comparison.evidence import LEVEL, Evidence
 from initbench.analysis.statistics.blocks import seed_weights
-from initbench.analysis.statistics.pairs import against, compare, holm, same_as
+from initbench.analysis.statistics.pairs import against, alike, compare, holm, same_as
 from initbench.analysis.statistics.sign_flips import lower_bound, seeds_for_flips
 
 LEAST_SEEDS = 4  # the fewest with which anything can be claimed, see Findings.apart
@@ -79,12 +80,14 @@ class Findings(Evidence):
     @cached_property
     def least_lead(self) -> float:
         """Lower bound of the winner's smallest lead with confidence 1 - level, by inverting its test."""
-        found = []
-        for init in self.rivals.index:
-            known = (self.scores[self.leader] - self.scores[init]).dropna()
-            matrix = seed_weights(*(known.index.get_level_values(level) for level in ("workload", "seed")))
-            values = (matrix @ known.to_numpy())[:, None]
-            found.append(float(lower_bound(values, matrix.sum(axis=1), self.level / 2)[0]))
+        found: list[float] = []
+        values = self.scores.to_numpy(dtype=float)
+        leader, *rivals = self.scores.columns.get_indexer([self.leader, *self.rivals.index])
+        for members, common in alike(values, [(leader, rival) for rival in rivals]):
+            matrix = seed_weights(*(self.scores.index[common].get_level_values(of) for of in ("workload", "seed")))
+            leads = [values[common, leader] - values[common, rivals[at]] for at in members]
+            of_seeds = np.array([matrix @ lead for lead in leads]).T
+            found += lower_bound(of_seeds, matrix.sum(axis=1), self.level / 2).tolist()
         return min(found)
 
     @cached_property

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from initbench.analysis.statistics.blocks import rounding
-from initbench.analysis.statistics.bootstrap import bootstrap_counts, percentiles
+from initbench.analysis.statistics.bootstrap import bootstrap_counts, percentiles, slices
 
 _SEEDS_OF_SHARES = 10
 
@@ -63,9 +63,12 @@ def _interquartile_mean(
     order = np.argsort(values)
     ascending = values[order]
     cut = values.size // 4
-    # In a resample, value k is drawn counts[k] times and so takes the ranks up to the cumulative count.
-    up_to = np.cumsum(bootstrap_counts(sizes)[:, order], axis=1)
-    kept = np.diff(np.clip(up_to, cut, values.size - cut), axis=1, prepend=cut)
+    counts = bootstrap_counts(sizes)
+    kept = np.empty(counts.shape, order="F")
+    for rows in slices(len(counts), values.size):
+        # In a resample, value k is drawn counts[k] times and so takes the ranks up to the cumulative count.
+        up_to = counts[rows].take(order, axis=1).cumsum(axis=1).clip(cut, values.size - cut)
+        kept[rows] = np.diff(up_to, axis=1, prepend=cut)
     resampled = kept @ ascending / (values.size - 2 * cut)
     return float(ascending[cut : values.size - cut].mean()), *percentiles(resampled, sizes, confidence)
 

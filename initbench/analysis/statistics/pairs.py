@@ -7,7 +7,7 @@ workloads, which are not a sample of anything.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from initbench.analysis.statistics.blocks import Array, by_workload, rounding, seed_weights, starts
-from initbench.analysis.statistics.bootstrap import bootstrap_counts, percentiles, studentized
+from initbench.analysis.statistics.bootstrap import bootstrap_counts, percentiles, slices, studentized
 from initbench.analysis.statistics.sign_flips import sign_flip
 from initbench.analysis.statistics.student import simultaneous
 from initbench.analysis.statistics.survival import unseen
@@ -53,7 +53,7 @@ def compare(
     values = scores.to_numpy(dtype=float)
     largest = np.nanmax(np.abs(values), axis=0, initial=0.0)
     workloads, seeds = (scores.index.get_level_values(level).factorize(sort=True)[0] for level in ("workload", "seed"))
-    for members, common in _alike(values, places):
+    for members, common in alike(values, places):
         pairs = np.array([places[at] for at in members])
         differences = values[common][:, pairs[:, 0]] - values[common][:, pairs[:, 1]]
         exact = [(swapped or {}).get(frozenset((columns[i], columns[j])), math.nan) for i, j in pairs]
@@ -74,7 +74,7 @@ def compare(
     return table
 
 
-def _alike(values: Array, places: list[tuple[int, int]]) -> Iterator[tuple[list[int], npt.NDArray[np.bool_]]]:
+def alike(values: Array, places: list[tuple[int, int]]) -> Iterator[tuple[list[int], npt.NDArray[np.bool_]]]:
     """Groups of pairs that have the same blocks in common, and these blocks; each group is compared together."""
     present = ~np.isnan(values)
     groups: dict[bytes, list[int]] = {}
@@ -140,8 +140,10 @@ def against(pairs: pd.DataFrame, init: str) -> pd.DataFrame:
     return pd.concat([leads, turned]).rename_axis("init").sort_values("difference", ascending=False, kind="stable")
 
 
-def improvement(scores: pd.DataFrame, a: str, b: str, confidence: float = 0.95) -> tuple[float, float, float]:
-    """The probability that a run of a scores higher than a run of b on the same workload, and its interval.
+def improvements(
+    scores: pd.DataFrame, pairs: Sequence[tuple[str, str]], confidence: float = 0.95
+) -> dict[tuple[str, str], tuple[float, float, float]]:
+    """The probability that a run of a scores higher than a run of b on the same workload, and its interval, by (a, b).
 
     The share of all pairs of their different seeds, ties half, averaged over workloads; NaN if a workload has one seed.
     Two runs of the same seed are not compared, since they are more alike than two runs need be. The interval is the
@@ -152,24 +154,52 @@ def improvement(scores: pd.DataFrame, a: str, b: str, confidence: float = 0.95) 
 
     Source: Agarwal et al. 2021, section 4.3, whose runs are not paired by seed.
     """
-    common = scores[[a, b]].dropna()
-    values, sizes = by_workload(common.to_numpy(dtype=float), common.index.get_level_values("workload"))
-    if not sizes or min(sizes) == 1:
-        return math.nan, math.nan, math.nan
+    places = [(scores.columns.get_loc(a), scores.columns.get_loc(b)) for a, b in pairs]
+    values, workloads = scores.to_numpy(dtype=float), scores.index.get_level_values("workload")
+    found = dict.fromkeys(pairs, (math.nan, math.nan, math.nan))
+    for members, common in alike(values, places):
+        ordered, sizes = by_workload(values[common], workloads[common])
+        if min(sizes) == 1:
+            continue
+        shares, resampled = _improvements(ordered, sizes, [places[at] for at in members])
+        for at, share, of_resamples in zip(members, shares.tolist(), resampled, strict=True):
+            low, high = percentiles(of_resamples, sizes, confidence)
+            if low == high:
+                hidden = unseen(sum(sizes), confidence)
+                low, high = (1 - hidden) * share, (1 - hidden) * share + hidden
+            found[pairs[at]] = share, low, high
+    return found
+
+
+def _improvements(values: Array, sizes: tuple[int, ...], places: list[tuple[int, int]]) -> tuple[Array, Array]:
+    """The shares, (comparisons,), and those of each resample, (comparisons, resamples).
+
+    values: (blocks, initializers), sorted by workload; places: the columns of each comparison.
+    """
     counts = bootstrap_counts(sizes)
-    share, resampled = 0.0, np.zeros(len(counts))
+    shares, resampled = np.zeros(len(places)), np.zeros((len(places), len(counts)))
     for start, size in zip(starts(sizes), sizes, strict=True):
-        block = slice(start, start + size)
-        wins = (np.sign(np.subtract.outer(*values[block].T)) + 1) / 2  # a tie is half a win
-        np.fill_diagonal(wins, 0)
-        share += wins.sum() / (size * (size - 1) * len(sizes))
-        drawn = counts[:, block]
-        drawn_pairs = size**2 - np.einsum("rs,rs->r", drawn, drawn)
-        won = np.einsum("rs,rs->r", drawn @ wins, drawn)
-        # A resample that drew only one seed has no pairs and counts as half.
-        resampled += np.where(drawn_pairs > 0, won / np.maximum(drawn_pairs, 1), 0.5) / len(sizes)
-    low, high = percentiles(resampled, sizes, confidence)
-    if low == high:
-        hidden = unseen(sum(sizes), confidence)
-        low, high = (1 - hidden) * share, (1 - hidden) * share + hidden
-    return share, low, high
+        block = values[start : start + size]
+        orders = np.argsort(block, axis=0)
+        ascending = np.take_along_axis(block, orders, axis=0)
+        # How many runs of b are below each run of a, and how many are not above it: a tie is half a win.
+        below, up_to = (
+            [np.searchsorted(ascending[:, b], block[:, a], side) for a, b in places] for side in ("left", "right")
+        )
+        of_same_seed = [(np.sign(block[:, a] - block[:, b]) + 1) / 2 for a, b in places]
+        for at, own in enumerate(of_same_seed):
+            wins = (below[at] + up_to[at]).sum() / 2 - own.sum()
+            shares[at] += wins / (size * (size - 1) * len(sizes))
+        for rows in slices(len(counts), size):
+            of_rows = counts[rows, start : start + size]
+            drawn = np.ascontiguousarray(of_rows.T)
+            drawn_pairs = size**2 - np.einsum("sr,sr->r", drawn, drawn)
+            drawn_below = np.zeros((block.shape[1], size + 1, drawn.shape[1]))
+            for b in {b for _, b in places}:
+                drawn_below[b, 1:] = of_rows.take(orders[:, b], axis=1).cumsum(axis=1).T
+            for at, (_, b) in enumerate(places):
+                beaten = drawn_below[b][below[at]] + drawn_below[b][up_to[at]]
+                won = np.einsum("sr,sr->r", beaten, drawn) / 2 - of_same_seed[at] @ drawn**2
+                # A resample that drew only one seed has no pairs and counts as half.
+                resampled[at, rows] += np.where(drawn_pairs > 0, won / np.maximum(drawn_pairs, 1), 0.5) / len(sizes)
+    return shares, resampled

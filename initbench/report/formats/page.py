@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,9 @@ def _filters(comparison: Comparison) -> list[tuple[str, list[tuple[str, str]]]]:
 def _runs(comparison: Comparison, folder: Path) -> list[Row]:
     """One row per run: what the filters look at, what is shown, and where its files are."""
     metric, scored = comparison.metric, set(comparison.scored.index)
+    # From the page to the folders above the runs': to resolve one path per run takes as long as all the rest.
+    above = {Path(path).parent for path in comparison.runs["path"] if path is not None}
+    ways = {parent: os.path.relpath(parent.resolve(), folder.resolve()) for parent in above}
     targets = {ranking.workload: ranking.target for ranking in comparison.rankings}
     rows = []
     for place, run in zip(comparison.runs.index, comparison.runs.to_dict("records"), strict=True):
@@ -141,16 +145,18 @@ def _runs(comparison: Comparison, folder: Path) -> list[Row]:
                     "seconds": _blank(run.get("seconds_train"), ".1f"),
                 },
                 "reason": visible(run["reason"]) if isinstance(run["reason"], str) else "",
-                "record": "" if path is None else _relative(path / "record.json", folder),
-                "log": "" if path is None or not (path / "log.txt").exists() else _relative(path / "log.txt", folder),
+                "record": "" if path is None else _link(ways, path / "record.json"),
+                "log": "" if path is None or not (path / "log.txt").exists() else _link(ways, path / "log.txt"),
                 "command": run.get("run_command") or "",
             }
         )
     return rows
 
 
-def _relative(path: Path, folder: Path) -> str:
-    return quote(os.path.relpath(path.resolve(), folder.resolve()))
+def _link(ways: Mapping[Path, str], file: Path) -> str:
+    """To a file in a run's folder."""
+    run = file.parent
+    return quote(str(Path(ways[run.parent], run.name, file.name)))
 
 
 def _blank(value: float | None, form: str) -> str:

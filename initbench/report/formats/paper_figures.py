@@ -1,4 +1,4 @@
-"""figures/: every plot of the page as SVG and PDF."""
+"""figures/: plots of the page as SVG and PDF."""
 
 import io
 import math
@@ -67,7 +67,7 @@ def write_figures(comparison: Comparison, plots: Plots, folder: Path) -> None:
             for plot in (plot for plot in group if plot.series):
                 figure = draw(plot, styles)
                 figure.draw_without_rendering()
-                figure.set_layout_engine("none")  # keep this layout for both files
+                figure.set_layout_engine(None)  # keep this layout for both files, which "none" would draw twice each
                 name = plot.name if place is None else plot.name.replace(place, slug(names[place]))
                 written |= _save(figure, folder / name)
         for number, findings in enumerate(comparison.findings):

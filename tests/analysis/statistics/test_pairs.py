@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from initbench.analysis.statistics.bootstrap import bootstrap_counts, percentiles, studentized
-from initbench.analysis.statistics.pairs import against, compare, holm, improvement
+from initbench.analysis.statistics.pairs import against, compare, holm, improvements
 from initbench.analysis.statistics.sign_flips import sign_flip
 from initbench.analysis.statistics.student import simultaneous
 from initbench.analysis.statistics.survival import unseen
@@ -198,7 +198,7 @@ def test_improvement_by_hand() -> None:
     # 0.3: 1.5; 0.3 beats 0.1 and ties: 1.5; 0.4 beats 0.1, 0.2 and ties: 2.5; 0.6 beats 0.1 to 0.3, 0.5 and ties: 4.5;
     # 0.7 beats all 5, as does 0.8: 20 of 30.
     scores = frame(low=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6], high=[0.3, 0.3, 0.4, 0.6, 0.7, 0.8])
-    share, low, high = improvement(scores, "high", "low")
+    share, low, high = improvements(scores, [("high", "low")])["high", "low"]
     assert share == pytest.approx(20 / 30)
     assert 0 < low < share < high <= 1
 
@@ -210,29 +210,38 @@ def test_improvement_is_mann_whitneys_and_averages_workloads() -> None:
         a, b = (scores.loc[workload, init].to_numpy() for init in "ab")
         same = (a > b).sum() + (a == b).sum() / 2  # Mann and Whitney's U counts all pairs, ours those of other seeds
         shares.append((stats.mannwhitneyu(a, b).statistic - same) / 56)
-    assert improvement(scores, "a", "b")[0] == pytest.approx(np.mean(shares))
+    assert improvements(scores, [("a", "b")])["a", "b"][0] == pytest.approx(np.mean(shares))
 
 
 def test_improvement_interval_by_hand() -> None:
-    a, b = [0.5, 0.7, 0.6, 0.9, 0.8, 0.4], [0.55, 0.3, 0.65, 0.2, 0.75, 0.45]
+    a, b = [0.5, 0.7, 0.6, 0.9, 0.8, 0.3], [0.55, 0.3, 0.65, 0.2, 0.8, 0.5]  # with ties, one of the same seed
     resampled = []
     for counts in bootstrap_counts((6,)).astype(int):
         drawn = np.repeat(np.arange(6), counts)
         pairs = [(i, j) for i in drawn for j in drawn if i != j]
-        resampled.append(np.mean([a[i] > b[j] for i, j in pairs]) if pairs else 0.5)
+        resampled.append(np.mean([(np.sign(a[i] - b[j]) + 1) / 2 for i, j in pairs]) if pairs else 0.5)
     expected = percentiles(np.array(resampled), (6,), 0.95)
-    assert improvement(frame(a=a, b=b), "a", "b")[1:] == pytest.approx(expected)
+    assert improvements(frame(a=a, b=b), [("a", "b")])["a", "b"][1:] == pytest.approx(expected)
 
 
 def test_improvement_that_never_failed_is_not_certain() -> None:
     scores = frame(a=[0.9, 0.8, 0.85, 0.95, 0.9], b=[0.1, 0.2, 0.15, 0.05, 0.1])
-    assert improvement(scores, "a", "b") == pytest.approx((1, 1 - unseen(5), 1))
+    assert improvements(scores, [("a", "b")])["a", "b"] == pytest.approx((1, 1 - unseen(5), 1))
     same = frame(a=[0.1] * 10, b=[0.1] * 10)
-    assert improvement(same, "a", "b")[:2] == pytest.approx((0.5, 0.5 * (1 - unseen(10))))
+    assert improvements(same, [("a", "b")])["a", "b"][:2] == pytest.approx((0.5, 0.5 * (1 - unseen(10))))
+
+
+def test_improvements_of_several_pairs_are_each_by_itself() -> None:
+    scores = random("vw", 6, "abc").round(1)
+    scores.iloc[0, 1] = math.nan  # b has other seeds than a and c
+    pairs = [("a", "b"), ("c", "a"), ("b", "c")]
+    alone = {pair: improvements(scores[list(pair)], [pair])[pair] for pair in pairs}
+    assert improvements(scores, pairs) == alone
+    assert len({share for share, _, _ in alone.values()}) == 3
 
 
 def test_improvement_needs_two_seeds() -> None:
-    assert all(map(math.isnan, improvement(frame(a=[0.1], b=[0.2]), "a", "b")))
+    assert all(map(math.isnan, improvements(frame(a=[0.1], b=[0.2]), [("a", "b")])["a", "b"]))
 
 
 @pytest.mark.parametrize("seeds_of_v", [4, 8])

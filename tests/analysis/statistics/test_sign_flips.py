@@ -129,7 +129,8 @@ def test_six_seeds_are_needed_for_one_comparison() -> None:
 
 def test_the_lower_bound_is_where_the_test_just_refutes() -> None:
     generator = np.random.default_rng(4)
-    matrices = [seed_weights(np.zeros(8), range(8)), seed_weights(np.arange(12) % 2, [*range(7), 0, 1, 2, 7, 8])]
+    alone = [seed_weights(np.zeros(seeds), range(seeds)) for seeds in (8, 24)]
+    matrices = [*alone, seed_weights(np.arange(12) % 2, [*range(7), 0, 1, 2, 7, 8])]
     for matrix in matrices:
         values, share = matrix @ generator.normal(1.0, 1.0, (matrix.shape[1], 3)), matrix.sum(axis=1)
         bound = lower_bound(values, share)
