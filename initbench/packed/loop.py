@@ -32,6 +32,7 @@ class Training:
         self.total_steps = first.parts.total_steps
         self.log_every = first.config.trainer.log_every_n_steps
         self.val_every = first.parts.data.val_every_n_steps
+        self.is_diagnosed_at = first.diagnoses.are_due
         self.data = {one.batch_seeds: one.parts.data for one in replicas}
         self.task = first.parts.recipe.task
         self.sums = torch.zeros(len(pack), len(self.task.measures) + 1, device=device)
@@ -83,7 +84,7 @@ class Training:
         norms = self.pack.gradient_norms() if (self.step + 1) % self.log_every == 0 else None
         self.pack.step()
         self.step += 1
-        if norms is not None or self.step % self.val_every == 0:
+        if norms is not None or self.step % self.val_every == 0 or self.is_diagnosed_at(self.step):
             self._synchronize()
         for replica in self.replicas:
             replica.history.seconds += (time.perf_counter() - started) / len(self.replicas)
@@ -120,11 +121,10 @@ class Training:
 
     def _diagnose(self) -> None:
         """Where this step asks for it; each replica by itself, in the model that it was built of."""
-        for place, replica in enumerate(self.replicas):
-            if replica.diagnoses.are_due(self.step):
-                model = replica.parts.recipe.model
-                self.pack.copy_to(model, place)
-                replica.diagnoses.add(model, self.step)
+        for place, replica in enumerate(self.replicas if self.is_diagnosed_at(self.step) else ()):
+            model = replica.parts.recipe.model
+            self.pack.copy_to(model, place)
+            replica.diagnoses.add(model, self.step)
 
     def _validate(self) -> None:
         """A row for each replica; between evaluations for those that have diverged: Lightning looks once more."""

@@ -83,9 +83,13 @@ class _Shared:
         return place
 
 
-@lru_cache(maxsize=4)
 def of_study(study: Path) -> Records:
     """The records of a study, whoever in this process asks for them."""
+    return _of_folder(study.absolute())
+
+
+@lru_cache(maxsize=4)
+def _of_folder(study: Path) -> Records:
     return Records(study)
 
 
@@ -111,7 +115,7 @@ def _runs_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     # No rglob, and no Path for each: either takes longer than everything else here.
     found = [at for at, folders, files in os.walk(folder) if "record.json" in files or "record.json" in folders]
     split = [at.rpartition(os.sep) for at in sorted(found, key=lambda at: at.split(os.sep))]  # noqa: PTH206
-    for study, runs in groupby(split, key=lambda parts: parts[0]):
+    for study, runs in groupby(split, key=lambda parts: parts[0] or parts[1]):
         yield Path(study), [name for *_, name in runs]
 
 
@@ -128,9 +132,14 @@ def _load(path: Path) -> dict[str, tuple[Stamp, Row]]:
 
 def _stamp(path: str) -> Stamp | None:
     try:
-        return stamp_of(os.stat(path))  # no Path: thousands of them  # noqa: PTH116
+        # Opened, as NFS tells of a file that is only looked at what it was like up to a minute ago.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return None
+    try:
+        return stamp_of(os.fstat(file))
+    finally:
+        os.close(file)
 
 
 def stamp_of(status: os.stat_result) -> Stamp:

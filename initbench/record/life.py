@@ -24,7 +24,7 @@ from initbench.logger import Opening, RunInfo
 from initbench.masking import hide, learn, masked
 from initbench.metric import Metric
 from initbench.record import stopping, untold
-from initbench.record.damage import readable
+from initbench.record.damage import discard, readable
 from initbench.record.fields import fields
 from initbench.record.flat import numbers
 from initbench.record.history import History
@@ -84,6 +84,8 @@ class Life:
             "metric": asdict(metric),
         }
         self.store.write("running", **self.started, provenance=provenance())
+        if not resumes:
+            discard(self.store.folder / "layers.parquet")  # of an attempt that had diagnostics, as this one may not
         how = "continues" if resumes else "begins"
         among = f", as one of {replicas} replicas" if replicas > 1 else ""
         note(self.log, f"attempt {self.started['attempt']} {how}{among}")

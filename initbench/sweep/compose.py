@@ -32,7 +32,8 @@ from initbench.record.plain import PlainConfig
 
 _SEED = re.compile("seed=(0|[1-9][0-9]*)")
 # Interpolations that have the same value whatever the seed is: of a variable of the shell, or of a key without "seed".
-_WITHOUT_SEED = re.compile(r"\$\{(?:oc\.env:[^${}]*|(?![^}]*seed)\.*\w[\w.]*)\}")
+# What Hydra knows of a job, ${hydra.overrides...}, has the seed in it.
+_WITHOUT_SEED = re.compile(r"\$\{(?:oc\.env:[^${}]*|(?![^}]*(?:seed|hydra))\.*\w[\w.]*)\}")
 
 
 class _ReadOnce(ConfigRepository):
@@ -104,20 +105,21 @@ class CachingConfigLoader(ConfigLoaderImpl):
         Raises ValueError for ${hydra:...} in it: a run is known by its config, before Hydra has made a job of it.
         """
         job = tuple(overrides)
-        seeds = [line for line in job if _SEED.fullmatch(line)]
-        alike = tuple("" if line in seeds else line for line in job)
+        of_seed = [line for line in job if line.lstrip("+~").partition("=")[0] == "seed"]
+        is_usual = len(of_seed) == 1 and _SEED.fullmatch(of_seed[0])
+        alike = tuple("" if line in of_seed else line for line in job) if is_usual else job
         key = next((key for key in (alike, job) if key in self._resolved), None)
         if key is None:
             config = self.load_sweep_config(master_config, list(job))
             plain = resolve(config, config.hydra)
-            key = alike if len(seeds) == 1 and _is_seed_free(config) else job
+            key = alike if _is_seed_free(config) else job
             self._resolved[key] = pickle.dumps((plain, shlex.split(plain["command"])))
         resolved: PlainConfig
         resolved, words = pickle.loads(self._resolved[key])
         if key != job:  # any seed's
-            resolved["seed"] = int(seeds[0].removeprefix("seed="))
+            resolved["seed"] = int(of_seed[0].removeprefix("seed="))
             place = max(place for place, word in enumerate(words) if _SEED.fullmatch(word))
-            resolved["command"] = shlex.join([*words[:place], seeds[0], *words[place + 1 :]])
+            resolved["command"] = shlex.join([*words[:place], of_seed[0], *words[place + 1 :]])
         return resolved
 
     def check_forced(self, master_config: DictConfig, jobs: Sequence[Sequence[str]]) -> None:

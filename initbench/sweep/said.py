@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,10 @@ def question(
     rows, damaged: all records of the study. Raises OSError if a file of a run was removed just now.
     """
     plans = [replace(plan, sweeps=()) for plan in read_plans(study)]  # typing a sweep again adds to `sweeps`
+    versions = [version(name) for name in ("numpy", "pandas", "plotly", "scipy")]
     terminal = console.width, console.encoding, console.color_system, console.no_color
     problems = list(map(str, damaged))
-    found = blake2b(repr((report["margin"], report["reference"], plans, problems, terminal)).encode())
+    found = blake2b(repr((report["margin"], report["reference"], plans, problems, versions, terminal)).encode())
     for row in rows:
         with os.scandir(row["path"]) as files:  # history, layers, test samples, ...
             stamps = sorted((file.name, stamp_of(file.stat())) for file in files)

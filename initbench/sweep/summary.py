@@ -113,7 +113,7 @@ def _conclude(study: Path, report: Mapping[str, Any] | DictConfig) -> str:
     runs = load_runs(study)
     verdict = Verdict(Comparison(runs, judged_by(runs), report["margin"], report["reference"]))
     show(verdict, console)
-    write_page(verdict, study / FOLDER, study.name)
     with console.capture() as again:  # from what is computed by now
         show(verdict, console)
+    write_page(verdict, study / FOLDER, study.name)
     return again.get()

@@ -63,7 +63,7 @@ class Task(ABC):
         count = math.prod(targets.shape[models:])
         each = [losses.detach().float() * count]
         if len(self.measures) > 1:
-            each.append(self.measure(outputs.detach(), targets).flatten(models).sum(-1, dtype=torch.float32))
+            each.append(self.measure(outputs.detach(), targets).detach().flatten(models).sum(-1).float())
         return torch.stack([*each, torch.full_like(each[0], count)], dim=-1)
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from initbench.analysis.statistics.aggregate import average_ranks, interquartile_mean
-from initbench.analysis.statistics.pairs import compare, holm, improvement
+from initbench.analysis.statistics.pairs import compare, holm, improvements
 from initbench.analysis.statistics.sign_flips import sign_flip
 from initbench.analysis.statistics.survival import hit_rate, kaplan_meier, log_rank, median_time, restricted_mean
 
@@ -75,7 +75,7 @@ def test_the_interquartile_mean_and_the_probability_of_improvement_are_rliables(
     theirs = metrics.probability_of_improvement(runs_by_tasks["b"], runs_by_tasks["a"])
     # Theirs counts the pairs of one seed, which ours leaves out: 8 of 64 in each task.
     same = np.mean([np.mean(b > a) for a, b in zip(runs_by_tasks["a"].T, runs_by_tasks["b"].T, strict=True)])
-    assert (64 * theirs - 8 * same) / 56 == pytest.approx(improvement(table, "b", "a")[0])
+    assert (64 * theirs - 8 * same) / 56 == pytest.approx(improvements(table, [("b", "a")])["b", "a"][0])
 
 
 def test_friedman_and_nemenyi_are_scikit_posthocs() -> None:

@@ -27,7 +27,7 @@ from simulated_studies import (
 
 from initbench.analysis.statistics.aggregate import interquartile_mean
 from initbench.analysis.statistics.blocks import seed_weights
-from initbench.analysis.statistics.pairs import compare, holm, improvement
+from initbench.analysis.statistics.pairs import compare, holm, improvements
 from initbench.analysis.statistics.sign_flips import lower_bound, sign_flip
 from initbench.analysis.statistics.student import simultaneous
 from initbench.analysis.statistics.survival import hit_rate, log_rank, restricted_mean
@@ -369,6 +369,6 @@ def test_improvement_covers_as_it_claims(
         common = math.sqrt(correlation) * generator.normal(size=(len(index), 1))
         own = math.sqrt(1 - correlation) * generator.normal(size=(len(index), 2))
         drawn = pd.DataFrame(common + own + [effect, 0], index, columns=["better", "worse"])
-        return improvement(drawn, "better", "worse")[1:]
+        return improvements(drawn, [("better", "worse")])["better", "worse"][1:]
 
     assert_at_least((covers(limits(), truth) for _ in range(400)), claimed)

@@ -18,6 +18,7 @@ from initbench import CONF
 from initbench.config.resolve import resolve
 from initbench.sweep.compose import CachingConfigLoader
 
+NAMED = ["+trainer.note=${hydra.job.override_dirname}", "hydra.job.config.override_dirname.exclude_keys=[trainer.note]"]
 JOBS = [
     ["init=orthogonal", "seed=0"],
     ["init=orthogonal", "seed=1"],
@@ -31,7 +32,12 @@ JOBS = [
     ["+trainer.note='a seed=3 b'", "seed=4", "model=mlp"],
     ["+trainer.note=of_${seed}", "seed=3"],
     ["+trainer.note=of_${seed}", "seed=4"],
+    [*NAMED, "seed=3"],
+    [*NAMED, "seed=4"],
     ["seed=3", "seed=4"],
+    ["seed=3", "++seed=4"],
+    ["seed=3", "++seed=5"],
+    ["seed=3", "seed='4'"],
     ["seed=04"],
     ["hydra.job.config.override_dirname.exclude_keys=[seed]", "seed=5", "model=mlp"],
 ]

@@ -155,8 +155,6 @@ class Median(Task):
     """The absolute error, by which it is also judged."""
 
     def __init__(self, sizes: Sizes) -> None:
-        from initbench.metric import Metric
-
         assert sizes.target_size is not None
         self.metric = Metric("loss", "test absolute error", higher_is_better=False)
         self.chance_loss, self.outputs, self.given = None, (sizes.target_size,), {"out_features": sizes.target_size}
@@ -166,6 +164,26 @@ class Median(Task):
     ) -> torch.Tensor:
         error = F.l1_loss(outputs, targets, reduction=reduction)
         return error if reduction == "mean" else error.flatten()
+
+
+class Weighed(Median):
+    """Judged by an error that has a weight, as learned distances have."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__(sizes)
+        self.metric = Metric("weighed", "test weighed error", higher_is_better=False)
+        self.weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    def measure(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return self.weight * (outputs - targets).abs()
+
+
+def test_what_is_measured_keeps_no_graph() -> None:
+    task = Weighed(SIZES["rows with numbers"])
+    outputs, targets = torch.zeros(4, 2, requires_grad=True), torch.ones(4, 2)
+    sums = task.sums(task.loss(outputs, targets), outputs, targets)
+    assert not sums.requires_grad
+    assert task.means(sums.tolist()) == {"loss": 1.0, "weighed": 2.0}
 
 
 def no_task(sizes: Sizes) -> Sizes:

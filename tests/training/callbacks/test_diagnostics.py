@@ -76,6 +76,14 @@ def test_loggers_get_scalars(small: Any) -> None:
         assert logged == pytest.approx(rows["linear1", quantity, 0])
 
 
+def test_an_attempt_without_them_leaves_none_of_an_earlier_one(small: Any) -> None:
+    run(small("diagnostics=init", "trainer.max_steps=2"))
+    layers = Store(small("trainer.max_steps=2")).folder / "layers.parquet"
+    assert layers.exists()
+    run(small("trainer.max_steps=2", "force=true"))
+    assert not layers.exists()
+
+
 def test_step_zero_is_printed_where_wanted(small: Any, capsys: pytest.CaptureFixture[str]) -> None:
     run(small("diagnostics=schedule", "diagnostics.print=false", "trainer.max_steps=2"))
     assert "Through depth" not in capsys.readouterr().out
