@@ -54,14 +54,14 @@ class Records:
         return row
 
     def save(self) -> None:
-        """Write the index of the runs that were read, if that is worth it."""
-        if self._opened < _WORTH:
+        """Write the index of the runs that were read, if that is worth it for those opened since the last time."""
+        opened, self._opened = self._opened, 0
+        if opened < _WORTH:
             return
         shared = _Shared()
         now = dict(self._rows)  # another thread, the live view, may add to them
         rows = [[name, *stamp, shared.packed(row)] for name, (stamp, row) in now.items() if name in self._used]
         write_sealed(self._path, [shared.values, rows])
-        self._opened = 0
 
 
 class _Shared:
@@ -83,13 +83,9 @@ class _Shared:
         return place
 
 
+@lru_cache(maxsize=4)
 def of_study(study: Path) -> Records:
     """The records of a study, whoever in this process asks for them."""
-    return _of_folder(study.absolute())
-
-
-@lru_cache(maxsize=4)
-def _of_folder(study: Path) -> Records:
     return Records(study)
 
 

@@ -33,7 +33,7 @@ def _settled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Time of any change cannot be set, so tests would have to wait for it to pass."""
     monkeypatch.setattr(index, "_SETTLED_NS", 0)
     yield
-    index._of_folder.cache_clear()
+    index.of_study.cache_clear()
 
 
 def write(folder: Path, seed: int) -> Path:
