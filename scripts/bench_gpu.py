@@ -258,7 +258,7 @@ def main() -> None:
     if asked.part:
         try:
             PARTS[asked.part](setup)
-        except Exception as error:
+        except Exception as error:  # whatever a part dies of, the page says it, and the other parts follow
             setup.say(asked.part, f"failed: {type(error).__name__}: {error}".partition("\n")[0])
             raise
         return

@@ -167,7 +167,7 @@ def sweep(launcher: str, model: str, inits: int, seeds: int, data_dir: Path) -> 
 
 
 def measure(model: str, inits: int, seeds: int, ways: list[str], rounds: int, data_dir: Path) -> dict[str, Any]:
-    """Of every way and round: seconds of the process, and of the runs that were timed in it."""
+    """For every way and round, the seconds of the process, and of the runs that were timed in it."""
     runs = inits * seeds
     functions: dict[str, Callable[[], tuple[float, list[float]]]] = {
         way: partial(plain, way, model, runs, data_dir)
@@ -187,7 +187,7 @@ def measure_experiment(name: str, rounds: int) -> dict[str, Any]:
 
 
 def seconds(result: dict[str, Any], way: str) -> Timing:
-    """Of all runs in the one way, extrapolated where fewer were done."""
+    """The seconds that all runs take in one way, extrapolated where fewer were done."""
     processes = result["processes"][way]
     if way in PLAIN and result["runs"] > DONE:
         return extrapolated(processes, result["runs"])

@@ -66,7 +66,7 @@ def timing(values: Sequence[float]) -> Timing:
 
 
 def ratios(values: Sequence[float], others: Sequence[float]) -> Timing:
-    """Of one to the other within each round, as a machine's speed drifts from round to round."""
+    """The ratio of one to the other, taken within each round, as a machine's speed drifts from round to round."""
     return timing([one / other for one, other in zip(values, others, strict=True)])
 
 

@@ -110,7 +110,7 @@ def _runs_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """The names of the folders with a record, by the folder above them, in the order of their paths."""
     # No rglob, and no Path for each: either takes longer than everything else here.
     found = [at for at, folders, files in os.walk(folder) if "record.json" in files or "record.json" in folders]
-    split = [at.rpartition(os.sep) for at in sorted(found, key=lambda at: at.split(os.sep))]  # noqa: PTH206
+    split = [at.rpartition(os.sep) for at in sorted(found, key=lambda at: at.split(os.sep))]  # noqa: PTH206 - see above
     for study, runs in groupby(split, key=lambda parts: parts[0] or parts[1]):
         yield Path(study), [name for *_, name in runs]
 

@@ -15,7 +15,7 @@ from initbench.report.formats.markdown import markdown
 from initbench.report.formats.page import render
 from initbench.wording import visible
 
-FIGURES_OF = 10  # workloads, unless all are asked for; to draw the figures of a hundred takes a minute
+FIGURES_OF = 10  # workloads, unless all are asked for: to draw more takes longer than the rest of the report
 
 
 def write_page(verdict: Verdict, folder: Path, title: str, refresh: int | None = None) -> Path:

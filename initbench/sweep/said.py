@@ -52,7 +52,7 @@ def keep(study: Path, question: str, words: str, page: Path) -> None:
 
 
 def recall(study: Path, question: str, page: Path) -> str | None:
-    """The words; None if another question was answered, or the page is not the one that was written then."""
+    """The words; None if they answer another question, or if the page is not the one that was written with them."""
     kept = read_sealed(_file(study), question)
     return None if kept is None or kept["page"] != _digests(page.parent) else str(kept["words"])
 
@@ -62,7 +62,7 @@ def _file(study: Path) -> Path:
 
 
 def _digests(folder: Path) -> dict[str, str] | None:
-    """Of the page and the script that draws its plots; None if one of them is missing."""
+    """The digests of the page and of the script that draws its plots; None if one of them is missing."""
     try:
         return {name: blake2b((folder / name).read_bytes()).hexdigest() for name in ("index.html", "plotly.min.js")}
     except OSError:

@@ -126,5 +126,5 @@ class TaskModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-# Lightning asks at every step which arguments it has: 4 microseconds instead of 14.
+# Lightning asks at every step which arguments this has. Where the answer is stored, it need not be found out again.
 TaskModule.training_step.__signature__ = inspect.signature(TaskModule.training_step)  # type: ignore[attr-defined]

@@ -80,7 +80,7 @@ def test_rows_of_several_workloads_and_metrics_are_those_of_their_records(
     odd = {
         "run0": record(seed=0, model={"width": 64, "act": "gelu"}, lr=None, metric=loss),
         "run1": record(seed=1, model={"width": 64.0}, attempt=2, resumed_at=[iso(20), iso(10)]),
-        "run2": record(seed="a\x1b", status="refused", reason="one\ntwo", results={"status": 1.0}),  # type: ignore[arg-type]
+        "run2": record(seed="a\x1b", status="refused", reason="one\ntwo", results={"status": 1.0}),  # type: ignore[arg-type]  # odd
     }
     del odd["run2"]["metric"]
     for name, made in odd.items():

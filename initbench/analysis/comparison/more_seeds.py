@@ -15,7 +15,7 @@ from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.statistics.power import POWER, seeds_needed, spread
 
 _MOST = 1000  # seeds; nobody runs more
-# What a command that adds seeds has not of the one before; a race (until=sure) allows no seeds to be named.
+# Words that a command which adds seeds leaves out; a race (until=sure) allows no seeds to be named.
 _NOT_AGAIN = ("seed=", "dry_run=", "force=", "until=", "race.")
 _LEAST_SECONDS = 5  # of work; records are dated in whole seconds
 

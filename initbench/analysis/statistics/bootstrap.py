@@ -74,7 +74,7 @@ def bootstrap_counts(sizes: tuple[int, ...]) -> Array:
 
 
 def slices(resamples: int, blocks: int) -> Iterator[slice]:
-    """The rows of `bootstrap_counts`, about a megabyte at a time: of a thousand seeds, all of them are 80."""
+    """Slices of the rows of `bootstrap_counts`, of about a megabyte each: of a thousand seeds, all rows take 80."""
     step = max(2**17 // blocks, 1)
     return (slice(at, at + step) for at in range(0, resamples, step))
 

@@ -15,9 +15,8 @@ from initbench.training.module import TaskModule
 class Recorder(Clock):
     """Adds a row to `history` at each logged step and each validation, and sends it to the loggers.
 
-    Before the first step, it writes the table of what was initialized.
     Training loss and metric are means over the steps since the last row. A run that diverges is stopped at the row that
-    shows it.
+    shows it. Before the first step, the table of what was initialized is written.
     """
 
     def __init__(self, history: History, log_every_n_steps: int) -> None:
