@@ -1,0 +1,20 @@
+"""What an audit finds."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """severity: error: the model cannot be what its author meant. warning: it seldom is. note: it is unusual.
+
+    parameter: its qualified name, or that of a layer; empty for the whole model.
+    """
+
+    severity: Severity
+    check: str  # the name of what found it
+    parameter: str
+    reason: str
+    remedy: str

@@ -1,0 +1,38 @@
+"""What was written and meant otherwise: cuts that never cut, and values that somebody else overwrote."""
+
+from collections.abc import Iterator
+
+from initbench.audit.finding import Finding
+from initbench.audit.subject import Subject
+
+FARTHEST = 5.0  # standard deviations: beyond it lies one of 1.7 million draws, which is as good as none
+
+
+def idle_cuts(subject: Subject) -> Iterator[Finding]:
+    """Truncated normal distributions whose bounds are so far away that nothing is cut."""
+    for found in subject.parameters:
+        cut = next((write.cut for write in reversed(subject.writes.to(found.tensor)) if write.is_draw), None)
+        if cut is not None and (distance := min(-cut.low, cut.high) / cut.std) > FARTHEST:
+            yield Finding(
+                "warning",
+                "a cut that never cuts",
+                found.name,
+                f"a normal distribution of std {cut.std:g} is cut at {cut.low:g} and {cut.high:g}, {distance:.0f} "
+                "standard deviations away",
+                f"give the bounds in the units of the weights: a={-3 * cut.std:g}, b={3 * cut.std:g} cut at three",
+            )
+
+
+def overwritten(subject: Subject) -> Iterator[Finding]:
+    """Draws of a module's own method that another method overwrote."""
+    for found in subject.parameters:
+        draws = [write for write in subject.writes.to(found.tensor) if write.is_draw]
+        own = [write for write in draws if write.owner is found.module and not write.by.endswith(".__init__")]
+        if own and draws[-1].owner is not found.module:
+            yield Finding(
+                "warning",
+                "overwritten",
+                found.name,
+                f"{own[-1].by} draws it, and {draws[-1].by or 'torch'} draws it again",
+                f"leave {type(found.module).__name__} out of {draws[-1].by or 'what follows'}, or remove the first draw",
+            )

@@ -1,0 +1,72 @@
+"""What an author wrote and did not get."""
+
+import pytest
+import torch
+from torch import nn
+
+from initbench.audit.intentions import idle_cuts, overwritten
+from initbench.audit.subject import Subject
+
+
+def truncated(**bounds: float) -> nn.Module:
+    layer = nn.Linear(8, 8)
+    nn.init.trunc_normal_(layer.weight, std=0.02, **bounds)
+    return layer
+
+
+def test_bounds_of_a_hundred_standard_deviations_cut_nothing() -> None:
+    """As in torchtitan, whose std of 0.02 meets torch's default bounds of 2."""
+    (found,) = idle_cuts(Subject(truncated))
+    assert found.parameter == "weight"
+    assert "cut at -2 and 2, 100 standard deviations away" in found.reason
+    assert "a=-0.06, b=0.06" in found.remedy
+
+
+def test_bounds_that_cut_are_left_alone() -> None:
+    assert list(idle_cuts(Subject(lambda: truncated(a=-0.06, b=0.06)))) == []
+    assert list(idle_cuts(Subject(lambda: nn.Linear(8, 8)))) == []
+
+
+def test_timms_own_function_is_seen_too() -> None:
+    layers = pytest.importorskip("timm.layers")
+
+    def make() -> nn.Module:
+        layer = nn.Linear(8, 8)
+        layers.trunc_normal_(layer.weight, std=0.02)
+        return layer
+
+    assert [finding.parameter for finding in idle_cuts(Subject(make))] == ["weight"]
+
+
+class Expert(nn.Module):
+    """It has a method of its own for its weights, as torch's layers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(8, 8))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=0.3)
+
+
+class Model(nn.Module):
+    """Its own rule reaches into its parts, as GPT's `apply(self._init_weights)` does."""
+
+    def __init__(self, *, reaches: bool) -> None:
+        super().__init__()
+        self.expert, self.head = Expert(), nn.Linear(8, 8)
+        if reaches:
+            self.apply(self._init_weights)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if hasattr(module, "weight"):
+            nn.init.normal_(module.weight, std=0.02)
+
+
+def test_what_a_parent_draws_again_is_found() -> None:
+    """Not that of torch's layer, which everybody means to replace."""
+    (found,) = overwritten(Subject(lambda: Model(reaches=True)))
+    assert found.parameter == "expert.weight"
+    assert found.reason == "Expert.reset_parameters draws it, and Model._init_weights draws it again"
+    assert list(overwritten(Subject(lambda: Model(reaches=False)))) == []
