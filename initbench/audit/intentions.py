@@ -1,9 +1,11 @@
 """What was written and meant otherwise: cuts that never cut, and values that somebody else overwrote."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from initbench.audit.finding import Finding
 from initbench.audit.subject import Subject
+from initbench.init.roles import MATRICES
 
 FARTHEST = 5.0  # standard deviations: beyond it lies one of 1.7 million draws, which is as good as none
 
@@ -23,16 +25,39 @@ def idle_cuts(subject: Subject) -> Iterator[Finding]:
             )
 
 
+def skipped(subject: Subject) -> Iterator[Finding]:
+    """Matrices that keep torch's default where a rule of the model draws most of them."""
+    drawn = {}
+    for found in subject.parameters:
+        draws = [write for write in subject.writes.to(found.tensor) if write.is_draw]
+        if draws and found.role in (*MATRICES, "embedding"):
+            drawn[found.name] = draws[-1]
+    kept = {name: write for name, write in drawn.items() if write.is_default}
+    rules = Counter(write.by for name, write in drawn.items() if name not in kept)
+    if not rules or len(kept) >= len(drawn) / 2:
+        return
+    rule = rules.most_common(1)[0][0]
+    for name in kept:
+        yield Finding(
+            "warning",
+            "skipped",
+            name,
+            f"it keeps torch's default, and {rule} draws most of the others",
+            f"have {rule} draw it too, or set it where it is made if the default is what you want",
+        )
+
+
 def overwritten(subject: Subject) -> Iterator[Finding]:
     """Draws of a module's own method that another method overwrote."""
     for found in subject.parameters:
         draws = [write for write in subject.writes.to(found.tensor) if write.is_draw]
         own = [write for write in draws if write.owner is found.module and not write.by.endswith(".__init__")]
         if own and draws[-1].owner is not found.module:
+            last = draws[-1].by
             yield Finding(
                 "warning",
                 "overwritten",
                 found.name,
-                f"{own[-1].by} draws it, and {draws[-1].by or 'torch'} draws it again",
-                f"leave {type(found.module).__name__} out of {draws[-1].by or 'what follows'}, or remove the first draw",
+                f"{own[-1].by} draws it, and {last} draws it again",
+                f"leave {type(found.module).__name__} out of {last}, or remove the first draw",
             )

@@ -28,13 +28,14 @@ class Cut:
 class Write:
     """by: the method of a module, or the function, that is not torch's own, closest to the write; "" if none is.
 
-    owner: the module whose method it is.
+    owner: the module whose method it is. is_default: whether a layer of torch wrote it as it was made.
     """
 
     operation: str
     by: str
     owner: nn.Module | None
     cut: Cut | None
+    is_default: bool
 
     @property
     def is_draw(self) -> bool:
@@ -68,17 +69,18 @@ class Writes(TorchFunctionMode):
 
 
 def _write(operation: str, frame: FrameType | None) -> Write:
-    cut, by, owner = None, "", None
+    cut, by, owner, is_default = None, "", None, False
     for each in _outwards(frame):
         name, own = each.f_code.co_name, each.f_locals
         if cut is None and name.endswith("trunc_normal_") and {"std", "a", "b"} <= own.keys():
             cut = Cut(float(own["std"]), float(own["a"]), float(own["b"]))
         if each.f_globals.get("__name__", "").partition(".")[0] == "torch":
+            is_default = is_default or name in ("reset_parameters", "_reset_parameters")
             continue
         owner = own.get("self") if isinstance(own.get("self"), nn.Module) else None
         by = f"{type(owner).__name__}.{name}" if owner is not None else name
         break
-    return Write(operation, by, owner, cut)
+    return Write(operation, by, owner, cut, is_default)
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

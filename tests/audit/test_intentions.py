@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from initbench.audit.intentions import idle_cuts, overwritten
+from initbench.audit.intentions import idle_cuts, overwritten, skipped
 from initbench.audit.subject import Subject
 
 
@@ -62,6 +62,30 @@ class Model(nn.Module):
     def _init_weights(self, module: nn.Module) -> None:
         if hasattr(module, "weight"):
             nn.init.normal_(module.weight, std=0.02)
+
+
+class Forgets(nn.Module):
+    """Its rule knows linear layers and no embedding, which stays at torch's N(0, 1)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(10, 8)
+        self.layers = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+        self.apply(self._init_weights)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+
+
+def test_what_a_rule_forgets_is_found() -> None:
+    (found,) = skipped(Subject(Forgets))
+    assert found.parameter == "embedding.weight"
+    assert found.reason == "it keeps torch's default, and Forgets._init_weights draws most of the others"
+
+
+def test_a_model_that_leaves_all_to_torch_forgets_nothing() -> None:
+    assert list(skipped(Subject(lambda: nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 8))))) == []
 
 
 def test_what_a_parent_draws_again_is_found() -> None:
