@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from initbench import generators
-from initbench.audit.writes import Writes
+from initbench.auditing.writes import Writes
 from initbench.init.memory import check_memory, storage_of
 from initbench.init.roles import NamedParameter, unwrap, walk
 from initbench.init.structure.parts import Parts

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from initbench.audit.finding import Finding
-from initbench.audit.subject import Subject
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject
 from initbench.init.roles import MATRICES
 
 FARTHEST = 5.0  # standard deviations: beyond it lies one of 1.7 million draws, which is as good as none

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from initbench import initialize
-from initbench.audit.signal import first_step
-from initbench.audit.subject import Subject
+from initbench.auditing.signal import first_step
+from initbench.auditing.subject import Subject
 
 BATCH = torch.randn(64, 16, generator=torch.Generator().manual_seed(0)), torch.arange(64) % 10
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from initbench.audit.memory import uninitialized
-from initbench.audit.subject import Subject
+from initbench.auditing.memory import uninitialized
+from initbench.auditing.subject import Subject
 
 
 class Forgetful(nn.Module):

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from initbench.audit.finding import Finding
-from initbench.audit.subject import Subject
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject
 
 LEAST = 16  # elements: two smaller tensors may be equal by chance, or by a simple rule
 

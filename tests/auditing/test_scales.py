@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from initbench.audit.scales import alike, too_large, wrong_side
-from initbench.audit.subject import Subject
+from initbench.auditing.scales import alike, too_large, wrong_side
+from initbench.auditing.subject import Subject
 
 
 def linear(std: float, width: int = 64) -> nn.Linear:

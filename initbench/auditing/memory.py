@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import torch
 
-from initbench.audit.finding import Finding
-from initbench.audit.subject import Subject, tensors_of
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject, tensors_of
 
 
 def uninitialized(subject: Subject) -> Iterator[Finding]:

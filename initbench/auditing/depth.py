@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 
-from initbench.audit.finding import Finding
-from initbench.audit.subject import Subject
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject
 from initbench.init.layer import fans
 from initbench.init.structure.blocks import BranchMatrix, distinct
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from initbench.audit.intentions import idle_cuts, overwritten, skipped
-from initbench.audit.subject import Subject
+from initbench.auditing.intentions import idle_cuts, overwritten, skipped
+from initbench.auditing.subject import Subject
 
 
 def truncated(**bounds: float) -> nn.Module:

@@ -4,8 +4,8 @@ import pytest
 from torch import nn
 
 from initbench import initialize
-from initbench.audit.depth import scaled_by_depth
-from initbench.audit.subject import Subject
+from initbench.auditing.depth import scaled_by_depth
+from initbench.auditing.subject import Subject
 from initbench.init.structure.parts import Parts
 from initbench.model import GPT
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
-from initbench.audit.finding import Finding
-from initbench.audit.subject import Subject
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject
 from initbench.diagnostics.diagnose import diagnose
 from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.loss import Loss

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from initbench.audit.finding import Finding
-from initbench.audit.subject import Subject
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject
 from initbench.init.layer import Layer, describe_layer
 from initbench.init.roles import MATRICES, NamedParameter
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from initbench.audit.paths import unreached
-from initbench.audit.subject import Subject
+from initbench.auditing.paths import unreached
+from initbench.auditing.subject import Subject
 
 
 class Adapted(nn.Module):

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from initbench.audit.finding import Finding
-from initbench.audit.subject import Subject
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject
 from initbench.init.method import working_copy
 from initbench.init.structure.example import examples, like
 

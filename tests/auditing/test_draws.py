@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from initbench.audit.draws import deaf_to_the_seed, one_draw
-from initbench.audit.subject import Subject
+from initbench.auditing.draws import deaf_to_the_seed, one_draw
+from initbench.auditing.subject import Subject
 
 
 def test_torchs_encoder_copies_its_first_layer() -> None:
