@@ -8,7 +8,9 @@ from statistics import median
 from initbench.auditing.finding import Finding
 from initbench.auditing.subject import Subject
 from initbench.init.layer import fans
+from initbench.init.roles import is_norm
 from initbench.init.structure.blocks import BranchMatrix, distinct
+from initbench.init.structure.branch import Branch
 
 _NEAR = 0.08  # relative: of a thousand weights the root mean square has a standard error of a fortieth
 _FEWEST_WEIGHTS = 1000
@@ -26,8 +28,11 @@ RULES: Mapping[str, Rule] = {
 _TWICE = {"1/R": "1/sqrt(R)", "1/(2(l+1))": "1/sqrt(2(l+1))"}
 
 
+Groups = Mapping[tuple[str, str], list[BranchMatrix]]  # by purpose and kind of branch
+
+
 def scaled_by_depth(subject: Subject) -> Iterator[Finding]:
-    """Matrices that do not write to the residual stream and are scaled by depth, and those that are scaled twice.
+    """Matrices that are scaled by depth twice, or off the residual stream, and those on it that are not.
 
     R is the number of branches that add to the stream, l a layer.
     """
@@ -52,8 +57,10 @@ def _of_stream(matrices: list[BranchMatrix], branches: int) -> Iterator[Finding]
     base = base or [each for (purpose, _), some in by_purpose.items() if purpose != "out" for each in some]
     if not base:
         return
+    rules = {key: rule_of(some, base, branches) for key, some in by_purpose.items()}
+    yield from _missing(by_purpose, rules, branches)
     for (purpose, kind), some in by_purpose.items():
-        rule = rule_of(some, base, branches)
+        rule = rules[purpose, kind]
         what = f"the {purpose} matrices of {kind} branches"
         first = some[0].projection.name
         if rule in _TWICE:
@@ -63,6 +70,29 @@ def _of_stream(matrices: list[BranchMatrix], branches: int) -> Iterator[Finding]
             reason = f"{what} do not write to the residual stream, and are scaled by {rule} (R = {branches})"
             remedy = "scale only the output of the attention and the last layer of the MLP"
             yield Finding("warning", "scaled by depth off the stream", first, reason, remedy)
+
+
+def _missing(by_purpose: Groups, rules: Mapping[tuple[str, str], str | None], branches: int) -> Iterator[Finding]:
+    """Matrices that write to the stream unscaled, where others are scaled, or all of a pre-norm transformer are."""
+    outs = {kind: rule for (purpose, kind), rule in rules.items() if purpose == "out"}
+    plain = [kind for kind, rule in outs.items() if rule == "none"]
+    scaled = {kind: rule for kind, rule in outs.items() if rule not in ("none", None)}
+    for kind in plain:
+        first = by_purpose["out", kind][0]
+        if scaled:
+            other, rule = next(iter(scaled.items()))
+            reason = f"the out matrices of {kind} branches are not scaled by depth, and those of {other} by {rule}"
+            yield Finding("warning", "not scaled by depth", first.projection.name, reason, "scale both, or neither")
+        elif "attention" in outs and _is_free(first.branch):
+            reason = f"the out matrices of {kind} branches are not scaled by depth, though {branches} branches add up"
+            remedy = "1/sqrt(R) as in GPT-2 keeps the variance of the stream, if that is what you want"
+            yield Finding("note", "not scaled by depth", first.projection.name, reason, remedy)
+
+
+def _is_free(branch: Branch) -> bool:
+    """Whether nothing but its weights limits a branch: it begins with a norm, and no norm or multiplier ends it."""
+    begins = bool(branch.modules) and is_norm(branch.modules[0][1])
+    return begins and not branch.last_norms and branch.gate is None and branch.multiplier is None
 
 
 def rule_of(matrices: list[BranchMatrix], base: list[BranchMatrix], branches: int) -> str | None:

@@ -11,11 +11,18 @@ from initbench.auditing.subject import Subject
 LEAST = 16  # elements: two smaller tensors may be equal by chance, or by a simple rule
 
 
+def made_once(subject: Subject) -> Iterator[Finding]:
+    """A function that cannot make the model again, so that much cannot be told."""
+    if subject.only_once:
+        reason = f"it cannot be made a second time: {subject.only_once}"
+        yield Finding("note", "made only once", "", reason, "make a new model at each call, and more can be checked")
+
+
 def deaf_to_the_seed(subject: Subject) -> Iterator[Finding]:
     """Parameters that are equal under two seeds though they look random."""
-    if subject.reseeded is None:
+    if (reseeded := subject.remade(seed=1)) is None:
         return
-    others = dict(subject.reseeded.named_parameters())
+    others = dict(reseeded.named_parameters())
     for name, tensor in subject.model.named_parameters():
         if _is_random(tensor) and name in others and tensor.equal(others[name]):
             yield Finding(

@@ -35,6 +35,13 @@ def unreached(subject: Subject) -> Iterator[Finding]:
         )
 
 
+def not_run(subject: Subject) -> Iterator[Finding]:
+    """A model for which no inputs are known, so that what needs a run cannot be told."""
+    if subject.parts.trace is None:
+        reason = f"it cannot be run {subject.parts.obstacle}, so that signal, gradients and depth are not looked at"
+        yield Finding("note", "not run", "", reason, "give a batch")
+
+
 def _accepted(model: nn.Module, subject: Subject) -> tuple[Tensor | None, ...] | None:
     """The first inputs that the model can be run on."""
     given = [] if subject.inputs is None else [like(subject.inputs, model)]

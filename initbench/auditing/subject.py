@@ -9,9 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from initbench import generators
+from initbench.auditing.looks import Look, looks
 from initbench.auditing.writes import Writes
+from initbench.init.failures import explain
 from initbench.init.memory import check_memory, storage_of
+from initbench.init.method import working_copy
 from initbench.init.roles import NamedParameter, unwrap, walk
+from initbench.init.structure.example import like
 from initbench.init.structure.parts import Parts
 from initbench.schema.target import line
 
@@ -21,22 +25,26 @@ Make = Callable[[], nn.Module]
 class Subject:
     """A model or a function that makes it.
 
-    batch: what the model takes, a tensor or a tuple of inputs and targets; without it inputs are guessed.
-    Raises ValueError if there is no model.
+    batch: what the model takes, a tensor or a pair of inputs and targets; without it inputs are guessed. Raises
+    ValueError if there is no model, and for a model that cannot be run on the batch.
     """
 
     def __init__(self, of: nn.Module | Make, batch: Tensor | tuple[Tensor, Tensor] | None = None) -> None:
         self.make = None if isinstance(of, nn.Module) else of
+        self.only_once = ""  # why it cannot be made again, once that was tried
         self.writes = Writes()  # none are known of a model that was made before
         if isinstance(of, nn.Module):
             self.model = unwrap(of)
         else:
             with self.writes:
                 self.model = unwrap(made(of, seed=0))
-        self.inputs = batch[0] if isinstance(batch, tuple | list) else batch
-        self.targets = batch[1] if isinstance(batch, tuple | list) else None
+        self.inputs, self.targets = _parts_of(batch)
+        if not any(True for _ in self.model.parameters()):
+            raise ValueError(f"{type(self.model).__name__} has no parameters")
         for name, parameter in self.model.named_parameters():
             check_memory(name, parameter)
+        if self.inputs is not None:
+            _check_inputs(self.model, self.inputs)
 
     @cached_property
     def parameters(self) -> list[NamedParameter]:
@@ -44,21 +52,26 @@ class Subject:
         return list(walk(self.model))
 
     @cached_property
+    def looks(self) -> dict[str, Look]:
+        """How all parameters with more than one element look."""
+        return looks(self.model)
+
+    @cached_property
     def parts(self) -> Parts:
+        """What the layers of the model are for."""
         return Parts(self.model, self.inputs)
 
-    @cached_property
-    def reseeded(self) -> nn.Module | None:
-        """The model made with another seed; None if all that there is is a model."""
-        return None if self.make is None else unwrap(made(self.make, seed=1))
-
-    @cached_property
-    def poisoned(self) -> nn.Module | None:
-        """The model made where memory that nobody has written is NaN, or the largest integer."""
-        if self.make is None:
+    def remade(self, seed: int = 0) -> nn.Module | None:
+        """The model made again; None if all that there is is a model, or if it can be made only once."""
+        if self.make is None or self.only_once:
             return None
-        with poisoned_memory():
-            return unwrap(made(self.make, seed=0))
+        try:
+            again = unwrap(made(self.make, seed))
+        except ValueError as error:
+            self.only_once = str(error)
+            return None
+        self.only_once = "the function returns the same model each time" if again is self.model else ""
+        return None if self.only_once else again
 
 
 def made(make: Make, seed: int) -> nn.Module:
@@ -104,3 +117,26 @@ def tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         if name in kept and (storage := storage_of(tensor)) not in seen:
             seen.add(storage)
             yield name, tensor.detach()
+
+
+def _parts_of(batch: object) -> tuple[Tensor | None, Tensor | None]:
+    """The inputs and the targets of a batch."""
+    if batch is None or isinstance(batch, Tensor):
+        return batch, None
+    parts = list(batch) if isinstance(batch, tuple | list) else []
+    if len(parts) not in (1, 2) or not all(isinstance(part, Tensor) for part in parts):
+        kinds = f" of {', '.join(type(part).__name__ for part in parts)}" if parts else ""
+        raise ValueError(
+            f"a batch must be a tensor of inputs, or (inputs, targets), got a {type(batch).__name__}{kinds}"
+        )
+    return parts[0], parts[1] if len(parts) == 2 else None
+
+
+def _check_inputs(model: nn.Module, inputs: Tensor) -> None:
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    copy = working_copy(model, device, "an audit")
+    try:
+        with torch.no_grad():
+            copy(*like(inputs, model))
+    except Exception as error:  # the layers of a model may raise anything
+        raise explain(error, "an audit", {"inputs": tuple(inputs.shape)}, copy) from error

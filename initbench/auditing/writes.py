@@ -28,10 +28,12 @@ class Cut:
 class Write:
     """by: the method of a module, or the function, that is not torch's own, closest to the write; "" if none is.
 
-    owner: the module whose method it is. is_default: whether a layer of torch wrote it as it was made.
+    numbers: the arguments of the operation, such as mean and std. owner: the module whose method it is. is_default:
+    whether a layer of torch wrote it as it was made.
     """
 
     operation: str
+    numbers: tuple[float, ...]
     by: str
     owner: nn.Module | None
     cut: Cut | None
@@ -40,6 +42,11 @@ class Write:
     @property
     def is_draw(self) -> bool:
         return self.operation in DRAWS
+
+    def __str__(self) -> str:
+        if self.cut is not None:
+            return f"trunc_normal_(std={self.cut.std:g}, a={self.cut.low:g}, b={self.cut.high:g})"
+        return f"{self.operation}({', '.join(f'{number:g}' for number in self.numbers)})"
 
 
 class Writes(TorchFunctionMode):
@@ -64,11 +71,12 @@ class Writes(TorchFunctionMode):
         if address not in known:  # new memory: what was written to this address before was another's
             self._of[address] = []
         if name in _CONTENTS and (address in known[:1] or name in _FACTORIES):
-            self._of.setdefault(address, []).append(_write(name, sys._getframe(1)))
+            numbers = tuple(float(each) for each in given if isinstance(each, int | float))
+            self._of.setdefault(address, []).append(_write(name, numbers, sys._getframe(1)))
         return result
 
 
-def _write(operation: str, frame: FrameType | None) -> Write:
+def _write(operation: str, numbers: tuple[float, ...], frame: FrameType | None) -> Write:
     cut, by, owner, is_default = None, "", None, False
     for each in _outwards(frame):
         name, own = each.f_code.co_name, each.f_locals
@@ -80,7 +88,7 @@ def _write(operation: str, frame: FrameType | None) -> Write:
         owner = own.get("self") if isinstance(own.get("self"), nn.Module) else None
         by = f"{type(owner).__name__}.{name}" if owner is not None else name
         break
-    return Write(operation, by, owner, cut, is_default)
+    return Write(operation, numbers, by, owner, cut, is_default)
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
