@@ -24,7 +24,7 @@ from initbench.auditing.finding import SEVERITIES, Finding
 from initbench.auditing.intentions import idle_cuts, overwritten, skipped
 from initbench.auditing.memory import not_reset, uninitialized
 from initbench.auditing.paths import not_run, unreached
-from initbench.auditing.scales import alike, too_large, wrong_side
+from initbench.auditing.scales import alike, too_large, too_small, wrong_fans
 from initbench.auditing.signal import first_step
 from initbench.auditing.subject import Make, Subject
 from initbench.auditing.tied import drawn_by_two_rules
@@ -44,7 +44,8 @@ CHECKS: tuple[Check, ...] = (
     overwritten,
     drawn_by_two_rules,
     too_large,
-    wrong_side,
+    too_small,
+    wrong_fans,
     alike,
     not_run,
     scaled_by_depth,

@@ -14,14 +14,15 @@ def idle_cuts(subject: Subject) -> Iterator[Finding]:
     """Truncated normal distributions whose bounds are so far away that nothing is cut."""
     for found in subject.parameters:
         cut = next((write.cut for write in reversed(subject.writes.to(found.tensor)) if write.is_draw), None)
-        if cut is not None and (distance := min(-cut.low, cut.high) / cut.std) > FARTHEST:
+        if cut is not None and cut.distance > FARTHEST:
+            low, high = cut.mean - 3 * cut.std, cut.mean + 3 * cut.std
             yield Finding(
                 "warning",
                 "a cut that never cuts",
                 found.name,
-                f"a normal distribution of std {cut.std:g} is cut at {cut.low:g} and {cut.high:g}, {distance:.0f} "
+                f"a normal distribution of std {cut.std:g} is cut at {cut.low:g} and {cut.high:g}, {cut.distance:.0f} "
                 "standard deviations away",
-                f"give the bounds in the units of the weights: a={-3 * cut.std:g}, b={3 * cut.std:g} cut at three",
+                f"give the bounds in the units of the weights: a={low:g}, b={high:g} cut at three",
             )
 
 
@@ -48,16 +49,22 @@ def skipped(subject: Subject) -> Iterator[Finding]:
 
 
 def overwritten(subject: Subject) -> Iterator[Finding]:
-    """Draws of a module's own method that another method overwrote."""
+    """What a module's own method wrote and another method drew again: a draw, or a constant such as zeros."""
     for found in subject.parameters:
-        draws = [write for write in subject.writes.to(found.tensor) if write.is_draw]
-        own = [write for write in draws if write.owner is found.module and not write.by.endswith(".__init__")]
-        if own and draws[-1].owner is not found.module:
-            last = draws[-1].by
+        writes = [write for write in subject.writes.to(found.tensor) if not write.is_default]
+        last = next((write for write in reversed(writes) if write.is_draw), None)
+        if last is None:
+            continue
+        before = [write for write in writes[: writes.index(last)] if write.owner not in (None, last.owner)]
+        # What __init__ draws is often a placeholder; what it sets to a constant, and what a method draws, is not.
+        meant = [write for write in before if not (write.is_draw and write.by.endswith(".__init__"))]
+        meant = [write for write in meant if write.operation != "copy_"]
+        if meant:
+            did = "draws it" if meant[-1].is_draw else "sets it to a constant"
             yield Finding(
                 "warning",
                 "overwritten",
                 found.name,
-                f"{own[-1].by} draws it, and {last} draws it again",
-                f"leave {type(found.module).__name__} out of {last}, or remove the first draw",
+                f"{meant[-1].by} {did}, and {last.by} draws it again",
+                f"leave {type(found.module).__name__} out of {last.by}, or remove the first",
             )

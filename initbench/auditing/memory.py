@@ -63,7 +63,8 @@ def _reset(model: nn.Module) -> None:
 
 def _untouched(tensor: Tensor) -> int:
     """How many elements are what poisoned memory is full of."""
-    return int((tensor.isnan() if tensor.is_floating_point() else tensor == _largest(tensor.dtype)).sum())
+    is_real = tensor.is_floating_point() or tensor.is_complex()
+    return int((tensor.isnan() if is_real else tensor == _largest(tensor.dtype)).sum())
 
 
 def _largest(dtype: torch.dtype) -> bool | int:

@@ -19,9 +19,15 @@ _CONTENTS = (*DRAWS, "copy_", "fill_", "zero_")
 class Cut:
     """A normal distribution that is cut: the arguments of a function whose name ends in `trunc_normal_`."""
 
+    mean: float
     std: float
     low: float
     high: float
+
+    @property
+    def distance(self) -> float:
+        """How far the nearer bound is from the mean, in standard deviations."""
+        return min(self.mean - self.low, self.high - self.mean) / self.std
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Write:
 
     def __str__(self) -> str:
         if self.cut is not None:
-            return f"trunc_normal_(std={self.cut.std:g}, a={self.cut.low:g}, b={self.cut.high:g})"
+            return f"trunc_normal_(mean={self.cut.mean:g}, std={self.cut.std:g}, a={self.cut.low:g}, b={self.cut.high:g})"
         return f"{self.operation}({', '.join(f'{number:g}' for number in self.numbers)})"
 
 
@@ -80,8 +86,8 @@ def _write(operation: str, numbers: tuple[float, ...], frame: FrameType | None) 
     cut, by, owner, is_default = None, "", None, False
     for each in _outwards(frame):
         name, own = each.f_code.co_name, each.f_locals
-        if cut is None and name.endswith("trunc_normal_") and {"std", "a", "b"} <= own.keys():
-            cut = Cut(float(own["std"]), float(own["a"]), float(own["b"]))
+        if cut is None and name.endswith("trunc_normal_") and {"mean", "std", "a", "b"} <= own.keys():
+            cut = Cut(*(float(own[key]) for key in ("mean", "std", "a", "b")))
         if each.f_globals.get("__name__", "").partition(".")[0] == "torch":
             is_default = is_default or name in ("reset_parameters", "_reset_parameters")
             continue

@@ -27,6 +27,19 @@ def test_bounds_that_cut_are_left_alone() -> None:
     assert list(idle_cuts(Subject(lambda: nn.Linear(8, 8)))) == []
 
 
+def test_bounds_are_measured_from_the_mean() -> None:
+    layer = nn.Linear(8, 8)
+    (found,) = idle_cuts(Subject(lambda: _around(layer, mean=1.0, a=0.0, b=2.0)))
+    assert "50 standard deviations away" in found.reason
+    assert "a=0.94, b=1.06" in found.remedy
+    assert list(idle_cuts(Subject(lambda: _around(layer, mean=2.0, a=0.0, b=2.0)))) == []
+
+
+def _around(layer: nn.Linear, **arguments: float) -> nn.Module:
+    nn.init.trunc_normal_(layer.weight, std=0.02, **arguments)
+    return layer
+
+
 def test_timms_own_function_is_seen_too() -> None:
     layers = pytest.importorskip("timm.layers")
 
@@ -94,3 +107,31 @@ def test_what_a_parent_draws_again_is_found() -> None:
     assert found.parameter == "expert.weight"
     assert found.reason == "Expert.reset_parameters draws it, and Model._init_weights draws it again"
     assert list(overwritten(Subject(lambda: Model(reaches=False)))) == []
+
+
+class StartsClosed(nn.Module):
+    """It sets its last layer to zero, and whoever contains it draws that layer again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(8, 8)
+        nn.init.zeros_(self.out.weight)
+
+
+class Draws(nn.Module):
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+        self.apply(self._init_weights)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+
+
+def test_zeros_that_a_parent_draws_over_are_found() -> None:
+    (found,) = overwritten(Subject(lambda: Draws(StartsClosed())))
+    assert found.parameter == "part.out.weight"
+    assert found.reason == "StartsClosed.__init__ sets it to a constant, and Draws._init_weights draws it again"
+    assert list(overwritten(Subject(lambda: Draws(nn.Linear(8, 8))))) == []
