@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
+from initbench import generators
 from initbench.auditing.audit import audit
 from initbench.command_line import Parser, run
 from initbench.console import console
@@ -49,6 +50,8 @@ def named(text: str) -> Any:
         raise ValueError(f"{text!r} must be MODULE:FUNCTION, as in my_package.models:make_model")
     try:
         module = import_module(module_name)
+    except ImportError as error:
+        raise ValueError(f"{module_name} cannot be imported: {error}") from error
     except Exception as error:  # a module of the user's may raise anything
         raise ValueError(f"{module_name} cannot be imported: {reason(error)}") from error
     if not callable(found := getattr(module, name, None)):
@@ -59,6 +62,7 @@ def named(text: str) -> Any:
 
 def _call(text: str) -> Any:
     make = named(text)
+    generators.seed_all(2)  # so that the same command finds the same; the models are made with 0 and 1
     try:
         return make()
     except Exception as error:  # it is the user's, and may raise anything

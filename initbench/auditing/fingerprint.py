@@ -1,5 +1,6 @@
 """Which recipe of conf/init a model follows, role by role, and where it departs from it."""
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ def fingerprint(subject: Subject, recipe: str) -> Fingerprint | None:
     """How far the model follows a recipe; None if the recipe cannot be applied to it."""
     copy = copy_of(subject.model, "an audit works on")
     try:
-        initialize(copy, recipe, seed=0)
+        with warnings.catch_warnings(action="ignore"):  # of gains that are assumed
+            initialize(copy, recipe, seed=0)
     except ValueError:  # the model lacks what it acts on
         return None
     own, theirs = subject.looks, looks(copy)

@@ -1,7 +1,8 @@
 """Standard deviations that suit neither side of a layer, and units that start alike."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 
 from torch import Tensor
 
@@ -15,11 +16,27 @@ from initbench.init.roles import MATRICES, NamedParameter
 # .11 for 32; at 4, four layers already multiply by 256.
 LARGEST_GAIN = 4.0
 SMALLEST_GAIN = 0.05
-_GAINS = (1.0, math.sqrt(2), 1 / math.sqrt(3))  # LeCun's, He's and the default of torch's layers
+_DEFAULT = 1 / math.sqrt(3)  # of torch's layers
+_GAINS = (1.0, math.sqrt(2), _DEFAULT)  # the first two are LeCun's and He's
 _MANY = 1000  # elements: the spread of the rms of a thousand draws is a fortieth
 _NEAR = 0.05  # relative
 
 
+def _once(check: Callable[[Subject], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+    """The check, which says of several matrices in one parameter only what it finds first."""
+
+    @wraps(check)
+    def first_of_each(subject: Subject) -> Iterator[Finding]:
+        said: set[str] = set()
+        for finding in check(subject):
+            if finding.parameter not in said:
+                said.add(finding.parameter)
+                yield finding
+
+    return first_of_each
+
+
+@_once
 def too_large(subject: Subject) -> Iterator[Finding]:
     """Matrices with which every layer multiplies the signal, forwards and backwards."""
     for found, layer, block in _blocks(subject):
@@ -34,6 +51,7 @@ def too_large(subject: Subject) -> Iterator[Finding]:
             )
 
 
+@_once
 def too_small(subject: Subject) -> Iterator[Finding]:
     """Matrices, not zero, that let next to nothing through, forwards and backwards."""
     for found, layer, block in _blocks(subject):
@@ -48,6 +66,7 @@ def too_small(subject: Subject) -> Iterator[Finding]:
             )
 
 
+@_once
 def wrong_fans(subject: Subject) -> Iterator[Finding]:
     """Matrices drawn by the fans that torch.nn.init reads from a shape, where the layer has others.
 
@@ -69,7 +88,7 @@ def wrong_fans(subject: Subject) -> Iterator[Finding]:
                 continue
             stored = "it is stored (in, out), and " if layer.transposed else ""
             yield Finding(
-                "note" if layer.blocks > 1 else "warning",  # torch's own attention is drawn so
+                "note" if layer.blocks > 1 or gain == _DEFAULT else "warning",  # so torch's own layers are drawn
                 "fans of the wrong side",
                 found.name,
                 f"{stored}its std of {rms:.3g} is {gain:.3g}/sqrt({mode}) for a {mode} of {read[mode]:g}, as torch.nn.init "
@@ -79,6 +98,7 @@ def wrong_fans(subject: Subject) -> Iterator[Finding]:
             break
 
 
+@_once
 def alike(subject: Subject) -> Iterator[Finding]:
     """Matrices whose units have the same weights, which are not zero: they get the same gradient, and stay alike."""
     for found, _, block in _blocks(subject):

@@ -12,6 +12,7 @@ from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.loss import Loss
 
 _WORSE = 0.5  # nats: what a loss may be above that of a model which knows nothing
+_LUCK = 3.0  # nats: what it may be above it in a batch of one by chance
 _GROWTH = 1e4  # of the second moment, from the first layer to the last
 _MOST_DEAD = 0.5  # of a layer's units
 _SPREAD = 100.0  # between the largest and the smallest gradient relative to its weights
@@ -22,15 +23,15 @@ def first_step(subject: Subject, loss: Loss = F.cross_entropy) -> Iterator[Findi
     if subject.inputs is None or subject.targets is None:
         return
     diagnosis = diagnose(subject.model, (subject.inputs, subject.targets), loss=loss)
-    yield from _of_loss(diagnosis)
+    yield from _of_loss(diagnosis, len(subject.inputs))
     yield from _of_layers(diagnosis)
 
 
-def _of_loss(diagnosis: Diagnosis) -> Iterator[Finding]:
+def _of_loss(diagnosis: Diagnosis, samples: int) -> Iterator[Finding]:
     value, chance = diagnosis.net["loss"], diagnosis.net["ln_classes"]
     if not math.isfinite(value):
         yield Finding("error", "first loss", "", f"the loss is {value}", "look for the first layer that is not finite")
-    elif value > chance + _WORSE:
+    elif value > chance + max(_WORSE, _LUCK / math.sqrt(samples)):
         yield Finding(
             "warning",
             "first loss",

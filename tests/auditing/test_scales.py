@@ -73,7 +73,7 @@ def test_torchs_own_attention_is_a_note() -> None:
     "layer", [nn.Linear(64, 32), nn.Conv2d(32, 64, 3, groups=4), nn.ConvTranspose2d(32, 64, 3), nn.LSTM(32, 64), nn.GRUCell(64, 32)]
 )
 def test_torchs_defaults_are_of_the_right_fans(layer: nn.Module) -> None:
-    assert list(wrong_fans(Subject(layer))) == []
+    assert [found for found in wrong_fans(Subject(layer)) if found.severity != "note"] == []
 
 
 def test_next_to_nothing_is_a_note_and_zero_is_none() -> None:
