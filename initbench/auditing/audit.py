@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from io import StringIO
 from itertools import groupby
@@ -19,20 +19,19 @@ from torch import Tensor, nn
 from initbench.auditing.biases import idle_biases
 from initbench.auditing.depth import scaled_by_depth
 from initbench.auditing.draws import deaf_to_the_seed, made_once, one_draw
-from initbench.auditing.fingerprint import RECIPES, Fingerprint, fingerprint, nearest
 from initbench.auditing.finding import SEVERITIES, Finding
+from initbench.auditing.fingerprint import RECIPES, Fingerprint, fingerprint, nearest
 from initbench.auditing.intentions import idle_cuts, overwritten, skipped
 from initbench.auditing.memory import not_reset, uninitialized
 from initbench.auditing.paths import not_run, unreached
 from initbench.auditing.scales import alike, too_large, too_small, wrong_fans
 from initbench.auditing.signal import first_step
-from initbench.auditing.subject import Make, Subject
+from initbench.auditing.subject import Check, Make, Subject
 from initbench.auditing.tied import drawn_by_two_rules
 from initbench.console import console
 from initbench.fitting import Fitting
 from initbench.wording import count, duration
 
-Check = Callable[[Subject], Iterator[Finding]]
 CHECKS: tuple[Check, ...] = (
     uninitialized,
     not_reset,
@@ -131,7 +130,7 @@ def audit(
     recipes: list[Fingerprint | None] = []
     late: list[str] = []
     end = monotonic() + seconds
-    steps = (*CHECKS, *RECIPES)
+    steps: tuple[Check | str, ...] = (*CHECKS, *RECIPES)
     for step in track(steps, "auditing", console=console, transient=True, disable=not show_progress):
         if monotonic() > end:
             late.append("the recipes" if isinstance(step, str) else step.__name__.replace("_", " "))

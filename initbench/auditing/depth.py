@@ -81,7 +81,7 @@ def _missing(by_purpose: Groups, rules: Mapping[tuple[str, str], str | None], br
         first = by_purpose["out", kind][0]
         if scaled:
             other, rule = next(iter(scaled.items()))
-            reason = f"the out matrices of {kind} branches are not scaled by depth, and those of {other} branches are by {rule}"
+            reason = f"the out matrices of {kind} branches are not scaled by depth, as those of {other} are by {rule}"
             yield Finding("warning", "not scaled by depth", first.projection.name, reason, "scale both, or neither")
         elif "attention" in outs and _is_free(first.branch):
             reason = f"the out matrices of {kind} branches are not scaled by depth, though {branches} branches add up"

@@ -19,7 +19,8 @@ _RATE = 1e-3
 def unreached(subject: Subject) -> Iterator[Finding]:
     """What the outputs do not depend on, now and after a few steps that move all that they do depend on."""
     device = next(subject.model.parameters()).device
-    copy = working_copy(subject.model, device, "an audit")
+    # Batch norm over a batch of two passes next to no gradient, and is the identity in evaluation mode.
+    copy = working_copy(subject.model, device, "an audit").eval()
     if (inputs := _accepted(copy, subject)) is None:
         return
     unused, still = _moved(copy, inputs)

@@ -1,13 +1,13 @@
 """Standard deviations that suit neither side of a layer, and units that start alike."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import wraps
 
 from torch import Tensor
 
 from initbench.auditing.finding import Finding
-from initbench.auditing.subject import Subject
+from initbench.auditing.subject import Check, Subject
 from initbench.init.layer import Layer, describe_layer
 from initbench.init.roles import MATRICES, NamedParameter
 
@@ -22,7 +22,7 @@ _MANY = 1000  # elements: the spread of the rms of a thousand draws is a fortiet
 _NEAR = 0.05  # relative
 
 
-def _once(check: Callable[[Subject], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+def _once(check: Check) -> Check:
     """The check, which says of several matrices in one parameter only what it finds first."""
 
     @wraps(check)
@@ -91,8 +91,8 @@ def wrong_fans(subject: Subject) -> Iterator[Finding]:
                 "note" if layer.blocks > 1 or gain == _DEFAULT else "warning",  # so torch's own layers are drawn
                 "fans of the wrong side",
                 found.name,
-                f"{stored}its std of {rms:.3g} is {gain:.3g}/sqrt({mode}) for a {mode} of {read[mode]:g}, as torch.nn.init "
-                f"reads it from the shape; the layer's is {right[mode]:g}",
+                f"{stored}its std of {rms:.3g} is {gain:.3g}/sqrt({mode}) for a {mode} of {read[mode]:g}, as "
+                f"torch.nn.init reads it from the shape; the layer's is {right[mode]:g}",
                 f"{gain:.3g}/sqrt({right[mode]:g}) is {gain / math.sqrt(right[mode]):.3g}",
             )
             break

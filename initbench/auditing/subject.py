@@ -4,11 +4,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from initbench import generators
+from initbench.auditing.finding import Finding
 from initbench.auditing.looks import Look, looks
 from initbench.auditing.writes import Writes
 from initbench.init.failures import explain
@@ -72,6 +74,14 @@ class Subject:
             return None
         self.only_once = "the function returns the same model each time" if again is self.model else ""
         return None if self.only_once else again
+
+
+class Check(Protocol):
+    """A function that tells what it finds."""
+
+    __name__: str
+
+    def __call__(self, subject: Subject, /) -> Iterator[Finding]: ...
 
 
 def made(make: Make, seed: int) -> nn.Module:

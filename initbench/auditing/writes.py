@@ -32,7 +32,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Write:
-    """by: the method of a module, or the function, that is not torch's own, closest to the write; "" if none is.
+    """by: the method of a module that is not torch's own closest to the write, or else the closest function.
 
     numbers: the arguments of the operation, such as mean and std. owner: the module whose method it is. is_default:
     whether a layer of torch wrote it as it was made.
@@ -51,7 +51,9 @@ class Write:
 
     def __str__(self) -> str:
         if self.cut is not None:
-            return f"trunc_normal_(mean={self.cut.mean:g}, std={self.cut.std:g}, a={self.cut.low:g}, b={self.cut.high:g})"
+            return (
+                f"trunc_normal_(mean={self.cut.mean:g}, std={self.cut.std:g}, a={self.cut.low:g}, b={self.cut.high:g})"
+            )
         return f"{self.operation}({', '.join(f'{number:g}' for number in self.numbers)})"
 
 
@@ -90,10 +92,12 @@ def _write(operation: str, numbers: tuple[float, ...], frame: FrameType | None) 
             cut = Cut(*(float(own[key]) for key in ("mean", "std", "a", "b")))
         if each.f_globals.get("__name__", "").partition(".")[0] == "torch":
             is_default = is_default or name in ("reset_parameters", "_reset_parameters")
-            continue
-        owner = own.get("self") if isinstance(own.get("self"), nn.Module) else None
-        by = f"{type(owner).__name__}.{name}" if owner is not None else name
-        break
+        elif isinstance(own.get("self"), nn.Module):
+            owner = own["self"]
+            by = f"{type(owner).__name__}.{name}"
+            break
+        elif not by and not name.endswith("_"):  # as functions that fill a tensor in place, for others, are named
+            by = name
     return Write(operation, numbers, by, owner, cut, is_default)
 
 

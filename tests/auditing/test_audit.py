@@ -86,7 +86,10 @@ def test_a_mistake_is_one_line(mine: Path, model: str, words: str) -> None:
         ("mine:sound", "a batch must be a tensor of inputs, or (inputs, targets), got a Linear"),
         ("mine:wide", "mine:wide makes no batch: TypeError: wide() missing 1 required positional argument: 'width'"),
         ("mine:narrow", "an audit fails in this Linear: "),
-        ("mine:three", "a batch must be a tensor of inputs, or (inputs, targets), got a tuple of Tensor, Tensor, Tensor"),
+        (
+            "mine:three",
+            "a batch must be a tensor of inputs, or (inputs, targets), got a tuple of Tensor, Tensor, Tensor",
+        ),
     ],
 )
 def test_a_batch_that_does_not_fit_is_one_line(mine: Path, batch: str, words: str) -> None:

@@ -33,5 +33,3 @@ def test_what_something_else_uses_too_has_an_effect() -> None:
             return features + self.norm(features)
 
     assert list(idle_biases(Subject(Both()))) == []
-
-

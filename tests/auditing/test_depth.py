@@ -61,7 +61,7 @@ def test_one_kind_of_branch_that_is_not_scaled_is_found() -> None:
     (found,) = scaled_by_depth(Subject(model))
     assert found.severity == "warning"
     assert found.reason == (
-        "the out matrices of mlp branches are not scaled by depth, and those of attention branches are by 1/sqrt(R)"
+        "the out matrices of mlp branches are not scaled by depth, as those of attention are by 1/sqrt(R)"
     )
 
 

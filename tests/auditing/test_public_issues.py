@@ -139,7 +139,9 @@ class ParentOverwrites(Transformer):
 def found(model: type[nn.Module]) -> dict[str, str]:
     """Errors and warnings: the check, with the first parameter that it names."""
     return {
-        finding.check: finding.parameter for finding in reversed(audit(model, BATCH).findings) if finding.severity != "note"
+        finding.check: finding.parameter
+        for finding in reversed(audit(model, BATCH).findings)
+        if finding.severity != "note"
     }
 
 

@@ -70,7 +70,14 @@ def test_torchs_own_attention_is_a_note() -> None:
 
 
 @pytest.mark.parametrize(
-    "layer", [nn.Linear(64, 32), nn.Conv2d(32, 64, 3, groups=4), nn.ConvTranspose2d(32, 64, 3), nn.LSTM(32, 64), nn.GRUCell(64, 32)]
+    "layer",
+    [
+        nn.Linear(64, 32),
+        nn.Conv2d(32, 64, 3, groups=4),
+        nn.ConvTranspose2d(32, 64, 3),
+        nn.LSTM(32, 64),
+        nn.GRUCell(64, 32),
+    ],
 )
 def test_torchs_defaults_are_of_the_right_fans(layer: nn.Module) -> None:
     assert [found for found in wrong_fans(Subject(layer)) if found.severity != "note"] == []
