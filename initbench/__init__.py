@@ -19,6 +19,8 @@ __all__ = [
     "Initialize",
     "Initializer",
     "Record",
+    "assert_initialized",
+    "audit",
     "compare",
     "describe",
     "diagnose",
@@ -33,6 +35,7 @@ __all__ = [
 if TYPE_CHECKING:
     from initbench.analysis.loading.frame import load_runs
     from initbench.analysis.loading.wandb_records import load_wandb
+    from initbench.auditing.audit import assert_initialized, audit
     from initbench.callbacks.initialize import Initialize
     from initbench.callbacks.record import Record
     from initbench.diagnostics.diagnose import diagnose
@@ -51,6 +54,8 @@ __getattr__ = lazy.attributes(
         "Initialize": "initbench.callbacks.initialize",
         "Initializer": "initbench.init",
         "Record": "initbench.callbacks.record",
+        "assert_initialized": "initbench.auditing.audit",
+        "audit": "initbench.auditing.audit",
         "compare": "initbench.loop.compare",
         "diagnose": "initbench.diagnostics.diagnose",
         "describe": "initbench.init",

@@ -1,0 +1,71 @@
+"""Parameters that keep the memory that they were given, whatever was in it."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject, made, poisoned_memory, tensors_of
+
+
+def uninitialized(subject: Subject) -> Iterator[Finding]:
+    """What nobody wrote while the model was made over poisoned memory."""
+    with poisoned_memory():
+        model = subject.remade()
+    if model is None:
+        return
+    for name, tensor in tensors_of(model):
+        if number := _untouched(tensor):
+            yield Finding(
+                "error",
+                "uninitialized memory",
+                name,
+                f"{number} of {tensor.numel()} elements keep whatever was in memory before",
+                "fill it where it is made, or in reset_parameters() if something calls that",
+            )
+
+
+def not_reset(subject: Subject) -> Iterator[Finding]:
+    """What stays empty in a model that is made on the meta device, gets memory by to_empty() and resets its layers.
+
+    This is how FSDP makes models that are too large for one device. Models that compute with their weights while they
+    are made cannot be made on the meta device, and are left alone.
+    """
+    if subject.make is None or subject.only_once:
+        return
+    try:
+        with torch.device("meta"):
+            model = made(subject.make, seed=0)
+        with poisoned_memory():
+            model.to_empty(device="cpu")
+            _reset(model)
+    except Exception:  # what a model does on the meta device is its own matter
+        return
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if _untouched(tensor.detach()):
+            yield Finding(
+                "note",
+                "not reset",
+                name,
+                "made on the meta device, it is still empty after to_empty() and the reset_parameters() of all layers",
+                "give its module a reset_parameters() that fills it, if you make the model on the meta device",
+            )
+
+
+@torch.no_grad()
+def _reset(model: nn.Module) -> None:
+    for module in reversed(list(model.modules())):  # a model's own rule comes last, as it does where it is made
+        for method in ("reset_parameters", "_reset_parameters", "init_weights"):
+            if callable(reset := getattr(module, method, None)):
+                reset()
+
+
+def _untouched(tensor: Tensor) -> int:
+    """How many elements are what poisoned memory is full of."""
+    is_real = tensor.is_floating_point() or tensor.is_complex()
+    return int((tensor.isnan() if is_real else tensor == _largest(tensor.dtype)).sum())
+
+
+def _largest(dtype: torch.dtype) -> bool | int:
+    return dtype == torch.bool or torch.iinfo(dtype).max

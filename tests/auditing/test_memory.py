@@ -1,0 +1,114 @@
+"""Memory that nobody wrote is found, wherever it is, and the model that is audited stays as it is."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from initbench.auditing.draws import made_once
+from initbench.auditing.memory import not_reset, uninitialized
+from initbench.auditing.subject import Subject
+
+
+class Forgetful(nn.Module):
+    """Its scale is never set, half of its bias is, and its table is no part of its state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+        self.scale = nn.Parameter(torch.empty(3))
+        self.bias = nn.Parameter(torch.empty(4))
+        nn.init.zeros_(self.bias[:2])
+        self.register_buffer("places", torch.empty(5, dtype=torch.long))
+        self.register_buffer("table", torch.empty(2), persistent=False)
+
+
+def test_what_nobody_wrote_is_an_error() -> None:
+    found = {finding.parameter: finding for finding in uninitialized(Subject(Forgetful))}
+    assert set(found) == {"scale", "bias", "places"}
+    assert {finding.severity for finding in found.values()} == {"error"}
+    assert found["bias"].reason == "2 of 4 elements keep whatever was in memory before"
+
+
+def test_afterwards_memory_is_as_it_was() -> None:
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_rng_state()
+    list(uninitialized(Subject(Forgetful)))
+    assert torch.are_deterministic_algorithms_enabled() == before[0]
+    assert torch.get_rng_state().equal(before[1])
+
+
+@pytest.mark.parametrize("make", [lambda: nn.Linear(3, 4), lambda: nn.LSTM(3, 4), lambda: nn.BatchNorm2d(3)])
+def test_torchs_own_layers_are_written(make: object) -> None:
+    assert list(uninitialized(Subject(make))) == []  # type: ignore[arg-type]  # each makes a module
+
+
+def test_of_a_model_that_cannot_be_made_again_nothing_is_known() -> None:
+    assert list(uninitialized(Subject(Forgetful()))) == []
+
+
+def needs_an_argument(width: int) -> nn.Module:
+    return nn.Linear(width, width)
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (needs_an_argument, r"needs_an_argument\(\) makes no model: TypeError: .*'width'"),
+        (dict, r"dict\(\) must make a torch.nn.Module, and made a dict"),
+        (nn.ReLU, "ReLU has no parameters"),
+    ],
+)
+def test_what_makes_no_model_is_refused(make: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Subject(make)  # type: ignore[arg-type]  # that is what is wrong
+
+
+class Rotary(nn.Module):
+    """Its table is computed where it is made, and is no part of a checkpoint."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(4))
+        self.register_buffer("table", torch.arange(4.0), persistent=False)
+
+
+class Resets(Rotary):
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.scale)
+        self.table.copy_(torch.arange(4.0))  # type: ignore[operator]  # a buffer
+
+
+def test_what_to_empty_leaves_empty_is_noted() -> None:
+    found = list(not_reset(Subject(Rotary)))
+    assert [(finding.severity, finding.parameter) for finding in found] == [("note", "scale"), ("note", "table")]
+    assert list(not_reset(Subject(Resets))) == []
+    assert list(not_reset(Subject(nn.BatchNorm2d(3)))) == []
+
+
+def test_a_model_that_computes_with_its_weights_is_left_alone() -> None:
+    def make() -> nn.Module:
+        layer = nn.Linear(4, 4)
+        layer.norm = float(layer.weight.detach().norm())  # type: ignore[assignment]  # of one's own
+        return layer
+
+    assert list(not_reset(Subject(make))) == []
+
+
+def test_a_model_that_can_be_made_only_once_is_said() -> None:
+    names: set[str] = set()
+
+    def registered() -> nn.Module:
+        if "mine" in names:
+            raise KeyError("mine is registered already")
+        names.add("mine")
+        return nn.Linear(4, 4)
+
+    one = nn.Linear(4, 4)
+    for make, why in ((registered, "KeyError: .*registered already"), (lambda: one, "returns the same model")):
+        subject = Subject(make)
+        assert list(uninitialized(subject)) == []
+        (found,) = made_once(subject)
+        assert found.severity == "note"
+        assert re.search(why, found.reason)

@@ -1,0 +1,42 @@
+"""Parameters that can never learn, told from those that only start late."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from initbench.auditing.paths import unreached
+from initbench.auditing.subject import Subject
+
+
+class Adapted(nn.Module):
+    """A layer with a low-rank addition b(a(x)), as LoRA's."""
+
+    def __init__(self, *, a: float, b: float) -> None:
+        super().__init__()
+        self.layer, self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 2, bias=False), nn.Linear(2, 8, bias=False)
+        self.spare = nn.Parameter(torch.ones(3))
+        nn.init.normal_(self.a.weight, std=a)
+        nn.init.normal_(self.b.weight, std=b)
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.layer(inputs) + self.b(self.a(inputs))}
+
+
+@pytest.mark.parametrize("a, b, stuck", [(0, 0, {"a.weight", "b.weight"}), (1, 0, set()), (0, 1, set())])
+def test_two_zeros_in_series_are_stuck_and_one_is_not(a: float, b: float, stuck: set[str]) -> None:
+    found = list(unreached(Subject(Adapted(a=a, b=b))))
+    assert {finding.parameter for finding in found if finding.severity == "warning"} == stuck
+    assert [finding.parameter for finding in found if finding.check == "unused"] == ["spare"]
+
+
+def test_a_norm_and_a_softmax_at_the_end_pass_gradients() -> None:
+    for last in (nn.LayerNorm(8), nn.Softmax(-1)):
+        assert list(unreached(Subject(nn.Sequential(nn.Linear(8, 8), last)))) == []
+
+
+def test_the_model_stays_as_it_is() -> None:
+    model = Adapted(a=1, b=0)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    list(unreached(Subject(model)))
+    assert all(before[name].equal(tensor) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())

@@ -1,0 +1,96 @@
+"""Weights that are too large, drawn from the wrong side, or equal."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from initbench.auditing.scales import alike, too_large, too_small, wrong_fans
+from initbench.auditing.subject import Subject
+
+
+def linear(std: float, width: int = 64) -> nn.Linear:
+    layer = nn.Linear(width, width)
+    nn.init.normal_(layer.weight, std=std)
+    return layer
+
+
+def test_a_standard_deviation_of_one_is_too_large() -> None:
+    (found,) = too_large(Subject(nn.Sequential(linear(1.0), nn.ReLU(), linear(0.125))))
+    assert found.parameter == "0.weight"
+    assert "1/sqrt(fan_in) is 0.125" in found.remedy
+
+
+@pytest.mark.parametrize("std", [0.0, 0.02, 1 / 8, math.sqrt(2) / 8, 5 / 3 / 8])
+def test_what_is_in_use_is_not(std: float) -> None:
+    assert list(too_large(Subject(linear(std)))) == []
+
+
+class InputFirst(nn.Module):
+    """x @ weight, as GPT-2's Conv1D."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(inputs, outputs))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs @ self.weight
+
+
+def test_kaiming_of_a_weight_that_is_stored_the_other_way_round() -> None:
+    def make(right: bool) -> nn.Module:
+        layer = InputFirst(256, 64)
+        nn.init.kaiming_normal_(layer.weight.T if right else layer.weight)
+        return layer
+
+    (found,) = wrong_fans(Subject(make(right=False)))
+    assert "stored (in, out)" in found.reason
+    assert "1.41/sqrt(fan_in) for a fan_in of 64, as torch.nn.init reads it from the shape" in found.reason
+    assert found.remedy == "1.41/sqrt(256) is 0.0884"
+    assert list(wrong_fans(Subject(make(right=True)))) == []
+    assert list(wrong_fans(Subject(nn.Linear(256, 64)))) == []
+
+
+def test_kaiming_of_a_convolution_with_groups() -> None:
+    """As in torchvision's MobileNetV2: the fan_out of a depthwise convolution is 9, and the shape says 9 times 128."""
+    layer = nn.Conv2d(128, 128, 3, groups=128)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", generator=torch.Generator().manual_seed(0))
+    (found,) = wrong_fans(Subject(layer))
+    assert (found.severity, found.remedy) == ("warning", "1.41/sqrt(9) is 0.471")
+    nn.init.kaiming_normal_(layer.weight, generator=torch.Generator().manual_seed(0))
+    assert list(wrong_fans(Subject(layer))) == []
+
+
+def test_torchs_own_attention_is_a_note() -> None:
+    """It draws query, key and value as one matrix of three times the outputs."""
+    (found,) = wrong_fans(Subject(nn.MultiheadAttention(64, 4)))
+    assert (found.severity, found.parameter) == ("note", "in_proj_weight")
+    assert "1/sqrt(mean fan) for a mean fan of 128" in found.reason
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(64, 32),
+        nn.Conv2d(32, 64, 3, groups=4),
+        nn.ConvTranspose2d(32, 64, 3),
+        nn.LSTM(32, 64),
+        nn.GRUCell(64, 32),
+    ],
+)
+def test_torchs_defaults_are_of_the_right_fans(layer: nn.Module) -> None:
+    assert [found for found in wrong_fans(Subject(layer)) if found.severity != "note"] == []
+
+
+def test_next_to_nothing_is_a_note_and_zero_is_none() -> None:
+    assert [found.severity for found in too_small(Subject(linear(1e-4)))] == ["note"]
+    assert list(too_small(Subject(linear(0.0)))) == []
+    assert list(too_small(Subject(linear(0.02)))) == []
+
+
+def test_constant_weights_are_alike_and_zeros_are_not_said_to_be() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 8))
+    nn.init.constant_(model[0].weight, 0.1)
+    nn.init.zeros_(model[1].weight)
+    assert [finding.parameter for finding in alike(Subject(model))] == ["0.weight"]
