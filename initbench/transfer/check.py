@@ -1,0 +1,72 @@
+"""The coordinate check beside it: how large features are after a few steps, at every value, and 2 / lambda_max at init.
+
+With a rate that is right at all widths, features are equally large at all of them (Yang & Hu et al. 2021, appendix D.1).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from initbench.analysis.loading.parquet_tables import read_tables
+from initbench.transfer.asked import Asked
+from initbench.transfer.best_rate import at
+from initbench.transfer.drift import Drift
+
+STEPS = 4
+_SIZE, _CRITICAL = "pre_second_moment", "critical_learning_rate"
+
+
+@dataclass(frozen=True)
+class Check:
+    """sizes: by layer, the root mean square of its outputs after the steps, at each value; layers that all values have.
+
+    critical: 2 / lambda_max of the loss at init at each value, NaN where it is not known.
+    """
+
+    critical: Sequence[float]
+    sizes: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def study_of(asked: Asked) -> str:
+    """The study of the short runs."""
+    return f"{asked.study}_check"
+
+
+def overrides(asked: Asked, drifts: Sequence[Drift]) -> list[str]:
+    """The sweep of short runs: one seed, and the rate that is best at the smallest value, which is the median's."""
+    rate = 2 ** float(np.median([drift.best[0] for drift in drifts]))
+    own = [line for line in asked.overrides if line.partition("=")[0] not in ("seed", "diagnostics", "scheduler")]
+    return [
+        *own,
+        f"{asked.key}={','.join(f'{value:.12g}' for value in asked.values)}",
+        f"optimizer.lr={rate:.3g}",
+        "scheduler=constant",
+        "seed=0",
+        f"study={study_of(asked)}",
+        f"trainer.max_steps={STEPS}",
+        "diagnostics=schedule",
+        f"diagnostics.steps=[0,{STEPS}]",
+        "diagnostics.print=false",
+        "diagnostics.curvature=true",
+        "logger=none",
+    ]
+
+
+def checks(runs: pd.DataFrame, asked: Asked) -> dict[str, Check]:
+    """What the short runs have shown, by initializer."""
+    rows, _ = read_tables(runs, "layers", ["step", "layer", "quantity", "value"], text=["layer", "quantity"])
+    places = rows["run"].to_numpy(int)
+    values = np.array([at(config, asked.key) for config in runs["workload_config"]], dtype=float)
+    rows = rows.assign(init=runs["init"].to_numpy()[places], at=values[places])
+    found = {}
+    for init, group in rows.groupby("init"):
+        critical = group[(group["step"] == 0) & (group["quantity"] == _CRITICAL)].groupby("at")["value"].first()
+        sizes = group[(group["step"] == STEPS) & (group["quantity"] == _SIZE)]
+        table = sizes.pivot_table(index="layer", columns="at", values="value", sort=False)
+        table = table.reindex(columns=asked.values).dropna() ** 0.5
+        found[str(init)] = Check(
+            critical.reindex(asked.values).tolist(), {str(layer): row.tolist() for layer, row in table.iterrows()}
+        )
+    return found

@@ -1,0 +1,42 @@
+"""The line that is typed, and its mistakes."""
+
+import pytest
+
+from initbench.errors import UserMistake
+from initbench.transfer.asked import parse
+
+
+def test_the_sweep_that_it_stands_for() -> None:
+    asked = parse(["init=gpt2,mup", "model=gpt", "axis=width", "values=128,64"])
+    assert asked.rates == (0.00025, 0.0005, 0.001, 0.002, 0.004)
+    assert asked.sweep([0.002]) == [
+        *("init=gpt2,mup", "model=gpt", "seed=range(10)"),
+        *("model.width=64,128", "optimizer.lr=0.002", "study=transfer"),
+    ]
+    assert parse(["axis=depth", "values=2,4", "optimizer.lr=1,2,4", "seed=0,1", "study=mine"]).sweep([1]) == [
+        *("seed=0,1", "model.depth=2,4", "optimizer.lr=1", "study=mine")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("values=1,2", "axis is missing: type axis=width"),
+        ("axis=width", "values is missing: type values=64,128,256,512"),
+        ("axis=widht values=1,2", "unknown axis 'widht'. Did you mean 'width'? Allowed: batch_size, depth, width"),
+        ("axis=width values=64", "values=64 is one value: a drift needs two or more"),
+        ("axis=width values=64,64", "values=64 is one value: a drift needs two or more"),
+        ("axis=width values=64,a", "values=64,a must be numbers with commas between them"),
+        ("axis=width values=64,0", "values=64,0 must be above 0"),
+        ("axis=width values=64,64.5", "values of a width are whole numbers"),
+        ("axis=width values=1,2 model.width=3", "model.width is what axis=width sweeps over"),
+        ("axis=width values=1,2 values=3,4", "values is given twice: 1,2 and 3,4"),
+        ("axis=width values=1,2 optimizer.lr=1,2", "optimizer.lr has 2 of the three values or more"),
+        ("axis=width values=1,2 optimizer=adm", "unknown optimizer 'adm'. Did you mean 'adam'?"),
+        ("--axis width", "'--axis' is no override: type name=value, such as axis=width"),
+    ],
+)
+def test_a_mistake_is_said(line: str, words: str) -> None:
+    with pytest.raises(UserMistake) as refused:
+        parse(line.split())
+    assert str(refused.value).startswith(words)

@@ -1,0 +1,67 @@
+"""The vertex of a parabola, and which runs it is of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from initbench.transfer.best_rate import Scores, scores_of, vertices
+
+RATES = (0.001, 0.002, 0.004, 0.008)
+
+
+@pytest.mark.parametrize("best", [-9.1, -9.0, -8.6])
+def test_the_vertex_of_a_parabola_is_exact(best: float) -> None:
+    x = np.log2(RATES)
+    assert vertices(-((x - best) ** 2), x) == pytest.approx(best)
+
+
+def test_rates_need_not_be_equally_far_apart() -> None:
+    x = np.array([-10.0, -9.0, -6.0, -5.5])
+    assert vertices(3 - 2 * (x + 7.9) ** 2, x) == pytest.approx(-7.9)
+
+
+def test_at_an_edge_it_is_the_edge() -> None:
+    x = np.log2(RATES)
+    assert vertices(np.array([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0]]), x).tolist() == [x[0], x[-1]]
+
+
+def test_what_diverges_beyond_moves_it_by_half_a_step_at_most() -> None:
+    x = np.log2(RATES)
+    assert vertices(np.array([1.0, 1.1, 1.2, -1e6]), x) == pytest.approx(x[2] - 0.5)
+
+
+def test_rates_beyond_an_edge_keep_the_spacing() -> None:
+    scores = Scores("a", (1, 2), RATES, np.array([[[4.0, 3, 2, 1], [1, 2, 3, 4]]]), 0)
+    assert scores.beyond() == pytest.approx([0.0005, 0.016])
+    assert scores.edges() == [1, 2]
+
+
+def frame(*, without: tuple[int, int, float] | None = None) -> pd.DataFrame:
+    rows = [
+        {
+            "init": init,
+            "seed": seed,
+            "lr": rate,
+            "workload_config": {"model": {"width": value}},
+            "selection_score": np.nan if (seed, value, rate) == without else seed + value * rate,
+        }
+        for init in "ab"
+        for seed in range(3)
+        for value in (16, 32, 64)
+        for rate in RATES
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_seeds_that_have_not_ended_everywhere_are_left_out() -> None:
+    first, second = scores_of(frame(without=(1, 32, 0.004)), "model.width", (16, 32))
+    assert [(found.init, found.seeds, found.left_out) for found in (first, second)] == [("a", 2, 1), ("b", 2, 1)]
+    assert first.scores.shape == (2, 2, 4)
+    assert first.scores[1, 1, 3] == pytest.approx(2 + 32 * 0.008)
+
+
+def test_a_rate_that_was_not_run_everywhere_is_left_out() -> None:
+    runs = frame()
+    runs = runs[~((runs["lr"] == 0.008) & (runs["init"] == "a") & [c["model"]["width"] == 32 for c in runs["workload_config"]])]
+    first, second = scores_of(runs, "model.width", (16, 32))
+    assert (first.rates, second.rates) == (RATES[:3], RATES)

@@ -1,0 +1,70 @@
+"""What is said of a drift holds its level: by simulation, with planted drifts."""
+
+import numpy as np
+import pytest
+
+from initbench.transfer.best_rate import Scores
+from initbench.transfer.drift import Drift, drifts
+from initbench.transfer.wording import basis, sentence
+
+VALUES = (64.0, 128.0, 256.0, 512.0)
+RATES = tuple(2.0**power for power in range(-14, -5))
+STUDIES = 200
+
+
+def study(slope: float, rng: np.random.Generator, *, seeds: int = 10, noise: float = 0.05, init: str = "a") -> Scores:
+    """Loss curves that are steeper beyond the best rate than below it, as real ones are; seeds share some of the noise."""
+    x, best = np.log2(RATES), -10.3 + slope * np.log2(np.array(VALUES) / 64)
+    away = x[None, :] - best[:, None]
+    curves = -0.1 * np.where(away > 0, 1.5 * away**2, away**2)
+    shared = rng.normal(size=(seeds, 1, 1))
+    own = rng.standard_t(5, size=(seeds, len(VALUES), len(RATES)))
+    return Scores(init, VALUES, RATES, curves + noise * (shared + own), 0)
+
+
+def findings(slope: float, **options: float) -> list[Drift]:
+    rng = np.random.default_rng(0)
+    return [drift for _ in range(STUDIES) for drift in drifts([study(slope, rng, **options)])]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.5])
+def test_intervals_cover_the_planted_drift(slope: float) -> None:
+    """By 95 %, less what 200 studies may miss by chance (two standard errors of 1.5 %) and one point."""
+    found = findings(slope)
+    assert np.mean([drift.low <= slope <= drift.high for drift in found]) >= 0.91
+
+
+def test_no_drift_is_seldom_called_one() -> None:
+    assert np.mean([drift.finding == "drifts" for drift in findings(0.0)]) <= 0.09
+
+
+@pytest.mark.parametrize("slope", [0.21, -0.21])
+def test_a_drift_beyond_the_tolerance_is_seldom_called_none(slope: float) -> None:
+    assert np.mean([drift.finding == "transfers" for drift in findings(slope)]) <= 0.055
+
+
+def test_what_is_clear_is_found() -> None:
+    assert np.mean([drift.finding == "transfers" for drift in findings(0.0, noise=0.01)]) >= 0.95
+    assert np.mean([drift.finding == "drifts" for drift in findings(-1.0, noise=0.01)]) >= 0.95
+
+
+def test_a_best_rate_at_an_edge_leaves_it_open() -> None:
+    (drift,) = drifts([study(-2.0, np.random.default_rng(0), noise=0.0001)])
+    assert drift.finding == "open"
+    assert drift.edges == [512.0]
+    assert "at 512 it is at the edge of the rates that were tried, 6.1e-05 to 0.0156." in sentence(drift, "width")
+
+
+def test_four_seeds_are_too_few() -> None:
+    (drift,) = drifts([study(0.0, np.random.default_rng(0), seeds=4)])
+    assert drift.finding == "open"
+    assert "an interval needs five seeds, and there are 4 complete seeds." in sentence(drift, "batch_size")
+
+
+def test_the_sentences() -> None:
+    rng = np.random.default_rng(0)
+    found = drifts([study(0.0, rng, noise=0.001, init="mup"), study(-0.9, rng, noise=0.001, init="gpt2")])
+    assert sentence(found[0], "width").startswith("mup: the best learning rate transfers along width: it changes by ")
+    assert "drifts along width, by −0.9" in sentence(found[1], "width")
+    assert sentence(found[1], "width").endswith("at twice the width it is 0.54 times as high.")
+    assert basis(found).startswith("In parentheses: bootstrap intervals over 10 seeds")

@@ -1,0 +1,44 @@
+"""The command as a whole, on small networks."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from forking import run
+
+LINE = """init=kaiming_normal,xavier_normal model=mlp axis=width values=8,16 optimizer.lr=0.003,0.03,0.3 data=spirals
+seed=range(5) trainer.max_epochs=1 logger=none hydra/launcher=basic""".split()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("transfer")
+    ended = run(folder, [sys.executable, "-m", "initbench.transfer", *LINE], {**os.environ, "COLUMNS": "120"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return folder, ended.stdout
+
+
+def test_it_says_something_of_each_initializer_and_draws(study: tuple[Path, str]) -> None:
+    folder, said = study
+    for init in ("kaiming_normal", "xavier_normal"):
+        assert f"{init}: " in said
+    assert "In parentheses: bootstrap intervals over 5 seeds" in said
+    assert (folder / "runs" / "transfer" / "transfer.svg").read_text().count("octaves per doubling") == 2
+
+
+def test_typed_again_nothing_is_trained(study: tuple[Path, str]) -> None:
+    folder, said = study
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/*/record.json")}
+    ended = run(folder, [sys.executable, "-m", "initbench.transfer", *LINE], {**os.environ, "COLUMNS": "120"})
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/*/record.json")} == before
+    tail = said.partition("Best learning rate")[2]
+    assert tail
+    assert ended.stdout.endswith(tail)
+
+
+def test_what_the_sweep_refuses_is_said_once(tmp_path: Path) -> None:
+    ended = run(tmp_path, [sys.executable, "-m", "initbench.transfer", "model=lenet", "axis=width", "values=8,16"])
+    assert ended.returncode == 2
+    assert "width" in ended.stderr
+    assert "Traceback" not in ended.stderr
