@@ -48,7 +48,9 @@ def main(arguments: list[str]) -> None:
     for _ in range(EXTENSIONS):
         if not (beyond := sorted({rate for of_init in found for rate in of_init.beyond()})):
             break
-        console.print(f"A best rate is at the edge of the grid: trying {', '.join(f'{rate:.3g}' for rate in beyond)} too.")
+        console.print(
+            f"A best rate is at the edge of the grid: trying {', '.join(f'{rate:.3g}' for rate in beyond)} too."
+        )
         sweep(asked.sweep(beyond))
         found = scores(asked)
     verdict = drifts(found)
@@ -92,7 +94,13 @@ def show(asked: Asked, verdict: Sequence[Drift]) -> None:
     folder = _folder(asked, asked.study)
     runs = load_runs(folder)
     path = folder / "transfer.svg"
-    draw(verdict, check.checks(load_runs(_folder(asked, check.study_of(asked))), asked), asked.axis, judged_by(runs), path)
+    draw(
+        verdict,
+        check.checks(load_runs(_folder(asked, check.study_of(asked))), asked),
+        asked.axis,
+        judged_by(runs),
+        path,
+    )
     console.print(f"Picture: {path}", markup=False, soft_wrap=True)
 
 

@@ -46,7 +46,7 @@ class Drift:
         """transfers: the whole interval is within the tolerance. drifts: 0 is outside of it. open: neither is shown."""
         if self.edges or math.isnan(self.low):
             return "open"
-        if -TOLERANCE <= self.low and self.high <= TOLERANCE:
+        if self.low >= -TOLERANCE and self.high <= TOLERANCE:
             return "transfers"
         return "drifts" if self.low > 0 or self.high < 0 else "open"
 

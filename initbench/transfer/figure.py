@@ -51,7 +51,9 @@ def _curves(panel: Axes, drift: Drift, check: Check, metric: Metric) -> None:
 def _best(panel: Axes, drift: Drift, check: Check, axis: str) -> None:
     values, best = drift.scores.values, 2**drift.best
     reach = np.abs(np.vstack([best - 2**drift.best_low, 2**drift.best_high - best]))
-    panel.errorbar(values, best, yerr=None if np.isnan(reach).any() else reach, marker="o", capsize=3, label="best rate")
+    panel.errorbar(
+        values, best, yerr=None if np.isnan(reach).any() else reach, marker="o", capsize=3, label="best rate"
+    )
     center = np.log2(values).mean()
     line = 2 ** (drift.best.mean() + drift.slope * (np.log2(values) - center))
     panel.plot(values, line, linewidth=0.8, color="gray", label=f"{drift.slope:+.2f} octaves per doubling")

@@ -67,5 +67,8 @@ def test_the_sentences() -> None:
     rng = np.random.default_rng(0)
     found = drifts([study(0.0, rng, noise=0.001, init="mup"), study(-0.9, rng, noise=0.001, init="gpt2")])
     assert sentence(found[0], "width").startswith("mup: the best learning rate transfers along width: it changes by ")
-    assert re.search(r"drifts along width, by −0\.9\d .*at twice the width it is 0\.5\d times as high\.$", sentence(found[1], "width"))
+    assert re.search(
+        r"drifts along width, by −0\.9\d .*at twice the width it is 0\.5\d times as high\.$",
+        sentence(found[1], "width"),
+    )
     assert basis(found).startswith("In parentheses: bootstrap intervals over 10 seeds")

@@ -7,8 +7,18 @@ from pathlib import Path
 import pytest
 from forking import run
 
-LINE = """init=kaiming_normal,xavier_normal model=mlp axis=width values=8,16 optimizer.lr=0.003,0.03,0.3 data=spirals
-seed=range(5) trainer.max_epochs=1 logger=none hydra/launcher=basic""".split()
+LINE = [
+    "init=kaiming_normal,xavier_normal",
+    "model=mlp",
+    "axis=width",
+    "values=8,16",
+    "optimizer.lr=0.003,0.03,0.3",
+    "data=spirals",
+    "seed=range(5)",
+    "trainer.max_epochs=1",
+    "logger=none",
+    "hydra/launcher=basic",
+]
 
 
 @pytest.fixture(scope="module")
