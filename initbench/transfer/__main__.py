@@ -1,4 +1,4 @@
-"""`python -m initbench.transfer init=gpt2,mup model=gpt axis=width values=64,128,256`: does the learning rate transfer?"""
+"""`python -m initbench.transfer init=gpt2,mup axis=width values=64,128,256`: whether the learning rate transfers."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ and values, and tells by how many octaves the best rate changes when the value d
                      best one is at the edge
   seed=range(10)     the seeds (default); an interval needs five
   study=transfer     the folder of the runs (default); what is finished is not repeated
-  OVERRIDE           anything else that `python -m initbench -m` takes: init=gpt2,mup model=gpt task=language_model
+  OVERRIDE           anything else that `python -m initbench -m` takes: init=gpt2,mup task=language_model
 """
 
 

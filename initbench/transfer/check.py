@@ -1,6 +1,6 @@
 """The coordinate check beside it: how large features are after a few steps, at every value, and 2 / lambda_max at init.
 
-With a rate that is right at all widths, features are equally large at all of them (Yang & Hu et al. 2021, appendix D.1).
+With a rate that is right at all widths, features are equally large at all of them (Yang & Hu et al. 2021, app. D.1).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,5 +1,7 @@
 """The verdict in words."""
 
+import math
+
 from initbench.transfer.drift import TOLERANCE, Drift
 from initbench.wording import count
 
@@ -8,47 +10,40 @@ _AXIS = {"width": "width", "depth": "depth", "batch_size": "batch size"}
 
 def sentence(drift: Drift, axis: str) -> str:
     """What is shown of one initializer."""
-    along, init = _AXIS[axis], drift.init
-    change = f"{_signed(drift.slope)} octaves per doubling"
-    interval = f"{_signed(drift.low)} to {_signed(drift.high)}"
+    along = _AXIS[axis]
+    unknown = f"{drift.init}: it cannot be told whether the best learning rate transfers along {along}"
+    change = f"{drift.slope:+.2f} octaves per doubling"
     if drift.edges:
-        where = ", ".join(f"{value:g}" for value in drift.edges)
+        where, rates = ", ".join(f"{value:g}" for value in drift.edges), drift.scores.rates
         return (
-            f"{init}: it cannot be told whether the best learning rate transfers along {along}: at {where} it is at the "
-            f"edge of the rates that were tried, {drift.scores.rates[0]:.3g} to {drift.scores.rates[-1]:.3g}."
+            f"{unknown}: at {where} it is at the edge of the rates that were tried, {rates[0]:.3g} to {rates[-1]:.3g}."
         )
-    if drift.low != drift.low:  # NaN
-        seeds = count(drift.scores.seeds, "complete seed")
-        return (
-            f"{init}: it cannot be told whether the best learning rate transfers along {along}: an interval needs five "
-            f"seeds, and there {'is' if drift.scores.seeds == 1 else 'are'} {seeds}. It changes by {change}."
-        )
+    if math.isnan(drift.low):
+        seeds, are = count(drift.scores.seeds, "complete seed"), "is" if drift.scores.seeds == 1 else "are"
+        return f"{unknown}: an interval needs five seeds, and there {are} {seeds}. It changes by {change}."
+    interval = f"{drift.low:+.2f} to {drift.high:+.2f}"
     if drift.finding == "transfers":
         return (
-            f"{init}: the best learning rate transfers along {along}: it changes by {change} ({interval}), which is "
-            f"within ±{TOLERANCE:g}."
+            f"{drift.init}: the best learning rate transfers along {along}: it changes by {change} ({interval}), which "
+            f"is within ±{TOLERANCE:g}."
         )
     if drift.finding == "drifts":
         return (
-            f"{init}: the best learning rate drifts along {along}, by {change} ({interval}): at twice the {along} it is "
-            f"{2**drift.slope:.2f} times as high."
+            f"{drift.init}: the best learning rate drifts along {along}, by {change} ({interval}): at twice the {along} "
+            f"it is {2**drift.slope:.2f} times as high."
         )
     return (
-        f"{init}: it cannot be told whether the best learning rate transfers along {along}: it changes by {change}, but "
-        f"anything from {_signed(drift.low)} to {_signed(drift.high)} would fit. More seeds, or more values, narrow this."
+        f"{unknown}: it changes by {change}, but anything from {interval} would fit. More seeds, or more values, narrow "
+        "this."
     )
 
 
 def basis(drifts: list[Drift]) -> str:
     """What the intervals are."""
-    seeds = sorted({drift.scores.seeds for drift in drifts})
+    seeds = " or ".join(map(str, sorted({drift.scores.seeds for drift in drifts})))
     left_out = sum(drift.scores.left_out for drift in drifts)
     more = f" {count(left_out, 'seed')} with runs that have not ended {'is' if left_out == 1 else 'are'} left out."
     return (
-        f"In parentheses: bootstrap intervals over {' or '.join(map(str, seeds))} seeds, which hold for all initializers at "
-        f"once with 95% confidence.{more if left_out else ''}"
+        f"In parentheses: bootstrap intervals over {seeds} seeds, which hold for all initializers at once with 95% "
+        f"confidence.{more if left_out else ''}"
     )
-
-
-def _signed(number: float) -> str:
-    return f"{number:+.2f}".replace("-", "−")
