@@ -80,7 +80,7 @@ def _usual_rates(optimizer: str) -> tuple[float, ...]:
     file = CONF / "optimizer" / f"{optimizer}.yaml"
     if not file.is_file():
         raise UserMistake(str(unknown("optimizer", optimizer, [path.stem for path in file.parent.glob("*.yaml")])))
-    usual = OmegaConf.load(file).get("lr")
+    usual = OmegaConf.select(OmegaConf.load(file), "lr")
     if not isinstance(usual, float):
         raise UserMistake(f"{_RATE} is missing: type the rates to try, such as {_RATE}=0.001,0.002,0.004")
     return tuple(usual * factor for factor in _AROUND)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,7 +15,12 @@ from initbench.metric import Metric
 from initbench.transfer.check import STEPS, Check
 from initbench.transfer.drift import Drift
 
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "initbench", "font.size": 9, "text.parse_math": False}
+_SETTINGS: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "initbench",
+    "font.size": 9,
+    "text.parse_math": False,
+}
 
 
 def draw(drifts: Sequence[Drift], checks: Mapping[str, Check], axis: str, metric: Metric, path: Path) -> None:

@@ -29,12 +29,12 @@ def sentence(drift: Drift, axis: str) -> str:
         )
     if drift.finding == "drifts":
         return (
-            f"{drift.init}: the best learning rate drifts along {along}, by {change} ({interval}): at twice the {along} "
-            f"it is {2**drift.slope:.2f} times as high."
+            f"{drift.init}: the best learning rate drifts along {along}, by {change} ({interval}): at twice the "
+            f"{along} it is {2**drift.slope:.2f} times as high."
         )
     return (
-        f"{unknown}: it changes by {change}, but anything from {interval} would fit. More seeds, or more values, narrow "
-        "this."
+        f"{unknown}: it changes by {change}, but anything from {interval} would fit. More seeds, or more values, "
+        "narrow this."
     )
 
 

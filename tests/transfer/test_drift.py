@@ -15,7 +15,7 @@ STUDIES = 200
 
 
 def study(slope: float, rng: np.random.Generator, *, seeds: int = 10, noise: float = 0.05, init: str = "a") -> Scores:
-    """Loss curves that are steeper beyond the best rate than below it, as real ones are; seeds share some of the noise."""
+    """Curves that are steeper beyond the best rate than below it, as real ones are; seeds share some of the noise."""
     x, best = np.log2(RATES), -10.3 + slope * np.log2(np.array(VALUES) / 64)
     away = x[None, :] - best[:, None]
     curves = -0.1 * np.where(away > 0, 1.5 * away**2, away**2)
@@ -68,7 +68,7 @@ def test_the_sentences() -> None:
     found = drifts([study(0.0, rng, noise=0.001, init="mup"), study(-0.9, rng, noise=0.001, init="gpt2")])
     assert sentence(found[0], "width").startswith("mup: the best learning rate transfers along width: it changes by ")
     assert re.search(
-        r"drifts along width, by −0\.9\d .*at twice the width it is 0\.5\d times as high\.$",
+        r"drifts along width, by -0\.9\d .*at twice the width it is 0\.5\d times as high\.$",
         sentence(found[1], "width"),
     )
     assert basis(found).startswith("In parentheses: bootstrap intervals over 10 seeds")

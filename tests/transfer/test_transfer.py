@@ -8,16 +8,8 @@ import pytest
 from forking import run
 
 LINE = [
-    "init=kaiming_normal,xavier_normal",
-    "model=mlp",
-    "axis=width",
-    "values=8,16",
-    "optimizer.lr=0.003,0.03,0.3",
-    "data=spirals",
-    "seed=range(5)",
-    "trainer.max_epochs=1",
-    "logger=none",
-    "hydra/launcher=basic",
+    *("init=kaiming_normal,xavier_normal", "model=mlp", "axis=width", "values=8,16", "optimizer.lr=0.003,0.03,0.3"),
+    *("seed=range(5)", "trainer.max_steps=15", "logger=none", "hydra/launcher=basic"),
 ]
 
 
