@@ -62,7 +62,8 @@ def scores_of(runs: pd.DataFrame, key: str, values: Sequence[float]) -> list[Sco
     found = []
     for init, group in runs.groupby("init", sort=False):
         table = group.pivot_table(index="seed", columns=["value", "rate"], values="selection_score", dropna=False)
-        everywhere = [rate for rate in sorted(group["rate"].unique()) if all((v, rate) in table for v in values)]
+        rates = [float(rate) for rate in sorted(group["rate"].unique())]
+        everywhere = [rate for rate in rates if all(table[value, rate].notna().any() for value in values)]
         table = table[[(value, rate) for value in values for rate in everywhere]]
         ended = table.dropna()
         scores = ended.to_numpy(float).reshape(len(ended), len(values), len(everywhere))
