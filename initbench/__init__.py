@@ -1,7 +1,8 @@
 """Which weight initialization should I use, and how sure are we?
 
 The public face: `initialize(model, "orthogonal", seed=0)`, `Initialize("orthogonal", seed=0)` (a Lightning callback),
-`diagnose(model, batch)`, `compare(train, inits, seeds, score="loss", higher_is_better=False)`,
+`diagnose(model, batch)`, `curvature(model, batch)`,
+`compare(train, inits, seeds, score="loss", higher_is_better=False)`,
 `load_runs("runs/study")`, `load_wandb("entity/project")` and `verdict(frame, score="loss", higher_is_better=False)`.
 Names are imported on first use, so that `import initbench` costs nothing.
 """
@@ -22,6 +23,7 @@ __all__ = [
     "assert_initialized",
     "audit",
     "compare",
+    "curvature",
     "describe",
     "diagnose",
     "initialize",
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from initbench.auditing.audit import assert_initialized, audit
     from initbench.callbacks.initialize import Initialize
     from initbench.callbacks.record import Record
+    from initbench.diagnostics.curvature import curvature
     from initbench.diagnostics.diagnose import diagnose
     from initbench.init import Initializer, describe, initialize, learning_rates, optimizer_factors
     from initbench.loop.compare import compare
@@ -57,6 +60,7 @@ __getattr__ = lazy.attributes(
         "assert_initialized": "initbench.auditing.audit",
         "audit": "initbench.auditing.audit",
         "compare": "initbench.loop.compare",
+        "curvature": "initbench.diagnostics.curvature",
         "diagnose": "initbench.diagnostics.diagnose",
         "describe": "initbench.init",
         "initialize": "initbench.init",

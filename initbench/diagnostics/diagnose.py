@@ -12,13 +12,10 @@ from torch.nn.utils import parametrize
 from initbench.diagnostics.correlation import cosines, draw_pairs
 from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.jacobian import keep_statistics, singular_values
-from initbench.diagnostics.loss import Loss, cross_entropy, ln_classes
+from initbench.diagnostics.loss import Loss, ln_classes
+from initbench.diagnostics.prepare import DETACHED, Prepared, outputs_and_loss, prepared
 from initbench.diagnostics.probe import Reading, read_gradients, watch, weights_of
-from initbench.init.failures import explain
-from initbench.init.memory import check_memory
-from initbench.init.method import working_copy
-from initbench.init.roles import bare_name, unwrap, unwrapped
-from initbench.schema.target import line, reason
+from initbench.schema.target import line
 
 
 def diagnose(
@@ -48,78 +45,43 @@ def diagnose(
     weights. If a model does not have a quantity, such as a Jacobian with respect to integers, it is missing, and
     `Diagnosis.missing` says why.
     """
-    if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
-        raise ValueError(f"diagnose needs a batch (inputs, targets) of two tensors, got {type(batch).__name__}")
-    inputs, targets = batch
-    inputs_of, targets_of = (len(part) if part.dim() else 0 for part in batch)
-    if inputs_of < 2 or inputs_of != targets_of:
-        raise ValueError(f"diagnose needs targets for two inputs or more, got {inputs_of} and {targets_of}")
-    model = unwrap(model)
-    first = next(model.parameters(), None)
-    if first is None:
-        raise ValueError(f"diagnose needs weights, and {type(model).__name__} has no parameters")
-    for name, parameter in model.named_parameters():
-        check_memory(bare_name(model, name), parameter)
-    with torch.random.fork_rng([first.device] if first.is_cuda else []):
-        torch.manual_seed(seed)
-        copy = unwrapped(working_copy(model, first.device, "diagnose"))
-        dtype = next(copy.parameters()).dtype
-        inputs = inputs.to(first.device, dtype if inputs.is_floating_point() else None)
-        keep_statistics(copy)
-        pairs = draw_pairs(len(inputs), seed)
-        if loss is F.cross_entropy:
-            loss = cross_entropy
-        readings, net, missing = _pass(copy, inputs, targets.to(first.device), loss, pairs)
-        net["input_correlation"] = cosines(inputs, len(inputs), pairs)
+    with prepared("diagnose", model, batch, loss, seed) as look:
+        keep_statistics(look.model)
+        pairs = draw_pairs(len(look.inputs), seed)
+        readings, net, missing = _pass(look, pairs)
+        net["input_correlation"] = cosines(look.inputs, len(look.inputs), pairs)
         try:
-            net["singular_values"] = singular_values(copy, inputs)
+            net["singular_values"] = singular_values(look.model, look.inputs)
         except Exception as error:  # a model may do things that torch's transforms cannot follow
             missing["singular_values"] = f"{type(error).__name__}: {line(error)}"
     return Diagnosis(readings, net, missing)
 
 
-def _pass(
-    model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss, pairs: Tensor
-) -> tuple[list[Reading], dict[str, Any], dict[str, str]]:
+def _pass(look: Prepared, pairs: Tensor) -> tuple[list[Reading], dict[str, Any], dict[str, str]]:
     """One forward and one backward pass: the readings of all layers, the loss, and what is missing."""
     # A parametrized weight is computed at each access; the gradient is with respect to the one that the layer used.
-    with torch.enable_grad(), parametrize.cached(), watch(model, len(inputs), pairs) as readings:
-        try:
-            outputs = model(inputs)
-        except torch.OutOfMemoryError:
-            raise
-        except Exception as error:  # the layers of a model may raise anything
-            raise explain(error, "diagnose", {}, model) from error
-        try:
-            value = loss(outputs, targets)
-        except Exception as error:  # and so may a loss
-            raise ValueError(
-                f"the loss fails: {reason(error)}" if loss is not cross_entropy else line(error)
-            ) from error
-        weights = weights_of(model, {reading.name for reading in readings})
+    with torch.enable_grad(), parametrize.cached(), watch(look.model, len(look.inputs), pairs) as readings:
+        outputs, value = outputs_and_loss("diagnose", look)
+        weights = weights_of(look.model, {reading.name for reading in readings})
         gradients, missing = _gradients(value, weights, outputs)
     read_gradients(readings, weights, gradients)
-    net = {"loss": float(value.detach()), "ln_classes": ln_classes(outputs, targets, loss)}
+    net = {"loss": float(value.detach()), "ln_classes": ln_classes(outputs, look.targets, look.loss)}
     if math.isnan(net["loss"]) and isinstance(outputs, Tensor) and outputs.isfinite().all():
         missing["loss"] = "it is nan though the outputs are finite: are all targets ignored?"
     return readings, net, missing
 
 
 def _gradients(
-    value: Any, weights: Mapping[str, Sequence[Tensor]], outputs: Any
+    value: Tensor, weights: Mapping[str, Sequence[Tensor]], outputs: Any
 ) -> tuple[dict[str, list[Tensor | None]], dict[str, str]]:
     """The gradient with respect to each weight, None for those that the loss does not depend on; what is missing."""
     flat = [weight for tensors in weights.values() for weight in tensors]
     if not flat:
         raise ValueError("diagnose needs a layer with weights, and none ran")
-    if isinstance(value, Tensor) and value.numel() != 1:
-        raise ValueError(f"the loss must be a scalar, got a tensor of shape {tuple(value.shape)}")
-    found: Sequence[Tensor | None] = [None]
-    if isinstance(value, Tensor) and value.requires_grad:
-        ends = [outputs] if isinstance(outputs, Tensor) and outputs.requires_grad else []
-        found = torch.autograd.grad(value, [*flat, *ends], allow_unused=True)
+    ends = [outputs] if isinstance(outputs, Tensor) and outputs.requires_grad else []
+    found: Sequence[Tensor | None] = torch.autograd.grad(value, [*flat, *ends], allow_unused=True)
     if all(gradient is None for gradient in found[: len(flat)]):
-        raise ValueError("the loss does not depend on the weights: is something detached, or computed under no_grad?")
+        raise ValueError(DETACHED)
     remaining = iter(found)
     gradients = {name: [next(remaining) for _ in tensors] for name, tensors in weights.items()}
     missing = {}

@@ -5,15 +5,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+_BY_STEP = ("step_along_gradient", "loss_along_gradient")
+
 
 def scalars(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """The finite values of `<quantity>/<layer>`, means over pairs of samples, and those of the net.
 
-    The latter are the loss, ln_classes, the mean correlation, and the largest and smallest singular value.
+    The latter are the loss, ln_classes, the mean correlation, the largest and smallest singular value, and the
+    quantities of the curvature, where each step along the gradient has a scalar of its own.
     """
     lists: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in rows:
-        lists[row["quantity"], row["layer"]].append(row["value"])
+        is_step = row["quantity"] in _BY_STEP  # their mean would say nothing
+        layer = str(row["index"]) if is_step else row["layer"]
+        lists[row["quantity"], layer].append(row["value"])
     spectrum = lists.pop(("singular_value", ""), [])
     found = {f"{quantity}/{layer}" if layer else quantity: known_mean(of) for (quantity, layer), of in lists.items()}
     if spectrum:

@@ -133,6 +133,8 @@ def obstacle(run: Store) -> str | None:
         return f"optimizer {config.optimizer.name}"
     if config.print_init:
         return "print_init"
+    if config.diagnostics.curvature:
+        return "diagnostics.curvature needs the optimizer of a single run"
     if trainer.devices != 1:
         return f"trainer.devices={trainer.devices}"
     if trainer.compile:

@@ -197,7 +197,16 @@ class Diagnostics(Part):
     name: Annotated[str, MinLen(1)] = Field(description="the name of the option's file")
     steps: Literal["powers_of_two"] | list[NonNegativeInt] = Field(description="after so many updates of the weights")
     every: PositiveInt | None = Field(description="also at every multiple of this number of steps")
+    curvature: bool = Field(
+        False, description="also measure the curvature of the loss: takes as long as hundreds of steps, and no packs"
+    )
     print: bool = Field(description="show step 0 as a table")
+
+    @model_validator(mode="after")
+    def _curvature_has_steps(self) -> Self:
+        if self.curvature and not self.steps and self.every is None:
+            raise ValueError("diagnostics.curvature=true needs steps: choose diagnostics=init or schedule as well")
+        return self
 
 
 class Seeds(Part):

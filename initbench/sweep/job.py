@@ -70,6 +70,8 @@ def run_job(config: DictConfig) -> float | None:
             _print_init(store)
         if Schedule(typed.diagnostics) and not (store.folder / "layers.parquet").exists():
             console.print("  it ran without diagnostics; another study= runs it again with them", soft_wrap=True)
+        elif typed.diagnostics.curvature and not record["config"]["diagnostics"].get("curvature"):
+            console.print("  it ran without the curvature; another study= runs it again with it", soft_wrap=True)
     else:
         with stoppable():
             record = _run(store)

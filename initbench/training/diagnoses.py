@@ -1,17 +1,23 @@
 """What is diagnosed of a run while it trains, without a trace in its numbers."""
 
 import time
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from torch.optim import Optimizer
 
 from initbench.console import console, errors
 from initbench.diagnostics.diagnose import diagnose
+from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.scalars import for_loggers
 from initbench.record.history import FLUSH_SECONDS
 from initbench.record.plain import Record, Row
 from initbench.record.store import Store
 from initbench.training.build import RunParts
+
+if TYPE_CHECKING:
+    from initbench.diagnostics.curvature import Curvature
 
 
 class Diagnoses:
@@ -39,10 +45,13 @@ class Diagnoses:
     def are_due(self, step: int) -> bool:
         return step in self.parts.schedule
 
-    def add(self, model: nn.Module, step: int) -> dict[str, float]:
-        """Diagnose the model after so many steps; return what loggers are told, nothing where that failed."""
+    def add(self, model: nn.Module, step: int, optimizer: Optimizer | None = None) -> dict[str, float]:
+        """Diagnose the model after so many steps; return what loggers are told, nothing where that failed.
+
+        optimizer: of the model's parameters; diagnostics.curvature looks at its state.
+        """
         started = time.perf_counter()
-        rows = self._rows_of(model, step)
+        rows = self._rows_of(model, step, optimizer)
         self.seconds += time.perf_counter() - started
         return for_loggers(rows)
 
@@ -59,24 +68,33 @@ class Diagnoses:
             self.store.write_table("layers", self._rows)
         self._flushed_at = time.monotonic()
 
-    def _rows_of(self, model: nn.Module, step: int) -> list[Row]:
+    def _rows_of(self, model: nn.Module, step: int, optimizer: Optimizer | None) -> list[Row]:
         recipe, config = self.parts.recipe, self.store.typed
         inputs, targets = recipe.task.batch(*self.parts.data.fixed_batch(recipe.device))
         if inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=recipe.memory_format)
+        found: list[Diagnosis | Curvature] = []
         try:
-            diagnosis = diagnose(model, (inputs, targets), loss=recipe.task.loss, seed=config.seed)
+            found.append(diagnose(model, (inputs, targets), loss=recipe.task.loss, seed=config.seed))
+            if config.diagnostics.curvature:
+                from initbench.diagnostics.curvature import curvature
+
+                loss = partial(recipe.task.loss, training=True)
+                found.append(curvature(model, (inputs, targets), loss=loss, optimizer=optimizer, seed=config.seed))
         except Exception as error:  # a model of one's own may do anything; that it trains is what counts
-            self._miss({"layers": f"{type(error).__name__}: {error}".splitlines()[0]})
+            what = "curvature" if found else "layers"
+            self._miss({what: f"{type(error).__name__}: {error}".splitlines()[0]})
+        if not found:
             return []
-        self._miss(diagnosis.missing)
+        for one in found:
+            self._miss(one.missing)
         self.steps.append(step)
-        rows = diagnosis.rows()
+        rows = [row for one in found for row in one.rows()]
         self._rows += [{"step": step, **row} for row in rows]
         if time.monotonic() - self._flushed_at > FLUSH_SECONDS:
             self.flush()
-        if step == 0 and config.diagnostics.print:
-            console.print(diagnosis)
+        for one in found if step == 0 and config.diagnostics.print else ():
+            console.print(one)
         return rows
 
     def _miss(self, missing: dict[str, str]) -> None:

@@ -148,6 +148,8 @@ def test_a_key_too_many_or_too_few_is_one_line(overrides: list[str]) -> None:
             "diagnostics.steps must be powers_of_two or a list of whole numbers of at least ",
         ),
         ("diagnostics.every=0", "diagnostics.every must be a whole number of at least 1 or null, got 0"),
+        ("diagnostics.curvature=1", "diagnostics.curvature must be true or false, got 1"),
+        ("diagnostics.curvature=true", "diagnostics.curvature=true needs steps: choose diagnostics=init"),
         (
             "experiment=tuned tuning.lr_factors=[1]",
             "tuning.lr_factors must have at least two different positive ",

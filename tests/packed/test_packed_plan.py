@@ -65,11 +65,13 @@ def decisions(stores: list[Store], **options: Any) -> list[str]:
 def test_what_can_be_packed_is_and_the_rest_has_its_reason(tmp_path: Path) -> None:
     fixed = ["model=mlp", f"runs_dir={tmp_path}"]
     compiled = [Store(compose_config(*fixed, "trainer.compile=true", f"seed={seed}")) for seed in range(2)]
+    curved = Store(compose_config(*fixed, "diagnostics=init", "diagnostics.curvature=true"))
     other = Store(compose_config("model=lenet", f"runs_dir={tmp_path}", "optimizer._target_=my.Lion"))
     together = [Store(compose_config(*fixed, f"seed={seed}")) for seed in range(6)]
-    assert decisions([*compiled, other, *together]) == [
+    assert decisions([*compiled, curved, other, *together]) == [
         "mlp on mnist_mini: 6 runs, in packs of 3+3",
         "2 runs by themselves: trainer.compile",
+        "1 run by itself: diagnostics.curvature needs the optimizer of a single run",
         "1 run by itself: optimizer adam",
     ]
 

@@ -36,6 +36,6 @@ class Diagnostics(L.Callback):
             return
         assert isinstance(pl_module, TaskModule)
         with self.recorder.stopped(pl_module):
-            values = self.diagnoses.add(pl_module.model, step)
+            values = self.diagnoses.add(pl_module.model, step, trainer.optimizers[0])
             for logger in trainer.loggers if values else []:
                 logger.log_metrics(values, step)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ import torch
 from configs import typed
 from torch import Tensor, nn
 
-from initbench import diagnose, load_runs
+from initbench import curvature, diagnose, load_runs
 from initbench.record.history import History
 from initbench.record.signature import signature
 from initbench.record.store import Store
@@ -185,3 +186,91 @@ def test_two_processes_diagnose_once_and_see_the_weights_of_one(small: Any) -> N
 def test_the_frame_of_runs_has_their_cost(small: Any, tmp_path: Any) -> None:
     run(small("diagnostics=init", "trainer.max_steps=2"))
     assert load_runs(tmp_path / "runs")["seconds_diagnostics"].iloc[0] > 0
+
+
+CURVED = ("diagnostics.curvature=true", "data.batch_size=32")
+
+
+def test_curvature_is_measured_on_the_schedule_and_leaves_the_run_alone(
+    small: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run has the same bits, and so have the rows of a second run."""
+    plain = run(small("study=plain", "data.batch_size=32"))
+    configs = [small("diagnostics=schedule", *CURVED, f"study={study}") for study in ("a", "b")]
+    records = [run(config) for config in configs]
+    assert records[0]["results"] == plain["results"]
+    assert signature(configs[0]) == signature(small("data.batch_size=32"))
+    assert records[0]["diagnostics"] == {"steps": [0, 1, 2, 4, 8], "missing": {}}
+    first, second = (pd.read_parquet(Store(config).folder / "layers.parquet") for config in configs)
+    pd.testing.assert_frame_equal(first, second)
+    found = first[first["layer"] == ""].groupby("quantity")["step"].unique()
+    for quantity in CURVATURE:
+        assert found[quantity].tolist() == [0, 1, 2, 4, 8]
+    assert capsys.readouterr().out.count("curvature took ") == 2
+
+
+CURVATURE = (
+    "hessian_largest",
+    "critical_learning_rate",
+    "preconditioned_hessian_largest",
+    "preconditioned_critical_learning_rate",
+    "gradient_noise_scale",
+    "step_along_gradient",
+    "loss_along_gradient",
+)
+
+
+def test_the_curvature_is_that_of_the_training_loss_under_the_optimizer_of_the_run(small: Any) -> None:
+    """With label smoothing, which the diagnosis does not have; after a step, Adam has a state."""
+    config = small("diagnostics=schedule", *CURVED, "task.label_smoothing=0.2", "trainer.max_steps=2", "logger=csv")
+    run(config)
+    rows = pd.read_parquet(Store(config).folder / "layers.parquet")
+    parts = build_run(typed(config))
+    recipe = parts.recipe
+    recipe.initializer.apply(recipe.model, seed=config["seed"])
+    batch, optimizer = parts.data.fixed_batch(torch.device("cpu")), recipe.make_optimizer()
+    for step in range(2):
+        found = curvature(
+            recipe.model, batch, loss=partial(recipe.task.loss, training=True), optimizer=optimizer, seed=config["seed"]
+        )
+        own = rows[(rows["step"] == step) & rows["quantity"].isin(CURVATURE)]
+        assert own["value"].tolist() == pytest.approx([row["value"] for row in found.rows()], rel=1e-3)
+        recipe.task.loss(recipe.model(batch[0]), batch[1], training=True).backward()  # without augmentation
+        optimizer.step()
+    with (Store(config).folder / "csv" / "metrics.csv").open() as lines:
+        logged = next(row for row in csv.DictReader(lines) if row["diagnostics/hessian_largest"])
+    at_zero = rows[rows["step"] == 0].set_index(["quantity", "index"])["value"]
+    assert float(logged["diagnostics/hessian_largest"]) == pytest.approx(at_zero["hessian_largest", 0])
+    assert float(logged["diagnostics/loss_along_gradient/2"]) == pytest.approx(at_zero["loss_along_gradient", 2])
+
+
+def test_a_model_without_second_derivatives_trains_and_says_so_once(
+    small: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small("diagnostics=schedule", *CURVED, "optimizer=sgd")
+    config["model"] = {"_target_": f"{DoubledOnce.__module__}.DoubledOnce", "name": "odd"}
+    record = run(config)
+    assert record["status"] == "finished"
+    assert record["diagnostics"]["steps"] == [0, 1, 2, 4, 8]
+    assert set(record["diagnostics"]["missing"]) == {"singular_values", "hessian_largest"}
+    assert capsys.readouterr().err.count("diagnostics: no hessian_largest: ") == 1
+
+
+class Once(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # one gradient
+        return 2 * gradient
+
+
+class DoubledOnce(nn.Module):
+    def __init__(self, in_channels: int, image_size: int, num_classes: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(in_channels * image_size**2, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return Once.apply(self.fc(images.flatten(1)))  # type: ignore[no-any-return, no-untyped-call]  # not annotated
