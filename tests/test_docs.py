@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md"))]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
 CONFIGS = sorted(ROOT.glob("conf/**/*.yaml"))
-PROGRAMS = ("initbench", "initbench.report", "initbench.status", "initbench.init")
+PROGRAMS = ("initbench", "initbench.report", "initbench.status", "initbench.init", "initbench.attribution")
 COMMANDS = sorted({command for text in TEXTS.values() for command in commands(text)})
 
 
