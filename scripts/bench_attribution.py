@@ -25,7 +25,7 @@ from initbench.attribution.smallest import smallest
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "attribution.md"
 NAMES = tuple("ABCDEFGHIJ")
-STUDIES = 600  # in each cell
+STUDIES = 100  # in each cell, for each of six distributions
 Planted = Mapping[Effect, float]
 
 # Gains of parts, and of two parts beyond their sum.
@@ -110,8 +110,8 @@ def kept(key: tuple[str, int, int], studies: int) -> Cells:
     return [[scenario, str(parts), str(seeds), str(number), *numbers]]
 
 
-LEVEL = [*product(SCENARIOS, (3, 5, 6, 7), (10, 20))]
-KEPT = [*product([name for name in SCENARIOS if name not in ("nothing", "two that cancel")], (3, 6), (10, 20))]
+LEVEL = [*product(SCENARIOS, (3, 5, 6, 7), (11, 15))]
+KEPT = [*product([name for name in SCENARIOS if name not in ("nothing", "two that cancel")], (3, 6), (11, 15))]
 
 
 def main() -> None:
@@ -120,7 +120,7 @@ def main() -> None:
     studies = parser.parse_args().studies
     with ProcessPoolExecutor() as pool:
         found = [row for rows in pool.map(partial(cell, studies=studies), LEVEL) for row in rows]
-        shares = [row for rows in pool.map(partial(kept, studies=studies // 3), KEPT) for row in rows]
+        shares = [row for rows in pool.map(partial(kept, studies=studies), KEPT) for row in rows]
     headings = ["planted", "parts", "arms", "seeds", "a false claim (worst)", "all of it found"]
     show("level", headings, found, studies == STUDIES, PAGE)
     headings = [

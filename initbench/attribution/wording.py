@@ -39,7 +39,7 @@ class Wording:
     def _whole(self) -> Sentence:
         effects, metric, seeds = self.effects, self.metric, count(self.effects.seeds, "seed")
         means = [metric.text(float(effects.of_arm(parts).mean())) for parts in (effects.design.parts, ())]
-        what = f"{self.b}'s parts in place of {self.a}'s" if self.runs.left_to_a else self.b
+        what = f"{self.a} with these parts of {self.b}" if self.runs.left_to_a else self.b
         if not effects.can_tell:
             least = spelled(effects.least_seeds)
             text = (
@@ -53,7 +53,7 @@ class Wording:
         if not self.whole["is_shown"]:
             text = f"No difference between {self.a} and {what} was shown"
             return Sentence("open", f"{text}: a mean {metric.label} of {means[1]} and {means[0]} ({seeds}).")
-        text = f"{what} {'are' if self.runs.left_to_a else 'is'} {self._word(self.whole['gain'])} than {self.a} by "
+        text = f"{what} is {self._word(self.whole['gain'])} than {self.a} by "
         text += f"{self._size(self.whole['gain'])}: a mean {metric.label} of {means[0]} instead of {means[1]} "
         return Sentence("whole", f"{text}({seeds}; p {at_most(self.whole['p_holm'])}, {self._corrected}).")
 

@@ -1,13 +1,16 @@
 """`python -m initbench.attribution`, as it is typed: real sweeps of a small GPT on a text that is made on the spot."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from programs import run
+from programs import ENVIRONMENT, run
 
 import initbench
 from initbench.attribution.__main__ import HELP, main
@@ -67,13 +70,13 @@ def test_a_study_from_the_line_to_the_page(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_the_arms_and_trains_nothing(tmp_path: Path) -> None:
-    parts = "init.parts=[embedding,positions,qkv,attention_out,mlp_in,mlp_out,head]"
-    done = attribution(tmp_path, *ASKED[:2], parts, *SMALL, "dry_run=true")
+    parts = "init.parts=[embedding,qkv,attention_out,mlp_in,mlp_out,head]"
+    done = attribution(tmp_path, *ASKED[:2], parts, *SMALL, "arms=16", "hydra/launcher=basic", "dry_run=true")
     assert done.returncode == 0, done.stderr
-    assert "363 runs, 363 to do" in done.stdout
-    assert "7 parts in 33 arms, a fraction of resolution IV" in done.stdout
-    assert "nothing can be shown with fewer than 11 seeds" in done.stdout
-    assert "not told apart: qkv x mlp_in = mlp_out x head" in done.stdout
+    assert "160 runs, 160 to do" in done.stdout  # ten seeds, of which nobody has typed how many
+    assert "6 parts in 16 arms, a fraction of resolution IV" in done.stdout
+    assert "nothing can be shown with fewer than 10 seeds" in done.stdout
+    assert "not told apart: embedding x qkv = attention_out x mlp_out" in done.stdout
     assert not (tmp_path / "runs").exists()
 
 
@@ -117,3 +120,25 @@ def test_an_initializer_that_is_not_given_is_asked_for(tmp_path: Path) -> None:
 def test_the_help_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
     assert capsys.readouterr().out == f"{HELP}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stop_reaches_the_sweep_and_nothing_is_left_running(tmp_path: Path, number: int, code: int) -> None:
+    words = [sys.executable, "-m", "initbench.attribution", *ASKED, *SMALL, "trainer.max_steps=100000", "seed=0"]
+    with subprocess.Popen(
+        words, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        while not [*tmp_path.glob("runs/small/*/record.json")]:
+            assert process.poll() is None
+            time.sleep(0.1)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as Ctrl-C in a terminal does
+        else:
+            process.send_signal(number)
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == code
+    assert said.decode().endswith("initbench: stopped; type the same command again to continue\n")
+    assert "Traceback" not in said.decode()
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)

@@ -112,7 +112,7 @@ def test_three_parts_that_interact_are_a_caveat() -> None:
 
 def test_what_is_not_part_of_it_is_said() -> None:
     found = said({(0,): 0.2}, left_to_a=2, without={"failed": 1})
-    assert found["whole"].startswith("nanochat's parts in place of gpt2's are better than gpt2 by 0.201 nats")
+    assert found["whole"].startswith("gpt2 with these parts of nanochat is better than gpt2 by 0.201 nats")
     assert found["left"] == "gpt2 and nanochat also differ in two other parts, which gpt2 draws in every arm."
     assert found["missing"] == "Some runs have no score (1 failed)."
 
