@@ -24,14 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [*ROOT.glob("*.md"), *sorted(ROOT.glob("docs/**/*.md"))]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
 CONFIGS = sorted(ROOT.glob("conf/**/*.yaml"))
-PROGRAMS = (
-    "initbench",
-    "initbench.audit",
-    "initbench.report",
-    "initbench.status",
-    "initbench.init",
-    "initbench.transfer",
-)
+OTHERS = ("attribution", "audit", "init", "report", "status", "transfer")
+PROGRAMS = ("initbench", *(f"initbench.{name}" for name in OTHERS))
 COMMANDS = sorted({command for text in TEXTS.values() for command in commands(text)})
 
 

@@ -1,7 +1,7 @@
 """An assignment: which scheme fills which parameter. And the filling itself, the same on every device."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from initbench.init.roles import NamedParameter, value_of
 from initbench.init.scheme import Scheme
 from initbench.init.schemes.own import reset_of
 from initbench.schema.target import is_ours, line, reason
+
+Stream = Callable[[str], Generator]
+"""From the name of a parameter to its random generator."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +49,24 @@ class Assignment:
 
 @plain_torch()
 @torch.no_grad()
-def fill(assignments: Sequence[Assignment], seed: int) -> None:
+def fill(assignments: Sequence[Assignment], stream: Stream) -> None:
     """Fill every parameter of a plan, in place.
 
     Numbers are drawn on the CPU in fp32 and copied to the parameter's device, dtype and memory format, so the weights
-    do not depend on the device. Each parameter has its own random stream, derived from the seed and its qualified
-    name, so adding a layer does not change the others.
+    do not depend on the device. Each parameter has its own random stream, by its qualified name, so adding a layer does
+    not change the others.
 
     Raises ValueError, naming the parameter, if a scheme does not work on one that is assigned to it.
     """
-    drawn = try_schemes(assignments, seed)
+    drawn = try_schemes(assignments, stream)
     for assignment in assignments:
         if not assignment.kept:
             name = assignment.layer.name
             if name not in drawn and _can_draw_in_place(assignment.parameter):
-                draw_(assignment.parameter.tensor.detach(), assignment, stream(seed, name))
+                draw_(assignment.parameter.tensor.detach(), assignment, stream(name))
             else:
-                value = drawn[name] if name in drawn else draw(assignment, stream(seed, name))
-                _write(assignment.parameter, value, stream(seed, f"{name}/singular vectors"))
+                value = drawn[name] if name in drawn else draw(assignment, stream(name))
+                _write(assignment.parameter, value, stream(f"{name}/singular vectors"))
 
 
 def stream(seed: int, name: str) -> Generator:
@@ -193,7 +196,7 @@ def _try_to_write(assignment: Assignment, value: Tensor, generator: Generator) -
         )
 
 
-def try_schemes(assignments: Sequence[Assignment], seed: int) -> dict[str, Tensor]:
+def try_schemes(assignments: Sequence[Assignment], stream: Stream) -> dict[str, Tensor]:
     """Apply each scheme to the smallest parameter of each kind of shape assigned to it; return the values by name.
 
     Parametrized weights are all drawn, and tried on a copy of their module. Raises ValueError if a scheme fails.
@@ -213,7 +216,7 @@ def try_schemes(assignments: Sequence[Assignment], seed: int) -> dict[str, Tenso
     drawn = {}
     for assignment in {a.layer.name: a for a in (*smallest.values(), *parametrized)}.values():
         name = assignment.layer.name
-        drawn[name] = draw(assignment, stream(seed, name))
+        drawn[name] = draw(assignment, stream(name))
         if assignment.parameter.parametrized:
-            _try_to_write(assignment, drawn[name], stream(seed, name))
+            _try_to_write(assignment, drawn[name], stream(name))
     return drawn

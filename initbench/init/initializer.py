@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.errors import nearest, unknown
 from initbench.init.ambient import plain_torch
-from initbench.init.assignment import Assignment, check_fillable, fill, may_fail_halfway, stream, try_schemes
+from initbench.init.assignment import Assignment, Stream, check_fillable, fill, may_fail_halfway, stream, try_schemes
 from initbench.init.copying import kind_of
 from initbench.init.declarations import Factors
 from initbench.init.hugging_face import resets_of
@@ -101,7 +101,7 @@ class Initializer:
             if unused := [key for key in own if key != "name"]:
                 raise unknown(f"key of {own.get('name', 'this initializer')}", unused[0], SHARED)
             built = cls(**shared)
-        elif (method := resolve_method(own, beside=SHARED)) is not None:
+        elif (method := resolve_method(own, SHARED, shared)) is not None:
             built = cls(**{"weight": "default", **shared}, method=method)
         elif "weight" in shared:
             raise ValueError(f"{find(own).label} is itself what fills the weights, so weight= has no meaning")
@@ -122,6 +122,16 @@ class Initializer:
         """Whether `apply` needs a batch of data."""
         return self.method is not None and self.method.needs_batch
 
+    @property
+    def scales_optimizer(self) -> bool:
+        """Whether factors for the optimizer belong to the initializer, as to muP: see `optimizer_factors`."""
+        return hasattr(self._filler.function, "optimizer_rule")
+
+    @property
+    def _filler(self) -> Method | Scheme:
+        """What sets the weights in the end."""
+        return self.method or self.schemes["weight"]
+
     def apply(
         self,
         model: nn.Module,
@@ -141,16 +151,27 @@ class Initializer:
         """
         if not isinstance(seed, Integral) or isinstance(seed, bool):  # 1, 1.0 and True would give different streams
             raise ValueError(f"seed must be an integer, got {seed!r}")
+        return self.draw(model, partial(stream, seed), batch, loss, example)
+
+    def draw(
+        self,
+        model: nn.Module,
+        stream: Stream,
+        batch: Batch | None = None,
+        loss: Loss = F.cross_entropy,
+        example: Tensor | None = None,
+    ) -> Outcome:
+        """The same as `apply`, where `stream` instead of a seed gives each parameter its random generator."""
         model = unwrap(model)
         inputs = example if batch is None else batch.inputs
         assignments = self._assign(model, inputs)
         may_fail = self.method is not None or any(map(may_fail_halfway, assignments))
         with restored_on_failure(model) if may_fail else nullcontext():
-            fill(assignments, seed)
+            fill(assignments, stream)
             _reset_running_statistics(model)
             if self.method is None:
                 return Outcome(assignments)
-            changed, numbers = self.method(model, partial(stream, seed), batch, loss, inputs)
+            changed, numbers = self.method(model, stream, batch, loss, inputs)
         names = frozenset(bare_name(model, name) for name in changed)
         return Outcome(assignments, self.method.label, names, numbers)
 
@@ -161,7 +182,7 @@ class Initializer:
 
         `adaptive` says whether the optimizer normalizes gradients, as Adam does and SGD does not.
         """
-        target = self.method or self.schemes["weight"]
+        target = self._filler
         rule = getattr(target.function, "optimizer_rule", None)
         if rule is None:
             return {found.name: Factors() for found in walk(unwrap(model))}
@@ -175,7 +196,7 @@ class Initializer:
         """
         factors = self.optimizer_factors(model, adaptive=adaptive, example=example)
         if any(factor != Factors(lr=factor.lr) for factor in factors.values()):
-            name = (self.method or self.schemes["weight"]).label
+            name = self._filler.label
             raise ValueError(f"{name} changes eps or weight_decay too: use initbench.optimizer_factors")
         return {name: factor.lr for name, factor in factors.items() if factor.lr != 1}
 
@@ -193,7 +214,7 @@ class Initializer:
         with plain_torch():
             if self.method is not None:
                 self.method.check(model, example)
-            try_schemes(assignments, seed=0)
+            try_schemes(assignments, partial(stream, 0))
         return Plan(assignments, "" if self.method is None else self.method.label)
 
     @plain_torch()

@@ -13,6 +13,8 @@ arguments:
 - `matrices`, `parameters`: the weight matrices, or all parameters, in the order in which the model uses them;
   `positions`: its position embeddings.
 - `loose`: the matrices and embedding tables that belong to no layer.
+- `example`: inputs that the model can be run on; None if none are known.
+- `policies`: the policies and rules of the config, as a mapping, for what initializes copies of the model.
 
 It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
 """
@@ -59,6 +61,7 @@ class Method:
     parameters: dict[str, Any]
     asks_for: tuple[str, ...]
     each_module: bool  # called once for each module, as by nn.Module.apply, instead of once
+    policies: Mapping[str, Any]  # and rules, as they were given
 
     @property
     def needs_batch(self) -> bool:
@@ -130,7 +133,8 @@ class Method:
                 for module in [*model.modules()]:  # a list, since the function may add modules, which is refused later
                     self._call(module, asked, model)
                 return {}
-            given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream, **self._parts(model, inputs)}
+            given: dict[str, Any] = {"batch": batch, "loss": loss, "stream": stream, "example": inputs}
+            given |= {"policies": self.policies, **self._parts(model, inputs)}
             return self._call(model, {name: given[name] for name in self.asks_for}, model)
 
     def _call(self, part: nn.Module, asked: Mapping[str, Any], model: nn.Module) -> dict[str, float]:
@@ -172,12 +176,13 @@ class Method:
         raise ValueError(f"{self.label} may return a dict of numbers for the record, got {_sketch(returned)}")
 
 
-def resolve_method(spec: Spec, beside: Iterable[str] = ()) -> Method | None:
+def resolve_method(spec: Spec, beside: Iterable[str], policies: Mapping[str, Any]) -> Method | None:
     """The method that a spec names, None if it names a scheme. Raises ValueError as `find` does."""
     target = find(spec, beside)
     if target.fills == "tensor":
         return None
-    return Method(target.label, target.function, target.parameters, target.asks_for, target.fills == "module")
+    each_module = target.fills == "module"
+    return Method(target.label, target.function, target.parameters, target.asks_for, each_module, policies)
 
 
 def as_batch(batch: tuple[Tensor, Tensor | None] | Tensor | None) -> Batch | None:

@@ -42,7 +42,7 @@ SHARED = (*ROLES, "rules")
 GIVEN = {
     "tensor": ("tensor", "layer", "generator"),
     "module": ("module", "generator"),
-    "model": ("model", "batch", "loss", "stream", *PARTS),
+    "model": ("model", "batch", "loss", "stream", "example", "policies", *PARTS),
 }
 
 

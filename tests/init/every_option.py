@@ -118,8 +118,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     **dict.fromkeys(["delta_orthogonal", "orthogonal_conv"], lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten())),
 }
 FEW_STEPS = {"gradinit": {"steps": 2}, "metainit": {"steps": 2}}
-NEED_A_FILE = ("state_dict", "weight_selection")  # see methods/test_state_dict.py and methods/test_weight_selection.py
-NAMES = [name for name in options() if name not in NEED_A_FILE]
+# They need a file, or other initializers: see methods/test_state_dict.py, test_weight_selection.py and test_between.py.
+INCOMPLETE = ("state_dict", "weight_selection", "between")
+NAMES = [name for name in options() if name not in INCOMPLETE]
 METHODS = ["metainit", "gradinit", "kraehenbuehl", "lsuv", "weight_norm_data", "patch_whitening", "class_prior"]
 
 IMAGES = torch.randn(16, 3, 6, 6, generator=torch.Generator().manual_seed(0))

@@ -266,7 +266,7 @@ FEW_STEPS = {"gradinit": ["init.steps=2"], "metainit": ["init.steps=2"]}
 
 
 def test_options_for_other_models_exist() -> None:
-    assert set(ELSEWHERE) | set(FEW_STEPS) | {"state_dict", "weight_selection"} <= set(options("init"))
+    assert set(ELSEWHERE) | set(FEW_STEPS) | {"state_dict", "weight_selection", "between"} <= set(options("init"))
 
 
 @pytest.mark.parametrize("name", options("init"))
@@ -279,6 +279,8 @@ def test_every_initializer_trains_a_small_net(small: Any, tmp_path: Path, name: 
         weights = tmp_path / "weights.pt"
         torch.save(build_run(typed(small(*model))).recipe.model.state_dict(), weights)
         own = [f"init.path={weights}"]
+    if name == "between":
+        own = ["init.a=default", "init.b=orthogonal", "init.parts=[input,head]", "init.from_b=[head]"]
     record = run(small(f"init={name}", *model, *own, "trainer.max_steps=2"))
     assert record["status"] == "finished"
     assert record["init"].partition("(")[0] == name
