@@ -5,34 +5,23 @@ arm. A command that is typed again runs only what is missing.
 """
 
 import shlex
-import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from initbench.attribution.design import Design, design
 from initbench.command_line import run
-from initbench.config.check import check, check_parts, check_targets
-from initbench.config.resolve import resolve
-from initbench.config.typed import readable
+from initbench.config.own_sweep import first_job, parsed, sweep
 from initbench.console import console
-from initbench.errors import UserMistake, explain
 from initbench.fitting import Fitting
 from initbench.masking import hide_all
 from initbench.record.plain import PlainConfig
-from initbench.registry import CONF
 from initbench.wording import visible
 
 HELP = """\
@@ -61,11 +50,8 @@ def main(arguments: list[str]) -> None:
     if {"-h", "--help"} & {*arguments}:
         print(HELP)
         return
-    try:
-        typed, arms = _typed(arguments)
-        config = _composed([each for each in typed if each.get_key_element() != "seed"])
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserMistake(explain(error)) from error
+    typed, arms = _typed(arguments)
+    config = _composed([each for each in typed if each.get_key_element() != "seed"])
     plan = design(config["init"]["parts"], arms)
     line = [str(override.input_line) for override in typed] + [f"init.from_b={','.join(map(_listed, plan.arms))}"]
     if not any(override.get_key_element() == "seed" for override in typed):
@@ -85,7 +71,7 @@ def _typed(arguments: Sequence[str]) -> tuple[list[Override], int | None]:
     """The overrides that were typed, init=between added, and how many arms were asked for."""
     if options := [argument for argument in arguments if argument.startswith("-")]:
         raise ValueError(f"attribution takes overrides, name=value, and no {options[0]}")
-    typed = OverridesParser.create().parse_overrides(readable(arguments))
+    typed = parsed(arguments)
     arms = [override for override in typed if override.get_key_element() == "arms"]
     typed = [override for override in typed if override not in arms]
     for override in typed:
@@ -101,7 +87,7 @@ def _typed(arguments: Sequence[str]) -> tuple[list[Override], int | None]:
                 f"{override.input_line} has several values, and attribution is for one workload: type it once for each"
             )
     if not any(override.get_key_element() == "init" for override in typed):
-        typed = [*OverridesParser.create().parse_overrides(["init=between"]), *typed]
+        typed = [*parsed(["init=between"]), *typed]
     if not arms:
         return typed, None
     if not isinstance(number := arms[-1].value(), int):
@@ -111,19 +97,13 @@ def _typed(arguments: Sequence[str]) -> tuple[list[Override], int | None]:
 
 def _composed(typed: Sequence[Override]) -> PlainConfig:
     """The config of the arm in which a draws everything. Raises ValueError unless it can be run."""
-    lines = [str(override.input_line) for override in typed]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        master: DictConfig = compose("config", lines, return_hydra_config=True)
-    config = resolve(master, master.hydra)
+    config, master = first_job(typed)
     for key, why in _REFUSED.items():
         if config[key] is not None:
             raise ValueError(f"attribution {why}")
     params: Any = master.hydra.sweeper.get("params")
     if params:
         raise ValueError(f"this study sweeps over {', '.join(params)}, and attribution is for one workload")
-    check(config, lines)
-    check_targets(config)
-    check_parts(config)
     return config
 
 
@@ -136,25 +116,6 @@ def least_seeds(plan: Design) -> int:
     from initbench.analysis.statistics.sign_flips import seeds_for_flips
 
     return seeds_for_flips(1 + len(plan.groups))
-
-
-def sweep(overrides: Sequence[str]) -> int:
-    """The exit code of `python -m initbench -m` with these overrides.
-
-    A process of its own, as it ends its process itself. It has the same terminal, and is told to stop by Ctrl-C there;
-    this one waits for it.
-    """
-    process = subprocess.Popen([sys.executable, "-m", "initbench", "-m", *overrides])
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: process.terminate()),
-    }
-    try:
-        code = process.wait()
-        return code if code >= 0 else 128 - code
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print_design(plan: Design) -> None:

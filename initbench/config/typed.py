@@ -23,6 +23,7 @@ from initbench.config.paths import expand
 from initbench.errors import UserMistake, nearest
 from initbench.registry import CONF
 
+_TASKS = {"autoencoder": "autoencoder", "gpt": "language_model", "transformers": "language_model"}  # by model
 # Keys that `another_way` has added to the default options: see `initbench.sweep.compose.check_forced`.
 forced: list[str] = []
 
@@ -39,7 +40,15 @@ def readable(arguments: Sequence[str]) -> list[str]:
     for override in overrides:
         options.remove(override)
     options = [re.sub(r"(?<![^=])[~$].*", lambda path: expand(path[0]), option) for option in options]
-    return [*map(_readable, overrides), *options]
+    return [*map(_readable, overrides), *_brought(overrides), *options]
+
+
+def _brought(overrides: Sequence[str]) -> list[str]:
+    """The task of a model that no other task can train, unless a task or a study is chosen too."""
+    chosen = dict(override.partition("=")[::2] for override in overrides)
+    if {"task", "experiment"} & chosen.keys() or (task := _TASKS.get(chosen.get("model", ""))) is None:
+        return []
+    return [f"task={task}"]
 
 
 def _refuse_option(message: str) -> NoReturn:

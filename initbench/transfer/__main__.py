@@ -1,9 +1,7 @@
 """`python -m initbench.transfer init=gpt2,mup axis=width values=64,128,256`: whether the learning rate transfers."""
 
-import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -11,6 +9,7 @@ from rich.table import Table
 
 from initbench.analysis.loading.frame import judged_by, load_runs
 from initbench.command_line import run
+from initbench.config.own_sweep import sweep
 from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.fitting import Fitting
@@ -43,7 +42,7 @@ def main(arguments: list[str]) -> None:
         print(HELP, end="")
         return
     asked = parse(arguments)
-    sweep(asked.sweep(asked.rates))
+    train(asked.sweep(asked.rates))
     found = scores(asked)
     for _ in range(EXTENSIONS):
         if not (beyond := sorted({rate for of_init in found for rate in of_init.beyond()})):
@@ -51,23 +50,22 @@ def main(arguments: list[str]) -> None:
         console.print(
             f"A best rate is at the edge of the grid: trying {', '.join(f'{rate:.3g}' for rate in beyond)} too."
         )
-        sweep(asked.sweep(beyond))
+        train(asked.sweep(beyond))
         found = scores(asked)
     verdict = drifts(found)
-    sweep(check.overrides(asked, verdict))
+    train(check.overrides(asked, verdict))
     show(asked, verdict)
 
 
-def sweep(overrides: Sequence[str]) -> None:
-    """Run what is missing of a sweep; end as it does if it fails."""
-    ended = subprocess.run([sys.executable, "-m", "initbench", "-m", *overrides])
-    if ended.returncode:
-        sys.exit(ended.returncode)
+def train(overrides: Sequence[str]) -> None:
+    """Run what is missing of a sweep; end as it does unless some of its runs are there."""
+    if (code := sweep(overrides)) not in (0, 1):  # 1: some runs failed
+        sys.exit(code)
 
 
 def scores(asked: Asked) -> list[Scores]:
     """What the runs of the study have reached. Raises UserMistake if no seed has ended everywhere."""
-    found = scores_of(load_runs(_folder(asked, asked.study)), asked.key, asked.values)
+    found = scores_of(load_runs(asked.runs_dir / asked.study), asked.key, asked.values)
     if empty := [of_init.init for of_init in found if not of_init.seeds]:
         raise UserMistake(f"{', '.join(empty)}: no seed has ended at all values and rates; type the same line again")
     return found
@@ -91,22 +89,17 @@ def show(asked: Asked, verdict: Sequence[Drift]) -> None:
     for drift in verdict:
         console.print(sentence(drift, asked.axis), markup=False, soft_wrap=True)
     console.print(basis(list(verdict)), markup=False, soft_wrap=True)
-    folder = _folder(asked, asked.study)
+    folder = asked.runs_dir / asked.study
     runs = load_runs(folder)
     path = folder / "transfer.svg"
     draw(
         verdict,
-        check.checks(load_runs(_folder(asked, check.study_of(asked))), asked),
+        check.checks(load_runs(asked.runs_dir / check.study_of(asked)), asked),
         asked.axis,
         judged_by(runs),
         path,
     )
     console.print(f"Picture: {path}", markup=False, soft_wrap=True)
-
-
-def _folder(asked: Asked, study: str) -> Path:
-    typed = dict(line.partition("=")[::2] for line in asked.overrides)
-    return Path(typed.get("runs_dir", "runs")).expanduser() / study
 
 
 if __name__ == "__main__":

@@ -3,84 +3,98 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from omegaconf import OmegaConf
+from hydra.core.override_parser.types import Override
 
+from initbench.config.own_sweep import first_job, parsed
 from initbench.errors import UserMistake, unknown
-from initbench.registry import CONF
 
 AXES = {"width": "model.width", "depth": "model.depth", "batch_size": "data.batch_size"}
-_RATE, _SEED, _STUDY = "optimizer.lr", "seed", "study"
-_AROUND = (0.25, 0.5, 1, 2, 4)  # times the learning rate of the optimizer's file
-SEEDS = "range(10)"
+RATE = "optimizer.lr"
+_AROUND = (0.25, 0.5, 1, 2, 4)  # times the learning rate of the optimizer
+_SEEDS = "seed=range(10)"
+_STUDY = "study=transfer"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """key: of the axis in a config. overrides: all others that were typed, without rates and study."""
+    """key: of the axis in a config. overrides: all others that were typed, without the rates and the study."""
 
     axis: str
     key: str
     values: tuple[float, ...]  # rising
     rates: tuple[float, ...]  # rising
     study: str
+    runs_dir: Path
     overrides: tuple[str, ...]
 
     def sweep(self, rates: Sequence[float]) -> list[str]:
         """The overrides of the sweep over all values and some rates."""
-        values = ",".join(f"{value:.12g}" for value in self.values)
-        listed = ",".join(f"{rate:.12g}" for rate in rates)
-        return [*self.overrides, f"{self.key}={values}", f"{_RATE}={listed}", f"{_STUDY}={self.study}"]
+        return [*self.overrides, self.swept, f"{RATE}={_listed(rates)}", f"study={self.study}"]
+
+    @property
+    def swept(self) -> str:
+        """The override of the axis."""
+        return f"{self.key}={_listed(self.values)}"
 
 
 def parse(arguments: Sequence[str]) -> Asked:
-    """Raises UserMistake for an axis or values that cannot be asked for."""
-    typed: dict[str, str] = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if not equals:
-            raise UserMistake(f"{argument!r} is no override: type name=value, such as axis=width")
+    """Raises UserMistake for what cannot be asked, and for a config that cannot be run."""
+    if options := [argument for argument in arguments if argument.startswith("-")]:
+        raise UserMistake(f"transfer takes overrides, name=value, and no {options[0]}")
+    typed: dict[str, Override] = {}
+    for override in parsed(arguments):
+        key = override.get_key_element()
         if key in typed:
-            raise UserMistake(f"{key} is given twice: {typed[key]} and {value}")
-        typed[key] = value
+            raise UserMistake(f"{key} is given twice: {typed[key].input_line} and {override.input_line}")
+        typed[key] = override
     for own, example in (("axis", "width"), ("values", "64,128,256,512")):
         if own not in typed:
             raise UserMistake(f"{own} is missing: type {own}={example}")
-    axis = typed.pop("axis")
+    axis = str(typed.pop("axis").value())
     if axis not in AXES:
         raise UserMistake(str(unknown("axis", axis, AXES)))
-    values = _numbers("values", typed.pop("values"))
-    if AXES[axis] in typed:
-        raise UserMistake(f"{AXES[axis]} is what axis={axis} sweeps over: leave it out, or add it to values")
+    key = AXES[axis]
+    if key in typed:
+        raise UserMistake(f"{key} is what axis={axis} sweeps over: leave it out, or add it to values")
+    values = _numbers(typed.pop("values"))
     if len(values) < 2:
         raise UserMistake(f"values={values[0]:g} is one value: a drift needs two or more")
     if any(value != int(value) for value in values):
         raise UserMistake(f"values of a {axis} are whole numbers")
-    rates = _numbers(_RATE, typed.pop(_RATE)) if _RATE in typed else _usual_rates(typed.get("optimizer", "adam"))
+    rates = _numbers(typed.pop(RATE)) if RATE in typed else ()
+    study = typed.pop("study", parsed([_STUDY])[0])
+    typed.setdefault("seed", parsed([_SEEDS])[0])
+    config, _ = first_job([*typed.values(), *parsed([f"{key}={values[0]:g}"])])
+    rates = rates or tuple(factor * _usual_rate(config) for factor in _AROUND)
     if len(rates) < 3:
-        raise UserMistake(f"{_RATE} has {len(rates)} of the three values or more that a parabola needs")
-    study = typed.pop(_STUDY, "transfer")
-    typed.setdefault(_SEED, SEEDS)
-    return Asked(axis, AXES[axis], values, rates, study, tuple(f"{key}={value}" for key, value in typed.items()))
+        raise UserMistake(f"{RATE} has {len(rates)} of the three values or more that a parabola needs")
+    lines = tuple(str(override.input_line) for override in typed.values())
+    return Asked(axis, key, values, rates, str(study.value()), Path(config["runs_dir"]), lines)
 
 
-def _numbers(key: str, text: str) -> tuple[float, ...]:
+def _numbers(override: Override) -> tuple[float, ...]:
     """The numbers of a list, rising."""
+    text = override.input_line
+    found: Any = list(override.sweep_iterator()) if override.is_sweep_override() else override.value()
     try:
-        numbers = sorted({float(part) for part in text.strip("[]").split(",")})
-    except ValueError as error:
-        raise UserMistake(f"{key}={text} must be numbers with commas between them") from error
+        numbers = sorted({float(number) for number in (found if isinstance(found, list) else [found])})
+    except (TypeError, ValueError) as error:
+        raise UserMistake(f"{text} must be numbers with commas between them") from error
     if not all(0 < number < math.inf for number in numbers):
-        raise UserMistake(f"{key}={text} must be above 0")
+        raise UserMistake(f"{text} must be above 0")
     return tuple(numbers)
 
 
-def _usual_rates(optimizer: str) -> tuple[float, ...]:
-    """Rates around that of an optimizer's file."""
-    file = CONF / "optimizer" / f"{optimizer}.yaml"
-    if not file.is_file():
-        raise UserMistake(str(unknown("optimizer", optimizer, [path.stem for path in file.parent.glob("*.yaml")])))
-    usual = OmegaConf.select(OmegaConf.load(file), "lr")
-    if not isinstance(usual, float):
-        raise UserMistake(f"{_RATE} is missing: type the rates to try, such as {_RATE}=0.001,0.002,0.004")
-    return tuple(usual * factor for factor in _AROUND)
+def _usual_rate(config: dict[str, Any]) -> float:
+    """The learning rate of the optimizer."""
+    usual = config["optimizer"].get("lr")
+    if not isinstance(usual, float | int):
+        raise UserMistake(f"{RATE} is missing: type the rates to try, such as {RATE}=0.001,0.002,0.004")
+    return float(usual)
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:.12g}" for number in numbers)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from initbench.analysis.loading.parquet_tables import read_tables
-from initbench.transfer.asked import Asked
+from initbench.transfer.asked import RATE, Asked
 from initbench.transfer.best_rate import at
 from initbench.transfer.drift import Drift
 
@@ -40,8 +40,8 @@ def overrides(asked: Asked, drifts: Sequence[Drift]) -> list[str]:
     own = [line for line in asked.overrides if line.partition("=")[0] not in ("seed", "diagnostics", "scheduler")]
     return [
         *own,
-        f"{asked.key}={','.join(f'{value:.12g}' for value in asked.values)}",
-        f"optimizer.lr={rate:.3g}",
+        asked.swept,
+        f"{RATE}={rate:.3g}",
         "scheduler=constant",
         "seed=0",
         f"study={study_of(asked)}",

@@ -58,6 +58,21 @@ def test_what_hydra_reads_is_left_as_it_is(override: str) -> None:
     assert readable([override]) == [override]
 
 
+@pytest.mark.parametrize(
+    "typed, added",
+    [
+        (["model=gpt"], ["task=language_model"]),
+        (["model=gpt", "data=text_file"], ["task=language_model"]),
+        (["model=gpt", "task=classification"], []),
+        (["model=gpt", "experiment=gpt_recipes"], []),
+        (["model=mlp,gpt"], []),
+        (["model=mlp"], []),
+    ],
+)
+def test_a_model_that_only_one_task_can_train_brings_it(typed: list[str], added: list[str]) -> None:
+    assert readable(typed) == [*typed, *added]
+
+
 def test_options_may_stand_anywhere() -> None:
     typed = ["init=ones", "-m", "seed=0,1", "--config-dir", "mine", "~init.bias"]
     assert readable(typed) == ["init=ones", "seed=0,1", "~init.bias", "-m", "--config-dir", "mine"]

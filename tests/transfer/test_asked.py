@@ -7,15 +7,14 @@ from initbench.transfer.asked import parse
 
 
 def test_the_sweep_that_it_stands_for() -> None:
-    asked = parse(["init=gpt2,mup", "model=gpt", "axis=width", "values=128,64"])
+    asked = parse(["init=gpt2,mup", "task=language_model", "model.tied=false", "axis=width", "values=128,64"])
     assert asked.rates == (0.0005, 0.001, 0.002, 0.004, 0.008)
     assert asked.sweep([0.002]) == [
-        *("init=gpt2,mup", "model=gpt", "seed=range(10)"),
+        *("init=gpt2,mup", "task=language_model", "model.tied=false", "seed=range(10)"),
         *("model.width=64,128", "optimizer.lr=0.002", "study=transfer"),
     ]
-    assert parse(["axis=depth", "values=2,4", "optimizer.lr=1,2,4", "seed=0,1", "study=mine"]).sweep([1]) == [
-        *("seed=0,1", "model.depth=2,4", "optimizer.lr=1", "study=mine")
-    ]
+    own = ["model=mlp", "axis=depth", "values=[2,4]", "optimizer.lr=1,2,4", "seed=0,1", "study=mine"]
+    assert parse(own).sweep([1]) == [*("model=mlp", "seed=0,1", "model.depth=2,4", "optimizer.lr=1", "study=mine")]
 
 
 @pytest.mark.parametrize(
@@ -30,10 +29,11 @@ def test_the_sweep_that_it_stands_for() -> None:
         ("axis=width values=64,0", "values=64,0 must be above 0"),
         ("axis=width values=64,64.5", "values of a width are whole numbers"),
         ("axis=width values=1,2 model.width=3", "model.width is what axis=width sweeps over"),
-        ("axis=width values=1,2 values=3,4", "values is given twice: 1,2 and 3,4"),
-        ("axis=width values=1,2 optimizer.lr=1,2", "optimizer.lr has 2 of the three values or more"),
-        ("axis=width values=1,2 optimizer=adm", "unknown optimizer 'adm'. Did you mean 'adam'?"),
-        ("--axis width", "'--axis' is no override: type name=value, such as axis=width"),
+        ("axis=width values=1,2 values=3,4", "values is given twice: values=1,2 and values=3,4"),
+        ("axis=width values=1,2 model=mlp optimizer.lr=1,2", "optimizer.lr has 2 of the three values or more"),
+        ("axis=width values=1,2 optimizer=adm", "unknown option optimizer=adm. Did you mean 'adam'?"),
+        ("--axis=width", "transfer takes overrides, name=value, and no --axis=width"),
+        ("axis=width values=1,2 model=lenet", "unknown key model.width. Keys of model: _target_, name"),
     ],
 )
 def test_a_mistake_is_said(line: str, words: str) -> None:
