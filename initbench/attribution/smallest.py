@@ -1,8 +1,8 @@
 """The smallest set of parts that keeps most of the difference, if b draws these parts and a everything else.
 
 What a set keeps follows from the effects of parts and pairs of parts, so sets that are no arm are known too. A set that
-is chosen for what it keeps would keep less on new seeds, so it is measured on seeds that had no part in the choice: for
-each seed, a set is chosen by all others. This is an estimate with an interval, and no claim.
+is chosen for what it keeps would keep less on new seeds, so this is estimated on seeds that took no part in the choice:
+each seed measures the set that all others choose. It is an estimate, and no claim.
 """
 
 import math
@@ -21,9 +21,11 @@ KEPT = 0.95  # of the difference
 
 @dataclass(frozen=True)
 class Smallest:
-    """The set that is chosen by all seeds; what sets chosen in this way keep, as a share, with its 95% interval.
+    """The set that is chosen by all seeds, and what it keeps.
 
-    agreement: the share of the seeds without which the same set is chosen.
+    share: of the difference, estimated on seeds that took no part in the choice. low, high: 95% interval of the share
+    that the set keeps, wide enough to hold the estimate; for what it covers see docs/attribution.md. agreement: the
+    share of the seeds without which the same set is chosen.
     """
 
     parts: tuple[str, ...]
@@ -43,9 +45,11 @@ def smallest(effects: Effects, kept: float = KEPT) -> Smallest | None:
     chosen = _choice(gains.mean(axis=0), sizes, kept)
     others = (gains.sum(axis=0) - gains) / (len(gains) - 1)
     without = np.array([_choice(means, sizes, kept) for means in others])
-    held = gains[np.arange(len(gains)), without]
-    share, low, high = ratio_interval(held, gains[:, -1])
-    return Smallest(effects.design.drawn_by_b(levels[chosen]), share, low, high, float((without == chosen).mean()))
+    held, whole = gains[np.arange(len(gains)), without], gains[:, -1]
+    share = ratio_interval(held, whole)[0]
+    _, low, high = ratio_interval(gains[:, chosen], whole)
+    parts = effects.design.drawn_by_b(levels[chosen])
+    return Smallest(parts, share, min(low, share), max(high, share), float((without == chosen).mean()))
 
 
 def _sets(design: Design) -> tuple[Array, Array]:

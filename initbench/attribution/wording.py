@@ -1,5 +1,6 @@
 """What an attribution shows, in sentences."""
 
+import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -94,12 +95,12 @@ class Wording:
             yield Sentence("smallest", f"No smaller set of parts is estimated to keep {KEPT:.0%} of the difference.")
             return
         drawn = f"Drawn by {self.b}, with everything else by {self.a}, {join(small.parts, most=10)} "
-        known = small.low == small.low
+        known = not math.isnan(small.low)
         interval = f"95% interval {small.low:.0%} to {small.high:.0%}" if known else "its 95% interval is unbounded"
         text = (
-            f"{drawn}alone ({len(small.parts)} of {parts} parts) would keep about {small.share:.0%} of the difference "
+            f"{drawn}alone ({len(small.parts)} of {parts} parts) would keep about {small.share:.0%} of the difference, "
         )
-        text += f"({interval}; an estimate, in which each seed is measured with a set that the others choose)."
+        text += f"as estimated on seeds that took no part in the choice of this set ({interval})."
         if small.agreement < 1:
             others = round((1 - small.agreement) * self.effects.seeds)
             text += f" Without one of the seeds, another set is chosen in {others} of {self.effects.seeds} cases."

@@ -43,7 +43,10 @@ def test_one_part_is_named_with_its_direction_and_size() -> None:
     )
     assert found["no_effect"] == "No effect of A or C was shown."
     assert found["smallest"].startswith("Drawn by nanochat, with everything else by gpt2, B alone (1 of 3 parts) would")
-    assert "about 100% of the difference (95% interval 100% to 100%" in found["smallest"]
+    assert (
+        "about 100% of the difference, as estimated on seeds that took no part in the choice of this set (95% interval"
+        in found["smallest"]
+    )
     assert "interaction" not in found
     assert "higher" not in found
 
