@@ -6,6 +6,7 @@ In Python it is `initbench.audit(...)`: this file is only a command, and nothing
 import argparse
 import math
 import sys
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any
 
@@ -33,8 +34,9 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the findings and the recipe as JSON")
     asked = parser.parse_args(arguments)
-    batch = None if asked.batch is None else _call(asked.batch)
-    found = audit(named(asked.model), batch, seconds=asked.seconds, show_progress=console.is_terminal)
+    with redirect_stdout(sys.stderr):  # what the model prints
+        batch = None if asked.batch is None else _call(asked.batch)
+        found = audit(named(asked.model), batch, seconds=asked.seconds, show_progress=console.is_terminal)
     if asked.json:
         print(found.to_json())
     else:
@@ -45,14 +47,14 @@ def main(arguments: list[str]) -> None:
 
 def named(text: str) -> Any:
     """What `module:name` names. Raises ValueError for a text of another form, and for what is not there."""
-    module_name, colon, name = text.partition(":")
-    if not (module_name and colon and name):
+    module_name, _, name = text.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), name)):
         raise ValueError(f"{text!r} must be MODULE:FUNCTION, as in my_package.models:make_model")
     try:
         module = import_module(module_name)
     except ImportError as error:
         raise ValueError(f"{module_name} cannot be imported: {error}") from error
-    except Exception as error:  # a module of the user's may raise anything
+    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
         raise ValueError(f"{module_name} cannot be imported: {reason(error)}") from error
     if not callable(found := getattr(module, name, None)):
         others = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -64,13 +66,19 @@ def _call(text: str) -> Any:
     make = named(text)
     generators.seed_all(2)  # so that the same command finds the same; the models are made with 0 and 1
     try:
-        return make()
-    except Exception as error:  # it is the user's, and may raise anything
+        batch = make()
+    except (Exception, SystemExit) as error:  # it is the user's, and may raise anything
         raise ValueError(f"{text} makes no batch: {reason(error)}") from error
+    if batch is None:
+        raise ValueError(f"{text} makes no batch: it returns nothing")
+    return batch
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
     if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number of seconds above 0, got {text}")
     return seconds

@@ -1,6 +1,8 @@
 """The global random generators of Python, NumPy and torch."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,16 @@ def states() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all(),
     }
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A context after which they are in the states that they had before."""
+    before = states()
+    try:
+        yield
+    finally:
+        restore(before)
 
 
 def restore(states: dict[str, Any]) -> None:

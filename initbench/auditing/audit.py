@@ -16,6 +16,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
+from initbench import generators
 from initbench.auditing.biases import idle_biases
 from initbench.auditing.depth import scaled_by_depth
 from initbench.auditing.draws import deaf_to_the_seed, made_once, one_draw
@@ -24,7 +25,7 @@ from initbench.auditing.fingerprint import RECIPES, Fingerprint, fingerprint, ne
 from initbench.auditing.intentions import idle_cuts, overwritten, skipped
 from initbench.auditing.memory import not_reset, uninitialized
 from initbench.auditing.paths import not_run, unreached
-from initbench.auditing.scales import alike, too_large, too_small, wrong_fans
+from initbench.auditing.scales import alike, too_large, too_large_outside, too_small, wrong_fans
 from initbench.auditing.signal import first_step
 from initbench.auditing.subject import Check, Make, Subject
 from initbench.auditing.tied import drawn_by_two_rules
@@ -43,6 +44,7 @@ CHECKS: tuple[Check, ...] = (
     overwritten,
     drawn_by_two_rules,
     too_large,
+    too_large_outside,
     too_small,
     wrong_fans,
     alike,
@@ -125,19 +127,20 @@ def audit(
     Raises ValueError for a function that makes no model, for a model without parameters, and for one that cannot be
     run on the batch.
     """
-    subject = Subject(model, batch)
+    end = monotonic() + seconds
     findings: list[Finding] = []
     recipes: list[Fingerprint | None] = []
     late: list[str] = []
-    end = monotonic() + seconds
     steps: tuple[Check | str, ...] = (*CHECKS, *RECIPES)
-    for step in track(steps, "auditing", console=console, transient=True, disable=not show_progress):
-        if monotonic() > end:
-            late.append("the recipes" if isinstance(step, str) else step.__name__.replace("_", " "))
-        elif isinstance(step, str):
-            recipes.append(fingerprint(subject, step))
-        else:
-            findings += step(subject)
+    with generators.undisturbed():
+        subject = Subject(model, batch)
+        for step in track(steps, "auditing", console=console, transient=True, disable=not show_progress):
+            if monotonic() > end:
+                late.append("the recipes" if isinstance(step, str) else step.__name__.replace("_", " "))
+            elif isinstance(step, str):
+                recipes.append(fingerprint(subject, step))
+            else:
+                findings += step(subject)
     if late:
         reason = f"{duration(seconds)} were over before {', '.join(dict.fromkeys(late))}"
         findings.append(Finding("note", "not looked at", "", reason, "give it more seconds"))
@@ -149,8 +152,9 @@ def assert_initialized(model: nn.Module | Make, batch: tuple[Tensor, Tensor] | T
 
     model, batch, and what else is raised: as in `audit`.
     """
-    subject = Subject(model, batch)
-    found = [finding for check in CHECKS for finding in check(subject) if finding.severity != "note"]
+    with generators.undisturbed():
+        subject = Subject(model, batch)
+        found = [finding for check in CHECKS for finding in check(subject) if finding.severity != "note"]
     if found:
         lines = [f"{each.parameter or 'the model'}: {each.check}: {each.reason}" for each in found]
         raise AssertionError("\n".join(["the model is not initialized as it seems to be:", *lines]))

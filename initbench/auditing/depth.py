@@ -12,7 +12,7 @@ from initbench.init.roles import is_norm
 from initbench.init.structure.blocks import BranchMatrix, distinct
 from initbench.init.structure.branch import Branch
 
-_NEAR = 0.08  # relative: of a thousand weights the root mean square has a standard error of a fortieth
+_NEAR = 0.02  # relative, and four standard errors of the root mean square
 _FEWEST_WEIGHTS = 1000
 _FEWEST_LAYERS = 3  # with fewer, too many rules agree
 
@@ -100,10 +100,15 @@ def rule_of(matrices: list[BranchMatrix], base: list[BranchMatrix], branches: in
     for name, rule in RULES.items():
         for measure in (_rms, _gain):
             usual = median(map(measure, base))
-            found = [(measure(each), usual * rule(each.branch.depth, branches)) for each in matrices]
-            if usual and all(math.isclose(value, expected, rel_tol=_NEAR) for value, expected in found):
+            found = [(each, measure(each), usual * rule(each.branch.depth, branches)) for each in matrices]
+            if usual and all(_is_near(*one) for one in found):
                 return name
     return None
+
+
+def _is_near(matrix: BranchMatrix, value: float, expected: float) -> bool:
+    near = max(_NEAR, 4 / math.sqrt(2 * math.prod(matrix.projection.shape)))
+    return math.isclose(value, expected, rel_tol=near)
 
 
 def _rms(matrix: BranchMatrix) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from initbench.auditing.finding import Finding
+from initbench.auditing.looks import plain
 from initbench.auditing.subject import Subject
 
 LEAST = 16  # elements: two smaller tensors may be equal by chance, or by a simple rule
@@ -35,11 +36,14 @@ def deaf_to_the_seed(subject: Subject) -> Iterator[Finding]:
 
 
 def one_draw(subject: Subject) -> Iterator[Finding]:
-    """Parameters that start as copies of another one, as those of layers copied by copy.deepcopy do."""
+    """Matrices that start as copies of another one, as those of layers copied by copy.deepcopy do.
+
+    Frozen ones, such as those of a target network, are meant to.
+    """
     alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
     for found in subject.parameters:
-        if _is_random(found.tensor):
-            few = tuple(found.tensor.detach().flatten()[:LEAST].tolist())
+        if found.tensor.dim() > 1 and found.tensor.requires_grad and _is_random(found.tensor):
+            few = tuple(plain(found.tensor).flatten()[:LEAST].tolist())
             alike[(*found.tensor.shape, *few)].append(found.name)
     by_name = {found.name: found.tensor for found in subject.parameters}
     for first, *others in alike.values():
@@ -56,4 +60,4 @@ def one_draw(subject: Subject) -> Iterator[Finding]:
 
 def _is_random(tensor: Tensor | nn.Parameter) -> bool:
     """Whether a tensor has many values: a constant, an identity or a grid of few is no draw."""
-    return tensor.numel() >= LEAST and len(tensor.detach().flatten()[: 4 * LEAST].unique()) > LEAST // 2
+    return tensor.numel() >= LEAST and len(plain(tensor).flatten()[: 4 * LEAST].unique()) > LEAST // 2

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from initbench.auditing.finding import Finding
 from initbench.auditing.subject import Subject
+from initbench.auditing.writes import CONSTANTS
 from initbench.init.roles import MATRICES
 
 FARTHEST = 5.0  # standard deviations: beyond it lies one of 1.7 million draws, which is as good as none
@@ -28,12 +29,14 @@ def idle_cuts(subject: Subject) -> Iterator[Finding]:
 
 def skipped(subject: Subject) -> Iterator[Finding]:
     """Matrices that keep torch's default where a rule of the model draws most of them."""
-    drawn = {}
+    drawn, kept = {}, []
     for found in subject.parameters:
-        draws = [write for write in subject.writes.to(found.tensor) if write.is_draw]
+        writes = subject.writes.to(found.tensor)
+        draws = [write for write in writes if write.is_draw]
         if draws and found.role in (*MATRICES, "embedding"):
             drawn[found.name] = draws[-1]
-    kept = {name: write for name, write in drawn.items() if write.is_default}
+            if all(write.is_default for write in writes):
+                kept.append(found.name)
     rules = Counter(write.by for name, write in drawn.items() if name not in kept)
     if not rules or len(kept) >= len(drawn) / 2:
         return
@@ -55,10 +58,12 @@ def overwritten(subject: Subject) -> Iterator[Finding]:
         last = next((write for write in reversed(writes) if write.is_draw), None)
         if last is None:
             continue
-        before = [write for write in writes[: writes.index(last)] if write.owner not in (None, last.owner)]
+        # A part that replaces what the whole has drawn is right: it knows better.
+        parts = None if last.owner is None else {*last.owner.modules()} - {last.owner}
+        before = [write for write in writes[: writes.index(last)] if write.owner is not None]
+        before = [write for write in before if parts is None or write.owner in parts]
         # What __init__ draws is often a placeholder; what it sets to a constant, and what a method draws, is not.
-        meant = [write for write in before if not (write.is_draw and write.by.endswith(".__init__"))]
-        meant = [write for write in meant if write.operation != "copy_"]
+        meant = [each for each in before if each.operation in CONSTANTS or (each.is_draw and not each.is_of_init)]
         if meant:
             did = "draws it" if meant[-1].is_draw else "sets it to a constant"
             yield Finding(

@@ -27,10 +27,16 @@ class Look:
         return same_kind and math.isclose(self.rms, other.rms, rel_tol=near, abs_tol=1e-12)
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """The values as real numbers that everything can be done with."""
+    tensor = tensor.detach()
+    return torch.view_as_real(tensor).float() if tensor.is_complex() else tensor.float()
+
+
 @torch.no_grad()
 def looks(model: nn.Module) -> dict[str, Look]:
     """The look of every parameter with more than one element, by its name."""
-    return {found.name: _look(found.tensor.detach().float()) for found in walk(model) if found.tensor.numel() > 1}
+    return {found.name: _look(plain(found.tensor)) for found in walk(model) if found.tensor.numel() > 1}
 
 
 def _look(tensor: Tensor) -> Look:

@@ -15,8 +15,9 @@ def uninitialized(subject: Subject) -> Iterator[Finding]:
         model = subject.remade()
     if model is None:
         return
+    usual = dict(tensors_of(subject.model))
     for name, tensor in tensors_of(model):
-        if number := _untouched(tensor):
+        if number := _untouched(tensor, usual.get(name)):
             yield Finding(
                 "error",
                 "uninitialized memory",
@@ -29,21 +30,25 @@ def uninitialized(subject: Subject) -> Iterator[Finding]:
 def not_reset(subject: Subject) -> Iterator[Finding]:
     """What stays empty in a model that is made on the meta device, gets memory by to_empty() and resets its layers.
 
-    This is how FSDP makes models that are too large for one device. Models that compute with their weights while they
-    are made cannot be made on the meta device, and are left alone.
+    This is how FSDP makes models that are too large for one device. A model that computes with its weights while it is
+    made cannot be made on the meta device, and one with parts from elsewhere is not made there alone: both are left
+    alone.
     """
     if subject.make is None or subject.only_once:
         return
     try:
         with torch.device("meta"):
             model = made(subject.make, seed=0)
+        if not all(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+            return
         with poisoned_memory():
             model.to_empty(device="cpu")
             _reset(model)
-    except Exception:  # what a model does on the meta device is its own matter
+    except (Exception, SystemExit):  # what a model does on the meta device is its own matter
         return
+    usual = dict((*subject.model.named_parameters(), *subject.model.named_buffers()))
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if _untouched(tensor.detach()):
+        if _untouched(tensor.detach(), usual.get(name)):
             yield Finding(
                 "note",
                 "not reset",
@@ -61,10 +66,17 @@ def _reset(model: nn.Module) -> None:
                 reset()
 
 
-def _untouched(tensor: Tensor) -> int:
-    """How many elements are what poisoned memory is full of."""
+def _untouched(tensor: Tensor, usual: Tensor | None) -> int:
+    """How many elements are what poisoned memory is full of, and are something else in usual memory."""
+    is_poison = _is_poison(tensor)
+    if usual is not None and usual.shape == tensor.shape:
+        is_poison &= ~_is_poison(usual.detach()).to(tensor.device)
+    return int(is_poison.sum())
+
+
+def _is_poison(tensor: Tensor) -> Tensor:
     is_real = tensor.is_floating_point() or tensor.is_complex()
-    return int((tensor.isnan() if is_real else tensor == _largest(tensor.dtype)).sum())
+    return tensor.isnan() if is_real else tensor == _largest(tensor.dtype)
 
 
 def _largest(dtype: torch.dtype) -> bool | int:

@@ -11,6 +11,7 @@ from initbench.auditing.finding import Finding
 from initbench.auditing.subject import Subject
 from initbench.init.method import working_copy
 from initbench.init.structure.example import examples, like
+from initbench.schema.target import line
 
 _STEPS = 3  # a zero at the end of a branch holds gradients back for one step, and one more for each zero behind it
 _RATE = 1e-3
@@ -23,7 +24,12 @@ def unreached(subject: Subject) -> Iterator[Finding]:
     copy = working_copy(subject.model, device, "an audit").eval()
     if (inputs := _accepted(copy, subject)) is None:
         return
-    unused, still = _moved(copy, inputs)
+    try:
+        unused, still = _moved(copy, inputs)
+    except Exception as error:  # a model of the user's own may raise anything
+        reason = f"its gradient cannot be computed: {line(error)}"
+        yield Finding("note", "not run", "", reason, "look for a change in place, or a graph that is cut")
+        return
     for name in [*unused, *still]:
         yield Finding(
             "note" if name in unused else "warning",

@@ -7,6 +7,7 @@ from functools import wraps
 from torch import Tensor
 
 from initbench.auditing.finding import Finding
+from initbench.auditing.looks import plain
 from initbench.auditing.subject import Check, Subject
 from initbench.init.layer import Layer, describe_layer
 from initbench.init.roles import MATRICES, NamedParameter
@@ -48,6 +49,24 @@ def too_large(subject: Subject) -> Iterator[Finding]:
                 found.name,
                 f"its std of {_rms(block):.3g} multiplies signals by {forwards:.3g} and gradients by {backwards:.3g}",
                 f"1/sqrt(fan_in) is {1 / math.sqrt(_fans(layer)['fan_in']):.3g}",
+            )
+
+
+@_once
+def too_large_outside(subject: Subject) -> Iterator[Finding]:
+    """The same for matrices that belong to no layer, such as those of experts, and for embeddings that are heads."""
+    heads = [found for found in subject.parts.matrices if found.role == "embedding"]
+    for found in (*subject.parts.loose, *heads):
+        if found.tensor.dim() < 2 or not found.tensor.requires_grad:
+            continue
+        rms, (inputs, outputs) = _rms(plain(found.tensor)), found.tensor.shape[-2:]
+        if (gain := rms * math.sqrt(min(inputs, outputs))) > LARGEST_GAIN:
+            yield Finding(
+                "warning",
+                "too large for either fan",
+                found.name,
+                f"its std of {rms:.3g} multiplies signals and gradients by {gain:.3g} or more",
+                f"1/sqrt({min(inputs, outputs)}) is {1 / math.sqrt(min(inputs, outputs)):.3g}",
             )
 
 
@@ -113,12 +132,12 @@ def alike(subject: Subject) -> Iterator[Finding]:
 
 
 def _blocks(subject: Subject) -> Iterator[tuple[NamedParameter, Layer, Tensor]]:
-    """Every weight matrix, (out, in / groups, *kernel); of stacked ones, each of the stack."""
+    """Every weight matrix that is trained, (out, in / groups, *kernel); of stacked ones, each of the stack."""
     for found in subject.parameters:
-        if found.role in MATRICES:
+        if found.role in MATRICES and found.tensor.requires_grad:
             layer = describe_layer(found.name, found.module, found.key, found.tensor)
             if layer.fan_in is not None and found.tensor.numel():
-                for block in layer.to_blocks(found.tensor.detach().float()):
+                for block in layer.to_blocks(plain(found.tensor)):
                     yield found, layer, block
 
 

@@ -73,6 +73,8 @@ class Subject:
             self.only_once = str(error)
             return None
         self.only_once = "the function returns the same model each time" if again is self.model else ""
+        if not self.only_once and not _memory(again).isdisjoint(_memory(self.model)):
+            self.only_once = "parts of it are the same each time"
         return None if self.only_once else again
 
 
@@ -94,7 +96,7 @@ def made(make: Make, seed: int) -> nn.Module:
     name = getattr(make, "__name__", type(make).__name__)
     try:
         model = make()
-    except Exception as error:  # it is the user's, and may raise anything
+    except (Exception, SystemExit) as error:  # it is the user's, and may raise anything
         raise ValueError(f"{name}() makes no model: {type(error).__name__}: {line(error)}") from error
     finally:
         generators.restore(before)
@@ -127,6 +129,10 @@ def tensors_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         if name in kept and (storage := storage_of(tensor)) not in seen:
             seen.add(storage)
             yield name, tensor.detach()
+
+
+def _memory(model: nn.Module) -> set[object]:
+    return {storage_of(tensor) for tensor in (*model.parameters(), *model.buffers())}
 
 
 def _parts_of(batch: object) -> tuple[Tensor | None, Tensor | None]:

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
+from torch import nn
+
 from initbench.auditing.finding import Finding
 from initbench.auditing.subject import Subject
 from initbench.init.memory import storage_of
@@ -11,7 +13,7 @@ from initbench.init.memory import storage_of
 def drawn_by_two_rules(subject: Subject) -> Iterator[Finding]:
     """Shared weights that a model's own rules draw in two ways, one after the other."""
     names = defaultdict(list)
-    for name, parameter in subject.model.named_parameters(remove_duplicate=False):
+    for name, parameter in nn.Module.named_parameters(subject.model, remove_duplicate=False):
         names[storage_of(parameter)].append((name, parameter))
     for some in names.values():
         draws = [write for write in subject.writes.to(some[0][1]) if write.is_draw and not write.is_default]

@@ -1,7 +1,7 @@
 """Who writes what to the memory of a model while it is made."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -10,9 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-DRAWS = ("normal_", "uniform_", "randn", "rand", "exponential_", "log_normal_", "cauchy_", "bernoulli_")
+# torch.nn.init's own kaiming_uniform_ and constant_ are seen as a whole, and what they call is not.
+DRAWS = (
+    *("normal_", "uniform_", "kaiming_uniform_", "randn", "rand", "exponential_", "log_normal_", "cauchy_"),
+    *("bernoulli_", "geometric_", "random_"),
+)
+CONSTANTS = ("fill_", "zero_", "constant_", "eye")
 _FACTORIES = ("randn", "rand")
-_CONTENTS = (*DRAWS, "copy_", "fill_", "zero_")
+# In-place operations that leave the values as they are.
+_NO_WRITES = ("requires_grad_", "detach_", "share_memory_", "resize_", "squeeze_", "unsqueeze_", "transpose_", "t_")
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,11 @@ class Write:
     def is_draw(self) -> bool:
         return self.operation in DRAWS
 
+    @property
+    def is_of_init(self) -> bool:
+        """Whether the __init__ of a module wrote it."""
+        return self.by.endswith(".__init__")
+
     def __str__(self) -> str:
         if self.cut is not None:
             return (
@@ -78,7 +89,8 @@ class Writes(TorchFunctionMode):
         known = [each.untyped_storage().data_ptr() for each in given if isinstance(each, Tensor) and _has_memory(each)]
         if address not in known:  # new memory: what was written to this address before was another's
             self._of[address] = []
-        if name in _CONTENTS and (address in known[:1] or name in _FACTORIES):
+        is_in_place = name.endswith("_") and not name.endswith("__") and name not in _NO_WRITES
+        if (address in known[:1] and is_in_place) or name in _FACTORIES or (kwargs and kwargs.get("out") is result):
             numbers = tuple(float(each) for each in given if isinstance(each, int | float))
             self._of.setdefault(address, []).append(_write(name, numbers, sys._getframe(1)))
         return result
@@ -88,7 +100,7 @@ def _write(operation: str, numbers: tuple[float, ...], frame: FrameType | None) 
     cut, by, owner, is_default = None, "", None, False
     for each in _outwards(frame):
         name, own = each.f_code.co_name, each.f_locals
-        if cut is None and name.endswith("trunc_normal_") and {"mean", "std", "a", "b"} <= own.keys():
+        if cut is None and name.endswith("trunc_normal_") and _is_cut(own):
             cut = Cut(*(float(own[key]) for key in ("mean", "std", "a", "b")))
         if each.f_globals.get("__name__", "").partition(".")[0] == "torch":
             is_default = is_default or name in ("reset_parameters", "_reset_parameters")
@@ -99,6 +111,12 @@ def _write(operation: str, numbers: tuple[float, ...], frame: FrameType | None) 
         elif not by and not name.endswith("_"):  # as functions that fill a tensor in place, for others, are named
             by = name
     return Write(operation, numbers, by, owner, cut, is_default)
+
+
+def _is_cut(arguments: Mapping[str, Any]) -> bool:
+    return (
+        all(isinstance(arguments.get(key), int | float) for key in ("mean", "std", "a", "b")) and arguments["std"] > 0
+    )
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:

@@ -24,6 +24,7 @@ def diagnose(
     *,
     loss: Loss = F.cross_entropy,
     seed: int = 0,
+    jacobian: bool = True,
 ) -> Diagnosis:
     """How signal and gradient pass through any nn.Module at its current weights; the model stays as it is.
 
@@ -35,6 +36,8 @@ def diagnose(
     of their own. If both layouts fit, as for a sequence as long as there are classes, it is torch's, (N, classes, ...).
     Regression needs a loss, such as F.mse_loss. `ln_classes` is that of the layout, and NaN for a loss that is no mean
     cross-entropy.
+
+    jacobian: whether to compute its singular values, which takes a backward pass for each output.
 
     It runs on a copy in training mode and in fp32 or more: batch norm uses the statistics of the batch. Dropout and the
     like are off, since this is about the weights and not the noise. Gradients are those of `loss`, so a mean over the
@@ -51,7 +54,7 @@ def diagnose(
         readings, net, missing = _pass(look, pairs)
         net["input_correlation"] = cosines(look.inputs, len(look.inputs), pairs)
         try:
-            net["singular_values"] = singular_values(look.model, look.inputs)
+            net |= {"singular_values": singular_values(look.model, look.inputs)} if jacobian else {}
         except Exception as error:  # a model may do things that torch's transforms cannot follow
             missing["singular_values"] = f"{type(error).__name__}: {line(error)}"
     return Diagnosis(readings, net, missing)

@@ -1,6 +1,7 @@
 """An audit as a whole: in Python, as a command, and in other people's tests."""
 
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def sound():
 
 def batch():
     return torch.randn(8, 16), torch.arange(8)
+
+def talks():
+    print("made")
+    return nn.Linear(16, 10)
+
+def ends():
+    raise SystemExit(0)
+
+def nothing():
+    return None
 
 def narrow():
     return torch.randn(8, 15), torch.arange(8)
@@ -67,6 +78,8 @@ def test_an_error_is_exit_code_one_and_nothing_is_zero(mine: Path) -> None:
     "model, words",
     [
         ("mine", "'mine' must be MODULE:FUNCTION"),
+        ("./mine.py:sound", "'./mine.py:sound' must be MODULE:FUNCTION"),
+        ("mine:ends", "ends() makes no model: SystemExit"),
         ("mine:soun", "mine has no function 'soun'. Did you mean 'sound'?"),
         ("yours:model", "yours cannot be imported: No module named 'yours'"),
         ("mine:wide", "wide() makes no model: TypeError: wide() missing 1 required positional argument: 'width'"),
@@ -85,6 +98,8 @@ def test_a_mistake_is_one_line(mine: Path, model: str, words: str) -> None:
     [
         ("mine:sound", "a batch must be a tensor of inputs, or (inputs, targets), got a Linear"),
         ("mine:wide", "mine:wide makes no batch: TypeError: wide() missing 1 required positional argument: 'width'"),
+        ("mine:nothing", "mine:nothing makes no batch: it returns nothing"),
+        ("mine:ends", "mine:ends makes no batch: SystemExit"),
         ("mine:narrow", "an audit fails in this Linear: "),
         (
             "mine:three",
@@ -135,3 +150,20 @@ def test_findings_of_one_kind_are_one_row() -> None:
     found = initbench.audit(model)
     assert "0.weight and 2 more" in " ".join(str(found).split())
     assert len(found.findings) >= 3
+
+
+def test_the_generators_stay_as_they_are() -> None:
+    class Draws(nn.Linear):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs) + random.random() + torch.randn(())
+
+    before = random.getstate(), torch.get_rng_state()
+    initbench.audit(lambda: Draws(16, 10), torch.ones(2, 16))
+    assert random.getstate() == before[0]
+    assert torch.get_rng_state().equal(before[1])
+
+
+def test_what_a_model_prints_is_not_among_the_findings(mine: Path) -> None:
+    _, out, err = command(mine, "mine:talks", "--json")
+    assert json.loads(out)["findings"] == []
+    assert "made" in err

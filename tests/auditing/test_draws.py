@@ -1,5 +1,8 @@
 """Weights that no seed changes, and weights that are copies of each other."""
 
+import copy
+
+import pytest
 import torch
 from torch import nn
 
@@ -39,3 +42,21 @@ def test_a_generator_of_its_own_is_deaf_to_the_seed() -> None:
 
     (found,) = deaf_to_the_seed(Subject(make))
     assert (found.severity, found.parameter) == ("warning", "0.weight")
+
+
+def test_a_target_network_is_meant_to_be_a_copy() -> None:
+    def make() -> nn.Module:
+        model = nn.Linear(8, 8)
+        return nn.ModuleList([model, copy.deepcopy(model).requires_grad_(False)])
+
+    assert list(one_draw(Subject(make))) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.bfloat16, torch.float8_e4m3fn])
+def test_numbers_of_any_kind_can_be_compared(dtype: torch.dtype) -> None:
+    def make() -> nn.Module:
+        model = nn.Linear(8, 8)
+        model.scale = nn.Parameter(torch.randn(8, 8).to(dtype))
+        return model
+
+    assert list(deaf_to_the_seed(Subject(make))) == list(one_draw(Subject(make))) == []

@@ -1,8 +1,10 @@
 """What an author wrote and did not get."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from initbench.auditing.intentions import idle_cuts, overwritten, skipped
 from initbench.auditing.subject import Subject
@@ -135,3 +137,52 @@ def test_zeros_that_a_parent_draws_over_are_found() -> None:
     assert found.parameter == "part.out.weight"
     assert found.reason == "StartsClosed.__init__ sets it to a constant, and Draws._init_weights draws it again"
     assert list(overwritten(Subject(lambda: Draws(nn.Linear(8, 8))))) == []
+
+
+class Replaces(nn.Module):
+    """A part draws its weight anew, as that of Mamba does after the model has drawn all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = Expert()
+        nn.init.normal_(self.part.weight, std=0.02)
+        self.part.reset_parameters()
+
+
+def test_a_part_that_has_the_last_word_is_right() -> None:
+    assert list(overwritten(Subject(Replaces))) == []
+
+
+class Untouched(Forgets):
+    """The rule skips a linear layer; what is done to the embedding is no default."""
+
+    def __init__(self, change: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 8)
+        change(self.embedding.weight.data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.copy_(torch.ones(10, 8)),
+        lambda weight: weight.mul_(0.05),
+        nn.init.zeros_,
+        nn.init.orthogonal_,
+    ],
+)
+def test_what_torchs_layers_draw_is_seen_and_what_replaces_it(change: Callable[[Tensor], object]) -> None:
+    assert [found.parameter for found in skipped(Subject(lambda: Untouched(change)))] == ["head.weight"]
+
+
+def test_a_rule_without_bounds_can_be_called_trunc_normal() -> None:
+    def my_trunc_normal_(tensor: Tensor, mean: float = 0, std: float = 0.02, a: None = None, b: None = None) -> None:
+        with torch.no_grad():
+            tensor.normal_(mean, std)
+
+    def make() -> nn.Module:
+        layer = nn.Linear(8, 8)
+        my_trunc_normal_(layer.weight)
+        return layer
+
+    assert list(idle_cuts(Subject(make))) == []

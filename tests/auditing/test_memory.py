@@ -1,6 +1,7 @@
 """Memory that nobody wrote is found, wherever it is, and the model that is audited stays as it is."""
 
 import re
+import sys
 
 import pytest
 import torch
@@ -112,3 +113,36 @@ def test_a_model_that_can_be_made_only_once_is_said() -> None:
         (found,) = made_once(subject)
         assert found.severity == "note"
         assert re.search(why, found.reason)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.tril(torch.ones(8, 8, dtype=torch.bool)),
+        torch.full((3,), 255, dtype=torch.uint8),
+        torch.tensor(torch.iinfo(torch.int64).max),
+        torch.full((4,), torch.nan),
+    ],
+)
+def test_a_value_that_is_meant_is_no_poison(value: torch.Tensor) -> None:
+    def make() -> nn.Module:
+        layer = nn.Linear(4, 4)
+        layer.register_buffer("kept", value.clone())
+        return layer
+
+    assert list(uninitialized(Subject(make))) == []
+
+
+def test_a_part_that_is_the_same_each_time_is_said_and_left_alone() -> None:
+    part = nn.Linear(16, 16)
+    before = part.weight.detach().clone()
+    subject = Subject(lambda: nn.Sequential(part, nn.Linear(16, 10)))
+    assert list(uninitialized(subject)) == list(not_reset(subject)) == []
+    (found,) = made_once(subject)
+    assert "parts of it are the same each time" in found.reason
+    assert part.weight.equal(before)
+
+
+def test_a_function_that_ends_the_program_makes_no_model() -> None:
+    with pytest.raises(ValueError, match=r"<lambda>\(\) makes no model: SystemExit"):
+        Subject(lambda: sys.exit(0))

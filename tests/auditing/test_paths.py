@@ -40,3 +40,26 @@ def test_the_model_stays_as_it_is() -> None:
     list(unreached(Subject(model)))
     assert all(before[name].equal(tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_gradient_that_cannot_be_computed_is_said() -> None:
+    class InPlace(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            outputs = self.layer(inputs)
+            squares = outputs * outputs
+            outputs.add_(1)
+            return squares
+
+    (found,) = unreached(Subject(InPlace()))
+    assert (found.severity, found.check) == ("note", "not run")
+    assert "modified by an inplace operation" in found.reason
+
+
+def test_batch_norm_over_a_single_position_passes_gradients() -> None:
+    """As the last stage of a network for large images does with small ones."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    assert list(unreached(Subject(model, torch.randn(2, 3, 1, 1)))) == []

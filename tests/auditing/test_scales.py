@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from initbench.auditing.scales import alike, too_large, too_small, wrong_fans
+from initbench.auditing.scales import alike, too_large, too_large_outside, too_small, wrong_fans
 from initbench.auditing.subject import Subject
 
 
@@ -94,3 +94,37 @@ def test_constant_weights_are_alike_and_zeros_are_not_said_to_be() -> None:
     nn.init.constant_(model[0].weight, 0.1)
     nn.init.zeros_(model[1].weight)
     assert [finding.parameter for finding in alike(Subject(model))] == ["0.weight"]
+
+
+class Experts(nn.Module):
+    """Matrices that belong to no layer."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 64)
+        self.up = nn.Parameter(std * torch.randn(64, 64))
+        self.experts = nn.Parameter(std * torch.randn(3, 64, 64))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = self.layer(inputs) @ self.up
+        return torch.einsum("bi,eio->bo", hidden, self.experts)
+
+
+def test_matrices_of_no_layer_are_looked_at_too() -> None:
+    assert [found.parameter for found in too_large_outside(Subject(Experts(1.0)))] == ["up", "experts"]
+    assert list(too_large_outside(Subject(Experts(0.1)))) == []
+
+
+def test_an_embedding_of_one_that_is_the_head_too() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(100, 64), nn.Linear(64, 100, bias=False)
+            self.head.weight = self.embedding.weight
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            logits: Tensor = self.head(self.embedding(tokens))
+            return logits
+
+    (found,) = too_large_outside(Subject(Tied()))
+    assert found.parameter == "embedding.weight"
