@@ -57,6 +57,15 @@ def test_what_a_report_is_asked_for_is_checked_before_training_and_kept_for_late
     assert str(verdict.sentences[0]) in done.stdout
 
 
+def test_a_finished_run_says_what_it_was_not_diagnosed_for(tmp_path: Path) -> None:
+    words = ["model=mlp", "trainer.max_steps=2", "logger=none", "diagnostics.print=false"]
+    command(tmp_path, *words, "seed=0")
+    assert "it ran without diagnostics; another study=" in command(tmp_path, *words, "diagnostics=init").stdout
+    command(tmp_path, *words, "seed=1", "diagnostics=init")
+    again = command(tmp_path, *words, "seed=1", "diagnostics=init", "diagnostics.curvature=true").stdout
+    assert "it ran without the curvature; another study=" in again
+
+
 def test_one_run_that_cannot_be_does_not_stop_the_sweep(tmp_path: Path) -> None:
     found = command(tmp_path, "-m", "hydra.launcher.slots=1", *FAST, "init=sparse", "init.sparsity=0.5,7,0.9")
     assert found.returncode == 2

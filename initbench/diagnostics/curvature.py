@@ -77,28 +77,22 @@ class Curvature:
         return "\n".join(self._lines())
 
     def _lines(self) -> list[str]:
-        lines = [
-            _line("largest eigenvalue of the Hessian", self.hessian_largest, self.critical_learning_rate),
-            _line(
-                "largest eigenvalue of the Hessian, preconditioned by Adam",
-                self.preconditioned_hessian_largest,
-                self.preconditioned_critical_learning_rate,
-            ),
-        ]
+        lines = []
+        for words, largest, rate in (
+            ("largest eigenvalue of the Hessian", self.hessian_largest, self.critical_learning_rate),
+            ("preconditioned", self.preconditioned_hessian_largest, self.preconditioned_critical_learning_rate),
+        ):
+            if largest is not None:
+                lines.append(
+                    f"{words} {largest:.4g}" + ("" if rate is None else f", critical learning rate {rate:.3g}")
+                )
         if self.gradient_noise_scale is not None:
             lines.append(f"gradient noise scale {self.gradient_noise_scale:.3g} samples")
         if self.loss_along_gradient:
-            pairs = zip(self.step_along_gradient, self.loss_along_gradient, strict=True)
-            lines.append("loss along the gradient " + ", ".join(f"{loss:.4g} at {step:.3g}" for step, loss in pairs))
+            lines.append("steps along the gradient " + ", ".join(f"{step:.3g}" for step in self.step_along_gradient))
+            lines.append("loss after such a step " + ", ".join(f"{loss:.4g}" for loss in self.loss_along_gradient))
         lines += [f"{quantity}: {why}" for quantity, why in self.missing.items()]
-        lines.append(f"curvature took {self.seconds:.2g} s, with {self.products} products of a Hessian and a vector")
-        return [line for line in lines if line]
-
-
-def _line(words: str, eigenvalue: float | None, rate: float | None) -> str:
-    if eigenvalue is None:
-        return ""
-    return f"{words} {eigenvalue:.4g}" + ("" if rate is None else f", critical learning rate {rate:.3g}")
+        return [*lines, f"curvature took {self.seconds:.2g} s: {self.products} products of a Hessian and a vector"]
 
 
 def curvature(
@@ -123,7 +117,7 @@ def curvature(
     seed: chooses where the Lanczos iterations start. The same model, batch and seed give the same bits.
 
     The Hessian is that of all parameters that require a gradient; the largest eigenvalue, in the order of the number
-    line, has a relative error of at most 0.1 %. The noise scale is estimated from at most 16 micro-batches of equal
+    line, has a relative error of at most 1 %. The noise scale is estimated from at most 16 micro-batches of equal
     size, without the samples that are left over.
 
     It runs on a copy in training mode and in fp32 or more, as `diagnose` does: batch norm uses the statistics of the

