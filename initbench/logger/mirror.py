@@ -12,7 +12,6 @@ from initbench.logger import RunInfo
 from initbench.masking import hide
 from initbench.wording import visible
 
-
 T = TypeVar("T")
 
 

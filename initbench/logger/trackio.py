@@ -1,7 +1,7 @@
 """Trackio as a mirror: runs in its database on this machine, or on a server. The study is the project.
 
-Rows go to Trackio's storage directly. Its `init` would print, ask Hugging Face for the user's name, and end the run that
-was begun before.
+Rows go to Trackio's storage directly. Its `init` would print, ask Hugging Face for the user's name, and end the run
+that was begun before.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ class TrackioMirror(Mirror):
         self._config |= dict(params)
 
     def summarize(self, metrics: dict[str, Any]) -> None:
-        """Writes the final numbers as a row at the last step; the words, such as the status, are added to the config."""
+        """Writes the final numbers as a row at the last step; the words are added to the config."""
         numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
         self._config |= {key: value for key, value in metrics.items() if key not in numbers and value is not None}
         self.log_metrics(numbers)

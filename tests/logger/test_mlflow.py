@@ -182,9 +182,7 @@ def test_a_place_that_cannot_be_written_to_costs_one_line_and_no_run(
     assert "s3cr3t-v4lue" not in err
 
 
-def test_a_database_that_breaks_costs_one_line_and_no_run(
-    make_run: MakeRun, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_database_that_breaks_costs_one_line_and_no_run(make_run: MakeRun, capfd: pytest.CaptureFixture[str]) -> None:
     run = make_run()
     loggers = prepare(conf())(run)
     loggers[0].log_metrics({"loss": 1.0}, 0)
