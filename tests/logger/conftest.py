@@ -1,17 +1,28 @@
 """Runs to log, and services that know no key, no home and no server but this machine."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow_fixtures import mlflow_alone, mlflow_database
+from trackio_fixtures import trackio_alone
 from wandb_api import Api
 from wandb_fixtures import closed_port, server
 from wandb_fixtures import wandb_alone as alone
 
 from initbench.logger import RunInfo
 
-__all__ = ["alone", "api", "closed_port", "make_run", "server", "trackio_alone", "wandb_alone"]
+__all__ = [
+    "alone",
+    "api",
+    "closed_port",
+    "make_run",
+    "mlflow_alone",
+    "mlflow_database",
+    "server",
+    "trackio_alone",
+    "wandb_alone",
+]
 
 
 @pytest.fixture
@@ -49,16 +60,3 @@ def wandb_alone(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def api(server: Api) -> Api:
     """A server that takes runs, and a key for it."""
     return server
-
-
-@pytest.fixture
-def trackio_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a Trackio that knows no server keeps its runs: an empty place that is not the user's."""
-    pytest.importorskip("trackio", reason="needs the extra `trackio`")
-    for name in [name for name in os.environ if name.startswith("TRACKIO_")]:
-        monkeypatch.delenv(name)
-    place = tmp_path / "trackio"
-    monkeypatch.setenv("TRACKIO_DIR", str(place))  # for other processes: this one has read it
-    for module in ("utils", "sqlite_storage"):
-        monkeypatch.setattr(f"trackio.{module}.TRACKIO_DIR", place)
-    return place

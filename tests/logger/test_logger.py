@@ -40,8 +40,6 @@ def table(run: RunInfo) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-# MLflow 3.17 asks SQLAlchemy for what 2.1 deprecates.
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_choice_logs_a_run_into_its_place_only(
     file: Path,
@@ -53,8 +51,8 @@ def test_every_choice_logs_a_run_into_its_place_only(
 ) -> None:
     if file.stem in EXTRAS:
         pytest.importorskip(file.stem, reason=f"needs the extra `{file.stem}`")
-    if file.stem == "trackio":
-        request.getfixturevalue("trackio_alone")
+    if file.stem in ("mlflow", "trackio"):
+        request.getfixturevalue(f"{file.stem}_alone")
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

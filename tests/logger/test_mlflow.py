@@ -23,28 +23,13 @@ import initbench
 from initbench.logger import RunInfo, close, mirror, prepare, summarize
 
 MakeRun = Callable[..., RunInfo]
-# MLflow 3.17 asks SQLAlchemy for what 2.1 deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without runs, which takes MLflow seconds to make."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
 
 
 @pytest.fixture(autouse=True)
-def alone(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No MLFLOW_* of the machine reaches the test, whose study has its database already."""
-    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
-        monkeypatch.delenv(name)
+def alone(mlflow_alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test in a folder of its own, where MLflow leaves nothing."""
     monkeypatch.setattr(mirror, "_unusable", set())
     monkeypatch.chdir(tmp_path)
-    place = tmp_path / "runs" / "depth" / "mlflow"
-    place.mkdir(parents=True)
-    shutil.copy(empty, place)
     yield
     assert sorted(path.name for path in tmp_path.iterdir()) in (["runs"], ["other", "runs"])
 
@@ -200,11 +185,11 @@ def close_to(run: RunInfo) -> None:
 
 
 def test_the_environment_names_the_server_and_the_config_comes_first(
-    make_run: MakeRun, tmp_path: Path, empty: Path, monkeypatch: pytest.MonkeyPatch
+    make_run: MakeRun, tmp_path: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    shutil.copy(empty, other)
+    shutil.copy(mlflow_database, other)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{other}/mlflow.db")
     client = MlflowClient(f"sqlite:///{other}/mlflow.db")
     run = make_run()
