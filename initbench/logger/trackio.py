@@ -76,8 +76,9 @@ class TrackioMirror(Mirror):
         self._experiment = None
 
     def _add(self, metrics: dict[str, float]) -> None:
-        # A run that continues repeats some of its rows. Trackio ignores a row whose log_id it has.
-        same = f"{self._row['run_id']} {self._step} {sorted(metrics)}"
+        # A run that continues repeats some of its rows. Trackio ignores a row whose log_id it has. A row is known by its
+        # first key: not all keys are always there, such as the norm of a gradient of before the interruption.
+        same = f"{self._row['run_id']} {self._step} {min(metrics, default='')}"
         row = {**self._row, "step": self._step, "metrics": metrics, "log_id": hashlib.sha256(same.encode()).hexdigest()}
         row["config"] = None if self._sent == self._config else dict(self._config)
         self._sent = dict(self._config)
