@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 # For runs to save themselves: who asked for the end waits for five or so.
 _STOP_SECONDS = 4.0
 # What runs read of the environment, by how it begins. Everything else is each machine's own.
-_ENVIRONMENT = ("INITBENCH_", "WANDB_")
+_ENVIRONMENT = ("INITBENCH_", "WANDB_", "MLFLOW_", "TRACKIO_")
 
 
 class RayTasks:

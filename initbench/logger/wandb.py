@@ -1,10 +1,9 @@
 """Weights & Biases as a mirror that can neither fail nor block a run.
 
 The run's file is flushed every second, so that a killed process keeps its rows; without a key or a server the
-run is written offline. The first exception is reported in one line, then the run's mirror stays quiet.
+run is written offline.
 """
 
-import hashlib
 import os
 import shlex
 import sys
@@ -14,10 +13,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from initbench.logger import RunInfo
-from initbench.masking import hide, hide_all
+from initbench.logger.mirror import Mirror, cut, identity, reason, say
+from initbench.masking import hide_all
 from initbench.schema.ranges import PositiveFloat
 from initbench.wandb_client import of_our_own
-from initbench.wording import visible
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -58,27 +57,17 @@ def mirror(
     return opening
 
 
-class WandbMirror:
-    """A Lightning logger whose calls never raise, ended by `close` and not by Lightning's `finalize`.
+class WandbMirror(Mirror):
+    """A run of wandb, `started` offline or online."""
 
-    It has what a Trainer asks of a Logger without being one: importing Lightning takes seconds, and packs do without.
-    `started` is None where wandb does not work: every call is then ignored.
-    """
+    service = "wandb"
 
     def __init__(self, run: RunInfo, started: "Run | None") -> None:
-        self.name = run.study
-        self.version = identity(run)
-        self.save_dir = self.root_dir = self.log_dir = str(run.folder)
-        self.group_separator = "/"
-        self._run = self._experiment = started
+        super().__init__(run, started)
+        self._run = started
         # Every row has trainer/global_step, as those of Lightning's own logger; it is the x axis.
         self._attempt(lambda: self.experiment.define_metric("trainer/global_step"))
         self._attempt(lambda: self.experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True))
-
-    @property
-    def experiment(self) -> Any:
-        """The wandb run, or a stand-in that ignores every call."""
-        return _Silence() if self._experiment is None else self._experiment
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         row = dict(metrics) if step is None else {**metrics, "trainer/global_step": step}
@@ -87,21 +76,9 @@ class WandbMirror:
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         self._attempt(lambda: self.experiment.config.update(dict(params), allow_val_change=True))
 
-    def log_graph(self, model: Any, input_array: Any = None) -> None:
-        """Does nothing."""
-
-    def save(self) -> None:
-        """Does nothing: rows reach the disk within a second."""
-
-    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        """Does nothing: checkpoints are the run's own."""
-
     def summarize(self, metrics: dict[str, Any]) -> None:
         """Writes the final numbers and words to the run's summary, where the dashboard's table has them."""
         self._attempt(lambda: self.experiment.summary.update(metrics))
-
-    def finalize(self, status: str) -> None:
-        """Does nothing: Lightning calls it after `fit` and again after `test`; rows reach the disk anyway."""
 
     def close(self, exit_code: int) -> None:
         """Ends the run, once; a quiet one too, as the dashboard would otherwise show it running."""
@@ -116,23 +93,7 @@ class WandbMirror:
                 _tear_down()
             if not quiet:
                 where = shlex.quote(run.settings.sync_dir)
-                _say(f"not all was uploaded ({_reason(error)}). Upload the rest later: wandb sync {where}")
-
-    def _attempt(self, action: Callable[[], object]) -> None:
-        if self._experiment is None:
-            return
-        try:
-            action()
-        except Exception as error:  # a logger must not end the run
-            self._experiment = None
-            _say(f"nothing more is logged for this run: {_reason(error)}")
-
-
-class _Silence:
-    """Ignores every call."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args, **kwargs: None
+                say("wandb", f"not all was uploaded ({reason(error)}). Upload the rest later: wandb sync {where}")
 
 
 class _Process:
@@ -156,30 +117,24 @@ def _start(run: RunInfo, wanted: str, **options: Any) -> "Run | None":
                 return wandb.init(
                     mode=choice,  # type: ignore[arg-type]  # WANDB_MODE may hold any of wandb's own words
                     id=identity(run),
-                    name=_cut(run.name, _LONGEST_NAME),
-                    group=_cut(run.study, _LONGEST_NAME),
-                    job_type=_cut(os.environ.get("WANDB_JOB_TYPE", ""), _LONGEST_TAG) or None,
-                    tags=list(dict.fromkeys(_cut(tag, _LONGEST_TAG) for tag in run.tags if tag)),
-                    config={_cut(key, _LONGEST_KEY): value for key, value in run.flat_config.items()},
+                    name=cut(run.name, _LONGEST_NAME),
+                    group=cut(run.study, _LONGEST_NAME),
+                    job_type=cut(os.environ.get("WANDB_JOB_TYPE", ""), _LONGEST_TAG) or None,
+                    tags=list(dict.fromkeys(cut(tag, _LONGEST_TAG) for tag in run.tags if tag)),
+                    config={cut(key, _LONGEST_KEY): value for key, value in run.flat_config.items()},
                     dir=run.folder,
                     resume="allow" if run.resumed else None,  # under an old id a fresh start doubles every step
                     reinit="create_new",  # the default hands back a run that is still open
                     **options,
                 )
         except Exception as error:  # whatever the service dies of: the run goes on offline, or without
-            problem = _reason(error)
+            problem = reason(error)
             _tear_down()
         if choice == "online":
             _Process.unreachable = True
             _tell_offline(run, problem)
-    _say(f"this run is not logged: {problem}")
+    say("wandb", f"this run is not logged: {problem}")
     return None
-
-
-def _cut(text: str, most: int) -> str:
-    """A text no longer than `most`; what is cut off is told apart by a digest."""
-    text = visible(text)
-    return text if len(text) <= most else f"{text[: most - 9]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 @contextmanager
@@ -222,7 +177,7 @@ def _no_key() -> str:
         _mute()
         return "" if wandb.login(prompt=False, verify=False) else "no API key (`wandb login`)"
     except Exception as error:  # whatever it is: it is said, and the run goes on
-        return _reason(error)
+        return reason(error)
 
 
 def _mute() -> None:
@@ -241,24 +196,8 @@ def _tear_down() -> None:
         wandb.teardown()
 
 
-def identity(run: RunInfo) -> str:
-    """The run's id on wandb."""
-    # The folder too: the same config in another study is another run.
-    folder = hashlib.sha256(str(run.folder.resolve()).encode()).hexdigest()[:6]
-    return f"{run.signature}-{folder}-{run.attempt}"
-
-
 def _tell_offline(run: RunInfo, problem: str) -> None:
     if not _Process.told:
         _Process.told = True
         study = shlex.quote(str(run.folder.parent))
-        _say(f"offline: {problem}. Upload later: wandb sync {study}/*/wandb/offline-run-*")
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-def _say(line: str) -> None:
-    print(f"wandb: {visible(hide(line))}", file=sys.stderr, flush=True)
+        say("wandb", f"offline: {problem}. Upload later: wandb sync {study}/*/wandb/offline-run-*")

@@ -32,7 +32,7 @@ from initbench.wording import visible
 from initbench.workers.exit import exit_at_once
 
 _CLOCKS = ("step", "epoch", "seconds")  # columns of a history that are no metrics
-_AT_ONCE = 4  # threads: most of the time they wait for wandb's own process
+_AT_ONCE = 4  # threads: most of the time they wait for wandb's own process, a database or a server
 _PATIENCE_SECONDS = 3.0  # until it is said what the command waits for
 
 
@@ -108,8 +108,8 @@ def main() -> None:
     sys.argv[:], sys.orig_argv[:], first_logger = json.loads(sys.stdin.readline())
     with suppress(Exception):  # the first run says what is wrong
         logger.prepare(first_logger)
-        if first_logger["name"] == "wandb":  # which is imported where a run is opened
-            import_module("wandb")
+        if first_logger["name"] in ("wandb", "mlflow", "trackio"):  # which are imported where a run is opened
+            import_module(first_logger["name"])
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for place, line in enumerate(sys.stdin):
             if place == 0:  # goes ahead: what it learns about a server the others know

@@ -1,16 +1,28 @@
-"""Runs to log, and a wandb that knows no key, no home and no server but this machine."""
+"""Runs to log, and services that know no key, no home and no server but this machine."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow_fixtures import mlflow_alone, mlflow_database
+from trackio_fixtures import trackio_alone
 from wandb_api import Api
 from wandb_fixtures import closed_port, server
 from wandb_fixtures import wandb_alone as alone
 
 from initbench.logger import RunInfo
 
-__all__ = ["alone", "api", "closed_port", "make_run", "server", "wandb_alone"]
+__all__ = [
+    "alone",
+    "api",
+    "closed_port",
+    "make_run",
+    "mlflow_alone",
+    "mlflow_database",
+    "server",
+    "trackio_alone",
+    "wandb_alone",
+]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from initbench.logger import RunInfo, close, prepare, summarize
 
 MakeRun = Callable[..., RunInfo]
 FILES = sorted((initbench.CONF / "logger").glob("*.yaml"))
+EXTRAS = ("mlflow", "tensorboard", "trackio")
 
 
 def log(name: str, run: RunInfo, steps: range) -> None:
@@ -40,11 +41,18 @@ def table(run: RunInfo) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_every_choice_logs_a_run_into_its_folder_only(
-    file: Path, make_run: MakeRun, wandb_alone: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_choice_logs_a_run_into_its_place_only(
+    file: Path,
+    make_run: MakeRun,
+    wandb_alone: None,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if file.stem == "tensorboard":
-        pytest.importorskip("tensorboard", reason="needs the extra `tensorboard`")
+    if file.stem in EXTRAS:
+        pytest.importorskip(file.stem, reason=f"needs the extra `{file.stem}`")
+    if file.stem in ("mlflow", "trackio"):
+        request.getfixturevalue(f"{file.stem}_alone")
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -52,11 +60,16 @@ def test_every_choice_logs_a_run_into_its_folder_only(
     log(file.stem, run, range(3))
     assert yaml.safe_load(file.read_text())["name"] == file.stem
     assert list(here.iterdir()) == []
-    assert [path.name for path in run.folder.iterdir()] == ([] if file.stem == "none" else [file.stem])
+    # The runs of a study share a database of MLflow. Trackio has one for each project in a place of its own.
+    where = {"none": None, "mlflow": run.folder.parent, "trackio": tmp_path}.get(file.stem, run.folder)
+    found = [path for folder in (run.folder, run.folder.parent, tmp_path) for path in folder.glob(file.stem)]
+    assert found == ([] if where is None else [where / file.stem])
+    assert len([*run.folder.iterdir()]) == (where == run.folder)
+    assert len([*run.folder.parent.iterdir()]) == 1 + (where == run.folder.parent)
 
 
 def test_the_package_is_light() -> None:
-    heavy = "{'wandb', 'lightning', 'torch', 'hydra'} & sys.modules.keys()"
+    heavy = "{'wandb', 'mlflow', 'trackio', 'lightning', 'torch', 'hydra'} & sys.modules.keys()"
     script = f"import sys; import initbench.logger; sys.exit(str(sorted({heavy})) if {heavy} else 0)"
     subprocess.run([sys.executable, "-c", script], check=True)
 

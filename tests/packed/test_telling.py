@@ -88,3 +88,38 @@ def test_what_a_killed_process_has_not_told_the_next_one_does(ended: list[Store]
     following.add(ended)
     following.finish()
     assert all(told(store) and not untold.is_marked(store.folder) for store in ended)
+
+
+@pytest.mark.slow
+def test_each_run_of_a_pack_is_a_run_of_mlflow(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="needs the extra `mlflow`")
+    from mlflow import MlflowClient
+
+    runs = told_by_a_process(tmp_path, "mlflow")
+    client = MlflowClient(f"sqlite:///{runs[0].folder.parent}/mlflow/mlflow.db")
+    found = client.search_runs([client.get_experiment_by_name("main").experiment_id])
+    for store in runs:
+        (same,) = [one for one in found if one.info.run_name == store.name]
+        assert (same.info.status, same.data.tags["status"]) == ("FINISHED", "finished")
+        (last,) = [row.step for row in client.get_metric_history(same.info.run_id, "test/accuracy")]
+        assert last == 4
+
+
+def test_each_run_of_a_pack_is_a_run_of_trackio(tmp_path: Path, trackio_alone: Path) -> None:
+    from trackio import Api
+
+    runs = told_by_a_process(tmp_path, "trackio")
+    found = {run.name: run.config for run in Api().runs("main")}
+    assert {name: (held["init.name"], held["status"]) for name, held in found.items()} == {
+        run.name: (run.config["init"]["name"], "finished") for run in runs
+    }
+
+
+def told_by_a_process(tmp_path: Path, name: str) -> list[Store]:
+    runs = configs(tmp_path, "model=mlp", "trainer.max_steps=4", f"logger={name}", seeds=1)
+    train_pack(runs)
+    telling = Telling()
+    telling.add(map(Store, runs))
+    telling.finish()
+    assert len(runs) > 1
+    return [Store(config) for config in runs]
