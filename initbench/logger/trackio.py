@@ -50,12 +50,13 @@ class TrackioMirror(Mirror):
         self._row = {"project": run.study, "run": run.name, "run_id": identity(run)}
         self._config: dict[str, Any] = {**run.flat_config, "tags": run.tags, "status": "running"}
         self._sent: dict[str, Any] = {}
-        self._step = 0
-        self._writer = Writer(lambda rows: self.experiment(rows), _MOST_ROWS)
+        self._last = 0
+        self._writer = Writer(write or (lambda rows: None), _MOST_ROWS)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        self._step = self._step if step is None else step
-        self._attempt(lambda: self._add({key: float(value) for key, value in metrics.items()}))
+        at = self._last if step is None else step
+        self._last = max(self._last, at)
+        self._attempt(lambda: self._add({key: float(value) for key, value in metrics.items()}, at))
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         self._config |= dict(params)
@@ -75,10 +76,11 @@ class TrackioMirror(Mirror):
         self._writer.end()
         self._experiment = None
 
-    def _add(self, metrics: dict[str, float]) -> None:
-        # A run that continues repeats some of its rows. Trackio ignores a row whose log_id it has.
-        same = f"{self._row['run_id']} {self._step} {sorted(metrics)}"
-        row = {**self._row, "step": self._step, "metrics": metrics, "log_id": hashlib.sha256(same.encode()).hexdigest()}
+    def _add(self, metrics: dict[str, float], step: int) -> None:
+        # A run that continues repeats some of its rows, and Trackio ignores a row whose log_id it has. The first key
+        # tells rows of one step apart; another one may be missing, as the norm of a gradient from before a kill is.
+        same = f"{self._row['run_id']} {step} {min(metrics, default='')}"
+        row = {**self._row, "step": step, "metrics": metrics, "log_id": hashlib.sha256(same.encode()).hexdigest()}
         row["config"] = None if self._sent == self._config else dict(self._config)
         self._sent = dict(self._config)
         self._writer.add([row])
@@ -94,7 +96,12 @@ def _database(project: str) -> Write:
         mode = get_storage_mode()
     if mode == "jsonl":
         beside = FragmentWriter()
-        return lambda rows: beside.write_local([metric_record(row) | {"timestamp": _now()} for row in rows])
+
+        def write(rows: list[dict[str, Any]]) -> None:
+            now = datetime.now(UTC).isoformat()
+            beside.write_local([{**metric_record(row), "timestamp": now} for row in rows])
+
+        return write
     SQLiteStorage.validate_project_name(project)
     SQLiteStorage.init_db(project)
     return lambda rows: SQLiteStorage.bulk_log(
@@ -122,9 +129,6 @@ def _server(url: str, timeout_s: int) -> Write:
     return write
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
-
-
 def _config(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The latest config among rows."""
     return next((row["config"] for row in reversed(rows) if row["config"]), None)

@@ -80,7 +80,7 @@ def test_a_run_that_continues_has_each_row_once_and_a_fresh_attempt_is_another_r
     run = make_run()
     (killed,) = prepare(conf())(run)
     for step in range(4):
-        killed.log_metrics({"train/loss": 1.0}, step)
+        killed.log_metrics({"train/loss": 1.0, "train/norm": 2.0}, step)
     killed.log_metrics({"val/loss": 5.0}, 2)
     while len(rows(run)) < 5:
         time.sleep(0.01)  # it is killed now: nobody ends it
