@@ -77,8 +77,8 @@ class TrackioMirror(Mirror):
         self._experiment = None
 
     def _add(self, metrics: dict[str, float], step: int) -> None:
-        # A run that continues repeats some of its rows, and Trackio ignores a row whose log_id it has. The first key tells
-        # rows of one step apart; not every key is there again, such as the norm of a gradient before the interruption.
+        # A run that continues repeats some of its rows, and Trackio ignores a row whose log_id it has. The first key
+        # tells rows of one step apart; another one may be missing, as the norm of a gradient from before a kill is.
         same = f"{self._row['run_id']} {step} {min(metrics, default='')}"
         row = {**self._row, "step": step, "metrics": metrics, "log_id": hashlib.sha256(same.encode()).hexdigest()}
         row["config"] = None if self._sent == self._config else dict(self._config)
