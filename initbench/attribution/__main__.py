@@ -22,7 +22,7 @@ from initbench.console import console
 from initbench.fitting import Fitting
 from initbench.masking import hide_all
 from initbench.record.plain import PlainConfig
-from initbench.wording import visible
+from initbench.wording import count, visible
 
 HELP = """\
 Which part of an initializer makes the difference to another one?
@@ -54,8 +54,11 @@ def main(arguments: list[str]) -> None:
     config = _composed([each for each in typed if each.get_key_element() != "seed"])
     plan = design(config["init"]["parts"], arms)
     line = [str(override.input_line) for override in typed] + [f"init.from_b={','.join(map(_listed, plan.arms))}"]
-    if not any(override.get_key_element() == "seed" for override in typed):
-        line.append(f"seed=range({max(_LEAST_SEEDS, least_seeds(plan))})")
+    least, seeds = least_seeds(plan), [override for override in typed if override.get_key_element() == "seed"]
+    if not seeds:
+        line.append(f"seed=range({max(_LEAST_SEEDS, least)})")
+    elif (number := len([*seeds[-1].sweep_string_iterator()]) if seeds[-1].is_sweep_override() else 1) < least:
+        console.print(f"{count(number, 'seed')} cannot show anything: it takes {least} or more", soft_wrap=True)
     code = sweep(line)
     if code not in (0, 1):  # 1: some runs failed
         sys.exit(code)

@@ -101,6 +101,8 @@ class Wording:
             f"{drawn}alone ({len(small.parts)} of {parts} parts) would keep about {small.share:.0%} of the difference, "
         )
         text += f"as estimated on seeds that took no part in the choice of this set ({interval})."
+        if small.low > 1:
+            text += " The other parts take some of that back."
         if small.agreement < 1:
             others = round((1 - small.agreement) * self.effects.seeds)
             text += f" Without one of the seeds, another set is chosen in {others} of {self.effects.seeds} cases."

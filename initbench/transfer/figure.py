@@ -7,8 +7,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator, StrMethodFormatter
 
 from initbench.figures import look
 from initbench.metric import Metric
@@ -50,7 +51,8 @@ def _curves(panel: Axes, drift: Drift, check: Check, metric: Metric) -> None:
         panel.plot(scores.rates, means[index], marker=".", color=colour, label=f"{value:g}")
         panel.axvline(2 ** drift.best[index], color=colour, linewidth=0.8, linestyle="--")
     panel.set_xscale("log")
-    panel.set_ylabel(f"{drift.init}\n{metric.name}")
+    _plain_numbers(panel.xaxis)
+    panel.set_ylabel(f"{drift.init}\nvalidation {metric.name}")
     panel.legend(frameon=False, fontsize=8)
 
 
@@ -81,3 +83,11 @@ def _log_values(panel: Axes, values: Sequence[float]) -> None:
     panel.xaxis.set_major_locator(FixedLocator(list(values)))
     panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xticks(values, [f"{value:g}" for value in values])
+    _plain_numbers(panel.yaxis)
+
+
+def _plain_numbers(axis: Axis) -> None:
+    """0.002 and not a power of ten, at a few places."""
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())

@@ -111,6 +111,28 @@ def test_a_mistake_is_one_line_before_any_training(
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize(
+    "typed, swept, said",
+    [
+        ([], "seed=range(10)", ""),
+        (["seed=range(20)"], "seed=range(20)", ""),
+        (["seed=1,2,3"], "seed=1,2,3", "3 seeds cannot show anything: it takes 8 or more\n"),
+        (["seed=7"], "seed=7", "1 seed cannot show anything: it takes 8 or more\n"),
+    ],
+)
+def test_the_line_of_the_sweep(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], typed: list[str], swept: str, said: str
+) -> None:
+    lines: list[list[str]] = []
+    monkeypatch.setattr("initbench.attribution.__main__.sweep", lambda line: lines.append(line) or 130)
+    with pytest.raises(SystemExit) as ended:
+        main([*ASKED, *SMALL, *typed])
+    assert ended.value.code == 130  # stopped: there is nothing to report
+    arms = "init.from_b=[],[head],[mlp_in],[mlp_in,head]"
+    assert sorted(lines[0]) == sorted(["init=between", *ASKED, *SMALL, arms, swept])
+    assert capsys.readouterr().out == said
+
+
 def test_an_initializer_that_is_not_given_is_asked_for(tmp_path: Path) -> None:
     done = attribution(tmp_path, "init.b=nanochat", "init.parts=[mlp_in,head]", *SMALL)
     assert done.returncode == 2

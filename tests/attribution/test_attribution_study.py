@@ -12,6 +12,7 @@ from studies import write_study
 from initbench.attribution.design import design
 from initbench.attribution.study import read_runs
 from initbench.metric import Metric
+from initbench.record.plans import Plan, add_plan
 
 PLAN = design(["qkv", "head"])
 LOSS = Metric("loss", "test loss", higher_is_better=False, unit="nats")
@@ -90,3 +91,10 @@ def test_a_lower_loss_is_a_higher_score(tmp_path: Path) -> None:
     runs = read_runs(study(tmp_path / "s", *records, planned=4), PLAN)
     assert runs.metric.unit == "nats"
     assert runs.scores.iloc[0].tolist() == pytest.approx([-2.0, -1.9, -1.8, -1.7])
+
+
+def test_seeds_that_are_added_to_what_was_seen_halve_the_level(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s", *(arm(parts, seed) for seed in (0, 1) for parts in PLAN.arms), planned=8)
+    for seeds, ended in (((0,), 0), ((0, 1), 4)):
+        add_plan(folder, Plan(("x", "y"), ("w",), seeds, (), None, None), ended)
+    assert read_runs(folder, PLAN).level == 0.025

@@ -55,6 +55,8 @@ def test_a_loss_that_rises_is_worse() -> None:
     found = said({(0,): -0.25, (1,): 0.1})
     assert found["whole"].startswith("nanochat is worse than gpt2 by 0.149 nats")
     assert "is better for B (0.100 nats) and worse for A (0.250 nats) (p < 0.05 for each, " in found["parts"]
+    assert "A alone (1 of 3 parts) would keep about 168% of the difference" in found["smallest"]
+    assert found["smallest"].endswith(" The other parts take some of that back.")
 
 
 def test_an_accuracy_is_in_points() -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,6 +169,25 @@ def test_what_is_behind_a_parametrized_weight_comes_from_the_same_initializer() 
     of_a = drawn(weighted(), "kaiming_normal", **given)
     for name, value in mixed.items():
         assert torch.equal(value, (of_b if name.startswith("0.") else of_a)[name]), name
+
+
+def test_a_part_may_come_from_a_file(tmp_path: Path) -> None:
+    trained = initialize(gpt(), "normal", seed=9)
+    torch.save(trained.state_dict(), tmp_path / "weights.pt")
+    both = {"a": "gpt2", "b": {"name": "state_dict", "path": str(tmp_path / "weights.pt")}}
+    model = initialize(gpt(), "between", seed=5, **both, parts=["qkv", "head"], from_b=["head"])
+    own = initialize(gpt(), "gpt2", seed=5)
+    assert torch.equal(model.head.weight, trained.head.weight)
+    assert torch.equal(model.blocks[0].attention.qkv.weight, own.blocks[0].attention.qkv.weight)
+
+
+def test_a_buffer_that_differs_is_in_no_part(tmp_path: Path) -> None:
+    trained = Residual()
+    trained(torch.randn(8, 3, 6, 6))  # which moves the running statistics of its norm
+    torch.save(trained.state_dict(), tmp_path / "weights.pt")
+    both = {"a": "default", "b": {"name": "state_dict", "path": str(tmp_path / "weights.pt")}}
+    with pytest.raises(ValueError, match=r"set the buffer branch\.1\.running_mean to different values"):
+        initialize(Residual(), "between", **both, parts=["head"])
 
 
 def test_it_changes_no_learning_rate() -> None:
