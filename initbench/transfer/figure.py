@@ -88,6 +88,6 @@ def _log_values(panel: Axes, values: Sequence[float]) -> None:
 
 def _plain_numbers(axis: Axis) -> None:
     """0.002 and not a power of ten, at a few places."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=8))
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=8))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
