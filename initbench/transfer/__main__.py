@@ -21,18 +21,19 @@ from initbench.transfer.wording import basis, sentence
 
 EXTENSIONS = 4  # of the grid of rates, by one rate on each side where some best rate is at the edge
 
-HELP = """usage: python -m initbench.transfer axis=AXIS values=V1,V2,... [OVERRIDE ...]
+HELP = """\
+Is the best learning rate the same at every width, depth or batch size, and with which initializers?
 
-Is the best learning rate the same along an axis, and with which initializers? Trains every initializer at several rates
-and values, and tells by how many octaves the best rate changes when the value doubles.
+python -m initbench.transfer init=gpt2,mup model=gpt axis=width values=64,128,256
 
-  axis=width         width, depth or batch_size
-  values=64,128,256  two values or more
-  optimizer.lr=...   the rates to try (default: a fourth to four times that of the optimizer); rates are added while a
-                     best one is at the edge
-  seed=range(10)     the seeds (default); an interval needs five
-  study=transfer     the folder of the runs (default); what is finished is not repeated
-  OVERRIDE           anything else that `python -m initbench -m` takes: init=gpt2,mup task=language_model
+axis              width, depth or batch_size
+values            two values or more
+optimizer.lr      the rates to try; a fourth to four times that of the optimizer, if it is not given. Rates are added as
+                  long as a best one is at the edge of those that were tried
+seed              the seeds; ten, if it is not given. An interval needs five
+
+Everything else is an override, as for a sweep. What is finished is not repeated. The picture is
+<runs_dir>/<study>/transfer.svg.
 """
 
 
