@@ -1,19 +1,20 @@
-"""The cost of diagnostics.curvature at the initialized network, in training steps on the same batch.
+"""The cost of measuring the curvature of the initialized network, in training steps on the same batch.
 
     python scripts/bench_curvature.py
     python scripts/bench_curvature.py --models resnet20 --rounds 5 optimizer=sgd
 
-CPU seconds of one thread; steps and measurements take turns.
+For each model, ten steps of a bare PyTorch loop and one measurement, as diagnostics.curvature=true makes it, take turns
+in one thread. Times are CPU seconds of the process.
 """
 
-import argparse
 import copy
 import time
 from collections.abc import Callable
 from functools import partial
-from statistics import median
+from typing import Any
 
 import torch
+from benchmarking import Table, parser_of, ratios, report, take_turns, timing
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -21,22 +22,16 @@ from initbench import CONF, curvature
 from initbench.schema.config import Config
 from initbench.training.build import build_run
 
-MODELS = ("mlp", "lenet", "resnet20", "gpt")
 STEPS = 10  # to a round
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("overrides", nargs="*")
-    asked = parser.parse_args()
+def measure(models: list[str], rounds: int, overrides: list[str]) -> list[dict[str, Any]]:
+    """CPU seconds of a step and of a measurement, round by round."""
     torch.set_num_threads(1)
-    for model in asked.models:
-        measure(model, asked.rounds, asked.overrides)
+    return [measure_one(model, rounds, overrides) for model in models]
 
 
-def measure(model: str, rounds: int, overrides: list[str]) -> None:
+def measure_one(model: str, rounds: int, overrides: list[str]) -> dict[str, Any]:
     task = ["task=language_model"] if model == "gpt" else []
     with initialize_config_dir(str(CONF), version_base="1.3"):
         composed = compose("config", overrides=[f"model={model}", *task, "trainer.accelerator=cpu", *overrides])
@@ -55,19 +50,43 @@ def measure(model: str, rounds: int, overrides: list[str]) -> None:
         loss(trained(inputs), targets).backward()
         optimizer.step()
 
-    measurement = partial(
-        curvature, recipe.model, (inputs, targets), loss=loss, optimizer=recipe.make_optimizer(), seed=recipe.seed
-    )
-    products = measurement().products
-    ratios = [seconds(measurement, 1) / seconds(step, STEPS) for _ in range(rounds)]
-    print(f"{model}: {median(ratios):.0f} steps, {min(ratios):.0f} to {max(ratios):.0f}; {products} products")
+    def measurement() -> None:
+        curvature(recipe.model, (inputs, targets), loss=loss, optimizer=recipe.make_optimizer(), seed=recipe.seed)
+
+    ways = {"step": partial(seconds, step, STEPS), "curvature": partial(seconds, measurement, 1)}
+    return {"model": model, "seconds": take_turns(ways, rounds, warm_up=1, title=model)}
 
 
-def seconds(work: Callable[[], object], times: int) -> float:
+def seconds(work: Callable[[], None], times: int) -> float:
     started = time.process_time()
     for _ in range(times):
         work()
     return (time.process_time() - started) / times
+
+
+def table(results: list[dict[str, Any]]) -> Table:
+    rows = []
+    for result in results:
+        step, measured = result["seconds"]["step"], result["seconds"]["curvature"]
+        ratio = ratios(measured, step)
+        rows.append(
+            [
+                result["model"],
+                timing([1e3 * value for value in step]).cell(".1f"),
+                timing(measured).cell(".2f"),
+                ratio.cell(".0f"),
+                ratio.range(".0f"),
+            ]
+        )
+    return Table("Curvature", ["model", "ms per step", "seconds to measure", "in steps", "range"], rows)
+
+
+def main() -> None:
+    parser = parser_of(__doc__)
+    parser.add_argument("--models", nargs="+", default=["mlp", "lenet", "resnet20", "gpt"])
+    parser.add_argument("overrides", nargs="*", help="overrides of the config, as after python -m initbench")
+    asked = parser.parse_args()
+    report(partial(measure, asked.models, asked.rounds, asked.overrides), table, asked.json)
 
 
 if __name__ == "__main__":
