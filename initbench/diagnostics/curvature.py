@@ -32,15 +32,16 @@ class Curvature:
     hessian_largest: the largest eigenvalue of the Hessian H of the loss.
 
     critical_learning_rate: 2 / hessian_largest. On a quadratic, gradient descent without momentum is unstable above it.
-    With momentum b, as torch.optim.SGD has it, the critical rate is (1 + b) times as large.
+    With a momentum b of torch.optim.SGD, the critical rate is 1 + b times as large; with nesterov=True,
+    (1 + b) / (1 + 2 b) times.
 
     preconditioned_hessian_largest: the largest eigenvalue of P^-1/2 H P^-1/2, where P is the preconditioner of Adam.
 
     preconditioned_critical_learning_rate: (2 + 2 b1) / ((1 - b1) preconditioned_hessian_largest). On a quadratic, Adam
     with a constant P is unstable above it.
 
-    gradient_noise_scale: tr(Sigma) / |G|^2, a number of samples. Larger batches gain
-    little beyond it.
+    gradient_noise_scale: tr(Sigma) / |G|^2, a number of samples, where G is the expected gradient and Sigma the
+    covariance of the gradient of one sample. Batches much larger than it gain little.
 
     loss_along_gradient: the loss at w - s G for each s in step_along_gradient, which are 0 and 1/8, 1/4, 1/2, 1 and 2
     times critical_learning_rate.
@@ -62,11 +63,11 @@ class Curvature:
 
     def rows(self) -> list[dict[str, Any]]:
         """Tidy rows: layer "", quantity, index (of a step along the gradient, else 0), value."""
-        found = {one.name: getattr(self, one.name) for one in fields(self)[:7]}
+        names = [one.name for one in fields(self) if one.name not in ("missing", "products", "seconds")]
         return [
             {"layer": "", "quantity": quantity, "index": index, "value": number}
-            for quantity, value in found.items()
-            if value is not None
+            for quantity in names
+            if (value := getattr(self, quantity)) is not None
             for index, number in enumerate(value if isinstance(value, tuple) else [value])
         ]
 
@@ -80,12 +81,11 @@ class Curvature:
         lines = []
         for words, largest, rate in (
             ("largest eigenvalue of the Hessian", self.hessian_largest, self.critical_learning_rate),
-            ("preconditioned", self.preconditioned_hessian_largest, self.preconditioned_critical_learning_rate),
+            ("preconditioned by Adam", self.preconditioned_hessian_largest, self.preconditioned_critical_learning_rate),
         ):
             if largest is not None:
-                lines.append(
-                    f"{words} {largest:.4g}" + ("" if rate is None else f", critical learning rate {rate:.3g}")
-                )
+                critical = "" if rate is None else f", critical learning rate {rate:.3g}"
+                lines.append(f"{words} {largest:.4g}{critical}")
         if self.gradient_noise_scale is not None:
             lines.append(f"gradient noise scale {self.gradient_noise_scale:.3g} samples")
         if self.loss_along_gradient:

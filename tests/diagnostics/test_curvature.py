@@ -77,16 +77,24 @@ def test_the_preconditioned_one_is_that_of_the_whole_matrix(steps: int) -> None:
     assert found.missing == {}
 
 
-def test_gradient_descent_is_stable_below_the_critical_rate_and_not_above_it() -> None:
+@pytest.mark.parametrize("momentum, nesterov, times", [(0.0, False, 1), (0.9, False, 1.9), (0.9, True, 1.9 / 2.8)])
+def test_gradient_descent_is_stable_below_the_critical_rate_and_not_above_it(
+    momentum: float, nesterov: bool, times: float
+) -> None:
+    """With momentum b, the rate is 1 + b times as large; with that of Nesterov, (1 + b) / (1 + 2 b) times."""
     model = Quadratic(torch.linspace(0.1, 4, 50))
     found = curvature(model, (model.inputs, torch.zeros(8)), loss=squares)
     assert found.hessian_largest == pytest.approx(4, rel=0.01)
     assert found.critical_learning_rate == pytest.approx(0.5, rel=0.01)
     for factor, converges in ((0.95, True), (1.05, False)):
-        weight = torch.ones(50, dtype=torch.float64)
-        for _ in range(1000):
-            weight -= factor * 0.5 * torch.linspace(0.1, 4, 50) * weight
-        assert (float(weight.abs().max()) < 1e-6) == converges
+        trained = copy.deepcopy(model)
+        rate = factor * times * found.critical_learning_rate
+        optimizer = torch.optim.SGD(trained.parameters(), lr=rate, momentum=momentum, nesterov=nesterov)
+        for _ in range(600):
+            optimizer.zero_grad()
+            squares(trained(trained.inputs), torch.zeros(8)).backward()
+            optimizer.step()
+        assert (float(trained.weight.detach().abs().max()) < 1e-3) == converges
 
 
 def test_the_loss_along_the_gradient_is_that_of_the_weights_there() -> None:
