@@ -46,6 +46,7 @@ INTRODUCTION = """# Gallery
 Studies of [conf/experiment](../conf/experiment), run by `make gallery` on two CPU cores. Each section has the
 question and the expectation, the command, and the report that `python -m initbench.report` writes.
 How the best learning rate of mup_transfer moves with the width is in [Transfer](transfer.md).
+Which parts of nanochat make the difference to gpt2 is in [Attribution](attribution.md).
 sinusoidal_cifar needs CIFAR-10 as a folder of images, and is not part of `make gallery`; cifar_core and airbench94 need
 a GPU and are not shown.
 """

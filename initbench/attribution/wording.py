@@ -100,9 +100,9 @@ class Wording:
         text = (
             f"{drawn}alone ({len(small.parts)} of {parts} parts) would keep about {small.share:.0%} of the difference, "
         )
-        text += f"as estimated on seeds that took no part in the choice of this set ({interval})."
+        text += f"as estimated on each seed by the set that the other seeds choose ({interval})."
         if small.low > 1:
-            text += " The other parts take some of that back."
+            text += " The other parts seem to take some of that back."
         if small.agreement < 1:
             others = round((1 - small.agreement) * self.effects.seeds)
             text += f" Without one of the seeds, another set is chosen in {others} of {self.effects.seeds} cases."
@@ -115,7 +115,7 @@ class Wording:
             text = (
                 f"The effects of single parts add up to {self._signed(mains)} and not to {self._signed(rest + mains)}"
             )
-            text += f" (p {at_most(p)}): three or more parts interact, which the estimate above does not allow for."
+            text += f" (p {at_most(p)}): three or more parts may interact, which the estimate above does not allow for."
             yield Sentence("higher", text)
 
     def _left(self) -> Iterator[Sentence]:

@@ -43,7 +43,7 @@ def one_draw(subject: Subject) -> Iterator[Finding]:
     alike: dict[tuple[object, ...], list[str]] = defaultdict(list)
     for found in subject.parameters:
         if found.tensor.dim() > 1 and found.tensor.requires_grad and _is_random(found.tensor):
-            few = tuple(plain(found.tensor).flatten()[:LEAST].tolist())
+            few = tuple(_some(found.tensor).tolist())
             alike[(*found.tensor.shape, *few)].append(found.name)
     by_name = {found.name: found.tensor for found in subject.parameters}
     for first, *others in alike.values():
@@ -60,4 +60,10 @@ def one_draw(subject: Subject) -> Iterator[Finding]:
 
 def _is_random(tensor: Tensor | nn.Parameter) -> bool:
     """Whether a tensor has many values: a constant, an identity or a grid of few is no draw."""
-    return tensor.numel() >= LEAST and len(plain(tensor).flatten()[: 4 * LEAST].unique()) > LEAST // 2
+    return tensor.numel() >= LEAST and len(_some(tensor).unique()) > LEAST // 2
+
+
+def _some(tensor: Tensor) -> Tensor:
+    """Elements from all over a tensor: the first row of an embedding may be zero, for padding."""
+    values = plain(tensor).flatten()
+    return values[:: max(1, len(values) // (4 * LEAST))]

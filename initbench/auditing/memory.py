@@ -13,6 +13,12 @@ def uninitialized(subject: Subject) -> Iterator[Finding]:
     """What nobody wrote while the model was made over poisoned memory."""
     with poisoned_memory():
         model = subject.remade()
+    if model is None and (why := subject.only_once):
+        subject.only_once = ""
+        if subject.remade() is not None:
+            reason = f"the model cannot be made over memory that is full of NaN: {why}"
+            remedy = "look for a tensor that is read before it is written"
+            yield Finding("warning", "uninitialized memory", "", reason, remedy)
     if model is None:
         return
     usual = dict(tensors_of(subject.model))

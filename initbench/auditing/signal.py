@@ -14,6 +14,7 @@ from initbench.diagnostics.diagnosis import Diagnosis
 from initbench.diagnostics.moments import second_moment
 from initbench.diagnostics.probe import Reading
 from initbench.init.method import working_copy
+from initbench.schema.target import line
 
 _WORSE = 0.5  # nats: what a loss may be above that of a model which knows nothing
 _LUCK = 3.0  # nats: what it may be above it in a batch of one by chance
@@ -28,8 +29,9 @@ def first_step(subject: Subject) -> Iterator[Finding]:
         return
     try:
         diagnosis = diagnose(_Logits(subject.model), (subject.inputs, subject.targets), jacobian=False)
-    except ValueError as error:  # other targets, or outputs without logits
-        yield Finding("note", "not run", "", f"the first step is not looked at: {error}", "give class numbers")
+    except Exception as error:  # other targets, outputs without logits, or whatever a model raises
+        reason = f"the first step is not looked at: {line(error)}"
+        yield Finding("note", "not run", "", reason, "give class numbers, and look at the message")
         return
     yield from _of_loss(diagnosis, len(subject.inputs))
     yield from _of_layers(diagnosis.readings)

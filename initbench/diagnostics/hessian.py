@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from initbench.diagnostics.prepare import DETACHED
 from initbench.init.memory import is_finite
+from initbench.schema.target import line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,10 @@ class Hessian:
     """
 
     def __init__(self, loss: Tensor, parameters: Sequence[Tensor]) -> None:
-        found = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+        try:
+            found = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+        except RuntimeError as error:  # of a change in place, or a layer without a derivative
+            raise ValueError(f"the gradient cannot be computed: {line(error)}") from error
         if all(gradient is None for gradient in found):
             raise ValueError(DETACHED)
         pairs = list(zip(parameters, found, strict=True))

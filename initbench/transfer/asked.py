@@ -28,6 +28,7 @@ class Asked:
     rates: tuple[float, ...]  # rising
     study: str
     runs_dir: Path
+    dry_run: bool
     overrides: tuple[str, ...]
 
     def sweep(self, rates: Sequence[float]) -> list[str]:
@@ -65,14 +66,20 @@ def parse(arguments: Sequence[str]) -> Asked:
     if any(value != int(value) for value in values):
         raise UserMistake(f"values of a {axis} are whole numbers")
     rates = _numbers(typed.pop(RATE)) if RATE in typed else ()
+    for name, override in typed.items():
+        if override.is_sweep_override() and name != "seed" and name.partition(".")[0] != "init":
+            raise UserMistake(f"{override.input_line} has several values, and transfer is for one workload")
     study = typed.pop("study", parsed([_STUDY])[0])
     typed.setdefault("seed", parsed([_SEEDS])[0])
     config, _ = first_job([*typed.values(), *parsed([f"{key}={values[0]:g}"])])
+    for name in ("tuning", "until"):
+        if config[name] is not None:
+            raise UserMistake(f"transfer tries all rates with all seeds: {name} is not for it")
     rates = rates or tuple(factor * _usual_rate(config) for factor in _AROUND)
     if len(rates) < 3:
         raise UserMistake(f"{RATE} has {len(rates)} of the three values or more that a parabola needs")
     lines = tuple(str(override.input_line) for override in typed.values())
-    return Asked(axis, key, values, rates, str(study.value()), Path(config["runs_dir"]), lines)
+    return Asked(axis, key, values, rates, str(study.value()), Path(config["runs_dir"]), config["dry_run"], lines)
 
 
 def _numbers(override: Override) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """The best learning rate at every value of an axis: the vertex of a parabola through mean scores, in log rate."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,17 @@ from initbench.analysis.statistics.bootstrap import bootstrap_counts
 
 @dataclass(frozen=True)
 class Scores:
-    """scores: (seeds, values, rates), higher is better. left_out: seeds that did not end everywhere."""
+    """scores: (seeds, values, rates), higher is better. left_out: seeds that did not end everywhere.
+
+    diverged: (values, rates), whether any of the runs diverged.
+    """
 
     init: str
     values: tuple[float, ...]
     rates: tuple[float, ...]
     scores: Array
-    left_out: int
+    left_out: tuple[int, ...]
+    diverged: Array
 
     @property
     def seeds(self) -> int:
@@ -38,17 +43,33 @@ class Scores:
 
     def edges(self) -> list[float]:
         """The values at which the best rate is the lowest or the highest that was tried."""
-        best = self.scores.mean(axis=0).argmax(axis=-1)
-        return [value for value, place in zip(self.values, best, strict=True) if place in (0, len(self.rates) - 1)]
+        ends = (0, len(self.rates) - 1)
+        return [value for value, place in zip(self.values, self._places(), strict=True) if place in ends]
+
+    def cliffs(self) -> list[float]:
+        """The values with a best rate inside the grid beside which runs diverged.
+
+        The score of a run that diverged is no point of a parabola: it would pull the vertex away by up to half a step.
+        """
+        found = []
+        for value, place, diverged in zip(self.values, self._places(), self.diverged, strict=True):
+            if 0 < place < len(self.rates) - 1 and diverged[place - 1 : place + 2].any():
+                found.append(value)
+        return found
+
+    def _places(self) -> Array:
+        best: Array = self.scores.mean(axis=0).argmax(axis=-1)
+        return best
 
     def beyond(self) -> list[float]:
         """Rates to try next: one beyond each edge at which some value has its best, at the spacing there."""
-        best = set(self.scores.mean(axis=0).argmax(axis=-1).tolist())
+        best = set(self._places().tolist())
         low, high = self.rates[:2], self.rates[-2:]
-        return [
+        rates = [
             *([low[0] ** 2 / low[1]] if 0 in best else []),
             *([high[1] ** 2 / high[0]] if len(self.rates) - 1 in best else []),
         ]
+        return [float(f"{rate:.6g}") for rate in rates]  # as they would be typed
 
 
 def scores_of(runs: pd.DataFrame, key: str, values: Sequence[float]) -> list[Scores]:
@@ -56,19 +77,40 @@ def scores_of(runs: pd.DataFrame, key: str, values: Sequence[float]) -> list[Sco
 
     Runs that diverged have the score of a model that has learned nothing. Only rates count that were run at every
     value, and seeds that ended at all of them.
+
+    Raises ValueError for runs that differ in more than initializer, seed, rate and this key, and for an initializer
+    that has no three rates at which runs ended at every value, or no seed that ended at all of them.
     """
     runs = runs.assign(value=[at(config, key) for config in runs["workload_config"]], rate=pd.to_numeric(runs["lr"]))
-    runs = runs[runs["value"].isin(values)]
-    found = []
-    for init, group in runs.groupby("init", sort=False):
-        table = group.pivot_table(index="seed", columns=["value", "rate"], values="selection_score", dropna=False)
-        rates = [float(rate) for rate in sorted(group["rate"].unique())]
-        everywhere = [rate for rate in rates if all(table[value, rate].notna().any() for value in values)]
-        table = table[[(value, rate) for value in values for rate in everywhere]]
-        ended = table.dropna()
-        scores = ended.to_numpy(float).reshape(len(ended), len(values), len(everywhere))
-        found.append(Scores(str(init), tuple(values), tuple(everywhere), scores, len(table) - len(ended)))
-    return found
+    if len({_without(config, key) for config in runs["workload_config"]}) > 1:
+        raise ValueError(f"transfer is for one workload: its runs differ in more than {key}")
+    return [_scores(str(init), group, values) for init, group in runs.groupby("init", sort=False)]
+
+
+def _scores(init: str, runs: pd.DataFrame, values: Sequence[float]) -> Scores:
+    rates = [float(rate) for rate in sorted(runs["rate"].unique())]
+    places = pd.MultiIndex.from_product([values, rates], names=["value", "rate"])
+    table = runs.pivot_table(index="seed", columns=["value", "rate"], values="selection_score", dropna=False)
+    table = table.reindex(columns=places)
+    known = table.notna().any().unstack("rate")
+    everywhere = [rate for rate in rates if known[rate].all()]
+    if len(everywhere) < 3:
+        most = known.sum(axis=1).idxmin()
+        raise ValueError(
+            f"{init}: runs ended at {len(everywhere)} rates at every value, and a parabola needs three; at {most:g} "
+            "the fewest ended: python -m initbench.status says why"
+        )
+    table = table[[(value, rate) for value in values for rate in everywhere]]
+    ended = table.dropna()
+    if ended.empty:
+        raise ValueError(f"{init}: no seed has ended at all values and rates; type the same line again")
+    shape = (len(values), len(everywhere))
+    is_out = runs["status"].eq("diverged") & runs["seed"].isin(ended.index)
+    diverged = is_out.groupby([runs["value"], runs["rate"]]).any()
+    diverged = diverged.reindex(table.columns, fill_value=False).to_numpy(bool).reshape(shape)
+    left_out = tuple(int(seed) for seed in table.index if seed not in ended.index)
+    scores = ended.to_numpy(float).reshape(len(ended), *shape)
+    return Scores(init, tuple(values), tuple(everywhere), scores, left_out, diverged)
 
 
 def vertices(means: Array, x: Array) -> Array:
@@ -86,6 +128,12 @@ def vertices(means: Array, x: Array) -> Array:
         vertex = (x0 + x1) / 2 - slope / (2 * curvature)  # the slope of a parabola halfway is that of the chord
     inside = (best == middle) & (curvature < 0)
     return np.where(inside, np.clip(vertex, x0, x2), x[best])
+
+
+def _without(config: Any, key: str) -> str:
+    """A config as text, without what it has under a dotted key."""
+    group, _, name = key.partition(".")
+    return json.dumps({**config, group: {k: v for k, v in config[group].items() if k != name}}, sort_keys=True)
 
 
 def at(config: Any, key: str) -> Any:

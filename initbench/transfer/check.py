@@ -15,17 +15,24 @@ from initbench.transfer.best_rate import at
 from initbench.transfer.drift import Drift
 
 STEPS = 4
-_SIZE, _CRITICAL = "pre_second_moment", "critical_learning_rate"
+_REPLACED = ("seed", "seeds", "diagnostics", "scheduler", "logger")
+_SIZE = "pre_second_moment"
+# With Adam its own; what they are called in the picture.
+_CRITICAL = {
+    "preconditioned_critical_learning_rate": "critical rate of Adam at init",
+    "critical_learning_rate": "2 / λmax at init",
+}
 
 
 @dataclass(frozen=True)
 class Check:
     """sizes: by layer, the root mean square of its outputs after the steps, at each value; layers that all values have.
 
-    critical: 2 / lambda_max of the loss at init at each value, NaN where it is not known.
+    critical: the critical rate at init at each value, NaN where it is not known. of: what it is the critical rate of.
     """
 
     critical: Sequence[float]
+    of: str = ""
     sizes: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
@@ -34,14 +41,18 @@ def study_of(asked: Asked) -> str:
     return f"{asked.study}_check"
 
 
-def overrides(asked: Asked, drifts: Sequence[Drift]) -> list[str]:
-    """The sweep of short runs: one seed, and the rate that is best at the smallest value, which is the median's."""
-    rate = 2 ** float(np.median([drift.best[0] for drift in drifts]))
-    own = [line for line in asked.overrides if line.partition("=")[0] not in ("seed", "diagnostics", "scheduler")]
+def rate_of(drifts: Sequence[Drift]) -> float:
+    """The rate of the short runs: the median over initializers of what is best at the smallest value."""
+    return float(f"{2 ** float(np.median([drift.best[0] for drift in drifts])):.3g}")
+
+
+def overrides(asked: Asked, rate: float) -> list[str]:
+    """The sweep of short runs, with one seed and a constant rate."""
+    own = [line for line in asked.overrides if line.partition("=")[0].partition(".")[0] not in _REPLACED]
     return [
         *own,
         asked.swept,
-        f"{RATE}={rate:.3g}",
+        f"{RATE}={rate:g}",
         "scheduler=constant",
         "seed=0",
         f"study={study_of(asked)}",
@@ -54,19 +65,23 @@ def overrides(asked: Asked, drifts: Sequence[Drift]) -> list[str]:
     ]
 
 
-def checks(runs: pd.DataFrame, asked: Asked) -> dict[str, Check]:
-    """What the short runs have shown, by initializer."""
+def checks(runs: pd.DataFrame, asked: Asked, rate: float) -> dict[str, Check]:
+    """What the short runs at a rate have shown, by initializer."""
+    runs = runs[np.isclose(pd.to_numeric(runs["lr"], errors="coerce"), rate)]
     rows, _ = read_tables(runs, "layers", ["step", "layer", "quantity", "value"], text=["layer", "quantity"])
     places = rows["run"].to_numpy(int)
     values = np.array([at(config, asked.key) for config in runs["workload_config"]], dtype=float)
     rows = rows.assign(init=runs["init"].to_numpy()[places], at=values[places])
     found = {}
     for init, group in rows.groupby("init"):
-        critical = group[(group["step"] == 0) & (group["quantity"] == _CRITICAL)].groupby("at")["value"].first()
+        known = [name for name in _CRITICAL if (group["quantity"] == name).any()]
+        critical = group[(group["step"] == 0) & group["quantity"].isin(known[:1])].groupby("at")["value"].first()
         sizes = group[(group["step"] == STEPS) & (group["quantity"] == _SIZE)]
         table = sizes.pivot_table(index="layer", columns="at", values="value", sort=False)
         table = table.reindex(columns=asked.values).dropna() ** 0.5
         found[str(init)] = Check(
-            critical.reindex(asked.values).tolist(), {str(layer): row.tolist() for layer, row in table.iterrows()}
+            critical.reindex(asked.values).tolist(),
+            _CRITICAL[known[0]] if known else "",
+            {str(layer): row.tolist() for layer, row in table.iterrows()},
         )
     return found

@@ -20,7 +20,7 @@ class Drift:
     """The slope of log2(best rate) over log2(value), with an interval.
 
     best: (values,), log2 of the best rates; low, high: of each of them, and of the slope. NaN with fewer than five
-    seeds. edges: values at which the best rate is at the edge of the grid, so that it may be anywhere beyond.
+    seeds.
     """
 
     scores: Scores
@@ -42,22 +42,27 @@ class Drift:
         return self.scores.edges()
 
     @property
+    def cliffs(self) -> list[float]:
+        """The values with runs that diverged beside the best rate."""
+        return self.scores.cliffs()
+
+    @property
     def finding(self) -> Literal["transfers", "drifts", "open"]:
         """transfers: the whole interval is within the tolerance. drifts: 0 is outside of it. open: neither is shown."""
-        if self.edges or math.isnan(self.low):
+        if self.edges or self.cliffs or math.isnan(self.low):
             return "open"
         if self.low >= -TOLERANCE and self.high <= TOLERANCE:
             return "transfers"
         return "drifts" if self.low > 0 or self.high < 0 else "open"
 
 
-def drifts(of_inits: Sequence[Scores]) -> list[Drift]:
-    """The drift of each initializer. All intervals of slopes hold at once with 95 % confidence (Bonferroni).
+def drifts(of_inits: Sequence[Scores], level: float = LEVEL) -> list[Drift]:
+    """The drift of each initializer. All intervals of slopes hold at once with confidence 1 - level (Bonferroni).
 
     The seeds are resampled as a whole, with their runs at all values and rates, since runs of a seed share the order of
     the data (Hesterberg 2015: expanded percentile intervals).
     """
-    return [_drift(scores, 1 - LEVEL / len(of_inits)) for scores in of_inits]
+    return [_drift(scores, 1 - level / len(of_inits)) for scores in of_inits]
 
 
 def _drift(scores: Scores, confidence: float) -> Drift:

@@ -18,6 +18,11 @@ def sentence(drift: Drift, axis: str) -> str:
         return (
             f"{unknown}: at {where} it is at the edge of the rates that were tried, {rates[0]:.3g} to {rates[-1]:.3g}."
         )
+    if drift.cliffs:
+        where = ", ".join(f"{value:g}" for value in drift.cliffs)
+        return (
+            f"{unknown}: at {where}, runs diverged at the rates next to the best. Finer rates between them would tell."
+        )
     if math.isnan(drift.low):
         seeds, are = count(drift.scores.seeds, "complete seed"), "is" if drift.scores.seeds == 1 else "are"
         return f"{unknown}: an interval needs five seeds, and there {are} {seeds}. It changes by {change}."
@@ -38,12 +43,16 @@ def sentence(drift: Drift, axis: str) -> str:
     )
 
 
-def basis(drifts: list[Drift]) -> str:
-    """What the intervals are."""
+def basis(drifts: list[Drift], level: float) -> str:
+    """What the intervals are; nothing where there is none."""
+    if all(math.isnan(drift.low) for drift in drifts):
+        return ""
     seeds = " or ".join(map(str, sorted({drift.scores.seeds for drift in drifts})))
-    left_out = sum(drift.scores.left_out for drift in drifts)
-    more = f" {count(left_out, 'seed')} with runs that have not ended {'is' if left_out == 1 else 'are'} left out."
+    left_out = sorted({seed for drift in drifts for seed in drift.scores.left_out})
+    more = f" Seeds {', '.join(map(str, left_out))} are left out, as some of their runs have not ended." * bool(
+        left_out
+    )
     return (
-        f"In parentheses: bootstrap intervals over {seeds} seeds, which hold for all initializers at once with 95% "
-        f"confidence.{more if left_out else ''}"
+        f"The intervals of drifts, from a bootstrap of {seeds} seeds, hold for all initializers at once with "
+        f"{100 * (1 - level):.3g}% confidence; those of single rates in the table hold each by itself, with 95%.{more}"
     )

@@ -143,6 +143,21 @@ def test_a_part_that_is_the_same_each_time_is_said_and_left_alone() -> None:
     assert part.weight.equal(before)
 
 
+def test_a_model_that_reads_memory_which_nobody_wrote_is_found() -> None:
+    def make() -> nn.Module:
+        layer = nn.Linear(4, 4)
+        layer.places = torch.zeros(4)[torch.empty(3, dtype=torch.long).clamp(max=5) * 0 + _worst()]
+        return layer
+
+    def _worst() -> int:
+        return int(torch.empty(1).isnan()) * 9
+
+    subject = Subject(make)
+    (found,) = uninitialized(subject)
+    assert (found.severity, subject.only_once) == ("warning", "")
+    assert "cannot be made over memory that is full of NaN" in found.reason
+
+
 def test_a_function_that_ends_the_program_makes_no_model() -> None:
     with pytest.raises(ValueError, match=r"<lambda>\(\) makes no model: SystemExit"):
         Subject(lambda: sys.exit(0))

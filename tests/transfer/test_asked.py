@@ -29,6 +29,8 @@ def test_the_sweep_that_it_stands_for() -> None:
         ("axis=width values=64,0", "values=64,0 must be above 0"),
         ("axis=width values=64,64.5", "values of a width are whole numbers"),
         ("axis=width values=1,2 model.width=3", "model.width is what axis=width sweeps over"),
+        ("axis=width values=1,2 model=mlp model.depth=2,4", "model.depth=2,4 has several values, and transfer is for"),
+        ("axis=width values=1,2 model=mlp until=sure", "transfer tries all rates with all seeds: until is not for it"),
         ("axis=width values=1,2 values=3,4", "values is given twice: values=1,2 and values=3,4"),
         ("axis=width values=1,2 model=mlp optimizer.lr=1,2", "optimizer.lr has 2 of the three values or more"),
         ("axis=width values=1,2 optimizer=adm", "unknown option optimizer=adm. Did you mean 'adam'?"),

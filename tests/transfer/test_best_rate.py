@@ -31,7 +31,7 @@ def test_what_diverges_beyond_moves_it_by_half_a_step_at_most() -> None:
 
 
 def test_rates_beyond_an_edge_keep_the_spacing() -> None:
-    scores = Scores("a", (1, 2), RATES, np.array([[[4.0, 3, 2, 1], [1, 2, 3, 4]]]), 0)
+    scores = Scores("a", (1, 2), RATES, np.array([[[4.0, 3, 2, 1], [1, 2, 3, 4]]]), (), np.zeros((2, 4), dtype=bool))
     assert scores.beyond() == pytest.approx([0.0005, 0.016])
     assert scores.edges() == [1, 2]
 
@@ -42,7 +42,8 @@ def frame(*, without: tuple[int, int, float] | None = None) -> pd.DataFrame:
             "init": init,
             "seed": seed,
             "lr": rate,
-            "workload_config": {"model": {"width": value}},
+            "status": "finished",
+            "workload_config": {"model": {"width": value, "depth": 2}},
             "selection_score": np.nan if (seed, value, rate) == without else seed + value * rate,
         }
         for init in "ab"
@@ -55,7 +56,7 @@ def frame(*, without: tuple[int, int, float] | None = None) -> pd.DataFrame:
 
 def test_seeds_that_have_not_ended_everywhere_are_left_out() -> None:
     first, second = scores_of(frame(without=(1, 32, 0.004)), "model.width", (16, 32))
-    assert [(found.init, found.seeds, found.left_out) for found in (first, second)] == [("a", 2, 1), ("b", 2, 1)]
+    assert [(each.init, each.seeds, each.left_out) for each in (first, second)] == [("a", 2, (1,)), ("b", 2, (1,))]
     assert first.scores.shape == (2, 2, 4)
     assert first.scores[1, 1, 3] == pytest.approx(2 + 32 * 0.008)
 
@@ -66,3 +67,27 @@ def test_a_rate_that_was_not_run_everywhere_is_left_out() -> None:
     runs = runs[~((runs["lr"] == 0.008) & (runs["init"] == "a") & is_wide)]
     first, second = scores_of(runs, "model.width", (16, 32))
     assert (first.rates, second.rates) == (RATES[:3], RATES)
+
+
+def test_runs_of_another_workload_are_refused() -> None:
+    runs = frame()
+    runs.at[0, "workload_config"] = {"model": {"width": 16, "depth": 4}}
+    with pytest.raises(ValueError, match=r"its runs differ in more than model\.width"):
+        scores_of(runs, "model.width", (16, 32))
+
+
+def test_a_value_at_which_runs_failed_is_named() -> None:
+    runs = frame()
+    is_wide = runs["workload_config"].map(lambda config: config["model"]["width"] == 32)
+    runs.loc[is_wide & (runs["lr"] > 0.001), ["selection_score", "status"]] = [np.nan, "failed"]
+    with pytest.raises(ValueError, match="a: runs ended at 1 rates at every value, and a parabola needs three; at 32"):
+        scores_of(runs, "model.width", (16, 32))
+
+
+def test_where_runs_diverged_is_known() -> None:
+    runs = frame()
+    runs.loc[(runs["lr"] == 0.008) & (runs["seed"] == 1) & (runs["init"] == "a"), "status"] = "diverged"
+    first, second = scores_of(runs, "model.width", (16, 32))
+    assert first.diverged.tolist() == [[False, False, False, True]] * 2
+    assert not second.diverged.any()
+    assert first.cliffs() == []
