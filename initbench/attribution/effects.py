@@ -65,8 +65,8 @@ class Effects:
     def gains(self) -> Array:
         """(seeds, groups of effects), as `design.groups`.
 
-        Of a part: by how much the score is higher if b draws it, on average over the other parts. Of two: by how much
-        they gain together, beyond the sum of what each gains while the other is a's.
+        For a part, it is by how much the score is higher if b draws it, on average over the other parts; for two, by
+        how much they gain together, beyond the sum of what each gains while the other is a's.
         """
         fraction = self.complete.to_numpy()[:, : len(self.design.levels)]
         effects = [group[0] for group in self.design.groups]

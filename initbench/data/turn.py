@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from initbench.console import warn
-from initbench.record.lock import locked
+from initbench.file_lock import locked
 
 _UNNOTICED = 1.0  # seconds of waiting
 

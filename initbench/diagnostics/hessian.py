@@ -25,7 +25,7 @@ class Hessian:
 
     A product is one backward pass through the graph of the gradient, which is kept.
 
-    The library curvlinops (3.0.1) takes three times as long for a product, as it computes the gradient again. Its
+    The library curvlinops (3.0.1) takes longer for a product, as it computes the gradient again each time. Its
     forward-mode derivatives do not exist for batch norm in training mode, LSTMs and attention on a CPU, its losses are
     modules, and it would bring six packages along.
     """

@@ -1,6 +1,5 @@
 """MLflow as a mirror: runs in a database beside the runs of the study, or on a server. The study is the experiment."""
 
-import fcntl
 import logging
 import os
 import re
@@ -12,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from initbench.file_lock import locked
 from initbench.logger import RunInfo
 from initbench.logger.mirror import Mirror, cut, identity, reason, say, started
 from initbench.logger.writer import Writer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # What MLflow takes, in characters and in entries of a request; one with more is refused as a whole.
 _LONGEST_KEY, _LONGEST_PARAM, _LONGEST_TAG, _MOST_PARAMS, _MOST_METRICS = 250, 6000, 5000, 100, 1000
+_PATIENCE_S = 60  # that MLflow takes for its tables on a slow disk, several times over
 _NOT_IN_A_KEY = re.compile(r"[^\w. /-]", re.ASCII)
 _IDENTITY = "initbench.id"  # a tag: MLflow chooses the ids of runs
 
@@ -126,12 +127,15 @@ def _database(folder: Path) -> Iterator[str]:
 
     Raises what keeps it from being written to: MLflow itself would try for minutes.
     """
+    from sqlalchemy import URL
+
     folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / "lock", patience=_PATIENCE_S) as is_ours:
+        if not is_ours:
+            raise TimeoutError(f"{folder / 'lock'} has been held by another process for {_PATIENCE_S} s")
         with closing(sqlite3.connect(folder / "mlflow.db", timeout=60)) as database:
             database.execute("BEGIN IMMEDIATE")
-        yield f"sqlite:///{folder / 'mlflow.db'}"
+        yield URL.create("sqlite", database=str(folder / "mlflow.db")).render_as_string()
 
 
 def _experiment(client: "MlflowClient", name: str, artifacts: str | None = None) -> str:

@@ -1,25 +1,18 @@
-"""One process at a time on a run: the kernel's lock of a file, which dies with its owner.
-
-flock works on one machine and on NFS; on Lustre where it is mounted with `flock`, as most are.
-"""
+"""One process at a time on a run."""
 
 import errno
 import fcntl
-import math
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 from initbench.errors import LeftAlone, Unwritable, UserMistake
+from initbench.file_lock import OPEN, locked, try_lock
 
 # Long enough for a process whose parent was killed to notice and end, and for `is_held` to have looked.
 PATIENCE_SECONDS = 10.0
-_POLL_SECONDS = 0.05
-_HELD = (errno.EACCES, errno.EAGAIN)  # by another process; everything else is said to have no locks
-_OPEN = os.O_RDWR | os.O_NONBLOCK
 
 
 @contextmanager
@@ -38,37 +31,6 @@ def lock(folder: Path, patience: float = PATIENCE_SECONDS) -> Iterator[bool]:
         yield mine
 
 
-@contextmanager
-def locked(path: Path, patience: float = math.inf) -> Iterator[bool]:
-    """`lock`, of a file that is made if need be. Raises OSError where it cannot be opened or locked."""
-    file = os.open(path, _OPEN | os.O_CREAT, 0o666)
-    try:
-        yield _acquire(file, patience)
-    finally:
-        with ExitStack() as stack:
-            stack.callback(os.close, file)
-            fcntl.flock(file, fcntl.LOCK_UN)  # or a child that was forked meanwhile would keep it
-
-
-def _acquire(file: int, patience: float) -> bool:
-    deadline = time.monotonic() + patience
-    while not _try(file, fcntl.LOCK_EX):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
-
-
-def _try(file: int, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _HELD:
-            return False
-        raise
-    return True
-
-
 def is_held(folder: Path) -> bool:
     """Whether a living process is at this run; True where that cannot be asked. Nothing is written."""
     try:
@@ -78,7 +40,7 @@ def is_held(folder: Path) -> bool:
     except OSError:
         return True
     try:
-        return not _try(file, fcntl.LOCK_SH)
+        return not try_lock(file, fcntl.LOCK_SH)
     except OSError:
         return True
     finally:
@@ -89,7 +51,7 @@ def check_lock(folder: Path) -> None:
     """Raise LeftAlone where `lock` would; nothing is written."""
     path = _path(folder)
     try:
-        os.close(os.open(path, _OPEN))
+        os.close(os.open(path, OPEN))
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
@@ -99,7 +61,7 @@ def check_lock(folder: Path) -> None:
 def check_locks(file: IO[bytes], where: str | Path) -> None:
     """Raise ValueError where files such as this one, in `where`, cannot be locked."""
     try:
-        _try(file.fileno(), fcntl.LOCK_EX)
+        try_lock(file.fileno(), fcntl.LOCK_EX)
     except OSError as error:
         raise ValueError(_no_locks(where, error)) from error
 

@@ -198,7 +198,7 @@ class Diagnostics(Part):
     steps: Literal["powers_of_two"] | list[NonNegativeInt] = Field(description="after so many updates of the weights")
     every: PositiveInt | None = Field(description="also at every multiple of this number of steps")
     curvature: bool = Field(
-        False, description="also measure the curvature of the loss, which takes as long as about 100 steps"
+        False, description="also measure the curvature of the loss, which takes as long as dozens of steps"
     )
     print: bool = Field(description="show step 0 as a table")
 

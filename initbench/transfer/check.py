@@ -16,23 +16,17 @@ from initbench.transfer.drift import Drift
 
 STEPS = 4
 _REPLACED = ("seed", "seeds", "diagnostics", "scheduler", "logger")
-_SIZE = "pre_second_moment"
-# With Adam its own; what they are called in the picture.
-_CRITICAL = {
-    "preconditioned_critical_learning_rate": "critical rate of Adam at init",
-    "critical_learning_rate": "2 / λmax at init",
-}
+_SIZE, _CRITICAL = "pre_second_moment", "critical_learning_rate"
 
 
 @dataclass(frozen=True)
 class Check:
     """sizes: by layer, the root mean square of its outputs after the steps, at each value; layers that all values have.
 
-    critical: the critical rate at init at each value, NaN where it is not known. of: what it is the critical rate of.
+    critical: 2 / lambda_max of the loss at init at each value, NaN where it is not known.
     """
 
     critical: Sequence[float]
-    of: str = ""
     sizes: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
@@ -74,14 +68,12 @@ def checks(runs: pd.DataFrame, asked: Asked, rate: float) -> dict[str, Check]:
     rows = rows.assign(init=runs["init"].to_numpy()[places], at=values[places])
     found = {}
     for init, group in rows.groupby("init"):
-        known = [name for name in _CRITICAL if (group["quantity"] == name).any()]
-        critical = group[(group["step"] == 0) & group["quantity"].isin(known[:1])].groupby("at")["value"].first()
+        critical = group[(group["step"] == 0) & (group["quantity"] == _CRITICAL)].groupby("at")["value"].first()
         sizes = group[(group["step"] == STEPS) & (group["quantity"] == _SIZE)]
         table = sizes.pivot_table(index="layer", columns="at", values="value", sort=False)
         table = table.reindex(columns=asked.values).dropna() ** 0.5
         found[str(init)] = Check(
             critical.reindex(asked.values).tolist(),
-            _CRITICAL[known[0]] if known else "",
             {str(layer): row.tolist() for layer, row in table.iterrows()},
         )
     return found

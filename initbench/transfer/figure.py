@@ -66,7 +66,7 @@ def _best(panel: Axes, drift: Drift, check: Check, axis: str) -> None:
     line = 2 ** (drift.best.mean() + drift.slope * (np.log2(values) - center))
     panel.plot(values, line, linewidth=0.8, color="gray", label=f"{drift.slope:+.2f} octaves per doubling")
     if np.isfinite(check.critical).any():
-        panel.plot(values, check.critical, linestyle=":", marker="x", color="black", label=check.of)
+        panel.plot(values, check.critical, linestyle=":", marker="x", color="black", label="2 / λmax at init")
     _log_values(panel, values)
     panel.legend(frameon=False, fontsize=8)
 
