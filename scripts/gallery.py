@@ -45,10 +45,18 @@ INTRODUCTION = """# Gallery
 
 Studies of [conf/experiment](../conf/experiment), run by `make gallery` on two CPU cores. Each section has the
 question and the expectation, the command, and the report that `python -m initbench.report` writes.
-How the best learning rate of mup_transfer moves with the width is in [Transfer](transfer.md).
-Which parts of nanochat make the difference to gpt2 is in [Attribution](attribution.md).
 sinusoidal_cifar needs CIFAR-10 as a folder of images, and is not part of `make gallery`; cifar_core and airbench94 need
 a GPU and are not shown.
+"""
+ELSEWHERE = """## More questions
+
+[Does the best learning rate transfer](transfer.md), from a width of 64 to 512? With `complete_p` and `spectral` it does, with
+`gpt2` it does not:
+
+![the best rates of mup_transfer at each width](transfer.svg)
+
+[Which part of a recipe makes the difference](attribution.md#what-comes-out)? Of four parts of nanochat, the embedding costs a
+small GPT most, and the queries, keys and values gain some of it back.
 """
 
 
@@ -63,7 +71,7 @@ def main(names: list[str]) -> None:
             picture.unlink()
     sections = {name: section(name, verdicts[name], *STUDIES[name]) for name in names}
     texts = (sections.get(name) or f"## {kept[name].strip()}\n" for name in STUDIES if name in (*names, *kept))
-    page.write_text("\n".join([INTRODUCTION, *texts]))
+    page.write_text("\n".join([INTRODUCTION, *texts, ELSEWHERE]))
 
 
 def named(text: str) -> str:
