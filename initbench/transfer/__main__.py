@@ -112,7 +112,8 @@ def show(asked: Asked, verdict: Sequence[Drift], level: float) -> None:
         table.add_row(*map(escape, (drift.init, *cells)))
     console.print(Fitting(table))
     for text in [*(sentence(drift, asked.axis) for drift in verdict), basis(list(verdict), level)]:
-        console.print(text, markup=False, soft_wrap=True)
+        if text:
+            console.print(text, markup=False, soft_wrap=True)
 
 
 def draw(asked: Asked, verdict: Sequence[Drift], rate: float) -> None:

@@ -19,7 +19,7 @@ from initbench.model.recurrent import gru, lstm
 
 
 def gaussian(samples: int, *shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Of two classes out of ten, which is soon learned: the gradient is far from zero."""
+    """Two classes out of ten, which are soon learned: the gradient is far from zero."""
     inputs = torch.randn(samples, *shape, generator=torch.Generator().manual_seed(seed))
     return inputs, (inputs.flatten(1)[:, 0] > 0).long()
 

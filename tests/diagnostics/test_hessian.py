@@ -15,7 +15,7 @@ def generator() -> torch.Generator:
 
 
 def largest(eigenvalues: Tensor, dtype: torch.dtype = torch.float32) -> float:
-    """Of a matrix with these eigenvalues: a diagonal one, reflected at a random plane."""
+    """A matrix with these eigenvalues: a diagonal one, reflected at a random plane."""
     eigenvalues, normal = eigenvalues.to(dtype), torch.randn(len(eigenvalues), generator=generator(), dtype=dtype)
     normal /= normal.norm()
 

@@ -1,5 +1,7 @@
 """Depth in the weights of transformers: recipes as published pass, and what was scaled wrongly is found."""
 
+from typing import Any
+
 import pytest
 from torch import nn
 
@@ -10,8 +12,8 @@ from initbench.init.structure.parts import Parts
 from initbench.model import GPT
 
 
-def gpt(init: str, **options: object) -> nn.Module:
-    return initialize(GPT(vocab_size=50, context_length=16, depth=4, width=64, heads=4, **options), init, seed=0)  # type: ignore[arg-type]
+def gpt(init: str, **options: Any) -> nn.Module:
+    return initialize(GPT(vocab_size=50, context_length=16, depth=4, width=64, heads=4, **options), init, seed=0)
 
 
 @pytest.mark.parametrize("init", ["gpt2", "megatron", "wang", "nanochat", "mitchell"])
