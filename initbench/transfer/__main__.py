@@ -60,9 +60,9 @@ def main(arguments: list[str]) -> None:
         found = training.scores()
     level = training.level()
     verdict = drifts(found, level)
-    show(asked, verdict, level)
     rate = check.rate_of(verdict)
-    code = sweep(check.overrides(asked, rate))
+    code = sweep(check.overrides(asked, rate))  # whatever becomes of it, the verdict is there
+    show(asked, verdict, level)
     draw(asked, verdict, rate)
     if code or training.has_failures:
         sys.exit(1)

@@ -3,6 +3,7 @@
 With a rate that is right at all widths, features are equally large at all of them (Yang & Hu et al. 2021, app. D.1).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -15,7 +16,7 @@ from initbench.transfer.best_rate import at
 from initbench.transfer.drift import Drift
 
 STEPS = 4
-_REPLACED = ("seed", "seeds", "diagnostics", "scheduler", "logger")
+_REPLACED = r"(seeds?|diagnostics|scheduler|logger|trainer\.max_steps)[.=]"
 _SIZE, _CRITICAL = "pre_second_moment", "critical_learning_rate"
 
 
@@ -42,7 +43,7 @@ def rate_of(drifts: Sequence[Drift]) -> float:
 
 def overrides(asked: Asked, rate: float) -> list[str]:
     """The sweep of short runs, with one seed and a constant rate."""
-    own = [line for line in asked.overrides if line.partition("=")[0].partition(".")[0] not in _REPLACED]
+    own = [line for line in asked.overrides if not re.match(_REPLACED, line)]
     return [
         *own,
         asked.swept,

@@ -4,6 +4,7 @@ import pytest
 
 from initbench.errors import UserMistake
 from initbench.transfer.asked import parse
+from initbench.transfer.check import overrides
 
 
 def test_the_sweep_that_it_stands_for() -> None:
@@ -42,3 +43,13 @@ def test_a_mistake_is_said(line: str, words: str) -> None:
     with pytest.raises(UserMistake) as refused:
         parse(line.split())
     assert str(refused.value).startswith(words)
+
+
+def test_short_runs_take_nothing_that_would_contradict_them() -> None:
+    line = (
+        "model=mlp axis=width values=8,16 scheduler=warmup scheduler.warmup_fraction=0.1 trainer.max_steps=9 seed=1,2"
+    )
+    asked = parse([*line.split(), "optimizer.lr=1,2,4", "seed=1,2", "logger=none"])
+    keys = [override.partition("=")[0] for override in overrides(asked, 0.1)]
+    assert len(keys) == len(set(keys))
+    assert "scheduler.warmup_fraction" not in keys
