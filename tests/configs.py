@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 
 from initbench import CONF
 from initbench.config.resolve import resolve
+from initbench.config.typed import TASKS
 from initbench.record.plain import PlainConfig
 from initbench.schema.config import Config
 
@@ -24,9 +25,8 @@ def options(group: str) -> list[str]:
 
 def of_model(name: str) -> list[str]:
     """The overrides that choose a model of conf/, small where it has no size of its own, with the task it is for."""
-    tasks = {"gpt": "language_model", "transformers": "language_model", "autoencoder": "autoencoder"}
     size = ["model.config={n_layer: 2, n_embd: 8, n_head: 2}"] if name == "transformers" else []
-    return [f"model={name}", f"task={tasks.get(name, 'classification')}", *size]
+    return [f"model={name}", f"task={TASKS.get(name, 'classification')}", *size]
 
 
 # Values that differ from test to test and from run to run, and what stands for them in what is composed once: it takes

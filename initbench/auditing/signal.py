@@ -139,4 +139,5 @@ def _of_moments(moments: list[tuple[str, float]]) -> Iterator[Finding]:
 
 
 def _name(reading: Reading) -> str:
-    return reading.layer.removeprefix("model.")
+    """The name of a layer in the model itself."""
+    return reading.layer.removeprefix("model").removeprefix(".")

@@ -23,7 +23,7 @@ from initbench.config.paths import expand
 from initbench.errors import UserMistake, nearest
 from initbench.registry import CONF
 
-_TASKS = {"autoencoder": "autoencoder", "gpt": "language_model", "transformers": "language_model"}  # by model
+TASKS = {"autoencoder": "autoencoder", "gpt": "language_model", "transformers": "language_model"}  # by model
 # Keys that `another_way` has added to the default options: see `initbench.sweep.compose.check_forced`.
 forced: list[str] = []
 
@@ -46,7 +46,7 @@ def readable(arguments: Sequence[str]) -> list[str]:
 def _brought(overrides: Sequence[str]) -> list[str]:
     """The task of a model that no other task can train, unless a task or a study is chosen too."""
     chosen = dict(override.partition("=")[::2] for override in overrides)
-    if {"task", "experiment"} & chosen.keys() or (task := _TASKS.get(chosen.get("model", ""))) is None:
+    if {"task", "experiment"} & chosen.keys() or (task := TASKS.get(chosen.get("model", ""))) is None:
         return []
     return [f"task={task}"]
 

@@ -101,7 +101,7 @@ class Training:
 def show(asked: Asked, verdict: Sequence[Drift], level: float) -> None:
     """Print the best rates and the sentences."""
     table = Table(box=SIMPLE_HEAD, title="Best learning rate", title_justify="left")
-    table.add_column(asked.axis.replace("_", " "))
+    table.add_column(asked.axis.replace("_", " "), min_width=min(max(len(drift.init) for drift in verdict), 30))
     for value in asked.values:
         table.add_column(f"{value:g}", justify="right")
     for drift in verdict:

@@ -66,12 +66,14 @@ def parse(arguments: Sequence[str]) -> Asked:
     if any(value != int(value) for value in values):
         raise UserMistake(f"values of a {axis} are whole numbers")
     rates = _numbers(typed.pop(RATE)) if RATE in typed else ()
-    for name, override in typed.items():
-        if override.is_sweep_override() and name != "seed" and name.partition(".")[0] != "init":
-            raise UserMistake(f"{override.input_line} has several values, and transfer is for one workload")
     study = typed.pop("study", parsed([_STUDY])[0])
     typed.setdefault("seed", parsed([_SEEDS])[0])
-    config, _ = first_job([*typed.values(), *parsed([f"{key}={values[0]:g}"])])
+    config, master = first_job([*typed.values(), *parsed([f"{key}={values[0]:g}"])])
+    swept = {name for name, override in typed.items() if override.is_sweep_override()}
+    swept |= {*(master.hydra.sweeper.get("params") or {})} - {*typed}  # of a study's file
+    for name in sorted(swept - {"seed", key, RATE}):
+        if name.partition(".")[0] != "init":
+            raise UserMistake(f"{name} has several values, and transfer is for one workload: choose one of them")
     for name in ("tuning", "until"):
         if config[name] is not None:
             raise UserMistake(f"transfer tries all rates with all seeds: {name} is not for it")

@@ -43,7 +43,7 @@ def _around(layer: nn.Linear, **arguments: float) -> nn.Module:
 
 
 def test_timms_own_function_is_seen_too() -> None:
-    layers = pytest.importorskip("timm.layers")
+    layers = pytest.importorskip("timm.layers", reason="needs the extra `timm`")
 
     def make() -> nn.Module:
         layer = nn.Linear(8, 8)

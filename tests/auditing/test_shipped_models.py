@@ -34,7 +34,7 @@ def test_there_are_a_hundred() -> None:
 
 @pytest.mark.parametrize("name", TRANSFORMERS)
 def test_transformers(name: str) -> None:
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers", reason="needs the extra `transformers`")
     kind = getattr(transformers, name)
     config = kind.config_class(**SMALL)
     assert errors(lambda: kind(config)) == []
@@ -43,6 +43,6 @@ def test_transformers(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("library, name", LISTED)
 def test_vision(library: str, name: str) -> None:
-    timm = pytest.importorskip("timm")
+    timm = pytest.importorskip("timm", reason="needs the extra `timm`")
     make = timm.create_model if library == "timm" else models.get_model
     assert errors(lambda: make(name)) == []

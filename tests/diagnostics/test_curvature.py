@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from dense import gradient_and_hessian, largest
+from once_differentiable import Doubling
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
@@ -27,22 +28,6 @@ def gaussian(samples: int, *shape: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 def mlp() -> nn.Module:
     """2,278 parameters."""
     return nn.Sequential(nn.Linear(20, 40), nn.Tanh(), nn.Linear(40, 28), nn.ReLU(), nn.Linear(28, 10))
-
-
-class Quadratic(nn.Module):
-    """With `squares` as its loss and inputs whose squares are `curvatures`: sum(curvatures * weight^2) / 2."""
-
-    def __init__(self, curvatures: Tensor) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(len(curvatures)))
-        self.inputs = curvatures.sqrt().expand(8, -1)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.weight * inputs
-
-
-def squares(outputs: Tensor, targets: Tensor) -> Tensor:
-    return outputs.square().sum(dim=1).mean() / 2
 
 
 def test_the_largest_eigenvalue_is_that_of_the_whole_hessian() -> None:
@@ -77,26 +62,6 @@ def test_the_preconditioned_one_is_that_of_the_whole_matrix(steps: int) -> None:
     assert found.missing == {}
 
 
-@pytest.mark.parametrize("momentum, nesterov, times", [(0.0, False, 1), (0.9, False, 1.9), (0.9, True, 1.9 / 2.8)])
-def test_gradient_descent_is_stable_below_the_critical_rate_and_not_above_it(
-    momentum: float, nesterov: bool, times: float
-) -> None:
-    """With momentum b, the rate is 1 + b times as large; with that of Nesterov, (1 + b) / (1 + 2 b) times."""
-    model = Quadratic(torch.linspace(0.1, 4, 50))
-    found = curvature(model, (model.inputs, torch.zeros(8)), loss=squares)
-    assert found.hessian_largest == pytest.approx(4, rel=0.01)
-    assert found.critical_learning_rate == pytest.approx(0.5, rel=0.01)
-    for factor, converges in ((0.95, True), (1.05, False)):
-        trained = copy.deepcopy(model)
-        rate = factor * times * found.critical_learning_rate
-        optimizer = torch.optim.SGD(trained.parameters(), lr=rate, momentum=momentum, nesterov=nesterov)
-        for _ in range(600):
-            optimizer.zero_grad()
-            squares(trained(trained.inputs), torch.zeros(8)).backward()
-            optimizer.step()
-        assert (float(trained.weight.detach().abs().max()) < 1e-3) == converges
-
-
 def test_the_loss_along_the_gradient_is_that_of_the_weights_there() -> None:
     model, batch = mlp(), gaussian(64, 20)
     found = curvature(model, batch)
@@ -113,24 +78,6 @@ def test_the_loss_along_the_gradient_is_that_of_the_weights_there() -> None:
     assert found.loss_along_gradient[0] == pytest.approx(diagnose(model, batch).net["loss"], rel=1e-6)
 
 
-def test_on_a_quadratic_in_one_direction_the_loss_is_the_same_at_the_critical_rate() -> None:
-    """(1 - s l)^2 times what it was: 1, 9/16, 1/4, 0, 1 and 9 for the steps s."""
-    model = Quadratic(torch.tensor([4.0]))
-    found = curvature(model, (model.inputs, torch.zeros(8)), loss=squares)
-    assert found.loss_along_gradient == pytest.approx([2, 9 / 8, 1 / 2, 0, 2, 18], abs=1e-6)
-
-
-def test_the_noise_scale_is_that_of_planted_gradients() -> None:
-    """The gradient of a sample is the sample itself."""
-    model = Quadratic(torch.ones(200))
-    std = torch.linspace(0.5, 2, 200)
-    inputs = 0.3 + std * torch.randn(1024, 200, generator=torch.Generator().manual_seed(0))
-    found = curvature(model, (inputs, torch.zeros(1024)), loss=lambda outputs, _: outputs.sum(dim=1).mean())
-    assert found.gradient_noise_scale == pytest.approx(float(std.square().sum()) / (200 * 0.09), rel=0.1)
-    assert found.hessian_largest == 0  # the loss is linear
-    assert "no learning rate is too high" in found.missing["critical_learning_rate"]
-
-
 def test_equal_samples_have_no_noise_and_left_over_ones_do_not_count() -> None:
     sample = torch.randn(1, 20, generator=torch.Generator().manual_seed(0))
     model = mlp()
@@ -139,14 +86,6 @@ def test_equal_samples_have_no_noise_and_left_over_ones_do_not_count() -> None:
     inputs, targets = gaussian(40, 20)
     whole = curvature(model, (inputs[:32], targets[:32])).gradient_noise_scale
     assert curvature(model, (inputs, targets)).gradient_noise_scale == whole
-
-
-def test_noise_that_hides_the_gradient_is_told() -> None:
-    model = Quadratic(torch.ones(30))
-    inputs = torch.eye(30)[:16] - torch.eye(30)[:16].mean(dim=0)
-    found = curvature(model, (inputs, torch.zeros(16)), loss=lambda outputs, _: outputs.sum(dim=1).mean())
-    assert found.gradient_noise_scale is None
-    assert "too small to tell the gradient from 0" in found.missing["gradient_noise_scale"]
 
 
 def test_a_regression_has_the_hessian_of_its_inputs() -> None:
@@ -235,24 +174,6 @@ def test_it_is_computed_in_float32_or_more(dtype: torch.dtype) -> None:
     assert curvature(model.to(dtype), (inputs, targets)).hessian_largest == pytest.approx(expected, rel=0.01)
 
 
-class Once(torch.autograd.Function):
-    """Doubles a tensor, and has no second derivative."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return 2 * x
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # one gradient
-        return 2 * gradient
-
-
-class Doubling(nn.Module):
-    def forward(self, x: Tensor) -> Tensor:
-        return Once.apply(x)  # type: ignore[no-any-return, no-untyped-call]  # torch does not annotate it
-
-
 def test_what_cannot_be_computed_is_missing_and_the_rest_is_not() -> None:
     model = nn.Sequential(nn.Linear(20, 8), Doubling(), nn.Linear(8, 10))
     found = curvature(model, gaussian(64, 20), optimizer=torch.optim.Adam(model.parameters()))
@@ -272,14 +193,6 @@ def test_weights_that_are_not_finite_have_no_curvature() -> None:
         model[0].weight.fill_(torch.nan)  # type: ignore[index, union-attr, operator]  # of a linear layer
     found = curvature(model, gaussian(64, 20))
     assert set(found.missing) == {"hessian_largest", "gradient_noise_scale"}
-
-
-def test_a_loss_that_is_curved_downwards_has_no_critical_rate() -> None:
-    model = Quadratic(torch.linspace(1, 4, 50))
-    found = curvature(model, (model.inputs, torch.zeros(8)), loss=lambda out, y: -squares(out, y))
-    assert found.hessian_largest == pytest.approx(-1, rel=0.01)
-    assert found.critical_learning_rate is None
-    assert "no learning rate is too high" in found.missing["critical_learning_rate"]
 
 
 def test_other_optimizers_do_not_precondition_and_one_of_another_model_is_told() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from killing import log_until_killed
 from wandb_api import KEY, Api
 from wandb_runs import conf, exit_codes, folders, inspect, records, rows
 
@@ -134,24 +134,7 @@ def test_fit_and_test_share_one_run_that_only_close_ends(make_run: MakeRun) -> N
 
 def test_a_killed_process_keeps_its_rows(make_run: MakeRun) -> None:
     run = make_run()
-    script = f"""
-import time
-from pathlib import Path
-from initbench.logger import RunInfo, prepare
-run = RunInfo(Path({str(run.folder)!r}), "depth", "n", [], {{}}, "1a2b3c", 1, False)
-(logger,) = prepare({conf(mode="offline")!r})(run)
-print("ready", flush=True)
-for step in range(10_000):
-    logger.log_metrics({{"loss": 1.0}}, step)
-    print(step, flush=True)
-    time.sleep(0.05)
-"""
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        printed = [process.stdout.readline() for _ in range(60)]  # three seconds of rows
-        os.kill(process.pid, signal.SIGKILL)
-        logged = int([*printed, *process.stdout.read().splitlines()][-1]) + 1
+    logged = log_until_killed(run, conf(mode="offline"), rows=60)
     held = records(*folders(run))
     assert 0 not in exit_codes(held)
     assert [row["trainer/global_step"] for row in rows(held["history"])] == list(range(len(held["history"])))
