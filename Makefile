@@ -64,7 +64,7 @@ bench: setup  ## add a dated table of this machine to docs/benchmarks/; leave th
 bench-gpu: setup  ## the same for one NVIDIA GPU; at most ten minutes
 	$(BIN)/python scripts/bench_gpu.py
 
-reference: setup  ## write docs/config.md and docs/config.schema.json again
+reference: setup  ## write docs/reference/config.md and docs/reference/config.schema.json again
 	$(BIN)/python scripts/config_reference.py
 
 clean:

@@ -1,6 +1,6 @@
 """Simulated attributions: how often a claim is false, what is found, and what the interval of a share covers.
 
-    python scripts/bench_attribution.py                 # all tables, minutes on two cores; writes docs/attribution.md
+    python scripts/bench_attribution.py                 # all tables of docs/how_to/attribution.md; minutes on two cores
     python scripts/bench_attribution.py kept            # one of them
     python scripts/bench_attribution.py --studies 20    # a quick look, which is only printed
 
@@ -24,7 +24,7 @@ from initbench.attribution.design import Design, Effect, design
 from initbench.attribution.effects import Effects
 from initbench.attribution.smallest import smallest
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "attribution.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "how_to" / "attribution.md"
 NAMES = tuple("ABCDEFGHIJ")
 STUDIES = 100  # in each cell, for each of six distributions
 Planted = Mapping[Effect, float]

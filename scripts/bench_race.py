@@ -1,6 +1,6 @@
 """Simulated races: how often one is wrong, and how many runs it takes where a fixed number of seeds takes more.
 
-    python scripts/bench_race.py                # all tables, half an hour on two cores; writes docs/race.md
+    python scripts/bench_race.py                # all tables, half an hour on two cores; writes docs/explanation/race.md
     python scripts/bench_race.py runs           # one of them
     python scripts/bench_race.py --races 50     # a quick look, which is only printed
 
@@ -27,7 +27,7 @@ from initbench.analysis.race.rules import Rules
 from initbench.analysis.statistics.pairs import holm
 from initbench.analysis.statistics.sign_flips import EXACT_UP_TO, sign_flip
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "race.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "race.md"
 DEVIATION, MARGIN = 0.5, 0.5  # points
 MOST = 30  # seeds
 PATTERNS = 2**11  # fewer than a race has, which takes as long again; any number is valid

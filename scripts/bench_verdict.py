@@ -1,10 +1,10 @@
 """Simulations: how often the verdict is wrong or finds a true difference, and what its intervals cover.
 
-    python scripts/bench_verdict.py                 # all tables, two hours on two cores; writes docs/comparison.md
+    python scripts/bench_verdict.py                 # all tables of docs/explanation/comparison.md; two hours on two cores
     python scripts/bench_verdict.py power skew      # two of the tables
     python scripts/bench_verdict.py --studies 20    # a quick look, which is only printed
 
-Each table is a block of docs/comparison.md. The studies are those of scripts/simulated_studies.py.
+Each table is a block of docs/explanation/comparison.md. The studies are those of scripts/simulated_studies.py.
 """
 
 import argparse
@@ -46,7 +46,7 @@ from initbench.analysis.statistics.row_swaps import Rows, chosen_differences, sw
 from initbench.analysis.statistics.sign_flips import lower_bound, sign_flip
 from initbench.analysis.statistics.student import mean_interval, simultaneous
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "comparison.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "explanation" / "comparison.md"
 INITS, SEEDS, WORKLOADS = (2, 4, 8), (3, 5, 10, 20), (1, 4)
 Cells = list[list[str]]
 

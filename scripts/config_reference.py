@@ -1,4 +1,4 @@
-"""Write docs/config.md and docs/config.schema.json from the schema, the signatures of targets and comments in conf/.
+"""Write config.md and config.schema.json in docs/reference: the schema, the signatures of targets, comments in conf/.
 
 python scripts/config_reference.py
 """
@@ -17,7 +17,7 @@ from initbench.schema import target
 from initbench.schema.allowed import words
 from initbench.schema.config import Config
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference"
 
 INTRODUCTION = """\
 # The config
@@ -30,8 +30,8 @@ and runs nothing. The launchers have their own pages in [launchers/](launchers).
 `_target_` may name any importable function or class, except those that run processes or evaluate text. The
 environment variable `INITBENCH_TARGETS=initbench,torch,my_lab` allows only these packages.
 
-Editors that support JSON schema can check a study's YAML with `docs/config.schema.json`. Make this its first line:
-`# yaml-language-server: $schema=…/docs/config.schema.json`
+Editors that support JSON schema can check a study's YAML with [config.schema.json](config.schema.json). Make this its
+first line: `# yaml-language-server: $schema=…/docs/reference/config.schema.json`
 
 Written by `python scripts/config_reference.py`; do not edit.
 """

@@ -50,13 +50,13 @@ a GPU and are not shown.
 """
 ELSEWHERE = """## More questions
 
-[Does the best learning rate transfer](transfer.md), from a width of 64 to 512? With `complete_p` and `spectral`
+[Does the best learning rate transfer](how_to/transfer.md), from a width of 64 to 512? With `complete_p` and `spectral`
 it does, with `gpt2` it does not:
 
-![the best rates of mup_transfer at each width](transfer.svg)
+![the best rates of mup_transfer at each width](how_to/transfer.svg)
 
-[Which part of a recipe makes the difference](attribution.md#what-comes-out)? Of four parts of nanochat, the embedding
-costs a small GPT most, and the queries, keys and values gain some of it back.
+[Which part of a recipe makes the difference](how_to/attribution.md#what-comes-out)? Of four parts of nanochat, the
+embedding costs a small GPT most, and the queries, keys and values gain some of it back.
 """
 
 

@@ -124,7 +124,7 @@ def test_overrides_in_prose_are_quoted_where_a_shell_wants_it(helps: dict[str, s
 
 
 def test_every_option_of_a_group_is_documented() -> None:
-    listed = TEXTS["docs/choices.md"] + TEXTS["docs/initializers.md"]
+    listed = TEXTS["docs/reference/choices.md"] + TEXTS["docs/reference/initializers.md"]
     for group in ("init", "model", "data", "optimizer", "scheduler", "logger", "diagnostics", "experiment"):
         for name in options(group):
             assert f"`{name}`" in listed, f"{group}={name}"
@@ -141,12 +141,12 @@ def test_every_key_of_the_verdict_as_json_is_documented() -> None:
     places = [(init, seed, depth) for init in "ab" for seed in range(3) for depth in (1, 2)]
     rows = [record(init, seed, 0.8 + seed / 100, model={"depth": depth}) for init, seed, depth in places]
     verdict = initbench.verdict(frame(*rows, record("c", 0, status="failed")), reference="a")
-    documented = set(re.findall(r"`([a-z_]+)`", TEXTS["docs/comparison.md"]))
+    documented = set(re.findall(r"`([a-z_]+)`", TEXTS["docs/explanation/comparison.md"]))
     assert keys(verdict.to_dict()) <= documented
 
 
 def test_every_kind_of_sentence_is_documented() -> None:
     code = "".join(path.read_text() for path in (ROOT / "initbench" / "analysis" / "verdict").glob("*.py"))
     kinds = set(re.findall(r'Sentence\(\s*(?:kind, .*|"([a-z_]+)")', code)) | set(CLAIMS)
-    table = TEXTS["docs/comparison.md"].partition("| kind of sentence |")[2].partition("\n\n")[0]
+    table = TEXTS["docs/explanation/comparison.md"].partition("| kind of sentence |")[2].partition("\n\n")[0]
     assert kinds - {""} <= set(re.findall(r"`([a-z_]+)`", table))

@@ -24,8 +24,8 @@ class Smallest:
     """The set that is chosen by all seeds, and what it keeps.
 
     share: of the difference, estimated on seeds that took no part in the choice. low, high: 95% interval of the share
-    that the set keeps, wide enough to hold the estimate; for what it covers see docs/attribution.md. agreement: the
-    share of the seeds without which the same set is chosen.
+    that the set keeps, wide enough to hold the estimate; for what it covers see docs/how_to/attribution.md. agreement:
+    the share of the seeds without which the same set is chosen.
     """
 
     parts: tuple[str, ...]

@@ -13,7 +13,8 @@ from initbench.metric import Metric
 from initbench.report.content.table import interval
 from initbench.wording import count, spelled
 
-# Kinds of sentences that claim something. In at most one study of twenty some claim is false: docs/attribution.md.
+# Kinds of sentences that claim something. In at most one study of twenty some claim is false
+# (docs/how_to/attribution.md).
 CLAIMS = ("whole", "parts", "interaction")
 
 

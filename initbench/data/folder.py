@@ -17,9 +17,9 @@ def image_folder(root: str, folder: str | None, image_size: PositiveInt, channel
     """Images under `folder`/train/<class>/ and `folder`/test/<class>/, in any format that Pillow reads.
 
     Each image is resized and its centre cut out, to `image_size` pixels a side, in RGB (`channels` 3) or grey
-    (1); docs/images.md says how other kinds of pixels become these. A relative `folder` lies in `root`. The decoded
-    images are cached in `folder`/.initbench, or in the user's cache folder where that cannot be written, and decoded
-    again when a file was added, removed or changed. One line on stderr counts what was skipped.
+    (1); docs/how_to/images.md says how other kinds of pixels become these. A relative `folder` lies in `root`. The
+    decoded images are cached in `folder`/.initbench, or in the user's cache folder where that cannot be written, and
+    decoded again when a file was added, removed or changed. One line on stderr counts what was skipped.
 
     Raises ValueError for a folder, split or class that is missing or empty, a class of test that train lacks,
     images that cannot be read, links that lead nowhere, and a cache that cannot be written.

@@ -65,7 +65,9 @@ def _parser() -> Parser:
         help="draw figures for papers of all workloads, not only of the first ten of the page",
     )
     parser.add_argument(
-        "--json", action="store_true", help="print the verdict as JSON (docs/comparison.md explains its keys)"
+        "--json",
+        action="store_true",
+        help="print the verdict as JSON (docs/explanation/comparison.md explains its keys)",
     )
     parser.add_argument("--watch", action="store_true", help="rewrite the page whenever a record changes, until Ctrl-C")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """What an annotation allows, in words, and the one line for a value that it does not allow.
 
-The same words are in error messages and in docs/config.md.
+The same words are in error messages and in docs/reference/config.md.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -22,7 +22,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("study", type=typed_path, metavar="runs/STUDY", help="the folder of the study")
     parser.add_argument("--watch", action="store_true", help="keep the view up to date until all runs have ended")
     parser.add_argument(
-        "--json", action="store_true", help="print the summary as JSON (docs/comparison.md explains its keys)"
+        "--json",
+        action="store_true",
+        help="print the summary as JSON (docs/explanation/comparison.md explains its keys)",
     )
     asked = parser.parse_args(arguments)
     if asked.json and asked.watch:

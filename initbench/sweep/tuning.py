@@ -18,7 +18,7 @@ from initbench.sweep.plan import plan
 from initbench.wording import count
 
 _RATE, _SEED = "optimizer.lr=", "seed="
-_ENOUGH = 10  # tuning seeds: docs/comparison.md, "The learning rate"
+_ENOUGH = 10  # tuning seeds: docs/explanation/comparison.md, "The learning rate"
 
 Overrides = Sequence[str]
 

@@ -1,4 +1,4 @@
-"""docs/audit.md shows what its example prints, and lists every finding."""
+"""docs/how_to/audit.md shows what its example prints, and lists every finding."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from forking import run
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "audit.md").read_text()
+PAGE = (ROOT / "docs" / "how_to" / "audit.md").read_text()
 
 
 def blocks(language: str) -> list[str]:

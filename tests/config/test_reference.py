@@ -1,4 +1,4 @@
-"""docs/config.md and the JSON schema are those of the code."""
+"""docs/reference/config.md and the JSON schema are those of the code."""
 
 import json
 

@@ -43,7 +43,7 @@ def test_the_entropy_of_the_made_text_is_that_of_its_lines() -> None:
     losses = [math.log(3) + math.log(size_of[kind(line)]) for line in lines]
     measured = sum(losses) / sum(len(line) + 1 for line in lines)
     assert measured == pytest.approx(entropy(), rel=0.01)
-    assert f"{entropy():.3f} nats per character" in (CONF.parent / "docs" / "tasks.md").read_text()
+    assert f"{entropy():.3f} nats per character" in (CONF.parent / "docs" / "reference" / "tasks.md").read_text()
     shares = Counter(map(kind, lines))
     assert all(share / len(lines) == pytest.approx(1 / 3, abs=0.02) for share in shares.values())
     assert len({line for of_kind in _lines() for line in of_kind}) == sum(map(len, _lines()))  # none is there twice

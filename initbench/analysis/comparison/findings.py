@@ -3,8 +3,8 @@
 The winner is named by rank verification: an initializer is the best if its uncorrected p value is below the level
 against every rival. The number of rivals needs no correction, as all of the tests have to succeed (Hung & Fithian
 2019, Rank verification for exponential families); in simulations with these tests it keeps its level for 2 to 8
-initializers (docs/comparison.md). "Better than these, but not than those" is another question, for which p values are
-corrected by Holm's method over all pairs.
+initializers (docs/explanation/comparison.md). "Better than these, but not than those" is another question, for which p
+values are corrected by Holm's method over all pairs.
 """
 
 import math

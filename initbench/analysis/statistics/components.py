@@ -46,7 +46,7 @@ def components(values: Array, sources: Sequence[str], confidence: float = 0.95) 
     In shares, an estimate that is negative counts as 0, so that they add up to 1. The intervals are generalized
     confidence intervals (Weerahandi 1993, Generalized Confidence Intervals): quantiles of the shares when each expected
     mean square is drawn from df MS / chi^2(df), with the part that is due to the test set held fixed. For what they
-    cover, see docs/comparison.md. NaN if all scores are equal.
+    cover, see docs/explanation/comparison.md. NaN if all scores are equal.
     """
     scores = values.mean(axis=-1)
     sets = [frozenset(of) for size in range(1, len(sources) + 1) for of in combinations(sources, size)]

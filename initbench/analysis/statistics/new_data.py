@@ -78,7 +78,7 @@ def intervals(values: Array, confidence: float = 0.95, *, are_shares: bool = Fal
     interval is computed for the logit of the mean, by the delta method, because close to 1 it is not symmetric. It is
     NaN with a single run, and if all values are equal.
 
-    For what they cover see docs/comparison.md.
+    For what they cover see docs/explanation/comparison.md.
     """
     squares = MeanSquares.of(values)
     mean, count = squares.mean, squares.runs * squares.samples

@@ -41,7 +41,7 @@ def compare(
     - low, high: its 95 % interval, which holds for all pairs at once, by `simultaneous`;
     - p: that the two are alike, by `flips.sign_flip`; p_holm: corrected over all rows;
     - p_skew: that their means are equal though the one may be more skewed, by `bootstrap.studentized`. Sign flips find
-      a difference too often there (see docs/comparison.md), but miss less;
+      a difference too often there (see docs/explanation/comparison.md), but miss less;
     - p_equal: that they differ by `margin` or more, by two one-sided sign-flip tests (Schuirmann 1987); p_equal_holm.
 
     Pairs without a block in common are NaN; so are p_equal and p_equal_holm without a margin.

@@ -29,7 +29,7 @@ def simultaneous(values: Array, comparisons: int, confidence: float = 0.95) -> t
     values: (seeds, comparisons), differences of one seed. Student's t of paired differences at a level divided by the
     number of comparisons (Bonferroni). NaN with one seed, or without any spread.
 
-    For what they cover of the leads of the best of eight see docs/comparison.md.
+    For what they cover of the leads of the best of eight see docs/explanation/comparison.md.
 
     Source: Student 1908.
     """

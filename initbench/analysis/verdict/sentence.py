@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 # Kinds that claim something. Claims about differences in scores, claims of equality and claims about times: each of the
-# three groups is false in at most one study of twenty, see docs/comparison.md.
+# three groups is false in at most one study of twenty, see docs/explanation/comparison.md.
 CLAIMS = ("winner", "better", "worse", "reference", "equal", "small", "apart", "differs", "fastest", "change")
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence of the verdict; for the kinds see docs/comparison.md."""
+    """A sentence of the verdict; for the kinds see docs/explanation/comparison.md."""
 
     kind: str
     text: str

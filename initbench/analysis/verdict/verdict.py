@@ -55,7 +55,7 @@ class Verdict:
             yield notebook.bullets([problem.text for problem in self.problems])
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of verdict.json, whose keys are in docs/comparison.md; unknown values are None."""
+        """The content of verdict.json, whose keys are in docs/explanation/comparison.md; unknown values are None."""
         comparison, metric = self.comparison, self.comparison.metric
         content = {
             "schema": SCHEMA,

@@ -45,7 +45,7 @@ class NewData:
         """See `share_of_test_set`; of the initializers in `learned`, over the seeds that all of them have.
 
         Where a few samples with large errors may decide, as with squared errors, the interval would be too short (see
-        docs/comparison.md), and is NaN.
+        docs/explanation/comparison.md), and is NaN.
         """
         inits = [init for init in self.values if init in self.learned]
         common = (

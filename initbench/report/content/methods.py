@@ -62,7 +62,7 @@ _METHODS = (
         "Each round ran the next seeds of the initializers that were still in. One is out as soon as another that is "
         "in beats it by sign flips that account for all looks, or is far better in every run at the first look, each "
         "at a level divided by the number of rivals. So the procedure drops the best one in at most {level} of races. "
-        "Who is out is not thereby shown to be worse than the others that are out. See docs/race.md.",
+        "Who is out is not thereby shown to be worse than the others that are out. See docs/explanation/race.md.",
     ),
     (
         "The winner",
@@ -92,7 +92,8 @@ _METHODS = (
         "For new data",
         "Runs keep the value of each test sample. Intervals 'for these samples' are Student's t over seeds; those 'for "
         "new samples' treat runs and samples as two crossed random samples. Unless another test set is drawn, only "
-        "the second kind says how an initializer does on data that nobody has seen. See docs/comparison.md.",
+        "the second kind says how an initializer does on data that nobody has seen. "
+        "See docs/explanation/comparison.md.",
     ),
     (
         "Where the noise comes from",

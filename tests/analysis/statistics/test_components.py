@@ -66,7 +66,7 @@ def check(layout: Layout, studies: int) -> None:
         assert abs(estimates.mean() - variance) < 4 * estimates.std() / math.sqrt(studies)
         share = variance / sum(truth.values())
         covered = sum(parts[name].low <= share <= parts[name].high for parts in found)
-        assert covered >= stats.binom.ppf(0.001, studies, 0.92), name  # see docs/comparison.md
+        assert covered >= stats.binom.ppf(0.001, studies, 0.92), name  # see docs/explanation/comparison.md
 
 
 @pytest.mark.parametrize("samples", [1, 50])

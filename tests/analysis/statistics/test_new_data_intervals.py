@@ -125,7 +125,7 @@ def check(scenario: Scenario, seeds: int, studies: int, slack: float) -> None:
     assert new >= least
     assert differences >= least
     assert these <= new
-    if scenario.kind != "error":  # whose share is too precise, see docs/comparison.md
+    if scenario.kind != "error":  # whose share is too precise, see docs/explanation/comparison.md
         assert shares >= least
     between, residual = np.array(components).T
     truth = residual.mean() * (1 / scenario.share() - 1)

@@ -80,7 +80,7 @@ def test_the_verdict_has_one_more_sentence_and_the_others_stay(study: Path) -> N
 
 
 def test_squared_errors_have_no_interval_of_the_share(study: Path) -> None:
-    """With few large errors it would be too short: see the simulated coverage in docs/comparison.md."""
+    """With few large errors it would be too short: see the simulated coverage in docs/explanation/comparison.md."""
     (found,) = comparison_of(study).new_data
     share, low, high = found.share
     assert low < share < high
