@@ -1,6 +1,6 @@
 """Simulations: how often the verdict is wrong or finds a true difference, and what its intervals cover.
 
-    python scripts/bench_verdict.py                 # all tables of docs/explanation/comparison.md; two hours on two cores
+    python scripts/bench_verdict.py                 # the tables of docs/explanation/comparison.md: two hours
     python scripts/bench_verdict.py power skew      # two of the tables
     python scripts/bench_verdict.py --studies 20    # a quick look, which is only printed
 

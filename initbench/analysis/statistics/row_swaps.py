@@ -3,8 +3,8 @@
 Where a rate is chosen by looking at results, flipping the sign of the difference between the two chosen runs is no
 longer exact: alike initializers differ significantly in up to 12 % of studies with ten tuning seeds, and in up to 18 %
 of grids, for a nominal 5 % (docs/explanation/comparison.md). A row is all runs of one initializer with one seed, one at
-each rate. If two initializers are alike, so are their rows: swapping two rows and choosing the rates again gives a study
-that was as probable as the observed one.
+each rate. If two initializers are alike, so are their rows: swapping two rows and choosing the rates again gives a
+study that was as probable as the observed one.
 
 This needs runs at every rate for the scored seeds, too; a seed that lacks one is left out. If only the chosen rates
 were run for them, p holds at these rates.
