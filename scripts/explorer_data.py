@@ -1,4 +1,4 @@
-"""Simulate the networks that the explorer (docs/explorer.md) shows beside the theory; a quarter of an hour on two cores.
+"""Simulate the networks that the explorer (docs/explorer.md) shows beside the theory; minutes on two cores.
 
     python scripts/explorer_data.py
 
@@ -33,10 +33,10 @@ from initbench.model import MLP
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "_static" / "explorer" / "data.js"
 WIDTHS = (64, 256, 1024)
-SEEDS = 20
+SEEDS = 10
 LAYERS = (2, 4, 8, 14, 20, 30, 45, 64)
 CORRELATIONS = (0.2, 0.95)
-DIRECTIONS = 4
+DIRECTIONS = 2
 
 
 class Erf(nn.Module):
@@ -190,6 +190,7 @@ def lines() -> Iterator[str]:
     jobs = [(family, width) for family in FAMILIES for width in WIDTHS]
     of = {job: points(*job) for job in jobs}
     head = {
+        "widths": WIDTHS,
         "layers": LAYERS,
         "seeds": SEEDS,
         "correlations": CORRELATIONS,
