@@ -48,6 +48,7 @@ question and the expectation, the command, and the report that `python -m initbe
 sinusoidal_cifar needs CIFAR-10 as a folder of images, and is not part of `make gallery`; cifar_core and airbench94 need
 a GPU and are not shown.
 """
+NOTE = "<!-- not run: a study of minutes or hours -->\n"  # for the test that runs what the pages show
 ELSEWHERE = """## More questions
 
 [Does the best learning rate transfer](how_to/transfer.md), from a width of 64 to 512? With `complete_p` and `spectral`
@@ -94,8 +95,8 @@ def section(name: str, verdict: Verdict, typed: str, figures: tuple[str, ...]) -
     parts = [
         f"#{heading}",
         comment(re.findall(r"experiment=\[?(\w+)", typed)[0]),
-        f"```sh\npython -m initbench {typed}\n```",
-        report.replace("\n## ", "\n### ").strip(),
+        f"{NOTE}```sh\npython -m initbench {typed}\n```",
+        report.replace("\n## ", "\n### ").replace("```sh\n", f"{NOTE}```sh\n").strip(),
         *pictures,
         f"{len(comparison.runs)} runs; their training took {duration(seconds)} in total on {machine}.",
     ]
