@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const root = document.getElementById("explorer");
+  const root = document.getElementById("network-explorer");
   const part = (name) => root.querySelector(`[data-part="${name}"]`);
   const control = (name) => root.querySelector(`[name="${name}"]`);
   const { ACTIVATIONS } = MeanField;
@@ -92,7 +92,7 @@
           : last[1] - last[0] > 0.3
             ? "inputs can still be told apart"
             : "inputs become more alike";
-    return `Two inputs with a correlation of ${start} have one of ${end} at layer ${state.depth}: ${meaning}.`;
+    return `Inputs with correlations of ${start} have ${end} at layer ${state.depth}: ${meaning}.`;
   }
 
   function ofGradient({ gradient }) {
