@@ -29,11 +29,11 @@ const MeanField = (() => {
     return { x: (1 + x) / 2, weight: 1 / ((1 - x * x) * slope * slope) };
   });
 
-  // Nodes on [0, length]. Panels grow from `scale` by a factor of 4, since what changes fast is near 0.
+  // Nodes on [0, length]. Panels grow from `scale` by a factor of 4, since what changes fast is near 0, up to 2.
   function rule(length, scale) {
     const nodes = [];
-    for (let [low, high] = [0, scale]; low < length; [low, high] = [high, 4 * high]) {
-      if (2 * high > length) high = length;
+    for (let [low, high] = [0, scale]; low < length; [low, high] = [high, Math.min(4 * high, high + 2)]) {
+      if (1.5 * high > length) high = length;
       for (const { x, weight } of LEGENDRE) nodes.push({ x: low + (high - low) * x, weight: (high - low) * weight });
     }
     return nodes;
