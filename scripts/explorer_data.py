@@ -2,9 +2,9 @@
 
     python scripts/explorer_data.py
 
-Writes docs/_static/explorer/data.js. Every network is initbench's MLP without its last layer: as many inputs as units,
-64 hidden layers, initialized by initbench. It gets three inputs x of norm |x|^2 = width: one, and two others that have
-fixed correlations with it. Measured in the layers `LAYERS`, where z are the pre-activations of one layer:
+Writes docs/_static/explorer/data.js. Every network has 64 layers, with as many inputs as units, and gets three inputs x
+of norm |x|^2 = width: one, and two others that have fixed correlations with it. Measured in the layers `LAYERS`, where
+z are the pre-activations of one layer:
 
 - the variance: the mean of z^2 over the units, for the first input;
 - the gradient: the mean of |J v|^2 / |v|^2 over random directions v, where J is the Jacobian of z with respect to the
@@ -12,7 +12,8 @@ fixed correlations with it. Measured in the layers `LAYERS`, where z are the pre
   random gradient at z that arrives at layer 1;
 - the correlations: the cosine of z for the first input and z for each of the others.
 
-The weights of all networks of a family and a seed are the same up to a factor, so they are drawn once and multiplied.
+What an initializer does to a layer is planned by initbench, and its numbers are drawn by initbench. Networks whose
+weights are the same up to a factor are computed at once, so the weights of each layer are drawn once for all of them.
 Each process uses one thread, so that sums have one order, and the file is the same each time on one machine.
 """
 
@@ -29,11 +30,13 @@ import torch
 from torch import Tensor, nn
 
 import initbench
-from initbench.model import MLP
+from initbench.init.initializer import initializer
+from initbench.init.schemes.variance import draw_
+from initbench.init.table import scheme_std
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "_static" / "explorer" / "data.js"
 WIDTHS = (64, 256, 1024)
-SEEDS = 10
+SEEDS = {64: 10, 256: 10, 1024: 5}
 LAYERS = (2, 4, 8, 14, 20, 30, 45, 64)
 CORRELATIONS = (0.2, 0.95)
 DIRECTIONS = 2
@@ -55,23 +58,14 @@ ACTIVATIONS: dict[str, nn.Module] = {
     "linear": nn.Identity(),
 }
 
-# Weights that are the same up to a factor: the initializer that draws them, with its keys.
-FAMILIES: dict[str, tuple[str, dict[str, float]]] = {
-    "normal": ("mean_field", {"sigma_w": 1, "sigma_b": 1}),
-    "uniform": ("xavier_uniform", {}),
-    "truncated": ("lecun_normal", {}),
-    "default": ("default", {}),
-    "orthogonal": ("orthogonal", {"gain": 1}),
-    "sinusoidal": ("sinusoidal", {}),
-    "identity": ("tanh_fixed_point", {}),
-}
+# The distribution that each initializer draws from.
 INITIALIZERS = {
-    "default": "default",
+    "default": "uniform",
     "xavier_normal": "normal",
     "xavier_uniform": "uniform",
     "kaiming_normal": "normal",
     "kaiming_uniform": "uniform",
-    "lecun_normal": "truncated",
+    "lecun_normal": "truncated_normal",
     "lecun_uniform": "uniform",
     "mean_field": "normal",
     "orthogonal": "orthogonal",
@@ -80,8 +74,10 @@ INITIALIZERS = {
     "uniform": "uniform",
     "gamma": "normal",
     "sinusoidal": "sinusoidal",
-    "tanh_fixed_point": "identity",
+    "tanh_fixed_point": "tanh_fixed_point",
 }
+FAMILIES = tuple(dict.fromkeys(INITIALIZERS.values()))
+AS_THEY_ARE = ("sinusoidal", "tanh_fixed_point")  # weights that no factor multiplies
 # What the sliders are nearest to: sqrt(2) is the edge of chaos of ReLU, sqrt(0.05) the bias of Schoenholz et al. 2017.
 GRID_W = (0.5, 0.8, 1.0, 1.2, 1.4142, 1.6, 2.0, 2.5)
 GRID_B = (0.0, 0.2236, 0.5, 1.0)
@@ -90,54 +86,63 @@ Point = tuple[str, float, float]  # activation, sigma_w, sigma_b
 
 
 @cache
-def sigmas(name: str, activation: str, width: int) -> tuple[float, float] | str:
-    """sigma_w and sigma_b of a square layer behind this activation; or why the initializer refuses the network."""
-    model = nn.Sequential(nn.Linear(width, width), ACTIVATIONS[activation], nn.Linear(width, width))
-    try:
-        std = initbench.describe(model, name).set_index("parameter")["std_expected"]
-    except ValueError as error:
-        return str(error).partition(": ")[2]
-    return round(float(std["2.weight"]) * width**0.5, 4), round(float(std["2.bias"]), 4)
+def sigmas(name: str, width: int) -> dict[str, tuple[float, float] | str]:
+    """By activation, sigma_w and sigma_b of a square layer behind it; or why the initializer refuses the network."""
+    found: dict[str, tuple[float, float] | str] = {}
+    for activation, module in ACTIVATIONS.items():
+        model = nn.Sequential(nn.Linear(width, width), module, nn.Linear(width, width))
+        try:
+            plan = {a.layer.name: scheme_std(a) for a in initializer(name).plan(model)}
+        except ValueError as error:
+            found[activation] = str(error).partition(": ")[2]
+        else:
+            found[activation] = round(plan["2.weight"] * width**0.5, 4), round(plan["2.bias"], 4)
+    return found
 
 
 def points(family: str, width: int) -> list[Point]:
     """The networks of a family: those of its initializers, and of "normal" those of the grid."""
     names = [name for name, of in INITIALIZERS.items() if of == family]
-    found = [(a, *s) for a in ACTIVATIONS for name in names if not isinstance(s := sigmas(name, a, width), str)]
+    found = [(a, *s) for name in names for a, s in sigmas(name, width).items() if not isinstance(s, str)]
     if family == "normal":
         found += [(a, w, b) for a in ACTIVATIONS for w in GRID_W for b in GRID_B]
     return sorted(set(found), key=lambda point: (list(ACTIVATIONS).index(point[0]), *point[1:]))
 
 
-def network(family: str, width: int, seed: int) -> MLP:
-    name, keys = FAMILIES[family]
-    model = MLP(in_features=width, out_features=1, depth=LAYERS[-1], width=width, nonlinearity="linear")
-    initbench.initialize(model, name, seed=seed, **keys)
-    return model
+def layer_of(family: str, width: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Weights and biases of one layer, of standard deviation 1 / sqrt(width) and 1 unless they are as they are."""
+    weight, bias = torch.zeros(width, width), torch.zeros(width)
+    if family in AS_THEY_ARE:
+        linear = nn.utils.skip_init(nn.Linear, width, width)
+        seed = int(torch.randint(2**31, (), generator=generator))
+        weight = initbench.initialize(linear, family, seed=seed).weight.detach()
+    elif family == "orthogonal":
+        nn.init.orthogonal_(weight, generator=generator)
+    else:
+        draw_(weight, generator, width**-0.5, family)
+        draw_(bias, generator, 1.0, family)
+    return weight.double(), bias.double()
 
 
 def simulate(family: str, width: int, seed: int, chosen: list[Point], last: int = LAYERS[-1]) -> np.ndarray:
     """(points, quantities, layers up to `last`): log10 of variance and gradient, and the correlations, of one seed."""
     torch.set_num_threads(1)
-    model = network(family, width, seed)
-    of_w, of_b = sigmas(FAMILIES[family][0], "linear", width) if family != "normal" else (1.0, 1.0)
     generator = torch.Generator().manual_seed(seed)
     inputs = _inputs(width, generator)
     random = torch.randn(width, DIRECTIONS, dtype=torch.float64, generator=generator)
-    scale_w = torch.tensor([w / of_w for _, w, _ in chosen], dtype=torch.float64)[:, None]
-    scale_b = torch.tensor([b / of_b if b else 0.0 for _, _, b in chosen], dtype=torch.float64)[:, None]
+    sigma_w = torch.tensor([1.0 if family in AS_THEY_ARE else w for _, w, _ in chosen], dtype=torch.float64)[:, None]
+    sigma_b = torch.tensor([b for _, _, b in chosen], dtype=torch.float64)[:, None]
     found = []
     for layer in range(1, last + 1):
-        linear = model.get_submodule(f"linear{layer}")
-        weight, bias = linear.weight.detach().double(), linear.bias.detach().double()
+        weight, bias = layer_of(family, width, generator)
         if layer == 1:
-            z = (weight @ inputs)[:, None] * scale_w + bias[:, None, None] * scale_b  # units, points, inputs
+            z = (weight @ inputs)[:, None] * sigma_w + bias[:, None, None] * sigma_b  # units, points, inputs
             v = random[:, None].expand(-1, len(chosen), -1)
         else:
             active, slope = _activate(z, chosen)
             moved = torch.cat([active, slope[..., :1] * v], dim=-1)
-            moved = (weight @ moved.flatten(1)).view_as(moved) * scale_w
-            z, v = moved[..., : inputs.shape[1]] + bias[:, None, None] * scale_b, moved[..., inputs.shape[1] :]
+            moved = (weight @ moved.flatten(1)).view_as(moved) * sigma_w
+            z, v = moved[..., : inputs.shape[1]] + bias[:, None, None] * sigma_b, moved[..., inputs.shape[1] :]
         if layer in LAYERS:
             found.append(_measure(z, v, random))
     return torch.stack(found, dim=-1).numpy()
@@ -185,29 +190,30 @@ def summary(seeds: np.ndarray) -> list[list[int | None]]:
     return [[round(float(number)) if np.isfinite(number) else None for number in row.ravel()] for row in moments]
 
 
-def lines() -> Iterator[str]:
+def lines(processes: int | None = None) -> Iterator[str]:
     """data.js, with one line for each simulated network."""
     jobs = [(family, width) for family in FAMILIES for width in WIDTHS]
-    of = {job: points(*job) for job in jobs}
     head = {
         "widths": WIDTHS,
         "layers": LAYERS,
-        "seeds": SEEDS,
+        "seeds": list(SEEDS.values()),
         "correlations": CORRELATIONS,
         "grid": {"sigma_w": GRID_W, "sigma_b": GRID_B},
         "families": INITIALIZERS,
-        "sigmas": {n: {a: [sigmas(n, a, w) for w in WIDTHS] for a in ACTIVATIONS} for n in INITIALIZERS},
+        "sigmas": {name: [sigmas(name, width) for width in WIDTHS] for name in INITIALIZERS},
     }
     yield "// Written by scripts/explorer_data.py, which says what the numbers are."
     yield "const EXPLORER = {"
     for key, value in head.items():
         yield f"{json.dumps(key)}:{_short(value)},"
     yield '"simulations":{'
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        runs = {(*job, seed): pool.submit(simulate, *job, seed, of[job]) for job in jobs for seed in range(SEEDS)}
+    with ProcessPoolExecutor(processes) as pool:
+        seeds = {
+            job: [pool.submit(simulate, *job, seed, points(*job)) for seed in range(SEEDS[job[1]])] for job in jobs
+        }
         for family, width in jobs:
-            seeds = np.stack([runs[family, width, seed].result() for seed in range(SEEDS)])
-            for (activation, w, b), row in zip(of[family, width], summary(seeds), strict=True):
+            rows = summary(np.stack([seed.result() for seed in seeds[family, width]]))
+            for (activation, w, b), row in zip(points(family, width), rows, strict=True):
                 yield f"{_short(f'{activation} {family} {width} {w:g} {b:g}')}:{_short(row)},"
     yield "}};"
 
@@ -219,8 +225,9 @@ def _short(value: object) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=Path, default=TARGET, help="the file to write")
-    target = parser.parse_args().target
-    target.write_text("\n".join(lines()) + "\n")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="how many seeds at a time")
+    arguments = parser.parse_args()
+    arguments.target.write_text("\n".join(lines(arguments.processes)) + "\n")
 
 
 if __name__ == "__main__":

@@ -190,11 +190,11 @@ def test_deep_layers_are_those_of_mean_field(
 @pytest.mark.parametrize(
     "family, point",
     [("normal", ("relu", 1.0, 0.0)), ("normal", ("tanh", 1.2, 0.5)), ("normal", ("gelu", 2.0, 0.2236)),
-     ("default", ("selu", 0.5774, 0.0722)), ("orthogonal", ("silu", 1.6765, 0.0)), ("identity", ("tanh", 0.9958, 0.0))],
+     ("uniform", ("selu", 0.5774, 0.0722)), ("orthogonal", ("silu", 1.6765, 0.0)), ("tanh_fixed_point", ("tanh", 0.9958, 0.0))],
 )  # fmt: skip  # several to a line
 def test_the_data_are_those_of_the_script(theory: Callable[..., Any], family: str, point: explorer_data.Point) -> None:
     last = 14
-    seeds = [explorer_data.simulate(family, 64, seed, [point], last) for seed in range(explorer_data.SEEDS)]
+    seeds = [explorer_data.simulate(family, 64, seed, [point], last) for seed in range(explorer_data.SEEDS[64])]
     (expected,) = explorer_data.summary(np.stack(seeds))
     key = f"{point[0]} {family} 64 {point[1]:g} {point[2]:g}"
     row = np.array(theory(f"EXPLORER.simulations['{key}']")).reshape(8, len(explorer_data.LAYERS))
@@ -208,7 +208,7 @@ def test_every_initializer_and_every_point_of_the_grid_was_simulated(theory: Cal
     for width, place in zip(data["widths"], range(3), strict=True):
         for name in NAMES:
             for init, family in data["families"].items():
-                if not isinstance(sigmas := data["sigmas"][init][name][place], str):
+                if not isinstance(sigmas := data["sigmas"][init][place][name], str):
                     assert f"{name} {family} {width} {sigmas[0]:g} {sigmas[1]:g}" in rows
             for w in data["grid"]["sigma_w"]:
                 assert {f"{name} normal {width} {w:g} {b:g}" for b in data["grid"]["sigma_b"]} <= set(rows)

@@ -28,7 +28,7 @@
   const sigma = (value) => String(+value.toFixed(4));
 
   // sigma_w and sigma_b of an initializer; or, as a string, why it refuses this activation.
-  const sigmasOf = (init, activation, width) => EXPLORER.sigmas[init][activation][WIDTHS.indexOf(width)];
+  const sigmasOf = (init, activation, width) => EXPLORER.sigmas[init][WIDTHS.indexOf(width)][activation];
 
   function takeSigmas() {
     if (state.init === "") return;
@@ -114,9 +114,10 @@
     const apart = {
       orthogonal: " The rows of an orthogonal matrix are not independent, as the theory assumes.",
       sinusoidal: " Sinusoidal weights are not random, so the theory does not describe them; only the inputs differ.",
-      identity: " The theory does not describe these weights, which are the identity and a little noise.",
+      tanh_fixed_point: " The theory does not describe these weights, which are the identity and a little noise.",
     };
-    return `Circles: ${EXPLORER.seeds} networks of width ${state.width}, mean and standard deviation${where}.${apart[family] ?? ""}`;
+    const seeds = EXPLORER.seeds[WIDTHS.indexOf(state.width)];
+    return `Circles: ${seeds} networks of width ${state.width}, mean and standard deviation${where}.${apart[family] ?? ""}`;
   }
 
   function draw() {
