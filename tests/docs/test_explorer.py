@@ -190,7 +190,8 @@ def test_deep_layers_are_those_of_mean_field(
 @pytest.mark.parametrize(
     "family, point",
     [("normal", ("relu", 1.0, 0.0)), ("normal", ("tanh", 1.2, 0.5)), ("normal", ("gelu", 2.0, 0.2236)),
-     ("uniform", ("selu", 0.5774, 0.0722)), ("orthogonal", ("silu", 1.6765, 0.0)), ("tanh_fixed_point", ("tanh", 0.9958, 0.0))],
+     ("uniform", ("selu", 0.5774, 0.0722)), ("orthogonal", ("silu", 1.6765, 0.0)),
+     ("tanh_fixed_point", ("tanh", 0.9958, 0.0))],
 )  # fmt: skip  # several to a line
 def test_the_data_are_those_of_the_script(theory: Callable[..., Any], family: str, point: explorer_data.Point) -> None:
     last = 14
@@ -200,6 +201,24 @@ def test_the_data_are_those_of_the_script(theory: Callable[..., Any], family: st
     row = np.array(theory(f"EXPLORER.simulations['{key}']")).reshape(8, len(explorer_data.LAYERS))
     count = sum(layer <= last for layer in explorer_data.LAYERS)
     assert row[:, :count].ravel().tolist() == expected
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_wide_networks_are_as_the_theory_says(theory: Callable[..., Any], name: str) -> None:
+    """The mean of five networks of width 1024 is within its sampling error, in the layers 2 to 14."""
+    count, seeds = 4, explorer_data.SEEDS[1024]
+    layers = explorer_data.LAYERS[:count]
+    for sigma_w, sigma_b in ((1.0, 0.0), (0.5, 0.5), (1.4142, 0.2236), (2.0, 1.0)):
+        row = np.array(theory(f"EXPLORER.simulations['{name} normal 1024 {sigma_w:g} {sigma_b:g}']"))
+        found = row.reshape(4, 2, len(explorer_data.LAYERS))[..., :count] / 1000
+        found[:2, 0] *= 10
+        expected = theory(f"MeanField.propagate('{name}', args[0], args[1], 14, [0.2, 0.95])", sigma_w, sigma_b)
+        logs = [np.log10([expected[key][layer - 1] for layer in layers]) for key in ("variance", "gradient")]
+        correlations = [[values[layer - 1] for layer in layers] for values in expected["correlation"]]
+        distance = np.abs(found[:, 0] - np.stack([*logs, *correlations]))
+        # Means of five have Student's t; variances of narrow spread are rounded; and logarithms are below by l / width.
+        depth = np.array(layers) / 1024
+        assert (distance <= 6 * found[:, 1] / math.sqrt(seeds) + 0.006 + depth).all(), (sigma_w, sigma_b, distance)
 
 
 def test_every_initializer_and_every_point_of_the_grid_was_simulated(theory: Callable[..., Any]) -> None:

@@ -265,7 +265,11 @@
     read();
     requestDraw();
   });
-  new ResizeObserver(requestDraw).observe(root);
+  let width = root.clientWidth;
+  new ResizeObserver(() => {
+    if (width !== root.clientWidth) requestDraw();
+    width = root.clientWidth;
+  }).observe(root);
 
   root.dataset.ready = "";
   read();
