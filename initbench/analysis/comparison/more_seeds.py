@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -157,11 +158,11 @@ def seconds_per_run(runs: pd.DataFrame) -> float | None:
 
 def _commands(runs: pd.DataFrame, seeds: set[int], inits: list[str]) -> list[str]:
     """The commands that made the runs, with these seeds and, if the initializers can be named, only `inits`."""
-    made: dict[str, set[tuple[object, ...]]] = {}
+    made: dict[str, set[tuple[Any, ...]]] = {}
     for command, of in runs.groupby("command", sort=False):
         words = shlex.split(str(command))
         if _program(words) is not None:
-            trained = set(zip(of["workload"], of["lr"], of["init"], strict=True))
+            trained: set[tuple[Any, ...]] = set(zip(of["workload"], of["lr"], of["init"], strict=True))
             names = {(*cell, init) for *cell, _ in trained for init in inits}  # with `init=` as it will be changed
             made[str(command)] = names if _can_name(words, inits) else trained
     kept: list[str] = []
