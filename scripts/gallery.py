@@ -43,7 +43,7 @@ STUDIES = {
 }
 INTRODUCTION = """# Gallery
 
-Studies of [conf/experiment](../conf/experiment), run by `make gallery` on two CPU cores. Each section has the
+Studies of `conf/experiment`, run by `make gallery` on two CPU cores. Each section has the
 question and the expectation, the command, and the report that `python -m initbench.report` writes.
 sinusoidal_cifar needs CIFAR-10 as a folder of images, and is not part of `make gallery`; cifar_core and airbench94 need
 a GPU and are not shown.
