@@ -20,6 +20,7 @@ demo: setup  ## which initializers train a 20-layer ReLU network? half a minute 
 		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed='range(10)'
 
 docs: setup  ## the site, into build/site/index.html; every warning is an error
+	$(BIN)/python scripts/initializer_pages.py
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
 
 gallery: setup  ## train the studies of docs/gallery.md and write the page; hours on two cores

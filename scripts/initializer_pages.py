@@ -37,14 +37,16 @@ GALLERY = """\
 # Gallery of initializers
 
 Every initializer of `init=`, as its 30 layers or blocks look before the first step. In each picture, the horizontal
-axis counts layers, from 1 to 30, and the vertical axis has root mean squares, on a logarithmic scale. Solid lines are the
-outputs of the layers for inputs from N(0, 1): the signal. Dashed lines are the gradient with respect to them, if N(0, 1)
-is sent back from the last one. Where both stay near 1, a deep network can learn from its first step; a line that falls
-by many powers of ten is a signal or a gradient that does not arrive. Numbers below 1e-8 and above 1e8 are drawn there.
+axis counts layers, from 1 to 30, and the vertical axis has root mean squares, on a logarithmic scale. Solid lines are
+the outputs of the layers for inputs from N(0, 1): the signal. Dashed lines are the gradient with respect to them, if
+N(0, 1) is sent back from the last one. Where both stay near 1, a deep network can learn from its first step; a line
+that falls by many powers of ten is a signal or a gradient that does not arrive. Numbers below 1e-8 and above 1e8 are
+drawn there.
 
 Where there are two colours, blue is an MLP or a convolutional network with ReLU, and orange the same with tanh. One
 colour is another model, which the page of the initializer names. A picture says nothing about training: for that,
-[compare initializers](../commands.md#train). [Initializers](../initializers.md) explains policies, rules, gains and fans.
+[compare initializers](../commands.md#train). [Initializers](../initializers.md) explains policies, rules, gains and
+fans.
 """
 
 
@@ -69,8 +71,8 @@ def page(entry: Entry, found: list[Measured]) -> str:
     if keys := list(rows_of("init", path, declared_keys(part_of(Config.model_fields["init"])))):
         lines += ["## Keys", "\n".join(["| key | allowed | default | meaning |", "|---|---|---|---|", *keys])]
     lines.append(
-        "The [policies](../initializers.md#weights-biases-norms-policies) for biases, norms, embeddings and other roles, "
-        "and [rules](../initializers.md#single-layers-rules) for single layers, can be set for every initializer."
+        "The [policies](../initializers.md#weights-biases-norms-policies) for biases, norms, embeddings and other roles"
+        ", and [rules](../initializers.md#single-layers-rules) for single layers, can be set for every initializer."
     )
     if "_target_" in option:
         lines += ["## In detail", details(load("init", option["_target_"]))]
