@@ -71,8 +71,9 @@ bench: setup  ## add a dated table of this machine to docs/benchmarks/; leave th
 bench-gpu: setup  ## the same for one NVIDIA GPU; at most ten minutes
 	$(BIN)/python scripts/bench_gpu.py
 
-reference: setup  ## write docs/reference/config.md and docs/reference/config.schema.json again
+reference: setup  ## write docs/reference/config.md, docs/reference/json.md and their schemas again
 	$(BIN)/python scripts/config_reference.py
+	$(BIN)/python scripts/json_reference.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
