@@ -30,6 +30,9 @@ gallery: setup  ## train the studies of docs/gallery.md and write the page; hour
 	for study in gpt_recipes position_std ffn_scale sinusoidal; do \
 		$(BIN)/python -m initbench "experiment=[$$study,tuned]" 'tuning.lr_factors=[0.3,1,3]' logger=none || exit; done
 	$(BIN)/python -m initbench experiment=mup_transfer logger=none
+	$(BIN)/python -m initbench.attribution init=between init.a=gpt2 init.b=nanochat \
+		'init.parts=[embedding,qkv,attention_out,mlp_in,mlp_out,head]' model=gpt model.tied=false data.size=10240 \
+		data.context_length=32 data.batch_size=4 data.val_every_n_steps=20 trainer.max_epochs=1 logger=none study=attribution
 	$(BIN)/python scripts/gallery.py
 
 examples: setup  ## run the notebooks of examples/ again and keep what they show; a minute on two cores
