@@ -1,0 +1,64 @@
+"""A Sphinx extension: docstrings as reStructuredText.
+
+The docstrings of initbench are plain text, in which a name in backticks is code, a paragraph that is indented is shown
+as it stands, and `name: ` at the beginning of a sentence, or below `Attributes:`, introduces an argument or an attribute.
+"""
+
+import inspect
+import re
+from typing import Any
+
+import initbench
+from sphinx.application import Sphinx
+
+_CODE = re.compile(r"`([^`\n]+)`")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("autodoc-process-docstring", _rewrite)
+    app.connect("autodoc-process-signature", _without_factories)
+    return {"parallel_read_safe": True}
+
+
+def _without_factories(
+    app: Sphinx, what: str, name: str, documented: Any, options: Any, signature: str | None, returned: str | None
+) -> tuple[str, None] | None:
+    """No signature for dataclasses with a default_factory, which is no Python there; no caller makes one of these."""
+    return ("", None) if signature and "<factory>" in signature else None
+
+
+def _rewrite(app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]) -> None:
+    arguments = _arguments(documented)
+    paragraphs = "\n".join(lines).strip("\n").split("\n\n")
+    lines[:] = "\n\n".join(_paragraph(paragraph, arguments) for paragraph in paragraphs).split("\n") + [""]
+
+
+def _arguments(documented: Any) -> set[str]:
+    names = set(getattr(documented, "__annotations__", {}))
+    try:
+        return names | set(inspect.signature(documented).parameters)
+    except (TypeError, ValueError):  # a property, or a plain value
+        return names
+
+
+def _paragraph(text: str, arguments: set[str]) -> str:
+    if text.startswith("Attributes:\n"):
+        entries = re.findall(r"^    (\w+): (.+(?:\n {5,}.+)*)", text, re.MULTILINE)
+        return "\n".join(f":ivar {name}: {_paragraph(' '.join(meaning.split()), set())}" for name, meaning in entries)
+    if text.startswith("    "):
+        return ".. code-block:: text\n\n" + text
+    code: list[str] = []
+    for_roles = _CODE.sub(lambda found: f"\0{code.append(found[1]) or len(code) - 1}\0", text)
+    plain = re.sub(r"([*|\\])|(?<=\w)_(?!\w)", lambda found: f"\\{found[0]}", for_roles)
+    plain = re.sub(
+        r"(^|(?<=[.;)] )|(?<=\n\n))(\w+)(?=: )",
+        lambda found: f"**{found[2]}**" if found[2] in arguments else found[2],
+        plain,
+    )
+    return re.sub(r"\0(\d+)\0", lambda found: _role(code[int(found[1])]), plain)
+
+
+def _role(code: str) -> str:
+    """A link if it is a public name, else code."""
+    name = code.removeprefix("initbench.")
+    return f":py:obj:`~initbench.{name}`" if name in initbench.__all__ else f"``{code}``"
