@@ -1,15 +1,17 @@
 """A Sphinx extension: docstrings as reStructuredText.
 
 The docstrings of initbench are plain text, in which a name in backticks is code, a paragraph that is indented is shown
-as it stands, and `name: ` at the beginning of a sentence, or below `Attributes:`, introduces an argument or an attribute.
+as it stands, and `name: ` at the beginning of a sentence, or below `Attributes:`, introduces an argument or an
+attribute.
 """
 
 import inspect
 import re
 from typing import Any
 
-import initbench
 from sphinx.application import Sphinx
+
+import initbench
 
 _CODE = re.compile(r"`([^`\n]+)`")
 
@@ -30,7 +32,8 @@ def _without_factories(
 def _rewrite(app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]) -> None:
     arguments = _arguments(documented)
     paragraphs = "\n".join(lines).strip("\n").split("\n\n")
-    lines[:] = "\n\n".join(_paragraph(paragraph, arguments) for paragraph in paragraphs).split("\n") + [""]
+    rewritten = "\n\n".join(_paragraph(paragraph, arguments) for paragraph in paragraphs)
+    lines[:] = [*rewritten.split("\n"), ""]
 
 
 def _arguments(documented: Any) -> set[str]:
