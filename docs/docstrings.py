@@ -18,15 +18,15 @@ _CODE = re.compile(r"`([^`\n]+)`")
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", _rewrite)
-    app.connect("autodoc-process-signature", _without_factories)
+    app.connect("autodoc-process-signature", _readable)
     return {"parallel_read_safe": True}
 
 
-def _without_factories(
+def _readable(
     app: Sphinx, what: str, name: str, documented: Any, options: Any, signature: str | None, returned: str | None
-) -> tuple[str, None] | None:
-    """No signature for dataclasses with a default_factory, which is no Python there; no caller makes one of these."""
-    return ("", None) if signature and "<factory>" in signature else None
+) -> tuple[str | None, str | None]:
+    """Defaults such as <function always> and <factory> are no Python: the arguments after them would be taken apart."""
+    return signature and re.sub(r"<[^<>]*>", "...", signature), returned
 
 
 def _rewrite(app: Sphinx, what: str, name: str, documented: Any, options: Any, lines: list[str]) -> None:

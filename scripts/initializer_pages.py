@@ -41,7 +41,7 @@ axis counts layers, from 1 to 30, and the vertical axis has root mean squares, o
 the outputs of the layers for inputs from N(0, 1): the signal. Dashed lines are the gradient with respect to them, if
 N(0, 1) is sent back from the last one. Where both stay near 1, a deep network can learn from its first step; a line
 that falls by many powers of ten is a signal or a gradient that does not arrive. Numbers below 1e-8 and above 1e8 are
-drawn there.
+drawn there. Biases are part of the outputs: with `default`, they are all that is left after some layers.
 
 Where there are two colours, blue is an MLP or a convolutional network with ReLU, and orange the same with tanh. One
 colour is another model, which the page of the initializer names. A picture says nothing about training: for that,
@@ -192,7 +192,8 @@ def gallery() -> str:
         names = [name for name in re.findall(r"`(\w+)`", listed) if (FOLDER / f"{name}.md").exists()]
         heading = re.sub(r"\[(.+?)\]\(.+?\)", r"\1", kind)
         if names:
-            lines += [f"## {heading[0].upper()}{heading[1:]}\n", *map(entry_of_gallery, names), ""]
+            title = heading if "." in heading else heading.capitalize()
+            lines += [f"## {title}\n", *map(entry_of_gallery, names), ""]
     return "\n".join([*lines, "```{toctree}\n:hidden:\n:glob:\n\n*\n```"]) + "\n"
 
 
