@@ -2,11 +2,15 @@
 
 The docstrings of initbench are plain text, in which a name in backticks is code, a paragraph that is indented is shown
 as it stands, and `name: ` at the beginning of a sentence, or below `Attributes:`, introduces an argument or an
-attribute.
+attribute. What the fields of a dataclass mean is often in comments beside them.
 """
 
+import ast
 import inspect
 import re
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from textwrap import dedent
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -33,7 +37,27 @@ def _rewrite(app: Sphinx, what: str, name: str, documented: Any, options: Any, l
     arguments = _arguments(documented)
     paragraphs = "\n".join(lines).strip("\n").split("\n\n")
     rewritten = "\n\n".join(_paragraph(paragraph, arguments) for paragraph in paragraphs)
-    lines[:] = [*rewritten.split("\n"), ""]
+    comments = [f":ivar {name}: {_paragraph(meaning, set())}" for name, meaning in _comments(documented)]
+    lines[:] = [*rewritten.split("\n"), "", *comments, ""]
+
+
+def _comments(documented: Any) -> Iterator[tuple[str, str]]:
+    """The fields of a dataclass or a named tuple with the comments above or beside them."""
+    if not (isinstance(documented, type) and (is_dataclass(documented) or hasattr(documented, "_fields"))):
+        return
+    source = dedent(inspect.getsource(documented))
+    lines, (definition,) = source.splitlines(), ast.parse(source).body
+    assert isinstance(definition, ast.ClassDef)
+    for node in definition.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            beside = lines[node.end_lineno - 1][node.end_col_offset :].partition("# ")[2]
+            above: list[str] = []
+            for line in reversed(lines[: node.lineno - 1]):
+                if not line.startswith("    # "):
+                    break
+                above.insert(0, line.removeprefix("    # "))
+            if meaning := " ".join([*above, beside]).strip():
+                yield node.target.id, meaning
 
 
 def _arguments(documented: Any) -> set[str]:
