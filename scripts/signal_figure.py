@@ -4,6 +4,7 @@ python scripts/signal_figure.py
 """
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import torch
@@ -16,7 +17,7 @@ TARGET = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "depth.s
 DEPTH, WIDTH, SAMPLES = 50, 256, 128
 GREY = "#808080"  # readable on white and on black
 # Colours of Okabe & Ito (2008), which readers with colour blindness can tell apart.
-CASES = [
+CASES: list[tuple[str, type[nn.Module], str, dict[str, Any], str]] = [
     ("ReLU, default", nn.ReLU, "default", {}, "#d55e00"),
     ("ReLU, gain √2", nn.ReLU, "kaiming_normal", {}, "#0072b2"),
     ("tanh, gain 1", nn.Tanh, "kaiming_normal", {"gain": 1.0}, "#cc79a7"),
