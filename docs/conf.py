@@ -38,4 +38,5 @@ myst_heading_anchors = 4
 
 html_theme = "furo"
 html_title = "initbench"
+html_static_path = ["_static"]
 html_copy_source = False
