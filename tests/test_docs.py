@@ -41,7 +41,7 @@ def composes(command: str) -> bool:
     """Whether a command is a config that can be run, with the first value of whatever is swept over."""
     arguments = shlex.split(command.partition("-m initbench")[2])
     # No initializer of the reader's own can be composed here, and `glob` needs Hydra's loader.
-    arguments = [argument.replace("glob(*)", "zeros").replace("scaled,", "") for argument in arguments]
+    arguments = [re.sub(r"glob\(.*\)", "zeros", argument).replace("scaled,", "") for argument in arguments]
     overrides = [argument for argument in readable(arguments) if "=" in argument and not argument.startswith("-")]
     first = []
     for override in OverridesParser.create().parse_overrides(overrides):
