@@ -62,8 +62,8 @@ a GPU and are not shown.
 NOTE = "<!-- not run: a study of minutes or hours -->\n"  # for the test that runs what the pages show
 ELSEWHERE = """## More questions
 
-[Does the best learning rate transfer](how_to/transfer.md), from a width of 64 to 512? With `complete_p` and `spectral`
-it does, with `gpt2` it does not:
+[Does the best learning rate transfer](how_to/transfer.md), from a width of 64 to 512? With `complete_p`, `spectral`
+and `mup` it does, with `gpt2` it does not:
 
 ![the best rates of mup_transfer at each width](how_to/transfer.svg)
 """

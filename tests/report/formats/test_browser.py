@@ -1,29 +1,23 @@
-"""The page in a real Chromium: it draws, switches, filters and links, and asks the network nothing.
+"""The page in a real Chromium: it draws, switches, filters and links, and asks the network nothing."""
 
-Chromium is the machine's own: `chromium` or `google-chrome` on the path, or what CHROMIUM names.
-"""
-
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import browser, needs_chromium
 from fitted import curves_of, write_fits
 from frames import record
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from studies import write_study
 
 import initbench
 from initbench.report.write import write_page
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-# Root has no sandbox; and a browser that looks for updates is not what is tested.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+__all__ = ["browser"]
+pytestmark = needs_chromium
 NASTY = [
     "<script>alert(1)</script>",
     "</script><b>",
@@ -52,14 +46,6 @@ class Opened:
         script = "canvas => ({layout: canvas.layout, data: canvas.data})"
         found = figure.locator(".canvas").evaluate(script)
         return {"layout": found["layout"], "traces": {t["name"]: t for t in found["data"] if t.get("fill") != "toself"}}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
