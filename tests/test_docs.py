@@ -40,7 +40,8 @@ def helps() -> dict[str, str]:
 def composes(command: str) -> bool:
     """Whether a command is a config that can be run, with the first value of whatever is swept over."""
     arguments = shlex.split(command.partition("-m initbench")[2])
-    arguments = [argument.replace("glob(*)", "zeros") for argument in arguments]  # glob needs Hydra's loader
+    # glob needs Hydra's loader.
+    arguments = [re.sub(r"glob\(.*\)", "zeros", argument) for argument in arguments]
     overrides = [argument for argument in readable(arguments) if "=" in argument and not argument.startswith("-")]
     first = []
     for override in OverridesParser.create().parse_overrides(overrides):
