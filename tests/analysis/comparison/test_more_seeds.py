@@ -182,6 +182,19 @@ def test_a_command_that_another_covers_is_not_to_be_typed() -> None:
     assert "model.depth=1,2" in command
 
 
+def test_each_command_of_initializers_that_cannot_be_named_is_to_be_typed() -> None:
+    own, others = (f"python -m initbench -m init{of} seed=range(8)" for of in ("._target_=mine.sign_", "=a,b"))
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, seed, mean + 0.01 * rng.standard_normal(), provenance={"command": command})
+        for init, mean, command in (("mine.sign_", 0.9, own), ("a", 0.895, others), ("b", 0.894, others))
+        for seed in range(8)
+    ]
+    found = following(Comparison(frame(*rows)))
+    wanted = [command.replace("range(8)", f"range({found.seeds})") for command in (own, others)]
+    assert list(map(shlex.split, found.commands)) == list(map(shlex.split, wanted))
+
+
 def test_records_that_are_dated_in_seconds_do_not_time_runs_of_milliseconds() -> None:
     rows = [record("a", seed, **times("00:00:00", "00:00:01")) for seed in range(100)]
     assert seconds_per_run(frame(*rows)) is None
