@@ -53,6 +53,10 @@ def test_what_matters_decides_how_many() -> None:
     assert needed[0] > needed[-1]
 
 
+def test_a_margin_of_one_is_a_point_and_others_are_points() -> None:
+    assert [study(margin=margin).margin_text for margin in (0.5, 1, 2)] == ["0.5 points", "1 point", "2 points"]
+
+
 def test_a_reference_that_is_compared_with_more_initializers_needs_more_seeds() -> None:
     """The level is shared out over its comparisons; without a reference the leader alone has to be better."""
     few, many = (0.9, 0.895), (0.9, 0.895, 0.5)
