@@ -35,6 +35,12 @@ def test_both_languages_show_the_same_code(name: str) -> None:
 
 
 @each_pair
+def test_both_languages_quote_the_same_sentences(name: str) -> None:
+    english, chinese = (re.findall(r"^> .*$", prose(page), re.MULTILINE) for page in PAIRS[name])
+    assert english == chinese
+
+
+@each_pair
 def test_both_languages_have_the_same_sections(name: str) -> None:
     english, chinese = (re.findall(r"^#+(?= )", prose(page), re.MULTILINE) for page in PAIRS[name])
     assert english == chinese
