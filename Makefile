@@ -20,6 +20,7 @@ demo: setup  ## which initializers train a 20-layer ReLU network? half a minute 
 		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed='range(10)'
 
 docs: setup  ## the site, into build/site/index.html; every warning is an error
+	$(BIN)/python scripts/initializer_pages.py
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
 
 gallery: setup  ## train the studies of docs/gallery.md and write the page; hours on two cores
@@ -73,8 +74,9 @@ bench: setup  ## add a dated table of this machine to docs/benchmarks/; leave th
 bench-gpu: setup  ## the same for one NVIDIA GPU; at most ten minutes
 	$(BIN)/python scripts/bench_gpu.py
 
-reference: setup  ## write docs/reference/config.md and docs/reference/config.schema.json again
+reference: setup  ## write docs/reference/config.md, docs/reference/json.md and their schemas again
 	$(BIN)/python scripts/config_reference.py
+	$(BIN)/python scripts/json_reference.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist
