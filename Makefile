@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo gallery examples test test-slow test-chaos test-cluster test-oracles check format bench bench-gpu reference clean
+.PHONY: setup demo gallery examples test test-slow test-chaos test-cluster test-oracles check dist advisories format bench bench-gpu reference clean
 
 setup: $(VENV)/.ready
 
@@ -53,6 +53,13 @@ check: setup  ## lint, format, types, imports
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+
+dist: setup  ## build the wheel and the sdist, and use the wheel in an empty environment, with torch; minutes
+	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,release]'
+	$(BIN)/python scripts/check_dist.py
+
+advisories: setup  ## look the packages of constraints.txt up among the published vulnerabilities; needs the network
+	$(UV) tool run pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 format: setup
 	$(BIN)/python -m ruff check --fix .

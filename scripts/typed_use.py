@@ -1,6 +1,6 @@
 """What a user of the library writes, for `mypy --strict` against an installed initbench: scripts/check_dist.py.
 
-Each `type: ignore` marks a mistake. mypy also refuses an ignore that is not needed, so it has to find every one of them.
+Each `type: ignore` marks a mistake. mypy refuses an ignore that is not needed, so it has to find every one of them.
 """
 
 from collections.abc import Callable
