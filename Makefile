@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo gallery examples test test-slow test-chaos test-cluster test-oracles check dist advisories format bench bench-gpu reference clean
+.PHONY: setup demo docs gallery examples test test-docs test-slow test-chaos test-cluster test-oracles check dist advisories format bench bench-gpu reference clean
 
 setup: $(VENV)/.ready
 
@@ -19,6 +19,9 @@ demo: setup  ## which initializers train a 20-layer ReLU network? half a minute 
 	$(BIN)/python -m initbench -m study=demo model=mlp model.depth=20 model.width=128 \
 		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed='range(10)'
 
+docs: setup  ## the site, into build/site/index.html; every warning is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
+
 gallery: setup  ## train the studies of docs/gallery.md and write the page; hours on two cores
 	for study in quickstart mnist_core depth lr_sensitivity batchnorm_or_not; do \
 		$(BIN)/python -m initbench experiment=$$study logger=none || exit; done
@@ -26,13 +29,19 @@ gallery: setup  ## train the studies of docs/gallery.md and write the page; hour
 	for study in gpt_recipes position_std ffn_scale sinusoidal; do \
 		$(BIN)/python -m initbench "experiment=[$$study,tuned]" 'tuning.lr_factors=[0.3,1,3]' logger=none || exit; done
 	$(BIN)/python -m initbench experiment=mup_transfer logger=none
+	$(BIN)/python -m initbench.attribution init=between init.a=gpt2 init.b=nanochat \
+		'init.parts=[embedding,qkv,attention_out,mlp_in,mlp_out,head]' model=gpt model.tied=false data.size=10240 \
+		data.context_length=32 data.batch_size=4 data.val_every_n_steps=20 trainer.max_epochs=1 logger=none study=attribution
 	$(BIN)/python scripts/gallery.py
 
 examples: setup  ## run the notebooks of examples/ again and keep what they show; a minute on two cores
 	$(BIN)/python scripts/examples.py
 
 test: setup  ## everything but the slow tests; twenty minutes on two cores
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos and not docs'
+
+test-docs: setup  ## run every command and example of the READMEs and of docs/; an hour on two cores
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m docs
 
 test-slow: setup  ## an hour on two cores
 	$(BIN)/python -m pytest -m slow

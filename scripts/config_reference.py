@@ -25,7 +25,8 @@ INTRODUCTION = """\
 Every key with its allowed values, its default and its meaning. `python -m initbench --cfg job` prints the composed
 config. Set a key with `group.key=value`; add one that the option does not list with `+group.key=value`. A number that
 is meant as text needs quotes: `"study='7'"`. A config is checked before anything is trained; `dry_run=true` checks it
-and runs nothing. The launchers have their own pages in [launchers/](launchers).
+and runs nothing. The launchers have their own pages, such as
+[auto](launchers/auto.md).
 
 `_target_` may name any importable function or class, except those that run processes or evaluate text. The
 environment variable `INITBENCH_TARGETS=initbench,torch,my_lab` allows only these packages.
