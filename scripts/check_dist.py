@@ -24,7 +24,7 @@ from readme_renderer import markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = "study=demo model=mlp model.depth=20 model.width=128 init=default,kaiming_normal,orthogonal"
-SHORT = "model=mlp logger=none trainer.max_steps=4 data.val_every_n_steps=2"
+SHORT = "model=mlp logger=none trainer.max_steps=30 data.val_every_n_steps=10"
 PROGRAMS = (
     "initbench --version",
     "python -m initbench --version",
@@ -33,8 +33,8 @@ PROGRAMS = (
     "python -m initbench.report runs/demo",
     "python -m initbench.init orthogonal",
     "python -m initbench.audit torchvision.models:resnet18 --seconds 5",
-    f"python -m initbench.transfer {SHORT} init=orthogonal,mup axis=width values=8,16 optimizer.lr=0.01,0.1 seed=0,1",
-    f"python -m initbench.attribution {SHORT} init.a=zeros init.b=orthogonal init.parts=[first,last] seed=range(2)",
+    f"python -m initbench.transfer {SHORT} init=orthogonal axis=width values=8,16 optimizer.lr=0.001,0.01,0.1 seed=0,1",
+    f"python -m initbench.attribution {SHORT} init.a=zeros init.b=orthogonal init.parts=[input,head] seed=range(2)",
 )
 MADE = ("demo/report/index.html", "demo/report/report.md", "main/transfer.svg", "main/report/attribution.html")
 
