@@ -36,7 +36,7 @@ PROGRAMS = (
     f"python -m initbench.transfer {SHORT} init=orthogonal axis=width values=8,16 optimizer.lr=0.001,0.01,0.1 seed=0,1",
     f"python -m initbench.attribution {SHORT} init.a=zeros init.b=orthogonal init.parts=[input,head] seed=range(2)",
 )
-MADE = ("demo/report/index.html", "demo/report/report.md", "main/transfer.svg", "main/report/attribution.html")
+MADE = ("demo/report/index.html", "demo/report/report.md", "transfer/transfer.svg", "main/report/attribution.html")
 
 
 def main() -> None:
