@@ -39,7 +39,8 @@ def test_every_benchmark_is_listed() -> None:
 @pytest.mark.parametrize("name", READMES)
 def test_one_screen_of_text_comes_before_the_first_table(name: str) -> None:
     before = TEXTS[name].partition("\n| ")[0]
-    assert len(before.splitlines()) <= 45
+    shown = [line for line in before.splitlines() if not line.startswith("<!--")]
+    assert len(shown) <= 45
 
 
 def test_both_languages_have_the_same_commands() -> None:
