@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The machine's own uv, else one that is installed into the virtual environment.
 UV := $(or $(shell command -v uv),$(BIN)/uv)
 
-.PHONY: setup demo docs gallery examples test test-docs test-slow test-chaos test-cluster test-oracles check format bench bench-gpu reference clean
+.PHONY: setup demo docs gallery examples test test-docs test-slow test-chaos test-cluster test-oldest test-oracles check dist advisories format bench bench-gpu reference clean
 
 setup: $(VENV)/.ready
 
@@ -20,6 +20,7 @@ demo: setup  ## which initializers train a 20-layer ReLU network? half a minute 
 		init=default,kaiming_normal,xavier_normal,orthogonal,normal,constant seed='range(10)'
 
 docs: setup  ## the site, into build/site/index.html; every warning is an error
+	$(BIN)/python scripts/initializer_pages.py
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs build/site
 
 gallery: setup  ## train the studies of docs/gallery.md and write the page; hours on two cores
@@ -53,6 +54,11 @@ test-cluster: setup  ## sweeps on a real SLURM and a real Ray; installs what bot
 	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,slurm,ray]'
 	.ci/cluster $(BIN)/python -m pytest tests/cluster -m cluster
 
+test-oldest: setup  ## everything but the slow tests, with the oldest dependencies that pyproject.toml allows
+	$(UV) venv --quiet --clear --python $(BIN)/python build/oldest
+	$(UV) pip install --python build/oldest/bin/python --resolution lowest-direct --editable '.[dev]'
+	build/oldest/bin/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos'
+
 test-oracles: setup  ## draws and statistics against those of other libraries; installs them
 	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,oracles]'
 	$(BIN)/python -m pytest tests/init/test_oracles.py tests/analysis/test_other_libraries.py
@@ -62,6 +68,13 @@ check: setup  ## lint, format, types, imports
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+
+dist: setup  ## build the wheel and the sdist, and use the wheel in an empty environment, with torch; minutes
+	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,release]'
+	$(BIN)/python scripts/check_dist.py
+
+advisories: setup  ## look the packages of constraints.txt up among the published vulnerabilities; needs the network
+	$(UV) tool run pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 format: setup
 	$(BIN)/python -m ruff check --fix .
@@ -73,8 +86,9 @@ bench: setup  ## add a dated table of this machine to docs/benchmarks/; leave th
 bench-gpu: setup  ## the same for one NVIDIA GPU; at most ten minutes
 	$(BIN)/python scripts/bench_gpu.py
 
-reference: setup  ## write docs/reference/config.md and docs/reference/config.schema.json again
+reference: setup  ## write docs/reference/config.md, docs/reference/json.md and their schemas again
 	$(BIN)/python scripts/config_reference.py
+	$(BIN)/python scripts/json_reference.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist

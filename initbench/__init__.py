@@ -45,29 +45,28 @@ if TYPE_CHECKING:
     from initbench.init import Initializer, describe, initialize, learning_rates, optimizer_factors
     from initbench.loop.compare import compare
     from initbench.report.verdict import verdict
+else:  # a type checker would allow any name, misspelled ones too
+    __getattr__ = lazy.attributes(
+        __name__,
+        {
+            "Initialize": "initbench.callbacks.initialize",
+            "Initializer": "initbench.init",
+            "Record": "initbench.callbacks.record",
+            "assert_initialized": "initbench.auditing.audit",
+            "audit": "initbench.auditing.audit",
+            "compare": "initbench.loop.compare",
+            "curvature": "initbench.diagnostics.curvature",
+            "diagnose": "initbench.diagnostics.diagnose",
+            "describe": "initbench.init",
+            "initialize": "initbench.init",
+            "learning_rates": "initbench.init",
+            "load_runs": "initbench.analysis.loading.frame",
+            "load_wandb": "initbench.analysis.loading.wandb_records",
+            "optimizer_factors": "initbench.init",
+            "verdict": "initbench.report.verdict",
+        },
+    )
 
 
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]
-
-
-__getattr__ = lazy.attributes(
-    __name__,
-    {
-        "Initialize": "initbench.callbacks.initialize",
-        "Initializer": "initbench.init",
-        "Record": "initbench.callbacks.record",
-        "assert_initialized": "initbench.auditing.audit",
-        "audit": "initbench.auditing.audit",
-        "compare": "initbench.loop.compare",
-        "curvature": "initbench.diagnostics.curvature",
-        "diagnose": "initbench.diagnostics.diagnose",
-        "describe": "initbench.init",
-        "initialize": "initbench.init",
-        "learning_rates": "initbench.init",
-        "load_runs": "initbench.analysis.loading.frame",
-        "load_wandb": "initbench.analysis.loading.wandb_records",
-        "optimizer_factors": "initbench.init",
-        "verdict": "initbench.report.verdict",
-    },
-)

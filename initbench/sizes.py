@@ -31,6 +31,7 @@ class Sizes:
 
     @property
     def has_images(self) -> bool:
+        """Whether the samples are images."""
         return len(self.input_shape) == 3
 
     @property

@@ -81,17 +81,22 @@ def reference() -> str:
                 lines.append(_row(f"{name}.{key}", annotation_of(inner), default, meaning))
     for name, part in groups.items():
         lines += ["", f"## {name}", "", *[GIVEN[name], ""] * bool(GIVEN[name])]
-        declared = {key_of(key, field): field for key, field in part.model_fields.items()} if part else {}
+        declared = declared_keys(part)
         lines += ["| option | key | allowed | default | meaning |", "|---|---|---|---|---|"]
         for key, default in (shared.get(name) or {}).items():
             meaning = declared[key].description
             lines.append("| all " + _row(f"{name}.{key}", annotation_of(declared[key]), default, meaning))
         for path in sorted((CONF / name).glob("*.yaml")):
-            lines += [f"| `{path.stem}` {row}" for row in _rows(name, path, declared)]
+            lines += [f"| `{path.stem}` {row}" for row in rows_of(name, path, declared)]
     return "\n".join(lines) + "\n"
 
 
-def _rows(group: str, path: Path, declared: Mapping[str, Any]) -> Iterator[str]:
+def declared_keys(part: Any) -> dict[str, Any]:
+    """The keys that all options of a group share, with their fields; none for a group without a model."""
+    return {key_of(key, field): field for key, field in part.model_fields.items()} if part else {}
+
+
+def rows_of(group: str, path: Path, declared: Mapping[str, Any]) -> Iterator[str]:
     """A row for each key of an option's file."""
     text = path.read_text()
     option, comments = yaml.safe_load(text), _comments(text)

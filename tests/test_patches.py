@@ -14,6 +14,7 @@ import lightning.pytorch as L  # noqa: N812 - Lightning's own spelling
 import pytest
 import torch
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from lightning.fabric.utilities import registry
 
@@ -83,6 +84,12 @@ def test_wandb_reads_the_metadata_of_packages_for_each_run(tmp_path: Path) -> No
 
 def test_the_launcher_whose_runs_are_in_this_process_is_known_by_its_name() -> None:
     assert f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}" in _IN_PROCESS
+
+
+def test_hydra_has_a_help_that_is_no_text() -> None:
+    """Which config/typed.py keeps Python 3.14 from refusing."""
+    (option,) = (action for action in get_args_parser()._actions if "--shell-completion" in action.option_strings)
+    assert not isinstance(option.help, str)
 
 
 def test_hydra_copies_what_it_loads_from_the_store_of_structured_configs() -> None:

@@ -120,9 +120,9 @@ def audit(
     """Whether a model is initialized as its author meant, and which recipe of conf/init it follows.
 
     model: an nn.Module, or a function without arguments that makes one: it is called several times, under different
-    seeds, and checks that look at how it is made find more. batch: inputs, or (inputs, targets) with class labels; the
-    loss and the signal are looked at only with both. seconds: after which no further check begins; a finding names
-    those that are left out. The model and the global random generators stay as they are.
+    seeds, and checks that look at how it is made find more. batch: inputs (N, ...), or (inputs, targets) with int64
+    class labels (N, ...); the loss and the signal are looked at only with both. seconds: after which no further check
+    begins; a finding names those that are left out. The model and the global random generators stay as they are.
 
     Raises ValueError for a function that makes no model, for a model without parameters, and for one that cannot be
     run on the batch.
@@ -150,7 +150,7 @@ def audit(
 def assert_initialized(model: nn.Module | Make, batch: tuple[Tensor, Tensor] | Tensor | None = None) -> None:
     """For tests: raise AssertionError, with every finding, if a check finds an error or a warning.
 
-    model, batch, and what else is raised: as in `audit`.
+    model and batch are as in `initbench.audit`. Raises ValueError as that does.
     """
     with generators.undisturbed():
         subject = Subject(model, batch)

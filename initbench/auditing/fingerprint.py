@@ -54,7 +54,11 @@ class Departure:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """followed: how many of the parameters with more than one element are as the recipe makes them."""
+    """How far a model follows a recipe, an initializer of conf/init.
+
+    followed: how many of the parameters with more than one element are as the recipe makes them. parameters: how many
+    of these there are. departures: one for each role in which the model departs from the recipe.
+    """
 
     recipe: str
     followed: int

@@ -39,6 +39,7 @@ class Arrays:
 
     @property
     def sizes(self) -> Sizes:
+        """How many samples there are to train on, and what a sample is."""
         return Sizes(len(self.train_images), tuple(self.train_images.shape[1:]), num_classes=len(self.classes))
 
     @property

@@ -65,6 +65,7 @@ class Vectors:
 
     @property
     def sizes(self) -> Sizes:
+        """How many samples there are to train on, and what a sample is."""
         labels = bool(self.classes)
         return Sizes(
             len(self.train_inputs),

@@ -48,6 +48,7 @@ class Tokens:
 
     @property
     def sizes(self) -> Sizes:
+        """How many samples there are to train on, and what a sample is."""
         windows = (len(self.train) - 1) // self.context_length
         return Sizes(windows, (self.context_length,), vocab_size=self.vocab_size, entropy=self.entropy)
 

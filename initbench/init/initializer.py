@@ -336,7 +336,9 @@ def initialize(
     spectral, fixup, patch_whitening), or eps and weight decay too (complete_p): see `learning_rates` and
     `optimizer_factors`.
 
-    Raises ValueError as `Initializer` and `Initializer.apply` do.
+    Raises ValueError for an initializer, key or value that does not exist, for a model that lacks what the initializer
+    needs, for a rule or a policy that matches no parameter, for a seed that is not an integer, for a batch that is
+    missing or unsuitable, and if the initializer fails. The model is then as it was before.
     """
     initializer(init, **overrides).apply(model, seed=seed, batch=as_batch(batch), loss=loss)
     return model

@@ -29,11 +29,11 @@ class Layer:
     """One parameter in its module. A scheme fills blocks of shape `shape`: (out, in / groups, *kernel)."""
 
     name: str  # qualified name of the parameter: "layer1.0.conv1.weight"
-    module: nn.Module
+    module: nn.Module  # that the parameter belongs to
     key: str  # the parameter's attribute in its module: "weight"
-    shape: tuple[int, ...]
-    fan_in: int | None  # None where the parameter has fewer than two dimensions
-    fan_out: int | None
+    shape: tuple[int, ...]  # of a block: (out, in / groups, *kernel)
+    fan_in: int | None  # inputs of one output unit in its group; None where the parameter has less than two dimensions
+    fan_out: int | None  # outputs that one input unit feeds in its group; None likewise
     groups: int  # independent sub-matrices along the first dimension of a block (grouped convolutions)
     blocks: int  # independent matrices stacked along the first dimension of the parameter (gates, projections)
     transposed: bool  # stored as (in, out / groups, *kernel)

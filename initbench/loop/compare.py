@@ -67,7 +67,7 @@ def compare(
     that is a function, or for another `score`; an edit of what these call is not noticed.
 
     unit, chance, margin and reference are as in `initbench.verdict`; workload is what tables call the loop, the name of
-    the function unless it is given.
+    the function unless it is given. Returns the verdict on all of these runs.
 
     Raises ValueError, in one line, for arguments that make no sense and for an initializer that does not exist.
     """

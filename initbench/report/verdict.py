@@ -68,7 +68,12 @@ def verdict(
     difference that matters, in points of a share (default 0.5), else in the unit of the score. reference: the
     initializer to compare with each of the others, instead of all pairs.
 
-    Raises ValueError, in one line, for invalid arguments or data: see `loading.table.from_table`.
+    A score that is missing, NaN or infinitely bad marks a run that failed: it counts as `chance` or as the worst score
+    of its workload, whichever is worse.
+
+    Raises ValueError, in one line, for a frame without rows, a column that is missing or named twice, a score that is
+    not a number or, if a share, not within 0 to 1, an empty initializer, workload or seed, a run that is there twice,
+    a negative margin, and a reference that is not in the frame.
     """
     if not isinstance(frame, pd.DataFrame):
         raise ValueError(f"frame must be a pandas DataFrame, got {type(frame).__name__}")

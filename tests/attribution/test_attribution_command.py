@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from programs import ENVIRONMENT, run
 
@@ -45,6 +46,8 @@ def test_a_study_from_the_line_to_the_page(tmp_path: Path) -> None:
     page = study / "report" / "attribution.html"
     assert done.stdout.rstrip().endswith(f"Attribution: {page.relative_to(tmp_path)}")
     numbers: dict[str, Any] = json.loads((study / "report" / "attribution.json").read_text())
+    schema = Path(__file__).parents[2] / "docs" / "reference" / "schemas" / "attribution.json"
+    jsonschema.validate(numbers, json.loads(schema.read_text()))
     assert (numbers["a"], numbers["b"], numbers["arms"], numbers["seeds"]) == ("gpt2", "nanochat", 4, 8)
     # nanochat's head is 20 times smaller than gpt2's: after four steps nothing matters more.
     effects = {row["effect"]: row for row in numbers["effects"]}

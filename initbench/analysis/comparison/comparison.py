@@ -46,7 +46,10 @@ class Comparison:
     @property
     def margin_text(self) -> str:
         """The margin with its unit; empty if there is none."""
-        return "" if self.points is None else f"{self.points:g} {self.metric.points}".rstrip()
+        if self.points is None:
+            return ""
+        unit = "point" if self.metric.is_share and self.points == 1 else self.metric.points
+        return f"{self.points:g} {unit}".rstrip()
 
     @cached_property
     def plans(self) -> list[Plan]:

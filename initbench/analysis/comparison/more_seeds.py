@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -157,11 +158,13 @@ def seconds_per_run(runs: pd.DataFrame) -> float | None:
 
 def _commands(runs: pd.DataFrame, seeds: set[int], inits: list[str]) -> list[str]:
     """The commands that made the runs, with these seeds and, if the initializers can be named, only `inits`."""
-    made = {
-        str(command): set(zip(of["workload"], of["lr"], strict=True))
-        for command, of in runs.groupby("command", sort=False)
-        if _program(shlex.split(str(command))) is not None
-    }
+    made: dict[str, set[tuple[Any, ...]]] = {}
+    for command, of in runs.groupby("command", sort=False):
+        words = shlex.split(str(command))
+        if _program(words) is not None:
+            trained: set[tuple[Any, ...]] = set(zip(of["workload"], of["lr"], of["init"], strict=True))
+            names = {(*cell, init) for *cell, _ in trained for init in inits}  # with `init=` as it will be changed
+            made[str(command)] = names if _can_name(words, inits) else trained
     kept: list[str] = []
     for command in sorted(made, key=lambda command: -len(made[command])):
         if not made[command] <= set().union(*(made[of] for of in kept)):
@@ -179,10 +182,15 @@ def _program(words: list[str]) -> int | None:
     return next((place for place, word in enumerate(words[:3]) if Path(word).name == "initbench"), None)
 
 
+def _can_name(words: list[str], inits: list[str]) -> bool:
+    """Whether `init=` of a command can be changed to these: all are plain options, and none has keys of its own."""
+    return all(re.fullmatch(r"\w+", init) for init in inits) and not any(word.startswith("init.") for word in words)
+
+
 def _changed(words: list[str], seeds: str, inits: list[str]) -> str:
     """A command with these seeds, and with these initializers if it chooses among plain options."""
     typed = [word for word in words[(_program(words) or 0) + 1 :] if not word.startswith(_NOT_AGAIN)]
-    if all(re.fullmatch(r"\w+", init) for init in inits) and not any(word.startswith("init.") for word in typed):
+    if _can_name(words, inits):
         typed = [*(word for word in typed if not word.startswith("init=")), f"init={','.join(inits)}"]
     is_study = any(word.startswith("experiment=") for word in typed)
     if not (is_study or {"-m", "--multirun"} & set(typed)):

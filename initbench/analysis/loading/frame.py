@@ -49,10 +49,18 @@ def load_runs(folder: str | Path) -> pd.DataFrame:
     words, equal for runs that differ in learning rate, too), workload_id and workload_config (what they share),
     signature, path, started_at, finished_at; train/loss, val/accuracy, test/accuracy and the like; steps_to_<target>
     and seconds_to_<target>, missing if the target was not reached, and steps_seen, seconds_seen, until when the run was
-    watched for it; seconds_init, seconds_train; init_source, a digest of the file of an initializer of your own; and
-    what `to_frame` adds. A record that cannot be read is left out, with one line on stderr, which is also in the list
-    `frame.attrs["unreadable"]`; `frame.attrs["plans"]` has what study.lock says. Raises ValueError if the folder is
-    missing.
+    watched for it; seconds_init, seconds_train; init_source, a digest of the file of an initializer of your own.
+
+    They also have score, the metric on the test set, or its negative if lower is better, and selection_score, the same
+    on the validation set: both are missing for runs that did not end, and a run that diverged has those of a model that
+    has learned nothing. learned: whether a run learned anything. is_tuning: whether its seed chooses a learning rate,
+    so that it has no score. metric: what the run is judged by, an `initbench.metric.Metric`. seeds: if sources of
+    randomness were varied apart from each other, the seed of each.
+
+    A record that cannot be read is left out, with one line on stderr, which is also in the list
+    `frame.attrs["unreadable"]`; `frame.attrs["plans"]` has what study.lock says.
+
+    Raises ValueError if the folder is missing.
     """
     folder = Path(folder)
     if not folder.is_dir():

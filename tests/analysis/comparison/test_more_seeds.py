@@ -53,6 +53,10 @@ def test_what_matters_decides_how_many() -> None:
     assert needed[0] > needed[-1]
 
 
+def test_a_margin_of_one_is_a_point_and_others_are_points() -> None:
+    assert [study(margin=margin).margin_text for margin in (0.5, 1, 2)] == ["0.5 points", "1 point", "2 points"]
+
+
 def test_a_reference_that_is_compared_with_more_initializers_needs_more_seeds() -> None:
     """The level is shared out over its comparisons; without a reference the leader alone has to be better."""
     few, many = (0.9, 0.895), (0.9, 0.895, 0.5)
@@ -180,6 +184,19 @@ def test_a_command_that_another_covers_is_not_to_be_typed() -> None:
     ]
     (command,) = following(Comparison(frame(*rows))).commands
     assert "model.depth=1,2" in command
+
+
+def test_each_command_of_initializers_that_cannot_be_named_is_to_be_typed() -> None:
+    own, others = (f"python -m initbench -m init{of} seed=range(8)" for of in ("._target_=mine.sign_", "=a,b"))
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, seed, mean + 0.01 * rng.standard_normal(), provenance={"command": command})
+        for init, mean, command in (("mine.sign_", 0.9, own), ("a", 0.895, others), ("b", 0.894, others))
+        for seed in range(8)
+    ]
+    found = following(Comparison(frame(*rows)))
+    wanted = [command.replace("range(8)", f"range({found.seeds})") for command in (own, others)]
+    assert list(map(shlex.split, found.commands)) == list(map(shlex.split, wanted))
 
 
 def test_records_that_are_dated_in_seconds_do_not_time_runs_of_milliseconds() -> None:
