@@ -21,6 +21,11 @@ _NOTE = re.compile(r"<!-- (not run|before|exits): (.*?)\s*-->", re.DOTALL)
 _PATH = re.compile(r"(?:#|//) (?P<path>[\w./-]+\.\w+)\n")
 
 
+ROOT = Path(__file__).resolve().parent.parent
+_GENERATED = ROOT / "docs" / "reference" / "initializers"  # by `make docs`, from the code
+PAGES = [page for page in sorted(ROOT.glob("docs/**/*.md")) if page.parent != _GENERATED]
+
+
 @dataclass(frozen=True)
 class Block:
     """One fenced block of a page.
