@@ -13,7 +13,8 @@ from torch import Generator, nn
 def plain_torch(model: nn.Module | None = None) -> Iterator[None]:
     """A context in which torch has the settings of a new process: gradients on, autocast off, fp32 on the CPU.
 
-    The forward pass of a `model` may rely on the default device or dtype. They are kept if they are those of the model.
+    It has one thread, as the last bits of a QR decomposition depend on their number. The forward pass of a `model` has
+    all threads. It may rely on the default device or dtype, which are kept if they are those of the model.
     """
     first = None if model is None else next(model.parameters())
     device, dtype = torch.get_default_device(), torch.get_default_dtype()
@@ -28,6 +29,9 @@ def plain_torch(model: nn.Module | None = None) -> Iterator[None]:
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if torch.get_default_device() != device:  # if need be, since it slows each call of torch
             stack.enter_context(device)  # inside any other `with torch.device(...)`, so this one counts
+        if model is None and (threads := torch.get_num_threads()) > 1:
+            stack.callback(torch.set_num_threads, threads)
+            torch.set_num_threads(1)
         stack.callback(torch.set_default_dtype, dtype)
         torch.set_default_dtype(inside)
         yield

@@ -166,3 +166,16 @@ def test_a_layer_that_draws_from_numpy_or_python_is_as_reproducible() -> None:
     assert same(one, other)
     assert not torch.equal(one.weight, third.weight)
     assert not torch.equal(one.bias, third.bias)
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "spectral", "looks_linear", "delta_orthogonal", "orthogonal_conv"])
+def test_the_number_of_threads_does_not_change_the_weights(name: str) -> None:
+    """Large enough for QR and SVD to share the work, and so to round in another way."""
+    layers = [nn.Conv2d(192, 192, 3, padding=1)] if "conv" in name or "delta" in name else [nn.Linear(256, 256)]
+    before, drawn = torch.get_num_threads(), []
+    for threads in (1, 2):
+        model = nn.Sequential(*copy.deepcopy(layers), nn.ReLU(), *copy.deepcopy(layers))
+        with settings(torch.set_num_threads, threads, before):
+            drawn.append(initialize(model, name, seed=0))
+            assert torch.get_num_threads() == threads
+    assert same(*drawn)
