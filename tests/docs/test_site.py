@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page
 
 __all__ = ["browser"]
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.docs, needs_chromium]
+pytestmark = [pytest.mark.docs, pytest.mark.timeout(1200), needs_chromium]  # the fixture builds the site
 PHONE = {"width": 390, "height": 844}
 
 
