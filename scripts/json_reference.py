@@ -8,7 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import json_models
+from json_models.attribution import Attribution
+from json_models.audit import Audit
+from json_models.status import StudyStatus
+from json_models.study import Record, StudyLock
+from json_models.verdict import Verdict
 from pydantic import BaseModel
 
 DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -16,7 +20,7 @@ DOCS = Path(__file__).resolve().parent.parent / "docs" / "reference"
 # The name of each schema, what it is the schema of, and what the page says about it.
 SCHEMAS: dict[str, tuple[type[BaseModel], str]] = {
     "status": (
-        json_models.StudyStatus,
+        StudyStatus,
         """\
 The progress of a study. It can be asked for at any time, also while runs are trained.
 
@@ -26,7 +30,7 @@ python -m initbench.status runs/json --json
 """,
     ),
     "verdict": (
-        json_models.Verdict,
+        Verdict,
         """\
 The verdict with all its numbers. [How initializers are compared](../explanation/comparison.md#verdictjson) explains
 what they mean; this table has their types. `--json` prints what the report writes to `verdict.json`, and
@@ -38,7 +42,7 @@ python -m initbench.report runs/json --json
 """,
     ),
     "audit": (
-        json_models.Audit,
+        Audit,
         """\
 The findings of an [audit](../how_to/audit.md).
 
@@ -57,17 +61,17 @@ python -m initbench.audit models:make_model --json
 """,
     ),
     "attribution": (
-        json_models.Attribution,
+        Attribution,
         "The numbers behind the page of an [attribution](../how_to/attribution.md).\n",
     ),
     "record": (
-        json_models.Record,
+        Record,
         """\
 The record of a run. [Every file on disk](files.md#recordjson) says who writes and reads it. A run that has not ended,
 crashed or was refused lacks what is not known about it.
 """,
     ),
-    "study_lock": (json_models.StudyLock, "What was planned before it was run.\n"),
+    "study_lock": (StudyLock, "What was planned before it was run.\n"),
 }
 
 INTRODUCTION = """\
