@@ -139,7 +139,7 @@ def check_record(record: Any) -> None:
     """Raise ValueError, which names the key, for a part that is missing, of another type, or out of range."""
     record = mapping(record, "it")
     check_schema(record.get("schema"))
-    _check_depth(record)
+    is_huge = _has_huge_number(record)
     config = mapping(record.get("config"), "config")
     for group in (*_GROUPS, "trainer"):
         mapping(config.get(group), f"config.{group}")
@@ -164,6 +164,8 @@ def check_record(record: Any) -> None:
             raise wrong(key, value, "a finite number")
     if record["status"] != "refused" and not _is_finite(record.get("seed")):
         raise wrong("seed", record.get("seed"), "a finite number")
+    if is_huge:  # which pandas before 3.1 does not take in any column
+        raise ValueError("a number in it is larger than a float can be")
 
 
 def _check_texts(record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
@@ -221,13 +223,15 @@ def _list(value: Any, key: str) -> list[Any]:
     return value
 
 
-def _check_depth(value: Any) -> None:
-    level = [value]
+def _has_huge_number(value: Any) -> bool:
+    """Whether an integer in it has no float. Raises ValueError if it is nested too deeply."""
+    level, is_huge = [value], False
     for _ in range(_DEEPEST):
         children = [child for part in level for child in (part.values() if type(part) is dict else part)]
+        is_huge = is_huge or any(type(child) is int and child.bit_length() >= 1024 for child in children)
         level = [child for child in children if type(child) in _NESTING]
         if not level:
-            return
+            return is_huge
     raise ValueError("nested too deeply")
 
 
