@@ -116,17 +116,18 @@ def looks_before(study: Path, plan: Plan, runs_before: int) -> int:
 
 
 def looks(plans: Sequence[Plan]) -> list[Plan]:
-    """The plans whose results had been seen when the runs of the latest one are looked at again, with more seeds.
+    """The plans whose results had been seen before the latest verdict, each looked at again by the next, the last by it.
 
-    A sweep of fixed seeds that is typed again is judged by all seeds there are, those of later plans among them; a race
-    only by its own.
+    Where initializers came with seeds that others had, several plans belong to one look: the longest chain counts. After
+    a sweep of fixed seeds, all runs of the study are judged, those of other plans among them; a race only by its own.
     """
     if not plans:
         return []
-    *others, latest = plans
-    before = [plan for plan in others if plan.runs_before < latest.runs_before and latest.looks_again_at(plan)]
-    after = [plan for plan in others if plan.runs_before > latest.runs_before and plan.looks_again_at(latest)]
-    return before if latest.race else [*before, *after]
+    chains: dict[Plan, list[Plan]] = {}
+    for plan in sorted(plans, key=lambda plan: plan.runs_before):
+        seen = [earlier for earlier in chains if earlier.runs_before < plan.runs_before and plan.looks_again_at(earlier)]
+        chains[plan] = max(([*chains[earlier], earlier] for earlier in seen), key=len, default=[])
+    return chains[plans[-1]] if plans[-1].race else max(chains.values(), key=len)
 
 
 def _plan(content: dict[str, Any]) -> Plan:
