@@ -116,16 +116,18 @@ def looks_before(study: Path, plan: Plan, runs_before: int) -> int:
 
 
 def looks(plans: Sequence[Plan]) -> list[Plan]:
-    """The plans whose results had been seen before the latest verdict, each looked at again by the next, the last by it.
+    """The plans whose results had been seen before, each one before seeds were added by the next; one for each look.
 
-    Where initializers came with seeds that others had, several plans belong to one look: the longest chain counts. After
-    a sweep of fixed seeds, all runs of the study are judged, those of other plans among them; a race only by its own.
+    Plans that add initializers with the same seeds share a look, so the longest such chain of plans counts. It may be
+    anywhere in the study, as all runs of it are judged after a sweep of fixed seeds; a race is judged by its own only.
     """
     if not plans:
         return []
     chains: dict[Plan, list[Plan]] = {}
     for plan in sorted(plans, key=lambda plan: plan.runs_before):
-        seen = [earlier for earlier in chains if earlier.runs_before < plan.runs_before and plan.looks_again_at(earlier)]
+        seen = [
+            earlier for earlier in chains if earlier.runs_before < plan.runs_before and plan.looks_again_at(earlier)
+        ]
         chains[plan] = max(([*chains[earlier], earlier] for earlier in seen), key=len, default=[])
     return chains[plans[-1]] if plans[-1].race else max(chains.values(), key=len)
 

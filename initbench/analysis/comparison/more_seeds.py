@@ -26,10 +26,11 @@ class MoreSeeds:
     """More seeds for initializers with an open question.
 
     inits: the rivals whose question they would answer; swept: the initializers that need them, so that all can still be
-    compared; difference: the one that they show with a power of 80 %, None if it is another for each rival; is_margin: whether that
-    of some rival is the margin, as a smaller one was seen; seeds: on each workload, including those that are there;
-    more: how many of them are still to be run; runs: how many runs these are; seconds: the time they take on a machine
-    like the one that ran the others, None if it is not known; commands: what to type, empty for runs from elsewhere.
+    compared; difference: the one that they show with a power of 80 %, None if it is not the same for all rivals;
+    is_margin: whether it is the margin for some rival, as a smaller one was seen; seeds: on each workload, including
+    those that are there; more: how many of them are still to be run; runs: how many runs these are; seconds: the time
+    they take on a machine like the one that ran the others, None if it is not known; commands: what to type, empty for
+    runs from elsewhere.
     """
 
     inits: tuple[str, ...]
