@@ -116,17 +116,20 @@ def looks_before(study: Path, plan: Plan, runs_before: int) -> int:
 
 
 def looks(plans: Sequence[Plan]) -> list[Plan]:
-    """The plans whose results had been seen when the runs of the latest one are looked at again, with more seeds.
+    """The plans whose results had been seen before, each one before seeds were added by the next; one for each look.
 
-    A sweep of fixed seeds that is typed again is judged by all seeds there are, those of later plans among them; a race
-    only by its own.
+    Plans that add initializers with the same seeds share a look, so the longest such chain of plans counts. It may be
+    anywhere in the study, as all runs of it are judged after a sweep of fixed seeds; a race is judged by its own only.
     """
     if not plans:
         return []
-    *others, latest = plans
-    before = [plan for plan in others if plan.runs_before < latest.runs_before and latest.looks_again_at(plan)]
-    after = [plan for plan in others if plan.runs_before > latest.runs_before and plan.looks_again_at(latest)]
-    return before if latest.race else [*before, *after]
+    chains: dict[Plan, list[Plan]] = {}
+    for plan in sorted(plans, key=lambda plan: plan.runs_before):
+        seen = [
+            earlier for earlier in chains if earlier.runs_before < plan.runs_before and plan.looks_again_at(earlier)
+        ]
+        chains[plan] = max(([*chains[earlier], earlier] for earlier in seen), key=len, default=[])
+    return chains[plans[-1]] if plans[-1].race else max(chains.values(), key=len)
 
 
 def _plan(content: dict[str, Any]) -> Plan:

@@ -64,7 +64,7 @@ def write_rest(verdict: Verdict, drawn: Plots, folder: Path, title: str, *, all_
 
     comparison = verdict.comparison
     sign = comparison.metric.sign
-    results = comparison.runs.drop(columns=["workload_config", "seeds"], errors="ignore")
+    results = comparison.runs.drop(columns=["workload_config", "seeds", "recorded_study"], errors="ignore")
     results = results.assign(**{name: sign * results[name] for name in ("score", "selection_score", "chance")})
     results["metric"] = [getattr(metric, "name", None) for metric in results["metric"]]  # None of a refused run
     pairs = pd.concat([pd.DataFrame(), *(_pairs(findings) for findings in comparison.findings)])

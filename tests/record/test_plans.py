@@ -74,6 +74,32 @@ def test_seeds_that_are_added_after_results_are_a_look(tmp_path: Path) -> None:
     assert [plan.content for plan in looks(read_plans(tmp_path))] == [FIXED, more]
 
 
+def test_initializers_that_come_with_the_same_seeds_are_no_look_of_their_own(tmp_path: Path) -> None:
+    wider = replace(FIXED, inits=(*FIXED.inits, "ones"))
+    more = replace(wider, seeds=(0, 1, 2, 3, 4))
+    for runs, plan, seen in ((0, FIXED, 0), (6, wider, 0), (9, more, 1), (15, replace(more, seeds=tuple(range(9))), 2)):
+        add_plan(tmp_path, plan, runs)
+        assert len(looks(read_plans(tmp_path))) == seen
+
+
+def test_initializers_that_come_later_undo_no_look(tmp_path: Path) -> None:
+    """They are judged together with the seeds that were added before."""
+    more = replace(FIXED, seeds=(0, 1, 2, 3, 4))
+    for runs, inits in ((10, ("ones", *FIXED.inits)), (13, ("ones", "eye"))):
+        plans = [FIXED, replace(more, runs_before=6), replace(FIXED, inits=inits, runs_before=runs)]
+        assert looks(plans) == [FIXED]
+        every = replace(FIXED, inits=(*FIXED.inits, "ones", "eye"), seeds=tuple(range(9)), runs_before=20)
+        assert looks([*plans, every]) == plans[:2]
+
+
+def test_the_commands_of_one_verdict_are_one_look(tmp_path: Path) -> None:
+    """Each adds seeds to initializers of its own."""
+    others, more = ("ones", "eye"), (0, 1, 2, 3, 4)
+    plans = [FIXED, replace(FIXED, inits=others, runs_before=6), replace(FIXED, seeds=more, runs_before=12)]
+    assert len(looks(plans)) == 1
+    assert len(looks([*plans, replace(FIXED, inits=others, seeds=more, runs_before=16)])) == 1
+
+
 def changed(**parts: Any) -> str:
     plan = {
         **{key: list(of) if isinstance(of, tuple) else of for key, of in vars(FIXED).items()},

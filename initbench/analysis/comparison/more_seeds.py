@@ -26,11 +26,11 @@ class MoreSeeds:
     """More seeds for initializers with an open question.
 
     inits: the rivals whose question they would answer; swept: the initializers that need them, so that all can still be
-    compared; difference: the one that they show with a power of 80 %, None if there are several questions;
-    is_margin: whether a smaller one than the margin was seen, so that they show the margin instead; seeds: on each
-    workload, including those that are there; more: how many of them are still to be run; runs: how many runs these
-    are; seconds: the time they take on a machine like the one that ran the others, None if it is not known; commands:
-    what to type, empty for runs from elsewhere.
+    compared; difference: the one that they show with a power of 80 %, None if it is not the same for all rivals;
+    is_margin: whether it is the margin for some rival, as a smaller one was seen; seeds: on each workload, including
+    those that are there; more: how many of them are still to be run; runs: how many runs these are; seconds: the time
+    they take on a machine like the one that ran the others, None if it is not known; commands: what to type, empty for
+    runs from elsewhere.
     """
 
     inits: tuple[str, ...]
@@ -55,7 +55,8 @@ def more_seeds(findings: Findings) -> MoreSeeds | None:
         return _sweep(findings, findings.least_seeds, findings.open, None)
     if not known:
         return None
-    difference = next(iter(known.values()))[1] if len(known) == 1 else None
+    shown = {of for _, of in known.values()}  # the margin, if it is larger than every difference seen
+    difference = shown.pop() if len(shown) == 1 else None
     is_margin = any(of > abs(float(findings.rivals.at[init, "difference"])) for init, (_, of) in known.items())
     return _sweep(findings, max(seeds for seeds, _ in known.values()), list(known), difference, is_margin=is_margin)
 
@@ -159,17 +160,35 @@ def seconds_per_run(runs: pd.DataFrame) -> float | None:
 def _commands(runs: pd.DataFrame, seeds: set[int], inits: list[str]) -> list[str]:
     """The commands that made the runs, with these seeds and, if the initializers can be named, only `inits`."""
     made: dict[str, set[tuple[Any, ...]]] = {}
-    for command, of in runs.groupby("command", sort=False):
-        words = shlex.split(str(command))
+    recorded = runs["recorded_study"] if "recorded_study" in runs else runs["study"]
+    for (typed, path, study), of in runs.groupby(["command", runs["path"].map(_folder), recorded], sort=False):
+        words = shlex.split(str(typed))
         if _program(words) is not None:
             trained: set[tuple[Any, ...]] = set(zip(of["workload"], of["lr"], of["init"], strict=True))
             names = {(*cell, init) for *cell, _ in trained for init in inits}  # with `init=` as it will be changed
-            made[str(command)] = names if _can_name(words, inits) else trained
+            command = _changed(_into(words, Path(path), study), _choice(seeds), inits)
+            made.setdefault(command, set()).update(names if _can_name(words, inits) else trained)
     kept: list[str] = []
     for command in sorted(made, key=lambda command: -len(made[command])):
         if not made[command] <= set().union(*(made[of] for of in kept)):
             kept.append(command)
-    return list(dict.fromkeys(_changed(shlex.split(of), _choice(seeds), inits) for of in made if of in kept))
+    return [command for command in made if command in kept]
+
+
+def _folder(path: str | None) -> str | None:
+    """The folder of the study of a run; None for a run from elsewhere."""
+    return str(Path(path).parent.absolute()) if isinstance(path, str) else None
+
+
+def _into(words: list[str], folder: Path, study: str) -> list[str]:
+    """A command for the study in `folder`, to which the runs may have been moved since they were recorded."""
+    name = Path(study).parts
+    if folder.parts[len(folder.parts) - len(name) :] == name:
+        return words
+    runs_dir = next((word.partition("=")[2] for word in words if word.startswith("runs_dir=")), "runs")
+    is_beside = folder.parent.resolve() == Path(runs_dir).resolve()
+    kept = [word for word in words if not word.startswith(("study=",) if is_beside else ("study=", "runs_dir="))]
+    return [*kept, f"study={folder.name}", *([] if is_beside else [f"runs_dir={folder.parent}"])]
 
 
 def _whole(seeds: pd.Series) -> set[int]:

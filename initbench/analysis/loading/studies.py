@@ -28,7 +28,7 @@ def load_studies(studies: Sequence[Path]) -> pd.DataFrame:
                 else "has no records of runs" + (" that can be read" if runs.attrs["unreadable"] else "")
             )
             raise ValueError(f"{study} {what}")
-        frames.append(runs.assign(study=name))
+        frames.append(runs.assign(study=name, recorded_study=runs["study"]))
     runs = name_workloads(judged(pd.concat(frames, ignore_index=True))) if len(frames) > 1 else frames[0]
     shared = runs.groupby(["workload_id", "init"])["study"].transform("nunique") > 1
     of_both = runs["init"].isin(runs.loc[shared, "init"])

@@ -16,12 +16,11 @@ def seeds_that_would_tell(found: Findings, more: MoreSeeds | None, metric: Metri
     if more is None:
         return ""
     seeds = count(more.more, "more seed")
-    if set(more.inits) != set(found.open):
-        return f"; {seeds} would probably tell {found.leader} apart from {join(more.inits, 'or')}"
+    whom = "" if set(more.inits) == set(found.open) else f" from {join(more.inits, 'or')}"
     if more.difference is None:
-        or_margin = " or as the margin" if more.is_margin else ""
-        return f"; {seeds} would probably show differences as large as these{or_margin}"
-    return f"; {seeds} would probably show a difference of {metric.difference(more.difference)}, if there is one"
+        or_margin = ", or as the margin where it is larger" if more.is_margin else ""
+        return f"; {seeds} would probably show differences{whom} as large as these{or_margin}"
+    return f"; {seeds} would probably show a difference{whom} of {metric.difference(more.difference)}, if there is one"
 
 
 def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, margin: str) -> Iterator[Sentence]:
@@ -39,7 +38,8 @@ def about_more_seeds(found: Findings, more: MoreSeeds | None, metric: Metric, ma
         yield Sentence("power", f"With a power of 80%, it takes {' and '.join(parts)}.")
     if more is not None:
         took = "" if more.seconds is None else f" ({about(more.seconds)} on the same machine)"
-        at_once = " (enough for every open comparison at once)" if len(more.inits) > 1 else ""
+        is_every = len(more.inits) == len(found.open) > 1
+        at_once = " (enough for every open comparison at once)" if is_every else ""
         whom = "every initializer" if len(more.swept) == found.scores.shape[1] > 2 else join(more.swept)
         needed = f"{count(more.runs, 'more run')} {'is' if more.runs == 1 else 'are'} needed{took}"
         text = f"For {count(more.seeds, 'seed')} of {whom}{at_once}, {needed}."

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from frames import frame, record
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds, seconds_per_run, seeds_to_tell
+from initbench.analysis.loading.studies import load_studies
+from initbench.record.store import write_record
 
 TYPED = "python -m initbench -m init=a,b,c model=mlp seed=0,1,2,3,4,5,6,7"
 
@@ -197,6 +200,66 @@ def test_each_command_of_initializers_that_cannot_be_named_is_to_be_typed() -> N
     found = following(Comparison(frame(*rows)))
     wanted = [command.replace("range(8)", f"range({found.seeds})") for command in (own, others)]
     assert list(map(shlex.split, found.commands)) == list(map(shlex.split, wanted))
+
+
+def test_two_sweeps_that_cannot_be_one_are_both_to_be_typed() -> None:
+    """Every initializer that needs seeds is in one of the commands."""
+    rng = np.random.default_rng(1)
+    keys, plain = (
+        f"python -m initbench -m init={of} seed=range(8) study=study"
+        for of in ("kaiming_normal init.mode=fan_in,fan_out", "orthogonal,default")
+    )
+    typed = {"kaiming_normal": keys, "kaiming_normal(mode=fan_out)": keys, "orthogonal": plain, "default": plain}
+    rows = [
+        record(init, seed, 0.9 + 0.01 * rng.standard_normal(), provenance={"command": command})
+        for init, command in typed.items()
+        for seed in range(8)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert set(found.swept) == set(typed)
+    assert found.runs == 4 * (found.seeds - 8)
+    words = [set(shlex.split(command)) for command in found.commands]
+    wanted = [set(shlex.split(of.replace("range(8)", f"range({found.seeds})"))) for of in (keys, plain)]
+    assert words == wanted
+
+
+@pytest.mark.parametrize(
+    "typed, folder, expected",
+    [
+        ("study=mine", "runs/mine", "study=mine"),
+        ("study=mine", "runs/both", "study=both"),
+        ("study=a/mine", "runs/a/mine", "study=a/mine"),
+        ("study=mine runs_dir=results", "results/both", "runs_dir=results study=both"),
+        ("", "runs/mine", ""),
+        ("", "runs/both", "study=both"),
+        ("study=mine", "shared/it", "study=it runs_dir={cwd}/shared"),
+    ],
+)
+def test_the_study_of_a_command_is_the_folder_that_the_runs_are_in(
+    typed: str, folder: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    comparison = study(f"python -m initbench -m init=a,b,c {typed}")
+    recorded = typed.partition(" ")[0].removeprefix("study=") or "mine"
+    paths = [f"{folder}/{number}" for number in range(len(comparison.runs))]
+    runs = comparison.runs.assign(path=paths, study=recorded)
+    found = following(Comparison(runs, margin=0.5))
+    wanted = f"python -m initbench -m {expected.format(cwd=tmp_path)} init=a,b seed=range({found.seeds})"
+    assert [*map(shlex.split, found.commands)] == [shlex.split(wanted)]
+
+
+def test_a_report_names_the_folder_of_runs_that_were_moved_into_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runs were recorded as those of two studies; neither command says which."""
+    monkeypatch.chdir(tmp_path)
+    runs = study().runs
+    for init, of in (("a", "mine"), ("b", "theirs"), ("c", "theirs")):
+        for seed, score in runs.loc[runs["init"] == init, ["seed", "score"]].itertuples(index=False):
+            made = record(init, int(seed), float(score), provenance={"command": TYPED})
+            write_record(tmp_path / f"runs/both/{init}{seed}", {**made, "study": of})
+    found = following(Comparison(load_studies([Path("runs/both")]), margin=0.5))
+    assert [word for command in found.commands for word in shlex.split(command) if "study" in word] == ["study=both"]
 
 
 def test_records_that_are_dated_in_seconds_do_not_time_runs_of_milliseconds() -> None:

@@ -1,5 +1,6 @@
 """What is said of a race, and of a study to which seeds were added after its results had been seen."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -115,6 +116,17 @@ def test_a_study_that_grew_is_judged_at_half_the_level() -> None:
     assert problems == [
         "The plan was changed after 20 runs of the study: seeds added: 10, 11, 12, 13, 14, 15, 16, 17 and 2 more."
     ]
+
+
+def test_the_level_that_is_announced_is_the_one_of_the_next_verdict() -> None:
+    """c came with the seeds that a and b had."""
+    runs = scores(0.1, 0.1, 0.1, seeds=12)
+    plan = Plan(("a", "b"), tuple(runs["workload_id"].unique()), tuple(range(12)), (), None, None)
+    wider = replace(plan, inits=("a", "b", "c"), runs_before=24)
+    runs.attrs["plans"] = [plan, wider]
+    (announced,) = re.findall(r"at a level of (\S+)%;", said(runs)["settle"])
+    runs.attrs["plans"].append(replace(wider, seeds=tuple(range(30)), runs_before=36))
+    assert Comparison(runs).level == float(announced) / 100 == 0.025
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The verdict says what the numbers say, and claims no more."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -74,10 +75,24 @@ def test_what_a_lead_below_the_margin_needs_is_said_to_be_for_the_margin() -> No
     found = said(study({"a": 0.9, "b": 0.8999, "c": 0.885}, seeds=6, noise=0.02, seed=1))
     assert re.fullmatch(
         r"No difference was shown between . and . or .; \d+ more seeds would probably show differences as large as "
-        r"these or as the margin\.",
+        r"these, or as the margin where it is larger\.",
         found["open"].text,
     )
     assert "(enough for every open comparison at once)" in found["settle"].text
+
+
+def test_leads_that_are_all_below_the_margin_are_not_what_its_seeds_show() -> None:
+    """It takes more seeds to show them, as the next sentence but one says."""
+    comparison = study({"a": 0.9, "b": 0.8999, "c": 0.8998}, seeds=6, noise=0.02, seed=2)
+    found = said(replace(comparison, margin=2))
+    assert re.fullmatch(
+        r"No difference was shown between . and . or .; \d+ more seeds would probably show a difference of 2\.00 "
+        r"points, if there is one\.",
+        found["open"].text,
+    )
+    for_lead, for_margin = map(int, re.findall(r"(\d+) seeds to show", found["power"].text))
+    (seeds,) = map(int, re.findall(r"For (\d+) seeds", found["settle"].text))
+    assert for_margin <= seeds < for_lead
 
 
 def test_large_leads_that_too_few_seeds_leave_open_are_explained() -> None:
@@ -101,7 +116,8 @@ def test_what_would_settle_one_question_is_not_said_to_settle_another() -> None:
     runs = comparison.runs.assign(score=comparison.runs["score"].to_numpy() + noise.T.ravel())
     found = said(Comparison(runs, margin=1e-9))
     assert re.fullmatch(
-        r"No difference was shown between a and b or c; \d+ more seeds would probably tell a apart from c\.",
+        r"No difference was shown between a and b or c; \d+ more seeds would probably show a difference from c of "
+        r"\d\.\d\d points, if there is one\.",
         found["open"].text,
     )
     assert re.match(r"For \d+ seeds of every initializer, ", found["settle"].text)
