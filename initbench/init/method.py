@@ -205,10 +205,10 @@ def _sketch(batch: Any) -> str:
 def _check_batch(label: str, batch: Batch | None, needs_targets: bool, model: nn.Module) -> Batch:
     """The batch on the model's device, with floating-point numbers in the model's dtype."""
     if batch is None:
-        raise ValueError(f"{label} needs data: initialize(model, {label!r}, batch=(inputs, targets))")
+        raise ValueError(f"{label} needs data: pass batch=(inputs, targets)")
     inputs, targets = batch
     if needs_targets and targets is None:
-        raise ValueError(f"{label} needs targets: initialize(model, {label!r}, batch=(inputs, targets))")
+        raise ValueError(f"{label} needs targets: pass batch=(inputs, targets)")
     samples = len(inputs) if inputs.dim() else 0
     if samples < 2:
         raise ValueError(f"{label} measures statistics, so its batch must have at least 2 samples, got {samples}")
