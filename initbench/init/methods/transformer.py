@@ -17,6 +17,11 @@ from initbench.init.structure.projection import Projection
 
 Std = float | Literal["fan_in", "width", "small"]
 
+HOW_TO_UNTIE = (
+    "model.tied=false for model=gpt, model.config={tie_word_embeddings: false} for model=transformers, "
+    "tie_word_embeddings=False in a Hugging Face config"
+)
+
 
 @torch.no_grad()
 def transformer_(
@@ -99,7 +104,7 @@ def transformer_(
         why = f"shares its weight with {head.name}" if head in tokens else f"is {head.name}, in a residual branch"
         raise ValueError(
             f"head_std is for a head of its own, and the last matrix {why}: build the model with one "
-            "(model.tied=false for model=gpt), or set head_std=null"
+            f"({HOW_TO_UNTIE}), or set head_std=null"
         )
 
     for each in distinct(branch_matrices):

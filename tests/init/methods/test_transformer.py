@@ -243,7 +243,8 @@ def mlp() -> nn.Module:
             lambda: gpt(tied=True),
             "megatron",
             {},
-            "^head_std is for a head of its own, .* shares its weight with embedding",
+            "^head_std is for a head of its own, .* shares its weight with embedding.weight: .*model.tied=false .*"
+            "model.config={tie_word_embeddings: false} .*, or set head_std=null$",
         ),
         (
             lambda: gpt(positions="rope"),
