@@ -28,8 +28,9 @@ def describe(
     """A table of what `initialize` would do with these arguments; the model is not changed.
 
     Returns one row per parameter with the columns parameter, shape, role, rule, scheme, fan_in, fan_out, std_expected
-    (the scheme's standard deviation in closed form, NaN if it has none), mean and std (as drawn with this seed).
-    Parameters that share memory are listed once, under their first name. Raises ValueError as `initialize` does.
+    (the standard deviation of the scheme or the recipe in closed form, NaN if it has none), mean and std (as drawn with
+    this seed). Parameters that share memory are listed once, under their first name. Raises ValueError as `initialize`
+    does.
     """
     import pandas as pd  # only this function needs it
 

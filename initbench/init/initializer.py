@@ -170,9 +170,9 @@ class Initializer:
             _reset_running_statistics(model)
             if self.method is None:
                 return Outcome(assignments)
-            changed, numbers = self.method(model, stream, batch, loss, inputs)
+            changed, numbers, expected = self.method(model, stream, batch, loss, inputs)
         names = frozenset(bare_name(model, name) for name in changed)
-        return Outcome(assignments, self.method.label, names, numbers)
+        return Outcome(assignments, self.method.label, names, numbers, expected)
 
     def optimizer_factors(
         self, model: nn.Module, *, adaptive: bool, example: Tensor | None = None
