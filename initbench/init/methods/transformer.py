@@ -20,7 +20,7 @@ from initbench.init.structure.projection import Projection
 Std = float | Literal["fan_in", "width", "small"]
 
 HOW_TO_UNTIE = (
-    "model.tied=false for model=gpt, model.config={tie_word_embeddings: false} for model=transformers, "
+    "model.tied=false for model=gpt, 'model.config={tie_word_embeddings: false}' for model=transformers, "
     "tie_word_embeddings=False in a Hugging Face config"
 )
 

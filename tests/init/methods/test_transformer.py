@@ -272,7 +272,7 @@ def mlp() -> nn.Module:
             "megatron",
             {},
             "^head_std is for a head of its own, .* shares its weight with embedding.weight: .*model.tied=false .*"
-            "model.config={tie_word_embeddings: false} .*, or set head_std=null$",
+            "'model.config={tie_word_embeddings: false}' .*, or set head_std=null$",
         ),
         (
             lambda: gpt(positions="rope"),
