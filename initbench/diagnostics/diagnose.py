@@ -45,14 +45,19 @@ def diagnose(
 
     Raises ValueError for a batch without targets or with fewer than two samples, for outputs and targets that do not
     suit F.cross_entropy, for a model or a loss that fails, and for a loss that is no scalar or does not depend on the
-    weights. If a model does not have a quantity, such as a Jacobian with respect to integers, it is missing, and
-    `Diagnosis.missing` says why.
+    weights. If a model does not have a quantity, such as the Jacobian and the correlation of inputs that are integers,
+    it is missing, and `Diagnosis.missing` says why.
     """
     with prepared("diagnose", model, batch, loss, seed) as look:
         keep_statistics(look.model)
         pairs = draw_pairs(len(look.inputs), seed)
         readings, net, missing = _pass(look, pairs)
-        net["input_correlation"] = cosines(look.inputs, len(look.inputs), pairs)
+        if look.inputs.is_floating_point():
+            net["input_correlation"] = cosines(look.inputs, len(look.inputs), pairs)
+        else:
+            missing["input_correlation"] = (
+                f"inputs are {look.inputs.dtype}; a correlation of token ids would mean nothing"
+            )
         try:
             net |= {"singular_values": singular_values(look.model, look.inputs)} if jacobian else {}
         except Exception as error:  # a model may do things that torch's transforms cannot follow

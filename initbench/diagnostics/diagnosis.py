@@ -94,8 +94,9 @@ class Diagnosis:
         """
         from initbench.diagnostics.figure import through_depth  # plotly takes a second to import
 
-        correlations = [self.net["input_correlation"], *(reading.correlation for reading in self.readings)]
-        return through_depth(self.layers, correlations, self.net.get("singular_values", []))
+        of_layers = [reading.correlation for reading in self.readings]
+        of_inputs = self.net.get("input_correlation", [math.nan] * len(of_layers[0]))
+        return through_depth(self.layers, [of_inputs, *of_layers], self.net.get("singular_values", []))
 
     def __rich__(self) -> Group:
         table = Table(title="Through depth", title_justify="left", box=SIMPLE_HEAD, padding=0)
@@ -137,7 +138,8 @@ class Diagnosis:
         lines = [f"loss {self.net['loss']:.4g}"]
         if not math.isnan(self.net["ln_classes"]):
             lines[0] += f", ln(classes) {self.net['ln_classes']:.4g}"
-        lines.append(f"correlation of inputs {known_mean(self.net['input_correlation']):.3g}")
+        if correlation := self.net.get("input_correlation"):
+            lines.append(f"correlation of inputs {known_mean(correlation):.3g}")
         if spectrum := self.net.get("singular_values"):
             lines.append(f"singular values of the input-output Jacobian {spectrum[0]:.3g} to {spectrum[-1]:.3g}")
         return [*lines, *(f"{quantity}: {reason}" for quantity, reason in self.missing.items())]

@@ -27,7 +27,7 @@ def through_depth(
     """Everything that a diagnosis holds; zeros and missing values leave gaps on logarithmic axes.
 
     layers: as `Diagnosis.layers`; correlations: of each pair of inputs, (layers + 1, pairs), first those of the inputs
-    themselves; singular_values: of the Jacobian, empty if they are not known.
+    themselves, NaN if they have none; singular_values: of the Jacobian, empty if they are not known.
     """
     titles = [title.format(*_coloured(lines)) for title, _, lines in _PANELS]
     figure = make_subplots(rows=2, cols=3, subplot_titles=titles, horizontal_spacing=0.08, vertical_spacing=0.16)

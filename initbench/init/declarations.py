@@ -1,4 +1,4 @@
-"""Decorators that attach facts to an initializer's function: its standard deviation, its factors for the optimizer."""
+"""What an initializer says about itself: its standard deviation, and its factors for the optimizer."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
@@ -12,6 +12,10 @@ class Factors(NamedTuple):
     lr: float = 1.0
     eps: float = 1.0
     weight_decay: float = 1.0
+
+
+class ExpectedStds(dict[str, float]):
+    """What a method that draws parameters itself may return: their standard deviations, by the names of `walk`."""
 
 
 def expected_std(std: Callable[..., float | None]) -> Callable[[Function], Function]:

@@ -23,12 +23,11 @@ from initbench.init.memory import check_overlap, restored_on_failure
 from initbench.init.method import Batch, Loss, Method, as_batch, resolve_method
 from initbench.init.nonlinearity import nonlinearity_of
 from initbench.init.outcome import Outcome, Plan
-from initbench.init.place import Place
+from initbench.init.place import POSITIONS, Place, holds, matrix_at
 from initbench.init.roles import MATRICES, ROLES, NamedParameter, bare_name, unwrap, walk
 from initbench.init.scheme import SHARED, Scheme, Spec, find, options, read_option, resolve
 from initbench.init.structure.parts import Parts
 
-_POSITIONS = ("first", "last")
 # What has parameters of a role, for the messages about rules that nobody typed.
 _PARTS = {role: f"layers with a {role}" for role in ROLES} | dict.fromkeys(
     ("recurrent_input", "recurrent_hidden"), "recurrent layers"
@@ -43,8 +42,8 @@ class Initializer:
 
     A rule is {match: pattern, role: scheme, ...}. The pattern is the type of a module (Conv2d), a glob over
     qualified names of modules or parameters (conv1, layer4.*, *.bias), or `first` or `last`: the weight matrix
-    that the model uses first or last (in registration order if the model cannot be run). The first rule that
-    matches a parameter and names its role is used.
+    that the model uses first or last (in registration order if the model cannot be run), with the bias and what else
+    its module holds. The first rule that matches a parameter and names its role is used.
 
     `method` then changes the model as a whole (LSUV, Fixup, ...).
 
@@ -171,9 +170,9 @@ class Initializer:
             _reset_running_statistics(model)
             if self.method is None:
                 return Outcome(assignments)
-            changed, numbers = self.method(model, stream, batch, loss, inputs)
+            changed, numbers, expected = self.method(model, stream, batch, loss, inputs)
         names = frozenset(bare_name(model, name) for name in changed)
-        return Outcome(assignments, self.method.label, names, numbers)
+        return Outcome(assignments, self.method.label, names, numbers, expected)
 
     def optimizer_factors(
         self, model: nn.Module, *, adaptive: bool, example: Tensor | None = None
@@ -230,7 +229,7 @@ class Initializer:
         assignments = []
         for parameter in everything:
             place = places.get(parameter.name)
-            scheme, rule = self._choose(parameter, place, used)
+            scheme, rule = self._choose(parameter, parts, used)
             layer = describe_layer(
                 parameter.name, parameter.module, parameter.key, parameter.tensor, nonlinearity, place
             )
@@ -246,10 +245,10 @@ class Initializer:
         self._check_rules_are_used(parts, used)
         return assignments
 
-    def _choose(self, parameter: NamedParameter, place: Place | None, used: set[tuple[int, str]]) -> tuple[Scheme, str]:
+    def _choose(self, parameter: NamedParameter, parts: Parts, used: set[tuple[int, str]]) -> tuple[Scheme, str]:
         for index, (pattern, schemes) in enumerate(self.rules):
             role = "weight" if parameter.role in MATRICES and parameter.role not in schemes else parameter.role
-            if role in schemes and _matches(pattern, parameter, place):
+            if role in schemes and _matches(pattern, parameter, parts):
                 used.add((index, role))
                 return schemes[role], f"rule {pattern}"
         return self.schemes[parameter.role], parameter.role
@@ -258,18 +257,19 @@ class Initializer:
         model = parts.model
         for index, (pattern, schemes) in enumerate(self.rules):
             unused = [role for role in schemes if (index, role) not in used]
-            if unused and pattern == "last" and (tied := parts.matrices[-1:]) and tied[0].role == "embedding":
+            end = matrix_at(pattern, parts) if unused and pattern in POSITIONS else None
+            if end is not None and end.role == "embedding" and unused[0] in MATRICES:
                 raise ValueError(
                     f"the rule for 'last' matches no {unused[0]}: the last layer shares its weight with the embedding "
-                    f"{tied[0].name}, whose policy is embedding="
+                    f"{end.name}, whose policy is embedding="
                 )
             if unused and self.owner:
                 kind = type(model).__name__
-                if pattern in _POSITIONS:
+                if pattern in POSITIONS:
                     raise ValueError(f"{self.owner} needs a first and a last weight matrix, and {kind} has not both")
                 raise ValueError(f"{self.owner} needs {_PARTS[unused[0]]} of type {pattern}, and {kind} has none")
             if unused:
-                names = [bare_name(model, name) for name, _ in model.named_modules() if name] + list(_POSITIONS)
+                names = [bare_name(model, name) for name, _ in model.named_modules() if name] + list(POSITIONS)
                 kinds = sorted({kind_of(module).__name__ for module in model.modules()})
                 suggestion = "" if pattern in names + kinds else nearest(pattern, names + kinds)
                 raise ValueError(
@@ -369,9 +369,12 @@ def _rule(rule: Mapping[str, Any]) -> tuple[str, dict[str, Scheme]]:
     return str(rule["match"]), schemes
 
 
-def _matches(pattern: str, parameter: NamedParameter, place: Place | None) -> bool:
-    if pattern in _POSITIONS:
-        return place is not None and (place.is_first if pattern == "first" else place.is_last)
+def _matches(pattern: str, parameter: NamedParameter, parts: Parts) -> bool:
+    if pattern in POSITIONS:
+        matrix = matrix_at(pattern, parts)
+        if matrix is None or parameter.role in MATRICES:
+            return matrix is not None and matrix.name == parameter.name
+        return holds(parameter.module, matrix)
     return (
         pattern == kind_of(parameter.module).__name__
         or fnmatchcase(parameter.module_name, pattern)

@@ -16,7 +16,8 @@ arguments:
 - `example`: inputs that the model can be run on; None if none are known.
 - `policies`: the policies and rules of the config, as a mapping, for what initializes copies of the model.
 
-It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached.
+It may return a dict of numbers for the record, such as its cost (`steps`) and what it reached; or, as ExpectedStds, the
+standard deviations of what it draws.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +32,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 
 from initbench.init.ambient import global_generators, plain_torch
 from initbench.init.copying import copy_of
+from initbench.init.declarations import ExpectedStds
 from initbench.init.failures import UNSUITABLE, explain, is_of_a_layer
 from initbench.init.memory import is_finite, put, storage_of
 from initbench.init.parametrized import update_estimates
@@ -90,8 +92,8 @@ class Method:
         batch: Batch | None,
         loss: Loss,
         inputs: Tensor | None = None,
-    ) -> tuple[list[str], dict[str, float]]:
-        """Change the model; return the names of the parameters that changed and the numbers to record.
+    ) -> tuple[list[str], dict[str, float], ExpectedStds]:
+        """Change the model; return the names of what changed, the numbers to record and the expected deviations.
 
         `inputs` are some that the model can be run on, if they are known.
 
@@ -116,7 +118,9 @@ class Method:
             changed += _write_back(states, dict(model.named_buffers()))
             if not self.needs_batch:
                 _write_back(others, dict(model.named_buffers()))
-        return changed, numbers
+        if isinstance(numbers, ExpectedStds):
+            return changed, {}, numbers
+        return changed, numbers, ExpectedStds()
 
     def _run(
         self,
@@ -168,6 +172,8 @@ class Method:
         """What a function may return: nothing, the model that it has changed, or numbers for the record."""
         if returned is None or returned is model:
             return {}
+        if isinstance(returned, ExpectedStds):
+            return returned
         if isinstance(returned, nn.Module):
             raise ValueError(f"{self.label} returns a new model; it must change the one that it is given, in place")
         if isinstance(returned, Mapping):
@@ -205,10 +211,10 @@ def _sketch(batch: Any) -> str:
 def _check_batch(label: str, batch: Batch | None, needs_targets: bool, model: nn.Module) -> Batch:
     """The batch on the model's device, with floating-point numbers in the model's dtype."""
     if batch is None:
-        raise ValueError(f"{label} needs data: initialize(model, {label!r}, batch=(inputs, targets))")
+        raise ValueError(f"{label} needs data: pass batch=(inputs, targets)")
     inputs, targets = batch
     if needs_targets and targets is None:
-        raise ValueError(f"{label} needs targets: initialize(model, {label!r}, batch=(inputs, targets))")
+        raise ValueError(f"{label} needs targets: pass batch=(inputs, targets)")
     samples = len(inputs) if inputs.dim() else 0
     if samples < 2:
         raise ValueError(f"{label} measures statistics, so its batch must have at least 2 samples, got {samples}")

@@ -19,6 +19,7 @@ class Outcome:
     method: str = ""
     changed: frozenset[str] = frozenset()  # names as in named_parameters()
     numbers: dict[str, float] = field(default_factory=dict)  # what the method reports: its cost and what it reached
+    expected: Mapping[str, float] = field(default_factory=dict)  # the standard deviations of what the method draws
 
     def __repr__(self) -> str:
         return _text(rows(self), self._numbers())

@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 
-from initbench.init.roles import MATRICES
+from torch import nn
+
+from initbench.init.memory import storage_of
+from initbench.init.roles import MATRICES, NamedParameter
 from initbench.init.structure.parts import Parts
+
+POSITIONS = ("first", "last")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +30,23 @@ class Place:
     @property
     def is_first(self) -> bool:
         """Whether it is the first weight matrix that the model uses, which usually reads the data."""
-        names = (found.name for found in self.parts.matrices if found.role in MATRICES)
-        return next(names, None) == self.name
+        matrix = matrix_at("first", self.parts)
+        return matrix is not None and matrix.name == self.name
 
     @property
     def is_last(self) -> bool:
         """Whether it is the weight matrix that the model uses last, usually the classifier."""
-        return bool(self.parts.matrices) and self.parts.matrices[-1].name == self.name
+        matrix = matrix_at("last", self.parts)
+        return matrix is not None and matrix.name == self.name
+
+
+def matrix_at(position: str, parts: Parts) -> NamedParameter | None:
+    """The matrix that the model uses first (embeddings do not count) or last; None if it has none."""
+    used = parts.matrices if position == "last" else [found for found in parts.matrices if found.role in MATRICES]
+    return used[-1 if position == "last" else 0] if used else None
+
+
+def holds(module: nn.Module, matrix: NamedParameter) -> bool:
+    """Whether a matrix is a parameter of the module itself. Several modules may share it."""
+    key = storage_of(matrix.tensor)
+    return module is matrix.module or any(storage_of(each) == key for each in module.parameters(recurse=False))

@@ -27,7 +27,7 @@ def rows(outcome: "Outcome") -> list[dict[str, Any]]:
             "scheme": _scheme(a, outcome),
             "fan_in": a.layer.fan_in,
             "fan_out": a.layer.fan_out,
-            "std_expected": None if a.kept or _is_changed_by_method(a, outcome) else scheme_std(a),
+            "std_expected": _expected(a, outcome),
             "mean": _moment(a, torch.mean),
             "std": _moment(a, torch.std),
         }
@@ -48,6 +48,12 @@ def weights_digest(model: nn.Module) -> str:
     for parameter in model.parameters():
         digest.update(whole(parameter.detach()).float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _expected(assignment: Assignment, outcome: "Outcome") -> float | None:
+    if (name := assignment.parameter.name) in outcome.expected:
+        return outcome.expected[name]
+    return None if assignment.kept or _is_changed_by_method(assignment, outcome) else scheme_std(assignment)
 
 
 def _scheme(assignment: Assignment, outcome: "Outcome") -> str:

@@ -1,6 +1,5 @@
 """One run of a user's own training loop, from its call to its record."""
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir, redirect_stdout
@@ -56,9 +55,7 @@ class _Calls:
                 model, seed=self.seed, batch=as_batch(batch), loss=F.cross_entropy if loss is None else loss
             )
         except ValueError as error:
-            # `train` does not name the initializer, which messages for users of `initbench.initialize` do.
-            said = re.sub(r"initialize\(model, '[^']*', ", "initialize(model, ", str(error))
-            raise UserMistake(said) from error
+            raise UserMistake(str(error)) from error
         self.seconds += time.perf_counter() - started
         self.weights.append(weights_digest(model))
         self.table += rows(outcome)

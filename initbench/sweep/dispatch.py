@@ -175,10 +175,12 @@ def _print(jobs: Sequence[Job], refused: Mapping[str, str], force: bool) -> None
     for job in jobs:
         table.add_row(escape(job.folder.name), _next(job, refused, force))
     console.print(Fitting(table))
-    todo = [job for job in jobs if force or not job.is_complete]
-    seconds = seconds_left(jobs)
+    wanted = [job for job in jobs if job.folder.name not in refused]
+    todo = [job for job in wanted if force or not job.is_complete]
+    seconds = seconds_left(wanted)
     if force or seconds is None:
         estimate = "duration unknown, as no run of the same kind has finished"
     else:
         estimate = f"{about(seconds)} one after the other, judging by finished runs of the same kind"
-    console.print(f"{count(len(jobs), 'run')}, {len(todo)} to do" + (f"; {estimate}" if todo else ""), soft_wrap=True)
+    what = f"{count(len(jobs), 'run')}, {len(todo)} to do" + (f", {len(refused)} refused" if refused else "")
+    console.print(what + (f"; {estimate}" if todo else ""), soft_wrap=True)

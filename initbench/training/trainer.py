@@ -61,6 +61,9 @@ def build(
     }
     if val_every_n_steps is None:
         arguments, ours = {"num_sanity_val_steps": -1, **arguments}, {}
+    else:
+        # Our Recorder logs. Lightning logs nothing then, and would warn about an epoch with fewer steps than this.
+        arguments["log_every_n_steps"] = 0
     try:
         trainer = L.Trainer(
             **arguments,

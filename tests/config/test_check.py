@@ -276,6 +276,7 @@ def test_a_dry_run_says_which_runs_would_be_refused(tmp_path: Path) -> None:
     assert found.returncode == 2
     assert found.stderr.splitlines() == [f"initbench: 2 of 4 runs would be refused: {said}"]
     assert found.stdout.count("would be refused") == 2
+    assert "4 runs, 2 to do, 2 refused; duration unknown" in found.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -295,7 +295,13 @@ def test_what_a_model_cannot_give_is_missing_and_the_rest_is_there() -> None:
     diagnosis = diagnose(model, (torch.arange(24).view(8, 3) % 7, torch.arange(8)))
     assert "inputs are torch.int64" in diagnosis.missing["singular_values"]
     assert diagnosis.net["loss"] > 0
+    assert "inputs are torch.int64" in diagnosis.missing["input_correlation"]
+    assert "input_correlation" not in diagnosis.net
     assert "inputs are torch.int64" in str(diagnosis)
+    assert "correlation of inputs" not in str(diagnosis)
+    mean = next(line for line in diagnosis.figure().data if line.name == "mean")
+    assert math.isnan(mean.y[0])
+    assert all(map(math.isfinite, mean.y[1:]))
     untracked = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False))
     inputs, labels = gaussian(8, 4)
     assert "ties the samples" in diagnose(untracked, (inputs, labels % 4)).missing["singular_values"]

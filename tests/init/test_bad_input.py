@@ -194,7 +194,7 @@ def test_channels_last_stays_and_does_not_matter(name: str) -> None:
 @pytest.mark.parametrize(
     "name, batch, message",
     [
-        ("lsuv", None, r"lsuv needs data: initialize\(model, 'lsuv', batch="),
+        ("lsuv", None, r"lsuv needs data: pass batch=\(inputs, targets\)"),
         ("lsuv", INPUTS[:1], "at least 2 samples, got 1"),
         ("lsuv", INPUTS[:0], "at least 2 samples, got 0"),
         ("lsuv", torch.tensor(1.0), "at least 2 samples, got 0"),

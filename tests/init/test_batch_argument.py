@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from initbench import initialize
+from initbench import describe, initialize
 
 INPUTS = torch.randn(8, 3, generator=torch.Generator().manual_seed(0))
 TARGETS = torch.arange(8) % 2
@@ -52,7 +52,13 @@ def test_statistics_that_the_batch_leaves_stay_in_the_copy() -> None:
 
 
 def test_a_function_without_its_batch_is_refused() -> None:
-    with pytest.raises(
-        ValueError, match=r"unit_outputs.* needs data: initialize\(model, .*batch=\(inputs, targets\)\)"
-    ):
-        initialize(model(), unit_outputs)
+    for act in (initialize, describe):
+        with pytest.raises(ValueError, match=r"unit_outputs.* needs data: pass batch=\(inputs, targets\)"):
+            act(model(), unit_outputs)
+
+
+def test_a_description_takes_the_loss_that_an_initialization_takes() -> None:
+    data: Any = {"batch": (INPUTS, torch.full((8, 2), 3.0)), "loss": nn.functional.mse_loss}
+    filled = initialize(model(), "class_prior", **data)
+    assert filled[4].bias.tolist() == [3, 3]
+    assert describe(model(), "class_prior", **data).set_index("parameter")["mean"]["4.bias"] == 3

@@ -37,6 +37,29 @@ def test_first_and_last_are_those_that_run_first_and_last() -> None:
     assert siren.head.weight.abs().max() <= (6 / 8) ** 0.5 / 30
 
 
+@torch.no_grad()
+def test_a_rule_for_first_or_last_is_for_the_bias_of_that_layer_too() -> None:
+    rules = [{"match": "last", "bias": -2}, {"match": "first", "weight": 0.25, "bias": 3}]
+    model = initbench.initialize(Backwards(), "normal", bias=1, rules=rules)
+    assert model.head.bias.eq(-2).all()
+    assert model.stem.bias.eq(3).all()
+    assert model.body.f[0].bias.eq(1).all()
+    assert model.stem.weight.eq(0.25).all()
+    assert not model.head.weight.eq(-2).any()
+    wrapped = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+    assert initbench.initialize(wrapped, "normal", rules=rules[:1]).bias.tolist() == [-2, -2]
+    recurrent = nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (-1, 3)), nn.LSTM(3, 4))
+    filled = initbench.initialize(recurrent, "normal", rules=[{"match": "first", "weight": 0.5, "bias": 2}])[2]
+    assert filled.weight_ih_l0.eq(0.5).all()
+    assert not filled.weight_hh_l0.eq(0.5).any()
+    assert filled.bias_ih_l0.eq(2).all()
+
+
+def test_a_last_layer_without_a_bias_has_none_to_set() -> None:
+    with pytest.raises(ValueError, match="rule for 'last' matches no bias"):
+        initbench.initialize(nn.Linear(3, 2, bias=False), "normal", rules=[{"match": "last", "bias": -2}])
+
+
 def test_a_matrix_that_is_used_twice_counts_once() -> None:
     layer, head = nn.Linear(8, 8), nn.Linear(8, 3)
     alone, headed = nn.Sequential(layer, nn.Tanh(), layer), nn.Sequential(layer, nn.Tanh(), layer, head)
@@ -47,10 +70,10 @@ def test_a_matrix_that_is_used_twice_counts_once() -> None:
 
 
 class Tied(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, bias: bool = False) -> None:
         super().__init__()
         self.words, self.position = nn.Embedding(11, 8), nn.Parameter(torch.zeros(1, 16, 8))
-        self.block, self.head = ReZero(), nn.Linear(8, 11, bias=False)
+        self.block, self.head = ReZero(), nn.Linear(8, 11, bias=bias)
         self.head.weight = self.words.weight
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
@@ -71,6 +94,15 @@ def test_the_last_layer_of_a_tied_head_is_the_embedding(functional: bool) -> Non
     with pytest.raises(ValueError, match=r"fixup sets the classifier to zero, and its weight is also that of the emb"):
         initbench.initialize(model, "fixup")
     assert initbench.initialize(model, "zero_hadamard").words.weight.std() > 0.5
+
+
+def test_a_tied_head_may_have_a_bias_of_its_own() -> None:
+    rules = [{"match": "last", "bias": -2}]
+    model = initbench.initialize(Tied(bias=True), "normal", rules=rules)
+    assert model.head.bias.eq(-2).all()
+    assert not model.block.f[0].bias.any()
+    with pytest.raises(ValueError, match="rule for 'last' matches no bias"):
+        initbench.initialize(Tied(), "normal", rules=rules)
 
 
 def test_parameters_are_listed_by_their_first_use() -> None:

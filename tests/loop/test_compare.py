@@ -147,7 +147,7 @@ def test_a_score_may_be_a_tensor_and_data_are_asked_for_as_the_loop_passes_them(
     initbench.compare(train, ["ones", "lsuv"], [0], **IN_ONE, runs_dir=tmp_path)
     found = records(tmp_path / "compare")
     assert found["ones", 0]["results"]["test/error"] == 1.0
-    assert found["lsuv", 0]["reason"] == "lsuv needs data: initialize(model, batch=(inputs, targets))"
+    assert found["lsuv", 0]["reason"] == "lsuv needs data: pass batch=(inputs, targets)"
 
 
 def test_seeds_may_be_numpys_and_come_from_a_generator(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from initbench.init.memory import storage_of
 from initbench.init.method import Batch, Loss
 from initbench.init.parametrized import write
+from initbench.init.place import holds
 from initbench.init.roles import NamedParameter, bare_name
 
 _IGNORED = -100  # the class that torch's cross_entropy leaves out
@@ -98,11 +98,10 @@ def _last_layer(model: nn.Module, matrices: Sequence[NamedParameter]) -> tuple[s
     """
     if not matrices:
         raise ValueError(f"class_prior needs a last layer, and {type(model).__name__} has no weight matrix")
-    key = storage_of(matrices[-1].tensor)
     sharing = [
         (bare_name(model, name) or type(module).__name__, module)
         for name, module in model.named_modules()
-        if module is matrices[-1].module or any(storage_of(each) == key for each in module.parameters(recurse=False))
+        if holds(module, matrices[-1])
     ]
     with_bias = [found for found in sharing if isinstance(getattr(found[1], "bias", None), Tensor)]
     if not with_bias:

@@ -9,6 +9,7 @@ from torch import nn
 from initbench.init.assignment import Assignment
 from initbench.init.declarations import Factors, optimizer_rule
 from initbench.init.layer import describe_layer
+from initbench.init.methods.transformer import HOW_TO_UNTIE
 from initbench.init.parametrized import write
 from initbench.init.roles import MATRICES, NamedParameter, walk
 from initbench.init.schemes.mup import channels_in, check_base, input_names
@@ -120,7 +121,7 @@ def complete_p_(
     if head.role == "embedding" and width != 1:
         raise ValueError(
             f"complete_p divides the logits by {width:g}, and the output layer shares its weight with the embedding "
-            f"{head.name}: give it one of its own (model.tied=false for model=gpt), "
+            f"{head.name}: give it one of its own ({HOW_TO_UNTIE}), "
             f"or set base_width={width * base_width:g}"
         )
     for each in distinct(branch_matrices):

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from initbench.init.declarations import ExpectedStds
 from initbench.init.parametrized import write
 from initbench.init.roles import NamedParameter, walk
 from initbench.init.structure.branch import Branch
@@ -21,7 +22,7 @@ def vit_(
     *,
     position_std: float = 0.02,
     token_std: float = 1e-6,
-) -> None:
+) -> ExpectedStds:
     """N(0, 0.02^2) for all weights, N(0, position_std^2) for position embeddings, N(0, token_std^2) for tokens.
 
     The scheme fills the weights; this function sets position embeddings and tokens, if the model has any. timm
@@ -33,8 +34,8 @@ def vit_(
     Source: Dosovitskiy et al. 2021; Touvron et al. 2021, DeiT; Wightman's timm, weight_init="".
     Acts on: all weights, class and register tokens, position embeddings.
     """
-    _draw(positions, position_std, stream)
-    _draw(_tokens(model), token_std, stream)
+    drawn = _draw(positions, position_std, stream) | _draw(_tokens(model), token_std, stream)
+    return ExpectedStds(drawn)
 
 
 @torch.no_grad()
@@ -47,7 +48,7 @@ def vit_jax_(
     position_std: float = 0.02,
     token_std: float = 0.0,
     mlp_bias_std: float = 1e-6,
-) -> None:
+) -> ExpectedStds:
     """Xavier's uniform weights, a zero classifier, biases of MLPs N(0, mlp_bias_std^2); positions and tokens as in vit.
 
     The rules set the last weight matrix, the classifier, to zero, and the first, the patch embedding, to LeCun's
@@ -59,14 +60,15 @@ def vit_jax_(
     Source: Dosovitskiy et al. 2021, the code in JAX (google-research/vision_transformer).
     Acts on: all weights, biases of MLPs, class and register tokens, position embeddings.
     """
-    _draw(positions, position_std, stream)
-    _draw(_tokens(model), token_std, stream)
+    drawn = _draw(positions, position_std, stream) | _draw(_tokens(model), token_std, stream)
     layers = [layer for branch in branches_if_any if branch.kind == "mlp" for layer in branch.weighted]
     for name, module in layers:
         own = getattr(module, "bias", None)
         if isinstance(own, Tensor) and not isinstance(module, _ConvNd):
             bias = torch.empty(own.shape)
             write(module, "bias", _normal(bias, mlp_bias_std, stream(f"{name}.bias")))
+            drawn[f"{name}.bias"] = mlp_bias_std
+    return ExpectedStds(drawn)
 
 
 @torch.no_grad()
@@ -86,10 +88,12 @@ def _tokens(model: nn.Module) -> list[NamedParameter]:
     return [found for found in others if found.key.endswith("token")]
 
 
-def _draw(parameters: list[NamedParameter], std: float, stream: Stream) -> None:
+def _draw(parameters: list[NamedParameter], std: float, stream: Stream) -> dict[str, float]:
+    """Draw them; return the standard deviation of each, by its name."""
     for found in parameters:
         value = torch.empty(found.tensor.shape)
         write(found.module, found.key, _normal(value, std, stream(found.name)))
+    return dict.fromkeys((found.name for found in parameters), std)
 
 
 def _normal(value: torch.Tensor, std: float, generator: Generator) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Recipes of language models: one standard deviation for matrices, others for residual outputs, embeddings and head."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
@@ -8,14 +9,20 @@ from typing import Literal
 import torch
 from torch import Generator, Tensor, nn
 
+from initbench.init.declarations import ExpectedStds
 from initbench.init.parametrized import write
-from initbench.init.roles import MATRICES, NamedParameter, walk
+from initbench.init.roles import MATRICES, NamedParameter, value_of, walk
 from initbench.init.structure.attention import Attention
 from initbench.init.structure.blocks import BranchMatrix, distinct
 from initbench.init.structure.branch import Branch
 from initbench.init.structure.projection import Projection
 
 Std = float | Literal["fan_in", "width", "small"]
+
+HOW_TO_UNTIE = (
+    "model.tied=false for model=gpt, 'model.config={tie_word_embeddings: false}' for model=transformers, "
+    "tie_word_embeddings=False in a Hugging Face config"
+)
 
 
 @torch.no_grad()
@@ -41,7 +48,7 @@ def transformer_(
     position_std: Std | None = None,
     head_std: Std | None = None,
     head_cut: float | None = None,
-) -> None:
+) -> ExpectedStds:
     """N(0, std^2) for all matrices and embeddings, but other variances for matrices that write to the residual stream.
 
     The output of an attention and the last layer of an MLP write to the residual stream, a sum over R = 2 L branches in
@@ -99,9 +106,10 @@ def transformer_(
         why = f"shares its weight with {head.name}" if head in tokens else f"is {head.name}, in a residual branch"
         raise ValueError(
             f"head_std is for a head of its own, and the last matrix {why}: build the model with one "
-            "(model.tied=false for model=gpt), or set head_std=null"
+            f"({HOW_TO_UNTIE}), or set head_std=null"
         )
 
+    variances: dict[str, float] = defaultdict(float)  # a packed matrix has the mean of those of its projections
     for each in distinct(branch_matrices):
         deviation = _size(std, math.prod(each.projection.shape[1:]), _width(each, branch_matrices))
         if each.purpose == "out" or (scale_up and each.purpose == "up"):
@@ -111,7 +119,10 @@ def transformer_(
             deviation *= mlp_factor
         name = each.projection.name if each.projection.rows is None else f"{each.projection.name}.{each.purpose}"
         draw = _uniform if distribution == "uniform" else partial(_normal, cut=cut)
-        each.projection.write(draw(each.projection.shape, deviation, stream(name)))
+        value = draw(each.projection.shape, deviation, stream(name))
+        each.projection.write(value)
+        share = value.numel() / value_of(each.projection.module, each.projection.key).numel()
+        variances[each.projection.name] += share * _remaining(deviation, cut) ** 2
     widths = {_width(each, branch_matrices) for each in branch_matrices}
     for found in outside:
         projection = Projection(found.name, found.module, found.key)
@@ -121,12 +132,15 @@ def transformer_(
         own, limit = (head_std, head_cut) if is_head else (None, cut)
         deviation = _size(std if own is None else own, math.prod(rest), width)
         projection.write(_normal(projection.shape, deviation, stream(found.name), limit))
+        variances[found.name] = _remaining(deviation, limit) ** 2
     for own, found in [*((embedding_std, each) for each in tokens), *((position_std, each) for each in positions)]:
         deviation = _size(std if own is None else own, found.tensor.shape[-1], found.tensor.shape[-1])
         value = _normal(tuple(found.tensor.shape), deviation, stream(found.name), embedding_cut)
         if (padding := getattr(found.module, "padding_idx", None)) is not None:
             value[padding] = 0
         write(found.module, found.key, value)
+        variances[found.name] = _remaining(deviation, embedding_cut) ** 2
+    return ExpectedStds({name: math.sqrt(variance) for name, variance in variances.items()})
 
 
 def _check(stds: Mapping[str, Std | None], cuts: Mapping[str, float | None]) -> None:
@@ -175,3 +189,11 @@ def _normal(shape: tuple[int, ...], std: float, generator: Generator, cut: float
 
 def _uniform(shape: tuple[int, ...], std: float, generator: Generator) -> Tensor:
     return torch.zeros(shape).uniform_(-math.sqrt(3) * std, math.sqrt(3) * std, generator=generator)
+
+
+def _remaining(std: float, cut: float | None) -> float:
+    """The standard deviation of a normal without what is more than `cut` standard deviations from 0."""
+    if cut is None:
+        return std
+    density = math.exp(-(cut**2) / 2) / math.sqrt(2 * math.pi)
+    return std * math.sqrt(1 - 2 * cut * density / math.erf(cut / math.sqrt(2)))

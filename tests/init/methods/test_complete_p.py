@@ -165,7 +165,8 @@ TIED = "complete_p divides the logits by 2, and the output layer shares its weig
         (
             gpt(tied=True),
             {},
-            f"{TIED} embedding.weight: give it one of its own .model.tied=false for model=gpt., or set base_width=128",
+            f"{TIED} embedding.weight: give it one of its own .model.tied=false for model=gpt, "
+            "'model.config={tie_word_embeddings: false}' for .*, or set base_width=128",
         ),
         (
             MLP(in_features=4, out_features=3, depth=2, width=8),

@@ -107,6 +107,17 @@ def test_convnext_sets_the_layer_scale_of_other_models():
     assert {float(gate.min()) for _, gate in find_gates(tv)} == {0.5}
 
 
+@pytest.mark.parametrize("name", ["vit", "vit_jax"])
+def test_a_description_has_the_expected_deviation_of_everything(name):
+    model = vit_tiny("")
+    table = initbench.describe(model, name, token_std=0.5).set_index("parameter")
+    assert table["std_expected"].notna().all()
+    assert table["std_expected"][["cls_token", "pos_embed"]].tolist() == [0.5, 0.02]
+    for parameter, row in table.iterrows():
+        size = model.get_parameter(parameter).numel()
+        assert row["std"] == pytest.approx(row["std_expected"], rel=7 / math.sqrt(2 * size)), parameter
+
+
 @pytest.mark.parametrize("name", ["vit", "convnext"])
 def test_a_model_without_tokens_or_gates_gets_the_weights_alone(name):
     model = initbench.initialize(LeNet(**MNIST), name)

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from initbench import initialize
+from initbench import describe, initialize
 from initbench.init.structure.parts import find_attentions
 from initbench.model import GPT, MLP, ViT
 
@@ -124,6 +124,25 @@ def test_every_matrix_has_the_law_of_its_recipe(recipe: str, layout: str) -> Non
             assert (parameter == (1 if name.endswith("weight") else 0)).all(), name
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_description_has_the_expected_deviation_of_every_matrix(recipe: str, layout: str) -> None:
+    model = gpt(**LAYOUTS[layout])
+    table = describe(model, recipe).set_index("parameter")
+    sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    assert table["std_expected"].notna().all()
+    for name, row in table.iterrows():
+        assert row["std"] == pytest.approx(row["std_expected"], rel=4 / math.sqrt(2 * sizes[name])), name
+
+
+def test_the_expected_deviations_are_those_that_the_cuts_leave() -> None:
+    keys = {"cut": 1.5, "embedding_std": 0.3, "embedding_cut": 1, "head_std": 0.1}
+    expected = describe(gpt(), "transformer", **keys).set_index("parameter")["std_expected"]
+    assert expected["blocks.block1.attention.qkv.weight"] == pytest.approx(normal(0.02, 1.5).std())
+    assert expected["embedding.weight"] == pytest.approx(normal(0.3, 1).std())
+    assert expected["head.weight"] == 0.1
+
+
 def test_the_parts_of_a_packed_projection_differ() -> None:
     attention = find_attentions(initialize(gpt(), "gpt2"))[0]
     assert not torch.equal(attention.query.weight, attention.key.weight)
@@ -192,6 +211,15 @@ def test_llama_of_transformers() -> None:
     assert deviation(model.model.embed_tokens.weight) == pytest.approx(1.0, rel=0.06)
 
 
+def test_the_expected_deviation_of_a_packed_matrix_is_that_of_all_it_packs() -> None:
+    """Phi-3 packs gate and up, whose deviations differ."""
+    size = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
+    model = transformers_model("Phi3", vocab_size=97, num_key_value_heads=2, pad_token_id=0, **size)
+    row = describe(model, "llama_depth").set_index("parameter").loc["model.layers.1.mlp.gate_up_proj.weight"]
+    assert row["std_expected"] == pytest.approx(0.02 * math.sqrt((1 + 1 / 4) / 2))
+    assert row["std"] == pytest.approx(row["std_expected"], rel=0.06)
+
+
 def test_layers_of_a_decoder_are_counted_in_its_own_stream() -> None:
     transformers = pytest.importorskip("transformers", reason="needs the extra `transformers`")
     config = transformers.T5Config(vocab_size=64, d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4)
@@ -243,7 +271,8 @@ def mlp() -> nn.Module:
             lambda: gpt(tied=True),
             "megatron",
             {},
-            "^head_std is for a head of its own, .* shares its weight with embedding",
+            "^head_std is for a head of its own, .* shares its weight with embedding.weight: .*model.tied=false .*"
+            "'model.config={tie_word_embeddings: false}' .*, or set head_std=null$",
         ),
         (
             lambda: gpt(positions="rope"),
