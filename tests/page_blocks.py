@@ -76,15 +76,18 @@ def follow(page: Path) -> None:
             file = folder / block.path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.text)
-        elif block.is_run and block.language == "sh":
+            continue
+        if not block.is_run:
+            continue
+        # Empty lines before the code: a traceback shows the line of the page.
+        exec(compile("\n" * block.line + block.before, str(page), "exec"), session)
+        if block.language == "sh":
             print(f"\n$ {block.text}", flush=True)
             ended = subprocess.run(["bash", "-e", "-c", block.text], stdin=subprocess.DEVNULL)
             assert ended.returncode == block.exits, f"{page.name}, line {block.line}: exit code {ended.returncode}"
-        elif block.is_run:
+        else:
             print(f"\n>>> {block.text}", flush=True)
-            for code in (block.before, block.text):
-                # Empty lines before the code: a traceback shows the line of the page.
-                exec(compile("\n" * block.line + code, str(page), "exec"), session)
+            exec(compile("\n" * block.line + block.text, str(page), "exec"), session)
 
 
 if __name__ == "__main__":

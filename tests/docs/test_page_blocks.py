@@ -39,7 +39,7 @@ def test_every_fence_is_found() -> None:
 
 
 @pytest.mark.docs
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("page", RUN, ids=name)
 def test_what_a_page_says_can_be_done(page: Path, tmp_path: Path) -> None:
     if "runs/demo" in page.read_text():  # in place of that of `make demo`
