@@ -2,7 +2,6 @@
 """The explorer of the docs in a real Chromium: its theory, its simulated networks and its controls."""
 
 import math
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,26 +12,18 @@ import explorer_data
 import numpy as np
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from chromium import browser, needs_chromium
+from playwright.sync_api import Browser, Page, expect
 from scipy.integrate import cubature, quad
 
 from initbench.init.gain import Nonlinearity, named
 from initbench.init.schemes.mean_field import chi, critical, depth_scale, q_star
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+__all__ = ["browser"]
+pytestmark = [pytest.mark.docs, needs_chromium]
 NAMES = list(explorer_data.ACTIVATIONS)
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
