@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from packaging.version import Version
 
 from initbench.analysis.loading.table import from_table
 from initbench.metric import Metric
 
 LOSS = Metric("loss", "loss", higher_is_better=False)
+
+
+needs_pandas_31 = pytest.mark.skipif(
+    Version(pd.__version__) < Version("3.1"), reason="pandas before 3.1 makes no frame of a number that no float holds"
+)
+HUGE = pytest.param(10**400, marks=needs_pandas_31)
 
 
 def table(*losses: object, **columns: list[object]) -> pd.DataFrame:
@@ -50,7 +57,7 @@ def test_workloads_are_named_by_their_columns() -> None:
         math.inf,
         "inf",
         1e308,
-        10**400,
+        HUGE,
         np.float32("nan"),
         pd.NA,
     ],
@@ -80,7 +87,7 @@ def test_names_are_on_one_line() -> None:
     assert runs(given)["init"].tolist() == ["a b", "a b", "c"]
 
 
-@pytest.mark.parametrize("bad", [-math.inf, "-inf", -1e308, -(10**400)])
+@pytest.mark.parametrize("bad", [-math.inf, "-inf", -1e308, pytest.param(-(10**400), marks=needs_pandas_31)])
 def test_a_score_that_is_too_good_is_refused(bad: object) -> None:
     with pytest.raises(ValueError, match=r"^row 1: loss is -.*, which cannot be a score if lower is better$"):
         runs(table(2.0, bad))
@@ -150,9 +157,13 @@ def test_whole_seeds_are_in_order_and_others_are_words() -> None:
     assert runs(table(*range(11)).astype({"seed": str}))["seed"].tolist() == list(range(11))
     assert runs(table(1.0, 2.0).assign(seed=["a", "1"]))["seed"].tolist() == ["a", "1"]
     assert runs(table(1.0).assign(seed=[10**30]))["seed"].tolist() == ["1" + "0" * 30]
-    assert runs(table(1.0).assign(seed=[10**400]))["seed"].tolist() == ["1" + "0" * 400]
     assert runs(table(1.0, 2.0).astype({"seed": "int64[pyarrow]"}))["seed"].tolist() == [0, 1]
     assert runs(table(1.0, 2.0).assign(seed=[1j, 2j]))["seed"].tolist() == ["1j", "2j"]
+
+
+@needs_pandas_31
+def test_a_seed_that_no_float_holds_is_a_word() -> None:
+    assert runs(table(1.0).assign(seed=[10**400]))["seed"].tolist() == ["1" + "0" * 400]
 
 
 def test_an_index_of_any_kind() -> None:
