@@ -40,3 +40,4 @@ html_theme = "furo"
 html_title = "initbench"
 html_static_path = ["_static"]
 html_copy_source = False
+html_show_search_summary = False  # a browser fetches no summary from a file
