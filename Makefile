@@ -57,7 +57,7 @@ test-cluster: setup  ## sweeps on a real SLURM and a real Ray; installs what bot
 test-oldest: setup  ## everything but the slow tests, with the oldest dependencies that pyproject.toml allows
 	$(UV) venv --quiet --clear --python $(BIN)/python build/oldest
 	$(UV) pip install --python build/oldest/bin/python --resolution lowest-direct --editable '.[dev]'
-	build/oldest/bin/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos'
+	build/oldest/bin/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos and not docs'
 
 test-oracles: setup  ## draws and statistics against those of other libraries; installs them
 	$(UV) pip install --python $(BIN)/python --constraints constraints.txt --editable '.[dev,oracles]'

@@ -17,7 +17,8 @@ import torch
 import yaml
 from config_reference import declared_keys, rows_of
 from initializer_pictures import draw_depth, draw_small, draw_weights
-from initializer_stacks import ARGUMENTS, DEPTH, WITHOUT_PICTURES, Measured, measure, stacks_of
+from initializer_signal import Measured, measure
+from initializer_stacks import ARGUMENTS, DEPTH, WITHOUT_PICTURES, stacks_of
 
 from initbench import CONF
 from initbench.config.mistakes import part_of
@@ -212,9 +213,9 @@ def write(entry: Entry) -> None:
 def main(names: list[str]) -> None:
     FOLDER.mkdir(exist_ok=True)
     wanted = [entry for entry in entries() if entry.name in (names or options())]
-    # The slow ones first, so that both cores are busy to the end.
+    # The slow ones first, so that all cores are busy to the end.
     wanted.sort(key=lambda entry: entry.name not in ("gradinit", "metainit"))
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    with multiprocessing.get_context("spawn").Pool() as pool:
         for _ in pool.imap_unordered(write, wanted):
             pass
     (FOLDER / "index.md").write_text(gallery())

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from initializer_stacks import DEPTH, LEAST, MOST, Measured
+from initializer_signal import LEAST, MOST, Measured
+from initializer_stacks import DEPTH
 from matplotlib.figure import Figure
 
 from initbench.figures import COLOURS

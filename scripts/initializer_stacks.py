@@ -1,16 +1,13 @@
-"""Thirty layers or blocks for every initializer of conf/init, and what one signal and one gradient do in them."""
+"""The models on which every initializer of conf/init is shown: thirty layers or blocks in a row."""
 
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from initbench.init import Batch, initializer
-from initbench.init.table import rows
 from initbench.model import GPT, MLP, ViT
 from initbench.model.plain_cnn import PlainCNN
 from initbench.model.recurrent import lstm, rnn
@@ -18,7 +15,6 @@ from initbench.model.resnet_cifar import CifarResNet
 
 DEPTH = 30
 WRITTEN = {"relu": "ReLU", "tanh": "tanh"}
-LEAST, MOST = 1e-8, 1e8  # smaller and larger numbers are drawn at the edge of the picture
 
 
 @dataclass(frozen=True)
@@ -35,19 +31,7 @@ class Stack:
     command: str  # what chooses such a model on the command line
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What was found in one stack: root mean squares of the outputs and gradients, and the rows of `describe`."""
-
-    stack: Stack
-    refusal: str  # why the initializer does not work on it; empty if it does
-    signal: list[float] = field(default_factory=list)
-    gradient: list[float] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    values: Tensor = field(default_factory=lambda: torch.empty(0))  # of the weight whose distribution is shown
-
-
-def _seeded(*size: int) -> Tensor:
+def seeded(*size: int) -> Tensor:
     return torch.randn(*size, generator=torch.Generator().manual_seed(0))
 
 
@@ -60,7 +44,7 @@ def _mlp(nonlinearity: Any) -> Stack:
         label=WRITTEN[nonlinearity],
         words=f"an MLP of width 128 with {WRITTEN[nonlinearity]}",
         build=lambda: MLP(in_features=128, out_features=10, depth=DEPTH, width=128, nonlinearity=nonlinearity),
-        inputs=partial(_seeded, 128, 128),
+        inputs=partial(seeded, 128, 128),
         followed=lambda name: name.startswith("linear"),
         weight="linear15.weight",
         axis="layer",
@@ -76,7 +60,7 @@ def _cnn(nonlinearity: Any, norm: Any = "none") -> Stack:
         words=f"a convolutional network of 32 channels with {WRITTEN[nonlinearity]}"
         + (" and batch norm" if norm == "batch" else ""),
         build=lambda: PlainCNN(**size, stages=1, nonlinearity=nonlinearity, norm=norm, padding_mode="circular"),
-        inputs=partial(_seeded, 32, 3, 8, 8),
+        inputs=partial(seeded, 32, 3, 8, 8),
         followed=lambda name: name.startswith("conv"),
         weight="conv15.weight",
         axis="convolution",
@@ -109,7 +93,7 @@ def _vit(norm: Any = "pre", gate: bool = False) -> Stack:
         words=f"a vision transformer of 30 blocks and width 64 with {norms[norm]}"
         + (" and a gate at each branch" if gate else ""),
         build=lambda: ViT(**size, width=64, depth=DEPTH, num_heads=4, mlp_ratio=2, norm=norm, gate=gate),
-        inputs=partial(_seeded, 16, 3, 16, 16),
+        inputs=partial(seeded, 16, 3, 16, 16),
         followed=lambda name: name.startswith("blocks.") and name.count(".") == 1,
         weight="blocks.14.mlp.branch.linear2.weight",
         axis="block",
@@ -126,7 +110,7 @@ def _resnet(norm: Any, gate: bool = False) -> Stack:
         label="residual stream",
         words=f"a CIFAR ResNet of 30 blocks with {norms[norm]}" + (" and a gate at each branch" if gate else ""),
         build=lambda: CifarResNet(**size, norm=norm, gate=gate),
-        inputs=partial(_seeded, 16, 3, 16, 16),
+        inputs=partial(seeded, 16, 3, 16, 16),
         followed=lambda name: name.startswith("stage") and name.count(".") == 1,
         weight="stage2.5.branch.conv1.weight",
         axis="block",
@@ -171,7 +155,7 @@ def _recurrent(kind: str, **settings: Any) -> Stack:
         words=f"{'an LSTM' if kind == 'lstm' else 'a simple recurrent network'}{activation} and 128 hidden units, "
         "which reads 30 rows",
         build=lambda: lstm(**size) if kind == "lstm" else rnn(**size, **settings),
-        inputs=partial(_seeded, 64, 1, DEPTH, DEPTH),
+        inputs=partial(seeded, 64, 1, DEPTH, DEPTH),
         followed=lambda name: name == "recurrent",
         weight="recurrent.weight_hh_l0",
         axis="time step",
@@ -219,59 +203,3 @@ WITHOUT_PICTURES = ("state_dict", "weight_selection")
 def stacks_of(name: str) -> tuple[Stack, ...]:
     """The models on which the initializer is shown."""
     return STACKS.get(name, MLPS)
-
-
-def measure(name: str, stack: Stack) -> Measured:
-    """Initialize the stack with seed 0, and send one batch forward and one gradient backward."""
-    torch.manual_seed(0)
-    model, inputs = stack.build(), stack.inputs()
-    targets = torch.arange(len(inputs)) % 10
-    if not inputs.is_floating_point():  # the next tokens
-        targets = inputs.roll(-1, dims=1)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            chosen = initializer(name, **ARGUMENTS.get(name, {}))
-            loss = _of_tokens if targets.ndim > 1 else nn.functional.cross_entropy
-            outcome = chosen.apply(model, seed=0, batch=Batch(inputs, targets), loss=loss)
-    except ValueError as error:
-        return Measured(stack, str(error))
-    follow = _through_time if stack.axis == "time step" else _through_depth
-    signal, gradient = follow(stack, model, inputs)
-    values = model.get_parameter(stack.weight).detach().flatten()
-    return Measured(stack, "", signal, gradient, rows(outcome), values)
-
-
-def _of_tokens(outputs: Tensor, targets: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(outputs.flatten(0, 1), targets.flatten())
-
-
-def _through_depth(stack: Stack, model: nn.Module, inputs: Tensor) -> tuple[list[float], list[float]]:
-    outputs: list[Tensor] = []
-    for name, module in model.named_modules():
-        if stack.followed(name):
-            module.register_forward_hook(lambda module, given, output: outputs.append(output))
-    model(inputs)
-    return _sizes(outputs)
-
-
-def _through_time(stack: Stack, model: nn.Module, inputs: Tensor) -> tuple[list[float], list[float]]:
-    """The same for the states of a recurrent network, which torch shows only if each step is a call."""
-    recurrent, sequence = model.recurrent, inputs.flatten(1, 2)
-    state, states = None, []
-    for step in range(sequence.shape[1]):
-        _, state = recurrent(sequence[:, step : step + 1], state)
-        states.append(state[-1] if isinstance(state, tuple) else state)
-    return _sizes(states)
-
-
-def _sizes(outputs: list[Tensor]) -> tuple[list[float], list[float]]:
-    """Root mean squares of the outputs, and of the gradients if N(0, 1) is sent back from the last ones."""
-    last = outputs[-1]
-    gradients = torch.autograd.grad(last, outputs, _seeded(*last.shape).to(last.dtype), allow_unused=True)
-    found = [torch.zeros_like(last) if gradient is None else gradient for gradient in gradients]
-    return list(_roots(outputs)), list(_roots(found))
-
-
-def _roots(tensors: list[Tensor]) -> Iterator[float]:
-    for tensor in tensors:
-        yield float(tensor.detach().double().square().mean().sqrt())

@@ -7,7 +7,8 @@ from pathlib import Path
 import initializer_pages
 import pytest
 from configs import resolved
-from initializer_stacks import CNNS, DEPTH, MLPS, WITHOUT_PICTURES, measure, stacks_of
+from initializer_signal import measure
+from initializer_stacks import CNNS, DEPTH, MLPS, WITHOUT_PICTURES, stacks_of
 from page_blocks import blocks
 
 from initbench.config.check import check

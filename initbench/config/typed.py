@@ -6,6 +6,7 @@ of options answers a mistake with eight lines.
 
 import re
 import shlex
+import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
@@ -27,7 +28,8 @@ from initbench.registry import CONF
 TASKS = {"autoencoder": "autoencoder", "gpt": "language_model", "transformers": "language_model"}  # by model
 # Hydra 1.3 gives --shell-completion a help that is no text, and Python 3.14 refuses it when the option is declared
 # (facebookresearch/hydra#3121).
-setattr(ArgumentParser, "_check_help", lambda parser, action: None)  # noqa: B010 - mypy refuses an assignment
+if sys.version_info >= (3, 14):
+    ArgumentParser._check_help = lambda parser, action: None
 # Keys that `another_way` has added to the default options: see `initbench.sweep.compose.check_forced`.
 forced: list[str] = []
 

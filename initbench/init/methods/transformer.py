@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from initbench.init.declarations import ExpectedStds
 from initbench.init.parametrized import write
 from initbench.init.roles import MATRICES, NamedParameter, value_of, walk
+from initbench.init.schemes.elementary import truncated_std
 from initbench.init.structure.attention import Attention
 from initbench.init.structure.blocks import BranchMatrix, distinct
 from initbench.init.structure.branch import Branch
@@ -193,7 +194,4 @@ def _uniform(shape: tuple[int, ...], std: float, generator: Generator) -> Tensor
 
 def _remaining(std: float, cut: float | None) -> float:
     """The standard deviation of a normal without what is more than `cut` standard deviations from 0."""
-    if cut is None:
-        return std
-    density = math.exp(-(cut**2) / 2) / math.sqrt(2 * math.pi)
-    return std * math.sqrt(1 - 2 * cut * density / math.erf(cut / math.sqrt(2)))
+    return std if cut is None else truncated_std(std=std, a=-cut * std, b=cut * std)

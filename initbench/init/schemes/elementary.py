@@ -68,8 +68,11 @@ def normal_(tensor: Tensor, layer: Layer, generator: Generator, *, mean: float =
     init.normal_(tensor, mean, std, generator)
 
 
-def _truncated_std(layer: Layer, *, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> float:
-    """By quadrature: the closed form (Johnson, Kotz & Balakrishnan 1994, section 13.10.1) cancels for narrow bounds."""
+def truncated_std(*, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0) -> float:
+    """The standard deviation of N(mean, std^2) truncated to [a, b].
+
+    By quadrature: the closed form (Johnson, Kotz & Balakrishnan 1994, section 13.10.1) cancels for narrow bounds.
+    """
     if std == 0:
         return 0.0
     low, high = max((a - mean) / std, -_FAR), min((b - mean) / std, _FAR)
@@ -79,7 +82,7 @@ def _truncated_std(layer: Layer, *, mean: float = 0.0, std: float = 1.0, a: floa
     return std * math.sqrt(np.average(centred**2, weights=density))
 
 
-@expected_std(_truncated_std)
+@expected_std(lambda layer, **parameters: truncated_std(**parameters))
 def trunc_normal_(
     tensor: Tensor,
     layer: Layer,
