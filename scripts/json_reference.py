@@ -188,7 +188,7 @@ def _words(value: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
 
 
 def _plural(words: str) -> str:
-    """Of the words for a type: whole numbers, numbers or `null`, lists of 2 texts."""
+    """The plural of the words for a type: whole numbers, numbers or `null`, lists of 2 texts."""
     first, *others = words.split(" or ")
     head, _, rest = first.partition(" of ")
     return " or ".join([head + "s" + (f" of {rest}" if rest else ""), *others])
