@@ -41,7 +41,7 @@ examples: setup  ## run the notebooks of examples/ again and keep what they show
 test: setup  ## everything but the slow tests; twenty minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow and not cluster and not chaos and not docs'
 
-test-docs: setup  ## run every command and example of the READMEs and of docs/; an hour or two on two cores
+test-docs: docs  ## run every command and example of the READMEs and of docs/; an hour or two on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m docs
 
 test-slow: setup  ## an hour on two cores

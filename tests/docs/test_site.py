@@ -1,8 +1,6 @@
 """The site in a real Chromium: every page fits a phone, asks the network nothing, and can be found."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,18 +10,15 @@ from playwright.sync_api import Browser, Page
 
 __all__ = ["browser"]
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.docs, pytest.mark.timeout(1200), needs_chromium]  # the fixture builds the site
+pytestmark = [pytest.mark.docs, needs_chromium]
 PHONE = {"width": 390, "height": 844}
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the site, built as `make docs` does."""
-    folder = tmp_path_factory.mktemp("site")
-    subprocess.run([sys.executable, str(ROOT / "scripts" / "initializer_pages.py")], cwd=ROOT, check=True)
-    subprocess.run(
-        [sys.executable, "-m", "sphinx", "--fail-on-warning", "--quiet", str(ROOT / "docs"), str(folder)], check=True
-    )
+@pytest.fixture
+def site() -> Path:
+    """The folder of the site, which `make test-docs` builds first."""
+    folder = ROOT / "build" / "site"
+    assert (folder / "index.html").exists(), "make docs"
     return folder
 
 
