@@ -71,7 +71,7 @@ def _readable(override: str) -> str:
     if re.match(r"\+\+?hydra\.", key):
         _check_hydra_key(key.lstrip("+"))
     value = re.sub(r"(^|[,\[])((?:file://)?)([~$][^,\]]*)", lambda at: at[1] + at[2] + expand(at[3]), value)
-    for candidate in (value, ",".join(map(_quoted, value.split(",")))):
+    for candidate in (value, ",".join(map(quoted, value.split(",")))):
         line = f"{key}{equals}{candidate}"
         if _is_parsed(line):
             return line
@@ -79,7 +79,7 @@ def _readable(override: str) -> str:
             break  # it was meant as more than text
     if re.search(r"^\s*,|,\s*,|,\s*$", value):
         raise UserMistake(f"{override} has an empty value: commas stand between values, without spaces: seed=0,1,2")
-    as_text = shlex.quote(f"{key}={_quoted(value)}")
+    as_text = shlex.quote(f"{key}={quoted(value)}")
     raise UserMistake(f"{override} cannot be read as a list, a mapping or a function; as text it is typed {as_text}")
 
 
@@ -109,7 +109,7 @@ def _is_parsed(override: str) -> bool:
         return False
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Text as a value in Hydra's grammar, in double quotes if it needs them."""
     if _is_parsed(f"key={text}"):
         return text

@@ -2,22 +2,17 @@
 
 import itertools
 import math
-import re
-import shlex
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from initbench.analysis.comparison.commands import commands_for, judged_by
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.statistics.power import POWER, seeds_needed, spread
 
 _MOST = 1000  # seeds; nobody runs more
-# Words that a command which adds seeds leaves out; a race (until=sure) allows no seeds to be named.
-_NOT_AGAIN = ("seed=", "dry_run=", "force=", "until=", "race.")
 _LEAST_SECONDS = 5  # of work; records are dated in whole seconds
 
 
@@ -25,12 +20,12 @@ _LEAST_SECONDS = 5  # of work; records are dated in whole seconds
 class MoreSeeds:
     """More seeds for initializers with an open question.
 
-    inits: the rivals whose question they would answer; swept: the initializers that need them, so that all can still be
-    compared; difference: the one that they show with a power of 80 %, None if it is not the same for all rivals;
-    is_margin: whether it is the margin for some rival, as a smaller one was seen; seeds: on each workload, including
-    those that are there; more: how many of them are still to be run; runs: how many runs these are; seconds: the time
-    they take on a machine like the one that ran the others, None if it is not known; commands: what to type, empty for
-    runs from elsewhere.
+    inits: the rivals whose question they would answer; swept: the initializers that get them: those that need them, so
+    that all can still be compared, and those that a command cannot leave out; difference: the one that they show with a
+    power of 80 %, None if it is not the same for all rivals; is_margin: whether it is the margin for some rival, as a
+    smaller one was seen; seeds: on each workload, including those that are there; more: how many of them are still to
+    be run; runs: how many runs these are; seconds: the time they take on a machine like the one that ran the others,
+    None if it is not known; commands: what to type, empty for runs from elsewhere.
     """
 
     inits: tuple[str, ...]
@@ -44,21 +39,23 @@ class MoreSeeds:
     commands: tuple[str, ...]
 
 
-def more_seeds(findings: Findings) -> MoreSeeds | None:
-    """The sweep that would probably answer what is open.
+def more_seeds(findings: Findings, margin: float | None = None, reference: str | None = None) -> MoreSeeds | None:
+    """The sweep that would probably answer what is open, judged by the same margin (as a user types it) and reference.
 
     None if nothing is open, or if nothing says how many seeds it takes.
     """
+    judged = judged_by(margin, reference)
     needed = {init: seeds_to_tell(findings, init) for init in findings.open}
     known = {init: of for init, of in needed.items() if of is not None and of[0] <= _MOST}
     if findings.open and not findings.can_tell and not known:
-        return _sweep(findings, findings.least_seeds, findings.open, None)
+        return _sweep(findings, findings.least_seeds, findings.open, None, judged)
     if not known:
         return None
     shown = {of for _, of in known.values()}  # the margin, if it is larger than every difference seen
     difference = shown.pop() if len(shown) == 1 else None
     is_margin = any(of > abs(float(findings.rivals.at[init, "difference"])) for init, (_, of) in known.items())
-    return _sweep(findings, max(seeds for seeds, _ in known.values()), list(known), difference, is_margin=is_margin)
+    needed_seeds = max(seeds for seeds, _ in known.values())
+    return _sweep(findings, needed_seeds, list(known), difference, judged, is_margin=is_margin)
 
 
 def seeds_to_tell(findings: Findings, init: str) -> tuple[int, float] | None:
@@ -106,7 +103,13 @@ def _seeds_with(findings: Findings, rival: str) -> int:
 
 
 def _sweep(
-    findings: Findings, needed: int, inits: list[str], difference: float | None, *, is_margin: bool = False
+    findings: Findings,
+    needed: int,
+    inits: list[str],
+    difference: float | None,
+    judged: list[str],
+    *,
+    is_margin: bool = False,
 ) -> MoreSeeds:
     """The sweep that gives the leader and `inits` at least the needed seeds on each workload.
 
@@ -114,12 +117,15 @@ def _sweep(
     """
     are_few = needed > 2 * findings.seeds[0]
     swept = list(map(str, findings.scores)) if are_few else [findings.leader, *inits]
-    runs = findings.runs[findings.runs["init"].isin(swept) & ~findings.runs["is_tuning"]]
+    scored = findings.runs[~findings.runs["is_tuning"]]
+    runs = scored[scored["init"].isin(swept)]
     present, tuning = (_whole(of["seed"]) for of in (runs, findings.runs[findings.runs["is_tuning"]]))
     fresh = (seed for seed in itertools.count() if seed not in present | tuning)
     number = max(needed, runs["seed"].nunique())
     seeds = present | set(itertools.islice(fresh, number - runs["seed"].nunique()))
-    ended = runs[runs["score"].notna()]
+    commands, trained = commands_for(scored, seeds, swept, judged)
+    swept += sorted(trained - set(swept))
+    ended = scored[scored["score"].notna() & scored["init"].isin(swept)]
     there = ended.groupby(["workload", "init", "lr"], dropna=False)["seed"].nunique()  # a grid has all of its rates
     more = int((number - there).clip(lower=0).sum())
     each = seconds_per_run(findings.runs)
@@ -132,7 +138,7 @@ def _sweep(
         more=number - min(_seeds_with(findings, init) for init in inits),
         runs=more,
         seconds=None if each is None else each * more,
-        commands=tuple(_commands(runs, seeds, swept)),
+        commands=tuple(commands),
     )
 
 
@@ -157,69 +163,6 @@ def seconds_per_run(runs: pd.DataFrame) -> float | None:
     return busy / number if busy >= _LEAST_SECONDS else None
 
 
-def _commands(runs: pd.DataFrame, seeds: set[int], inits: list[str]) -> list[str]:
-    """The commands that made the runs, with these seeds and, if the initializers can be named, only `inits`."""
-    made: dict[str, set[tuple[Any, ...]]] = {}
-    recorded = runs["recorded_study"] if "recorded_study" in runs else runs["study"]
-    for (typed, path, study), of in runs.groupby(["command", runs["path"].map(_folder), recorded], sort=False):
-        words = shlex.split(str(typed))
-        if _program(words) is not None:
-            trained: set[tuple[Any, ...]] = set(zip(of["workload"], of["lr"], of["init"], strict=True))
-            names = {(*cell, init) for *cell, _ in trained for init in inits}  # with `init=` as it will be changed
-            command = _changed(_into(words, Path(path), study), _choice(seeds), inits)
-            made.setdefault(command, set()).update(names if _can_name(words, inits) else trained)
-    kept: list[str] = []
-    for command in sorted(made, key=lambda command: -len(made[command])):
-        if not made[command] <= set().union(*(made[of] for of in kept)):
-            kept.append(command)
-    return [command for command in made if command in kept]
-
-
-def _folder(path: str | None) -> str | None:
-    """The folder of the study of a run; None for a run from elsewhere."""
-    return str(Path(path).parent.absolute()) if isinstance(path, str) else None
-
-
-def _into(words: list[str], folder: Path, study: str) -> list[str]:
-    """A command for the study in `folder`, to which the runs may have been moved since they were recorded."""
-    name = Path(study).parts
-    if folder.parts[len(folder.parts) - len(name) :] == name:
-        return words
-    runs_dir = next((word.partition("=")[2] for word in words if word.startswith("runs_dir=")), "runs")
-    is_beside = folder.parent.resolve() == Path(runs_dir).resolve()
-    kept = [word for word in words if not word.startswith(("study=",) if is_beside else ("study=", "runs_dir="))]
-    return [*kept, f"study={folder.name}", *([] if is_beside else [f"runs_dir={folder.parent}"])]
-
-
 def _whole(seeds: pd.Series) -> set[int]:
     numbers = pd.to_numeric(seeds, errors="coerce")
     return set(numbers[numbers % 1 == 0].astype(int))
-
-
-def _program(words: list[str]) -> int | None:
-    """The position of `initbench` in a command, `python -m initbench ...` or the script; None if it is another."""
-    return next((place for place, word in enumerate(words[:3]) if Path(word).name == "initbench"), None)
-
-
-def _can_name(words: list[str], inits: list[str]) -> bool:
-    """Whether `init=` of a command can be changed to these: all are plain options, and none has keys of its own."""
-    return all(re.fullmatch(r"\w+", init) for init in inits) and not any(word.startswith("init.") for word in words)
-
-
-def _changed(words: list[str], seeds: str, inits: list[str]) -> str:
-    """A command with these seeds, and with these initializers if it chooses among plain options."""
-    typed = [word for word in words[(_program(words) or 0) + 1 :] if not word.startswith(_NOT_AGAIN)]
-    if _can_name(words, inits):
-        typed = [*(word for word in typed if not word.startswith("init=")), f"init={','.join(inits)}"]
-    is_study = any(word.startswith("experiment=") for word in typed)
-    if not (is_study or {"-m", "--multirun"} & set(typed)):
-        typed.insert(0, "-m")
-    return shlex.join(["python", "-m", "initbench", *typed, f"seed={seeds}"])
-
-
-def _choice(seeds: set[int]) -> str:
-    """Seeds as a command-line choice."""
-    first, last = min(seeds), max(seeds)
-    if last - first + 1 != len(seeds):
-        return ",".join(map(str, sorted(seeds)))
-    return f"range({last + 1})" if first == 0 else f"range({first},{last + 1})"

@@ -136,11 +136,12 @@ def _twice(runs: pd.DataFrame) -> Iterator[Problem]:
 
 def _plans(plans: Sequence[Plan]) -> Iterator[Problem]:
     """What was planned anew after results had been seen."""
-    for before, after in pairwise(sorted(plans, key=lambda plan: plan.runs_before)):
+    ordered = sorted(plans, key=lambda plan: plan.runs_before)
+    for number, (before, after) in enumerate(pairwise(ordered), start=1):
         changes = []
         for key, name in (("inits", "initializers"), ("workloads", "workloads"), ("seeds", "seeds")):
-            old, new = getattr(before, key), getattr(after, key)
-            if added := [of for of in new if of not in old]:
+            old = {of for plan in ordered[:number] for of in getattr(plan, key)}
+            if added := [of for of in getattr(after, key) if of not in old]:
                 what = _list(added) if key != "workloads" else str(len(added))
                 changes.append(f"{name} added: {what}")
         for key in ("margin", "reference", "targets", "race"):

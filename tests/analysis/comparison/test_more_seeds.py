@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from frames import frame, record
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds, seconds_per_run, seeds_to_tell
@@ -21,7 +22,7 @@ def study(
     command: str = TYPED,
     means: tuple[float, ...] = (0.9, 0.895, 0.5),
     seeds: Iterable[int] = range(8),
-    margin: float = 0.5,
+    margin: float | None = None,
     reference: str | None = None,
 ) -> Comparison:
     rng = np.random.default_rng(10)
@@ -34,8 +35,7 @@ def study(
 
 
 def following(comparison: Comparison) -> MoreSeeds:
-    assert comparison.main is not None
-    found = more_seeds(comparison.main)
+    found = comparison.more_seeds[0]
     assert found is not None
     return found
 
@@ -105,6 +105,22 @@ def test_commands_are_changed_as_little_as_can_be(typed: str, expected: str | No
     found = following(study(typed))
     wanted = () if expected is None else (shlex.split(expected.format(f"range({found.seeds})")),)
     assert tuple(map(shlex.split, found.commands)) == wanted
+
+
+@pytest.mark.parametrize("typed", ["", " report.margin=1 report.reference=c"])
+def test_commands_are_judged_as_the_verdict_was(typed: str) -> None:
+    """By what was asked for when the report was written, not by what the runs were recorded with."""
+    (command,) = following(study(TYPED + typed, margin=0.8, reference="a")).commands
+    said = [word for word in shlex.split(command) if word.startswith("report.")]
+    assert said == ["report.margin=0.8", "report.reference=a"]
+
+
+def test_a_reference_with_parentheses_is_quoted_for_hydra() -> None:
+    runs = study().runs.replace({"init": {"a": "normal(std=0.1)"}})
+    command = following(Comparison(runs, reference="normal(std=0.1)")).commands[0]
+    (word,) = (word for word in shlex.split(command) if word.startswith("report."))
+    (override,) = OverridesParser.create().parse_overrides([word])
+    assert override.value() == "normal(std=0.1)"
 
 
 def test_seeds_that_do_not_begin_at_0() -> None:
@@ -202,12 +218,44 @@ def test_each_command_of_initializers_that_cannot_be_named_is_to_be_typed() -> N
     assert list(map(shlex.split, found.commands)) == list(map(shlex.split, wanted))
 
 
+@pytest.mark.parametrize("own", ["--config-dir mine init=mine", "init._target_=mine.sign_"])
+def test_a_command_names_only_those_of_its_initializers_that_need_seeds(own: str) -> None:
+    """`mine` is not an option of the other command."""
+    own, others = (f"python -m initbench -m {of} model=mlp seed=range(8)" for of in (own, "init=a,b,c"))
+    name = "mine" if "init=mine" in own else "mine.sign_"
+    rng = np.random.default_rng(1)
+    rows = [
+        record(init, seed, mean + 0.005 * rng.standard_normal(), provenance={"command": command})
+        for init, mean, command in ((name, 0.9, own), ("a", 0.897, others), ("b", 0.5, others), ("c", 0.4, others))
+        for seed in range(8)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert found.swept == (name, "a")
+    assert found.runs == 2 * (found.seeds - 8)
+    words = [sorted(shlex.split(command.replace(f"range({found.seeds})", "range(8)"))) for command in found.commands]
+    assert words == [sorted(shlex.split(own)), sorted(shlex.split(others.replace("a,b,c", "a")))]
+
+
+def test_runs_that_a_command_cannot_leave_out_are_counted() -> None:
+    command = "python -m initbench -m init=normal init.std=0.1,0.2,0.3 model=mlp seed=range(8)"
+    rng = np.random.default_rng(1)
+    rows = [
+        record(f"normal(std={std})", seed, mean + 0.005 * rng.standard_normal(), provenance={"command": command})
+        for std, mean in ((0.1, 0.9), (0.2, 0.897), (0.3, 0.5))
+        for seed in range(8)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert found.inits == ("normal(std=0.2)",)
+    assert set(found.swept) == {f"normal(std={std})" for std in (0.1, 0.2, 0.3)}
+    assert found.runs == 3 * (found.seeds - 8)
+
+
 def test_two_sweeps_that_cannot_be_one_are_both_to_be_typed() -> None:
     """Every initializer that needs seeds is in one of the commands."""
     rng = np.random.default_rng(1)
     keys, plain = (
         f"python -m initbench -m init={of} seed=range(8) study=study"
-        for of in ("kaiming_normal init.mode=fan_in,fan_out", "orthogonal,default")
+        for of in ("kaiming_normal init.mode=fan_in,fan_out", "default,orthogonal")
     )
     typed = {"kaiming_normal": keys, "kaiming_normal(mode=fan_out)": keys, "orthogonal": plain, "default": plain}
     rows = [
@@ -243,7 +291,7 @@ def test_the_study_of_a_command_is_the_folder_that_the_runs_are_in(
     recorded = typed.partition(" ")[0].removeprefix("study=") or "mine"
     paths = [f"{folder}/{number}" for number in range(len(comparison.runs))]
     runs = comparison.runs.assign(path=paths, study=recorded)
-    found = following(Comparison(runs, margin=0.5))
+    found = following(Comparison(runs))
     wanted = f"python -m initbench -m {expected.format(cwd=tmp_path)} init=a,b seed=range({found.seeds})"
     assert [*map(shlex.split, found.commands)] == [shlex.split(wanted)]
 
@@ -258,7 +306,7 @@ def test_a_report_names_the_folder_of_runs_that_were_moved_into_one(
         for seed, score in runs.loc[runs["init"] == init, ["seed", "score"]].itertuples(index=False):
             made = record(init, int(seed), float(score), provenance={"command": TYPED})
             write_record(tmp_path / f"runs/both/{init}{seed}", {**made, "study": of})
-    found = following(Comparison(load_studies([Path("runs/both")]), margin=0.5))
+    found = following(Comparison(load_studies([Path("runs/both")])))
     assert [word for command in found.commands for word in shlex.split(command) if "study" in word] == ["study=both"]
 
 

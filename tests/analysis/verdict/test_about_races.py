@@ -118,6 +118,21 @@ def test_a_study_that_grew_is_judged_at_half_the_level() -> None:
     ]
 
 
+def test_an_initializer_whose_command_is_typed_again_was_not_added() -> None:
+    """Each has a command of its own, and gets its further seeds by the same one."""
+    runs = scores(0.55, 0, seeds=4)
+    workloads = tuple(runs["workload_id"].unique())
+    first, second = (
+        Plan((init,), workloads, (0, 1), (), None, None, runs_before=n) for init, n in (("a", 0), ("b", 2))
+    )
+    again = [replace(plan, seeds=(0, 1, 2, 3), runs_before=n) for plan, n in ((first, 4), (second, 6))]
+    runs.attrs["plans"] = [first, second, *again]
+    assert [problem.text for problem in Verdict(Comparison(runs)).problems] == [
+        "The plan was changed after 2 runs of the study: initializers added: b.",
+        "The plan was changed after 4 runs of the study: seeds added: 2, 3.",
+    ]
+
+
 def test_the_level_that_is_announced_is_the_one_of_the_next_verdict() -> None:
     """c came with the seeds that a and b had."""
     runs = scores(0.1, 0.1, 0.1, seeds=12)
