@@ -79,9 +79,8 @@ def _runs(race: Raced) -> Sentence:
     """How many runs the answer took, and what a fixed number of seeds takes to show the smallest lead there was."""
     course, number, metric = race.course, len(race.inits), race.metric
     what = "The answer" if course.winner is not None or course.all_equal else "The race"
-    text = f"{what} took {count(race.needed, 'run')}"
-    if race.runs > race.needed:
-        text += f" of the {race.runs} that there are"
+    of = f"{race.needed} of the {race.runs} runs that were trained"
+    text = f"{what} took {count(race.needed, 'run') if race.runs == race.needed else of}"
     if course.winner is not None:
         last = min((out for out in course.exits if out.seeds == course.seeds), key=lambda out: out.lead)
         ahead = race.scores[: last.seeds, course.winner] - race.scores[: last.seeds, last.init]
