@@ -17,7 +17,7 @@ _FENCE = re.compile(
     r"(?P<notes>(?:^ *<!--(?:(?!-->).)*-->\n+)*)^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
-_NOTE = re.compile(r"<!-- (not run|before|exits): (.*?)\s*-->", re.DOTALL)
+_NOTE = re.compile(r"<!-- (not run|before|exits):\s(.*?)\s*-->", re.DOTALL)
 _PATH = re.compile(r"(?:#|//) (?P<path>[\w./-]+\.\w+)\n")
 
 

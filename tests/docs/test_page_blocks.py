@@ -54,7 +54,7 @@ def test_a_page_is_followed_block_by_block(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         "```python\n# mine/one.py\nONE = 1\n```\n\n"
-        "<!-- before: two = 2 -->\n```python\nfrom mine.one import ONE\nassert (ONE, two) == (1, 2)\n```\n\n"
+        "<!-- before:\ntwo = 2\n-->\n```python\nfrom mine.one import ONE\nassert (ONE, two) == (1, 2)\n```\n\n"
         "<!-- not run: hours -->\n```sh\nexit 1\n```\n\n"
         "1. In a list:\n\n   <!-- exits: 3 -->\n   ```sh\n   cat mine/one.py > copy.txt\n   exit 3\n   ```\n\n"
         "```text\nnothing\n```\n"
@@ -66,4 +66,4 @@ def test_a_page_is_followed_block_by_block(tmp_path: Path) -> None:
     assert (folder / "copy.txt").read_text() == "# mine/one.py\nONE = 1\n"
     page.write_text(page.read_text().replace("exits: 3", "exits: 4"))
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert "page.md, line 20: exit code 3" in ended.stderr
+    assert "page.md, line 22: exit code 3" in ended.stderr
