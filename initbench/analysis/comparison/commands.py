@@ -3,7 +3,7 @@
 import re
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -24,34 +24,42 @@ def judged_by(margin: float | None, reference: str | None) -> list[str]:
     return [*words, f"report.reference={reference}"]
 
 
+class _Command(NamedTuple):
+    """The words of a command that adds seeds but for the seeds and, if it can name initializers, `init=`."""
+
+    words: tuple[str, ...]
+    can_name: bool
+
+
 def commands_for(
     runs: pd.DataFrame, seeds: set[int], inits: list[str], judged: list[str]
 ) -> tuple[list[str], set[str]]:
     """The commands that made the runs of `inits`, with these seeds, and the initializers that they train.
 
-    A command names these alone; if it cannot, it trains all of its own again. Two that only name others are one.
+    A command names these alone; if it cannot, it trains all of its own again. Two that differ in nothing but initializers are one.
     """
-    made: dict[tuple[tuple[str, ...], bool], set[tuple[Any, ...]]] = {}  # what each trains: workload, rate, initializer
+    trains: dict[_Command, set[tuple[Any, ...]]] = {}  # workload, learning rate, initializer
     recorded = runs["recorded_study"] if "recorded_study" in runs else runs["study"]
     for (typed, path, study), of in runs.groupby(["command", runs["path"].map(_folder), recorded], sort=False):
         words, own = shlex.split(str(typed)), {*inits} & {*of["init"]}
         if _program(words) is None or not own:
             continue
         can_name = _can_name(words, own)
+        again = _again(_into(words, Path(path), study), with_init=not can_name)
         trained = of[of["init"].isin(own)] if can_name else of
-        words = _again(_into(words, Path(path), study), with_init=not can_name)
-        cells = made.setdefault((tuple(words), can_name), set())
-        cells.update(zip(trained["workload"], trained["lr"], trained["init"], strict=True))
-    kept: list[tuple[tuple[str, ...], bool]] = []
-    for command in sorted(made, key=lambda command: -len(made[command])):
-        if not made[command] <= set().union(*(made[of] for of in kept)):
+        cells = trains.setdefault(_Command(tuple(again), can_name), set())
+        cells.update(zip(trained["workload"], trained["lr"].astype(str), trained["init"], strict=True))  # NaN != NaN
+    kept: list[_Command] = []
+    for command in sorted(trains, key=lambda command: -len(trains[command])):
+        if not trains[command] <= set().union(*(trains[of] for of in kept)):
             kept.append(command)
     lines = []
-    for command, cells in ((command, made[command]) for command in made if command in kept):
-        named = ",".join(init for init in inits if any(init == of for *_, of in cells))
-        words = [*command[0], *([f"init={named}"] if command[1] else []), *judged, f"seed={_choice(seeds)}"]
+    for command in (command for command in trains if command in kept):
+        names = {init for *_, init in trains[command]}
+        named = [f"init={','.join(init for init in inits if init in names)}"] if command.can_name else []
+        words = [*command.words, *named, *judged, f"seed={_choice(seeds)}"]
         lines.append(shlex.join(["python", "-m", "initbench", *words]))
-    return lines, {init for command in kept for *_, init in made[command]}
+    return lines, {init for command in kept for *_, init in trains[command]}
 
 
 def _folder(path: str | None) -> str | None:

@@ -186,13 +186,15 @@ def test_what_is_typed_leaves_all_comparable(noise: float, swept: tuple[str, ...
     assert after.left_out == []
 
 
-def test_a_command_that_another_covers_is_not_to_be_typed() -> None:
+@pytest.mark.parametrize("lr", [0.1, None])
+def test_a_command_that_another_covers_is_not_to_be_typed(lr: float | None) -> None:
     rng = np.random.default_rng(1)
     rows = [
         record(
             init,
             n,
             mean + 0.01 * rng.standard_normal(),
+            lr=lr,
             model={"depth": depth},
             provenance={"command": f"python -m initbench -m init=a,b seed=range(8) model.depth={depths}"},
         )
