@@ -36,7 +36,8 @@ def commands_for(
 ) -> tuple[list[str], set[str]]:
     """The commands that made the runs of `inits`, with these seeds, and the initializers that they train.
 
-    A command names these alone; if it cannot, it trains all of its own again. Two that differ in nothing but initializers are one.
+    A command names these alone; if it cannot, it trains all of its own again. Two that differ in nothing but the names
+    of initializers are one.
     """
     trains: dict[_Command, set[tuple[Any, ...]]] = {}  # workload, learning rate, initializer
     recorded = runs["recorded_study"] if "recorded_study" in runs else runs["study"]
@@ -47,8 +48,9 @@ def commands_for(
         can_name = _can_name(words, own)
         again = _again(_into(words, Path(path), study), with_init=not can_name)
         trained = of[of["init"].isin(own)] if can_name else of
+        rates = trained["lr"].astype(str)  # as NaN, which runs without a rate have, is not equal to itself
         cells = trains.setdefault(_Command(tuple(again), can_name), set())
-        cells.update(zip(trained["workload"], trained["lr"].astype(str), trained["init"], strict=True))  # NaN != NaN
+        cells.update(zip(trained["workload"], rates, trained["init"], strict=True))
     kept: list[_Command] = []
     for command in sorted(trains, key=lambda command: -len(trains[command])):
         if not trains[command] <= set().union(*(trains[of] for of in kept)):

@@ -203,7 +203,7 @@ def test_a_command_that_another_covers_is_not_to_be_typed(lr: float | None) -> N
         for depth in (1, 2)
         for depths in (["1"] if depth == 1 and n < 3 else ["1,2"])
     ]
-    (command,) = following(Comparison(frame(*rows))).commands
+    (command,) = following(Comparison(frame(*rows).astype({"lr": float}))).commands
     assert "model.depth=1,2" in command
 
 
