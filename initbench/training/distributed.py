@@ -36,6 +36,8 @@ def spawn(function: Callable[..., Result], processes: int, *args: object) -> Res
         "multiprocessing.spawn",
     ):
         logging.getLogger(f"torch.{name}").setLevel(logging.CRITICAL)
+    # torch 2.11 always waits 30 seconds before it kills a process that does not end.
+    shutdown = {"shutdown_timeout": _SHUTDOWN_SECONDS} if hasattr(LaunchConfig, "shutdown_timeout") else {}
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -45,7 +47,7 @@ def spawn(function: Callable[..., Result], processes: int, *args: object) -> Res
         run_id=uuid4().hex,
         max_restarts=0,
         start_method="spawn",
-        shutdown_timeout=_SHUTDOWN_SECONDS,
+        **shutdown,
     )
     try:
         results: dict[int, Result] = elastic_launch(config, _rank)(os.getpid(), function, *args)

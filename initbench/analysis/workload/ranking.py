@@ -55,7 +55,7 @@ class Ranking:
     @property
     def all_learned(self) -> bool:
         """Whether every run learned something; if not, a mean with Student's interval is misleading."""
-        return bool((self.table["learned"].fillna(self.table["runs"]) >= self.table["scored"]).all())
+        return bool((self.table["learned"].astype(float).fillna(self.table["runs"]) >= self.table["scored"]).all())
 
 
 def rankings(runs: pd.DataFrame) -> list[Ranking]:
