@@ -36,8 +36,6 @@ def spawn(function: Callable[..., Result], processes: int, *args: object) -> Res
         "multiprocessing.spawn",
     ):
         logging.getLogger(f"torch.{name}").setLevel(logging.CRITICAL)
-    # torch 2.11 always waits 30 seconds before it kills a process that does not end.
-    shutdown = {"shutdown_timeout": _SHUTDOWN_SECONDS} if hasattr(LaunchConfig, "shutdown_timeout") else {}
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -47,8 +45,8 @@ def spawn(function: Callable[..., Result], processes: int, *args: object) -> Res
         run_id=uuid4().hex,
         max_restarts=0,
         start_method="spawn",
-        **shutdown,
     )
+    config.shutdown_timeout = _SHUTDOWN_SECONDS  # not an argument in torch 2.11, which waits for 30 seconds
     try:
         results: dict[int, Result] = elastic_launch(config, _rank)(os.getpid(), function, *args)
     except SignalException as signal:
