@@ -60,7 +60,8 @@ class Ranking:
 
 def rankings(runs: pd.DataFrame) -> list[Ranking]:
     """A ranking for each workload, the one that ran last at the end."""
-    order = runs.groupby("workload", sort=False)["started_at"].max().fillna("").sort_values(kind="stable").index
+    started = runs["started_at"].fillna("").groupby(runs["workload"], sort=False).max()
+    order = started.sort_values(kind="stable").index
     by_workload = dict(iter(runs.groupby("workload", sort=False)))
     return [rank(by_workload[workload]) for workload in order]
 

@@ -240,7 +240,7 @@ def test_the_curvature_is_that_of_the_training_loss_under_the_optimizer_of_the_r
         optimizer.step()
     with (Store(config).folder / "csv" / "metrics.csv").open() as lines:
         logged = next(row for row in csv.DictReader(lines) if row["diagnostics/hessian_largest"])
-    at_zero = rows[rows["step"] == 0].set_index(["quantity", "index"])["value"]
+    at_zero = rows[rows["step"] == 0].set_index(["quantity", "index"])["value"].sort_index()
     assert float(logged["diagnostics/hessian_largest"]) == pytest.approx(at_zero["hessian_largest", 0])
     assert float(logged["diagnostics/loss_along_gradient/2"]) == pytest.approx(at_zero["loss_along_gradient", 2])
 
