@@ -88,8 +88,10 @@ def command(name: str) -> str:
     """What shows the initializer on the command line."""
     if name in WITHOUT_PICTURES:
         return f"init={name} init.path=weights.safetensors"
-    given = [f"init.{key}={value}" if isinstance(value, str) else f"'init.{key}=[{','.join(value)}]'"
-             for key, value in ARGUMENTS.get(name, {}).items()]  # fmt: skip
+    given = [
+        f"init.{key}={value}" if isinstance(value, str) else f"'init.{key}=[{','.join(value)}]'"
+        for key, value in ARGUMENTS.get(name, {}).items()
+    ]
     return " ".join([f"init={name}", *given, stacks_of(name)[0].command])
 
 

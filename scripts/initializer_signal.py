@@ -1,6 +1,5 @@
 """What one signal and one gradient do in the thirty layers of an initialized model."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,10 +34,9 @@ def measure(name: str, stack: Stack) -> Measured:
     if not inputs.is_floating_point():  # the next tokens
         targets = inputs.roll(-1, dims=1)
     try:
-        with warnings.catch_warnings(action="ignore"):
-            chosen = initializer(name, **ARGUMENTS.get(name, {}))
-            loss = _of_tokens if targets.ndim > 1 else nn.functional.cross_entropy
-            outcome = chosen.apply(model, seed=0, batch=Batch(inputs, targets), loss=loss)
+        chosen = initializer(name, **ARGUMENTS.get(name, {}))
+        loss = _of_tokens if targets.ndim > 1 else nn.functional.cross_entropy
+        outcome = chosen.apply(model, seed=0, batch=Batch(inputs, targets), loss=loss)
     except ValueError as error:
         return Measured(stack, str(error))
     follow = _through_time if stack.axis == "time step" else _through_depth

@@ -114,6 +114,7 @@ def poisoned_memory() -> Iterator[None]:
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = True  # type: ignore[attr-defined]  # as above
         with warnings.catch_warnings():
+            # It is torch's reminder of the setting above, not of anything in the model.
             warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
             yield
     finally:

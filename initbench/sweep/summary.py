@@ -87,7 +87,7 @@ def summarize(study: Path, report: Mapping[str, Any] | DictConfig) -> list[Row]:
     if not rows:
         return rows
     question, page = None, study / FOLDER / "index.html"
-    with suppress(OSError):
+    with suppress(OSError):  # a file of a run was removed just now: the words are found again, and not kept
         question = said.question(study, rows, damaged, report, console)
     if question and (words := said.recall(study, question, page)) is not None:
         console.out(words, end="", highlight=False)

@@ -14,7 +14,7 @@ from initbench.analysis.statistics.pairs import compare, holm, improvements
 from initbench.analysis.statistics.sign_flips import sign_flip
 from initbench.analysis.statistics.survival import hit_rate, kaplan_meier, log_rank, median_time, restricted_mean
 
-pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # lifelines', of a pandas to come
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # lifelines', of a pandas to come
 
 
 def library(name: str) -> Any:

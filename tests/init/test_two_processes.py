@@ -12,7 +12,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
 from initbench.init import initialize, initializer, rows, weights_digest
 
-warnings.simplefilter("ignore")
+warnings.simplefilter("ignore")  # what torch says of two processes is not what is tested
 distributed.init_process_group("gloo", init_method=f"file://{sys.argv[1]}", rank=int(sys.argv[2]), world_size=2)
 mesh = init_device_mesh("cpu", (2,))
 

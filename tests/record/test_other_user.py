@@ -32,7 +32,7 @@ from initbench.record.lock import is_held, lock
 from initbench.record.store import Store, left_alone
 from initbench.training.run import run
 
-warnings.simplefilter("ignore")
+warnings.simplefilter("ignore")  # Lightning's advice; stderr is compared below
 study, configs = Path("runs/main"), json.loads(sys.argv[1])
 run(configs["warm"]), load_runs(study), image_folder("", "mine", 8), speed.remembered(configs["warm"], {{}})
 of_study.cache_clear()  # what was read with more rights

@@ -14,7 +14,7 @@ _NOT_AGAIN = ("seed=", "dry_run=", "force=", "until=", "race.", "report.")
 
 def judged_by(margin: float | None, reference: str | None) -> list[str]:
     """The words of a command whose verdict has this margin, as a user types it, and this reference."""
-    words = [] if margin is None else [f"report.margin={margin:g}"]
+    words = [] if margin is None else [f"report.margin={margin}"]
     if reference is None:
         return words
     if not reference.isidentifier():
@@ -51,17 +51,19 @@ def commands_for(
         rates = trained["lr"].astype(str)  # as NaN, which runs without a rate have, is not equal to itself
         cells = trains.setdefault(_Command(tuple(again), can_name), set())
         cells.update(zip(trained["workload"], rates, trained["init"], strict=True))
-    kept: list[_Command] = []
+    needed: set[tuple[Any, ...]] = set()
     for command in sorted(trains, key=lambda command: -len(trains[command])):
-        if not trains[command] <= set().union(*(trains[of] for of in kept)):
-            kept.append(command)
+        if trains[command] <= needed:
+            del trains[command]
+        else:
+            needed |= trains[command]
     lines = []
-    for command in (command for command in trains if command in kept):
-        names = {init for *_, init in trains[command]}
+    for command, cells in trains.items():
+        names = {init for *_, init in cells}
         named = [f"init={','.join(init for init in inits if init in names)}"] if command.can_name else []
         words = [*command.words, *named, *judged, f"seed={_choice(seeds)}"]
         lines.append(shlex.join(["python", "-m", "initbench", *words]))
-    return lines, {init for command in kept for *_, init in trains[command]}
+    return lines, {init for *_, init in needed}
 
 
 def _folder(path: str | None) -> str | None:

@@ -133,7 +133,7 @@ class Comparison:
     @cached_property
     def more_seeds(self) -> list[MoreSeeds | None]:
         """For each of `findings` the seeds that would probably answer what is open there."""
-        return [more_seeds(findings, self.margin, findings.reference) for findings in self.findings]
+        return [more_seeds(findings, self.margin, self.reference) for findings in self.findings]
 
     def _scores_of(self, scope: Scope) -> pd.DataFrame:
         rows = self.scores.index.get_level_values("workload").isin(scope.workloads)

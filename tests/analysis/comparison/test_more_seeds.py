@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from frames import frame, record
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -110,9 +111,21 @@ def test_commands_are_changed_as_little_as_can_be(typed: str, expected: str | No
 @pytest.mark.parametrize("typed", ["", " report.margin=1 report.reference=c"])
 def test_commands_are_judged_as_the_verdict_was(typed: str) -> None:
     """By what was asked for when the report was written, not by what the runs were recorded with."""
-    (command,) = following(study(TYPED + typed, margin=0.8, reference="a")).commands
+    (command,) = following(study(TYPED + typed, margin=0.87654321, reference="a")).commands
     said = [word for word in shlex.split(command) if word.startswith("report.")]
-    assert said == ["report.margin=0.8", "report.reference=a"]
+    assert said == ["report.margin=0.87654321", "report.reference=a"]
+
+
+def test_the_reference_is_kept_where_it_did_not_run() -> None:
+    """The plan of the next sweep is that of the whole study."""
+    close = study(TYPED, means=(0.9, 0.895, 0.893)).runs
+    elsewhere = close[close["init"] != "a"].assign(workload="another", workload_id="another")
+    comparison = Comparison(pd.concat([close, elsewhere]), reference="a")
+    found = zip(comparison.scopes, comparison.more_seeds, strict=True)
+    (without,) = (more for scope, more in found if "a" not in scope.inits)
+    assert without is not None
+    assert all("report.reference=a" in shlex.split(command) for command in without.commands)
+    assert without.commands
 
 
 def test_a_reference_with_parentheses_is_quoted_for_hydra() -> None:

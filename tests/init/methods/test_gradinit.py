@@ -150,18 +150,15 @@ def test_the_loss_after_a_step_falls_where_gradients_are_small(seed: int) -> Non
     assert numbers["stepped_loss_end"] < numbers["stepped_loss_start"] - 0.1
 
 
-def test_a_network_that_diverges_becomes_trainable() -> None:
-    """But for one in eight or so, which another version of torch draws from another seed."""
-    large, losses = {"name": "variance_scaling", "gain": 3.5}, []
-    for seed in range(4):
-        batch = clusters(seed)
-        before = initialize(network(nn.ReLU), large, seed=seed)
-        after = initialize(
-            network(nn.ReLU), "gradinit", weight=large, steps=100, learning_rate=0.02, seed=seed, batch=batch
-        )
-        assert not final_loss(before, batch) < 1  # it is not even finite
-        losses.append(final_loss(after, batch))
-    assert sum(loss < 0.5 for loss in losses) >= 3
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])  # of 0 to 7, torch 2.11 does not train 0, and 2.15 does not train 7
+def test_a_network_that_diverges_becomes_trainable(seed: int) -> None:
+    batch, large = clusters(seed), {"name": "variance_scaling", "gain": 3.5}
+    before = initialize(network(nn.ReLU), large, seed=seed)
+    after = initialize(
+        network(nn.ReLU), "gradinit", weight=large, steps=100, learning_rate=0.02, seed=seed, batch=batch
+    )
+    assert not final_loss(before, batch) < 1  # it is not even finite
+    assert final_loss(after, batch) < 0.5
 
 
 def test_one_scale_for_each_parameter() -> None:

@@ -65,6 +65,25 @@ def test_equal_to_torch_bit_for_bit(module, scheme, parameters, theirs, their_pa
     assert torch.equal(filled(scheme, module, **parameters), expected)
 
 
+def test_a_weight_that_torch_moves_to_a_far_bound_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch 2.11 moves about one in 2^24."""
+    plain = filled(trunc_normal_, nn.Linear(40, 30), std=0.02)
+    theirs, drawn = nn.init.trunc_normal_, []
+
+    def of_torch_2_11(tensor: Tensor, mean: float, std: float, a: float, b: float, generator: Generator) -> Tensor:
+        theirs(tensor, mean, std, a, b, generator)
+        if not drawn:
+            tensor[3, 5] = a
+        drawn.append(tensor.clone())
+        return tensor
+
+    monkeypatch.setattr(nn.init, "trunc_normal_", of_torch_2_11)
+    values = filled(trunc_normal_, nn.Linear(40, 30), std=0.02)
+    assert values[3, 5] == drawn[1][3, 5]
+    values[3, 5] = plain[3, 5]
+    assert torch.equal(values, plain)
+
+
 @pytest.mark.parametrize(
     "scheme, std",
     [(lecun_uniform_, 1 / math.sqrt(180)), (lecun_normal_, 1 / math.sqrt(180)), (kaiming_normal_, math.sqrt(2 / 180))],
