@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from frames import frame, record
 from studies import history, write_study
@@ -71,6 +72,13 @@ def test_runs_by_another_metric_are_named_and_not_compared() -> None:
     assert len(comparison.scored["workload"].unique()) == 2
     assert comparison.scores.index.get_level_values("workload").nunique() == 1
     assert [why for _, why in comparison.left_out] == ["its runs are judged by test loss"]
+
+
+def test_the_table_of_results_has_the_metric_itself(tmp_path: Path) -> None:
+    initbench.verdict(runs()).report(tmp_path / "report", "Losses")
+    results = pd.read_csv(tmp_path / "report" / "results.csv").set_index(["init", "seed"])
+    assert results.loc[("a", 3), ["score", "selection_score", "chance"]].tolist() == pytest.approx([1.53, 1.53, 4.0])
+    assert results.loc[("c", 0), ["score", "chance"]].tolist() == [4.0, 4.0]
 
 
 def test_the_page_draws_chance_and_the_least_that_is_possible(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def test_best_final_and_start() -> None:
 def test_area_is_the_mean_height_of_the_curve() -> None:
     assert area([0, 10, 40], [0.0, 1.0, 1.0]) == pytest.approx((5 + 30) / 40)
     assert area([10], [1.0]) == 1.0
+    assert area([20, 40, 60], [1.0, 0.5, 0.5]) == pytest.approx((15 + 10) / 40)
 
 
 def test_a_target_is_hit_at_the_first_evaluation_that_reaches_it() -> None:

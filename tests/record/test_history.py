@@ -21,6 +21,18 @@ def test_rows_of_a_checkpoint_are_written_even_if_nothing_is_added(small: Any) -
     assert pd.read_parquet(store.folder / "history.parquet")["val/loss"].tolist() == [0.5]
 
 
+def test_a_state_has_all_that_was_measured() -> None:
+    before, after = History(None), History(None)
+    before.add_training(4, 0, {"loss": 1.0, "accuracy": 0.5}, 0.1, 3.0, scaled=False)
+    before.add_validation(4, 0, {"loss": float("inf"), "accuracy": 0.6})
+    before.seconds, before.seconds_evaluation, before.seconds_compile = 2.0, 3.0, 4.0
+    after.load_state_dict(before.state_dict())
+    assert list(after) == list(before)
+    assert after.latest == before.latest
+    assert after.diverged == "validation loss inf at step 4"
+    assert (after.seconds, after.seconds_evaluation, after.seconds_compile) == (2.0, 3.0, 4.0)
+
+
 def test_training_and_validation_share_the_row_of_a_step(small: Any) -> None:
     history = History(None)
     history.seconds = 2.0

@@ -1,6 +1,7 @@
 """Two studies side by side: what became of each initializer."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from frames import record
@@ -14,12 +15,15 @@ from initbench.analysis.verdict.sentences import sentences
 
 
 def compared(folder: Path, before: dict[str, float], after: dict[str, float], seeds: int = 8) -> Comparison:
-    def runs(means: dict[str, float]) -> list[dict[str, object]]:
-        return [record(init, seed, mean + 0.001 * seed) for init, mean in means.items() for seed in range(seeds)]
+    return side_by_side(folder, scores(before, seeds), scores(after, seeds))
 
-    return Comparison(
-        load_studies([write_study(folder / "zzz", *runs(before)), write_study(folder / "aaa", *runs(after))])
-    )
+
+def scores(means: dict[str, float], seeds: int = 8, spread: float = 0.001) -> list[dict[str, Any]]:
+    return [record(init, seed, mean + spread * seed) for init, mean in means.items() for seed in range(seeds)]
+
+
+def side_by_side(folder: Path, before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Comparison:
+    return Comparison(load_studies([write_study(folder / "zzz", *before), write_study(folder / "aaa", *after)]))
 
 
 def test_differences_are_from_the_first_study_to_the_second(tmp_path: Path) -> None:
@@ -32,6 +36,17 @@ def test_differences_are_from_the_first_study_to_the_second(tmp_path: Path) -> N
     assert table["difference"].to_dict() == pytest.approx({"up": 0.1, "down": -0.3, "same": 0.0})
     # Three questions were asked, not the fifteen pairs of six.
     assert table.loc["up", "p_holm"] == pytest.approx(3 * 2 / 2**8)
+
+
+def test_the_other_way_round_a_change_and_its_interval_change_their_sign(tmp_path: Path) -> None:
+    before, after = scores({"up": 0.7, "down": 0.9}), scores({"up": 0.8, "down": 0.6}, spread=0.003)
+    there = between_studies(side_by_side(tmp_path / "there", before, after)).set_index("init")
+    back = between_studies(side_by_side(tmp_path / "back", after, before)).set_index("init")
+    for init in ("up", "down"):
+        assert there.loc[init, "low"] < there.loc[init, "high"]
+        ends = [-back.loc[init, key] for key in ("difference", "high", "low")]
+        assert there.loc[init, ["difference", "low", "high"]].tolist() == pytest.approx(ends)
+        assert there.loc[init, "p_holm"] == back.loc[init, "p_holm"]
 
 
 def test_the_verdict_says_what_changed(tmp_path: Path) -> None:

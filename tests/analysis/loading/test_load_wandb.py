@@ -77,6 +77,10 @@ def test_the_frame_and_the_histories_are_those_of_the_local_records(
     dropped = [column for column in _ELSEWHERE if column in local]
     ours, theirs = (frame.drop(columns=dropped) for frame in both)
     pd.testing.assert_frame_equal(ours, theirs[ours.columns], check_dtype=False)
+    # A target that was not reached was not until the end, at least of the last evaluation; wandb has that of training.
+    at_end = theirs["seconds_init"] + theirs["seconds_train"]
+    assert both[1]["seconds_seen"].tolist() == pytest.approx(at_end.tolist(), abs=1e-9)
+    assert (both[0]["seconds_seen"] <= at_end + 1e-6).all()
 
     lengths = []
     for path, fetched_path in zip(*(frame["path"] for frame in both), strict=True):

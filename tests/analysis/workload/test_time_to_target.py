@@ -75,6 +75,13 @@ def test_tests_are_corrected_for_as_many_as_there_are() -> None:
     assert alone.table.at["b", "p"] == alone.table.at["b", "p_first"] == alone.table.at["b", "p_alone"]
 
 
+def test_a_corrected_p_is_at_most_one() -> None:
+    rows = [record(init, seed, hits=(10 + seed, None)) for init in "abc" for seed in range(4)]
+    for of in correct([times_to(frame(*rows), target) for target in ("0.5", "0.5")]):
+        assert of.table["p_alone"].tolist()[1:] == [1, 1]
+        assert of.table["p"].tolist()[1:] == of.table["p_first"].tolist()[1:] == [1, 1]
+
+
 def test_never_is_infinite_not_missing() -> None:
     runs = frame(*(record(init, seed, hits=(10 if init == "a" else None, None)) for init in "ab" for seed in range(3)))
     table = times_to(runs, "0.5").table
