@@ -122,3 +122,35 @@ def test_a_plan_says_what_it_can_show(
     found = capsys.readouterr().out
     assert found.startswith(said)
     assert bool(found) == bool(said)
+
+
+@pytest.mark.parametrize(
+    "typed, states",
+    [
+        ([], {"finished": "done", "interrupted": "refused: its files must stay as they are", "new": "new"}),
+        (["force=true"], {"finished": "refused: its files must stay as they are", "new": "new", "failed": "runs again"}),
+    ],
+)
+def test_a_plan_names_the_runs_whose_files_must_stay(
+    typed: list[str],
+    states: dict[str, str],
+    hydra: Hydra,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The locks of two of them cannot be opened; one that is done stays as it is anyway, unless it is to run again."""
+    monkeypatch.setenv("COLUMNS", "200")  # a row of the table is one line
+    where = f"runs_dir={tmp_path}/runs"
+    master = hydra.compose_config("config", [where, "dry_run=true", *typed], RunMode.MULTIRUN)
+    loader = CachingConfigLoader(hydra.config_loader)
+    grid = [[where, f"seed={seed}"] for seed in range(4)]
+    for status, job in zip(("finished", "interrupted", "new", "failed"), plan(loader, master, grid), strict=True):
+        if status != "new":
+            write_record(job.folder, record("any", 0, status=status))
+        if status in ("finished", "interrupted"):
+            (job.folder.parent / ".locks" / f"{job.folder.name}.lock").mkdir(parents=True)
+    list(dispatch(loader, master, [grid], Planned()))
+    shown = [line for line in capsys.readouterr().out.splitlines() if "lenet-mnist_mini" in line]
+    found = dict(zip(("finished", "interrupted", "new", "failed"), shown, strict=True))
+    assert {status: found[status].partition("seed")[2].split(maxsplit=1)[1].strip() for status in states} == states

@@ -11,9 +11,10 @@ from programs import FAST, command
 
 from initbench.errors import UserMistake
 from initbench.record import life
-from initbench.record.life import refuse
+from initbench.record.life import Life, refuse
 from initbench.record.lock import lock
-from initbench.record.store import Store, read_record
+from initbench.record.store import Store, now, read_record
+from initbench.record.sweep_id import SWEEP_VARIABLE
 
 MISTAKE = UserMistake("logger.mode=online, but no API key")
 
@@ -28,6 +29,27 @@ def test_an_interrupted_run_that_is_refused_goes_on_when_the_mistake_is_mended(s
     assert record is not None
     assert (record["status"], record["reason"]) == ("refused", str(MISTAKE))
     assert {key: record[key] for key in kept} == kept
+
+
+def test_a_failed_run_that_is_refused_starts_anew_when_the_mistake_is_mended(small: Any) -> None:
+    """Not from the checkpoint of the attempt that failed, and as the next attempt."""
+    store = Store(small())
+    store.write("failed", attempt=3, traceback="Traceback ...")
+    record = refuse(store, MISTAKE)
+    assert record is not None
+    assert Life(store, record).starts_anew
+    assert record["attempt"] == 3
+
+
+def test_a_run_that_had_no_record_is_refused_with_times_of_its_own_and_never_began(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWEEP_VARIABLE, "5eed")
+    record = refuse(store := Store(small()), MISTAKE)
+    assert record == store.read()
+    assert record is not None
+    assert (record["sweep"], "attempt" in record, "resumed_at" in record) == ("5eed", False, False)
+    assert record["started_at"] <= record["finished_at"] <= now()
 
 
 def test_a_finished_run_is_never_refused(small: Any) -> None:
