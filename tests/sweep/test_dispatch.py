@@ -128,7 +128,10 @@ def test_a_plan_says_what_it_can_show(
     "typed, states",
     [
         ([], {"finished": "done", "interrupted": "refused: its files must stay as they are", "new": "new"}),
-        (["force=true"], {"finished": "refused: its files must stay as they are", "new": "new", "failed": "runs again"}),
+        (
+            ["force=true"],
+            {"finished": "refused: its files must stay as they are", "new": "new", "failed": "runs again"},
+        ),
     ],
 )
 def test_a_plan_names_the_runs_whose_files_must_stay(
