@@ -42,6 +42,14 @@ def test_standard_deviations_of_one_grow_and_cost_at_the_first_step() -> None:
     assert {"the signal grows", "first loss"} <= checks(model)
 
 
+@pytest.mark.parametrize("factor", [1e-4, 1e4])
+def test_a_head_alone_is_no_signal_that_dies_or_grows(factor: float) -> None:
+    model = mlp("kaiming_normal", depth=6)
+    with torch.no_grad():
+        model[-1].weight.mul_(factor)
+    assert checks(model) <= {"first loss"}
+
+
 def test_a_loss_that_is_not_finite_is_an_error() -> None:
     model = mlp("kaiming_normal", depth=2)
     nn.init.constant_(model[-1].weight, math.inf)

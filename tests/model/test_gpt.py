@@ -111,6 +111,14 @@ def test_swiglu_by_its_formula() -> None:
     torch.testing.assert_close(layer(x), layer.down(F.silu(layer.gate(x)) * layer.up(x)))
 
 
+@pytest.mark.parametrize("width, hidden", [(12, 32), (16, 48), (20, 56)])
+def test_swiglu_is_two_thirds_as_wide_as_an_mlp_rounded_up_to_eights(width: int, hidden: int) -> None:
+    layers = [module for module in gpt(width=width, mlp="swiglu").modules() if isinstance(module, SwiGLU)]
+    assert [(layer.gate.out_features, layer.up.out_features, layer.down.in_features) for layer in layers] == [
+        (hidden, hidden, hidden)
+    ] * 2
+
+
 def test_a_tied_head_is_the_embedding() -> None:
     model = gpt()
     assert model.head.weight is model.embedding.weight

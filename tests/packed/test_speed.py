@@ -71,6 +71,13 @@ def test_a_family_is_what_takes_as_long() -> None:
     assert len({family(), *others}) == 1 + len(others)
 
 
+def test_a_slot_without_a_gpu_is_of_another_family_and_which_gpu_it_has_is_not() -> None:
+    config: dict[str, Any] = compose_config()
+    slots = [{}, {"CUDA_VISIBLE_DEVICES": ""}, {"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}]
+    any_gpu, none, first, second = (speed.family(config, slot) for slot in slots)
+    assert any_gpu == first == second != none
+
+
 def test_steps_are_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pack's is shared out; what is large, or cannot be packed, is not even tried in packs."""
     config = compose_config("model=mlp", "data.batch_size=4", "trainer.accelerator=cpu", f"runs_dir={tmp_path}")

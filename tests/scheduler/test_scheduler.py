@@ -69,6 +69,21 @@ def test_onecycle_peaks_at_the_optimizers_lr() -> None:
     assert found.index(max(found)) == pytest.approx(29, abs=1)
 
 
+@pytest.mark.parametrize("name", options("scheduler"))
+def test_rates_of_groups_keep_their_ratio(name: str) -> None:
+    """As those of an initializer that scales them, or of a head with a rate of its own."""
+    config = compose_config(f"scheduler={name}")["scheduler"]
+    del config["name"]
+    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in (2.0, 0.5, 6.0)]
+    optimizer = torch.optim.SGD(groups)
+    schedule = target.call("scheduler", config, optimizer, total_steps=10)
+    for _ in range(10):
+        first, *others = (group["lr"] for group in optimizer.param_groups)
+        assert others == pytest.approx([first / 4, first * 3])
+        optimizer.step()
+        schedule.step()
+
+
 @pytest.mark.parametrize("steps", [7, 100])
 def test_the_last_step_of_each_schedule_is_one_before_its_end(steps: int) -> None:
     """The rate that a schedule ends at is reached by the step that nobody takes: after the last one."""
