@@ -187,6 +187,7 @@ def test_all_processes_have_the_weights_of_one(tmp_path: Path, init: str) -> Non
         ({"lr"}, "scaling scales the eps of 2 parameters, and Scaled.configure_optimizers gives all of them the same"),
         ({"lr", "eps"}, "scaling scales the weight decay of 2 parameters, .* initbench.optimizer_factors has the"),
         ({"lr", "eps", "weight_decay"}, None),
+        ({"lr", "eps", "no decay"}, None),  # there is nothing to scale
     ],
 )
 def test_an_optimizer_without_a_setting_that_the_initializer_scales_is_refused(
@@ -195,7 +196,7 @@ def test_an_optimizer_without_a_setting_that_the_initializer_scales_is_refused(
     class Scaled(Regressor):
         def configure_optimizers(self) -> torch.optim.Optimizer:
             factors = initbench.optimizer_factors(self, scaling, adaptive=True, eps=4)
-            base = {"lr": 0.1, "eps": 1e-6, "weight_decay": 0.1}
+            base = {"lr": 0.1, "eps": 1e-6, "weight_decay": 0.0 if "no decay" in own else 0.1}
             scale = {
                 key: {name: getattr(factors[name], key) if key in own else 1.0 for name in factors} for key in base
             }

@@ -136,6 +136,21 @@ def test_a_score_that_is_never_logged_is_told_before_the_first_step(tmp_path: Pa
     assert record(tmp_path)["status"] == "refused"
 
 
+def test_of_two_values_of_a_name_that_of_the_validation_counts(tmp_path: Path) -> None:
+    """`loss` of training and `val_loss` are both the loss, in whichever order they are logged."""
+
+    class Both(Validated):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            loss = super().training_step(batch, batch_idx)
+            self.log("loss", loss + 100)
+            return loss
+
+    module = fit(tmp_path, "orthogonal", 3, Both())
+    found = record(tmp_path)
+    assert found["results"]["val/loss"] == pytest.approx(float(module.trainer.callback_metrics["val_loss"]))
+    assert found["results"]["val/loss"] < 100
+
+
 def test_it_needs_to_know_the_initializer(tmp_path: Path) -> None:
     alone = initbench.Record(**OF_LOSS, runs_dir=tmp_path)
     with pytest.raises(ValueError, match=r"needs one initbench.Initialize among the callbacks, and there are 0"):

@@ -69,6 +69,17 @@ def test_a_resumed_run_is_not_initialized_again(small: Any, tmp_path: Path) -> N
     assert trainer.global_step == 12
 
 
+def test_what_a_record_says_of_the_start_is_in_the_checkpoint(small: Any, tmp_path: Path) -> None:
+    """Also that batches are halved since the device was out of memory: the resumed run would be again."""
+    recipe, trainer = trained(small("init=kaiming_normal"))
+    recipe.micro_batches, recipe.init_numbers = 2, {"steps": 3}
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    resumed, _ = trained(small("init=kaiming_normal", "trainer.max_steps=12"), ckpt_path=tmp_path / "last.ckpt")
+    assert resumed.micro_batches == 2
+    for name in ("initialized", "init_table", "init_numbers", "initial_weights", "seconds_init"):
+        assert getattr(resumed, name) == getattr(recipe, name), name
+
+
 @pytest.mark.parametrize("channels_last", ["true", "false"])
 def test_weights_do_not_depend_on_memory_format_or_dtype(small: Any, channels_last: str) -> None:
     overrides = ("model=lenet", f"trainer.channels_last={channels_last}", "trainer.max_steps=1")

@@ -123,6 +123,24 @@ def stopped(monkeypatch: pytest.MonkeyPatch) -> Any:
     return until
 
 
+@pytest.mark.parametrize("why", ["force", "failed"])
+def test_what_must_not_go_on_from_a_checkpoint_begins_anew(why: str, config: Any, stopped: Any, tmp_path: Path) -> None:
+    """Because the user wants it so, or since what raised may have been mended."""
+    module = ("task.module._target_=lightning_modules.Regressor", "checkpoint_seconds=0")
+    whole = run(config(*module, f"runs_dir={tmp_path}/whole"))
+    stopped(config_of_it := config(*module), 7)
+    store = Store(config_of_it)
+    assert (store.folder / "checkpoint.ckpt").exists()
+    if why == "failed":
+        store.write("failed", attempt=1, traceback="Traceback ...")
+    anew = run({**config_of_it, "force": why == "force"})
+    assert whole is not None
+    assert anew is not None
+    assert (anew["attempt"], anew["resumed_at"]) == (2, [])
+    assert anew["results"] == whole["results"]
+    assert not (store.folder / "checkpoint.ckpt").exists()
+
+
 @pytest.mark.parametrize("step", [2, 6, 7, 17, 23])
 @pytest.mark.parametrize("kind", ["Regressor", "Plateau", "ByHand"])
 def test_a_stop_at_any_step_changes_no_bit(kind: str, step: int, config: Any, stopped: Any, tmp_path: Path) -> None:

@@ -67,6 +67,20 @@ def test_dropout_is_of_the_order(small: Any) -> None:
     assert one["train/loss"].dropna().iloc[0] == pytest.approx(other["train/loss"].dropna().iloc[0], rel=1e-5)
 
 
+def test_dropout_is_not_of_the_weights(small: Any) -> None:
+    """All weights are the same constant, so that what their seed draws is all that could differ."""
+    constant = [*WORKLOADS["dropout"], "init=constant", "init.value=0.01", "init.bias=0"]
+    (one, numbers, _), (other, found, _) = (results(small, *constant, f"seeds.weights={seed}") for seed in (0, 5))
+    assert one == other
+    pd.testing.assert_frame_equal(numbers, found)
+
+
+def test_each_source_of_a_run_has_the_seed_of_its_name() -> None:
+    drawn = typed(compose_config("seed=1", "seeds.weights=2", "seeds.order=3", "seeds.augmentation=4", "seeds.split=5"))
+    assert drawn.drawn_from._asdict() == {"weights": 2, "order": 3, "augmentation": 4, "split": 5}
+    assert typed(compose_config("seed=1", "seeds.order=0")).drawn_from == (1, 0, 1, None)
+
+
 @pytest.mark.parametrize("workload", WORKLOADS.values(), ids=WORKLOADS)
 def test_each_split_holds_out_other_samples_and_as_many(workload: list[str], small: Any) -> None:
     data = [build_run(typed(small(*workload, *split))).data for split in ([], ["seeds.split=1"], ["seeds.split=2"])]
