@@ -36,6 +36,12 @@ def drawn(initialize: Any, seed: int) -> float:
     return model.weight[0, 0].item() + 1e-6 * torch.rand(()).item()
 
 
+def several(initialize: Any, seed: int) -> float:
+    """Initializes a student and its teacher."""
+    student, teacher = initialize(nn.Linear(3, 2)), initialize(nn.Linear(5, 2, bias=False))
+    return float(student.weight.abs().mean() + teacher.weight.abs().mean())
+
+
 def faulty(initialize: Any, seed: int) -> Any:
     """Does something else wrong with each seed."""
     if seed == 0:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from loops import drawn, faulty, fit, returned, unfinished, wandering
+from loops import drawn, faulty, fit, returned, several, unfinished, wandering
 from torch import nn
 
 import initbench
@@ -69,6 +70,15 @@ def test_weights_are_those_of_initialize_and_generators_are_seeded(tmp_path: Pat
         model = nn.Linear(3, 2)
         initbench.initialize(model, "orthogonal", seed=int(str(seed)))
         assert score == pytest.approx(model.weight[0, 0].item() + 1e-6 * torch.rand(()).item(), abs=1e-9)
+
+
+def test_of_several_models_all_are_in_the_record(tmp_path: Path) -> None:
+    initbench.compare(several, ["orthogonal"], [0], **IN_ONE, runs_dir=tmp_path)
+    (path,) = tmp_path.glob("*/*/record.json")
+    table = pd.read_parquet(path.parent / "parameters.parquet")
+    assert table["parameter"].tolist() == ["weight", "bias", "weight"]
+    student, teacher = json.loads(path.read_text())["initial_weights"].split()
+    assert student != teacher
 
 
 def test_what_goes_wrong_is_in_the_record_of_its_run_and_stops_no_other(
