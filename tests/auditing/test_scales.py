@@ -101,16 +101,19 @@ class Experts(nn.Module):
 
     def __init__(self, std: float) -> None:
         super().__init__()
+        self.scale = nn.Parameter(torch.ones(64))
         self.layer = nn.Linear(64, 64)
+        self.frozen = nn.Parameter(torch.randn(64, 64), requires_grad=False)
         self.up = nn.Parameter(std * torch.randn(64, 64))
         self.experts = nn.Parameter(std * torch.randn(3, 64, 64))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        hidden = self.layer(inputs) @ self.up
+        hidden = self.layer(inputs * self.scale) @ self.frozen @ self.up
         return torch.einsum("bi,eio->bo", hidden, self.experts)
 
 
 def test_matrices_of_no_layer_are_looked_at_too() -> None:
+    """Also behind a vector, and one that is not trained."""
     assert [found.parameter for found in too_large_outside(Subject(Experts(1.0)))] == ["up", "experts"]
     assert list(too_large_outside(Subject(Experts(0.1)))) == []
 

@@ -100,6 +100,16 @@ def test_a_lock_that_cannot_be_opened_leaves_its_run_alone(tmp_path: Path, capsy
     assert "run.lock is a folder" in capsys.readouterr().err
 
 
+def test_what_a_run_may_replace_is_not_left_alone(tmp_path: Path) -> None:
+    """A record that cannot be read, or none; but a file in the place of its folder stays."""
+    damaged, file = tmp_path / "damaged", tmp_path / "file"
+    damaged.mkdir()
+    (damaged / "record.json").write_text("{")
+    file.write_text("")
+    assert not left_alone(damaged)
+    assert left_alone(file)
+
+
 def test_a_lock_ends_with_its_block_even_if_a_child_was_forked_inside(tmp_path: Path) -> None:
     """A child has its parent's open files, and may outlive the block by far."""
     code = (

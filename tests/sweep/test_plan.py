@@ -75,8 +75,13 @@ def test_what_is_remembered_is_forgotten_when_a_file_of_the_config_changes(
     assert planned(job)[0].folder.name == "elsewhere"  # it is used
     memory.write_text(json.dumps({**content, "inputs": "other"}))
     assert planned(job) == [before]
-    memory.write_text("torn")
-    assert planned(job) == [before]
+    without = {key: value for key, value in remembered.items() if key != "seed"}
+    for damage in ({**remembered, "folder": 3}, {**remembered, "more": 0}, without, "text"):
+        memory.write_text(json.dumps({**content, "runs": dict.fromkeys(content["runs"], damage)}))
+        assert planned(job) == [before], damage
+    for damage in ("torn", json.dumps({**content, "sources": {"a.py": 3}}), json.dumps({**content, "inputs": None})):
+        memory.write_text(damage)
+        assert planned(job) == [before], damage
 
 
 def test_what_is_remembered_is_forgotten_when_code_of_the_users_own_is_edited(
