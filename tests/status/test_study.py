@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from looking import look, text
 from records import NOW, folder_name, iso, record, write, write_plan
 
+from initbench.metric import Metric
 from initbench.record.lock import lock
 from initbench.status.facts import from_record
 from initbench.status.line import line
@@ -31,6 +33,24 @@ def test_a_real_record_has_what_those_made_by_hand_have(small: Any, tmp_path: Pa
     assert (seen.best, seen.test) == (real["results"]["val/best_accuracy"], real["results"]["test/accuracy"])
     assert f"finished[/]  test accuracy {seen.test:.4f}  {seen.seconds_train:.1f} s" in line(seen)
     assert "]already finished[/]" in line(seen, "already ")
+
+
+@pytest.mark.parametrize("name, higher, expected", [("accuracy", True, "bca"), ("loss", False, "acb")])
+def test_the_best_median_comes_first_and_what_has_none_last(
+    name: str, higher: bool, expected: str, tmp_path: Path
+) -> None:
+    metric = asdict(Metric(name, f"test {name}", higher_is_better=higher, unit="%" if higher else "nats"))
+    values = {"a": (0.1, 0.2, 0.9), "b": (0.7, 0.8, 0.85), "c": (0.5, 0.6, 0.65)}
+    for init, of_seeds in values.items():
+        for seed, value in enumerate(of_seeds):
+            write(tmp_path, init, seed, metric=metric, results={f"val/best_{name}": value}, reason=None)
+    write(tmp_path, "d", status="failed", reason="out of luck")
+    (setting,) = look(tmp_path).settings
+    assert [row.init for row in setting.rows] == [*expected, "d"]
+    medians = {init: of_seeds[1] for init, of_seeds in values.items()}
+    best = {init: (max if higher else min)(of_seeds) for init, of_seeds in values.items()}
+    assert {row.init: row.median for row in setting.rows[:3]} == medians
+    assert {row.init: row.best for row in setting.rows[:3]} == best
 
 
 def test_a_run_is_running_while_somebody_is_at_it(tmp_path: Path) -> None:

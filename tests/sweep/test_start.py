@@ -17,7 +17,8 @@ def test_a_hundred_thousand_values_are_not_too_many() -> None:
         check("init=orthogonal,zeros", "seed=range(100001)")
 
 
-@pytest.mark.parametrize("line", ["seed=range(0)", "seed=range(3,3)", "seed=range(1,5,0)"])
-def test_no_values_are_a_mistake(line: str) -> None:
+@pytest.mark.parametrize("line", ["seed=range(0)", "seed=range(3,3)", "seed=range(1,5,0)", "seed=interval(0,3)"])
+@pytest.mark.parametrize("before", [[], ["model=mlp"], ["init=orthogonal,zeros"]])
+def test_no_values_are_a_mistake_wherever_they_stand(line: str, before: list[str]) -> None:
     with pytest.raises(UserMistake):
-        check(line)
+        check(*before, line)
