@@ -136,3 +136,52 @@ def test_of_several_matrices_before_the_first_branch_the_last_embeds():
     initbench.initialize(model, "t_fixup", weight="ones")
     assert (model[0].weight == 1).all()
     torch.testing.assert_close(model[1].weight, torch.full((8, 6), 18**-0.25))
+
+
+def encoder(layers: int = 2) -> nn.TransformerEncoder:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+
+def test_a_vector_before_the_first_branch_is_no_embedding() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.scale = nn.Linear(5, 8), nn.Parameter(torch.ones(8))
+            self.positions, self.encoder = nn.Parameter(torch.ones(1, 4, 8)), encoder()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.encoder(self.embedding(x) * self.scale + self.positions)
+
+    model = Scaled()
+    initbench.initialize(model, "t_fixup", batch=torch.randn(2, 4, 5), other=1)
+    assert (model.scale == 1).all()
+    torch.testing.assert_close(model.positions.detach(), torch.full((1, 4, 8), 18**-0.25))
+
+
+class Attending(nn.Module):
+    """Tokens attend to each other without an output projection; `added` says whether the result is added to them."""
+
+    def __init__(self, *, added: bool) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.added = nn.LayerNorm(8), nn.Linear(8, 24), added
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mixed = nn.functional.scaled_dot_product_attention(*self.qkv(self.norm(x)).chunk(3, -1))
+        return x + mixed if self.added else mixed
+
+
+class Feeding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(8, 16), nn.Linear(16, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(self.up(x).relu())
+
+
+@pytest.mark.parametrize("added", [True, False])
+def test_attentions_without_an_output_or_outside_of_the_branches_are_refused(added: bool) -> None:
+    model = nn.Sequential(nn.Linear(5, 8), Attending(added=added), Feeding(), nn.Linear(8, 3))
+    with pytest.raises(ValueError, match="t_fixup is a rule for encoders"):
+        initbench.initialize(model, "t_fixup", batch=torch.randn(2, 4, 5))
