@@ -185,3 +185,23 @@ def test_attentions_without_an_output_or_outside_of_the_branches_are_refused(add
     model = nn.Sequential(nn.Linear(5, 8), Attending(added=added), Feeding(), nn.Linear(8, 3))
     with pytest.raises(ValueError, match="t_fixup is a rule for encoders"):
         initbench.initialize(model, "t_fixup", batch=torch.randn(2, 4, 5))
+
+
+class Convolving(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv1d(8, 6, 3, padding=1), nn.ReLU(), nn.Conv1d(6, 8, 3, padding=1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv(x.transpose(1, 2)).transpose(1, 2)
+
+
+def test_convolutions_in_branches_are_scaled_like_mlps_and_shared_weights_once() -> None:
+    layers, factor = encoder(), 0.67 * 2**-0.25
+    layers.layers[1].linear2.weight = layers.layers[0].linear2.weight
+    model = nn.Sequential(nn.Linear(5, 8), layers, Convolving(), nn.Linear(8, 3))
+    initbench.initialize(model, "t_fixup", weight="ones", batch=torch.randn(2, 4, 5))
+    torch.testing.assert_close(layers.layers[1].linear2.weight, torch.full((8, 16), factor))
+    for conv in (model[2].conv[0], model[2].conv[2]):
+        torch.testing.assert_close(conv.weight, torch.full_like(conv.weight, factor))
+    assert (model[3].weight == 1).all()

@@ -98,10 +98,10 @@ class Paths(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.one, self.other = (nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.LayerNorm(8)) for _ in range(2))
+        self.one, self.other = (nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.LayerNorm(4)) for _ in range(2))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + (self.one(x) + self.other(x))
+        return x + torch.cat([self.one(x), self.other(x)], -1)
 
 
 class OnePlusRMSNorm(nn.Module):
@@ -128,3 +128,18 @@ def test_zero_gamma_closes_a_norm_that_adds_one_to_its_weight() -> None:
     model = initialize(nn.Sequential(nn.Linear(8, 8), block), "zero_gamma", batch=x)
     assert (model[1].branch[-1].weight == -1).all()
     assert torch.equal(block(x), x)
+
+
+def test_fixup_refuses_a_classifier_that_is_an_embedding_too() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.block = nn.Embedding(11, 8), Residual(8)
+            self.head = nn.Linear(8, 11, bias=False)
+            self.head.weight = self.embedding.weight
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.head(self.block(self.embedding(tokens)))
+
+    with pytest.raises(ValueError, match="fixup sets the classifier to zero, and its weight is also that of the emb"):
+        initialize(Tied(), "fixup", batch=torch.arange(8).view(2, 4))
