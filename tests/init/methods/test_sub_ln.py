@@ -252,8 +252,7 @@ def test_models_without_what_it_needs(model: Any, message: str) -> None:
 def test_every_matrix_has_draws_of_its_own() -> None:
     """Query, key and value of one layer, and those of two layers."""
     model = initbench.initialize(gpt(), "sub_ln")
-    drawn = [part for block in model.blocks for part in block.attention.qkv.weight.chunk(3)]
-    assert len({float(part[0, 0]) / (GAIN if index % 3 == 2 else 1) for index, part in enumerate(drawn)}) == len(drawn)
+    drawn = [part for block in model.blocks for part in block.attention.qkv.weight.detach().chunk(3)]
     for index, one in enumerate(drawn):
         for other in drawn[:index]:
             assert abs(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])) < 0.1
