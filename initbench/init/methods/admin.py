@@ -106,7 +106,7 @@ class _Profile(TorchDispatchMode):
                 scale = None
             if scale is not None:
                 scale.fill_(self.variances[self.streams[scale]] ** 0.5)
-        if name == "add":
+        if name == "add" and len(operands) == 2:  # a number may be added inside of a branch
             self._read(operands)
         output = func(*args, **(kwargs or {}))
         if scale is not None:

@@ -178,3 +178,29 @@ def test_wrong_values_of_keys() -> None:
         initbench.initialize(vit(), "admin_torch", output_change="linear")
     with pytest.raises(ValueError, match="admin needs data"):
         initbench.initialize(vit(), "admin")
+
+
+def test_a_block_that_runs_twice_is_set_at_its_first_run() -> None:
+    """Features of 3 and -3 at first, and of 1 and -1 at the second run, in which the sum would be 1 + 4."""
+    block, last = Constant(WAYS["skip first"]), Constant(WAYS["skip first"])
+    model = nn.Sequential(block, block, last)
+    batch = Batch(torch.tensor([[3.0, -3.0], [-3.0, 3.0]]))
+    initializer("admin", weight={"name": "eye", "gain": 2.0}).apply(model, seed=0, batch=batch)
+    assert block.skip_scale.item() == 1
+
+
+class Late(Constant):
+    """The skip connection is computed first, and the branch adds numbers in between."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        skip = self.skip_scale * x
+        added = self.branch(x)
+        added = added.add(0.0) + torch.zeros(2)
+        return self.norm(skip + added)
+
+
+def test_sums_inside_of_the_branch_do_not_disturb() -> None:
+    model = nn.Sequential(*(Late(WAYS["skip first"]) for _ in range(3)))
+    batch = Batch(torch.tensor([[3.0, -3.0], [-3.0, 3.0]]))
+    initializer("admin", weight={"name": "eye", "gain": 2.0}).apply(model, seed=0, batch=batch)
+    assert omegas(model) == pytest.approx([1.0, math.sqrt(45), 7.0])

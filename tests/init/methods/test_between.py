@@ -248,3 +248,26 @@ def test_a_mistake_is_one_line_before_anything_is_written(
         initializer("between", **{**SOUND, **changed}).plan(built)
     assert "\n" not in str(error.value)
     assert all(torch.equal(tensor, before[name]) for name, tensor in built.state_dict().items())
+
+
+def test_an_option_that_sets_a_policy_itself_keeps_it() -> None:
+    """SIREN's file has torch's own biases; that of kaiming_normal says nothing about biases."""
+    both = {"a": "kaiming_normal", "b": "siren", "parts": ["input", "head"], "from_b": ["head"]}
+    model = initialize(made("plain"), "between", bias=0.5, **both)
+    assert (model[0].bias == 0.5).all()
+    assert (model[4].bias != 0.5).all()
+
+
+@pytest.mark.parametrize("from_b", [[], ["head"]])
+def test_the_parts_left_to_a_are_those_that_are_not_named_whatever_is_chosen(from_b: list[str]) -> None:
+    chosen = initializer("between", a="gpt2", b="nanochat", parts=["qkv", "head"], from_b=from_b)
+    assert chosen.apply(gpt(), seed=1).numbers == {"parts_left_to_a": 5}
+
+
+def test_a_buffer_that_differs_is_refused_whichever_part_is_chosen(tmp_path: Path) -> None:
+    trained = Residual()
+    trained(torch.randn(8, 3, 6, 6))
+    torch.save(trained.state_dict(), tmp_path / "weights.pt")
+    both = {"a": "default", "b": {"name": "state_dict", "path": str(tmp_path / "weights.pt")}}
+    with pytest.raises(ValueError, match=r"set the buffer branch\.1\.running_mean to different values"):
+        initialize(Residual(), "between", **both, parts=["head"], from_b=["head"])

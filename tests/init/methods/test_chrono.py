@@ -129,3 +129,29 @@ def test_models_without_gates_or_biases_are_refused_before_anything_is_written()
 def test_gru_model_runs() -> None:
     model = initialize(gru(**SIZES, num_layers=2), "chrono", t_max=8)
     assert model(torch.ones(2, 1, 8, 8)).isfinite().all()
+
+
+def test_two_networks_have_draws_of_their_own() -> None:
+    one, other = initialize(nn.Sequential(nn.LSTM(5, 8), nn.LSTM(5, 8)), "chrono", seed=1)
+    assert not torch.equal(gates(one, "bias_ih_l0", 4)[1], gates(other, "bias_ih_l0", 4)[1])
+
+
+def test_a_cell_closes_its_input_gate_as_far_as_it_opens_the_forget_gate() -> None:
+    inputs, forget, _, _ = gates(initialize(nn.LSTMCell(4, 16), "chrono"), "bias_ih", 4)
+    assert forget.all()
+    assert torch.equal(inputs, -forget)
+
+
+@pytest.mark.parametrize("name", ["chrono", "lstm"])
+def test_in_every_layer_and_direction_the_second_bias_of_a_gate_that_is_set_is_zero(name: str) -> None:
+    model = initialize(nn.LSTM(5, 6, num_layers=2, bidirectional=True), name, bias=0.5)
+    for suffix in ("_l0", "_l0_reverse", "_l1", "_l1_reverse"):
+        inputs, forget, cell, output = gates(model, f"bias_hh{suffix}", 4)
+        assert not forget.any()
+        assert (inputs == (0.0 if name == "chrono" else 0.5)).all()
+        assert (torch.cat([cell, output]) == 0.5).all()
+
+
+def test_an_endless_memory_is_refused() -> None:
+    with pytest.raises(ValueError, match="t_max"):
+        initialize(lstm(**SIZES), "chrono", t_max=math.inf)

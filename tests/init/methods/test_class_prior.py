@@ -248,3 +248,28 @@ def test_what_has_no_prior_is_one_clear_error(build: Any, change: dict[str, Any]
         initialize(model, "class_prior", batch=batch, **change)
     assert "\n" not in str(error.value)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_of_heads_that_share_a_weight_the_last_has_the_bias_that_is_set() -> None:
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden, self.aside, self.head = nn.Linear(3, 5), nn.Linear(5, 4), nn.Linear(5, 4)
+            self.head.weight = self.aside.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.hidden(x))
+
+    model = initialize(Heads(), "class_prior", batch=(numbers(8, 3), CLASSES))
+    torch.testing.assert_close(model.head.bias.detach(), torch.tensor([0.45, 0.35, 0.15, 0.05]).log())
+    assert not model.aside.bias.any()
+
+
+def test_signs_are_no_labels() -> None:
+    targets = torch.tensor([[1.0, -1], [1, 1], [-1, 1], [1, 1]])
+    assert bias_of(mlp(2), numbers(4, 3), targets, loss=F.soft_margin_loss).tolist() == [0.5, 0.5]
+
+
+def test_labels_that_are_all_one_have_a_finite_bias() -> None:
+    bias = bias_of(mlp(2), numbers(4, 3), torch.ones(4, 2), loss=bce, pi=None)
+    torch.testing.assert_close(bias.sigmoid(), torch.full((2,), 4.5 / 5))

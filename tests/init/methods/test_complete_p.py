@@ -199,3 +199,43 @@ def test_sgd_is_refused() -> None:
         optimizer_factors(gpt(), "complete_p", adaptive=False)
     with pytest.raises(ValueError, match="complete_p changes eps or weight_decay too"):
         initializer("complete_p").learning_rates(gpt(), adaptive=True)
+
+
+class Gated(nn.Module):
+    """A block whose branch has a gate and a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.linear1, self.linear2 = nn.LayerNorm(128), nn.Linear(128, 16), nn.Linear(16, 128)
+        self.gate = nn.Parameter(torch.ones(()))
+        self.register_buffer("multiplier", torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.multiplier * (self.gate * self.linear2(self.linear1(self.norm(x)).relu()))
+
+
+def test_gates_in_branches_have_the_factors_of_norms() -> None:
+    model = nn.Sequential(nn.Linear(16, 128), *(Gated() for _ in range(4)), nn.Linear(128, 5))
+    chosen = initializer("complete_p", alpha=0.5)
+    found = chosen.optimizer_factors(model, adaptive=True, example=torch.randn(2, 16))
+    for index in range(1, 5):
+        for key in ("gate", "norm.weight", "linear2.bias"):
+            assert found[f"{index}.{key}"] == pytest.approx(Factors(2**-0.5, 2**-0.5 / 2, 1)), key
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"depth": 1, "branch_multiplier": False}, "multiplies residual branches by 0.5.-1, .*or set base_depth=1$"),
+        ({"depth": 2, "width": 32, "tied": True}, "divides the logits by 0.5, .*or set base_width=32$"),
+    ],
+)
+def test_models_smaller_than_the_base_are_refused_for_the_same_reasons(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        initialize(gpt(**settings), "complete_p")
+
+
+def test_a_matrix_between_an_embedding_and_the_branches_has_no_rule() -> None:
+    model = nn.Sequential(nn.Embedding(40, 128), nn.Linear(128, 128), gpt(depth=2).blocks, nn.Linear(128, 40))
+    with pytest.raises(ValueError, match=r"residual branches and the output layer, and 1\.weight is in none"):
+        initialize(model, "complete_p")

@@ -275,3 +275,48 @@ def test_gradinit_on_a_module_with_two_names() -> None:
     model = initialize(Twice(), "gradinit", batch=batch, steps=2)
     assert isinstance(model.one.weight, nn.Parameter)
     assert model.tied.weight is model.one.weight
+
+
+class Unused(nn.Sequential):
+    """A network with a layer that does not run."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(20, 4))
+        self.aside = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self[0](x)
+        return outputs
+
+
+@pytest.mark.parametrize("name", ["gradinit", "metainit"])
+def test_a_layer_that_does_not_run_has_no_slope(name: str) -> None:
+    model = Unused()
+    initialize(model, name, steps=2, batch=clusters(0), weight="normal", seed=1)
+    plain = initialize(Unused(), "normal", seed=1)
+    assert not torch.equal(model[0].weight, plain[0].weight)
+    if name == "gradinit":
+        assert torch.equal(model.aside.weight, plain.aside.weight)
+
+
+def test_a_weight_of_a_layer_called_bias_is_a_weight() -> None:
+    """Only biases may reach a scale of zero."""
+    model = nn.Sequential()
+    model.add_module("bias_free", nn.Linear(20, 8))
+    model.add_module("last", nn.Linear(8, 4))
+    start = initialize(copy.deepcopy(model), "normal", seed=1)
+    settings = {"steps": 20, "learning_rate": 0.2, "gamma": 1e-9, "min_scale": 0.3}
+    initialize(model, "gradinit", weight="normal", seed=1, batch=clusters(0), **settings)
+    scales = [
+        ratio(model.get_parameter(name), start.get_parameter(name)) for name in ("bias_free.weight", "last.weight")
+    ]
+    assert min(scales) == pytest.approx(0.3)
+    assert scales[0] == pytest.approx(0.3)
+
+
+def test_a_scale_may_have_to_stay_at_one_or_above() -> None:
+    model = initialize(
+        nn.Linear(20, 4), "gradinit", steps=3, min_scale=1, gamma=1e-9, batch=clusters(0), weight="normal"
+    )
+    start = initialize(nn.Linear(20, 4), "normal")
+    assert ratio(model.weight, start.weight) == pytest.approx(1)

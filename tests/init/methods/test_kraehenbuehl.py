@@ -1,5 +1,6 @@
 """Krähenbühl's initialization: unit moments within layers, equal rates of change between them."""
 
+import copy
 import math
 from typing import Any
 
@@ -211,3 +212,41 @@ class Pair(nn.Sequential):
 def test_what_does_not_work_is_one_clear_error(build: Any, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         initialize(build(), "kraehenbuehl", **{"batch": images(), **change})
+
+
+class Products(nn.Module):
+    """Homogeneous in each of three layers; both inputs of the bilinear one change in the second part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(4, 30), nn.Linear(4, 3)
+        self.product, self.head = nn.Bilinear(30, 3, 7), nn.Linear(7, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.product(self.one(x).relu(), self.other(x).relu()).relu())
+
+
+def test_the_bias_of_a_bilinear_layer_follows_both_of_its_inputs() -> None:
+    inputs = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    before, after = (initialize(Products(), "kraehenbuehl", batch=inputs, iterations=n) for n in (0, 3))
+    for model in (before, after):
+        assert model.product.bias.detach().abs().min() > 1e-4
+    one, other = (after.get_parameter(f"{name}.weight").detach() for name in ("one", "other"))
+    factors = [
+        float(w.norm() / before.get_parameter(f"{n}.weight").detach().norm())
+        for n, w in (("one", one), ("other", other), ("product", after.product.weight.detach()))
+    ]
+    expected = before.product.bias.detach() * math.prod(factors)
+    assert abs(math.log(factors[0])) > 0.05
+    torch.testing.assert_close(after.product.bias.detach(), expected, rtol=1e-3, atol=1e-5)
+
+
+def test_the_spread_that_is_said_is_that_of_the_weights_that_are_kept() -> None:
+    """Also where later iterations are worse: the model as it was, with the spread of its rates."""
+    torch.manual_seed(0)
+    model = MODELS["vit"]()
+    outcome = initializer("kraehenbuehl", iterations=8).apply(model, seed=0, batch=Batch(images(8)))
+    named = first_outputs(copy.deepcopy(model), images(8))
+    measured = ratios(plain(model), images(8), samples=12)
+    own = spread({name: measured[f"{name}.weight"] for name in named})
+    assert own == pytest.approx(outcome.numbers["ratio_spread"], rel=0.25)

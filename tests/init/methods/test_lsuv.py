@@ -183,3 +183,50 @@ def test_what_cannot_be_scaled_is_one_clear_error(build: Any, change: Any, messa
 def test_a_batch_that_is_missing_or_unfit_is_refused(batch: torch.Tensor | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         initialize(convolutional(), "lsuv", batch=batch)
+
+
+class Shrunk(nn.Linear):
+    """A layer that normalizes its weight itself, to outputs that are too small."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.linear(x, 0.3 * self.weight / self.weight.norm())
+
+
+@pytest.mark.parametrize("name", ["lsuv", "weight_norm_data", "kraehenbuehl"])
+def test_an_output_that_stays_too_small_is_refused_as_one_that_stays_too_large(name: str) -> None:
+    with pytest.raises(ValueError, match="does not become 1 by scaling its weight"):
+        initialize(nn.Sequential(Shrunk(32, 4, bias=False)), name, batch=images()[:, 0, 0])
+
+
+@pytest.mark.parametrize("name", ["lsuv", "weight_norm_data"])
+def test_an_output_that_differs_only_by_rounding_is_dead(name: str) -> None:
+    inputs = 1000 + 1e-5 * torch.randn(64, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match="is dead: its output is the same on the whole batch"):
+        initialize(nn.Sequential(nn.Linear(6, 1, bias=False)).double(), name, batch=inputs, weight="ones")
+
+
+def test_a_model_in_which_only_an_embedding_runs_has_nothing_to_scale() -> None:
+    with pytest.raises(ValueError, match="no linear or convolutional layer of Sequential runs"):
+        initialize(nn.Sequential(nn.Embedding(5, 3), nn.LayerNorm(3)), "lsuv", batch=torch.arange(4).view(2, 2))
+
+
+class Keyword(nn.Module):
+    """Calls its layers by the name of their argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 4, 5, stride=3), nn.Linear(400, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(input=self.conv(input=x).relu().flatten(1))
+
+
+@pytest.mark.parametrize("name", ["lsuv", "weight_norm_data", "kraehenbuehl", "patch_whitening"])
+def test_layers_may_be_called_by_the_name_of_their_argument(name: str) -> None:
+    found = Keyword()
+    initialize(found, name, weight="normal", batch=images(), seed=1)
+    outputs = first_outputs(found, images())
+    if name == "patch_whitening":
+        assert torch.equal(found.conv.weight[:2], -found.conv.weight[2:])
+    else:
+        assert float(outputs["linear"].std(correction=0)) == pytest.approx(1, abs=0.1)

@@ -235,3 +235,54 @@ def test_same_seed_same_bits() -> None:
 def test_mistakes(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         initialize(network(nn.ReLU), "metainit", **{"batch": clusters(0), **change})
+
+
+def recorded(model: nn.Sequential) -> list[Tensor]:
+    """What the model, or a copy of it, is given in each step, from now on."""
+    seen: list[Tensor] = []
+    model[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
+    return seen
+
+
+def test_each_step_draws_anew_and_the_end_is_measured_as_the_start_was() -> None:
+    model = nn.Sequential(nn.Linear(20, 4))
+    given = recorded(model)
+    chosen = initializer("metainit", steps=3, learning_rate=1e-12)
+    numbers = chosen.apply(model, seed=0, batch=clusters(0)).numbers
+    first, second, third, end = given[-4:]  # three steps and the end
+    assert torch.equal(first, end)
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
+    assert numbers["gradient_quotient_end"] == pytest.approx(numbers["gradient_quotient_start"], rel=1e-5)
+
+
+def test_tokens_and_regression_targets_are_drawn_in_another_order() -> None:
+    wanted: list[Tensor] = []
+
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
+        wanted.append(targets.clone())
+        return F.mse_loss(outputs, targets)
+
+    model = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(12, 2))
+    given = recorded(model)
+    tokens, targets = torch.arange(60).view(20, 3) % 9, torch.arange(40.0).view(20, 2)
+    initialize(model, "metainit", steps=2, seed=0, batch=(tokens, targets), loss=loss)
+    assert len(wanted) >= 3
+    for seen in given[-3:]:
+        assert seen.shape == tokens.shape
+        assert not torch.equal(seen, tokens)
+    for drawn in wanted[-3:]:
+        assert drawn.shape == targets.shape
+        assert not torch.equal(drawn, targets)
+        assert set(drawn[:, 1].sub(drawn[:, 0]).tolist()) == {1.0}  # rows stay whole
+
+
+def test_without_momentum_a_norm_moves_by_the_rate_at_each_step() -> None:
+    model = initialize(nn.Linear(20, 4), "metainit", steps=1, momentum=0.0, learning_rate=0.25, batch=clusters(0))
+    start = initialize(nn.Linear(20, 4), "kaiming_normal")
+    assert abs(float(model.weight.detach().norm() - start.weight.detach().norm())) == pytest.approx(0.25, rel=1e-4)
+
+
+def test_an_epsilon_of_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"epsilon > 0, got 50, 0\.1, 0\.5, 0"):
+        initialize(network(nn.ReLU), "metainit", batch=clusters(0), epsilon=0.0)

@@ -134,3 +134,11 @@ def test_bad_input():
         initbench.initialize(ours(4), "mimetic", position_embedding="sinusoid")
     with pytest.raises(ValueError, match="mimetic needs self-attention layers, and LeNet has none"):
         initbench.initialize(LeNet(**MNIST), "mimetic")
+
+
+def test_each_layer_and_each_pair_of_weights_has_noise_of_its_own() -> None:
+    first, second = mimetic(ours(1), beta1=0.0, beta2=0.0, alpha2=0.7)
+    products = [per_head(each)[0] for each in (first, second)]
+    products += [each.value.weight.T @ each.output.weight.T for each in (first, second)]
+    correlations = torch.corrcoef(torch.stack([each.detach().flatten() for each in products]))
+    assert (correlations - torch.eye(4)).abs().max() < 0.1

@@ -164,3 +164,21 @@ def test_a_value_that_is_not_finite_is_refused(tmp_path: Path, trained: nn.Modul
     state["0.weight"] = torch.full((4, 5), torch.nan)
     with pytest.raises(ValueError, match=r"state_dict left values in 0\.weight that are not finite"):
         initialize(model(), "state_dict", path=saved(tmp_path, state))
+
+
+def test_not_strict_counts_only_what_it_loads(tmp_path: Path, trained: nn.Module) -> None:
+    path = saved(tmp_path, {**trained.state_dict(), "extra": torch.ones(2)})
+    outcome = initializer("state_dict", path=path, strict=False).apply(model(classes=7), seed=0)
+    assert outcome.numbers == {"tensors_loaded": 7}  # all but the weight and bias of the last layer
+
+
+def test_a_surplus_beside_the_body_of_a_headed_model_is_refused(tmp_path: Path, trained: nn.Module) -> None:
+    class Body(nn.Module):
+        base_model_prefix = "body"
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = model()
+
+    path = saved(tmp_path, {**trained.state_dict(), "extra": torch.ones(2)})
+    refuse(Body(), r"holds 1 tensors that the model does not have, 'body\.extra' first", path=path)

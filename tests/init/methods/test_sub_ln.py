@@ -247,3 +247,41 @@ def test_models_without_what_it_needs(model: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message) as error:
         initbench.initialize(model(), "sub_ln")
     assert "\n" not in str(error.value)
+
+
+def test_every_matrix_has_draws_of_its_own() -> None:
+    """Query, key and value of one layer, and those of two layers."""
+    model = initbench.initialize(gpt(), "sub_ln")
+    drawn = [part for block in model.blocks for part in block.attention.qkv.weight.detach().chunk(3)]
+    for index, one in enumerate(drawn):
+        for other in drawn[:index]:
+            assert abs(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])) < 0.1
+
+
+class Mixed(nn.Module):
+    """An MLP with a depthwise convolution over the tokens, as in SegFormer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(16), nn.Linear(16, 64), nn.Linear(64, 16)
+        self.depthwise = nn.Conv1d(64, 64, 9, padding=4, groups=64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.depthwise(self.up(self.norm(x)).transpose(1, 2)).transpose(1, 2)
+        return x + self.down(F.gelu(hidden))
+
+
+class AttentionOnly(SubLayers):
+    def forward(self, x: Tensor) -> Tensor:
+        heads = self.qkv(self.norm1(x)).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return x + self.proj(self.inner(F.scaled_dot_product_attention(*heads).transpose(1, 2).flatten(2)))
+
+
+def test_the_fans_of_a_depthwise_convolution_are_those_of_a_group() -> None:
+    attention = AttentionOnly(16, 4)
+    del attention.mlp
+    model = nn.Sequential(nn.Linear(16, 16), attention, Mixed(), nn.Linear(16, 5))
+    initbench.initialize(model, "sub_ln", batch=torch.randn(2, 12, 16))
+    weight = model[2].depthwise.weight.detach()
+    std = math.sqrt(math.log(2)) * math.sqrt(2 / (9 + 9))
+    assert float(weight.std()) == pytest.approx(std, rel=5 / math.sqrt(2 * weight.numel()))

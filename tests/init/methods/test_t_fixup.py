@@ -136,3 +136,72 @@ def test_of_several_matrices_before_the_first_branch_the_last_embeds():
     initbench.initialize(model, "t_fixup", weight="ones")
     assert (model[0].weight == 1).all()
     torch.testing.assert_close(model[1].weight, torch.full((8, 6), 18**-0.25))
+
+
+def encoder(layers: int = 2) -> nn.TransformerEncoder:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    return nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+
+
+def test_a_vector_before_the_first_branch_is_no_embedding() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.scale = nn.Linear(5, 8), nn.Parameter(torch.ones(8))
+            self.positions, self.encoder = nn.Parameter(torch.ones(1, 4, 8)), encoder()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.encoder(self.embedding(x) * self.scale + self.positions)
+
+    model = Scaled()
+    initbench.initialize(model, "t_fixup", batch=torch.randn(2, 4, 5), other=1)
+    assert (model.scale == 1).all()
+    torch.testing.assert_close(model.positions.detach(), torch.full((1, 4, 8), 18**-0.25))
+
+
+class Attending(nn.Module):
+    """Tokens attend to each other without an output projection; `added` says whether the result is added to them."""
+
+    def __init__(self, *, added: bool) -> None:
+        super().__init__()
+        self.norm, self.qkv, self.added = nn.LayerNorm(8), nn.Linear(8, 24), added
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mixed = nn.functional.scaled_dot_product_attention(*self.qkv(self.norm(x)).chunk(3, -1))
+        return x + mixed if self.added else mixed
+
+
+class Feeding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(8, 16), nn.Linear(16, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.down(self.up(x).relu())
+
+
+@pytest.mark.parametrize("added", [True, False])
+def test_attentions_without_an_output_or_outside_of_the_branches_are_refused(added: bool) -> None:
+    model = nn.Sequential(nn.Linear(5, 8), Attending(added=added), Feeding(), nn.Linear(8, 3))
+    with pytest.raises(ValueError, match="t_fixup is a rule for encoders"):
+        initbench.initialize(model, "t_fixup", batch=torch.randn(2, 4, 5))
+
+
+class Convolving(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(nn.Conv1d(8, 6, 3, padding=1), nn.ReLU(), nn.Conv1d(6, 8, 3, padding=1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv(x.transpose(1, 2)).transpose(1, 2)
+
+
+def test_convolutions_in_branches_are_scaled_like_mlps_and_shared_weights_once() -> None:
+    layers, factor = encoder(), 0.67 * 2**-0.25
+    layers.layers[1].linear2.weight = layers.layers[0].linear2.weight
+    model = nn.Sequential(nn.Linear(5, 8), layers, Convolving(), nn.Linear(8, 3))
+    initbench.initialize(model, "t_fixup", weight="ones", batch=torch.randn(2, 4, 5))
+    torch.testing.assert_close(layers.layers[1].linear2.weight, torch.full((8, 16), factor))
+    for conv in (model[2].conv[0], model[2].conv[2]):
+        torch.testing.assert_close(conv.weight, torch.full_like(conv.weight, factor))
+    assert (model[3].weight == 1).all()

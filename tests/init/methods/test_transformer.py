@@ -298,3 +298,18 @@ def test_a_model_without_token_embeddings_is_refused_where_they_have_a_deviation
     model = ViT(in_channels=3, image_size=8, num_classes=3, patch_size=4, width=16, depth=1, num_heads=2)
     with pytest.raises(ValueError, match=r"^embedding_std is for token embeddings, and ViT has none: "):
         initialize(model, "llama_depth")
+
+
+def test_the_row_of_padding_is_zero() -> None:
+    size = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4}
+    model: Any = initialize(transformers_model("Phi3", vocab_size=97, pad_token_id=5, **size), "llama_depth")
+    assert not model.model.embed_tokens.weight[5].any()
+    assert model.model.embed_tokens.weight[4].all()
+
+
+def test_patches_write_to_the_stream_and_have_its_width() -> None:
+    """Of 192 inputs and 64 outputs."""
+    model = ViT(in_channels=3, image_size=16, num_classes=10, patch_size=8, width=64, depth=1, num_heads=4)
+    initialize(model, "small_init")
+    assert deviation(model.patches.projection.weight) == pytest.approx(math.sqrt(2 / (5 * 64)), rel=0.03)
+    assert deviation(model.classifier.weight) == pytest.approx(math.sqrt(2 / (5 * 64)), rel=0.15)

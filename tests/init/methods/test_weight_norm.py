@@ -136,3 +136,23 @@ def test_a_dead_unit_is_named() -> None:
     fixed = nn.utils.parametrizations.spectral_norm(nn.Linear(6, 4))
     with pytest.raises(ValueError, match="does not become 1 by scaling"):
         initialize(nn.Sequential(fixed), "weight_norm_data", batch=inputs)
+
+
+def test_a_layer_that_stores_its_inputs_first_is_scaled_by_its_outputs() -> None:
+    """As GPT-2's Conv1D; it is square, so that both ways have the right shape."""
+    pytest.importorskip("transformers")
+    from transformers.pytorch_utils import Conv1D
+
+    inputs = torch.randn(64, 5, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 6)
+    output = initialize(nn.Sequential(Conv1D(5, 5)), "weight_norm_data", batch=inputs)(inputs).detach()
+    assert output.mean(0).abs().max() < 1e-5
+    torch.testing.assert_close(output.std(0, correction=0), torch.ones(5))
+
+
+def test_grouped_transposed_convolutions_have_their_own_units() -> None:
+    layer = nn.ConvTranspose2d(6, 8, 2, groups=2)
+    inputs = images()[:, :, :8, :8].repeat(1, 2, 1, 1) * torch.arange(1, 7).view(6, 1, 1)
+    output = initialize(nn.Sequential(layer), "weight_norm_data", batch=inputs)(inputs).detach()
+    units = output.movedim(1, 0).flatten(1)
+    torch.testing.assert_close(units.std(1, correction=0), torch.ones(8), rtol=1e-4, atol=0)
+    torch.testing.assert_close(units.mean(1), torch.zeros(8), rtol=0, atol=1e-5)

@@ -266,3 +266,16 @@ def test_a_broken_index_is_refused(tmp_path: Path, index: str) -> None:
 def test_an_index_of_a_missing_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "part.safetensors"}}))
     refuse(Net(4, 2), "there is no file .*part.safetensors", path=str(tmp_path))
+
+
+def test_a_parametrized_last_layer_is_new_too(tmp_path: Path) -> None:
+    def net(width: int) -> Any:
+        torch.manual_seed(width)
+        model = drawn(Net(width, 1))
+        nn.utils.parametrizations.weight_norm(model.classifier)
+        return model
+
+    outcome = initializer("weight_selection", path=saved(tmp_path, net(8))).apply(student := net(4), seed=3)
+    assert outcome.numbers == {"tensors_selected": 9}
+    plain = initialize(net(4), "default", seed=3)
+    assert torch.equal(student.classifier.weight, plain.classifier.weight)

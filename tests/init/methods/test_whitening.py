@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.init import initialize, initializer
+from initbench.init.methods.whitening import second_moment, whitening_filters
 from initbench.model import MLP, CifarResNet
 
 
@@ -173,3 +174,24 @@ def test_the_convolution_that_runs_first_is_whitened_and_frozen() -> None:
     model = initialize(Reversed(), "patch_whitening", batch=images(), weight="default")
     assert torch.equal(model.first.weight[:12], -model.first.weight[12:])
     assert initializer("patch_whitening").learning_rates(model, adaptive=False) == {"first.weight": 0.0}
+
+
+def test_all_samples_count() -> None:
+    """The second half has other moments than the first."""
+    inputs = torch.cat([images(20), 3 * images(20, seed=8)])
+    outputs = whiten(network(), inputs, eps=0)(inputs).detach().movedim(1, 0).flatten(1).double()
+    moment = outputs[:12] @ outputs[:12].T / outputs.shape[1]
+    torch.testing.assert_close(moment, torch.eye(12, dtype=torch.float64), rtol=0, atol=1e-3)
+
+
+def test_an_eigenvalue_below_zero_counts_as_zero() -> None:
+    moment = torch.diag(torch.tensor([4.0, -1e-12], dtype=torch.float64))
+    filters = whitening_filters(moment, 4, eps=1e-14)
+    torch.testing.assert_close(filters[:2], torch.tensor([[0.5, 0], [0, 1e7]], dtype=torch.float64))
+
+
+def test_a_moment_is_a_mean_over_patches() -> None:
+    inputs = torch.tensor([[[[1.0, 2, 3, 4, 5]]]])
+    conv = nn.Conv2d(1, 1, (1, 2), stride=(1, 2))  # the patches are (1, 2) and (3, 4)
+    expected = torch.tensor([[5.0, 7], [7, 10]], dtype=torch.float64)
+    torch.testing.assert_close(second_moment(inputs, conv), expected)

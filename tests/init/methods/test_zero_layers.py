@@ -64,3 +64,82 @@ def test_fixup_scales_by_the_number_of_branches_and_of_the_layers_in_each() -> N
         first, last = (module for _, module in branch.weighted)
         torch.testing.assert_close(first.weight, torch.full_like(first.weight, 9**-0.5))
         assert not last.weight.any()
+
+
+def test_fixup_passes_over_a_branch_without_layers() -> None:
+    """Though a norm ends it, no zero layer is before that norm; the branch counts for L."""
+    model = initialize(nn.Sequential(nn.Linear(6, 8), Residual(8), Normed(), nn.Linear(8, 3)), "fixup", weight="ones")
+    torch.testing.assert_close(model[1].branch[0].weight, torch.full((8, 8), 2**-0.5))
+    assert (model[2].norm.weight == 1).all()
+
+
+class Apart(nn.Module):
+    """An attention whose query, key and value are three matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, kdim=4, vdim=4, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.attention(x, x[..., :4], x[..., :4])[0]
+
+
+def test_fixup_scales_query_key_and_value_apart() -> None:
+    model = nn.Sequential(nn.Linear(6, 8), Apart(), Apart(), nn.Linear(8, 3))
+    initialize(model, "fixup", weight="ones", batch=torch.randn(2, 5, 6))
+    for key in "qkv":
+        weight = getattr(model[1].attention, f"{key}_proj_weight")
+        torch.testing.assert_close(weight, torch.full_like(weight, 2 ** (-1 / 6)))
+    assert not model[1].attention.out_proj.weight.any()
+
+
+class Paths(nn.Module):
+    """A branch of two paths, each of which a norm ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = (nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.LayerNorm(4)) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.cat([self.one(x), self.other(x)], -1)
+
+
+class OnePlusRMSNorm(nn.Module):
+    """Multiplies by 1 + weight, as Gemma's norm."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / x.square().mean(-1, keepdim=True).add(1e-6).sqrt() * (1 + self.weight)
+
+
+def test_zero_gamma_closes_all_paths_of_a_branch() -> None:
+    model = initialize(nn.Sequential(nn.Linear(6, 8), Paths(), nn.Linear(8, 3)), "zero_gamma", batch=torch.randn(2, 6))
+    assert not model[1].one[-1].weight.any()
+    assert not model[1].other[-1].weight.any()
+
+
+def test_zero_gamma_closes_a_norm_that_adds_one_to_its_weight() -> None:
+    block = Residual(8)
+    block.branch.append(OnePlusRMSNorm(8))
+    x = torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    model = initialize(nn.Sequential(nn.Linear(8, 8), block), "zero_gamma", batch=x)
+    assert (model[1].branch[-1].weight == -1).all()
+    assert torch.equal(block(x), x)
+
+
+def test_fixup_refuses_a_classifier_that_is_an_embedding_too() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding, self.block = nn.Embedding(11, 8), Residual(8)
+            self.head = nn.Linear(8, 11, bias=False)
+            self.head.weight = self.embedding.weight
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            return self.head(self.block(self.embedding(tokens)))
+
+    with pytest.raises(ValueError, match="fixup sets the classifier to zero, and its weight is also that of the emb"):
+        initialize(Tied(), "fixup", batch=torch.arange(8).view(2, 4))

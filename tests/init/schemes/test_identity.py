@@ -263,3 +263,20 @@ def test_the_negative_entry_of_a_zero_preserving_row_follows_the_positive_one() 
     """Cyclically, from the last column to the first."""
     weight = filled(zero_preserving_, nn.Linear(3, 4), epsilon=1.0)
     assert weight.tolist() == [[1, -1, 0], [0, 1, -1], [-1, 0, 1], [1, -1, 0]]
+
+
+@pytest.mark.parametrize("gain", [2.0, -0.5])
+@pytest.mark.parametrize(
+    "module", [nn.Linear(7, 4), nn.Linear(4, 7), nn.Conv2d(6, 9, 3, groups=3), nn.Conv1d(4, 8, 2, groups=2)]
+)
+def test_an_identity_times_a_gain_has_the_expected_deviation(module: nn.Module, gain: float) -> None:
+    weight = filled(eye_, module, gain=gain)
+    assert set(weight.unique().tolist()) == {0.0, gain}
+    layer = layer_of(module)
+    assert int(weight.count_nonzero()) == layer.groups * min(layer.shape[0] // layer.groups, layer.shape[1])
+    assert eye_.std(layer, gain=gain) == pytest.approx(float(weight.std(correction=0)))
+
+
+def test_a_single_input_of_a_zero_preserving_layer_has_no_negative() -> None:
+    """Its rows cannot sum to zero, as the docstring says."""
+    assert filled(zero_preserving_, nn.Linear(1, 3), epsilon=0.5).tolist() == [[0.5]] * 3

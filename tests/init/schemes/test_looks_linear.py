@@ -122,3 +122,14 @@ def test_what_has_no_looks_linear_form_is_refused(model: nn.Module, message: str
 def test_a_bias_is_refused() -> None:
     with pytest.raises(ValueError, match="looks_linear is defined on weight matrices only"):
         initialize(mlp(4, 8, 2), "normal", bias="looks_linear")
+
+
+def test_a_layer_that_reads_an_odd_number_of_hidden_units_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.AdaptiveAvgPool1d(3), nn.Linear(3, 2))
+    with pytest.raises(ValueError, match=r"3\.weight has shape \(2, 3\): looks_linear mirrors the hidden units"):
+        initialize(model, "looks_linear")
+
+
+def test_a_convolution_with_as_many_inputs_as_outputs_is_allowed() -> None:
+    weight = initialize(nn.Sequential(nn.Conv2d(3, 3, 3)), "looks_linear")[0].weight.detach()[:, :, 1, 1]
+    torch.testing.assert_close(weight @ weight.T, torch.eye(3))

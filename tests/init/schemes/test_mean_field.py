@@ -135,3 +135,22 @@ def test_relu_is_he_and_has_no_biases() -> None:
 def test_wrong_parameters(parameters: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         initbench.initialize(deep(nn.Tanh(), 4, 2), "mean_field", **parameters)
+
+
+def test_numbers_must_not_be_negative_where_both_are_given() -> None:
+    with pytest.raises(ValueError, match=r"must not be negative, got 1\.5 and -0\.1"):
+        initbench.initialize(deep(nn.Tanh(), 4, 2), "mean_field", sigma_w=1.5, sigma_b=-0.1)
+
+
+def test_a_nonlinearity_counts_unless_both_numbers_are_given() -> None:
+    """It decides about sigma_b, which is 0 for relu."""
+    model = initbench.initialize(deep(nn.Tanh(), 8, 2), "mean_field", sigma_w=1.5, nonlinearity="relu")
+    assert not model[0].bias.any()
+    with pytest.raises(ValueError, match="nonlinearity=relu changes nothing, since sigma_w and sigma_b are numbers"):
+        initbench.initialize(deep(nn.Tanh(), 4, 2), "mean_field", sigma_w=1.5, sigma_b=0.1, nonlinearity="relu")
+
+
+@pytest.mark.parametrize("name, sigma_w", [("relu", math.sqrt(2)), ("linear", 1.0)])
+def test_where_every_variance_is_preserved_there_is_no_stable_one(name: str, sigma_w: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} has no stable variance"):
+        q_star(sigma_w, 0.0, named(name))

@@ -251,3 +251,28 @@ def test_a_grouped_output_layer_has_the_width_of_all_its_groups() -> None:
     assert rates(model, adaptive=True, base_width=32)["2.weight"] == 32 / 64
     std = describe(model, "mup", base_width=32, gain=1).set_index("parameter")["std_expected"]["2.weight"]
     assert std == pytest.approx(math.sqrt(1 / 32 * 32 / 64))  # fan_in is counted within a group
+
+
+def test_a_hidden_layer_with_one_input_is_hidden() -> None:
+    """Unlike a depthwise convolution, whose one input is one of many."""
+    model = nn.Sequential(nn.Linear(8, 1), nn.ReLU(), nn.Linear(1, 128), nn.ReLU(), nn.Linear(128, 10))
+    assert rates(model, adaptive=True) == {"2.weight": 1 / 2, "4.weight": 1 / 2}
+
+
+def test_an_embedding_that_is_registered_later_does_not_read_the_data() -> None:
+    class Conditioned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.labels = nn.Linear(8, 128), nn.Embedding(10, 128)
+            self.second, self.head = nn.Linear(128, 128), nn.Linear(128, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x)
+            return self.head(self.second(x + self.labels(torch.zeros(len(x), dtype=torch.long))).relu())
+
+    assert rates(Conditioned(), adaptive=True, gain=1) == {"second.weight": 1 / 2, "head.weight": 1 / 2}
+
+
+def test_a_width_without_bound_is_refused() -> None:
+    with pytest.raises(ValueError, match="base_width"):
+        initialize(mlp(), "mup", base_width=math.inf)

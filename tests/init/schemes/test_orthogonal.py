@@ -169,3 +169,16 @@ def test_a_kernel_of_one_tap_is_a_matrix(name: str, inputs: int, outputs: int, g
     row = initbench.describe(nn.Conv2d(inputs, outputs, 1, groups=groups, bias=False), name, gain=1).iloc[0]
     assert row["std_expected"] == pytest.approx(1 / math.sqrt(max(inputs, outputs) / groups))
     assert row["std"] == pytest.approx(row["std_expected"], rel=0.05)
+
+
+@pytest.mark.parametrize("module", [nn.Conv2d(8, 12, 3, groups=4), nn.Conv1d(2, 60, 3, groups=2), nn.Linear(5, 9)])
+def test_the_expected_deviation_of_orthogonal_weights_counts_within_a_group(module: nn.Module) -> None:
+    weight = filled(orthogonal_, module, gain=1.5)
+    assert orthogonal_.std(layer_of(module), gain=1.5) == pytest.approx(float(weight.square().mean()) ** 0.5, rel=1e-5)
+
+
+def test_half_of_the_directions_are_kept_by_a_projection() -> None:
+    """So a depthwise filter is at the second of two taps as often as at the first."""
+    taps = filled(orthogonal_conv_, nn.Conv1d(2000, 2000, 2, groups=2000), gain=1.0)[:, 0]
+    assert (taps.abs().sum(1) == 1).all()
+    assert float(taps[:, 0].abs().mean()) == pytest.approx(0.5, abs=0.05)

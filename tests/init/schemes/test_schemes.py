@@ -1,6 +1,7 @@
 """Each scheme against torch.nn.init where torch is right, and against its formula where torch has none."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -192,3 +193,27 @@ def test_the_std_of_a_truncated_normal(mean: float, std: float, a: float, b: flo
 def test_a_draw_without_spread_is_a_constant(name: str, parameters: dict[str, float | str], value: float) -> None:
     table = describe(nn.Linear(5, 4), name, **parameters)
     assert (table.loc[0, "mean"], table.loc[0, "std"], table.loc[0, "std_expected"]) == (value, 0, 0)
+
+
+@pytest.mark.parametrize("unused", [{"a": 0.0}, {"a": 0.2}, {"nonlinearity": "tanh"}])
+@pytest.mark.parametrize("scheme", [kaiming_normal_, xavier_uniform_, orthogonal_])
+def test_a_slope_or_nonlinearity_beside_a_gain_is_refused(scheme: Any, unused: dict[str, Any]) -> None:
+    """Zero is a slope too."""
+    (key,) = unused
+    with pytest.raises(ValueError, match=f"{key}=.* changes nothing, since gain is 2: leave it out, or set gain=null"):
+        filled(scheme, nn.Linear(4, 4), gain=2.0, **unused)
+
+
+@pytest.mark.parametrize("mean, fits", [(2.9, True), (3.1, False), (-2.9, True), (-3.1, False)])
+def test_the_mean_of_a_truncated_normal_may_be_two_deviations_outside(mean: float, fits: bool) -> None:
+    if fits:
+        values = filled(trunc_normal_, nn.Linear(30, 30), mean=mean, std=1.0, a=-1.0, b=1.0)
+        assert float(values.abs().max()) <= 1
+    else:
+        with pytest.raises(ValueError, match=r"more than two std=1\.0 outside"):
+            filled(trunc_normal_, nn.Linear(30, 30), mean=mean, std=1.0, a=-1.0, b=1.0)
+
+
+def test_a_truncated_normal_needs_room() -> None:
+    with pytest.raises(ValueError, match=r"trunc_normal needs a < b, got a=1\.0, b=1\.0"):
+        filled(trunc_normal_, nn.Linear(4, 4), mean=1.0, a=1.0, b=1.0)

@@ -124,3 +124,9 @@ def test_rates_of_a_wide_model_by_hand() -> None:
 def test_what_it_has_no_rule_for_is_refused(model: nn.Module, settings: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         initialize(model, "spectral", **settings)
+
+
+@pytest.mark.parametrize("kind", [nn.Embedding, nn.EmbeddingBag])
+def test_a_gain_scales_the_rows_of_embeddings_of_both_kinds(kind: type[nn.Module]) -> None:
+    weight = initialize(nn.Sequential(kind(7, 16), nn.Linear(16, 2)), "spectral", embedding=None, gain=0.5)[0].weight
+    assert_all_are(weight.norm(dim=1), 0.5 * math.sqrt(16))
