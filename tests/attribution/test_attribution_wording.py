@@ -182,6 +182,8 @@ def test_the_largest_effects_come_first_whatever_their_sign() -> None:
     (parts,) = [text for kind, text in found if kind == "parts"]
     assert [parts.index(f" {name} (") for name in "BCA"] == sorted(parts.index(f" {name} (") for name in "ABC")
     assert [text[:5] for kind, text in found if kind == "interaction"] == ["A x C", "B x C", "A x B"]
+    (worse,) = [each.text for each in wording({(0,): -0.1, (1,): -0.3}).all() if each.kind == "parts"]
+    assert worse.index("B (") < worse.index("A (")
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_sets_that_depend_on_pairs_that_cannot_be_told_apart_are_left_out() -> N
         ({(0,): 1.0, (1,): 1.0, (0, 1): 2.0}, ("A", "B"), 1.0),
         ({(0,): 1.0, (1,): 1.0, (2,): 1.0}, ("A", "B", "C"), 1.0),
         ({(0,): 1.0, (1,): -0.5}, ("A",), 2.0),  # without B it gains even more
-        ({(0,): 1.0, (1,): 1.1, (2,): -1.0}, ("B",), 1.0),  # either is enough, and B gains more
+        ({(0,): 1.3, (1,): 1.2, (2,): -1.3}, ("A",), 1.3 / 1.2),  # A or B is enough, and A gains more
     ],
 )
 def test_the_set_is_the_smallest_that_is_enough(
