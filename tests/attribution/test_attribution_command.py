@@ -1,5 +1,6 @@
 """`python -m initbench.attribution`, as it is typed: real sweeps of a small GPT on a text that is made on the spot."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,10 +12,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from frames import record
 from programs import ENVIRONMENT, run
+from records import write_plan
 
 import initbench
 from initbench.attribution.__main__ import HELP, main
+from initbench.record.store import write_record
 
 SMALL = [
     "task=language_model",
@@ -134,6 +138,34 @@ def test_the_line_of_the_sweep(
     arms = "init.from_b=[],[head],[mlp_in],[mlp_in,head]"
     assert sorted(lines[0]) == sorted(["init=between", *ASKED, *SMALL, arms, swept])
     assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_it_exits_as_its_sweep_does_and_reports_what_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = tmp_path / "runs" / "small"
+    (study / "report").mkdir(parents=True)
+    (study / "report" / "plotly.min.js").touch()
+
+    def sweep(_: list[str]) -> int:
+        names = []
+        for parts in ([], ["head"], ["mlp_in"], ["mlp_in", "head"]):
+            for seed in range(8 - code):
+                made = record(f"between {parts}", seed, 0.5 + 0.1 * len(parts) + seed / 1000)
+                made["config"]["init"] = {"name": "between", "from_b": parts}
+                names.append(f"{'-'.join(parts)}-{seed}")
+                write_record(study / names[-1], made)
+        write_plan(study, *names, *(["never"] * code))
+        return code
+
+    monkeypatch.setattr("initbench.attribution.__main__.sweep", sweep)
+    with contextlib.nullcontext() if code == 0 else pytest.raises(SystemExit, match=r"^1$"):
+        main([*ASKED, *SMALL, "seed=range(8)"])
+    said = capsys.readouterr().out
+    assert ("Some runs have no score (1 never started)." in said) == bool(code)
+    assert said.endswith(f"Attribution: {Path('runs', 'small', 'report', 'attribution.html')}\n")
 
 
 def test_an_initializer_that_is_not_given_is_asked_for(tmp_path: Path) -> None:

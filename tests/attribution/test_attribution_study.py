@@ -76,10 +76,18 @@ def test_a_run_that_diverged_scores_chance(tmp_path: Path) -> None:
 def test_parts_that_are_not_named_are_known_from_the_records(tmp_path: Path) -> None:
     records = [arm(parts, 0, init_numbers={"parts_left_to_a": 2}) for parts in PLAN.arms]
     assert read_runs(study(tmp_path / "s", *records, planned=4), PLAN).left_to_a == 2
+    records[0].pop("init_numbers")  # of a run that did not get so far
+    assert read_runs(study(tmp_path / "t", *records, planned=4), PLAN).left_to_a == 2
 
 
 def test_one_workload_and_one_learning_rate(tmp_path: Path) -> None:
     records = [arm(parts, 0, lr=0.1 if parts else 0.2) for parts in PLAN.arms]
+    with pytest.raises(ValueError, match="one workload and one learning rate"):
+        read_runs(study(tmp_path / "s", *records, planned=4), PLAN)
+
+
+def test_runs_of_two_workloads_are_refused(tmp_path: Path) -> None:
+    records = [arm(parts, 0, model={"depth": 1 + bool(parts)}) for parts in PLAN.arms]
     with pytest.raises(ValueError, match="one workload and one learning rate"):
         read_runs(study(tmp_path / "s", *records, planned=4), PLAN)
 

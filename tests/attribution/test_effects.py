@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bench_attribution import NAMES, scores, truth
+from scipy import stats
 
 from initbench.analysis.statistics.pairs import holm
 from initbench.analysis.statistics.sign_flips import sign_flip
@@ -104,3 +105,21 @@ def test_rounding_is_no_effect() -> None:
     table = scores(np.random.default_rng(0), plan, "normal", 10, {})
     table = pd.DataFrame(np.repeat(table[[0]].to_numpy(), 8, axis=1) + 0.1 + 0.2 - 0.3)  # all arms are alike
     assert (Effects(plan, table).table["p"] == 1).all()
+
+
+def test_intervals_are_students_and_hold_for_all_rows_at_once() -> None:
+    plan = design(NAMES[:2])
+    effects = Effects(plan, scores(np.random.default_rng(2), plan, "normal", 9, {(0,): 1.0}))
+    values = np.column_stack([effects.whole, effects.gains])
+    reach = stats.t.ppf(1 - 0.05 / (2 * 4), 8) * stats.sem(values)
+    assert effects.table["low"].tolist() == pytest.approx((values.mean(axis=0) - reach).tolist())
+    assert effects.table["high"].tolist() == pytest.approx((values.mean(axis=0) + reach).tolist())
+
+
+@pytest.mark.parametrize("halvings", range(4))
+def test_a_halved_level_takes_one_more_seed(halvings: int) -> None:
+    plan = design(NAMES[:3])  # seven tests: 7 * 2 / 2^9 < 0.05 < 7 * 2 / 2^8
+    certain = pd.DataFrame([truth(plan, {(0,): 1.0})] * (9 + halvings))
+    assert Effects(plan, certain, 0.05 / 2**halvings).least_seeds == 9 + halvings
+    assert Effects(plan, certain, 0.05 / 2**halvings).can_tell
+    assert not Effects(plan, certain.iloc[1:], 0.05 / 2**halvings).can_tell

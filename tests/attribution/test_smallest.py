@@ -50,6 +50,7 @@ def test_sets_that_depend_on_pairs_that_cannot_be_told_apart_are_left_out() -> N
         ({(0,): 1.0, (1,): 1.0, (0, 1): 2.0}, ("A", "B"), 1.0),
         ({(0,): 1.0, (1,): 1.0, (2,): 1.0}, ("A", "B", "C"), 1.0),
         ({(0,): 1.0, (1,): -0.5}, ("A",), 2.0),  # without B it gains even more
+        ({(0,): 1.3, (1,): 1.2, (2,): -1.3}, ("A",), 1.3 / 1.2),  # A or B is enough, and A gains more
     ],
 )
 def test_the_set_is_the_smallest_that_is_enough(
@@ -108,3 +109,23 @@ def test_a_ratio_to_what_may_be_zero_has_no_interval() -> None:
     assert math.isnan(low)
     assert math.isnan(high)
     assert all(map(math.isnan, ratio_interval(np.ones(3), np.zeros(3))))
+
+
+def test_the_interval_holds_the_estimate() -> None:
+    """Seeds that chose another set than all of them together may measure what is far from what that set keeps."""
+    plan = design(NAMES[:4])
+    outside = 0
+    for number in range(60):
+        effects = Effects(plan, scores(np.random.default_rng(number), plan, "normal", 6, {(0,): 2.0, (1,): 1.0}))
+        found = smallest(effects)
+        assert found is not None
+        levels, weights = _sets(plan)
+        place = [plan.drawn_by_b(row) for row in levels].index(found.parts)
+        gains = effects.gains @ weights.T
+        _, low, high = ratio_interval(gains[:, place], gains[:, -1])
+        if math.isnan(low):
+            continue
+        outside += not low - 1e-9 <= found.share <= high + 1e-9
+        assert found.low <= found.share <= found.high
+        assert (found.low, found.high) == pytest.approx((min(low, found.share), max(high, found.share)))
+    assert outside

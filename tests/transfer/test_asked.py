@@ -29,6 +29,12 @@ def test_the_sweep_that_it_stands_for() -> None:
         ("axis=width values=64,a", "values=64,a must be numbers with commas between them"),
         ("axis=width values=64,0", "values=64,0 must be above 0"),
         ("axis=width values=64,64.5", "values of a width are whole numbers"),
+        ("axis=width values=63.5,64", "values of a width are whole numbers"),
+        ("axis=width values=64,inf", "values=64,inf must be above 0"),
+        (
+            "axis=width values=1,2 model=mlp experiment=tuned",
+            "transfer tries all rates with all seeds: tuning is not for it",
+        ),
         ("axis=width values=1,2 model.width=3", "model.width is what axis=width sweeps over"),
         ("axis=width values=1,2 model=mlp model.depth=2,4", "model.depth has several values, and transfer is for one"),
         ("axis=width values=1,2 experiment=depth", "model.depth has several values, and transfer is for one"),
@@ -54,3 +60,15 @@ def test_short_runs_take_nothing_that_would_contradict_them() -> None:
     keys = [override.partition("=")[0] for override in overrides(asked, 0.1)]
     assert len(keys) == len(set(keys))
     assert "scheduler.warmup_fraction" not in keys
+    assert {"scheduler=constant", "seed=0", "logger=none", "model.width=8,16"} <= {*overrides(asked, 0.1)}
+
+
+def test_sources_of_randomness_that_were_set_apart_are_not_in_short_runs() -> None:
+    asked = parse(["model=mlp", "axis=width", "values=8,16", "seeds.weights=3", "optimizer.lr=1,2,4"])
+    assert "seeds.weights=3" in asked.sweep(asked.rates)
+    assert not [line for line in overrides(asked, 0.1) if line.startswith("seeds.")]
+
+
+def test_rates_are_swept_with_all_their_digits() -> None:
+    asked = parse(["model=mlp", "axis=width", "values=8,16", "optimizer.lr=0.0012345678,0.1,2"])
+    assert "optimizer.lr=0.0012345678,0.1,2" in asked.sweep(asked.rates)

@@ -1,6 +1,7 @@
 """What is said of a drift holds its level: by simulation, with planted drifts."""
 
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -100,3 +101,48 @@ def test_with_five_seeds_and_several_initializers_claims_hold_too() -> None:
         for of_study in found
     ]
     assert np.mean(wrong) <= 0.1
+
+
+def test_each_of_several_intervals_has_its_part_of_the_level() -> None:
+    scores = study(0.0, np.random.default_rng(0))
+    alone, stricter = drifts([scores], 0.05), drifts([scores], 0.0125)
+    several = drifts([scores] * 4, 0.05)
+    assert {(each.low, each.high) for each in several} == {(stricter[0].low, stricter[0].high)}
+    assert stricter[0].low < alone[0].low < alone[0].high < stricter[0].high
+    # The intervals of single rates hold each by itself.
+    assert all(np.array_equal(each.best_low, alone[0].best_low) for each in several)
+    assert all(np.array_equal(each.best_high, alone[0].best_high) for each in several)
+
+
+def test_over_a_doubling_from_a_rate_that_is_certain_the_drift_is_as_uncertain_as_the_other_rate() -> None:
+    scores = study(0.0, np.random.default_rng(0)).scores[:, :2]
+    scores[:, 0] = scores[:, 0].mean(axis=0)
+    (drift,) = drifts([Scores("a", (64.0, 128.0), RATES, scores, (), np.zeros((2, len(RATES)), dtype=bool))])
+    assert drift.best_low[0] == pytest.approx(drift.best[0])
+    assert drift.slope == pytest.approx(drift.best[1] - drift.best[0])
+    assert drift.low == pytest.approx(drift.best_low[1] - drift.best[0])
+    assert drift.high == pytest.approx(drift.best_high[1] - drift.best[0])
+
+
+def test_five_seeds_are_enough_for_an_interval() -> None:
+    (drift,) = drifts([study(0.0, np.random.default_rng(0), seeds=5)])
+    assert drift.low < drift.slope < drift.high
+
+
+def test_what_intervals_are_is_said_if_there_is_any() -> None:
+    rng = np.random.default_rng(0)
+    few, enough = (study(0.0, rng, seeds=seeds) for seeds in (4, 10))
+    assert basis(drifts([few]), 0.05) == ""
+    assert basis(drifts([few, replace(enough, left_out=(11, 3))]), 0.05).startswith(
+        "The intervals of drifts, from a bootstrap of 4 or 10 seeds, hold for all initializers at once with 95%"
+    )
+    assert basis(drifts([replace(enough, left_out=(11, 3))]), 0.05).endswith(
+        " Seeds 3, 11 are left out, as some of their runs have not ended."
+    )
+
+
+@pytest.mark.parametrize("axis, said", [("width", "width"), ("depth", "depth"), ("batch_size", "batch size")])
+def test_the_axis_is_named_in_words(axis: str, said: str) -> None:
+    (drift,) = drifts([study(-1.0, np.random.default_rng(0), noise=0.01)])
+    assert f"drifts along {said}, by " in sentence(drift, axis)
+    assert f"at twice the {said} it is 0.5" in sentence(drift, axis)

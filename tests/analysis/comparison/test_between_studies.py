@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from frames import record
+from scipy import stats
 from studies import write_study
 
 from initbench.analysis.comparison.between_studies import between_studies
@@ -90,3 +91,12 @@ def test_what_cannot_be_read_in_any_of_the_studies_is_said(damaged: list[int], t
         assert str(studies[place]) in message
     found = [problem for problem in problems(loaded, Comparison(loaded).rankings) if problem.kind == "unreadable"]
     assert [problem.text[0] for problem in found] == [str(len(damaged))] * bool(damaged)
+
+
+def test_intervals_hold_for_all_rows_at_once(tmp_path: Path) -> None:
+    before, after = scores({"one": 0.7, "two": 0.6}), scores({"one": 0.8, "two": 0.5}, spread=0.003)
+    table = between_studies(side_by_side(tmp_path, before, after)).set_index("init")
+    for init, mean in (("one", 0.1), ("two", -0.1)):
+        leads = [mean + 0.002 * seed for seed in range(8)]
+        ends = stats.t.interval(1 - 0.05 / 2, 7, sum(leads) / 8, stats.sem(leads))
+        assert table.loc[init, ["low", "high"]].tolist() == pytest.approx(ends)

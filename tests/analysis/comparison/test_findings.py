@@ -5,9 +5,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from frames import frame, record
 
+from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.comparison.more_seeds import seeds_for
+from initbench.analysis.statistics.pairs import holm
+from initbench.record.plans import Plan
 
 NO_RUNS = pd.DataFrame(columns=["workload", "init", "lr", "seed", "selection_score", "is_tuning"])
 
@@ -244,3 +248,78 @@ def test_skewed_runs_leave_a_doubt() -> None:
     assert of.winner == "a"
     assert of.doubtful == ["b"]
     assert found({"a": 0.9, "b": 0.8}, 10).doubtful == []
+
+
+def test_equality_with_a_reference_is_corrected_for_its_comparisons_alone() -> None:
+    of = found({"a": 0.9, "b": 0.902, "c": 0.9, "d": 0.5}, 9, margin=0.02, reference="b")
+    table = of.against_reference
+    assert table["p_equal_holm"].tolist() == holm(table["p_equal"]).tolist()
+    assert table["p_equal_holm"].min() == pytest.approx(3 * table["p_equal"].min())
+    assert {*of.equal} == {"a", "c"}
+
+
+def test_intervals_of_a_reference_hold_for_its_comparisons_and_not_for_all_pairs() -> None:
+    of = found({"a": 0.9, "b": 0.8, "c": 0.7, "d": 0.6}, 8, reference="a")
+    for init, row in of.against_reference.iterrows():
+        (pair,) = of.pairs[of.pairs["b"] == init].query("a == 'a'").to_dict("records")
+        assert row["difference"] == pytest.approx(pair["difference"])
+        assert pair["low"] < row["low"] < row["high"] < pair["high"]
+
+
+def test_a_smaller_level_takes_more_seeds_for_a_pair() -> None:
+    means = {"a": 0.9, "b": 0.8, "c": 0.7}
+    assert found(means, 8).least_seeds_for_a_pair == 7  # 3 * 2 / 2^7 < 0.05
+    assert found(means, 8, level=0.025).least_seeds_for_a_pair == 8
+
+
+def of_plans(looks: int, depths: dict[int, tuple[str, int]]) -> Comparison:
+    """Two initializers and a number of seeds on each workload, by depth; seeds were added in so many further looks."""
+    rows = [
+        record(init, seed, 0.8 + seed / 1000 - 0.1 * place, model={"depth": depth})
+        for depth, (inits, seeds) in depths.items()
+        for place, init in enumerate(inits)
+        for seed in range(seeds)
+    ]
+    runs = frame(*rows)
+    workloads = tuple(runs["workload_id"].unique())
+    runs.attrs["plans"] = [
+        Plan(("a", "b"), workloads, tuple(range(2 + more)), (), None, None, runs_before=4 + 2 * more if more else 0)
+        for more in range(looks + 1)
+    ]
+    return Comparison(runs)
+
+
+@pytest.mark.parametrize("looks", range(4))
+def test_each_further_look_halves_the_level(looks: int) -> None:
+    comparison = of_plans(looks, {1: ("ab", 8)})
+    assert comparison.level == 0.05 / 2**looks
+    (findings,) = comparison.findings
+    assert (findings.level, findings.next_level) == (comparison.level, comparison.level / 2)
+
+
+def test_of_runs_from_elsewhere_looks_are_not_known() -> None:
+    comparison = of_plans(0, {1: ("ab", 8)})
+    comparison.runs.attrs["plans"] = []
+    (findings,) = comparison.findings
+    assert (findings.level, findings.next_level) == (0.05, 0.05)
+
+
+@pytest.mark.parametrize("seeds, share", [(3, 1), (4, 2)])
+def test_comparisons_that_can_claim_something_share_the_level(seeds: int, share: int) -> None:
+    """With three seeds nothing can be claimed, so that nothing has to be kept for it."""
+    comparison = of_plans(0, {1: ("ab", 8), 2: ("cd", seeds)})
+    assert [of.level for of in comparison.findings] == [0.05 / share] * 2
+
+
+def test_seeds_count_that_two_initializers_have() -> None:
+    runs = of_plans(0, {1: ("ab", 8), 2: ("cd", 3)}).runs
+    alone = frame(*(record("c", seed, 0.8, model={"depth": 2}) for seed in range(3, 6)))
+    more = pd.concat([runs, alone], ignore_index=True)
+    assert [of.level for of in Comparison(more).findings] == [0.05] * 2
+
+
+def test_the_workload_with_the_fewest_seeds_decides_whether_workloads_can_be_told_apart() -> None:
+    of = found({"a": 0.9, "b": 0.8}, 10, workloads=2)
+    assert of.can_tell_workloads_apart
+    few = of.scores.drop(index=[("w1", seed) for seed in range(3, 10)])
+    assert not Findings(few, NO_RUNS).can_tell_workloads_apart

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from frames import frame, record
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from initbench.analysis.comparison.comparison import Comparison
-from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds, seconds_per_run, seeds_to_tell
+from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds, seconds_per_run, seeds_for, seeds_to_tell
 from initbench.analysis.loading.studies import load_studies
 from initbench.record.store import write_record
 
@@ -349,3 +350,33 @@ def test_machines_are_busy_side_by_side_and_runs_that_lay_for_days_do_not_count(
     ]
     assert seconds_per_run(frame(*rows)) == pytest.approx(15)
     assert seconds_per_run(frame(record("a", 0, status="failed"))) is None
+
+
+def test_several_open_questions_are_answered_with_eighty_percent_together() -> None:
+    for means, power in (((0.9, 0.897), 0.8), ((0.9, 0.897, 0.896), 0.9)):
+        main = study(means=means).main
+        assert main is not None
+        assert len(main.open) == len(means) - 1
+        for init in main.open:
+            seen = abs(float(main.rivals.at[init, "difference"]))
+            assert seeds_to_tell(main, init) == (seeds_for(main, init, seen, power), seen)
+
+
+def test_seeds_are_those_of_the_next_look() -> None:
+    main = study().main
+    assert main is not None
+    now, next_look = (seeds_for(replace(main, next_level=level), "b", 0.005) for level in (0.05, 0.025))
+    assert now is not None
+    assert next_look is not None
+    assert now < next_look
+
+
+def test_seeds_that_chose_a_rate_are_not_scored() -> None:
+    rows = [
+        record(init, seed, mean + noise * (-1) ** seed, tuning=(8, 10), provenance={"command": TYPED})
+        for init, mean, noise in (("a", 0.9, 0.008), ("b", 0.895, -0.008))
+        for seed in (*range(8), 8, 10)
+    ]
+    (command,) = following(Comparison(frame(*rows))).commands
+    (seeds,) = [word.removeprefix("seed=") for word in shlex.split(command) if word.startswith("seed=")]
+    assert seeds.startswith("0,1,2,3,4,5,6,7,9,11,12,")

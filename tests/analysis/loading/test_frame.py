@@ -4,11 +4,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from frames import frame, record
 
 from initbench.analysis.comparison.comparison import Comparison
-from initbench.analysis.loading.frame import load_history, load_runs
+from initbench.analysis.loading.frame import judged_by, load_history, load_runs, with_failures
+from initbench.metric import ACCURACY, Metric
 from initbench.record.store import Store
 
 
@@ -89,3 +91,28 @@ def test_a_run_that_diverged_before_its_first_evaluation_has_the_score_of_chance
         assert runs[column].iloc[:3].tolist() == pytest.approx([0.9, 0.1, 0.1])
         assert math.isnan(runs[column].iloc[3])
     assert runs["learned"].tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    "scores, chance, expected",
+    [
+        ([0.05, math.nan], 0.1, [0.05, 0.05]),  # chance is better than the worst score
+        ([0.3, math.nan], 0.1, [0.3, 0.1]),
+        ([0.3, math.nan], math.nan, [0.3, math.nan]),  # nothing is known about it
+        ([math.nan, math.nan], 0.1, [0.1, 0.1]),
+    ],
+)
+def test_an_initializer_without_a_score_has_chance_or_the_worst_score(
+    scores: list[float], chance: float, expected: list[float]
+) -> None:
+    runs = pd.DataFrame({"init": ["a", "b"], "chance": chance})
+    found = with_failures(pd.Series(scores), runs, pd.Series(["w", "w"]))
+    assert found.tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_runs_are_judged_by_the_metric_of_those_that_began_last() -> None:
+    loss = Metric("loss", "loss", higher_is_better=False)
+    days = ["2026-01-02", "2026-01-01", None]
+    for metrics, expected in (([ACCURACY, loss, loss], ACCURACY), ([loss, ACCURACY, ACCURACY], loss)):
+        assert judged_by(pd.DataFrame({"metric": metrics, "started_at": days})) == expected
+    assert judged_by(pd.DataFrame({"metric": [None], "started_at": [None]})) == ACCURACY
