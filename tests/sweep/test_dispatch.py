@@ -13,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from initbench import CONF
+from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record.store import write_record
 from initbench.record.sweep_id import SWEEP_VARIABLE, begin_sweep
@@ -143,7 +144,7 @@ def test_a_plan_names_the_runs_whose_files_must_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The locks of two of them cannot be opened; one that is done stays as it is anyway, unless it is to run again."""
-    monkeypatch.setenv("COLUMNS", "200")  # a row of the table is one line
+    monkeypatch.setattr(console, "_width", 200)  # a row of the table is one line
     where = f"runs_dir={tmp_path}/runs"
     master = hydra.compose_config("config", [where, "dry_run=true", *typed], RunMode.MULTIRUN)
     loader = CachingConfigLoader(hydra.config_loader)
