@@ -1,5 +1,6 @@
 """Toy functions and spirals, and rows of numbers in general."""
 
+import math
 from typing import Any, get_args
 
 import pytest
@@ -26,12 +27,31 @@ def test_a_function_is_the_same_each_time_and_has_its_values(function: Function)
         torch.testing.assert_close(points.train_targets.squeeze(1), value_of(function, points.train_inputs))
 
 
-def test_values_by_hand() -> None:
-    at = torch.tensor([[0.25], [-0.5]])
-    torch.testing.assert_close(value_of("sine", at), torch.tensor([1.0, 0.0]), atol=1e-6, rtol=0)
-    assert value_of("steps", torch.tensor([[0.1], [-0.1]])).tolist() == [1.0, -1.0]
-    torch.testing.assert_close(value_of("waves", torch.tensor([[0.5, 0.0]])), torch.tensor([1.0]))
-    torch.testing.assert_close(value_of("peaks", torch.tensor([[-0.4, 0.4]])), torch.tensor([1.0]), atol=0.02, rtol=0)
+@pytest.mark.parametrize("x", [-0.9, -0.35, 0.1, 0.7])
+def test_values_by_hand(x: float) -> None:
+    def value(function: Function, *at: float) -> float:
+        return value_of(function, torch.tensor([at], dtype=torch.float64)).item()
+
+    assert value("sine", x) == pytest.approx(math.sin(2 * math.pi * x))
+    assert value("chirp", x) == pytest.approx(math.sin(2 * math.pi * (x + 1) ** 2))
+    assert value("steps", x) == math.copysign(1, math.sin(3 * math.pi * x))
+    assert value("waves", x, 0.3) == pytest.approx(math.sin(math.pi * x) * math.cos(2 * math.pi * 0.3))
+    bumps = [(1, -0.4, 0.4, 0.25), (1.5, 0.5, 0.3, 0.2), (-1, 0, -0.5, 0.3)]
+    far = [height * math.exp(-((x - u) ** 2 + (0.3 - v) ** 2) / (2 * width**2)) for height, u, v, width in bumps]
+    assert value("peaks", x, 0.3) == pytest.approx(sum(far))
+
+
+def test_spirals_by_hand() -> None:
+    """One point in two lies on each, turned by half a turn, and as many on each piece of the same length."""
+    points = curves("spirals", 4000, 0.0)
+    radius, labels = points.train_inputs.norm(dim=1), points.train_targets
+    angle = 2 * math.pi * 1.75 * radius + math.pi * labels
+    expected = radius.unsqueeze(1) * torch.stack([angle.cos(), angle.sin()], dim=1)
+    torch.testing.assert_close(points.train_inputs, expected, atol=1e-4, rtol=0)
+    assert radius.square().mean().item() == pytest.approx(0.5, abs=0.02)
+    noisy = curves("spirals", 4000, 0.5)
+    moved = (noisy.train_inputs - points.train_inputs).std().item()
+    assert moved == pytest.approx(0.05, rel=0.05)
 
 
 def test_noise_has_its_standard_deviation() -> None:
