@@ -34,6 +34,37 @@ def test_nothing_is_said_of_a_folder_of_images_alone(tree: Path) -> None:
     assert list_images(tree).remarks == []
 
 
+def test_images_are_listed_by_split_class_and_name(tree: Path) -> None:
+    (tree / "train/cat/1.png").rename(tree / "train/cat/10.png")
+    save(tree / "train/cat/9.png")
+    found = list_images(tree)
+    names = ["train/cat/0", "train/cat/10", "train/cat/9", "train/dog/0", "train/dog/1"]
+    names += ["test/cat/0", "test/cat/1", "test/dog/0", "test/dog/1"]
+    assert found.files == [f"{tree}/{name}.png" for name in names]
+    assert found.labels == [0, 0, 0, 1, 1, 0, 0, 1, 1]
+    assert found.num_train == 5
+    assert found.mean_bytes == sum(Path(file).stat().st_size for file in found.files) / 9
+
+
+@pytest.mark.parametrize("change", ["size", "time", "name", "class", "split", "more"])
+def test_the_digest_is_that_of_paths_sizes_and_times(tree: Path, change: str) -> None:
+    file = tree / "train/cat/1.png"
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    before = list_images(tree).digest
+    assert list_images(tree).digest == before
+    if change == "size":
+        file.write_bytes(file.read_bytes() + b" ")
+        os.utime(file, ns=times)
+    elif change == "time":
+        os.utime(file, ns=(times[0], times[1] + 1))
+    elif change == "more":
+        shutil.copy2(file, file.with_name("2.png"))
+    else:
+        new = {"name": "train/cat/2.png", "class": "train/dog/2.png", "split": "test/cat/2.png"}[change]
+        file.rename(tree / new)
+    assert list_images(tree).digest != before
+
+
 def test_what_is_passed_over_is_counted_in_one_line(tree: Path, capfd: pytest.CaptureFixture[str]) -> None:
     save(
         tree / "train/cat/nested/0.png",

@@ -101,6 +101,35 @@ def test_token_ids_stay_on_disk(tmp_path: Path, dtype: str, settings: dict[str, 
         assert torch.equal(one[1], (one[0] + 1) % 251)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_ids_of_either_byte_order_are_read(tmp_path: Path, order: str) -> None:
+    ids = np.array([300, 2, 1, 299, 5], f"{order}i4")
+    np.save(tmp_path / "ids.npy", ids)
+    found = tokens(str(tmp_path), "ids.npy", "ids.npy", 2)
+    assert found.train.tolist() == ids.tolist()
+    assert found.vocab_size == 301
+
+
+@pytest.mark.parametrize("name", ["ids.bin", "ids.npy"])
+def test_files_of_ids_are_never_written(tmp_path: Path, name: str) -> None:
+    if name == "ids.bin":
+        np.arange(9, dtype=np.uint16).tofile(tmp_path / name)
+    else:
+        np.save(tmp_path / name, np.arange(9))
+    before = (tmp_path / name).read_bytes()
+    found = tokens(str(tmp_path), name, name, 2)
+    found.train.fill_(0)
+    assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("largest_in", ["train.npy", "test.npy"])
+def test_the_vocabulary_is_that_of_both_texts_or_the_one_stated(tmp_path: Path, largest_in: str) -> None:
+    for name in ("train.npy", "test.npy"):
+        np.save(tmp_path / name, np.arange(9) + (40 if name == largest_in else 0))
+    assert tokens(str(tmp_path), "train.npy", "test.npy", 2).vocab_size == 49
+    assert tokens(str(tmp_path), "train.npy", "test.npy", 2, vocab_size=99).vocab_size == 99
+
+
 def write(folder: Path) -> None:
     (folder / "short.txt").write_text("too short")
     (folder / "empty.txt").write_text("")
