@@ -8,6 +8,7 @@ import pytest
 import torch
 from configs import compose_config, options, typed
 from hydra.utils import get_object
+from suited import SIZES, SUITED, Weighed, batch
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench import CONF, data
@@ -18,18 +19,6 @@ from initbench.record.objective import check_objective
 from initbench.sizes import Sizes
 from initbench.task import Task, build
 
-SIZES = {
-    "images": Sizes(100, (1, 6, 6), num_classes=4),
-    "rows with numbers": Sizes(100, (3,), target_size=2, target_variance=1.0),
-    "rows with labels": Sizes(100, (3,), num_classes=4),
-    "text": Sizes(100, (8,), vocab_size=11, entropy=0.5),
-}
-SUITED = {
-    "classification": {"images", "rows with labels"},
-    "regression": {"rows with numbers"},
-    "autoencoder": {"images", "rows with numbers", "rows with labels"},
-    "language_model": {"text"},
-}
 # task=lightning brings the data itself: see tests/training/test_own_module.py.
 TASKS = [name for name in options("task") if name != "lightning"]
 PAIRS = [(name, kind) for name in TASKS for kind in SIZES]
@@ -37,17 +26,6 @@ PAIRS = [(name, kind) for name in TASKS for kind in SIZES]
 
 def task_of(name: str, sizes: Sizes, **options: Any) -> Task:
     return build({**compose_config(f"task={name}")["task"], **options}, sizes)
-
-
-def batch(sizes: Sizes, count: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and targets as the data would give them."""
-    if sizes.vocab_size is not None:
-        return tuple(torch.randint(sizes.vocab_size, (count, *sizes.input_shape)) for _ in range(2))  # type: ignore[return-value]  # of two
-    inputs = torch.randn(count, *sizes.input_shape)
-    if sizes.num_classes is not None:
-        return inputs, torch.randint(sizes.num_classes, (count,))
-    assert sizes.target_size is not None
-    return inputs, torch.randn(count, sizes.target_size)
 
 
 def test_every_task_is_told_which_data_suit_it() -> None:
@@ -143,39 +121,12 @@ def test_chance_is_what_a_guess_scores() -> None:
 
 
 def test_a_task_of_ones_own_needs_no_more_than_a_class() -> None:
-    node = {"_target_": f"{__name__}.Median", "name": "median"}
+    node = {"_target_": "suited.Median", "name": "median"}
     task = build(node, SIZES["rows with numbers"])
     outputs, targets = torch.zeros(4, 2), torch.ones(4, 2)
     assert task.means(task.sums(task.loss(outputs, targets), outputs, targets).tolist()) == {"loss": 1.0}
     with pytest.raises(ValueError, match=r"made a Sizes, not an initbench.task.Task"):
         build({"_target_": f"{__name__}.no_task", "name": "none"}, SIZES["text"])
-
-
-class Median(Task):
-    """The absolute error, by which it is also judged."""
-
-    def __init__(self, sizes: Sizes) -> None:
-        assert sizes.target_size is not None
-        self.metric = Metric("loss", "test absolute error", higher_is_better=False)
-        self.chance_loss, self.outputs, self.given = None, (sizes.target_size,), {"out_features": sizes.target_size}
-
-    def loss(
-        self, outputs: torch.Tensor, targets: torch.Tensor, *, training: bool = False, reduction: Any = "mean"
-    ) -> torch.Tensor:
-        error = F.l1_loss(outputs, targets, reduction=reduction)
-        return error if reduction == "mean" else error.flatten()
-
-
-class Weighed(Median):
-    """Judged by an error that has a weight, as learned distances have."""
-
-    def __init__(self, sizes: Sizes) -> None:
-        super().__init__(sizes)
-        self.metric = Metric("weighed", "test weighed error", higher_is_better=False)
-        self.weight = torch.nn.Parameter(torch.tensor(2.0))
-
-    def measure(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return self.weight * (outputs - targets).abs()
 
 
 def test_what_is_measured_keeps_no_graph() -> None:

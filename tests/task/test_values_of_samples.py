@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from configs import compose_config
-from test_tasks import SIZES, SUITED, Median, Weighed, batch
+from suited import SIZES, SUITED, Median, Weighed, batch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
