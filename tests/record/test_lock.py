@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from initbench.errors import LeftAlone, Unwritable
-from initbench.record.lock import check_lock, is_held, lock
+from initbench.record.lock import check_lock, check_locks, is_held, lock
 from initbench.record.store import check_writable, left_alone
 
 HOLD = """
@@ -169,3 +169,10 @@ def test_a_lock_that_may_be_read_but_not_written_leaves_its_run_alone(tmp_path: 
     (tmp_path / "file").write_text("")
     check_lock(tmp_path / "file" / "run")
     assert [path.name for path in (tmp_path / ".locks").iterdir()] == ["run.lock"]
+
+
+def test_whether_files_can_be_locked_is_asked_for_the_lock_that_runs_take(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file, (tmp_path / "file").open("rb") as other:
+        check_locks(file, tmp_path)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)
