@@ -129,3 +129,9 @@ def test_columns_in_another_order_are_no_outputs(store: Store) -> None:
     for read in (read_test_samples, read_outputs):
         with pytest.raises(Damaged, match="its columns are score, output_1, output_0, not a metric and outputs"):
             read(store.folder)
+
+
+def test_values_too_small_for_half_precision_are_kept_whole(store: Store) -> None:
+    tiny = np.array([3e-9, 2e-9, 5e-10], np.float32)
+    write_test_samples(store, "score", tiny)
+    np.testing.assert_allclose(read_test_samples(store.folder), tiny, rtol=1e-6, atol=0)
