@@ -83,6 +83,7 @@ def test_a_study_that_is_no_name_of_a_folder_is_refused() -> None:
     [
         (0.25, None, "finished", None),
         (math.nan, None, "diverged", "mse is nan at the end"),
+        (math.inf, None, "diverged", "mse is inf at the end"),
         (math.inf, "loss inf", "diverged", "loss inf"),
         (0.25, "loss inf", "diverged", "loss inf"),
     ],
