@@ -90,7 +90,6 @@ def test_where_nothing_can_be_written_nothing_begins(
 
 
 def test_what_a_file_sweeps_over_counts_as_typed() -> None:
-    _, master = compose("init=zeros")
     hydra = OmegaConf.create(
         {"overrides": {"task": ["init=zeros"]}, "sweeper": {"params": {"study": "a,b", "seed": 3}}}
     )
