@@ -115,3 +115,11 @@ def test_what_records_will_hold_may_be_optimized_in_the_right_direction(
     config = typed({**small(), "objective": asked})
     with pytest.raises(UserMistake, match=said) if said else nullcontext():
         check_objective(config, direction)
+
+
+def test_targets_of_the_task_are_those_that_records_will_hold(small: Any) -> None:
+    config = small()
+    own = {**config, "task": {**config["task"], "targets": [0.77]}, "objective": "steps_to_0.77"}
+    check_objective(typed(own), "minimize")
+    with pytest.raises(UserMistake, match=r"unknown objective 'steps_to_0\.9'"):
+        check_objective(typed({**own, "objective": "steps_to_0.9"}), None)

@@ -62,6 +62,7 @@ def test_an_initializer_of_any_kind_is_named_with_what_was_changed() -> None:
     assert init_label(config(init={"name": "orthogonal", "gain": 3}, overrides={"gain": 4})["init"]) == (
         "orthogonal(gain=4)"
     )
+    assert config(init={"name": "orthogonal", "gain": 3})["init"] == {**config()["init"], "gain": 3}
     own = config(init={"_target_": "mine.scaled_", "std": 2})["init"]
     assert (own["name"], own["_target_"], own["std"], own["bias"]) == (
         "mine.scaled_",
