@@ -167,6 +167,7 @@ MORE = replace(FIXED, seeds=(0, 1, 2, 3))
         (replace(FIXED, seeds=(3, 4)), FIXED, True),
         (RACED, FIXED, True),
         (FIXED, RACED, True),
+        (replace(FIXED, seeds=()), RACED, True),
         (replace(MORE, inits=("zeros", "ones")), FIXED, False),  # one initializer alone is compared with nothing
         (replace(MORE, inits=("zeros", "ones", "orthogonal")), FIXED, True),
         (replace(MORE, workloads=("another",)), FIXED, False),
@@ -299,3 +300,16 @@ def test_a_plan_may_have_whole_numbers_or_none_where_it_may(content: str, tmp_pa
     (plan,) = read_plans(tmp_path)
     assert isinstance(plan.inits, tuple)
     assert isinstance(plan.targets, tuple)
+
+
+def test_a_race_that_goes_on_sees_what_had_ended_when_it_began(tmp_path: Path) -> None:
+    for plan, runs in ((RACED, 0), (FIXED, 6)):
+        add_plan(tmp_path, plan, runs)
+    assert looks_before(tmp_path, RACED, 40) == 0
+    assert looks_before(tmp_path, replace(RACED, margin=0.1), 40) == 2
+
+
+def test_a_sweep_that_sets_a_damaged_file_aside_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / NAME).write_text("{")
+    add_plan(tmp_path, FIXED, 6)
+    assert f"{NAME} cannot be read" in capsys.readouterr().err
