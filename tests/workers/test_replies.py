@@ -37,7 +37,7 @@ def test_an_error_comes_back_with_where_it_was_raised() -> None:
     assert "test_an_error_comes_back" in found.__notes__[0]
 
 
-class TwoArguments(Exception):
+class TwoArgumentsError(Exception):
     def __init__(self, one: str, two: str) -> None:
         super().__init__(one + two)
 
@@ -45,9 +45,9 @@ class TwoArguments(Exception):
 def test_what_cannot_be_sent_is_an_error_that_can() -> None:
     exited = sent(JobStatus.FAILED, SystemExit(3))
     assert repr(exited._return_value) == "RuntimeError('the job called sys.exit(3)')"
-    odd = sent(JobStatus.FAILED, TwoArguments("one", "two"))
-    assert str(odd._return_value).startswith("test_replies.TwoArguments: onetwo (cannot be pickled: ") or (
-        "TwoArguments: onetwo (cannot be pickled: " in str(odd._return_value)
+    odd = sent(JobStatus.FAILED, TwoArgumentsError("one", "two"))
+    assert str(odd._return_value).startswith("test_replies.TwoArgumentsError: onetwo (cannot be pickled: ") or (
+        "TwoArgumentsError: onetwo (cannot be pickled: " in str(odd._return_value)
     )
     generator = sent(JobStatus.COMPLETED, (number for number in range(3)))
     assert generator.status is JobStatus.FAILED
