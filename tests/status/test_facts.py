@@ -211,7 +211,8 @@ def test_a_summary_by_hand() -> None:
     ended = summarize(Snapshot(runs[:7], [], plan), NOW)
     assert ended.abandoned
     assert not summarize(Snapshot(runs[:7], [], None), NOW).abandoned
-    assert summarize(Snapshot(runs[:7], [], None), NOW).over == 7
+    without = summarize(Snapshot(runs, [], None), NOW)
+    assert (without.over, without.planned, without.estimate.seconds_left) == (8, None, None)
 
 
 def test_where_less_is_better_the_least_is_first_and_best() -> None:
