@@ -1,18 +1,21 @@
 """What the launchers of clusters decide by themselves, without a cluster."""
 
+import os
 import pickle
+import signal
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
-from hydra.core.utils import JobReturn
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from hydra_plugins.slurm_launcher.launcher import SlurmLauncher
 from initbench.clusters import slurm
-from initbench.clusters.ray import RayTasks
+from initbench.clusters.ray import RayTasks, _as_here
 from initbench.clusters.slurm import SlurmJobs, _batches, _ids
 from initbench.record.stopping import Stopped, stoppable
 from initbench.record.sweep_id import SWEEP_VARIABLE
@@ -20,17 +23,46 @@ from initbench.record.sweep_id import SWEEP_VARIABLE
 RUNS = [(number, [f"seed={number}"]) for number in (4, 5, 6)]
 
 
+class UncompletedJobError(Exception):
+    pass
+
+
+class Executor:
+    """What is asked of submitit's: it notes what it was told, and refuses arrays of what it was told to."""
+
+    told: ClassVar[list[Any]] = []
+    refuses: ClassVar[Exception | None] = None
+
+    def __init__(self, folder: str, **keys: Any) -> None:
+        self.folder = folder
+        self.told.append((folder, keys))
+
+    def update_parameters(self, **keys: Any) -> None:
+        self.told.append(keys)
+
+    def map_array(self, function: Any, array: Any, singletons: Any) -> list[Any]:
+        if self.refuses is not None:
+            raise self.refuses
+        self.told.append(array)
+        number = sum(isinstance(of, list) for of in self.told)
+        return [SimpleNamespace(job_id=f"{number}_{place}") for place in range(len(array))]
+
+
 @pytest.fixture
-def submitit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one function of it that is called here."""
-    utils = ModuleType("submitit.core.utils")
-    utils.pickle_load = lambda path: pickle.loads(Path(path).read_bytes())  # type: ignore[attr-defined]
-    for name, module in {
-        "submitit": ModuleType("submitit"),
-        "submitit.core": ModuleType("c"),
-        utils.__name__: utils,
-    }.items():
-        monkeypatch.setitem(sys.modules, name, module)
+def submitit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[Executor]:
+    """What is called of it here, as it is not installed everywhere."""
+    paths = SimpleNamespace(folder=tmp_path, job_id="7_1")
+    stand_in = SimpleNamespace(
+        AutoExecutor=Executor,
+        JobEnvironment=lambda: SimpleNamespace(paths=paths),
+        UncompletedJobError=UncompletedJobError,
+        pickle_load=lambda path: pickle.loads(Path(path).read_bytes()),
+    )
+    for name in ("submitit", "submitit.core", "submitit.core.utils"):
+        monkeypatch.setitem(sys.modules, name, stand_in)
+    monkeypatch.setattr(Executor, "told", [])
+    monkeypatch.setattr(Executor, "refuses", None)
+    return Executor
 
 
 def job(folder: Path, state: str = "NODE_FAIL", trace: str | None = None, done: bool = True) -> Any:
@@ -145,9 +177,6 @@ def test_batches_and_ids() -> None:
 def test_who_stops_waiting_is_told_how_to_end_the_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import os
-    import signal
-
     slurm._wait([job(tmp_path)])
     monkeypatch.setattr(slurm.time, "sleep", lambda seconds: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(Stopped), stoppable():
@@ -197,3 +226,92 @@ def test_what_a_ray_cluster_lacks_is_said(
     RayTasks(None, None, None, config)._compare(remote, machines)  # type: ignore[arg-type]  # of these nothing is asked
     found = " ".join(capsys.readouterr().out.split())
     assert (said in found) if said else (found == "")
+
+
+def test_a_job_does_its_runs_but_for_those_that_it_did_before_it_was_queued_again(
+    tmp_path: Path, submitit: type[Executor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+
+    def one_run(overrides: list[str], folder_key: str, number: int, job_id: str, singletons: Any) -> JobReturn:
+        assert (tmp_path / f"7_1_run{number}.pkl").read_bytes() == b""  # so that a killed job has one
+        done.append((overrides, folder_key, number, job_id, singletons))
+        result = JobReturn(overrides=overrides, cfg={"large": 1}, hydra_cfg={"large": 1}, status=JobStatus.COMPLETED)  # type: ignore[arg-type]  # any
+        result.return_value = 0.5
+        if number == 6:
+            result.status, result.return_value = JobStatus.FAILED, ValueError("lost", (of for of in "ab"))
+        return result
+
+    made = jobs(monkeypatch)
+    made.one_run = one_run
+    write(tmp_path, r4="done before", r5=None)
+    made([*RUNS, (7, ["seed=7"])], {})
+    assert [of[2] for of in done] == [5, 6, 7]
+    assert done[0] == (["seed=5"], "hydra.sweep.dir", 5, "7_1", {})
+    found = {number: pickle.loads((tmp_path / f"7_1_run{number}.pkl").read_bytes()) for number in (4, 5, 6, 7)}
+    assert found[4] == "done before"
+    assert (found[5].return_value, found[5].cfg, found[5].hydra_cfg) == (0.5, None, None)
+    assert "ValueError" in str(found[6]._return_value)
+    assert found[7].status is JobStatus.COMPLETED
+
+
+def test_what_ends_a_whole_job_is_raised_and_leaves_its_run_begun(
+    tmp_path: Path, submitit: type[Executor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = jobs(monkeypatch)
+    made.one_run = lambda *_: JobReturn(status=JobStatus.FAILED, _return_value=UncompletedJobError("timed out"))
+    with pytest.raises(UncompletedJobError):
+        made(RUNS, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["7_1_run4.pkl"]
+    assert (tmp_path / "7_1_run4.pkl").read_bytes() == b""
+
+
+def test_runs_are_submitted_in_batches_and_arrays_that_a_cluster_takes(
+    submitit: type[Executor], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(slurm, "_LONGEST_ARRAY", 2)
+    runs = [(number, [f"seed={number}"]) for number in range(5)]
+    found = jobs(monkeypatch)._submit(runs)
+    assert [of.job_id for of, _ in found] == ["1_0", "1_1", "2_0"]
+    assert [[number for number, _ in batch] for _, batch in found] == [[0, 1], [2, 3], [4]]
+    (folder, keys), parameters, *arrays = submitit.told
+    assert (folder, keys) == ("x", {"cluster": "slurm", "slurm_max_num_timeout": 3})
+    assert parameters.keys() == {"slurm_mem_gb", "slurm_setup"}
+    assert arrays == [[runs[:2], runs[2:4]], [runs[4:]]]
+    assert "5 runs in 3 SLURM jobs, 1 2; logs: x" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("error", [RuntimeError, NameError, TypeError, ValueError])
+def test_what_sbatch_refuses_is_an_error_of_hydra(
+    error: type[Exception], submitit: type[Executor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Executor, "refuses", error("no such partition"))
+    with pytest.raises(HydraException, match="^SLURM: no such partition$"):
+        jobs(monkeypatch)._submit(RUNS)
+
+
+def test_a_worker_of_ray_is_where_the_sweep_was_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[Any] = []
+
+    def run_job(context: Any, config: Any, task: Any, singletons: Any) -> JobReturn:
+        called.append(
+            (context, config, task, Path.cwd(), sys.argv, os.environ.get("WANDB_MODE"), os.environ.get("MINE"))
+        )
+        return JobReturn(cfg={"large": 1}, hydra_cfg={"large": 1}, status=JobStatus.COMPLETED)  # type: ignore[arg-type]  # any
+
+    for name in ("hydra_plugins.hydra_ray_launcher", "hydra_plugins.hydra_ray_launcher._launcher_util"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(_run_job=run_job))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["typed"])
+    monkeypatch.setattr(sys, "orig_argv", ["typed"])
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("MINE", "of the one machine")
+    run = _as_here("context", "task")  # type: ignore[arg-type]  # nothing is asked of these
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr(sys, "argv", ["worker"])
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("MINE", "of the other")
+    result = run("config")  # type: ignore[arg-type]  # nothing is asked of it
+    assert called == [("context", "config", "task", tmp_path, ["typed"], "offline", "of the other")]
+    assert result.cfg is result.hydra_cfg is None

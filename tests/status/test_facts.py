@@ -150,6 +150,8 @@ def test_the_estimate_is_by_hand() -> None:
     assert alone.seconds_left == pytest.approx(30)  # not (10 + 30) / 2: one of them takes that long by itself
     late = estimate([other, begun], [replace(begun, since=NOW - 1000)], [], NOW, 1)
     assert late.seconds_left == 0
+    behind = estimate([other, begun], [replace(begun, since=NOW - 1000)], [other.folder], NOW, 1)
+    assert behind.seconds_left == 50  # what is late makes up for nothing
     unknown = estimate([other, begun], [replace(begun, since=None)], [], NOW, 1)
     assert unknown.seconds_left == 50
     assert estimate(done, [], None, NOW, 1).seconds_each is None
@@ -211,6 +213,8 @@ def test_a_summary_by_hand() -> None:
     ended = summarize(Snapshot(runs[:7], [], plan), NOW)
     assert ended.abandoned
     assert not summarize(Snapshot(runs[:7], [], None), NOW).abandoned
+    all_there = plan_of(*(run.folder for run in runs[:7]), abandoned=True)
+    assert not summarize(Snapshot(runs[:7], [], all_there), NOW).abandoned  # nothing waits
     without = summarize(Snapshot(runs, [], None), NOW)
     assert (without.over, without.planned, without.estimate.seconds_left) == (8, None, None)
 
