@@ -286,7 +286,7 @@ def test_what_sbatch_refuses_is_an_error_of_hydra(
     error: type[Exception], submitit: type[Executor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Executor, "refuses", error("no such partition"))
-    with pytest.raises(HydraException, match="^SLURM: no such partition$"):
+    with pytest.raises(HydraException, match=r"^SLURM: no such partition$"):
         jobs(monkeypatch)._submit(RUNS)
 
 

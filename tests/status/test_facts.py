@@ -245,3 +245,12 @@ def test_a_row_of_the_index_is_the_same_run() -> None:
     from initbench.record.flat import flat
 
     assert from_row(flat(record()), "x", written=7) == replace(from_record(record(), "x"), written=7)
+
+
+def test_the_setting_that_was_written_last_comes_last_whenever_it_began() -> None:
+    runs = [
+        replace(facts("zeros", seed), setting=setting, title=setting, written=written)
+        for seed, (setting, written) in enumerate((("a", 1), ("b", 2), ("a", 4), ("b", 3)))
+    ]
+    settings = summarize(Snapshot(runs, [], None), NOW).settings
+    assert [(setting.title.partition(",")[0], setting.latest) for setting in settings] == [("b", 3), ("a", 4)]
