@@ -409,3 +409,12 @@ def test_nobody_claims_a_run_twice_and_what_is_found_is_its_record(small: Any) -
         assert life.before == store.read()
         assert life.started == {}
         assert other is None
+
+
+def test_loggers_of_a_further_attempt_are_told_its_number(lives: list[Life]) -> None:
+    life = Life(lives[0].store, {"attempt": 2})
+    life.begin(8, ACCURACY, resumes=False)
+    seen: list[logger.RunInfo] = []
+    with life.logged(lambda run: seen.append(run) or [], resumes=False):  # type: ignore[func-returns-value]  # None, so []
+        pass
+    assert (seen[0].attempt, seen[0].resumed) == (3, False)

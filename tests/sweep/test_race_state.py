@@ -10,8 +10,10 @@ import pytest
 from initbench.analysis.race.course import Course, Exit, Look
 from initbench.analysis.race.raced import Raced
 from initbench.analysis.race.rules import Rules
+from initbench.errors import UserMistake
 from initbench.metric import ACCURACY, Metric
-from initbench.sweep.race import _Entrant, _is_spent, _next
+from initbench.record.plans import Plan, Race
+from initbench.sweep.race import _Entrant, _first_look, _is_spent, _next, check_size
 from initbench.sweep.race_state import news, state
 
 RULES = Rules(4, 0.05, 30, None, False)
@@ -110,3 +112,32 @@ def test_a_budget_is_of_runs_or_of_time(
 ) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + passed)
     assert _is_spent(budget, 20, 10, 1000.0) == said
+
+
+def planned(most_seeds: int = 30, budget: int | None = None, **keys: Any) -> Plan:
+    race = Race(0.05, most_seeds, budget, strict=False, per_task=bool(keys.pop("per_task", False)))
+    workloads = keys.pop("workloads", ("w1", "w2"))
+    return Plan(("a", "b", "c"), workloads, (), (), None, None, race)
+
+
+def test_a_race_that_is_just_long_enough_is_allowed() -> None:
+    first = _first_look(planned(), 0)
+    check_size(planned(most_seeds=first), 0)
+    with pytest.raises(UserMistake, match=f"about 3 initializers before {first} seeds$"):
+        check_size(planned(most_seeds=first - 1), 0)
+    runs = first * 3 * 2
+    check_size(planned(budget=runs), 0)
+    with pytest.raises(UserMistake, match=f"before {first} seeds, which are {runs} runs$"):
+        check_size(planned(budget=runs - 1), 0)
+
+
+def test_each_look_and_each_race_of_its_own_takes_half_of_the_level_or_its_part() -> None:
+    """At a half of the level as many seeds are needed as by one look more, at a quarter as by two."""
+    by_looks = [_first_look(planned(), looks) for looks in range(4)]
+    assert by_looks == sorted(by_looks)
+    assert by_looks[0] < by_looks[3]
+    apart = [_first_look(planned(per_task=True, workloads=tuple("wxyz"[:number])), 0) for number in (1, 2, 4)]
+    assert apart == by_looks[:3]
+    assert _first_look(planned(per_task=True), 1) == by_looks[2]
+    halved = Plan(("a", "b", "c"), ("w",), (), (), None, None, Race(0.05 / 8, 30, None, strict=False, per_task=False))
+    assert _first_look(halved, 0) == by_looks[3]
