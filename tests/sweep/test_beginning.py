@@ -120,3 +120,17 @@ def test_values_that_are_none_are_explained(line: str, said: str) -> None:
 
     with pytest.raises(UserMistake, match=said):
         module.check_values(OverridesParser.create().parse_overrides(["init=a,b", line, "model=x"]))
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_what_a_search_would_try_is_told_by_no_dry_run(
+    dry_run: bool, compose: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, master = compose(f"dry_run={dry_run}".lower())
+    OmegaConf.update(master, "hydra.sweeper.direction", "maximize", force_add=True)
+    if dry_run:
+        with pytest.raises(SystemExit):
+            start(master)
+        assert "dry_run cannot tell what this sweeper will try" in capsys.readouterr().err
+    else:
+        assert start(master)
