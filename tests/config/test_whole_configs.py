@@ -193,6 +193,7 @@ def test_the_first_job_of_what_was_typed_has_the_first_of_all_values() -> None:
         (["init=zeroes"], "unknown option init=zeroes"),
         (["seed=-1"], "seed must be a whole number in"),
         (["model=mlp", "+model.depht=1"], "unknown key model.depht"),
+        (["+trainer.max_epoch=3"], "unknown key trainer.max_epoch"),
         (["data.batch_size=5000"], "data.batch_size=5000 is more than the 4000 images"),
         (["runs_dir=${nowhere}"], "nowhere"),
     ],
