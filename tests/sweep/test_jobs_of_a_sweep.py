@@ -97,6 +97,9 @@ def test_a_secret_of_an_override_is_not_remembered_and_what_differs_in_it_is_tol
     text = (tmp_path / "main" / ".sweep" / "signatures.json").read_text()
     assert "abcdef471" not in text
     assert len(json.loads(text)["runs"]) == 3
+    before = (tmp_path / "main" / ".sweep" / "signatures.json").stat().st_ino
+    plan(loader, master, jobs)
+    assert (tmp_path / "main" / ".sweep" / "signatures.json").stat().st_ino == before  # there was nothing new
 
 
 def test_jobs_are_those_of_their_configs_in_the_order_they_were_asked_for(compose: Any, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from initbench.errors import UserMistake
-from initbench.record.plans import Plan, Race
+from initbench.record.plans import Plan, Race, read_plans
 from initbench.record.signature import digest, workload
 from initbench.record.store import Store
+from initbench.record.sweep_id import SWEEP_VARIABLE
 from initbench.sweep.dispatch import Planned, ended_runs, study_of
 from initbench.sweep.job import to_pack
 from initbench.sweep.rounds import rounds
@@ -51,7 +52,10 @@ def test_only_numbers_are_seeds_or_targets() -> None:
     assert _numbers("12") == _numbers(None) == _numbers(3) == []
 
 
-def test_a_plan_is_written_with_the_runs_that_had_ended_and_by_a_dry_run_never(compose: Any, tmp_path: Path) -> None:
+def test_a_plan_is_written_with_the_runs_that_had_ended_and_by_a_dry_run_never(
+    compose: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWEEP_VARIABLE, "5eed")
     for typed in (["dry_run=true"], []):
         loader, master = compose(*typed)
         study = study_of(master)
@@ -62,6 +66,8 @@ def test_a_plan_is_written_with_the_runs_that_had_ended_and_by_a_dry_run_never(c
         grid = [[f"runs_dir={tmp_path}", "seed=0"], [f"runs_dir={tmp_path}", "seed=7"]]
         assert list(rounds(loader, master, grid, Planned(), 4)) == [grid]
         assert (study / "study.lock").exists() is (not typed)
+    (plan,) = read_plans(study)
+    assert (plan.sweeps, plan.runs_before, plan.seeds) == (("5eed",), 2, (0, 7))
 
 
 def test_what_is_packed_is_still_to_be_run_and_can_be(small: Any) -> None:
