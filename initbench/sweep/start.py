@@ -31,9 +31,9 @@ begun: list[Path] = []
 def start(config: DictConfig) -> str:
     """Begin a sweep and return its id; exit with code 2 if none of its jobs could run."""
     try:
+        _refuse_dots(config.hydra)
         # As typed: there is no job yet that ${hydra:...} could be of.
         _refuse_several_studies(_overrides(config.hydra))
-        _refuse_dots(config.hydra)
         check_sweep(config)
         config.runs_dir = expand_all(config.runs_dir)  # of a YAML file; in overrides it is expanded already
         check_writable(config.runs_dir)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from initbench.errors import Unwritable
 from initbench.record.checkpoint import CheckpointFile
 
 
@@ -141,3 +142,71 @@ def test_a_slow_checkpoint_is_saved_less_often(tmp_path: Path, monkeypatch: pyte
     assert not file.is_due()
     now += 2.0
     assert file.is_due()
+
+
+def test_of_several_processes_only_the_first_puts_the_file_in_its_place(tmp_path: Path) -> None:
+    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=0.0, keys=())
+    file.save(lambda part: torch.save({"owner": "a-run"}, part), is_first=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.part"]
+    (tmp_path / "checkpoint.part").unlink()
+    (tmp_path / "checkpoint.part").mkdir()  # as it may be of several files
+    file.save(lambda part: (part / "of-the-second").touch(), is_first=False)
+    assert [path.name for path in (tmp_path / "checkpoint.part").iterdir()] == ["of-the-second"]
+
+
+def test_a_write_that_fails_leaves_the_checkpoint_of_before_and_no_part(tmp_path: Path) -> None:
+    file = saved(tmp_path)
+
+    def fail(part: Path) -> None:
+        part.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(Unwritable, match=r"checkpoint\.ckpt cannot be written: No space left"):
+        file.save(fail)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.ckpt"]
+    assert file.load() is not None
+
+
+@pytest.mark.parametrize("lacks", ["weights", "rows"])
+def test_the_key_that_is_missing_is_named(lacks: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=0.0, keys=("weights", "rows"))
+    torch.save({"owner": "a-run", **{key: 1 for key in ("weights", "rows") if key != lacks}}, file.path)
+    assert file.load() is None
+    assert f"cannot be read (it has no {lacks}): " in capsys.readouterr().err
+
+
+def test_of_another_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = saved(tmp_path)
+    _foreign(file.path)
+    assert file.load() is None
+    assert "(it belongs to another run)" in capsys.readouterr().err
+
+
+def test_a_device_without_memory_says_nothing_about_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = saved(tmp_path)
+
+    def load(*arguments: object, **keys: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(torch.OutOfMemoryError):
+        file.load()
+    assert file.path.is_file()
+
+
+def test_a_checkpoint_is_due_when_its_time_has_passed_since_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    file = CheckpointFile(tmp_path / "checkpoint.ckpt", "a-run", seconds=10.0, keys=())
+    now = 111.0
+    file.save(lambda part: part.touch())
+    now = 120.0
+    assert not file.is_due()
+    now = 121.5
+    assert file.is_due()
+
+
+def test_the_parent_folder_is_made(tmp_path: Path) -> None:
+    assert saved(tmp_path / "new" / "deep").load("cpu") is not None

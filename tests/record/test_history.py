@@ -85,3 +85,40 @@ def test_rows_reach_the_disk_every_few_seconds_and_once(small: Any, monkeypatch:
     history.flush()
     history.flush()
     assert len(written) == 3
+
+
+def test_rows_are_written_only_by_the_process_that_has_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    history = History(None)
+    history.add_validation(0, 0, {"loss": 1.0, "accuracy": 0.5})
+    now = 200.0
+    history.add_validation(1, 0, {"loss": 1.0, "accuracy": 0.5})
+    history.flush()
+    assert len(list(history)) == 2
+
+
+def test_a_row_has_the_clock_of_its_first_measurement_and_the_training_values_by_their_names() -> None:
+    history = History(None)
+    history.seconds, history.seconds_evaluation = 2.0, 7.0
+    added = history.add_training(4, 1, {"loss": 1.0, "accuracy": 0.5}, 0.0123456789, 0.0, scaled=False)
+    assert added == {"train/loss": 1.0, "train/accuracy": 0.5, "lr": 0.0123456789, "train/grad_norm": 0.0}
+    history.seconds = 3.0
+    assert not history.evaluated_at(4)
+    history.add_validation(4, 1, {"loss": 0.9, "accuracy": 0.6})
+    without = history.add_training(6, 2, {"loss": 0.8, "accuracy": 0.7}, 0.1, None, scaled=False)
+    assert "train/grad_norm" not in without
+    assert [(row["step"], row["epoch"], row["seconds"]) for row in history] == [(4, 1, 2.0), (6, 2, 3.0)]
+    assert history.evaluated_at(4)
+    assert not history.evaluated_at(6)
+    assert not history.evaluated_at(8)
+    assert history.latest == {**added, "val/loss": 0.9, "val/accuracy": 0.6, **without}
+
+
+@pytest.mark.parametrize("loss", [float("inf"), float("-inf"), float("nan")])
+def test_any_validation_loss_that_is_no_number_is_divergence_and_no_loss_is_none(loss: float) -> None:
+    history = History(None)
+    history.add_validation(3, 0, {"accuracy": 0.1})
+    assert history.diverged is None
+    history.add_validation(7, 0, {"loss": loss, "accuracy": 0.1})
+    assert history.diverged == f"validation loss {loss} at step 7"

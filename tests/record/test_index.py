@@ -190,3 +190,71 @@ for _ in range(20):
     both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [process.wait() for process in both] == [0, 0]
     assert opened(Records(study), monkeypatch) == []
+
+
+def test_all_records_below_a_folder_are_found_in_the_order_of_their_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in enumerate(("a/b/run", "a-b/run", "a/run2", "a/run1", "a/run1/inside")):
+        (tmp_path / name).mkdir(parents=True)
+        write(tmp_path / name, number)
+    (tmp_path / "a" / "damaged").mkdir()
+    (tmp_path / "a" / "damaged" / "record.json").write_text("{")
+    (tmp_path / "a" / "folder" / "record.json").mkdir(parents=True)
+    (tmp_path / "a" / "link").mkdir()
+    (tmp_path / "a" / "link" / "record.json").symlink_to("nowhere")
+    rows, damaged = index.rows_below(tmp_path)
+    names = ["a/b/run", "a/run1", "a/run1/inside", "a/run2", "a-b/run"]
+    assert [row["path"] for row in rows] == [str(tmp_path / name) for name in names]
+    assert [row["seed"] for row in rows] == [0, 3, 4, 2, 1]
+    assert [str(error).partition(" cannot be read")[0] for error in damaged] == [
+        str(tmp_path / "a" / name / "record.json") for name in ("damaged", "folder", "link")
+    ]
+    monkeypatch.chdir(tmp_path / "a")
+    assert [(row["path"], row["seed"]) for row in index.rows_below(Path("run2"))[0]] == [("run2", 2)]
+    assert index.rows_below(tmp_path / "no such folder") == ([], [])
+
+
+def test_reading_a_whole_study_leaves_an_index_and_reads_it(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _ = index.rows_below(study)
+    assert len(rows) == RUNS
+    assert index.of_study(study) is index.of_study(study)
+    assert opened(Records(study), monkeypatch) == []
+    path = study / ".sweep" / "records.index"
+    before = path.stat().st_ino
+    index.rows_below(study)
+    assert path.stat().st_ino == before  # nothing was opened
+
+
+def test_runs_that_nobody_read_leave_the_index_and_those_of_before_stay(study: Path) -> None:
+    records = indexed(study)
+    for number in range(RUNS):
+        write(study / f"more{number}", number)
+        assert records.read(f"more{number}") is not None
+    for number in range(5):
+        assert records.read(f"run{number}") is not None
+    records.save()
+    kept = Records(study)._rows
+    assert set(kept) == {f"more{number}" for number in range(RUNS)} | {f"run{number}" for number in range(5)}
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_time_of_writing_or_of_change_that_is_too_near_keeps_a_row_out(
+    study: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    """Either may be all that tells a second write within the same tick."""
+    monkeypatch.setattr(index, "_SETTLED_NS", 3600 * 10**9)
+    usual = index._stamp
+
+    def old(path: str) -> index.Stamp | None:
+        stamp = usual(path)
+        assert stamp is not None
+        return tuple(value if of in (1, 2, place) else 0 for of, value in enumerate(stamp))  # type: ignore[return-value]  # of four
+
+    monkeypatch.setattr(index, "_stamp", old)
+    records = Records(study)
+    records.read("run0")
+    assert records._rows == {}
+    monkeypatch.setattr(index, "_stamp", lambda path: (0, 1, 2, 0))
+    records.read("run0")
+    assert set(records._rows) == {"run0"}

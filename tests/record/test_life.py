@@ -2,22 +2,29 @@
 
 import json
 import logging
+import os
 import pickle
 import re
+import signal
 import warnings
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+import torch
 
-from initbench import logger
+from initbench import logger, masking
 from initbench.errors import Unwritable, UserMistake
 from initbench.metric import ACCURACY
+from initbench.record import untold
 from initbench.record.history import History
-from initbench.record.life import Life, claimed, mark_dead, mark_lost, under_way
-from initbench.record.stopping import Stopped
-from initbench.record.store import Store
+from initbench.record.life import Life, _reason, claimed, log_summary, mark_dead, mark_lost, refuse, under_way
+from initbench.record.lock import is_held
+from initbench.record.stopping import Stopped, stoppable
+from initbench.record.store import Store, now, read_record, write_record
 from initbench.record.sweep_id import SWEEP_VARIABLE
 
 OF_THE_END: dict[str, Any] = {
@@ -192,3 +199,222 @@ def test_loggers_are_open_inside_and_closed_whatever_happens(lives: list[Life], 
     with pytest.raises(KeyError), life.logged(opening, resumes=False):
         raise KeyError
     assert closed == ["success", "failed"]
+
+
+@pytest.mark.parametrize("status", ["finished", "diverged", "failed", "interrupted", "refused", "running", None])
+def test_only_what_ended_by_itself_is_complete_and_nothing_where_it_is_forced(status: str | None, small: Any) -> None:
+    before = {} if status is None else {"status": status}
+    assert Life(Store(small()), before).is_complete is (status in ("finished", "diverged"))
+    assert not Life(Store(small("force=true")), before).is_complete
+
+
+def test_a_further_attempt_begins_anew_and_one_that_goes_on_keeps_its_start(lives: list[Life]) -> None:
+    (life, _) = lives
+    (life.store.folder).mkdir(parents=True)
+    layers = life.store.folder / "layers.parquet"
+    before = {"attempt": 2, "started_at": "2026-01-01T00:00:00+00:00", "resumed_at": ["2026-01-02T00:00:00+00:00"]}
+    untold.mark(life.store.folder)
+    layers.touch()
+    goes_on = Life(life.store, before)
+    goes_on.begin(8, ACCURACY, resumes=True)
+    assert not untold.is_marked(life.store.folder)
+    assert layers.exists()
+    found = record(life)
+    assert (found["attempt"], found["started_at"], found["sweep"]) == (2, before["started_at"], None)
+    assert found["resumed_at"][:-1] == before["resumed_at"]
+    assert before["started_at"] < found["resumed_at"][-1] <= now()
+    assert (found["replicas"], found["total_steps"], found["metric"]) == (1, 8, asdict(ACCURACY))
+    assert found["provenance"]["pid"] == os.getpid()
+    anew = Life(life.store, {**before, "status": "failed", "traceback": "..."})
+    anew.begin(None, ACCURACY, resumes=False)
+    assert not layers.exists()
+    found = record(life)
+    assert (found["attempt"], found["resumed_at"], found["total_steps"]) == (3, [], None)
+    assert before["started_at"] < found["started_at"] <= now()
+    anew.expect(12)
+    assert record(life) == {**found, "total_steps": 12, "provenance": record(life)["provenance"]}
+    assert re.findall(r"attempt .*", life.log.read_text()) == ["attempt 2 continues", "attempt 3 begins"]
+    continues = Life(life.store, {})
+    continues.begin(8, ACCURACY, resumes=True)
+    assert record(life)["started_at"] <= now()
+
+
+def test_what_was_measured_is_on_disk_when_a_run_has_ended(lives: list[Life]) -> None:
+    (life, _) = lives
+    life.begin(8, ACCURACY, resumes=False)
+    history = History(life.store)
+    history.add_validation(8, 1, {"loss": 0.5, "accuracy": 0.85})
+    found = life.end(history, {"seconds_diagnostics": 3.0, "device": "cpu"}, **OF_THE_END, seconds_init=0.5)
+    assert pd.read_parquet(life.store.folder / "history.parquet")["step"].tolist() == [8]
+    assert (found["seconds_diagnostics"], found["device"], found["attempt"]) == (3.0, "cpu", 1)
+    assert found["started_at"] <= found["finished_at"] <= now()
+    assert found["provenance"]["pid"] == os.getpid()
+    assert life.has_ended
+
+
+def test_no_secret_of_a_message_is_written(lives: list[Life], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_seen", set())
+    one, other = lives
+    one.store.config["logger"] = {"api_key": "abcdef0815"}
+    with pytest.raises(KeyError), under_way(lives):
+        for life in lives:
+            life.begin(8, ACCURACY, resumes=False)
+        raise KeyError("password=hunter2222, not abcdef0815")
+    for life in lives:
+        text = (life.store.folder / "record.json").read_text() + life.log.read_text()
+        assert "hunter2222" not in text
+        assert "abcdef0815" not in text
+        assert life.has_ended
+    refused = refuse(Store({**other.store.config, "seed": 7}), UserMistake("api_key=abcdef0817 is none"))
+    assert refused is not None
+    assert refused["reason"] == "api_key=*** is none"
+    mark_lost(Store({**other.store.config, "seed": 8}), "api_key=abcdef0816 was lost")
+    assert (Store({**other.store.config, "seed": 8}).read() or {})["reason"] == "api_key=*** was lost"
+
+
+def test_a_secret_of_a_config_that_is_refused_is_none_in_the_reason(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masking, "_seen", set())
+    found = refuse(Store({**small(), "logger": {"api_key": "abcdef4713"}}), UserMistake("no abcdef4713"))
+    assert found is not None
+    assert found["reason"] == "no ***"
+
+
+def test_a_secret_of_a_config_is_none_in_the_log_of_a_run_that_is_trained(
+    lives: list[Life], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(masking, "_seen", set())
+    lives[1].store.config["logger"] = {"api_key": "abcdef4714"}
+    with under_way(lives):
+        logging.getLogger("a.library").warning("not abcdef4714")
+    for life in lives:
+        assert "not ***" in life.log.read_text()
+
+
+def test_a_run_that_has_not_begun_has_no_record_of_what_ends_the_others(lives: list[Life]) -> None:
+    begun, waiting = lives
+    with pytest.raises(KeyError), under_way(lives):
+        begun.begin(8, ACCURACY, resumes=False)
+        raise KeyError
+    assert record(begun)["status"] == "failed"
+    assert waiting.store.read() is None
+
+
+def test_whatever_is_raised_after_a_signal_is_an_interruption_by_it(lives: list[Life]) -> None:
+    """As Lightning has an exception of its own for SIGTERM."""
+    with pytest.raises(Stopped, match="SIGTERM"), stoppable(), under_way(lives):
+        for life in lives:
+            life.begin(8, ACCURACY, resumes=False)
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("of Lightning")
+    for life in lives:
+        assert (record(life)["status"], record(life)["reason"]) == ("interrupted", "stopped")
+        assert "traceback" not in record(life)
+
+
+def test_loggers_are_told_what_became_of_the_run_and_its_numbers() -> None:
+    told: list[dict[str, Any]] = []
+
+    class Telling:
+        def summarize(self, metrics: dict[str, Any]) -> None:
+            told.append(metrics)
+
+    of_end = {"status": "finished", "reason": None, "total_steps": 8, "metric": asdict(ACCURACY)}
+    log_summary([Telling()], {**of_end, "more": 1, "results": {"test/loss": 0.5}, "steps": 7})  # type: ignore[list-item]  # all that is called
+    (found,) = told
+    assert {key: found[key] for key in (*of_end, "test/loss", "steps")} == {**of_end, "test/loss": 0.5, "steps": 7}
+    assert "more" not in found
+
+
+def test_loggers_of_a_run_that_goes_on_are_told_so_and_no_secret(lives: list[Life]) -> None:
+    life = Life(lives[0].store, {"attempt": 3})
+    life.store.config["logger"] = {**life.store.config["logger"], "api_key": "abcdef4712"}
+    life.begin(8, ACCURACY, resumes=True)
+    seen: list[logger.RunInfo] = []
+    with life.logged(lambda run: seen.append(run) or [], resumes=True):  # type: ignore[func-returns-value]  # None, so []
+        pass
+    (run,) = seen
+    assert (run.attempt, run.resumed) == (3, True)
+    assert run.config["logger"]["api_key"] == "***"
+
+
+@pytest.mark.parametrize("before", [None, "failed", "refused", "finished", "diverged", "interrupted", "running"])
+def test_a_run_is_lost_unless_its_record_says_what_became_of_it(
+    before: str | None, small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SWEEP_VARIABLE, "5eed")
+    store = Store(small())
+    if before is not None:
+        store.write(before, attempt=1, reason="of before")
+    mark_lost(store, "lost with its node")
+    found = store.read()
+    assert found is not None
+    if before in (None, "failed", "refused"):
+        assert (found["status"], found["reason"], found["sweep"]) == ("failed", "lost with its node", "5eed")
+        assert found["started_at"] <= found["finished_at"] <= now()
+    else:
+        assert (found["status"], found["reason"]) == (before, "of before")
+
+
+def test_a_lost_run_of_a_newer_initbench_is_left_alone(small: Any) -> None:
+    store = Store(small())
+    store.folder.mkdir(parents=True)
+    (store.folder / "record.json").write_text('{"schema": 2}')
+    mark_lost(store, "lost with its node")
+    assert (store.folder / "record.json").read_text() == '{"schema": 2}'
+
+
+@pytest.mark.parametrize("stopped", [None, "5eed"])
+def test_what_is_marked_as_dead_keeps_what_its_record_said(stopped: str | None, small: Any) -> None:
+    store, done = Store(small("seed=0")), Store(small("seed=1"))
+    begun = store.write("running", attempt=2, sweep="5eed", started_at="2026-01-01T00:00:00+00:00", replicas=3)
+    done.write("finished", attempt=1)
+    of_done = (done.folder / "record.json").read_bytes()
+    mark_dead(store.folder.parent, stopped)
+    found = store.read()
+    assert found is not None
+    reason = "its process died: it was killed, or the machine had no memory left" if stopped is None else "stopped"
+    status = "failed" if stopped is None else "interrupted"
+    assert found == {**begun, "status": status, "reason": reason, "finished_at": found["finished_at"]}
+    assert begun["started_at"] < found["finished_at"] <= now()
+    assert (done.folder / "record.json").read_bytes() == of_done
+
+
+def test_a_run_that_ends_while_the_dead_are_looked_for_stays_as_it_ended(
+    small: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(small())
+    begun = store.write("running", attempt=1)
+
+    def ends(folder: Path) -> bool:
+        write_record(folder, {**begun, "status": "finished"})
+        return is_held(folder)
+
+    monkeypatch.setattr("initbench.record.life.is_held", ends)
+    mark_dead(store.folder.parent)
+    assert (read_record(store.folder) or {})["status"] == "finished"
+
+
+def test_a_device_without_memory_is_a_reason_with_advice() -> None:
+    assert _reason(ValueError("no")) == "ValueError: no"
+    assert _reason(torch.OutOfMemoryError("no")).startswith("OutOfMemoryError: no Try trainer.on_oom=halve, a smaller ")
+
+
+def test_nobody_claims_a_run_twice_and_what_is_found_is_its_record(small: Any) -> None:
+    store = Store(small())
+    store.write("interrupted", attempt=4)
+    with claimed(store) as life, claimed(store, patience=0.0) as other:
+        assert life is not None
+        assert life.before == store.read()
+        assert life.started == {}
+        assert other is None
+
+
+def test_loggers_of_a_further_attempt_are_told_its_number(lives: list[Life]) -> None:
+    life = Life(lives[0].store, {"attempt": 2})
+    life.begin(8, ACCURACY, resumes=False)
+    seen: list[logger.RunInfo] = []
+    with life.logged(lambda run: seen.append(run) or [], resumes=False):  # type: ignore[func-returns-value]  # None, so []
+        pass
+    assert (seen[0].attempt, seen[0].resumed) == (3, False)

@@ -1,6 +1,7 @@
 """One process at a time on a run, and a dead one does not count."""
 
 import errno
+import fcntl
 import math
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from initbench.errors import LeftAlone, Unwritable
-from initbench.record.lock import is_held, lock
+from initbench.record.lock import check_lock, check_locks, is_held, lock
 from initbench.record.store import check_writable, left_alone
 
 HOLD = """
@@ -65,7 +66,7 @@ def test_looking_makes_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL])
 def test_a_file_system_without_locks_is_said_at_once(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,3 +125,54 @@ def test_a_lock_ends_with_its_block_even_if_a_child_was_forked_inside(tmp_path: 
         "os.kill(child, signal.SIGKILL)\n"
     )
     assert subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True) == "True False\n"
+
+
+def test_two_who_only_look_do_not_see_each_other(tmp_path: Path) -> None:
+    with lock(tmp_path / "run"):
+        pass
+    with (tmp_path / ".locks" / "run.lock").open("rb") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not is_held(tmp_path / "run")
+        assert not is_held(tmp_path / "run.other")
+
+
+def test_runs_whose_names_have_a_dot_have_locks_of_their_own(tmp_path: Path) -> None:
+    with lock(tmp_path / "lr0.1") as one, lock(tmp_path / "lr0.2", patience=0) as other:
+        assert one
+        assert other
+    assert sorted(path.name for path in (tmp_path / ".locks").iterdir()) == ["lr0.1.lock", "lr0.2.lock"]
+
+
+def test_a_lock_that_links_to_nowhere_leaves_its_run_alone(tmp_path: Path) -> None:
+    (tmp_path / ".locks").mkdir()
+    (tmp_path / ".locks" / "run.lock").symlink_to(tmp_path / "no" / "such" / "folder")
+    words = r"run\.lock cannot be opened \(No such file or directory\), so its run is left alone: ask its owner"
+    with pytest.raises(LeftAlone, match=words), lock(tmp_path / "run"):
+        pass
+
+
+def test_looking_at_locks_keeps_no_file_open(tmp_path: Path) -> None:
+    with lock(tmp_path / "run"):
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(3):
+            assert is_held(tmp_path / "run")
+            check_lock(tmp_path / "run")
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_lock_that_may_be_read_but_not_written_leaves_its_run_alone(tmp_path: Path) -> None:
+    """As one of another user's; a folder stands in for it, as permissions do not stop root."""
+    (tmp_path / ".locks" / "run.lock").mkdir(parents=True)
+    with pytest.raises(LeftAlone, match="is a folder"):
+        check_lock(tmp_path / "run")
+    check_lock(tmp_path / "another")
+    (tmp_path / "file").write_text("")
+    check_lock(tmp_path / "file" / "run")
+    assert [path.name for path in (tmp_path / ".locks").iterdir()] == ["run.lock"]
+
+
+def test_whether_files_can_be_locked_is_asked_for_the_lock_that_runs_take(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file, (tmp_path / "file").open("rb") as other:
+        check_locks(file, tmp_path)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_SH | fcntl.LOCK_NB)

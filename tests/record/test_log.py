@@ -2,10 +2,14 @@
 
 import faulthandler
 import logging
+import os
+import re
+import resource
 import subprocess
 import sys
 import warnings
 from contextlib import suppress
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -80,3 +84,61 @@ def test_a_folder_in_the_place_of_the_log_is_set_aside(tmp_path: Path) -> None:
         note(path, "attempt 1 begins")
     assert "attempt 1 begins" in path.read_text()
     assert (tmp_path / "log.txt.damaged").is_dir()
+
+
+def test_secrets_are_masked_in_notes_messages_and_warnings(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    with warnings.catch_warnings(record=True), logging_to([path]):
+        warnings.simplefilter("always")
+        note(path, "password=hunter2222")
+        logging.getLogger("a.library").warning("sent with %s", "api_key=hunter3333")
+        warnings.warn("at https://me:hunter4444@host", UserWarning, stacklevel=1)
+    text = path.read_text()
+    assert text.count("***") == 4  # a warning has the line that made it
+    assert "hunter" not in text
+
+
+def test_each_line_has_its_time_and_what_is_no_text_is_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "log.txt"
+    note(path, "a \udc80 b")
+    with logging_to([path]):
+        logging.getLogger("a.library").error("c \udc81 d")
+    first, second = path.read_text("utf-8").splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d a \\udc80 b", first)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d c \\udc81 d", second)
+
+
+def test_a_note_that_finds_no_room_is_lost_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = StringIO()  # no file, which could not grow either
+    monkeypatch.setattr(sys, "stderr", said)
+    (tmp_path / "file").write_text("")
+    note(tmp_path / "file" / "log.txt", "lost")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with logging_to([tmp_path / "log.txt"]):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+        try:
+            logging.getLogger("a.library").warning("lost")
+            note(tmp_path / "log.txt", "lost")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert said.getvalue() == ""
+
+
+def test_a_pipe_in_the_place_of_the_log_is_set_aside(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "log.txt")
+    with logging_to([tmp_path / "log.txt"]):
+        note(tmp_path / "log.txt", "attempt 1 begins")
+    assert "attempt 1 begins" in (tmp_path / "log.txt").read_text()
+    assert (tmp_path / "log.txt.damaged").is_fifo()
+
+
+def test_the_source_line_of_a_warning_is_in_every_file(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    shown = []
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda *arguments: shown.append(arguments)  # type: ignore[assignment]  # any hook
+        with logging_to(paths):
+            warnings.showwarning(UserWarning("odd"), UserWarning, "a.py", 3, None, "the(line)")
+    for path in paths:
+        assert "a.py:3: UserWarning: odd\n  the(line)\n" in path.read_text()
+    assert [arguments[1:] for arguments in shown] == [(UserWarning, "a.py", 3, None, "the(line)")]

@@ -153,3 +153,163 @@ def test_a_folder_or_a_link_to_nothing_in_its_place_stops_no_sweep(is_link: bool
         (tmp_path / NAME).mkdir()
     add_plan(tmp_path, FIXED, 0)
     assert contents(tmp_path) == [FIXED]
+
+
+MORE = replace(FIXED, seeds=(0, 1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "later, earlier, looks_again",
+    [
+        (MORE, FIXED, True),
+        (FIXED, MORE, False),
+        (FIXED, FIXED, False),
+        (replace(FIXED, seeds=(3, 4)), FIXED, True),
+        (RACED, FIXED, True),
+        (FIXED, RACED, True),
+        (replace(FIXED, seeds=()), RACED, True),
+        (replace(MORE, inits=("zeros", "ones")), FIXED, False),  # one initializer alone is compared with nothing
+        (replace(MORE, inits=("zeros", "ones", "orthogonal")), FIXED, True),
+        (replace(MORE, workloads=("another",)), FIXED, False),
+        (replace(MORE, workloads=("another", "0123456789")), FIXED, True),
+        (replace(RACED, workloads=("another",)), FIXED, False),
+        (replace(RACED, inits=("ones", "eye")), FIXED, False),
+    ],
+)
+def test_a_further_look_shares_a_comparison_and_has_more_seeds_or_is_a_race(
+    later: Plan, earlier: Plan, looks_again: bool
+) -> None:
+    assert later.looks_again_at(earlier) is looks_again
+
+
+@pytest.mark.parametrize("part", ["inits", "workloads", "seeds", "targets", "margin", "reference"])
+def test_all_that_decides_about_claims_is_content(part: str) -> None:
+    assert replace(FIXED, **{part: None}).content != FIXED.content
+
+
+def test_a_race_is_the_same_at_another_cost_only() -> None:
+    race = Race(0.05, 30, "2h", strict=False, per_task=True)
+    assert replace(RACED, race=replace(race, budget=7), sweeps=("a",), runs_before=3, written_at="now").content == (
+        RACED.content
+    )
+    for part, other in (("level", 0.1), ("most_seeds", 31), ("strict", True), ("per_task", False)):
+        assert replace(RACED, race=replace(race, **{part: other})).content != RACED.content
+
+
+def test_results_that_were_seen_are_of_runs_that_had_ended_before_the_next_plan() -> None:
+    """In whichever order plans stand in the file; those of before the same runs have seen nothing of each other."""
+    more = replace(MORE, runs_before=6)
+    assert looks([more, FIXED]) == [FIXED]
+    assert looks([replace(FIXED, runs_before=6), more]) == []
+    assert looks([]) == []
+
+
+def test_the_longest_chain_of_looks_counts() -> None:
+    """An initializer that comes in between has been looked at less often."""
+    second, third = replace(MORE, runs_before=6), replace(FIXED, seeds=tuple(range(9)), runs_before=8)
+    aside = replace(FIXED, seeds=(50, 51), runs_before=7)
+    assert looks([FIXED, second, third]) == [FIXED, second]
+    assert looks([FIXED, second, aside, third]) == [FIXED, second, aside]
+
+
+def test_a_race_is_judged_by_its_own_looks_only() -> None:
+    other = replace(RACED, inits=("ones", "eye"), runs_before=9)
+    assert looks([FIXED, replace(MORE, runs_before=6), other]) == []
+    assert looks([FIXED, other, replace(MORE, runs_before=12)]) == [FIXED]
+
+
+def test_a_plan_that_is_to_be_run_sees_what_has_ended_by_now_and_one_of_before_what_had_by_then(tmp_path: Path) -> None:
+    add_plan(tmp_path, FIXED, 0)
+    assert looks_before(tmp_path, MORE, 6) == 1
+    assert looks_before(tmp_path, MORE, 0) == 0
+    assert looks_before(tmp_path, FIXED, 6) == 0
+    add_plan(tmp_path, MORE, 6)
+    assert looks_before(tmp_path, MORE, 40) == 1
+    assert looks_before(tmp_path, replace(FIXED, inits=("ones", "eye")), 40) == 1
+
+
+def test_before_a_run_has_ended_only_the_last_plan_is_replaced_and_sweeps_without_an_id_leave_none(
+    tmp_path: Path,
+) -> None:
+    for plan, runs, sweep in ((FIXED, 3, "a"), (MORE, 3, None), (RACED, 0, "b")):
+        add_plan(tmp_path, plan, runs, sweep)
+    assert contents(tmp_path) == [FIXED, RACED]
+    assert [(plan.sweeps, plan.runs_before) for plan in read_plans(tmp_path)] == [(("a",), 3), (("b",), 0)]
+    add_plan(tmp_path, MORE, 3)
+    assert read_plans(tmp_path)[-1].sweeps == ()
+
+
+def test_a_budget_that_changes_is_written_down_and_the_rest_stays(tmp_path: Path) -> None:
+    add_plan(tmp_path, RACED, 2, "a")
+    add_plan(tmp_path, replace(RACED, race=Race(0.05, 30, 200, strict=False, per_task=True)), 9, "b")
+    (plan,) = read_plans(tmp_path)
+    assert plan.race is not None
+    assert (plan.race.budget, plan.runs_before, plan.sweeps) == (200, 2, ("a", "b"))
+
+
+def test_what_a_newer_initbench_planned_stays(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    newer = json.dumps({**json.loads(changed()), "schema": 2})
+    (tmp_path / NAME).write_text(newer)
+    add_plan(tmp_path, FIXED, 6)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(NAME, newer)]
+    assert "upgrade initbench" in capfd.readouterr().err
+
+
+def raced(**parts: Any) -> str:
+    race = {"level": 0.05, "most_seeds": 30, "budget": None, "strict": False, "per_task": False}
+    return changed(race={**race, **parts})
+
+
+def without(key: str) -> str:
+    content = json.loads(changed())
+    del content["plans"][0][key]
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (changed(seeds=[0, "1"]), "seeds is"),
+        (changed(targets=[0.5, None]), "targets is"),
+        (changed(sweeps=[1]), "sweeps is"),
+        (changed(workloads=3), "workloads is 3, not a list"),
+        (changed(reference=3), "reference is 3"),
+        (changed(written_at=None), "written_at is None"),
+        (without("seeds"), "a plan is ['seeds'], not all keys of a plan and no other"),
+        (raced(level=1.0), "race is"),
+        (raced(level=0.0), "race is"),
+        (raced(most_seeds=0), "race is"),
+        (raced(budget=0.5), "race is"),
+        (raced(more=1), "race is"),
+        (changed().replace('"schema": 1', '"schema": 0'), "schema is 0, not 1"),
+        (changed().replace('"schema": 1', '"schema": "1"'), "schema is '1', not a whole number"),
+    ],
+)
+def test_what_is_wrong_with_a_plan_is_told(
+    content: str, words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / NAME).write_text(content)
+    assert read_plans(tmp_path) == []
+    add_plan(tmp_path, FIXED, 6)
+    assert f"({words}" in capfd.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("content", [changed(margin=1), changed(margin=None, reference=None), raced(budget="2h")])
+def test_a_plan_may_have_whole_numbers_or_none_where_it_may(content: str, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(content)
+    (plan,) = read_plans(tmp_path)
+    assert isinstance(plan.inits, tuple)
+    assert isinstance(plan.targets, tuple)
+
+
+def test_a_race_that_goes_on_sees_what_had_ended_when_it_began(tmp_path: Path) -> None:
+    for plan, runs in ((RACED, 0), (FIXED, 6)):
+        add_plan(tmp_path, plan, runs)
+    assert looks_before(tmp_path, RACED, 40) == 0
+    assert looks_before(tmp_path, replace(RACED, margin=0.1), 40) == 2
+
+
+def test_a_sweep_that_sets_a_damaged_file_aside_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / NAME).write_text("{")
+    add_plan(tmp_path, FIXED, 6)
+    assert f"{NAME} cannot be read" in capsys.readouterr().err

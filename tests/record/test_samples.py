@@ -100,3 +100,38 @@ def ended(store: Store, values: Any) -> Path:
 def test_another_attempt_leaves_none_of_the_first(store: Store, values: Any) -> None:
     assert ended(store, RIGHT.astype(np.float32)).exists()
     assert not ended(store, values).exists()
+
+
+@pytest.mark.parametrize("holes", [[np.nan, 1.0], [1.0, np.inf]])
+def test_one_value_that_is_not_finite_is_enough_to_keep_none(store: Store, holes: list[float]) -> None:
+    write_test_samples(store, "score", LOSSES[:5])
+    write_test_samples(store, "score", np.array(holes, np.float32))
+    assert read_test_samples(store.folder) is None
+
+
+def test_samples_keep_their_order_and_outputs_their_columns(store: Store) -> None:
+    values = np.arange(12, dtype=np.float32).reshape(4, 3)
+    write_test_samples(store, "score", values)
+    assert (read_test_samples(store.folder) == [0, 3, 6, 9]).all()
+    assert (read_outputs(store.folder) == [[1, 2], [4, 5], [7, 8], [10, 11]]).all()
+
+
+def test_values_of_which_only_some_are_0_or_1_are_no_bits(store: Store) -> None:
+    write_test_samples(store, "score", np.array([0.0, 1.0, 0.5], np.float32))
+    assert (read_test_samples(store.folder) == [0.0, 1.0, 0.5]).all()
+
+
+def test_columns_in_another_order_are_no_outputs(store: Store) -> None:
+    store.write("finished")
+    pd.DataFrame({"score": [1.0], "output_1": [1.0], "output_0": [2.0]}).to_parquet(
+        store.folder / "test_samples.parquet"
+    )
+    for read in (read_test_samples, read_outputs):
+        with pytest.raises(Damaged, match="its columns are score, output_1, output_0, not a metric and outputs"):
+            read(store.folder)
+
+
+def test_values_too_small_for_half_precision_are_kept_whole(store: Store) -> None:
+    tiny = np.array([3e-9, 2e-9, 5e-10], np.float32)
+    write_test_samples(store, "score", tiny)
+    np.testing.assert_allclose(read_test_samples(store.folder), tiny, rtol=1e-6, atol=0)

@@ -1,5 +1,6 @@
 """A file that is used only as it was written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,29 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("so that no folder can be made: permissions do not stop root")
     write_sealed(tmp_path / "file" / "below", 1)
     assert read_sealed(tmp_path / "file" / "below") is None
+
+
+def test_an_edit_of_code_in_any_folder_counts_and_what_python_has_compiled_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    (package / "deep" / "__pycache__").mkdir(parents=True)
+    (package / "deep" / "a.py").write_text("1")
+    monkeypatch.setattr(initbench, "__file__", str(package / "__init__.py"))
+
+    def seal() -> bytes:
+        sealed._code.cache_clear()
+        return sealed._seal("", b"")
+
+    before = seal()
+    (package / "deep" / "__pycache__" / "a.pyc").write_text("compiled")
+    assert seal() == before
+    (package / "deep" / "a.py").write_text("2")
+    assert seal() != before
+    monkeypatch.undo()
+    sealed._code.cache_clear()
+
+
+def test_a_pipe_is_no_answer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "file")
+    assert read_sealed(tmp_path / "file") is None

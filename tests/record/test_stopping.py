@@ -2,12 +2,13 @@
 
 import os
 import signal
+import threading
 import time
 
 import pytest
 
 from initbench.record import stopping
-from initbench.record.stopping import Stopped, requested, stop, stoppable
+from initbench.record.stopping import Stopped, requested, stop, stoppable, take_back
 
 
 def test_a_signal_is_a_request() -> None:
@@ -69,3 +70,61 @@ def test_sigusr2_that_nobody_listens_to_is_left_alone() -> None:
     before = signal.getsignal(signal.SIGUSR2)
     with stoppable():
         assert signal.getsignal(signal.SIGUSR2) is before
+
+
+def test_a_request_is_forgotten_with_its_block_and_the_next_begins_without_it() -> None:
+    for _ in range(2):
+        with pytest.raises(Stopped), stoppable():
+            assert not requested()
+            os.kill(os.getpid(), signal.SIGTERM)
+    with stoppable():
+        assert not requested()
+
+
+def test_lightnings_handler_of_sigterm_is_replaced_while_we_listen_and_stays_otherwise() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    take_back()
+    assert signal.getsignal(signal.SIGTERM) is before
+    with stoppable():
+        ours, interrupt = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        take_back()
+        assert signal.getsignal(signal.SIGTERM) is ours
+        assert signal.getsignal(signal.SIGINT) is interrupt
+    take_back()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_who_listens_to_sigusr2_is_not_called_for_another_signal() -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda signum, frame: heard.append(signum))
+    try:
+        with pytest.raises(Stopped), stoppable():
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(RuntimeError), stoppable():
+            raise RuntimeError
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert heard == []
+
+
+def test_in_another_thread_nobody_listens_and_the_block_runs_all_the_same() -> None:
+    ran: list[bool] = []
+
+    def run() -> None:
+        with stoppable():
+            ran.append(requested())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert ran == [False]
+
+
+def test_the_same_wish_again_is_no_second_one() -> None:
+    with pytest.raises(Stopped, match="SIGINT") as caught, stoppable():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        still_here = True
+    assert still_here
+    assert caught.value.signum == signal.SIGINT

@@ -4,7 +4,9 @@ import errno
 import json
 import math
 import os
+import re
 import resource
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import pytest
 
 from initbench.errors import Unwritable, UserMistake
 from initbench.record.lock import lock
-from initbench.record.store import Store, atomic_write, check_writable
+from initbench.record.signature import init_label, run_name, setting, signature
+from initbench.record.store import Store, atomic_write, check_writable, finite, left_alone, now, replacing
 
 
 def test_nothing_is_made_before_the_first_write(small: Any) -> None:
@@ -139,3 +142,97 @@ def test_a_record_is_json_that_says_its_schema(small: Any) -> None:
     store = Store(small())
     store.write("running")
     assert json.loads((store.folder / "record.json").read_text())["schema"] == 1
+
+
+def test_a_record_names_its_run_its_setting_and_what_it_was_given(small: Any) -> None:
+    config = small("init=orthogonal", "init.gain=2", "seed=3", "study=depth", "+logger.api_key=abcdef987654")
+    store = Store(config)
+    assert store.checkpoint == store.folder / "checkpoint.ckpt"
+    written = store.write("interrupted", attempt=2, seed=3)
+    assert written == store.read()
+    of_config = {key: written[key] for key in ("study", "name", "signature", "setting", "init", "seed", "status")}
+    assert of_config == {
+        "study": "depth",
+        "name": run_name(config),
+        "signature": signature(config),
+        "setting": setting(config),
+        "init": "orthogonal(gain=2)",
+        "seed": 3,
+        "status": "interrupted",
+    }
+    assert written["init"] == init_label(config["init"])
+    assert written["attempt"] == 2
+    assert written["config"] == {**config, "logger": {**config["logger"], "api_key": "***"}}
+    assert str(store.folder).endswith(f"/runs/depth/{run_name(config)}-{signature(config)}")
+
+
+def test_a_table_has_the_keys_of_all_rows_in_the_order_they_came(small: Any) -> None:
+    store = Store(small())
+    store.write_table("history", [{"a": 1}, {"b": 2.0, "a": 3}, {"c": "x"}])
+    frame = pd.read_parquet(store.folder / "history.parquet")
+    assert list(frame) == ["a", "b", "c"]
+    assert frame.isna().to_numpy().tolist() == [[False, True, True], [False, False, True], [True, True, False]]
+
+
+def test_the_time_is_of_utc_to_the_second() -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    found = now()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", found)
+    assert before <= datetime.fromisoformat(found) <= datetime.now(UTC)
+
+
+def test_what_json_has_no_number_for_is_none_at_any_depth() -> None:
+    assert finite({"a": (1.0, math.nan, [math.inf, {"b": -math.inf}]), "c": 3, "d": "x"}) == {
+        "a": [1.0, None, [None, {"b": None}]],
+        "c": 3,
+        "d": "x",
+    }
+
+
+def test_a_link_to_nowhere_in_the_place_of_a_run_leaves_it_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").symlink_to("nowhere")
+    assert left_alone(tmp_path / "run")
+    assert capsys.readouterr().err == (
+        f"initbench: {tmp_path / 'run'} is no folder, so its run is left alone: move it away\n"
+    )
+    assert not left_alone(tmp_path / "another")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_whatever_ends_a_write_leaves_no_part_of_it(error: type[BaseException], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(error), replacing(tmp_path / "file") as file:
+        file.write(b"half")
+        raise error
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_a_link_is_replaced_and_what_it_links_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").symlink_to("folder")
+    atomic_write(tmp_path / "file", b"new")
+    assert not (tmp_path / "file").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_file_that_cannot_be_written_is_named_with_its_key_in_the_config(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folder = str(tmp_path / "file" / "x")
+    with pytest.raises(UserMistake, match=f"^hydra.sweep.dir '{folder}' is not writable: Not a directory$"):
+        check_writable(folder, "hydra.sweep.dir")
+    with pytest.raises(Unwritable, match=f"^{folder} cannot be written: .*. What is recorded already is"):
+        atomic_write(tmp_path / "file" / "x", b"")
+
+
+def test_a_disk_that_fails_to_sync_is_no_file_system_without_fsync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(Unwritable, match=r"Input/output error\. What is recorded already is safe"):
+        atomic_write(tmp_path / "file", b"new")
+    assert list(tmp_path.iterdir()) == []
