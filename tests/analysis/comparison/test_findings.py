@@ -323,3 +323,33 @@ def test_the_workload_with_the_fewest_seeds_decides_whether_workloads_can_be_tol
     assert of.can_tell_workloads_apart
     few = of.scores.drop(index=[("w1", seed) for seed in range(3, 10)])
     assert not Findings(few, NO_RUNS).can_tell_workloads_apart
+
+
+def test_the_workload_with_the_most_seeds_decides_whether_chance_sets_apart() -> None:
+    """Five seeds on the one, three on the other: 2 of 252 for the first, 2 of 20 for the second alone."""
+    of = found({"a": 0.9, "b": 0.7}, 5, workloads=2)
+    few = of.scores.drop(index=[("w1", 3), ("w1", 4)])
+    assert Findings(few, NO_RUNS).seeds == (3, 5)
+    assert Findings(few, NO_RUNS).apart == ["b"]
+    assert Findings(few, NO_RUNS, reference="b").apart_above == ["a"]
+
+
+def test_all_that_are_equal_to_each_other_need_no_correction() -> None:
+    """Four have six pairs: the smallest one-sided p of six seeds, 1/64, times 6 is above 0.05."""
+    of = found(dict.fromkeys("abcd", 0.9), 6, noise=0.001, margin=0.02)
+    assert (of.pairs["p_equal"] == 1 / 64).all()
+    assert (of.pairs["p_equal_holm"] > 0.05).all()
+    assert len(of.equal) == 3
+    assert of.interchangeable
+
+
+def test_some_that_are_equal_to_each_other_are_corrected_for_all_pairs() -> None:
+    """a to d are alike, e is not: the pairs of the first four are six of ten."""
+    means = {**dict.fromkeys("abcd", 0.9), "e": 0.5}
+    of, more = (found(means, seeds, noise=0.001, margin=0.02, reference="a") for seeds in (7, 8))
+    assert {*of.as_good} == {*more.as_good} == set("bcd")
+    among = of.pairs[of.pairs["b"] != "e"]
+    assert (among["p_equal"] < 0.05).all()
+    assert (among["p_equal_holm"] > 0.05).all()  # 10 / 2^7
+    assert not of.interchangeable
+    assert more.interchangeable  # 10 / 2^8

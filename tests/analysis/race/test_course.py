@@ -167,9 +167,10 @@ def test_a_look_has_the_leads_of_the_best_and_the_leads_that_would_decide() -> N
     race = course(runs, Rules(3), PATTERNS)
     for look in race.looks:
         means = runs[: look.seeds].mean(axis=0)
-        inside = [init for init in range(3) if all(out.init != init or out.seeds >= look.seeds for out in race.exits)]
-        assert look.best == max(inside, key=lambda init: means[init])
-        assert look.leads == pytest.approx({init: means[look.best] - means[init] for init in inside if init != look.best})
+        gone = {out.init for out in race.exits if out.seeds < look.seeds}
+        assert look.best == max({0, 1, 2} - gone, key=lambda init: means[init])
+        leads = {init: means[look.best] - means[init] for init in {0, 1, 2} - gone - {look.best}}
+        assert look.leads == pytest.approx(leads)
         assert look.bounds.keys() == look.leads.keys()
     # Before it is out, the bound is above the lead; when it is out, the lead has reached it.
     (out,) = (out for out in race.exits if out.init == 1)
