@@ -4,13 +4,17 @@ import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from frames import record
 from records import write_plan
 
+from initbench.record.plans import Plan, add_plan
 from initbench.record.store import write_record
-from initbench.transfer.__main__ import EXTENSIONS, Training, main
+from initbench.transfer.__main__ import EXTENSIONS, Training, main, show
 from initbench.transfer.asked import parse
+from initbench.transfer.best_rate import Scores
+from initbench.transfer.drift import Drift
 
 LINE = [*("init=zeros", "model=mlp", "axis=width", "values=8,16", "optimizer.lr=0.1,0.2,0.4", "seed=range(5)")]
 
@@ -94,3 +98,36 @@ def test_runs_count_that_any_sweep_of_the_command_planned_and_no_others(sweeps: 
     sweeps([*LINE[:3], "optimizer.lr=0.8", "study=transfer"])  # by another command
     (scores,) = training.scores()
     assert scores.rates == (0.05, 0.1, 0.2, 0.4)
+
+
+def test_a_best_rate_is_shown_with_its_interval_from_low_to_high(capsys: pytest.CaptureFixture[str]) -> None:
+    scores = Scores("zeros", (8.0, 16.0), (0.1, 0.2, 0.4), np.zeros((5, 2, 3)), (), np.zeros((2, 3), dtype=bool))
+    scores.scores[..., 1] = 1
+    best = np.array([-2.0, -3.0])
+    show(parse(LINE), [Drift(scores, best, best - 1, best + 2, -1.0, -1.5, -0.5)], 0.025)
+    said = capsys.readouterr().out
+    table = next(line for line in said.splitlines() if line.split()[:1] == ["zeros"])
+    assert table.split() == ["zeros", "0.25", "(0.125", "to", "1)", "0.125", "(0.0625", "to", "0.5)"]
+    assert "with 97.5% confidence" in said
+    unknown = np.full(2, math.nan)
+    show(parse(LINE), [Drift(scores, best, unknown, unknown, -1.0, math.nan, math.nan)], 0.025)
+    said = capsys.readouterr().out
+    assert next(line for line in said.splitlines() if line.split()[:1] == ["zeros"]).split() == [
+        "zeros",
+        "0.25",
+        "0.125",
+    ]
+    assert "confidence" not in said
+
+
+@pytest.mark.parametrize("sweeps", [([], 0.2)], indirect=True)
+def test_the_level_is_halved_for_seeds_that_were_added_to_what_was_seen(
+    sweeps: Sweeps, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(LINE)
+    assert "with 95% confidence" in capsys.readouterr().out
+    for seeds, ended in (((0,), 0), ((0, 1), 4), ((0, 1, 2), 8)):
+        add_plan(Path("runs", "transfer"), Plan(("x", "y"), ("w",), seeds, (), None, None), ended)
+    main(LINE)
+    assert "with 98.8% confidence" in capsys.readouterr().out  # 1 - 0.05 / 4
+    assert sweeps.studies.count("transfer_check") == 2

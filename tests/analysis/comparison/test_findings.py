@@ -10,7 +10,7 @@ from frames import frame, record
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.comparison.more_seeds import seeds_for
-from initbench.analysis.statistics.pairs import holm
+from initbench.analysis.statistics.pairs import compare, holm, improvements
 from initbench.record.plans import Plan
 
 NO_RUNS = pd.DataFrame(columns=["workload", "init", "lr", "seed", "selection_score", "is_tuning"])
@@ -353,3 +353,23 @@ def test_some_that_are_equal_to_each_other_are_corrected_for_all_pairs() -> None
     assert (among["p_equal_holm"] > 0.05).all()  # 10 / 2^7
     assert not of.interchangeable
     assert more.interchangeable  # 10 / 2^8
+
+
+def test_pairs_are_compared_on_the_seeds_that_both_have_and_all_on_those_that_all_have() -> None:
+    """c has the first six seeds of ten."""
+    of = found({"a": 0.9, "b": 0.89, "c": 0.5}, 10, noise=0.02, margin=0.05)
+    scores = of.scores.copy()
+    scores.loc[[("w0", seed) for seed in range(6, 10)], "c"] = math.nan
+    of = Findings(scores, NO_RUNS, 0.05)
+    seeds = {frozenset((row["a"], row["b"])): row["seeds"] for row in of.pairs.to_dict("records")}
+    assert seeds == {frozenset("ab"): 10, frozenset("ac"): 6, frozenset("bc"): 6}
+    (pair,) = [(a, b) for a, b in of.improvements if "c" not in (a, b)]
+    assert of.improvements[pair] == improvements(scores, [pair])[pair] != improvements(scores[:6], [pair])[pair]
+    (row,) = [row for row in of.pairs.to_dict("records") if (row["a"], row["b"]) == pair]
+    (alone,) = compare(scores[[*pair]], 0.05, comparisons=3).to_dict("records")
+    assert [row[key] for key in ("difference", "low", "high", "p", "p_equal")] == pytest.approx(
+        [alone[key] for key in ("difference", "low", "high", "p", "p_equal")]
+    )
+    assert of.overall["mean"].to_dict() == pytest.approx(scores[:6].mean().to_dict())
+    assert (of.ranks.blocks, of.seeds) == (6, (6, 6))
+    assert of.overall["best"].isna().all()  # of six seeds

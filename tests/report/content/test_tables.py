@@ -12,7 +12,7 @@ from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.verdict.sentence import p_value
 from initbench.metric import ACCURACY
 from initbench.report.content.comparison_tables import overall_table, pairs_table, reference_table
-from initbench.report.content.table import Table
+from initbench.report.content.table import Table, interval
 from initbench.report.content.workload_tables import detail_tables, ranking_table
 
 
@@ -132,3 +132,61 @@ def test_p_values(p: float, text: str) -> None:
 def test_a_small_p_is_never_0() -> None:
     assert p_value(1e-5) == "1e-05"
     assert p_value(float("nan")) == "-"
+
+
+def test_an_interval_of_which_one_end_is_not_known_is_empty() -> None:
+    assert interval(0.01, 0.02, ACCURACY) == "1.00 to 2.00"
+    for low, high in ((float("nan"), 0.02), (0.01, float("nan"))):
+        assert interval(low, high, ACCURACY) == ""
+
+
+def test_columns_without_any_content_go_and_others_keep_their_order() -> None:
+    table = Table(
+        "", ["one", "two", "three", "95% interval"], [("a", ["1", "-", "", "x"]), ("b", ["", "", "", "y"])], {}
+    )
+    assert table.without_empty().columns == ["one", "95% interval"]
+    assert table.without_empty().rows == [("a", ["1", "x"]), ("b", ["", "y"])]
+    assert table.without_intervals().columns == ["one", "two", "three"]
+    assert [cells for _, cells in table.without_intervals().rows] == [["1", "-", ""], ["", "", ""]]
+
+
+def test_every_two_are_in_the_order_of_all() -> None:
+    """The best first, whatever the alphabet says; each row has its own p before that of Holm's correction."""
+    means = {"c": 0.9, "a": 0.8, "b": 0.7}
+    runs = [record(init, n, mean + n * (-1) ** n / 100) for init, mean in means.items() for n in range(8)]
+    table = pairs_table(main(comparison(*runs)), ACCURACY)
+    assert [(higher, lower) for higher, lower, _ in table.rows] == [("c", "a"), ("c", "b"), ("a", "b")]
+    for _, _, cells in table.rows:
+        found = dict(zip(table.columns, cells, strict=False))
+        assert (found["p"], found["p (Holm)"]) == ("0.008", "0.023")
+        assert found["difference, points"] in ("+10.00", "+20.00")
+
+
+def test_times_have_p_of_all_pairs_before_p_of_the_fastest() -> None:
+    """Ten runs at 10 steps, ten at 20 and ten at 30: as extreme a split of twenty is rare."""
+    hits = {"fast": 10, "slow": 20, "slower": 30}
+    runs = [record(init, n, 0.8, hits=(hit, None)) for init, hit in hits.items() for n in range(10)]
+    runs += [record("never", n, 0.8, hits=(None, None)) for n in range(10)]
+    found = comparison(*runs)
+    details = {table.title: table for table in detail_tables(found, found.rankings[0])}
+    table = by_column(details["Time to 50%"])
+    (times,) = found.times
+    for init in ("slow", "slower", "never"):
+        assert table.loc[init, "p (log-rank, all pairs)"] == p_value(min(6 * times.table.at[init, "p_alone"], 1.0))
+        assert table.loc[init, "p (to be the fastest)"] == p_value(times.table.at[init, "p_alone"])
+    assert table.index.tolist() == ["fast", "slow", "slower", "never"]
+    assert table.loc["slow", "median steps"] == "10 to 20"
+    assert table.loc["slow", "median seconds"] == "10.0"
+    assert table.loc["never", ["median steps", "median seconds"]].tolist() == ["never", "never"]
+    assert table.loc["never", "runs that reach it (95%)"] == "0% (0% to 31%)"
+
+
+def test_the_good_rates_are_those_within_a_point_of_the_best_and_above_chance() -> None:
+    scores = {"a": {0.01: 0.8, 0.1: 0.805, 1.0: 0.79}, "b": {0.01: 0.1, 0.1: 0.105, 1.0: 0.1}}
+    runs = [record(init, n, score, lr=lr) for init, of in scores.items() for lr, score in of.items() for n in range(3)]
+    found = comparison(*runs, record("a", 3, None, lr=1.0, status="diverged", hits=(None, None)))
+    rates = by_column(next(iter(detail_tables(found, found.rankings[0]))))
+    assert rates.loc["a", "within 1.00 points of the best"] == "0.01 to 0.1"
+    assert rates.loc["b", "within 1.00 points of the best"] == "-"  # no better than chance at any rate
+    assert rates.loc["a", "1"].endswith(" (1 diverged)")
+    assert rates.loc["a", "0.1"] == "0.8050 ± 0.0000"
