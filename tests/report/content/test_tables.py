@@ -13,7 +13,7 @@ from initbench.analysis.verdict.sentence import p_value
 from initbench.metric import ACCURACY
 from initbench.report.content.comparison_tables import overall_table, pairs_table, reference_table
 from initbench.report.content.table import Table, interval
-from initbench.report.content.workload_tables import detail_tables, ranking_table
+from initbench.report.content.workload_tables import _hundredth, between, detail_tables, ranking_table
 
 
 def comparison(*records: dict[str, Any]) -> Comparison:
@@ -190,3 +190,58 @@ def test_the_good_rates_are_those_within_a_point_of_the_best_and_above_chance() 
     assert rates.loc["b", "within 1.00 points of the best"] == "-"  # no better than chance at any rate
     assert rates.loc["a", "1"].endswith(" (1 diverged)")
     assert rates.loc["a", "0.1"] == "0.8050 ± 0.0000"
+
+
+def test_a_ranking_counts_the_runs_and_has_intervals_from_low_to_high() -> None:
+    """Of a loss, whose scores are its negatives; b learned something in five runs of six."""
+    loss = {"name": "loss", "label": "test loss", "higher_is_better": False, "unit": "nats", "perfect": 0.0}
+    loss |= {"chance": 4.0}
+
+    def of(init: str, seed: int, value: float) -> dict[str, Any]:
+        results = {"val/loss": value, "val/best_loss": value, "test/loss": value, "chance_loss": 4.0}
+        return record(init, seed, None, metric=loss, results=results, hits=(None, None))
+
+    good = [of("a", n, 1.0 + n / 10) for n in range(6)]
+    failed = record("a", 6, None, metric=loss, status="failed", hits=(None, None))
+    found = comparison(*good, failed)
+    metric = found.rankings[0].scored["metric"].iloc[0]
+    table = by_column(ranking_table(found.rankings[0], metric))
+    assert table.loc["a", ["runs", "failed"]].tolist() == ["7", "1"]
+    found = comparison(*good, *(of("b", n, 2.0 + n / 10) for n in range(5)), of("b", 5, 4.0))
+    ranking = ranking_table(found.rankings[0], metric)
+    (row,) = [cells for init, cells in ranking.rows if init == "b"]
+    assert row[0] == "5 of 6"
+    low, high = map(float, row[3].split(" to "))
+    assert low < float(row[2]) < high
+    assert ranking.columns[0] == "learned"  # nobody chose a rate
+
+
+def test_one_learning_rate_has_no_table() -> None:
+    found = comparison(*(record("a", n, 0.8) for n in range(3)))
+    assert "At each learning rate" not in [table.title for table in detail_tables(found, found.rankings[0])]
+
+
+def test_without_a_natural_unit_close_is_a_hundredth_of_the_way_from_chance_to_the_best() -> None:
+    scores = pd.Series([-3.0, -1.0])
+    assert _hundredth(scores, -5.0) == pytest.approx(4 / 100)
+    assert _hundredth(scores, -2.0) == pytest.approx(2 / 100)  # some are worse than chance
+    assert _hundredth(scores, float("nan")) == pytest.approx(2 / 100)
+
+
+@pytest.mark.parametrize(
+    "steps, after, text",
+    [(20.0, 10.0, "10 to 20"), (20.0, float("nan"), "20"), (float("inf"), 10.0, "never")],
+)
+def test_a_median_lies_between_two_evaluations_if_they_are_known(steps: float, after: float, text: str) -> None:
+    row = pd.Series({"median_steps": steps, "median_after": after})
+    assert between(row) == text
+
+
+def test_of_unequal_workloads_that_with_the_fewest_seeds_has_no_interval() -> None:
+    """Two workloads take three seeds of each; one takes five."""
+    runs = [record(init, n, 0.9 - 0.1 * (init == "b"), model={"depth": 1}) for init in "ab" for n in range(6)]
+    few = [record(init, n, 0.9 - 0.1 * (init == "b"), model={"depth": 2}) for init in "ab" for n in range(2)]
+    need = "Intervals of the interquartile mean need at least 5 seeds of a single workload, or 3 of each of several."
+    assert need in overall_table(main(comparison(*runs, *few)), ACCURACY).note
+    assert need not in overall_table(main(comparison(*runs)), ACCURACY).note
+    assert need in overall_table(main(comparison(*(run for run in runs if run["seed"] < 4))), ACCURACY).note
