@@ -1,6 +1,7 @@
 """What the command makes of its sweeps, which leave the records of small networks with planted best rates."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class Sweeps:
         self.best = best
         self.rates: list[list[float]] = []
         self.studies: list[str] = []
+        self.noise = 0.0
 
     def __call__(self, line: list[str]) -> int:
         typed = dict(word.split("=", 1) for word in line)
@@ -40,6 +42,7 @@ class Sweeps:
             for width in (8, 16):
                 for seed in range(5):
                     score = 0.9 - 0.002 * math.log2(rate / self.best) ** 2 + seed / 1000
+                    score += self.noise * math.sin(seed * width / rate)
                     made = record("zeros", seed, score, lr=rate, model={"width": width})
                     names.append(f"{rate:g}-{width}-{seed}")
                     write_record(study / names[-1], made)
@@ -124,10 +127,19 @@ def test_a_best_rate_is_shown_with_its_interval_from_low_to_high(capsys: pytest.
 def test_the_level_is_halved_for_seeds_that_were_added_to_what_was_seen(
     sweeps: Sweeps, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    def interval() -> tuple[float, float]:
+        text = capsys.readouterr().out
+        assert f"with {confidence}% confidence" in text
+        low, high = re.search(r"octaves per doubling(?:, but anything from | \()(\S+) to ([-+.\d]+)", text).groups()
+        return float(low), float(high)
+
+    sweeps.noise, confidence = 0.001, "95"
     main(LINE)
-    assert "with 95% confidence" in capsys.readouterr().out
+    before = interval()
     for seeds, ended in (((0,), 0), ((0, 1), 4), ((0, 1, 2), 8)):
         add_plan(Path("runs", "transfer"), Plan(("x", "y"), ("w",), seeds, (), None, None), ended)
     main(LINE)
-    assert "with 98.8% confidence" in capsys.readouterr().out  # 1 - 0.05 / 4
+    confidence = "98.8"  # 1 - 0.05 / 4
+    low, high = interval()
+    assert low < before[0] < before[1] < high
     assert sweeps.studies.count("transfer_check") == 2

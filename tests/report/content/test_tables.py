@@ -152,14 +152,16 @@ def test_columns_without_any_content_go_and_others_keep_their_order() -> None:
 
 def test_every_two_are_in_the_order_of_all() -> None:
     """The best first, whatever the alphabet says; each row has its own p before that of Holm's correction."""
-    means = {"c": 0.9, "a": 0.8, "b": 0.7}
+    means = {"c": 0.9, "a": 0.8, "b": 0.7, "d": 0.6}
     runs = [record(init, n, mean + n * (-1) ** n / 100) for init, mean in means.items() for n in range(8)]
     table = pairs_table(main(comparison(*runs)), ACCURACY)
-    assert [(higher, lower) for higher, lower, _ in table.rows] == [("c", "a"), ("c", "b"), ("a", "b")]
+    assert [(higher, lower) for higher, lower, _ in table.rows] == [
+        (a, b) for a, b in ("ca", "cb", "cd", "ab", "ad", "bd")
+    ]
     for _, _, cells in table.rows:
         found = dict(zip(table.columns, cells, strict=False))
-        assert (found["p"], found["p (Holm)"]) == ("0.008", "0.023")
-        assert found["difference, points"] in ("+10.00", "+20.00")
+        assert (found["p"], found["p (Holm)"]) == ("0.008", "0.047")
+        assert found["difference, points"] in ("+10.00", "+20.00", "+30.00")
 
 
 def test_times_have_p_of_all_pairs_before_p_of_the_fastest() -> None:
@@ -245,3 +247,28 @@ def test_of_unequal_workloads_that_with_the_fewest_seeds_has_no_interval() -> No
     assert need in overall_table(main(comparison(*runs, *few)), ACCURACY).note
     assert need not in overall_table(main(comparison(*runs)), ACCURACY).note
     assert need in overall_table(main(comparison(*(run for run in runs if run["seed"] < 4))), ACCURACY).note
+
+
+def test_what_is_close_to_the_best_rate_is_told_in_the_unit_of_a_loss() -> None:
+    """From a chance of 4 to the best, 1, a hundredth is 0.03: 1.02 is within it, 1.05 is not."""
+    loss = {"name": "loss", "label": "test loss", "higher_is_better": False, "unit": "nats", "perfect": 0.0}
+    values = {0.1: 1.05, 0.2: 1.0, 0.4: 1.02}
+    runs = [
+        record(
+            init,
+            n,
+            None,
+            lr=lr,
+            metric={**loss, "chance": 4.0},
+            results={"val/loss": value, "val/best_loss": value, "test/loss": value, "chance_loss": 4.0},
+            hits=(None, None),
+        )
+        for init in "ab"
+        for lr, value in values.items()
+        for n in range(2)
+    ]
+    table_of = frame(*runs)
+    found = Comparison(table_of, table_of["metric"].iloc[0])
+    table = by_column(next(iter(detail_tables(found, found.rankings[0]))))
+    assert table.columns[-1].startswith("within 0.03")
+    assert table.loc["a"].tolist()[-1] == "0.2 to 0.4"
