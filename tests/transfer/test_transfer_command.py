@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ class Sweeps:
         self.rates: list[list[float]] = []
         self.studies: list[str] = []
         self.noise = 0.0
+        self.others: dict[str, float] = {}  # other initializers, with their best rates
 
     def __call__(self, line: list[str]) -> int:
         typed = dict(word.split("=", 1) for word in line)
@@ -38,14 +40,13 @@ class Sweeps:
         if typed["study"] != "transfer":
             return next(self.codes, 0)
         study, names = Path("runs", "transfer"), []
-        for rate in rates:
-            for width in (8, 16):
-                for seed in range(5):
-                    score = 0.9 - 0.002 * math.log2(rate / self.best) ** 2 + seed / 1000
-                    score += self.noise * math.sin(seed * width / rate)
-                    made = record("zeros", seed, score, lr=rate, model={"width": width})
-                    names.append(f"{rate:g}-{width}-{seed}")
-                    write_record(study / names[-1], made)
+        cells = product({"zeros": self.best, **self.others}.items(), rates, (8, 16), range(5))
+        for (init, best), rate, width, seed in cells:
+            score = 0.9 - 0.002 * math.log2(rate / best) ** 2 + seed / 1000
+            score += self.noise * math.sin(seed * width / rate)
+            made = record(init, seed, score, lr=rate, model={"width": width})
+            names.append(f"{init}-{rate:g}-{width}-{seed}")
+            write_record(study / names[-1], made)
         write_plan(study, *names)
         return next(self.codes, 0)
 
@@ -143,3 +144,15 @@ def test_the_level_is_halved_for_seeds_that_were_added_to_what_was_seen(
     low, high = interval()
     assert low < before[0] < before[1] < high
     assert sweeps.studies.count("transfer_check") == 2
+
+
+@pytest.mark.parametrize("sweeps", [([], 0.2)], indirect=True)
+def test_the_grid_is_extended_for_each_initializer(sweeps: Sweeps, capsys: pytest.CaptureFixture[str]) -> None:
+    sweeps.others = {"high": 0.5, "low": 0.08}
+    main(LINE)
+    assert sweeps.rates[1:-1] == [[0.05, 0.8]]
+    said = capsys.readouterr().out
+    assert "trying 0.05, 0.8 too." in said
+    for init, best in (("zeros", "0.2"), ("high", "0.5"), ("low", "0.08")):
+        line = next(line for line in said.splitlines() if line.split()[:1] == [init])
+        assert line.split()[1] == best

@@ -123,3 +123,12 @@ def test_the_profile_is_of_workloads_with_a_target_and_of_those_that_are_compare
     assert list(profile) == ["a", "b"]
     assert profile["a"].tolist() == [1, 1]
     assert profile["b"].to_dict() == {1.0: 0.0, 2.0: 0.5}
+
+
+def test_seeds_that_only_one_has_do_not_make_a_comparison_claim_a_part_of_the_level() -> None:
+    """c and d share three seeds, with which nothing can be claimed; c has three more."""
+    comparison = Comparison(frame(*grid("ab", 8), *grid("c", 6, depth=2), *grid("d", 3, depth=2)))
+    assert [scope.inits for scope in comparison.scopes] == [("a", "b"), ("c", "d")]
+    assert [of.level for of in comparison.findings] == [0.05, 0.05]
+    four = Comparison(frame(*grid("ab", 8), *grid("c", 6, depth=2), *grid("d", 4, depth=2)))
+    assert [of.level for of in four.findings] == [0.025, 0.025]

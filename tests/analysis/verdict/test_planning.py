@@ -76,7 +76,7 @@ def test_the_spread_of_a_mean_over_workloads_is_that_of_as_many_as_are_planned(t
     rows, values = [], {}
     for depth in (1, 2):
         for init, of in noise.items():
-            values[init, depth] = 0.8 + of * rng.standard_normal(30)
+            values[init, depth] = 0.8 + of * rng.standard_normal(8)
         values["c", depth] = values["a", depth]
     rows = [
         record(init, n, float(score), model={"depth": depth})
