@@ -373,3 +373,28 @@ def test_pairs_are_compared_on_the_seeds_that_both_have_and_all_on_those_that_al
     assert of.overall["mean"].to_dict() == pytest.approx(scores[:6].mean().to_dict())
     assert (of.ranks.blocks, of.seeds) == (6, (6, 6))
     assert of.overall["best"].isna().all()  # of six seeds
+
+
+def test_a_lead_is_doubtful_at_the_level_of_the_claims() -> None:
+    """Confirmed at 5 %, and not at 2.5 %."""
+    of = next(
+        of
+        for of in (found({"a": 0.9, "b": 0.89}, 8, seed=seed) for seed in range(200))
+        if of.leader == "a" and 0.025 < of.rivals.at["b", "p_skew"] < 0.05
+    )
+    assert of.doubtful == []
+    assert Findings(of.scores, NO_RUNS, level=0.025).doubtful == ["b"]
+
+
+def test_pairs_without_a_seed_in_common_take_no_part_in_the_correction() -> None:
+    """b and c were never run with the same seed: of three pairs two can be tested, with 2 * 2 / 2^7 < 0.05."""
+    of = found({"a": 0.9, "b": 0.5, "c": 0.4}, 14)
+    scores = of.scores.copy()
+    scores.loc[[("w0", seed) for seed in range(7)], "c"] = math.nan
+    scores.loc[[("w0", seed) for seed in range(7, 14)], "b"] = math.nan
+    pairs = Findings(scores, NO_RUNS).pairs
+    assert pairs["p"].notna().sum() == 2
+    assert pairs["p_holm"].dropna().tolist() == pytest.approx([2 * 2 / 2**7] * 2)
+    assert Findings(scores, NO_RUNS).least_seeds_for_a_pair == 7
+    assert found({"a": 0.9, "b": 0.5, "c": 0.4}, 14).least_seeds_for_a_pair == 7
+    assert found(dict.fromkeys("abcde", 0.9), 14).least_seeds_for_a_pair == 9  # 10 * 2 / 2^9 < 0.05 < 10 * 2 / 2^8
