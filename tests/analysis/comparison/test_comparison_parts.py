@@ -1,6 +1,6 @@
 """A study as a whole: which runs, initializers and workloads its parts are made of."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ from frames import frame, record
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.metric import Metric
+from initbench.record.plans import Plan, Race
 
 LOSS = Metric("loss", "test loss", higher_is_better=False, unit="nats")
 NEVER = (None, None)
@@ -132,3 +133,22 @@ def test_seeds_that_only_one_has_do_not_make_a_comparison_claim_a_part_of_the_le
     assert [of.level for of in comparison.findings] == [0.05, 0.05]
     four = Comparison(frame(*grid("ab", 8), *grid("c", 6, depth=2), *grid("d", 4, depth=2)))
     assert [of.level for of in four.findings] == [0.025, 0.025]
+
+
+def test_a_study_is_a_race_if_its_latest_sweep_was_one_and_earlier_looks_halve_its_level() -> None:
+    runs = frame(*grid("ab", 8))
+    workloads = tuple(runs["workload_id"].unique())
+    seeds = Plan(("a", "b"), workloads, tuple(range(4)), (), None, None)
+    race = replace(seeds, seeds=(), race=Race(0.05, 30, None, strict=False, per_task=False))
+
+    def of(*plans: Plan) -> Comparison:
+        runs.attrs["plans"] = [*plans]
+        return Comparison(runs)
+
+    (alone,) = of(race).races
+    (later,) = of(seeds, replace(race, runs_before=8)).races
+    assert (alone.course.rules.level, later.course.rules.level) == (0.05, 0.025)
+    assert of(race).findings == []
+    back = of(race, replace(seeds, seeds=tuple(range(8)), runs_before=8))
+    assert back.races == []
+    assert [found.level for found in back.findings] == [0.025]

@@ -101,9 +101,9 @@ PLAN = Plan(("a", "b"), ("w",), (0, 1), (0.9,), None, None)
 
 
 def test_what_was_planned_anew_is_said_in_the_order_of_the_runs() -> None:
-    """c was in an earlier plan than the one before, and is nothing new."""
-    second = Plan(("a", "b", "c"), ("w", "v"), (0, 1, 2), (0.9,), 0.5, None, runs_before=4)
-    third = Plan(("c", "a"), ("w",), (3, 4), (0.8,), 0.5, "a", Race(0.05, 30, None, False, False), runs_before=9)
+    """b was in an earlier plan than the one before, and is nothing new."""
+    second = Plan(("a", "c"), ("w", "v"), (0, 1, 2), (0.9,), 0.5, None, runs_before=4)
+    third = Plan(("c", "b"), ("w",), (3, 4), (0.8,), 0.5, "a", Race(0.05, 30, None, False, False), runs_before=9)
     texts = [text for kind, serious, text in of_plans(third, PLAN, second) if kind == "plan" and not serious]
     assert texts == [
         "The plan was changed after 4 runs of the study: initializers added: c; workloads added: 1; seeds added: 2; "
