@@ -49,6 +49,9 @@ def test_runs_of_other_sweeps_do_not_count(tmp_path: Path) -> None:
     assert read_runs(study(tmp_path / "s", *records, planned=4), PLAN).scores.shape == (1, 4)
     with pytest.raises(ValueError, match="has other runs than this attribution"):
         read_runs(tmp_path / "s", design(["qkv", "embedding"]))
+    write_plan(tmp_path / "s", "never")
+    with pytest.raises(ValueError, match="has other runs than this attribution"):
+        read_runs(tmp_path / "s", PLAN)
     write_plan(tmp_path / "s", "0004-" + records[4]["signature"])
     with pytest.raises(ValueError, match="has other runs than this attribution"):
         read_runs(tmp_path / "s", PLAN)

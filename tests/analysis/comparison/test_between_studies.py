@@ -3,14 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from frames import record
 from scipy import stats
 from studies import write_study
 
-from initbench.analysis.comparison.between_studies import between_studies
+from initbench.analysis.comparison.between_studies import between_studies, only_in_one
+from initbench.analysis.comparison.chosen_rates import chosen_rates
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.studies import load_studies
+from initbench.analysis.statistics.pairs import compare, holm
 from initbench.analysis.verdict.problems import problems
 from initbench.analysis.verdict.sentences import sentences
 
@@ -100,3 +103,48 @@ def test_intervals_hold_for_all_rows_at_once(tmp_path: Path) -> None:
         leads = [mean + 0.002 * seed for seed in range(8)]
         ends = stats.t.interval(1 - 0.05 / 2, 7, sum(leads) / 8, stats.sem(leads))
         assert table.loc[init, ["low", "high"]].tolist() == pytest.approx(ends)
+
+
+def test_where_rates_were_chosen_p_is_that_of_the_swapped_rows(tmp_path: Path) -> None:
+    def grid(lead: float, seed: int) -> list[dict[str, Any]]:
+        rng = np.random.default_rng(seed)
+        return [
+            record(init, n, 0.7 + lead + 0.03 * rng.normal(), lr=lr)
+            for init in ("a", "b")
+            for n in range(7)
+            for lr in (0.01, 0.1, 1.0)
+        ]
+
+    comparison = side_by_side(tmp_path, grid(0.0, 3), grid(0.01, 4))
+    table = between_studies(comparison).set_index("init")
+    alone: list[float] = []
+    for init in table.index:
+        scores = comparison.scores[[f"{init} @ zzz", f"{init} @ aaa"]]
+        (p,) = chosen_rates(comparison.runs, scores).p.values()
+        assert table.loc[init, "p"] == p
+        alone.append(compare(scores)["p"].item())
+        assert table.loc[init, "difference"] == pytest.approx(scores.iloc[:, 1].mean() - scores.iloc[:, 0].mean())
+    assert table["p"].tolist() != alone
+    assert table["p_holm"].tolist() == holm(table["p"]).tolist()
+
+
+def test_why_an_initializer_is_not_compared_between_studies(tmp_path: Path) -> None:
+    both, moved = scores({"both": 0.8}), [record("moved", n, 0.7, model={"depth": 2}) for n in range(8)]
+    before = [*both, *scores({"moved": 0.7, "old": 0.6})]
+    comparison = side_by_side(tmp_path, before, [*both, *moved])
+    changed = between_studies(comparison)
+    assert changed["init"].tolist() == ["both"]
+    assert changed["is_same"].tolist() == [True]
+    assert sorted(only_in_one(comparison, changed)) == [("moved", "on different workloads"), ("old", "only in zzz")]
+
+
+def test_of_three_studies_every_two_are_compared(tmp_path: Path) -> None:
+    leads = {"x": 0.0, "z": 0.1, "y": 0.3}
+    studies = [write_study(tmp_path / name, *scores({"b": 0.6 + lead, "a": 0.5})) for name, lead in leads.items()]
+    table = between_studies(Comparison(load_studies(studies)))
+    pairs = [("x", "z"), ("x", "y"), ("z", "y")]
+    assert list(zip(table["init"], table["before"], table["after"], strict=True)) == [
+        (init, *pair) for init in "ab" for pair in pairs
+    ]
+    assert table["difference"].tolist() == pytest.approx([0, 0, 0, 0.1, 0.3, 0.2])
+    assert table["is_same"].tolist() == [True] * 3 + [False] * 3

@@ -13,8 +13,10 @@ from frames import frame, record
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from initbench.analysis.comparison.comparison import Comparison
+from initbench.analysis.comparison.findings import Findings
 from initbench.analysis.comparison.more_seeds import MoreSeeds, more_seeds, seconds_per_run, seeds_for, seeds_to_tell
 from initbench.analysis.loading.studies import load_studies
+from initbench.analysis.statistics.power import seeds_needed, spread
 from initbench.record.store import write_record
 
 TYPED = "python -m initbench -m init=a,b,c model=mlp seed=0,1,2,3,4,5,6,7"
@@ -380,3 +382,45 @@ def test_seeds_that_chose_a_rate_are_not_scored() -> None:
     (command,) = following(Comparison(frame(*rows))).commands
     (seeds,) = [word.removeprefix("seed=") for word in shlex.split(command) if word.startswith("seed=")]
     assert seeds.startswith("0,1,2,3,4,5,6,7,9,11,12,")
+
+
+def open_pair(seeds: int) -> Findings:
+    """Eight seeds of three, and such a level of the next look that the open lead takes so many."""
+    main = study(means=(0.9, 0.897, 0.5)).main
+    assert main is not None
+    assert main.open == ["b"]
+    of_seed, seen = spread(main.scores["a"] - main.scores["b"]), float(main.rivals.at["b", "difference"])
+    levels = np.geomspace(0.9, 1e-4, 1000).tolist()
+    return replace(main, next_level=next(level for level in levels if seeds_needed(seen, of_seed, level) == seeds))
+
+
+@pytest.mark.parametrize("seeds", [8, 9])
+def test_as_many_seeds_as_are_needed_are_enough(seeds: int) -> None:
+    """With the eight that are there, no more are asked for."""
+    main = open_pair(seeds)
+    seen = float(main.rivals.at["b", "difference"])
+    assert seeds_for(main, "b", seen) == seeds
+    assert seeds_to_tell(main, "b") == (None if seeds == 8 else (9, seen))
+
+
+@pytest.mark.parametrize("seeds, swept", [(16, ("a", "b")), (17, ("a", "b", "c"))])
+def test_the_others_get_seeds_only_where_they_would_share_too_few(seeds: int, swept: tuple[str, ...]) -> None:
+    """Half of the seeds are enough to be compared: 8 of 16, but not of 17."""
+    found = more_seeds(open_pair(seeds))
+    assert found is not None
+    assert (found.seeds, found.swept) == (seeds, swept)
+
+
+def test_one_that_is_run_again_with_more_seeds_than_needed_takes_no_runs_away() -> None:
+    """The command cannot leave out the third, which has all the seeds already."""
+    command = "python -m initbench -m init=normal init.std=0.1,0.2,0.3 model=mlp seed=range(8)"
+    rng = np.random.default_rng(1)
+    rows = [
+        record(f"normal(std={std})", seed, mean + 0.005 * rng.standard_normal(), provenance={"command": command})
+        for std, mean, seeds in ((0.1, 0.9, 8), (0.2, 0.897, 8), (0.3, 0.5, 200))
+        for seed in range(seeds)
+    ]
+    found = following(Comparison(frame(*rows)))
+    assert found.seeds < 200
+    assert set(found.swept) == {f"normal(std={std})" for std in (0.1, 0.2, 0.3)}
+    assert found.runs == 2 * (found.seeds - 8)

@@ -116,3 +116,18 @@ def test_runs_are_judged_by_the_metric_of_those_that_began_last() -> None:
     for metrics, expected in (([ACCURACY, loss, loss], ACCURACY), ([loss, ACCURACY, ACCURACY], loss)):
         assert judged_by(pd.DataFrame({"metric": metrics, "started_at": days})) == expected
     assert judged_by(pd.DataFrame({"metric": [None], "started_at": [None]})) == ACCURACY
+
+
+def test_chance_where_it_is_not_known_is_the_largest_of_those_on_the_same_data() -> None:
+    """10 classes in one record, 2 in another; neither order nor other data matters."""
+
+    def of(init: str, classes: float | None, data: str = "mnist") -> dict[str, Any]:
+        made = record(init, 0, None if classes is None else 0.9, status="diverged" if classes is None else "finished")
+        made["config"] = {**made["config"], "data": {"name": data}}
+        made["results"] = {} if classes is None else {**made["results"], "ln_classes": math.log(classes)}
+        return made
+
+    for rows in ([10, 2, None], [None, 2, 10], [2, None, 10]):
+        runs = frame(*(of(f"i{place}", classes) for place, classes in enumerate(rows)), of("x", 1.5, "other"))
+        assert runs["chance"].iloc[rows.index(None)] == pytest.approx(0.5)
+        assert runs["chance"].iloc[rows.index(10)] == pytest.approx(0.1)

@@ -157,3 +157,56 @@ def test_one_that_varies_far_more_is_not_out_for_it() -> None:
     rules = Rules(2, most_seeds=5)
     out = sum(bool(course(rng.normal(size=(5, 2)) * [1.0, 4.0], rules, 2**5).exits) for _ in range(2000))
     assert out / 2000 <= 2 / math.comb(10, 5) + 0.003
+
+
+def test_a_look_has_the_leads_of_the_best_and_the_leads_that_would_decide() -> None:
+    """By hand: 8 seeds, all signs alike; a lead of 1 on average crosses when its sum is the largest of all."""
+    runs = np.cumsum(np.ones((30, 3)), axis=0) * 10
+    runs[:, 1] -= 1
+    runs[:, 2] += [(-1) ** seed - 0.5 for seed in range(30)]
+    race = course(runs, Rules(3), PATTERNS)
+    for look in race.looks:
+        means = runs[: look.seeds].mean(axis=0)
+        gone = {out.init for out in race.exits if out.seeds < look.seeds}
+        assert look.best == max({0, 1, 2} - gone, key=lambda init: means[init])
+        leads = {init: means[look.best] - means[init] for init in {0, 1, 2} - gone - {look.best}}
+        assert look.leads == pytest.approx(leads)
+        assert look.bounds.keys() == look.leads.keys()
+    # Before it is out, the bound is above the lead; when it is out, the lead has reached it.
+    (out,) = (out for out in race.exits if out.init == 1)
+    before, at = race.looks[out.seeds - 2], race.looks[out.seeds - 1]
+    assert before.bounds[1] > before.leads[1]
+    assert at.bounds[1] <= at.leads[1] + 1e-9
+
+
+def test_the_bound_of_a_lead_is_in_the_unit_of_a_mean() -> None:
+    """All leads are 1: the highest of the 2^n sums is n, and the bound of the mean is 1 as soon as it may be spent."""
+    runs = np.cumsum(np.ones((30, 2)), axis=0) * 10
+    runs[:, 1] -= 1
+    bounds = [look.bounds[1] for look in course(runs, Rules(2)).looks]
+    assert bounds == [math.inf] * 7 + [pytest.approx(1.0)]
+
+
+def test_who_is_out_was_beaten_by_the_best_that_beats_it() -> None:
+    runs = np.tile([3.0, 2.0, 1.0, 0.0], (30, 1)) + 0.01 * np.random.default_rng(1).normal(size=(30, 4))
+    race = course(runs, Rules(4))
+    means = runs[:5].mean(axis=0)
+    assert [(out.init, out.by, out.seeds) for out in race.exits] == [(1, 0, 5), (2, 0, 5), (3, 0, 5)]
+    assert [out.lead for out in race.exits] == pytest.approx([means[0] - means[init] for init in (1, 2, 3)])
+    assert race.runs == 4 * 5
+
+
+def test_the_only_one_has_won_and_nobody_is_equal_to_itself() -> None:
+    race = course(np.zeros((3, 1)), Rules(2), 2**5)
+    assert (race.winner, race.all_equal, race.is_over, race.seeds) == (0, False, True, 0)
+
+
+def test_two_of_three_pairs_within_the_margin_are_not_all() -> None:
+    """The ends of three are apart by more than the margin, each of them and the middle by less."""
+    rng = np.random.default_rng(2)
+    runs = np.array([0.0, 0.18, 0.36]) + 0.05 * rng.normal(size=(30, 3)) + rng.normal(size=(30, 1))
+    race = course(runs[:, [1, 0, 2]], Rules(3, margin=0.25, level=1e-6), 2**5)
+    assert not race.equal
+    race = course(runs[:, [1, 0, 2]], Rules(3, margin=0.25, level=0.01, most_seeds=12), PATTERNS)
+    assert frozenset((1, 2)) not in race.equal
+    assert not race.all_equal

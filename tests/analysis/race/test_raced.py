@@ -95,6 +95,38 @@ def test_a_score_is_the_mean_over_the_workloads_and_missing_where_one_is() -> No
     assert race.scores[0] == pytest.approx([0.6, 0.4])
     assert np.isnan(race.scores[1]).all()
     assert race.needed == race.course.runs * 3
+    assert race.runs == 7
+
+
+def test_what_is_saved_is_saved_on_each_workload() -> None:
+    means = {"a": (0.9, 0.8), "b": (0.1, 0.1), "c": (0.8, 0.9)}
+    runs = [
+        record(init, seed, of[seed % 2] + seed / 1e4, model={"depth": depth})
+        for init, of in means.items()
+        for seed in range(12)
+        for depth in (1, 2)
+    ]
+    race = raced(*runs, inits=("a", "b", "c"))
+    (out,) = race.course.exits
+    assert race.course.seeds == 12 > out.seeds
+    assert race.saved == 2 * (12 - out.seeds)
+
+
+def test_runs_that_share_seeds_by_design_take_no_part() -> None:
+    crossed = {"seed": 0, "seeds": {"weights": 0, "order": 1}}
+    runs = frame(record("a", 0, 0.5), record("b", 0, 0.4))
+    both = pd.concat([runs, runs.assign(score=0.9, seed=1, seeds=[crossed["seeds"]] * 2)], ignore_index=True)
+    (race,) = races(both, plan_of(runs))
+    assert known(race) == [[0.5, 0.4]]
+    assert race.runs == 2
+
+
+def test_a_run_that_ended_without_a_number_failed() -> None:
+    metric = asdict(replace(ACCURACY, chance=0.1))
+    runs = frame(*(record(init, seed, 0.8, metric=metric) for init in "ab" for seed in (0, 1)))
+    runs.loc[(runs["init"] == "b") & (runs["seed"] == 1), "score"] = math.nan
+    (race,) = races(runs, plan_of(runs))
+    assert known(race) == [[0.8, 0.8], [0.8, 0.1]]
 
 
 def test_the_refused_are_out_and_named() -> None:

@@ -71,3 +71,25 @@ def test_quantiles_leave_infinities_alone() -> None:
     values = np.array([math.inf, 1, 2, -math.inf, 3, math.inf, -math.inf, 4, 5])
     assert quantiles(values, 0.1) == (-math.inf, math.inf)
     assert quantiles(values, 0.3) == (1, 5)
+
+
+@pytest.mark.parametrize("seeds, value", [(6, 0.1), (7, 0.9), (10, 0.3), (11, 0.7)])
+def test_what_rounding_leaves_of_equal_differences_is_no_spread(seeds: int, value: float) -> None:
+    values = np.full((seeds, 1), value)
+    assert (values != values.mean(axis=0)).any()
+    assert studentized(values).error.tolist() == [0.0]
+    assert studentized(values).p().tolist() == [0.0]
+
+
+@pytest.mark.parametrize("sizes", [(4,), (9, 2), (2, 9), (3, 3, 2)])
+def test_an_interval_needs_seeds_on_each_workload(sizes: tuple[int, ...]) -> None:
+    assert all(map(math.isnan, percentiles(np.arange(1.0, 10_000.0), sizes, 0.95)))
+
+
+@pytest.mark.parametrize("sizes", [(5,), (3, 3), (3, 4, 5)])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_each_workload_takes_a_degree_of_freedom(sizes: tuple[int, ...], confidence: float) -> None:
+    values, freedom = np.arange(1.0, 10_000.0), sum(sizes) - len(sizes)
+    t = stats.t.ppf((1 - confidence) / 2, freedom)
+    outside = round(stats.norm.cdf(math.sqrt(sum(sizes) / freedom) * t) * 10_000)
+    assert percentiles(values, sizes, confidence) == (outside, 10_000 - outside)

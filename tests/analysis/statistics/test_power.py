@@ -59,3 +59,5 @@ def test_the_spread_of_a_mean_over_workloads() -> None:
     assert spread(differences) == pytest.approx(np.std([3, 4.5, 7.5], ddof=1))
     assert spread(differences.loc[["v"]]) == pytest.approx(1)
     assert math.isnan(spread(differences.iloc[[0, 3]]))
+    known = differences.drop(index=[("v", 2), ("w", 2)])
+    assert spread(differences.where(differences.index.isin(known.index))) == pytest.approx(spread(known))

@@ -217,3 +217,17 @@ def test_a_test_is_exact_only_if_it_is_on_every_workload(lacking: str) -> None:
     found = chosen_rates(runs, Comparison(runs).scores)
     assert [len(of) for of in found.rows.values()] == ([2] if lacking == "none" else [])
     assert found.unmatched == (() if lacking == "none" else ("a", "b"))
+
+
+def test_of_two_seeds_each_is_scored_at_the_rate_that_the_other_chooses() -> None:
+    rows = drawn(2, 4, None, seed=3)
+    every = [dict(zip(rows.seeds, keeps, strict=True)) for keeps in product((True, False), repeat=2)]
+    values = [spelled_out(rows, keeps) for keeps in every]
+    assert chosen_differences(rows).mean() == pytest.approx(values[0])
+    assert swap_test([rows]) == pytest.approx((np.abs(values) >= abs(values[0]) - 1e-12).mean())
+
+
+@pytest.mark.parametrize("seeds, p", [(11, 2 / 2**11), (14, 2 / 2**14), (15, 1 / 10_000)])
+def test_up_to_fourteen_seeds_every_swap_is_tried(seeds: int, p: float) -> None:
+    scores = np.stack([np.arange(1.0, seeds + 1), np.zeros(seeds)])[:, :, None]
+    assert swap_test([Rows(scores, scores, tuple(range(seeds)), cross_fitted=True)]) == p

@@ -90,6 +90,7 @@ def test_sums_that_tie_on_paper_tie() -> None:
 def test_zeros_say_nothing() -> None:
     assert sign_flip([0.0] * 40) == 1
     assert sign_flip([]) == 1
+    assert sign_flip(np.zeros((0, 3))).tolist() == [1, 1, 1]
     assert sign_flip([*DARWIN, 0, 0]) == sign_flip(DARWIN)
 
 
@@ -166,3 +167,20 @@ def test_sums_that_are_equal_on_paper_are_equal(seed: int) -> None:
     for alternative, p in exact.items():
         assert sign_flip(tenths / 10, alternative) == pytest.approx(p)
         assert swap_test([Rows(scores, scores, tuple(range(7)), cross_fitted=True)], alternative) == pytest.approx(p)
+
+
+def test_what_is_rounding_in_one_comparison_is_not_in_another() -> None:
+    """Each has its own size: 1e12 times larger differences beside them change nothing."""
+    small = np.random.default_rng(5).normal(0.3, 1, 9)
+    large = 1e12 * np.random.default_rng(6).normal(0.3, 1, 9)
+    together = sign_flip(np.column_stack([small, large]))
+    assert together.tolist() == [sign_flip(small), sign_flip(large)]
+    bounds = lower_bound(np.column_stack([small, large]), np.ones(9))
+    assert bounds == pytest.approx([lower_bound(of[:, None], np.ones(9))[0] for of in (small, large)])
+
+
+def test_a_bound_at_a_level_that_the_smallest_p_just_meets_is_none() -> None:
+    """The test refutes below alpha, not at it."""
+    values = np.array([[0.3], [0.5], [0.2], [0.9]])
+    assert lower_bound(values, np.ones(4), alpha=1 / 16).tolist() == [-math.inf]
+    assert lower_bound(values, np.ones(4), alpha=1 / 15) == pytest.approx([0.2], abs=1e-5)

@@ -206,3 +206,20 @@ def test_log_rank_has_no_side() -> None:
 @pytest.mark.parametrize("runs", [1, 5, 30])
 def test_log_rank_of_two_sides_alike_is_one(runs: int, reached: bool) -> None:
     assert log_rank([5] * runs, [reached] * runs, [5] * runs, [reached] * runs) == 1
+
+
+def test_where_the_last_run_was_watched_less_long_the_curve_continues_flat() -> None:
+    """One of two hit at 2, the other was last seen at 3: survival is 1 to 2, then 1/2 to the horizon."""
+    mean, _, _ = restricted_mean([2, 3], [True, False], 8)
+    assert mean == pytest.approx(2 + 6 / 2)
+
+
+def test_a_hit_after_the_horizon_is_none() -> None:
+    times, horizon = [2, 5, 9, 9.5], 6
+    assert restricted_mean(times, [True] * 4, horizon) == restricted_mean(times, [True, True, False, False], horizon)
+
+
+def test_of_two_sides_alike_neither_is_faster() -> None:
+    for times in ([5], [1, 2, 3], [3, 7, 7, 11]):
+        runs = times, [True] * len(times)
+        assert not is_faster(*runs, *runs)

@@ -1,5 +1,6 @@
 """What planned seeds can show, from the runs that are finished."""
 
+import math
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from frames import record
 from studies import write_study
 
 from initbench.analysis.race.rules import Rules
+from initbench.analysis.statistics.power import detectable
 from initbench.analysis.verdict.planning import runs_used, what_a_race_takes, what_seeds_show
 from initbench.record.plans import Plan, Race
 
@@ -65,3 +67,26 @@ def test_finished_runs_say_how_long_a_race_is(tmp_path: Path) -> None:
         "the race takes, on average, about 32 if all are equal, about 20 if one is ahead by 0.50 points"
     )
     assert said.endswith("(judging by the spread of the finished runs)")
+
+
+def test_the_spread_of_a_mean_over_workloads_is_that_of_as_many_as_are_planned(tmp_path: Path) -> None:
+    """Two workloads that seeds do not share their luck on; the middle one of three pairs counts, and c is a copy."""
+    rng = np.random.default_rng(0)
+    noise = {"a": 0.01, "b": 0.02}
+    rows, values = [], {}
+    for depth in (1, 2):
+        for init, of in noise.items():
+            values[init, depth] = 0.8 + of * rng.standard_normal(8)
+        values["c", depth] = values["a", depth]
+    rows = [
+        record(init, n, float(score), model={"depth": depth})
+        for (init, depth), of in values.items()
+        for n, score in enumerate(of)
+    ]
+    study = write_study(tmp_path / "s", *rows)
+    leads = np.mean([values["a", depth] - values["b", depth] for depth in (1, 2)], axis=0)
+    for workloads in (1, 2, 8):
+        said = what_seeds_show(18, workloads, study)
+        found = float(said.split("a difference of ")[1].split()[0])
+        expected = 100 * detectable(18, float(leads.std(ddof=1))) * math.sqrt(2 / workloads)
+        assert found == pytest.approx(expected, abs=0.006)

@@ -17,6 +17,7 @@ from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.verdict.verdict import Verdict
 from initbench.analysis.workload.new_data import NewData
 from initbench.metric import ACCURACY, Metric
+from initbench.report.content.workload_tables import new_data_table
 from initbench.report.write import write_report
 
 INITS = {"orthogonal": 0.95, "default": 0.9}
@@ -191,3 +192,21 @@ def test_losses_are_told_with_their_unit_once(study: Path) -> None:
     assert re.search(
         r"is [\d.]+ to [\d.]+ nats for these samples, and [\d.]+ to [\d.]+ nats for new ones\.$", noise.text
     )
+
+
+def test_the_table_has_means_and_leads_for_these_samples_and_for_new_ones(study: Path) -> None:
+    comparison = comparison_of(study)
+    (found,), (ranking,) = comparison.new_data, comparison.rankings
+    (table,) = new_data_table(comparison, ranking)
+    cells = {init: dict(zip(table.columns, of, strict=True)) for init, of in table.rows}
+    best, other = INITS
+    lead = found.leads(best).loc[other]
+    these, new = f"95% interval, these {SAMPLES} samples", "95% interval, new samples"
+    for init, mean in found.means.iterrows():
+        assert cells[str(init)]["mean test accuracy"] == ACCURACY.cell(mean["mean"])
+        assert cells[str(init)][these] == f"{mean['low']:.4f} to {mean['high']:.4f}"
+        assert cells[str(init)][new] == f"{mean['new_low']:.4f} to {mean['new_high']:.4f}"
+    assert cells[other][f"behind {best} by"] == f"{100 * lead['difference']:.2f}"
+    assert cells[other][f"{these} (all pairs)"] == f"{100 * lead['low']:.2f} to {100 * lead['high']:.2f}"
+    assert cells[other][f"{new} (all pairs)"] == f"{100 * lead['new_low']:.2f} to {100 * lead['new_high']:.2f}"
+    assert cells[best][f"behind {best} by"] == cells[best][f"{new} (all pairs)"] == ""

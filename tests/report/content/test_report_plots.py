@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from frames import record
+from scipy import stats
 from studies import history, write_study
 
 from initbench.analysis.comparison.comparison import Comparison
 from initbench.analysis.loading.frame import load_runs
+from initbench.analysis.statistics.survival import kaplan_meier
 from initbench.report.content.plot import Plot
 from initbench.report.content.report_plots import report_plots
 
@@ -66,6 +69,9 @@ def test_survival_is_kaplan_meier_by_target(tmp_path: Path) -> None:
     assert points(plot, "a", "0.5") == pytest.approx([1, 0.75, 0.25, 0.25])
     assert points(plot, "a", "0.9") == pytest.approx([1, 0.75, 0.75])
     assert plot.first == "0.5"  # the hardest that half of them reached
+    expected = kaplan_meier([10, 20, 20, 100], [True, True, True, False])
+    for name in ("low", "high"):
+        assert points(plot, "a", "0.5", name) == pytest.approx(expected[name].tolist(), nan_ok=True)
 
 
 def test_learning_rates_are_drawn_where_there_are_several(tmp_path: Path) -> None:
@@ -77,6 +83,42 @@ def test_learning_rates_are_drawn_where_there_are_several(tmp_path: Path) -> Non
     assert points(plot, "a", "val/accuracy", "x") == [0.1, 1.0, 10.0]
     assert points(plot, "a", "val/accuracy") == pytest.approx([0.6, 0.8, 0.1])  # chance: ten classes
     assert points(plot, "a", "val/error") == pytest.approx([0.4, 0.2, 0.9])
+
+
+def test_bands_of_rates_and_of_workloads_are_students_intervals(tmp_path: Path) -> None:
+    scores = {0.1: [0.6, 0.62, 0.67], 1.0: [0.8, 0.81, 0.88]}
+    runs = [record("a", n, score, lr=lr) for lr, of in scores.items() for n, score in enumerate(of)]
+    plot = drawn(write_study(tmp_path / "rates", *runs))["lr"]
+    ends = [stats.t.interval(0.95, 2, np.mean(of), stats.sem(of)) for of in scores.values()]
+    assert points(plot, "a", "val/accuracy", "low") == pytest.approx([low for low, _ in ends])
+    assert points(plot, "a", "val/accuracy", "high") == pytest.approx([high for _, high in ends])
+    assert points(plot, "a", "val/error", "low") == pytest.approx([1 - high for _, high in ends])
+    assert points(plot, "a", "val/error", "high") == pytest.approx([1 - low for low, _ in ends])
+    deep = [
+        record(init, n, score - 0.1 * (init == "b"), model={"depth": depth})
+        for init in "ab"
+        for depth, of in zip((30, 2), scores.values(), strict=True)
+        for n, score in enumerate(of)
+    ]
+    found = drawn(write_study(tmp_path / "depths", *deep))
+    assert points(found["against"], "a", "model.depth", "x") == [2, 30]
+    assert points(found["against"], "a", "model.depth", "low") == pytest.approx([low for low, _ in ends[::-1]])
+    assert points(found["against"], "a", "model.depth", "high") == pytest.approx([high for _, high in ends[::-1]])
+
+
+def test_the_ranking_has_interquartile_means_with_intervals_and_errors_turned(tmp_path: Path) -> None:
+    runs = [record(init, n, mean + n * n / 1000) for init, mean in (("a", 0.9), ("b", 0.8)) for n in range(6)]
+    study = write_study(tmp_path / "s", *runs)
+    main = Comparison(load_runs(study)).main
+    assert main is not None
+    plot = drawn(study)["ranking"]
+    assert list(plot.series) == list(main.overall.index) == ["a", "b"]
+    for init, row in main.overall.iterrows():
+        of = {name: points(plot, str(init), "test accuracy", name) for name in ("x", "low", "high")}
+        assert of == {"x": [row["iqm"]], "low": [row["low"]], "high": [row["high"]]}
+        of = {name: points(plot, str(init), "test error", name)[0] for name in ("x", "low", "high")}
+        assert of == pytest.approx({"x": 1 - row["iqm"], "low": 1 - row["high"], "high": 1 - row["low"]})
+    assert plot.first == "test error"
 
 
 def test_depth_is_of_the_initialized_network_in_the_order_of_execution(tmp_path: Path) -> None:
