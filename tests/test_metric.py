@@ -2,11 +2,12 @@
 
 import math
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
 
-from initbench.metric import ACCURACY, Metric, check_margin
+from initbench.metric import ACCURACY, Metric, check_margin, logged_metric, metric_named
 
 LOSS = Metric("val_loss", "val_loss", higher_is_better=False, unit="nats")
 
@@ -84,3 +85,65 @@ def test_without_a_perfect_score_the_best_one_stands_in() -> None:
     perplexity = Metric("perplexity", "perplexity", higher_is_better=False, perfect=1.0)
     assert perplexity.learned(-9.5, chance=-10.0, best=-9.5)  # a twentieth of the way from 10 to 1 is at 9.55
     assert not perplexity.learned(-9.6, chance=-10.0, best=-9.6)
+
+
+def test_better_is_higher_or_lower() -> None:
+    for metric, best, worst in ((ACCURACY, 0.9, 0.0), (LOSS, 0.1, math.inf)):
+        assert metric.best_of([0.1, 0.9, 0.5]) == best
+        assert metric.worst == worst
+    assert (ACCURACY.is_reached(0.9, 0.9), ACCURACY.is_reached(0.89, 0.9), ACCURACY.is_reached(0.91, 0.9)) == (
+        True,
+        False,
+        True,
+    )
+    assert (LOSS.is_reached(2.0, 2.0), LOSS.is_reached(2.1, 2.0), LOSS.is_reached(1.9, 2.0)) == (True, False, True)
+    error = Metric("error", "error", higher_is_better=False, is_share=True)
+    assert (error.worst, error.sign, error.best) == (1.0, -1, "lowest")
+    assert Metric("reward", "reward").worst == -math.inf
+    assert (ACCURACY.best, ACCURACY.points, LOSS.points) == ("highest", "points", "nats")
+    assert ACCURACY.at_chance(0.1) == Metric("accuracy", "test accuracy", is_share=True, perfect=1.0, chance=0.1)
+
+
+def test_targets_are_sentences_and_those_of_a_share_are_between_0_and_1() -> None:
+    assert LOSS.target(2) == "2 nats"
+    assert Metric("mse", "test MSE", higher_is_better=False).goal(0.25) == "a validation MSE of 0.25"
+    assert Metric("l", "val/loss", higher_is_better=False, unit="nats").goal("2.0") == "a validation loss of 2 nats"
+    ACCURACY.check_targets([0.5, 0.99], "data.targets")
+    LOSS.check_targets([0.0, 1.0, 7.0], "data.targets")
+    for target in (0.0, 1.0, 98.5):
+        message = f"data.targets must be above 0 and below 1 for accuracy, got {target:g}$"
+        with pytest.raises(ValueError, match=message):
+            ACCURACY.check_targets([0.5, target], "data.targets")
+
+
+def test_a_metric_of_ones_own() -> None:
+    share = metric_named("top5", True, "share", chance=0.05)
+    assert share == Metric("top5", "top5", is_share=True, perfect=1.0, chance=0.05)
+    assert metric_named("err", False, "share").perfect == 0.0
+    loss = metric_named("val_loss", np.bool_(False), "nats", chance=2.3)
+    assert loss == Metric("val_loss", "val_loss", higher_is_better=False, unit="nats", chance=2.3)
+    assert [logged_metric(name, True).name for name in ("val/acc", "val_acc", "acc", "interval")] == [
+        "acc",
+        "acc",
+        "acc",
+        "interval",
+    ]
+    assert logged_metric("val/acc", True).label == "val/acc"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ((1, ""), "higher_is_better must be True or False, got 1"),
+        ((True, None), "unit must be text, got None"),
+        ((True, "share", 1.1), "chance must be a share of 0 to 1, got 1.1"),
+        ((True, "share", -0.1), "chance must be a share of 0 to 1, got -0.1"),
+        ((True, "", "high"), "chance must be a number, got 'high'"),
+        ((True, "", -1e51), "chance must be a number below 1e"),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        metric_named("score", *arguments)
+    for chance in (0.0, 1.0):
+        assert metric_named("score", True, "share", chance).chance == chance
