@@ -209,3 +209,121 @@ def test_the_error_for_the_first_inputs_is_the_one_that_is_told() -> None:
 
     with pytest.raises(ValueError, match=r"with inputs of shape \(2, 3, 5, 7\): .*4 axes"):
         find_branches(Picky(), torch.randn(4, 3, 5, 7))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda m, x: m.first(x * m.own[0]) + m.own[0],
+        lambda m, x: m.first(x * m.vector) + m.vector,
+        lambda m, x: F.linear(x, m.second.weight) + m.second.weight.mean(0),
+        lambda m, x: m.second(m.first(x + (m.own + m.more)) + m.own),
+    ],
+    ids=["a row of a parameter", "a vector", "a weight", "a part of a sum"],
+)
+def test_what_is_added_and_is_no_token_makes_no_branch(use: Any) -> None:
+    model = Learned(use, 5, 8)
+    model.more, model.vector = nn.Parameter(torch.ones(5, 8)), nn.Parameter(torch.ones(8))
+    assert find_branches(model, X) == []
+
+
+class Queries(nn.Module):
+    """Its learned tokens are the weight of an embedding, as in DETR."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries, self.norm = nn.Embedding(3, 8), nn.LayerNorm(8)
+        self.cross, self.block = nn.MultiheadAttention(8, 2, batch_first=True), ReZero()
+
+    def forward(self, x: Tensor) -> Tensor:
+        latents = self.queries.weight.unsqueeze(0).expand(len(x), -1, -1)
+        latents = latents + self.cross(self.norm(latents), x, x, need_weights=False)[0]
+        return self.block(latents)
+
+
+def test_the_weight_of_an_embedding_may_be_tokens() -> None:
+    assert [branch.name for branch in find_branches(Queries(), X)] == ["cross", "block.f"]
+
+
+class Convolved(nn.Module):
+    """An attention over the places of an image, whose queries, keys and values one convolution makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made, self.proj = nn.Conv2d(8, 24, 1), nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        key, query, value = self.made(x).flatten(2).unflatten(1, (3, 2, 4)).transpose(-1, -2).unbind(1)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return x + self.proj(mixed.transpose(-1, -2).flatten(1, 2).view_as(x))
+
+
+def test_the_features_of_a_convolution_are_its_channels() -> None:
+    model = Convolved()
+    image = torch.randn(2, 8, 3, 5, generator=torch.Generator().manual_seed(0))
+    (found,) = find_attentions(model, image)
+    rows = [each.rows for each in (found.query, found.key, found.value)]
+    assert rows == [tuple(range(8, 16)), tuple(range(8)), tuple(range(16, 24))]
+    assert (found.num_heads, [branch.kind for branch in find_branches(model, image)]) == (2, ["attention"])
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (8,)])
+def test_a_multiplier_is_a_buffer_of_one_number(shape: tuple[int, ...]) -> None:
+    model = Learned(lambda m, x: x + m.constant * m.first(x), 8)
+    model.register_buffer("constant", torch.ones(shape))
+    (branch,) = find_branches(model, X)
+    assert branch.gate is None
+    assert (branch.multiplier is model.constant) == (shape != (8,))
+    assert shape != (8,) or branch.multiplier is None
+
+
+def test_a_parameter_in_which_rows_are_looked_up_is_loose() -> None:
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.unused = nn.Parameter(torch.ones(10, 8)), nn.Parameter(torch.ones(10, 8))
+            self.vector, self.block = nn.Parameter(torch.ones(10)), ReZero()
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return self.block(self.table[ids] + self.vector[ids].unsqueeze(-1))
+
+    assert [found.name for found in Parts(Table(), IDS).loose] == ["table"]
+
+
+def test_a_weight_that_two_layers_share_belongs_to_the_first() -> None:
+    model = Learned(lambda m, x: x + F.linear(x, m.second.weight), 8)
+    model.second.weight = model.first.weight
+    (branch,) = find_branches(model, X)
+    assert [name for name, _ in branch.modules] == ["first"]
+
+
+def test_a_norm_that_calls_an_activation_is_not_only_a_norm_and_the_next_one_is() -> None:
+    layers = pytest.importorskip("timm.layers", reason="needs the extra `timm`")
+    model = nn.Sequential(layers.BatchNormAct2d(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    trace = Parts(model, torch.randn(2, 4, 3, 3)).trace
+    assert trace is not None
+    assert [step.kind for step in trace.steps] == ["input", "other", "layer", "norm"]
+
+
+def test_what_is_written_into_a_part_leaves_the_rest_as_it_was() -> None:
+    def rewritten(m: Learned, x: Tensor) -> Tensor:
+        y = x.clone()
+        y[:, :2].copy_(m.first(x)[:, :2])
+        return m.second(y) + x
+
+    (branch,) = find_branches(Learned(rewritten, 8), X)
+    assert [name for name, _ in branch.modules] == ["first", "second"]
+
+
+def test_of_a_memory_that_is_written_in_part_the_other_part_stays() -> None:
+    def replaced(m: Learned, x: Tensor) -> Tensor:
+        y = m.first(x)
+        y.view(2, 40)[:, :20].copy_(torch.tanh(x).flatten(1)[:, :20])
+        return m.second(y)
+
+    trace = Parts(Learned(replaced, 8), X).trace
+    assert trace is not None
+    first, second = (index for index, step in enumerate(trace.steps) if step.kind == "layer")
+    read = trace.steps[trace.steps[second].inputs[0]]
+    assert read.kind == "other"
+    assert read.ancestors >> first & 1
