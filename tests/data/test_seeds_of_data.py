@@ -1,5 +1,6 @@
 """Which seed decides what: the order of samples, augmentation, and what is held out, for every kind of data."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -205,7 +206,7 @@ def test_windows_follow_each_other_and_targets_are_one_token_ahead(settings: dic
     assert text.sizes == Sizes(3, (4,), vocab_size=17, entropy=1.5)
     assert Tokens(ids[:12], ids, 17, 4).sizes.train_size == 2
     assert Tokens(ids[:5], ids[:5], 5, 4).sizes.train_size == 1
-    with pytest.raises(ValueError, match="no more than data.context_length=4"):
+    with pytest.raises(ValueError, match=r"no more than data\.context_length=4"):
         Tokens(ids, ids[:4], 17, 4)
     assert built("text", settings).prepare(inputs).dtype == torch.int64
     assert built("text", settings).streams is False
@@ -248,13 +249,11 @@ def test_ids_of_two_files_share_a_vocabulary_and_either_may_change(tmp_path: Pat
     np.save(tmp_path / "e.npy", np.zeros((3, 3), dtype=np.uint8))
     np.save(tmp_path / "f.npy", np.zeros(9))
     for name in ("e.npy", "f.npy"):
-        with pytest.raises(ValueError, match="must hold integers of one dimension, got (uint8|float64)"):
+        with pytest.raises(ValueError, match=r"must hold integers of one dimension, got (uint8|float64)"):
             tokens(str(tmp_path), "a.npy", name, 2)
 
 
 def test_a_file_has_changed_if_its_size_or_its_time_has(tmp_path: Path) -> None:
-    import os
-
     paths = [tmp_path / "a", tmp_path / "b"]
     for change in ("size", "time", "removed"):
         for each in paths:
