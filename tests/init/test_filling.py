@@ -335,3 +335,109 @@ def test_rows_and_digests_tell_weights_apart() -> None:
     assert [(row["mean"], row["std"], row["shape"]) for row in found] == [(0.5, 0.0, "1x1"), (2.0, 0.0, "1")]
     expected = hashlib.sha256(np.float32([0.5, 2]).tobytes()).hexdigest()[:16]
     assert weights_digest(layer) == weights_digest(layer.double()) == expected
+
+
+def test_a_role_that_is_given_and_that_no_parameter_has_is_refused() -> None:
+    for role in ("recurrent_input", "recurrent_hidden", "attention_in"):
+        with pytest.raises(ValueError, match=f"{role} is given, but the model has no parameter of that role"):
+            initialize(nn.Linear(2, 2), "normal", **{role: "orthogonal"})
+    initialize(nn.LSTM(2, 2), "normal", recurrent_input="orthogonal", recurrent_hidden="orthogonal")
+
+
+def test_the_generator_that_a_function_gets_is_the_parameters_own_though_it_draws_from_others_too() -> None:
+    def both(tensor: Tensor, generator: torch.Generator) -> None:
+        torch.rand(7)
+        tensor.normal_(generator=generator)
+
+    layer = initialize(nn.Linear(3, 2), both, seed=5)
+    expected = torch.empty(2, 3).normal_(generator=stream(5, "weight"))
+    assert torch.equal(layer.weight, expected)
+
+
+@pytest.mark.parametrize(
+    "scheme, words",
+    [
+        (lambda tensor: torch.zeros(2, 3), "returns a new tensor; it must fill the one that it is given"),
+        (lambda tensor: tensor.resize_(1, 6).fill_(0), "gives the tensor another shape or memory"),
+        (lambda tensor: tensor.set_(torch.zeros(2, 3)), "gives the tensor another shape or memory"),
+        (lambda tensor: tensor[0].fill_(1.0), "leaves values of weight unset, or sets them to nan"),
+    ],
+)
+def test_a_function_fills_the_tensor_that_it_is_given(scheme: Callable[[Tensor], Tensor], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        initialize(nn.Linear(3, 2), scheme)
+    assert initialize(nn.Linear(3, 2), lambda tensor: tensor.fill_(2.0)).weight.eq(2).all()
+
+
+def test_of_a_method_that_sees_data_only_parameters_are_kept() -> None:
+    """Running statistics that its passes leave are those of other weights."""
+
+    def seen(model: nn.Module, batch: Any) -> None:
+        model(batch.inputs)
+        model.weight.data.fill_(3)
+
+    def unseen(model: nn.Module) -> None:
+        model.running_mean.fill_(5)
+
+    batch = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    model = initialize(nn.BatchNorm1d(4), seen, batch=batch)
+    assert model.weight.eq(3).all()
+    assert (model.running_mean.tolist(), int(model.num_batches_tracked)) == ([0.0] * 4, 0)
+    assert initialize(nn.BatchNorm1d(4), unseen).running_mean.eq(5).all()
+
+
+def test_spectral_norm_knows_the_weight_that_a_scheme_or_a_method_sets() -> None:
+    """Its estimate is the largest singular value, so that the weight has one of 1."""
+
+    def doubles(model: nn.Module) -> None:
+        with torch.no_grad():
+            model.parametrizations.weight.original.copy_(torch.diag(torch.tensor([4.0, 1.0, 0.5, 0.1])))
+
+    for init in ("normal", doubles):
+        layer = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))
+        initialize(layer, init)
+        assert float(torch.linalg.matrix_norm(layer.eval().weight.detach(), 2)) == pytest.approx(1, rel=0.02)
+
+
+def test_a_size_of_one_may_have_any_stride_and_others_may_not_be_expanded() -> None:
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.zeros(3).as_strided((1, 3), (0, 1)))
+    assert initialize(layer, "normal").weight.any()
+    layer.weight = nn.Parameter(torch.zeros(3).expand(2, 3))
+    with pytest.raises(ValueError, match="weight is expanded, so that some of its elements share memory"):
+        initialize(layer, "normal")
+
+
+def test_the_innermost_layer_that_ran_is_named() -> None:
+    class Fails(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(2, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            raise ValueError("it has a bad day")
+
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(Fails()))
+
+    def runs(model: nn.Module, batch: Any) -> None:
+        model(batch.inputs)
+
+    with pytest.raises(ValueError, match=r"^layer 1\.0: it has a bad day$"):
+        initialize(model, runs, batch=torch.zeros(3, 2))
+
+    def refuses_it(module: nn.Module) -> None:
+        if isinstance(module, Fails):
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match=r"^layer 1\.0: no$"):
+        initialize(model, refuses_it)
+
+
+def test_expected_deviations_of_a_method_are_in_the_table() -> None:
+    from initbench.model import GPT
+
+    model = GPT(vocab_size=20, context_length=8, depth=2, width=16, heads=2)
+    found = {row["parameter"]: row for row in rows(Initializer.from_config({"name": "gpt2"}).apply(model, seed=0))}
+    assert found["embedding.weight"]["std_expected"] == pytest.approx(0.02)
+    assert found["blocks.block1.attention.proj.weight"]["std_expected"] == pytest.approx(0.02 / 2)
+    assert found["norm.weight"]["std_expected"] == 0
