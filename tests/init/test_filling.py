@@ -22,6 +22,7 @@ from initbench.init.memory import restored_on_failure, storage_of
 from initbench.init.method import working_copy
 from initbench.init.nonlinearity import nonlinearity_of
 from initbench.init.roles import walk
+from initbench.model import GPT
 
 
 def test_a_stream_is_seeded_by_the_hash_of_seed_and_name() -> None:
@@ -434,8 +435,6 @@ def test_the_innermost_layer_that_ran_is_named() -> None:
 
 
 def test_expected_deviations_of_a_method_are_in_the_table() -> None:
-    from initbench.model import GPT
-
     model = GPT(vocab_size=20, context_length=8, depth=2, width=16, heads=2)
     found = {row["parameter"]: row for row in rows(Initializer.from_config({"name": "gpt2"}).apply(model, seed=0))}
     assert found["embedding.weight"]["std_expected"] == pytest.approx(0.02)

@@ -327,3 +327,102 @@ def test_of_a_memory_that_is_written_in_part_the_other_part_stays() -> None:
     read = trace.steps[trace.steps[second].inputs[0]]
     assert read.kind == "other"
     assert read.ancestors >> first & 1
+
+
+def test_a_block_counts_each_time_that_it_adds_to_the_same_features() -> None:
+    block = ReZero()
+    assert [branch.runs for branch in find_branches(nn.Sequential(block, block, block), X)] == [3]
+
+    class Siamese(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = ReZero()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([self.block(torch.tanh(x)), self.block(torch.relu(x))], -1)
+
+    assert [branch.runs for branch in find_branches(Siamese(), X)] == [1]
+
+
+class Two(nn.Module):
+    """Two streams side by side, of attention and MLP blocks or of MLPs alone; then one block for both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True)
+        self.other, self.more = ReZero(), ReZero()
+        self.join = nn.Linear(16, 8)
+        self.last = ReZero()
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, other = self.one(torch.tanh(x)), self.more(self.other(torch.relu(x)))
+        return self.last(self.join(torch.cat([one, other], -1)))
+
+
+def test_streams_and_layers_are_counted_apart() -> None:
+    branches = {branch.name: branch for branch in find_branches(Two(), X)}
+    found = {name: (branch.stream, branch.depth) for name, branch in branches.items()}
+    assert (found["one.self_attn"][1], found["one"][1]) == (0, 0)
+    assert (found["other.f"][1], found["more.f"][1]) == (0, 1)
+    assert found["other.f"][0] == found["more.f"][0] != found["one"][0]
+
+
+def test_branches_beside_each_other_are_in_one_layer_of_one_stream() -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.mix = nn.LayerNorm(8), nn.MultiheadAttention(8, 2, batch_first=True)
+            self.feed = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.norm(x)
+            return x + self.mix(h, h, h, need_weights=False)[0] + self.feed(h)
+
+    found = find_branches(nn.Sequential(Beside(), Beside()), X)
+    assert [(branch.stream, branch.depth) for branch in found] == [(0, 0), (0, 0), (0, 1), (0, 1)]
+    assert [branch.kind for branch in found] == ["attention", "mlp"] * 2
+
+
+def test_of_several_norms_at_the_end_the_last_ends_the_branch() -> None:
+    class Ends(nn.Module):
+        def __init__(self, parallel: bool) -> None:
+            super().__init__()
+            self.one, self.other = nn.Linear(8, 4), nn.Linear(8, 4)
+            self.first, self.second = nn.LayerNorm(4), nn.LayerNorm(4) if parallel else nn.Identity()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + torch.cat([self.first(self.one(x)), self.second(self.other(x))], -1)
+
+    (both,) = find_branches(Ends(parallel=True), X)
+    assert both.last_norm is not None
+    assert (both.last_norm[0], [name for name, _ in both.last_norms]) == ("second", ["first", "second"])
+    (half,) = find_branches(Ends(parallel=False), X)
+    assert (half.last_norm, half.last_norms) == (None, [])
+    assert [name for name, _ in half.ends] == ["first", "other"]
+
+
+def test_the_weight_of_a_layer_is_no_token_though_it_is_added() -> None:
+    model = Learned(lambda m, x: F.linear(x, m.second.weight) + m.second.weight, 8)
+    assert find_branches(model, torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(0))) == []
+
+
+def test_a_gated_mlp_in_the_branch_of_an_attention_is_inner() -> None:
+    class Joined(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix, self.gate, self.up = Heads(lambda m, x: x), nn.Linear(8, 8), nn.Linear(8, 8)
+            self.out = nn.Linear(16, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            mixed = joined(F.scaled_dot_product_attention(*self.mix.heads(x)))
+            return x + self.out(torch.cat([mixed, F.silu(self.gate(x)) * self.up(x)], -1))
+
+    found = {each.projection.name: each.purpose for each in Parts(Joined(), X).branch_matrices}
+    assert found == {
+        "mix.query.weight": "query",
+        "mix.key.weight": "key",
+        "mix.value.weight": "value",
+        "gate.weight": "inner",
+        "up.weight": "inner",
+        "out.weight": "out",
+    }
