@@ -175,3 +175,13 @@ def test_of_weights_that_are_all_zero_nothing_is_said() -> None:
         for matrix in Parts(model).branch_matrices:
             matrix.projection.write(torch.zeros(matrix.projection.shape))
     assert list(scaled_by_depth(Subject(model))) == []
+
+
+def test_queries_and_keys_are_what_the_others_are_compared_with() -> None:
+    model = gpt("gpt2", projections="apart", mlp="swiglu", tied=False)
+    for matrix in Parts(model).branch_matrices:
+        if matrix.purpose in ("value", "gate", "up"):
+            matrix.projection.write(matrix.projection.weight / 8**0.5)
+    found = list(scaled_by_depth(Subject(model)))
+    assert {finding.check for finding in found} == {"scaled by depth off the stream"}
+    assert [finding.reason.split()[1] for finding in found] == ["value", "gate", "up"]

@@ -426,3 +426,24 @@ def test_a_gated_mlp_in_the_branch_of_an_attention_is_inner() -> None:
         "up.weight": "inner",
         "out.weight": "out",
     }
+
+
+def test_of_two_paths_with_layers_the_skip_connection_has_one_at_most() -> None:
+    def paths(short: int) -> Any:
+        def forward(m: Learned, x: Tensor) -> Tensor:
+            y = x
+            for layer in m.more[:short]:
+                y = layer(y)
+            return y + m.third(m.second(m.first(x)))
+
+        return forward
+
+    for short, number in ((1, 1), (2, 0)):
+        model = Learned(paths(short), 8)
+        model.more, model.third = nn.ModuleList(nn.Linear(8, 8) for _ in range(2)), nn.Linear(8, 8)
+        assert len(find_branches(model, X)) == number
+
+
+def test_what_a_layer_makes_of_constants_does_not_end_a_branch() -> None:
+    (branch,) = find_branches(Learned(lambda m, x: x + (m.first(x) + m.second(m.own)), 8), X)
+    assert [name for name, _ in branch.last_layers] == ["first"]
