@@ -440,3 +440,39 @@ def test_expected_deviations_of_a_method_are_in_the_table() -> None:
     assert found["embedding.weight"]["std_expected"] == pytest.approx(0.02)
     assert found["blocks.block1.attention.proj.weight"]["std_expected"] == pytest.approx(0.02 / 2)
     assert found["norm.weight"]["std_expected"] == 0
+
+
+@pytest.mark.parametrize(
+    "name, layer, role",
+    [
+        ("qkv", nn.Linear(4, 12), "attention_in"),
+        ("c_attn", nn.Linear(4, 12), "attention_in"),
+        ("qkv", nn.Linear(4, 8), "weight"),
+        ("other", nn.Linear(4, 12), "weight"),
+    ],
+)
+def test_a_packed_projection_is_told_by_its_name_and_its_shape(name: str, layer: nn.Linear, role: str) -> None:
+    model = nn.ModuleDict({"block": nn.ModuleDict({name: layer})})
+    assert [found.role for found in walk(model)] == [role, "bias"]
+    blocks = [assignment.layer.blocks for assignment in Initializer("normal").plan(model)]
+    assert blocks == ([3, 3] if role == "attention_in" else [1, 1])
+
+
+def test_a_function_that_fails_halfway_leaves_the_model_as_it_was() -> None:
+    """It is tried on the smallest matrix of a kind, and works there."""
+    model = nn.ModuleList([nn.Linear(2, 2), nn.Linear(8, 8)])
+    before = [parameter.clone() for parameter in model.parameters()]
+    fails = refuses(lambda shape: shape == (8, 8))
+    Initializer(fails).plan(model)
+    with pytest.raises(ValueError, match=r"1\.weight is refused"):
+        initialize(model, fails)
+    assert all(map(torch.equal, before, model.parameters()))
+    half = nn.ModuleList([nn.Linear(2, 2), nn.Linear(8, 8)]).half()
+    before = [parameter.clone() for parameter in half.parameters()]
+
+    def grows(tensor: Tensor) -> Tensor:
+        return tensor.fill_(10.0 ** len(tensor))
+
+    with pytest.raises(ValueError, match=r"sets values of 1\.weight to infinity in float16"):
+        initialize(half, grows)
+    assert all(map(torch.equal, before, half.parameters()))
