@@ -447,3 +447,9 @@ def test_of_two_paths_with_layers_the_skip_connection_has_one_at_most() -> None:
 def test_what_a_layer_makes_of_constants_does_not_end_a_branch() -> None:
     (branch,) = find_branches(Learned(lambda m, x: x + (m.first(x) + m.second(m.own)), 8), X)
     assert [name for name, _ in branch.last_layers] == ["first"]
+
+
+def test_parameters_come_by_their_first_use_and_unused_ones_last() -> None:
+    model = Learned(lambda m, x: m.first(m.second(x)), 8)
+    found = [each.name for each in Parts(model, X).parameters]
+    assert found == ["second.weight", "second.bias", "first.weight", "first.bias", "own", "factor"]
