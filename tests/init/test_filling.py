@@ -476,3 +476,11 @@ def test_a_function_that_fails_halfway_leaves_the_model_as_it_was() -> None:
     with pytest.raises(ValueError, match=r"sets values of 1\.weight to infinity in float16"):
         initialize(half, grows)
     assert all(map(torch.equal, before, half.parameters()))
+
+
+def test_originals_that_two_parametrized_layers_share_are_listed_once() -> None:
+    one, other = (nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)) for _ in range(2))
+    for key in ("original0", "original1"):
+        setattr(other.parametrizations.weight, key, getattr(one.parametrizations.weight, key))
+    names = [found.name for found in walk(nn.ModuleList([one, other]))]
+    assert sorted(names) == ["0.bias", "0.weight", "1.bias"]
