@@ -1,6 +1,10 @@
 """Names that fit beside a plot, and lines that are told apart."""
 
-from initbench.figures import COLOURS, DASHES, look, shortened
+import math
+
+import pytest
+
+from initbench.figures import COLOURS, DASHES, log_axis, look, shortened
 
 
 def test_looks_differ() -> None:
@@ -21,3 +25,26 @@ def test_long_names_keep_both_ends_and_stay_apart() -> None:
     assert max(map(len, short.values())) <= 45
     assert short[names[1]].startswith("orthogonal(gain=1,")
     assert short["b" * 50 + "2"].endswith("2")
+
+
+@pytest.mark.parametrize(
+    "values, ticks",
+    [
+        ([1.0, 2.0, 3.0], {}),
+        ([1.0, 10.0], {"dtick": "D2", "tickformat": "~g"}),
+        ([10.0, None, 0.0, 1.0, -5.0, math.inf, math.nan], {"dtick": "D2", "tickformat": "~g"}),
+        ([1.0, 1e3], {"dtick": 1}),
+        ([1e-10, 1e10], {"dtick": 3}),
+        ([], {}),
+        ([0.0, None], {}),
+    ],
+)
+def test_ticks_are_as_far_apart_as_the_decades_need(values: list[float | None], ticks: dict[str, object]) -> None:
+    assert log_axis(values) == {"type": "log", "exponentformat": "power", **ticks}
+
+
+def test_a_name_of_the_greatest_length_stays_whole() -> None:
+    names = ["x" * 40, "y" * 41]
+    assert shortened(names)["x" * 40] == "x" * 40
+    assert shortened(names)["y" * 41] == f"{'y' * 20}…{'y' * 19}"
+    assert shortened(["abcdefgh"], most=6) == {"abcdefgh": "abc…gh"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from initbench.errors import nearest
+from initbench.errors import nearest, unknown
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,10 @@ from initbench.errors import nearest
 def test_the_nearest_match_is_named_as_it_is_written(typed: str, meant: str | None) -> None:
     said = nearest(typed, ["mnist", "kmnist", "relu", "Conv2d", "orthogonal"])
     assert said == ("" if meant is None else f" Did you mean {meant!r}?")
+
+
+def test_what_is_unknown_is_told_with_all_that_is_allowed() -> None:
+    assert str(unknown("colour", "reed", ["red", "blue"])) == (
+        "unknown colour 'reed'. Did you mean 'red'? Allowed: blue, red"
+    )
+    assert str(unknown("number", 7, ["red"])) == "unknown number 7. Allowed: red"

@@ -138,3 +138,31 @@ def test_other_objects_are_text_without_addresses(name: str, shown: dict[str, li
 def test_a_figure_is_drawn_by_the_page(shown: dict[str, list[nbformat.NotebookNode]]) -> None:
     (output,) = shown["figure"]
     assert len(output.data["application/vnd.plotly.v1+json"]["data"]) > 6
+
+
+def test_words_stand_left_and_numbers_right_under_a_caption() -> None:
+    html = notebook.table(["a", "b", "c"], [["x", "y", "1"]], title="of 1 < 2", names=2, sparklines=["", "", "<svg>"])
+    sides = re.findall("<t[hd] style=.text-align: (left|right)", html)
+    assert sides == ["left", "left", "right"] * 3
+    assert "of 1 &lt; 2</caption>" in html
+    assert "<svg></tr></thead>" in html
+    assert "caption" not in notebook.table(["a"], [["x"]])
+
+
+def test_a_table_of_201_rows_lacks_the_one_in_the_middle() -> None:
+    rows = Cells(notebook.table(["a", "b"], [[f"row{row}", "0"] for row in range(201)])).rows[1:]
+    assert len(rows) == 201
+    assert [row[0] for row in rows[99:102]] == ["row99", "… 1 more rows …", "row101"]
+
+
+def test_commands_are_lines_and_texts_items() -> None:
+    assert notebook.commands(["a", "b"]) == "<pre><code>a\nb</code></pre>"
+    assert notebook.bullets(["a", "b"]) == "<ul><li>a</li><li>b</li></ul>"
+    assert notebook.paragraph("a") == "<p>a</p>"
+    assert notebook.paragraph("a", strong=True) == "<p><strong>a</strong></p>"
+
+
+def test_a_share_has_the_whole_height_and_more_than_that_is_scaled() -> None:
+    assert [y for _, _, y in points(notebook.sparkline([0.0, 1.0]))] == [16, 2]
+    assert [y for _, _, y in points(notebook.sparkline([0.0, 0.5]))] == [12.5, 5.5]
+    assert [y for _, _, y in points(notebook.sparkline([-3.0, 0.0, 3.0]))] == [16, 9, 2]

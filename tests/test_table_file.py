@@ -73,3 +73,26 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "scores.csv").write_text("a\n")
     with pytest.raises(ValueError, match=r"there is no file '.*score\.csv'\. Did you mean '.*scores\.csv'\?"):
         read_table(tmp_path / "score.csv")
+
+
+def test_cells_that_are_missing_or_too_many_are_empty_or_refused(tmp_path: Path) -> None:
+    given = read_table(write(tmp_path / "t.csv", "a , b,c\n1\n2,3,4,, \n 5,,\n"))
+    assert given.columns.tolist() == ["a", "b", "c"]
+    assert given.to_numpy().tolist() == [["1", "", ""], ["2", "3", "4"], ["5", "", ""]]
+    assert given.index.name == "line"
+    with pytest.raises(ValueError, match=r"line 3 has 4 cells, the header 3$"):
+        read_table(write(tmp_path / "t.csv", "a,b,c\n1,2,3\n1,2,3,4\n"))
+    with pytest.raises(ValueError, match=r"line 2 has 2 cells, the header 1; are its cells separated by ';'\?$"):
+        read_table(write(tmp_path / "t.csv", "a;b\n0,5;1\n"))
+    with pytest.raises(ValueError, match="it is empty"):
+        read_table(write(tmp_path / "t.tsv", "\n\n"))
+
+
+def test_a_cell_may_be_longer_than_pythons_own_limit(tmp_path: Path) -> None:
+    long = "x" * 200_000
+    assert read_table(write(tmp_path / "t.csv", f"a,b\n1,{long}\n"))["b"].tolist() == [long]
+
+
+def test_a_missing_file_in_a_missing_folder_is_named_alone(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^there is no file '.*none/score\.csv'\.$"):
+        read_table(tmp_path / "none" / "score.csv")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from initbench.wording import about, count, duration, spelled, visible
+from initbench.wording import about, count, duration, percent, spelled, visible
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -73,3 +73,10 @@ def test_a_count_has_its_plural() -> None:
 )
 def test_what_controls_a_terminal_is_seen_and_not_obeyed(text: str, shown: str) -> None:
     assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    "share, text", [(0.0, "0%"), (0.042, "4.2%"), (0.0994, "9.9%"), (0.0996, "10%"), (0.634, "63%"), (1.0, "100%")]
+)
+def test_a_share_below_a_tenth_has_a_digit_more(share: float, text: str) -> None:
+    assert percent(share) == text

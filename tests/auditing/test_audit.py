@@ -1,9 +1,14 @@
 """An audit as a whole: in Python, as a command, and in other people's tests."""
 
+import importlib
+import inspect
 import json
+import pkgutil
 import random
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import torch
@@ -11,6 +16,11 @@ from forking import run
 from torch import nn
 
 import initbench
+from initbench import auditing
+from initbench.auditing.audit import CHECKS
+from initbench.auditing.draws import deaf_to_the_seed, made_once
+from initbench.auditing.finding import Finding
+from initbench.auditing.subject import Subject
 from initbench.init.structure.parts import Parts
 from initbench.model import GPT
 
@@ -167,3 +177,46 @@ def test_what_a_model_prints_is_not_among_the_findings(mine: Path) -> None:
     _, out, err = command(mine, "mine:talks", "--json")
     assert json.loads(out)["findings"] == []
     assert "made" in err
+
+
+def test_every_check_is_part_of_an_audit() -> None:
+    """In the package, what takes a subject and yields findings."""
+    found = set()
+    for _, name, _ in pkgutil.iter_modules(auditing.__path__):
+        module = importlib.import_module(f"initbench.auditing.{name}")
+        for own, function in vars(module).items():
+            if not own.startswith("_") and inspect.isfunction(function) and function.__module__ == module.__name__:
+                types = list(get_type_hints(function).values())
+                if types == [Subject, Iterator[Finding]]:
+                    found.add(own)
+    assert len(found) > 15
+    assert sorted(check.__name__ for check in CHECKS) == sorted(found)
+    assert CHECKS.index(made_once) > CHECKS.index(deaf_to_the_seed)
+
+
+def test_the_most_severe_come_first_and_names_are_shown_as_they_are() -> None:
+    order = ["note", "warning", "error", "note"]
+    found = initbench.auditing.audit.Audit([Finding(each, "a check", f"[b]{each}", "why", "how") for each in order])  # type: ignore[arg-type]  # severities
+    assert [each.severity for each in found.findings] == ["error", "warning", "note", "note"]
+    assert [each.parameter for each in found.errors] == ["[b]error"]
+    assert "[b]warning" in str(found)
+    assert "[b]note and 1 more" in str(found)
+    assert "1 error, 1 warning, 2 notes" in str(found)
+
+
+def test_a_test_of_ones_own_says_what_is_wrong_with_the_model_as_a_whole_and_leaves_the_generators() -> None:
+    model = nn.Linear(16, 10)
+    nn.init.constant_(model.bias[:1].data, 50.0)
+    before = random.getstate(), torch.get_rng_state()
+    batch = torch.randn(8, 16, generator=torch.Generator().manual_seed(0)), torch.arange(8) + 1
+    with pytest.raises(AssertionError, match="\nthe model: first loss: the loss is "):
+        initbench.assert_initialized(model, batch)
+    assert random.getstate() == before[0]
+    assert torch.get_rng_state().equal(before[1])
+
+
+def test_a_warning_fails_a_test_of_ones_own_and_a_note_does_not() -> None:
+    layer = nn.Linear(64, 64)
+    nn.init.normal_(layer.weight, std=1e-4, generator=torch.Generator().manual_seed(0))
+    assert [found.severity for found in initbench.audit(layer).findings] == ["note"]
+    initbench.assert_initialized(layer)

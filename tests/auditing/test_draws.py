@@ -60,3 +60,48 @@ def test_numbers_of_any_kind_can_be_compared(dtype: torch.dtype) -> None:
         return model
 
     assert list(deaf_to_the_seed(Subject(make))) == list(one_draw(Subject(make))) == []
+
+
+class Pair(nn.Module):
+    """Two parameters that start with these values."""
+
+    def __init__(self, one: torch.Tensor, other: torch.Tensor) -> None:
+        super().__init__()
+        self.one, self.other = nn.Parameter(one.clone()), nn.Parameter(other.clone())
+
+
+DRAW = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
+CHANGED = DRAW.flatten().index_fill(0, torch.tensor([1]), 9.0).view(16, 16)
+PADDED = torch.cat([torch.zeros(8, 16), DRAW])  # an embedding whose first rows are zero
+PAIRS = {
+    "a copy": (DRAW, DRAW, ["other"]),
+    "a copy behind zeros": (PADDED, PADDED, ["other"]),
+    "a copy but for one element": (DRAW, CHANGED, []),
+    "vectors": (DRAW.flatten(), DRAW.flatten(), []),
+    "few elements": (DRAW[:3, :3], DRAW[:3, :3], []),
+    "two identities": (torch.eye(16), torch.eye(16), []),
+    "few values": (DRAW.sign(), DRAW.sign(), []),
+    "other shapes": (DRAW[:8], DRAW[:8].reshape(16, 8), []),
+}
+
+
+@pytest.mark.parametrize("one, other, names", PAIRS.values(), ids=PAIRS.keys())
+def test_only_matrices_of_many_equal_values_are_one_draw(
+    one: torch.Tensor, other: torch.Tensor, names: list[str]
+) -> None:
+    assert [finding.parameter for finding in one_draw(Subject(Pair(one, other)))] == names
+
+
+def test_a_parameter_that_only_one_seed_makes_is_left_alone() -> None:
+    def make() -> nn.Module:
+        model = nn.Linear(8, 8)
+        model.register_parameter(f"of_{torch.randint(10**9, ())}", nn.Parameter(DRAW.clone()))
+        return model
+
+    assert list(deaf_to_the_seed(Subject(make))) == []
+
+
+def test_constants_and_grids_are_deaf_to_the_seed_by_right() -> None:
+    assert list(deaf_to_the_seed(Subject(lambda: Pair(torch.ones(16, 16), DRAW.sign())))) == []
+    found = list(deaf_to_the_seed(Subject(lambda: Pair(DRAW, PADDED))))
+    assert [finding.parameter for finding in found] == ["one", "other"]

@@ -1,6 +1,7 @@
 """A model that a recipe has initialized is known by it."""
 
 import pytest
+import torch
 from torch import nn
 
 from initbench import initialize
@@ -47,3 +48,55 @@ def test_a_model_without_residual_branches_has_one_too() -> None:
     model = initialize(nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64)), "kaiming_normal", seed=0)
     first, *_ = fingerprints(model)
     assert (first.recipe, first.followed) == ("kaiming_normal", 4)
+
+
+def departures(model: nn.Module, recipe: str) -> tuple[int, int, list[str]]:
+    found = fingerprint(Subject(model), recipe)
+    assert found is not None
+    return found.followed, found.parameters, [str(each) for each in found.departures]
+
+
+def test_each_role_that_departs_is_named_with_what_it_is_and_what_it_would_be() -> None:
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))
+    initialize(model, "kaiming_normal", seed=0)
+    with torch.no_grad():
+        model[4].weight.mul_(2)
+        model[0].bias.fill_(0.5)
+        model[2].bias.fill_(0.5)
+        model[4].bias.fill_(3.0)
+    followed, number, said = departures(model, "kaiming_normal")
+    assert (followed, number) == (2, 6)
+    assert said == ["bias: constant 0.5, not constant 0", "head: normal 0.36, not normal 0.18"]
+
+
+def test_two_kinds_in_one_role_are_mixed() -> None:
+    model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64))
+    initialize(model, "kaiming_normal", seed=0)
+    nn.init.constant_(model[0].weight, 0.5)
+    nn.init.uniform_(model[2].weight, -0.5, 0.5, generator=torch.Generator().manual_seed(0))
+    (said,) = departures(model, "kaiming_normal")[2]
+    assert said.startswith("weight: mixed 0.39, not normal 0.18")
+
+
+def test_the_roles_of_a_transformer() -> None:
+    packed, apart = gpt("gpt2"), gpt("gpt2", projections="apart")
+    with torch.no_grad():
+        for model in (packed, apart):
+            for parameter in model.parameters():
+                parameter.mul_(3)
+    roles = [[said.partition(":")[0] for said in departures(model, "gpt2")[2]] for model in (packed, apart)]
+    assert {"token embedding", "position", "head", "inner", "out"} <= {*roles[0]} & {*roles[1]}
+    assert "qkv" in roles[0]
+    assert {"query", "key", "value"} <= {*roles[1]}
+
+
+def test_a_recipe_that_cannot_be_applied_has_no_fingerprint() -> None:
+    assert fingerprint(Subject(nn.Linear(8, 8)), "gpt2") is None
+    assert nearest([None]) is None
+
+
+def test_the_nearest_follows_most_and_is_the_first_of_several() -> None:
+    some = [Fingerprint(name, followed, 9, []) for name, followed in (("a", 3), ("b", 5), ("c", 5), ("d", 4))]
+    found = nearest([None, *some])
+    assert found is not None
+    assert found.recipe == "b"

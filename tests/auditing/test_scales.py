@@ -131,3 +131,79 @@ def test_an_embedding_of_one_that_is_the_head_too() -> None:
 
     (found,) = too_large_outside(Subject(Tied()))
     assert found.parameter == "embedding.weight"
+
+
+@pytest.mark.parametrize("inputs, outputs", [(16, 1600), (1600, 16)])
+def test_what_one_side_bears_is_neither_too_large_nor_too_small(inputs: int, outputs: int) -> None:
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, std=0.2)  # a gain of 0.8 on one side, and of 8 on the other
+    assert list(too_large(Subject(layer))) == []
+    nn.init.normal_(layer.weight, std=0.005)  # 0.02 and 0.2
+    assert list(too_small(Subject(layer))) == []
+
+
+def test_both_factors_are_named() -> None:
+    layer = nn.Linear(16, 64)
+    nn.init.constant_(layer.weight, 2.0)
+    (found,) = too_large(Subject(layer))
+    assert found.reason == "its std of 2 multiplies signals by 8 and gradients by 16"
+    assert found.remedy == "1/sqrt(fan_in) is 0.25"
+    nn.init.constant_(layer.weight, 0.001)
+    (found,) = too_small(Subject(layer))
+    assert found.reason == "its std of 0.001 multiplies signals by 0.004 and gradients by 0.008"
+
+
+@pytest.mark.parametrize("gain, large, small", [(5, 1, 0), (3, 0, 0), (0.06, 0, 0), (0.04, 0, 1)])
+def test_from_which_gain_on_it_is_too_large_or_too_small(gain: float, large: int, small: int) -> None:
+    layer = nn.Linear(64, 64)
+    nn.init.constant_(layer.weight, gain / 8)
+    assert (len(list(too_large(Subject(layer)))), len(list(too_small(Subject(layer))))) == (large, small)
+
+
+@pytest.mark.parametrize("layer", [nn.MultiheadAttention(64, 4), nn.LSTM(64, 64)])
+def test_of_stacked_matrices_one_finding_is_enough_and_what_is_frozen_is_left_alone(layer: nn.Module) -> None:
+    weights = [parameter for parameter in layer.parameters() if parameter.dim() == 2]
+    for weight in weights:
+        nn.init.normal_(weight, std=2)
+    names = [found.parameter for found in too_large(Subject(layer))]
+    assert len(names) == len(set(names)) > 0
+    layer.requires_grad_(False)
+    assert list(too_large(Subject(layer))) == []
+
+
+def test_a_matrix_of_no_layer_may_be_large_on_one_side() -> None:
+    class Wide(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.up = nn.Linear(16, 16), nn.Parameter(torch.full((16, 1600), 0.2))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.layer(inputs) @ self.up
+
+    model = Wide()
+    assert list(too_large_outside(Subject(model))) == []
+    nn.init.constant_(model.up, 2.0)
+    (found,) = too_large_outside(Subject(model))
+    assert found.reason == "its std of 2 multiplies signals and gradients by 8 or more"
+    assert found.remedy == "1/sqrt(16) is 0.25"
+
+
+def test_of_a_small_matrix_no_side_can_be_told_and_torchs_own_rule_is_a_note() -> None:
+    small, large = InputFirst(32, 8), InputFirst(256, 64)
+    nn.init.kaiming_normal_(small.weight, generator=torch.Generator().manual_seed(0))
+    assert list(wrong_fans(Subject(small))) == []
+    nn.init.kaiming_uniform_(large.weight, a=math.sqrt(5), generator=torch.Generator().manual_seed(0))
+    (found,) = wrong_fans(Subject(large))
+    assert found.severity == "note"
+    assert "is 0.577/sqrt(fan_in) for a fan_in of 64" in found.reason
+
+
+def test_units_are_alike_if_their_rows_are_and_one_unit_is_like_no_other() -> None:
+    one, many, columns = nn.Linear(8, 1), nn.Linear(8, 8), nn.Linear(8, 8)
+    nn.init.constant_(one.weight, 0.1)
+    row = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        many.weight.copy_(row.expand(8, 8))
+        columns.weight.copy_(row.T.expand(8, 8))
+    found = alike(Subject(nn.ModuleList([one, many, columns])))
+    assert [finding.parameter for finding in found] == ["1.weight"]

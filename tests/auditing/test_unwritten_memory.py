@@ -9,7 +9,7 @@ from torch import nn
 
 from initbench.auditing.draws import made_once
 from initbench.auditing.memory import not_reset, uninitialized
-from initbench.auditing.subject import Subject
+from initbench.auditing.subject import Subject, poisoned_memory
 
 
 class Forgetful(nn.Module):
@@ -161,3 +161,123 @@ def test_a_model_that_reads_memory_which_nobody_wrote_is_found() -> None:
 def test_a_function_that_ends_the_program_makes_no_model() -> None:
     with pytest.raises(ValueError, match=r"<lambda>\(\) makes no model: SystemExit"):
         Subject(lambda: sys.exit(0))
+
+
+class Follows(nn.Module):
+    """It is set by what its part was set to, so it has to be reset after it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.twice = nn.Linear(4, 4), nn.Parameter(torch.zeros(4, 4))
+
+    def reset_parameters(self) -> None:
+        with torch.no_grad():
+            self.twice.copy_(2 * self.linear.weight)
+
+
+class Begins(nn.Module):
+    """It resets itself by a method of another name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def init_weights(self) -> None:
+        nn.init.ones_(self.scale)
+
+
+class Means(nn.Module):
+    """Its buffer is meant to be what poisoned memory is full of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.register_buffer("mask", torch.full((3,), torch.nan))
+
+
+class Elsewhere(Rotary):
+    """A part of it is always made on the CPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("here", torch.zeros(3, device="cpu"))
+
+
+@pytest.mark.parametrize("make", [Follows, Begins, Means, Elsewhere, lambda: nn.MultiheadAttention(8, 2, bias=False)])
+def test_what_resets_itself_or_is_made_elsewhere_is_not_noted(make: object) -> None:
+    assert list(not_reset(Subject(make))) == []  # type: ignore[arg-type]  # each makes a module
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float64, torch.int32])
+def test_memory_of_any_kind_is_seen(dtype: torch.dtype) -> None:
+    def make() -> nn.Module:
+        layer = nn.Linear(4, 4)
+        layer.register_buffer("kept", torch.empty(5, dtype=dtype))
+        return layer
+
+    (found,) = uninitialized(Subject(make))
+    assert (found.parameter, found.reason[:15]) == ("kept", "5 of 5 elements")
+
+
+@pytest.mark.parametrize("mode", [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("fills", [False, True])
+def test_torchs_settings_are_as_they_were(mode: tuple[bool, bool], fills: bool) -> None:
+    def settings() -> tuple[tuple[bool, bool], bool]:
+        is_strict = torch.is_deterministic_algorithms_warn_only_enabled()
+        return (
+            (torch.are_deterministic_algorithms_enabled(), is_strict),
+            torch.utils.deterministic.fill_uninitialized_memory,
+        )
+
+    (is_on, warns), filled = settings()
+    try:
+        torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
+        torch.utils.deterministic.fill_uninitialized_memory = fills
+        before = settings()
+        with poisoned_memory():
+            assert torch.empty(1).isnan().all()
+        assert settings() == before
+    finally:
+        torch.use_deterministic_algorithms(is_on, warn_only=warns)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
+
+
+def test_a_buffer_that_is_the_same_each_time_is_a_part_too() -> None:
+    table = torch.arange(4.0)
+
+    def make() -> nn.Module:
+        layer = nn.Linear(4, 4)
+        layer.register_buffer("table", table)
+        return layer
+
+    subject = Subject(make)
+    assert subject.remade() is None
+    assert subject.only_once == "parts of it are the same each time"
+
+
+def test_a_wrapped_model_is_looked_at_without_its_wrapper() -> None:
+    for of in (nn.DataParallel(nn.Linear(3, 4)), lambda: nn.DataParallel(nn.Linear(3, 4))):
+        assert [found.name for found in Subject(of).parameters] == ["weight", "bias"]
+        assert type(Subject(of).model) is nn.Linear
+    again = Subject(lambda: nn.DataParallel(nn.Linear(3, 4))).remade()
+    assert type(again) is nn.Linear
+
+
+def test_a_batch_may_be_inputs_alone_in_a_tuple_or_a_list_of_two() -> None:
+    inputs, targets = torch.randn(2, 3), torch.arange(2)
+    for batch, has_targets in ((inputs, False), ((inputs,), False), ([inputs, targets], True)):
+        subject = Subject(nn.Linear(3, 4), batch)  # type: ignore[arg-type]  # a list does as well
+        assert subject.inputs is inputs
+        assert (subject.targets is targets) == has_targets
+        assert subject.parts.inputs is inputs
+
+
+def test_parameters_without_memory_are_refused() -> None:
+    with pytest.raises(ValueError, match="weight is lazy and has no shape yet"):
+        Subject(nn.LazyLinear(3))
+
+
+def test_making_a_model_leaves_the_generators_as_they_are() -> None:
+    before = torch.get_rng_state()
+    Subject(lambda: nn.Linear(3, 4)).remade(seed=1)
+    assert torch.get_rng_state().equal(before)

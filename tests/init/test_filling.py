@@ -1,0 +1,486 @@
+"""How parameters are filled: what is tried before, what is drawn, and what is left as it was."""
+
+import hashlib
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own spelling
+
+from initbench.init import Initializer, initialize, rows, weights_digest
+from initbench.init.assignment import stream
+from initbench.init.copying import copy_of, copy_on_cpu
+from initbench.init.derivatives import differentiable
+from initbench.init.gain import Nonlinearity, calculate_gain, named
+from initbench.init.layer import Layer
+from initbench.init.memory import restored_on_failure, storage_of
+from initbench.init.method import working_copy
+from initbench.init.nonlinearity import nonlinearity_of
+from initbench.init.roles import walk
+from initbench.model import GPT
+
+
+def test_a_stream_is_seeded_by_the_hash_of_seed_and_name() -> None:
+    """The definition in its docstring, by hand."""
+    digest = hashlib.sha256(b"7/layer.weight").digest()
+    seed = sum(byte << 8 * place for place, byte in enumerate(digest[:8])) // 2
+    expected = torch.randn(5, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(torch.randn(5, generator=stream(7, "layer.weight")), expected)
+
+
+class OnePlus(nn.Module):
+    """A norm that multiplies by 1 + weight, as Gemma's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((8,), 0.25))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * (1 + self.weight)
+
+
+class OnePlusRMSNorm(OnePlus):
+    pass
+
+
+@pytest.mark.parametrize("scale, weight", [(1, 0.0), (2.5, 1.5), (0, -1.0), ("default", 0.25)])
+def test_a_scale_is_what_the_norm_multiplies_by(scale: Any, weight: float) -> None:
+    model = initialize(nn.Sequential(nn.Linear(8, 8), OnePlusRMSNorm()), "normal", norm_scale=scale)
+    assert model[1].weight.eq(weight).all()
+    (row,) = (row for row in rows(Initializer("normal", norm_scale=scale).apply(model, seed=0)) if "1." in str(row))
+    assert row["scheme"].endswith(" - 1") == (scale != "default")
+
+
+@pytest.mark.parametrize("padding", [0, 2, -1])
+def test_the_padding_token_is_zero_and_no_other(padding: int) -> None:
+    layer = initialize(nn.Embedding(5, 3, padding_idx=padding), "normal", embedding="normal")
+    assert [bool(row.any()) for row in layer.weight] == [place != padding % 5 for place in range(5)]
+
+
+TOO_LARGE = {"_target_": "torch.nn.init.constant_", "val": 1e5}
+
+
+def test_what_is_infinite_in_the_type_of_a_parameter_is_refused() -> None:
+    layer = nn.Linear(3, 2).half()
+    before = layer.weight.clone()
+    with pytest.raises(ValueError, match="sets values of weight to infinity in float16"):
+        initialize(layer, TOO_LARGE)
+    assert torch.equal(layer.weight, before)
+    assert initialize(layer.float(), TOO_LARGE).weight.eq(1e5).all()
+
+
+def test_weights_do_not_depend_on_the_order_of_memory() -> None:
+    plain, last = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    for layer in (plain, last):
+        initialize(layer, "orthogonal", seed=3)
+    assert torch.equal(plain.weight, last.weight)
+    assert last.weight.is_contiguous(memory_format=torch.channels_last)
+    for init in ("default", "normal"):
+        assert torch.equal(initialize(plain, init).weight, initialize(last, init).weight)
+
+
+def refuses(when: Callable[[tuple[int, ...]], bool]) -> Callable[[Tensor, Layer], None]:
+    def scheme(tensor: Tensor, layer: Layer) -> None:
+        if when(layer.shape):
+            raise ValueError(f"{layer.name} is refused")
+        tensor.fill_(0.5)
+
+    return scheme
+
+
+KINDS = {
+    "wide": (lambda shape: len(shape) == 2 and shape[0] < shape[1], [nn.Linear(2, 3), nn.Linear(9, 8)]),
+    "tall": (lambda shape: len(shape) == 2 and shape[0] > shape[1], [nn.Linear(3, 2), nn.Linear(8, 9)]),
+    "of a kernel": (lambda shape: shape[2:] == (3, 3), [nn.Conv2d(2, 2, 1), nn.Conv2d(4, 4, 3)]),
+    "of a signal": (lambda shape: len(shape) == 3, [nn.Conv2d(2, 2, 1), nn.Conv1d(4, 4, 1)]),
+}
+
+
+@pytest.mark.parametrize("when, layers", KINDS.values(), ids=KINDS.keys())
+def test_a_shape_that_a_scheme_refuses_is_told_before_anything_is_written(
+    when: Callable[[tuple[int, ...]], bool], layers: list[nn.Module]
+) -> None:
+    model = nn.ModuleList(layers)
+    before = [parameter.clone() for parameter in model.parameters()]
+    with pytest.raises(ValueError, match=r"1\.weight is refused"):
+        Initializer(refuses(when)).plan(model)
+    with pytest.raises(ValueError, match=r"1\.weight is refused"):
+        initialize(model, refuses(when))
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_each_of_two_schemes_is_tried() -> None:
+    model = nn.ModuleList([nn.Linear(2, 2), nn.Linear(8, 8)])
+    rules = [{"match": "1", "weight": refuses(lambda shape: True)}]
+    with pytest.raises(ValueError, match=r"1\.weight is refused"):
+        Initializer(refuses(lambda shape: False), rules=rules).plan(model)
+
+
+def of_others(tensor: Tensor) -> None:
+    with torch.no_grad():
+        values = [random.random(), float(np.random.random()), float(torch.rand(()))]  # noqa: NPY002 - what it is about
+        tensor.copy_(torch.tensor(values).expand_as(tensor))
+
+
+def test_a_function_that_draws_from_global_generators_is_seeded_and_leaves_them() -> None:
+    layers = [nn.Linear(3, 2) for _ in range(3)]
+    random.seed(1)
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002 - as above
+    drawn = [
+        initialize(layer, of_others, seed=seed).weight.detach()[0]
+        for layer, seed in zip(layers, (0, 1, 0), strict=True)
+    ]
+    assert torch.equal(drawn[0], drawn[2])
+    assert (drawn[0] != drawn[1]).all()
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002 - as above
+    assert torch.equal(torch.get_rng_state(), before[2])
+
+
+def test_a_copy_has_the_ties_and_the_flags_of_its_model() -> None:
+    model = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3)])
+    model[1].weight = nn.Parameter(model[0].weight.data, requires_grad=False)
+    copied = copy_of(model, "a test works on")
+    assert copied[1].weight.data_ptr() == copied[0].weight.data_ptr() != model[0].weight.data_ptr()
+    assert [each.weight.requires_grad for each in copied] == [True, False]
+    layer = copy_on_cpu(nn.Conv2d(3, 4, 3).half().to(memory_format=torch.channels_last))
+    assert (layer.weight.dtype, layer.weight.is_contiguous()) == (torch.float32, True)
+
+
+def test_the_innermost_layer_that_cannot_be_copied_is_named() -> None:
+    class Locked(nn.Linear):
+        def __deepcopy__(self, memo: object) -> "Locked":
+            raise TypeError("it is locked. Ask for the key")
+
+    model = nn.Sequential(nn.Linear(3, 3), nn.Sequential(Locked(3, 3)))
+    with pytest.raises(ValueError, match=r"^a test works on .* layer 1\.0, a Locked, .* it is locked$"):
+        copy_of(model, "a test works on")
+
+
+def statistics(kind: Any) -> nn.Module:
+    norm = kind(3)
+    if getattr(norm, "running_mean", None) is not None:
+        norm.running_mean.normal_(generator=torch.Generator().manual_seed(1))
+        norm.running_var.fill_(3.0)
+    return norm
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: statistics(nn.BatchNorm2d),
+        lambda: statistics(lambda width: nn.BatchNorm2d(width, track_running_stats=False)),
+        lambda: statistics(nn.InstanceNorm2d),
+        lambda: statistics(lambda width: nn.InstanceNorm2d(width, affine=True, track_running_stats=True)),
+        lambda: nn.LayerNorm((4, 5)),
+        lambda: nn.LayerNorm(5, bias=False),
+        lambda: nn.LayerNorm(5, elementwise_affine=False),
+        nn.Hardsigmoid,
+    ],
+)
+def test_what_replaces_torchs_operators_computes_the_same(build: Callable[[], nn.Module], training: bool) -> None:
+    model = build().train(training)
+    for parameter in model.parameters():
+        nn.init.uniform_(parameter, 0.5, 2.0, generator=torch.Generator().manual_seed(0))
+    x = 2 * torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(2)) + 1
+    expected = model(x)
+    with differentiable(model, "a test", times=3):
+        found = model(x)
+    # Statistics that are kept have moved by the first call.
+    if training or not hasattr(model, "running_mean"):
+        torch.testing.assert_close(found, expected)
+    else:
+        torch.testing.assert_close(found, model(x))
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_hard_sigmoid_can_be_differentiated_several_times(times: int) -> None:
+    with differentiable(nn.Hardsigmoid(), "a test", times=times):
+        x = torch.tensor([0.5], requires_grad=True)
+        (first,) = torch.autograd.grad(F.hardsigmoid(x).square().sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(first.sum(), x)
+    assert float(second) == pytest.approx(2 / 36)
+
+
+def test_a_slope_of_zero_is_that_of_relu_and_a_function_of_ones_own_has_its_own_gain() -> None:
+    assert calculate_gain("leaky_relu", 0.0) == pytest.approx(math.sqrt(2))
+    assert calculate_gain("leaky_relu") == pytest.approx(math.sqrt(2 / (1 + 0.01**2)))
+    x = torch.tensor([-2.0, 3.0])
+    assert named("leaky_relu", 0.5)(x).tolist() == [-1.0, 3.0]
+    own = Nonlinearity("tanh", function=lambda x: 2 * x)
+    assert own.gain == pytest.approx(0.5, rel=1e-6)
+
+
+def test_the_activation_is_the_most_frequent_and_a_random_slope_counts_by_its_square() -> None:
+    model = nn.Sequential(nn.Tanh(), nn.ReLU(), nn.Linear(2, 2), nn.ReLU())
+    assert nonlinearity_of(model).name == "relu"
+    assert nonlinearity_of(nn.RReLU(0.1, 0.5)).negative_slope == pytest.approx(math.sqrt((0.01 + 0.05 + 0.25) / 3))
+    assert nonlinearity_of(nn.RNN(2, 2, nonlinearity="relu")).name == "relu"
+    assert nonlinearity_of(nn.RNN(2, 2)).name == nonlinearity_of(nn.LSTM(2, 2)).name == "tanh"
+    assert nonlinearity_of(nn.RNNCell(2, 2, nonlinearity="relu")).name == "relu"
+
+
+class Nearly(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x) + 0.01 * torch.sin(x)
+
+
+def test_what_is_close_to_a_known_function_is_not_it() -> None:
+    assert nonlinearity_of(Nearly()).name == "Nearly"
+    assert nonlinearity_of(nn.GELU(approximate="tanh")).name == "gelu"
+
+
+def test_memory_is_shared_as_a_whole_or_not() -> None:
+    base = torch.zeros(4, 6)
+    assert storage_of(base) == storage_of(base.view(6, 4)) == storage_of(base.T)
+    assert storage_of(base[:, ::2]) != storage_of(base.flatten()[:12])
+    assert storage_of(base[:2]) != storage_of(base)
+    empty = torch.zeros(0), torch.zeros(0)
+    assert storage_of(empty[0]) != storage_of(empty[1])
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_values_come_back_after_a_failure_those_of_buffers_too(error: type[BaseException]) -> None:
+    model = nn.BatchNorm1d(3)
+    with pytest.raises(error), restored_on_failure(model):
+        nn.init.zeros_(model.weight)
+        model.running_var.fill_(7)
+        raise error
+    assert model.weight.eq(1).all()
+    assert model.running_var.eq(1).all()
+
+
+def test_a_working_copy_trains_in_fp32_without_dropout() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5), nn.LSTM(4, 4, 2, dropout=0.3), nn.Linear(4, 4)).eval()
+    model.append(nn.MultiheadAttention(4, 2, dropout=0.2))
+    model.half().requires_grad_(False)
+    model[3].weight = nn.Parameter(model[0].weight.data)  # tied by its memory
+    copied = working_copy(model, torch.device("cpu"), "a test")
+    assert {parameter.dtype for parameter in copied.parameters()} == {torch.float32}
+    assert all(parameter.requires_grad for parameter in copied.parameters())
+    assert copied[3].weight.data_ptr() == copied[0].weight.data_ptr()
+    assert (copied.training, copied[0].training, copied[1].training) == (True, True, False)
+    assert (copied[1].p, copied[2].dropout, copied[4].dropout) == (0, 0, 0)
+    assert (model[1].p, model[2].dropout, model[0].weight.dtype) == (0.5, 0.3, torch.float16)
+    assert not model.training
+    assert working_copy(model.double(), torch.device("cpu"), "a test")[0].weight.dtype == torch.float64
+
+
+def test_each_parameter_is_listed_once_though_it_is_shared_and_parametrized() -> None:
+    model = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 3), nn.MultiheadAttention(4, 2)])
+    model[1].weight = nn.Parameter(model[0].weight.data)
+    names = [found.name for found in walk(model)]
+    assert names == ["0.weight", "0.bias", "1.bias", *(f"2.{key}" for key, _ in model[2].named_parameters())]
+    roles = {found.key: found.role for found in walk(nn.MultiheadAttention(4, 2, add_bias_kv=True))}
+    assert (roles["in_proj_weight"], roles["in_proj_bias"], roles["bias_k"]) == ("attention_in", "bias", "other")
+    bound = nn.utils.parametrizations.weight_norm(nn.Linear(3, 3))
+    both = nn.ModuleList([bound, bound])
+    assert sorted(found.name for found in walk(both)) == ["0.bias", "0.weight"]
+
+
+@pytest.mark.parametrize("seed", [True, 1.0, "0", None])
+def test_a_seed_is_an_integer(seed: Any) -> None:
+    with pytest.raises(ValueError, match=f"seed must be an integer, got {seed!r}"):
+        initialize(nn.Linear(2, 2), "normal", seed=seed)
+    assert torch.equal(
+        initialize(nn.Linear(2, 2), "normal", seed=np.int64(1)).weight,
+        initialize(nn.Linear(2, 2), "normal", seed=1).weight,
+    )
+
+
+def test_running_statistics_are_those_of_a_new_model() -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    model[1].running_mean.fill_(5)
+    model[1].num_batches_tracked.fill_(5)
+    initialize(model, "normal")
+    assert (float(model[1].running_mean.sum()), int(model[1].num_batches_tracked)) == (0, 0)
+
+
+def test_rules_match_types_modules_and_parameters_and_the_first_counts() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.LSTM(2, 2))
+    rules = [
+        {"match": "1.bias", "bias": 3},
+        {"match": "Linear", "weight": 0.5, "bias": 4},
+        {"match": "2", "weight": 0.25, "recurrent_hidden": 0.75},
+    ]
+    initialize(model, "zeros", rules=rules)
+    assert [layer.bias.tolist() for layer in model[:2]] == [[4, 4], [3, 3]]
+    assert [layer.weight.unique().tolist() for layer in model[:2]] == [[0.5], [0.5]]
+    assert model[2].weight_ih_l0.unique().tolist() == [0.25]
+    assert model[2].weight_hh_l0.unique().tolist() == [0.75]
+    with pytest.raises(ValueError, match=r"the rule for '0' matches no norm_scale"):
+        initialize(model, "zeros", rules=[{"match": "0", "weight": 0.5, "norm_scale": 2}])
+
+
+def test_a_method_that_fails_leaves_the_model_as_it_was() -> None:
+    def fails(model: nn.Module) -> None:
+        nn.init.zeros_(model.weight)
+        raise ValueError("for no reason")
+
+    layer = nn.Linear(3, 3)
+    before = layer.weight.clone()
+    with pytest.raises(ValueError, match="for no reason"):
+        initialize(layer, fails)
+    assert torch.equal(layer.weight, before)
+
+
+def test_rows_and_digests_tell_weights_apart() -> None:
+    layer = nn.Linear(1, 1)
+    found = rows(Initializer(0.5, bias=2).apply(layer, seed=0))
+    assert [(row["mean"], row["std"], row["shape"]) for row in found] == [(0.5, 0.0, "1x1"), (2.0, 0.0, "1")]
+    expected = hashlib.sha256(np.float32([0.5, 2]).tobytes()).hexdigest()[:16]
+    assert weights_digest(layer) == weights_digest(layer.double()) == expected
+
+
+def test_a_role_that_is_given_and_that_no_parameter_has_is_refused() -> None:
+    for role in ("recurrent_input", "recurrent_hidden", "attention_in"):
+        with pytest.raises(ValueError, match=f"{role} is given, but the model has no parameter of that role"):
+            initialize(nn.Linear(2, 2), "normal", **{role: "orthogonal"})
+    initialize(nn.LSTM(2, 2), "normal", recurrent_input="orthogonal", recurrent_hidden="orthogonal")
+
+
+def test_the_generator_that_a_function_gets_is_the_parameters_own_though_it_draws_from_others_too() -> None:
+    def both(tensor: Tensor, generator: torch.Generator) -> None:
+        torch.rand(7)
+        tensor.normal_(generator=generator)
+
+    layer = initialize(nn.Linear(3, 2), both, seed=5)
+    expected = torch.empty(2, 3).normal_(generator=stream(5, "weight"))
+    assert torch.equal(layer.weight, expected)
+
+
+@pytest.mark.parametrize(
+    "scheme, words",
+    [
+        (lambda tensor: torch.zeros(2, 3), "returns a new tensor; it must fill the one that it is given"),
+        (lambda tensor: tensor.resize_(1, 6).fill_(0), "gives the tensor another shape or memory"),
+        (lambda tensor: tensor.set_(torch.zeros(2, 3)), "gives the tensor another shape or memory"),
+        (lambda tensor: tensor[0].fill_(1.0), "leaves values of weight unset, or sets them to nan"),
+    ],
+)
+def test_a_function_fills_the_tensor_that_it_is_given(scheme: Callable[[Tensor], Tensor], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        initialize(nn.Linear(3, 2), scheme)
+    assert initialize(nn.Linear(3, 2), lambda tensor: tensor.fill_(2.0)).weight.eq(2).all()
+
+
+def test_of_a_method_that_sees_data_only_parameters_are_kept() -> None:
+    """Running statistics that its passes leave are those of other weights."""
+
+    def seen(model: nn.Module, batch: Any) -> None:
+        model(batch.inputs)
+        model.weight.data.fill_(3)
+
+    def unseen(model: nn.Module) -> None:
+        model.running_mean.fill_(5)
+
+    batch = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    model = initialize(nn.BatchNorm1d(4), seen, batch=batch)
+    assert model.weight.eq(3).all()
+    assert (model.running_mean.tolist(), int(model.num_batches_tracked)) == ([0.0] * 4, 0)
+    assert initialize(nn.BatchNorm1d(4), unseen).running_mean.eq(5).all()
+
+
+def test_spectral_norm_knows_the_weight_that_a_scheme_or_a_method_sets() -> None:
+    """Its estimate is the largest singular value, so that the weight has one of 1."""
+
+    def doubles(model: nn.Module) -> None:
+        with torch.no_grad():
+            model.parametrizations.weight.original.copy_(torch.diag(torch.tensor([4.0, 1.0, 0.5, 0.1])))
+
+    for init in ("normal", doubles):
+        layer = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))
+        initialize(layer, init)
+        assert float(torch.linalg.matrix_norm(layer.eval().weight.detach(), 2)) == pytest.approx(1, rel=0.02)
+
+
+def test_a_size_of_one_may_have_any_stride_and_others_may_not_be_expanded() -> None:
+    layer = nn.Linear(3, 1)
+    layer.weight = nn.Parameter(torch.zeros(3).as_strided((1, 3), (0, 1)))
+    assert initialize(layer, "normal").weight.any()
+    layer.weight = nn.Parameter(torch.zeros(3).expand(2, 3))
+    with pytest.raises(ValueError, match="weight is expanded, so that some of its elements share memory"):
+        initialize(layer, "normal")
+
+
+def test_the_innermost_layer_that_ran_is_named() -> None:
+    class Fails(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(2, 2))
+
+        def forward(self, x: Tensor) -> Tensor:
+            raise ValueError("it has a bad day")
+
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(Fails()))
+
+    def runs(model: nn.Module, batch: Any) -> None:
+        model(batch.inputs)
+
+    with pytest.raises(ValueError, match=r"^layer 1\.0: it has a bad day$"):
+        initialize(model, runs, batch=torch.zeros(3, 2))
+
+    def refuses_it(module: nn.Module) -> None:
+        if isinstance(module, Fails):
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match=r"^layer 1\.0: no$"):
+        initialize(model, refuses_it)
+
+
+def test_expected_deviations_of_a_method_are_in_the_table() -> None:
+    model = GPT(vocab_size=20, context_length=8, depth=2, width=16, heads=2)
+    found = {row["parameter"]: row for row in rows(Initializer.from_config({"name": "gpt2"}).apply(model, seed=0))}
+    assert found["embedding.weight"]["std_expected"] == pytest.approx(0.02)
+    assert found["blocks.block1.attention.proj.weight"]["std_expected"] == pytest.approx(0.02 / 2)
+    assert found["norm.weight"]["std_expected"] == 0
+
+
+@pytest.mark.parametrize(
+    "name, layer, role",
+    [
+        ("qkv", nn.Linear(4, 12), "attention_in"),
+        ("c_attn", nn.Linear(4, 12), "attention_in"),
+        ("qkv", nn.Linear(4, 8), "weight"),
+        ("other", nn.Linear(4, 12), "weight"),
+    ],
+)
+def test_a_packed_projection_is_told_by_its_name_and_its_shape(name: str, layer: nn.Linear, role: str) -> None:
+    model = nn.ModuleDict({"block": nn.ModuleDict({name: layer})})
+    assert [found.role for found in walk(model)] == [role, "bias"]
+    blocks = [assignment.layer.blocks for assignment in Initializer("normal").plan(model)]
+    assert blocks == ([3, 3] if role == "attention_in" else [1, 1])
+
+
+def test_a_function_that_fails_halfway_leaves_the_model_as_it_was() -> None:
+    """It is tried on the smallest matrix of a kind, and works there."""
+    model = nn.ModuleList([nn.Linear(2, 2), nn.Linear(8, 8)])
+    before = [parameter.clone() for parameter in model.parameters()]
+    fails = refuses(lambda shape: shape == (8, 8))
+    Initializer(fails).plan(model)
+    with pytest.raises(ValueError, match=r"1\.weight is refused"):
+        initialize(model, fails)
+    assert all(map(torch.equal, before, model.parameters()))
+    half = nn.ModuleList([nn.Linear(2, 2), nn.Linear(8, 8)]).half()
+    before = [parameter.clone() for parameter in half.parameters()]
+
+    def grows(tensor: Tensor) -> Tensor:
+        return tensor.fill_(10.0 ** len(tensor))
+
+    with pytest.raises(ValueError, match=r"sets values of 1\.weight to infinity in float16"):
+        initialize(half, grows)
+    assert all(map(torch.equal, before, half.parameters()))
+
+
+def test_originals_that_two_parametrized_layers_share_are_listed_once() -> None:
+    one, other = (nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)) for _ in range(2))
+    for key in ("original0", "original1"):
+        setattr(other.parametrizations.weight, key, getattr(one.parametrizations.weight, key))
+    names = [found.name for found in walk(nn.ModuleList([one, other]))]
+    assert sorted(names) == ["0.bias", "0.weight", "1.bias"]
