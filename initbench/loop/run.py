@@ -135,7 +135,7 @@ def _rows(returned: Any, metric: Metric) -> list[dict[str, float]]:
 def _number(name: object, value: Any) -> float:
     try:
         return float(value.item() if hasattr(value, "item") else value)  # a tensor may have a gradient
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # RuntimeError: a tensor of several
         raise UserMistake(f"train returned {value!r:.80} for {name}, which is no number") from error
 
 
