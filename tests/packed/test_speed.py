@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from configs import compose_config
 
 from initbench.packed import speed
-from initbench.packed.measure import LOOP_SECONDS, SIZES, measure
+from initbench.packed.eligible import built
+from initbench.packed.measure import LOOP_SECONDS, SIZES, _alone, measure
 from initbench.packed.speed import Speed, Steps
+from initbench.record.store import Store
 
 
 @pytest.mark.parametrize(
@@ -162,3 +165,23 @@ def test_what_any_slot_cannot_pack_no_slot_packs() -> None:
 def test_each_of_what_decides_about_the_time_makes_another_family(override: str) -> None:
     plain: dict[str, Any] = compose_config()
     assert speed.family(compose_config(override), {}) != speed.family(plain, {})
+
+
+def test_what_a_step_keeps_is_four_times_its_parameters_and_its_activations(tmp_path: Path) -> None:
+    """Also of those weights that are saved for the backward pass; activations grow with the batch."""
+
+    def kept(size: int) -> float:
+        config = compose_config(
+            "model=mlp", f"data.batch_size={size}", "trainer.accelerator=cpu", f"runs_dir={tmp_path}"
+        )
+        parts = built(Store(config).typed)
+        before = [parameter.detach().clone() for parameter in parts.recipe.model.parameters()]
+        seconds, found = _alone(parts)
+        assert seconds > 0
+        assert all(map(torch.equal, parts.recipe.model.parameters(), before))
+        assert found >= 4 * sum(parameter.nbytes for parameter in before)
+        return found
+
+    small, medium, large = map(kept, (16, 32, 64))
+    assert large - medium == pytest.approx(2 * (medium - small), rel=0.01)
+    assert medium - small >= 16 * 4 * (784 + 256)  # the inputs and a hidden layer
