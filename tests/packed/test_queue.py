@@ -112,6 +112,7 @@ def test_a_single_run_whose_process_was_lost_has_a_record_that_says_so(died: boo
     """One that failed otherwise has written its own."""
     queue = queue_of([four[0], None])
     assert sent(queue) == {1: b"run 0", 2: b"run 1"}
+    assert not files.is_written([four[0].folder])  # it is no pack
     queue.take(1, -9 if died else pickle.dumps(failed(ValueError("said already"))))
     queue.take(2, 3)  # no run whose record it could be
     record = four[0].read()
