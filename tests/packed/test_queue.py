@@ -255,3 +255,15 @@ def test_to_be_measured_a_kind_is_described_by_a_run_of_each_initializer(
         function, (configs, _) = pickle.loads(message)
         assert function is messages.measure
         assert [(config["init"]["name"], config["seed"]) for config in configs] == [("zeros", 5), ("default", 5)]
+
+
+def test_of_a_pack_each_run_is_asked_for_its_objective(tmp_path: Path) -> None:
+    fixed = ["model=mlp", "logger=none", f"runs_dir={tmp_path}", "objective=test/accuracy"]
+    runs = [Store(compose_config(*fixed, f"seed={seed}")) for seed in range(2)]
+    queue = queue_of(runs)
+    sent(queue)
+    records = [ended(0.9), ended(0.9)]
+    for record, value in zip(records, (0.25, 0.5), strict=True):
+        record["results"]["test/accuracy"] = value
+    queue.take(1, reply(Outcome(records=dict(zip(names(runs), records, strict=True)))))
+    assert [answer.return_value for answer in queue.returns()] == [0.25, 0.5]
