@@ -74,7 +74,8 @@ def _alone(parts: RunParts) -> tuple[float, float]:
     kept = {parameter.data_ptr(): 4 * parameter.nbytes for parameter in model.parameters()}
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.data_ptr()] = tensor.nbytes
+        # A weight that is saved for the backward pass is not less for it.
+        kept[tensor.data_ptr()] = max(tensor.nbytes, kept.get(tensor.data_ptr(), 0))
         return tensor
 
     def step() -> None:

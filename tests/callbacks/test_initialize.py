@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import initbench
+from initbench.init import weights_digest
 
 # Lightning's advice about data; the loaders are the test's own.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'train_dataloader' does not have many workers")
@@ -212,3 +213,67 @@ def test_an_optimizer_without_a_setting_that_the_initializer_scales_is_refused(
         return
     with pytest.raises(ValueError, match=message):
         trainer(tmp_path, callback).fit(Scaled(), loader())
+
+
+def test_a_resumed_fit_says_all_of_how_the_first_was_initialized(tmp_path: Path) -> None:
+    callback, later = initbench.Initialize("lsuv", seed=3), initbench.Initialize("lsuv", seed=3)
+    module = Regressor()
+    trainer(tmp_path, callback).fit(module, loader())
+    later.load_state_dict(callback.state_dict())
+    for name in ("table", "numbers", "weights", "seconds"):
+        assert getattr(callback, name), name
+        assert getattr(later, name) == getattr(callback, name), name
+    first = Regressor()
+    first.load_state_dict(module.first)
+    assert later.fields() == {"init_numbers": callback.numbers, "initial_weights": weights_digest(first)}
+    assert later.numbers["steps"] >= 1
+
+
+@pytest.mark.parametrize(
+    "form, found",
+    [
+        (lambda x, y: [x, y, "more"], True),
+        (lambda x, y: (x, y), True),
+        (lambda x, y: [x], False),
+        (lambda x, y: (x, "label"), False),
+        (lambda x, y: ("id", x, y), False),
+    ],
+    ids=["with more", "pair", "alone", "no tensor", "behind another"],
+)
+def test_a_batch_begins_with_inputs_and_targets_or_needs_to_be_taken_apart(
+    form: Any, found: bool, tmp_path: Path
+) -> None:
+    class Formed(Regressor):
+        def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+            return self(dataset().tensors[0]).mean()
+
+    x, y = dataset().tensors
+    data = DataLoader([0], batch_size=None, collate_fn=lambda _: form(x, y))
+    module, fit = Formed(), trainer(tmp_path, initbench.Initialize("lsuv"))
+    if not found:
+        with pytest.raises(ValueError, match=r"^lsuv needs inputs and targets, and the first training batch is a "):
+            fit.fit(module, data)
+        return
+    fit.fit(module, data)
+    twin = Regressor()
+    initbench.initialize(twin, "lsuv", batch=(x, y))
+    torch.testing.assert_close(module.first["head.weight"], twin.head.weight.detach())
+
+
+def test_optimizers_are_adaptive_unless_all_are_sgd(tmp_path: Path) -> None:
+    class Adaptive(Regressor):
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters(), lr=0.1)
+
+    asked = []
+    for module in (Regressor(), Adaptive()):
+        callback = initbench.Initialize("orthogonal")
+        factors = callback._initializer.optimizer_factors
+
+        def recorded(*args: Any, factors: Any = factors, **keys: Any) -> Any:
+            asked.append(keys["adaptive"])
+            return factors(*args, **keys)
+
+        vars(callback._initializer)["optimizer_factors"] = recorded
+        trainer(tmp_path, callback).fit(module, loader())
+    assert asked == [False, True]

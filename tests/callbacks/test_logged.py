@@ -48,6 +48,14 @@ def test_each_validation_is_a_row_and_the_last_counts(logged: Logged) -> None:
     assert len(rows(logged)) == 2
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_values_of_a_name_that_of_validation_is_in_the_row(turned: bool, logged: Logged) -> None:
+    values = {"loss": torch.tensor(9.0), "val_loss": torch.tensor([0.5]), "lr": 0.1, "empty": torch.ones(0)}
+    logged.on_validation_end(trainer(dict(reversed(values.items())) if turned else values), MODULE)
+    (row,) = logged.history
+    assert {key: row[key] for key in row if key.startswith("val/")} == {"val/loss": 0.5, "val/lr": 0.1}
+
+
 @pytest.mark.parametrize("earlier", [[], [0]])
 def test_a_fit_without_validations_after_its_first_step_gets_a_row(earlier: list[int], logged: Logged) -> None:
     if earlier:

@@ -155,3 +155,15 @@ def test_it_needs_to_know_the_initializer(tmp_path: Path) -> None:
     alone = initbench.Record(**OF_LOSS, runs_dir=tmp_path)
     with pytest.raises(ValueError, match=r"needs one initbench.Initialize among the callbacks, and there are 0"):
         trainer(tmp_path, alone).fit(Validated(), loader(), loader())
+
+
+def test_a_second_fit_has_the_history_of_its_own(tmp_path: Path) -> None:
+    ours = initbench.Record(**OF_LOSS, study="own", runs_dir=tmp_path)
+    for epochs in (3, 1):
+        trainer(tmp_path, initbench.Initialize("orthogonal", seed=0), ours, max_epochs=epochs).fit(
+            Validated(), loader(), loader(shuffle=False)
+        )
+    found = record(tmp_path)
+    assert (found["total_steps"], found["steps"]) == (4, 4)
+    (run,) = initbench.load_runs(tmp_path / "own").to_dict("records")
+    assert list(initbench.analysis.loading.frame.load_history(run["path"])["step"]) == [4]

@@ -48,3 +48,20 @@ def test_layers_of_a_convolutional_one() -> None:
 def test_what_cannot_be_halved_is_refused(shape: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         autoencoder(**shape, kind="convolutional", widths=[2, 2, 2], bottleneck=3)
+
+
+def test_the_outputs_and_the_code_of_a_convolutional_one_are_any_numbers() -> None:
+    model = autoencoder(
+        in_features=768, in_channels=3, image_size=16, kind="convolutional", widths=[4, 8], bottleneck=5
+    )
+    assert [type(layer).__name__ for layer in model] == [
+        *["Conv2d", "ReLU"] * 2,
+        *["Flatten", "Linear", "Linear", "Unflatten"],
+        *["ReLU", "ConvTranspose2d"] * 2,
+    ]
+    assert len(dict(model.named_children())) == len(model)
+
+
+def test_a_dense_one_of_one_layer_has_no_activation() -> None:
+    model = autoencoder(in_features=7, widths=[], bottleneck=2)
+    assert [type(layer).__name__ for layer in model] == ["Flatten", "Linear", "Linear", "Unflatten"]

@@ -1,5 +1,6 @@
 """`build`: the person's own model, what the check refuses, and that it leaves no trace."""
 
+import re
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from tasks import classifier as build
+from torch import nn
 
 DATA = {"in_channels": 1, "image_size": 28, "num_classes": 10}
 
@@ -125,3 +127,27 @@ def test_import_is_light():
     code = "import sys, initbench.model; print(*{'timm', 'torchvision', 'lightning'} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == ""
+
+
+class Misshapen(nn.Module):
+    """Returns the scores in another shape."""
+
+    def __init__(self, in_features: int, out_features: int, *, how: str) -> None:
+        super().__init__()
+        self.linear, self.how = nn.Linear(in_features, out_features), how
+
+    def forward(self, x):
+        scores = self.linear(x.flatten(1))
+        return {"turned": scores.T, "summed": scores.sum(0, keepdim=True), "flat": scores.flatten()}[self.how]
+
+
+@pytest.mark.parametrize("how, shape", [("turned", "(10, 2)"), ("summed", "(1, 10)"), ("flat", "(20,)")])
+def test_scores_that_are_not_one_row_a_sample_are_refused(how, shape):
+    said = f"model m cannot take 1x28x28 images: for a batch of 2 it returns shape {shape}, not (2, 10)"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        build({"_target_": f"{__name__}.Misshapen", "name": "m", "how": how})
+
+
+def test_a_model_without_a_name_is_called_by_its_target():
+    with pytest.raises(ValueError, match=r"^model initbench.model.LeNet: images must be"):
+        build({"_target_": "initbench.model.LeNet"}, in_channels=3, image_size=10, num_classes=2)

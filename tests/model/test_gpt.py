@@ -183,3 +183,58 @@ def test_it_starts_at_the_loss_of_who_knows_nothing() -> None:
     model, tokens = gpt(vocab_size=48, width=64), torch.randint(48, (8, 8))
     loss = F.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
     assert loss.item() == pytest.approx(math.log(48), abs=0.1)
+
+
+def test_dropout_is_of_the_embeddings_and_of_both_branches() -> None:
+    """At a probability of one nothing is left but the last norm's zeros; without training all is."""
+    model, tokens = gpt(dropout=1.0, bias=True), torch.randint(11, (2, 8))
+    plain = gpt(bias=True)
+    plain.load_state_dict(model.state_dict())
+    x = torch.randn(2, 8, 12)
+    assert model(tokens).count_nonzero() == 0
+    assert torch.equal(model.blocks[0](x), x)
+    assert torch.equal(model.eval()(tokens), plain(tokens))
+    assert {module.p for module in gpt(dropout=0.3).modules() if isinstance(module, nn.Dropout)} == {0.3}
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("options", VARIANTS.values(), ids=VARIANTS)
+def test_all_layers_but_the_head_have_biases_or_none(options: dict[str, Any], bias: bool) -> None:
+    model = gpt(**{**options, "bias": bias})
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    assert linear.pop("head").bias is None
+    assert {layer.bias is not None for layer in linear.values()} == {bias}
+    kind, other = (nn.RMSNorm, nn.LayerNorm) if options.get("norm") == "rms" else (nn.LayerNorm, nn.RMSNorm)
+    assert sum(isinstance(module, kind) for module in model.modules()) == 5
+    assert not any(isinstance(module, other) for module in model.modules())
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2])
+def test_rotary_attention_turns_queries_and_keys_and_not_values(kv_heads: int) -> None:
+    layer = CausalAttention(16, 2, kv_heads, packed=False, rotary=True, bias=True).double()
+    x = torch.randn(2, 5, 16, dtype=torch.float64)
+    parts = (layer.query(x), layer.key(x), layer.value(x))
+    query, key, value = (part.view(2, 5, -1, 8).transpose(1, 2) for part in parts)
+    query, key = rotated(query), rotated(key).expand(2, 2, 5, 8)
+    scores = (query @ key.transpose(2, 3) / math.sqrt(8)).masked_fill(torch.ones(5, 5).triu(1).bool(), -math.inf)
+    mixed = scores.softmax(-1) @ value.expand(2, 2, 5, 8)
+    torch.testing.assert_close(layer(x), layer.proj(mixed.transpose(1, 2).flatten(2)))
+
+
+def test_each_pair_of_features_is_turned_at_a_speed_of_its_own() -> None:
+    """10000^(-2 i / width) radians a position: 1, 0.1, 0.01 and 0.001 for eight features."""
+    x = torch.randn(1, 1, 50, 8, dtype=torch.float64)
+    turned = rotated(x)
+    for pair, speed in enumerate((1.0, 0.1, 0.01, 0.001)):
+        as_complex = torch.complex(x[0, 0, :, pair], x[0, 0, :, pair + 4])
+        expected = as_complex * torch.exp(1j * speed * torch.arange(50, dtype=torch.float64))
+        found = torch.complex(turned[0, 0, :, pair], turned[0, 0, :, pair + 4])
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_angles_are_as_exact_in_half_precision() -> None:
+    """A bfloat16 has no 1001."""
+    x = torch.ones(1, 1, 1002, 4)
+    turned = rotated(x.bfloat16())
+    assert turned.dtype == torch.bfloat16
+    torch.testing.assert_close(turned.float(), rotated(x), rtol=0, atol=0.02)

@@ -60,5 +60,5 @@ def test_none_is_no_module():
 def test_widths():
     assert widths(8, 3, "depth") == [8, 8, 8]
     assert widths((1, 2), 2, "depth") == [1, 2]
-    with pytest.raises(ValueError, match="width lists 2 values but depth is 3"):
+    with pytest.raises(ValueError, match=r"^width lists 2 values but depth is 3; set depth=2$"):
         widths([1, 2], 3, "depth")

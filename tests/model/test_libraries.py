@@ -110,3 +110,22 @@ def test_wrong_values(cfg, message):
     with pytest.raises(ValueError, match=message) as error:
         classifier(cfg, **MNIST)
     assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("side, before, after", [(28, 2, 2), (29, 1, 2), (31, 0, 1), (17, 7, 8)])
+def test_what_timm_pads_is_a_border_of_zeros(side, before, after):
+    shape = {"in_channels": 1, "image_size": side, "num_classes": 4}
+    model = classifier(timm_cfg("vit_tiny_patch16_224", depth=1), **shape).eval()
+    seen = []
+    model.patch_embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    image = torch.rand(1, 1, side, side) + 1
+    model(image)
+    assert torch.equal(seen[0], torch.nn.functional.pad(image, (before, after, before, after)))
+    assert seen[0].shape[-1] == 32
+
+
+def test_more_channels_than_three_are_taken_too():
+    from initbench.model import torchvision_model
+
+    model = torchvision_model(in_channels=4, image_size=64, num_classes=3, architecture="squeezenet1_1").eval()
+    assert model(torch.randn(1, 4, 64, 64)).shape == (1, 3)

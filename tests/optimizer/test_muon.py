@@ -172,3 +172,52 @@ def test_a_run_and_its_reasons(small: Any) -> None:
     ]:
         with pytest.raises(UserMistake, match=message):
             run(small("optimizer=muon", *overrides))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"momentum": 0.5}, {"nesterov": False}, {"betas": [0.5, 0.7]}, {"eps": 0.1}, {"weight_decay": 0.5}, {}],
+    ids=lambda changes: next(iter(changes), "none"),
+)
+def test_each_setting_reaches_the_optimizer_that_it_is_for(changes: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    ours = Tokens()
+    hand = copy.deepcopy(ours)
+    settings = {"momentum": 0.95, "nesterov": True, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1, **changes}
+    chosen = build(ours, lr=0.02, adjust_lr_fn="match_rms_adamw", adamw_lr_ratio=0.5, fused=False, **settings)
+    decay = settings["weight_decay"]
+    of_muon = {key: settings[key] for key in ("momentum", "nesterov", "weight_decay")}
+    matrices = torch.optim.Muon([hand.up.weight, hand.down.weight], lr=0.02, adjust_lr_fn="match_rms_adamw", **of_muon)
+    rest = torch.optim.AdamW(
+        [
+            {"params": [hand.embedding.weight, hand.head.weight], "weight_decay": decay},
+            {"params": [hand.up.bias, *hand.norm.parameters(), hand.down.bias], "weight_decay": 0.0},
+        ],
+        lr=0.01,
+        betas=tuple(settings["betas"]),
+        eps=settings["eps"],
+    )
+    for step in range(3):
+        backward(ours, step)
+        chosen.step()
+        backward(hand, step)
+        matrices.step()
+        rest.step()
+    for (name, mine), theirs in zip(ours.named_parameters(), hand.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, msg=name)
+
+
+def test_a_closure_is_called_once_with_gradients_and_its_loss_is_returned() -> None:
+    model = Tokens()
+    chosen, before = build(model), copy.deepcopy(model.state_dict())
+    calls = []
+
+    def closure() -> float:
+        calls.append(torch.is_grad_enabled())
+        backward(model, 0)
+        return 2.5
+
+    with torch.no_grad():
+        assert chosen.step(closure) == 2.5
+    assert calls == [True]
+    assert not any(torch.equal(value, before[key]) for key, value in model.state_dict().items())

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 
 from initbench import optimizer
 from initbench.init import Factors
+from initbench.optimizer.builder import parameter_groups
 
 
 @pytest.fixture
@@ -197,3 +198,52 @@ def test_an_optimizer_of_ones_own_needs_no_more_than_its_class(
     made.step()
     torch.testing.assert_close(before[0] - model[0].weight, torch.full_like(before[0], 0.5))
     torch.testing.assert_close(before[1] - model[0].bias, torch.full_like(before[1], 1.0))
+
+
+@pytest.mark.parametrize(
+    "kind, key, value",
+    [
+        ("RMSprop", "alpha", -0.1),
+        ("Adam", "betas", [0.9, 1]),
+        ("Adam", "betas", [-0.1, 0.9]),
+        ("AdamW", "eps", -1),
+        ("Adagrad", "lr_decay", -1),
+        ("SGD", "momentum", -0.5),
+        ("NAdam", "momentum_decay", -1),
+        ("Adadelta", "rho", 1.5),
+    ],
+)
+def test_an_argument_of_torchs_outside_its_range_is_refused_by_its_key(kind: str, key: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"^optimizer.{key} must be "):
+        optimizer.build({"_target_": f"torch.optim.{kind}", "name": "mine", "lr": 0.1, key: value})
+
+
+def test_the_groups_are_in_one_order_whatever_the_order_of_the_parameters() -> None:
+    """Those whose rate is the schedule's first; then the hidden ones; then by factors; decayed before others."""
+    model = nn.Sequential(*(nn.Linear(2, 2, bias=place == 0) for place in range(6)))
+    factors = {
+        "0.weight": Factors(eps=2),
+        "2.weight": Factors(lr=0.5),
+        "3.weight": Factors(lr=0.25),
+        "4.weight": Factors(lr=4.0),
+    }
+    groups = parameter_groups(model, 0.1, "weights", factors, {"1.weight", "4.weight"})
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert [[names[id(p)] for p in group["params"]] for group in groups] == [
+        ["1.weight"],
+        ["5.weight"],
+        ["0.bias"],
+        ["0.weight"],
+        ["4.weight"],
+        ["3.weight"],
+        ["2.weight"],
+    ]
+    assert [group["hidden"] for group in groups] == [True, False, False, False, True, False, False]
+
+
+def test_the_packed_matrices_of_an_attention_are_decayed() -> None:
+    attention = nn.MultiheadAttention(4, 2)
+    decayed, spared = build(weight_decay=0.1)(attention).param_groups
+    names = {id(parameter): name for name, parameter in attention.named_parameters()}
+    assert {names[id(p)] for p in decayed["params"]} == {"in_proj_weight", "out_proj.weight"}
+    assert {names[id(p)] for p in spared["params"]} == {"in_proj_bias", "out_proj.bias"}

@@ -144,3 +144,38 @@ def test_a_pack_whose_file_is_damaged_is_decided_again(
     assert [path.name for path in file.parent.glob(f"{file.name}*")] == [f"{file.name}.damaged"]
     again = packed(runs(tmp_path), most=2, slots=2)
     assert sorted(path for pack in again for path in folders(pack)) == sorted(folders(runs(tmp_path)))
+
+
+def test_a_pack_that_is_split_into_itself_stays_what_it_was(decided: list[list[Store]]) -> None:
+    """With its checkpoint, from which it goes on."""
+    whole = folders(decided[0])
+    files.checkpoint_of(whole).touch()
+    files.split(whole, [whole])
+    assert files.is_written(whole)
+    assert files.checkpoint_of(whole).exists()
+    files.split(whole, [whole[:1], whole[1:]])
+    assert not files.is_written(whole)
+    assert not files.checkpoint_of(whole).exists()
+    assert not any(files.is_written([folder]) for folder in whole)  # a run by itself is no pack
+
+
+def test_the_file_of_a_pack_is_of_its_runs_in_their_order(tmp_path: Path) -> None:
+    one, two, three, *_ = folders(runs(tmp_path))
+    packs = [[one, two], [two, one], [one, three], [one, two, three], [one]]
+    paths = [files.checkpoint_of(pack) for pack in packs]
+    assert len(set(paths)) == len(packs)
+    assert {path.parent for path in paths} == {one.parent / ".packs"}
+    assert files.checkpoint_of([one, two]) == paths[0]
+
+
+def test_a_pack_without_slots_was_divided_where_it_was_trained(tmp_path: Path) -> None:
+    """It goes on if it has a checkpoint, and is decided again otherwise; of two that share a run one goes on."""
+    some = runs(tmp_path)[:3]
+    files.write(folders(some), slots=None)
+    assert files.under_way(some, most=8, slots=1) == []
+    files.checkpoint_of(folders(some)).touch()
+    assert files.under_way(some, most=8, slots=1) == [some]
+    assert files.under_way(some[1:], most=8, slots=1) == []
+    files.write(folders(some[:2]), slots=1)
+    (pack,) = files.under_way(some, most=8, slots=1)
+    assert pack in (some, some[:2])

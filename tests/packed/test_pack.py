@@ -1,6 +1,7 @@
 """A pack's arithmetic, model by model: each replica is stepped as it would be alone."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -199,3 +200,38 @@ def test_losses_and_hits_by_hand() -> None:
     sums = TASK.sums(expected, logits, labels)
     torch.testing.assert_close(sums[:, 0], 2 * expected)
     assert sums[:, 1:].tolist() == [[1.0, 2.0], [1.0, 2.0]]  # argmax of a tie is the first
+
+
+def test_rates_are_those_of_each_replica_before_its_multipliers() -> None:
+    """Neighbours of one rate share a slice; a rate that is multiplied by zero is told as zero."""
+
+    def optimizer(rate: float, multiplier: float = 4.0) -> Any:
+        def make(model: nn.Module) -> torch.optim.Optimizer:
+            first, *others = model.parameters()
+            groups = [
+                {"params": [first], "lr": rate * multiplier, "lr_multiplier": multiplier},
+                {"params": others, "lr": rate * 2, "lr_multiplier": 2.0},
+            ]
+            return torch.optim.SGD(groups, lr=rate)
+
+        return make
+
+    modules, (images, labels) = replicas("mlp", 5), batch(0, 4)
+    forward = forward_of(modules[0], images)
+    makers = [optimizer(rate) for rate in (0.1, 0.1, 0.2, 0.4, 0.4)]
+    pack = Pack(copy.deepcopy(modules), forward, makers, halving, TASK, seeds=range(5))
+    assert pack.slices == [range(2), range(2, 3), range(3, 5)]
+    assert pack.rates() == pytest.approx([0.1, 0.1, 0.2, 0.4, 0.4])
+    pack.keep([1, 3, 4])
+    assert pack.rates() == pytest.approx([0.1, 0.4, 0.4])
+    pack.backward(images[None], labels[None])
+    pack.step()
+    assert pack.rates() == pytest.approx([0.05, 0.2, 0.2])
+    for place, (module, rate) in enumerate(zip((modules[1], *modules[3:]), (0.1, 0.4, 0.4), strict=True)):
+        own = optimizer(rate)(module)
+        F.cross_entropy(module.train()(images), labels).backward()
+        own.step()
+        for key, tensor in module.named_parameters():
+            torch.testing.assert_close(pack.parameters[key][place], tensor, rtol=1e-10, atol=1e-12)
+    frozen = Pack(copy.deepcopy(modules[:2]), forward, [optimizer(0.1, 0.0)] * 2, halving, TASK, seeds=range(2))
+    assert frozen.rates() == [0.0, 0.0]

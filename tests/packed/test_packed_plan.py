@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from configs import compose_config
 
-from initbench.packed.plan import Alone, Together, Unmeasured, arrange, kind_of, plan
+from initbench.packed import files
+from initbench.packed.plan import Alone, Together, Unmeasured, arrange, kind_of, obstacle, plan
 from initbench.packed.speed import Speed
 from initbench.record.store import Store
 
@@ -103,3 +104,110 @@ def test_runs_are_of_one_kind_if_they_differ_in_initializer_seed_rate_and_comman
     others += [kind_of({**config, group: {**config[group], "more": 1}}) for group in ("scheduler", "trainer")]
     others += [kind_of({**config, "study": "another"}), kind_of({**config, "force": True})]
     assert len({kind, *others}) == 1 + len(others)
+
+
+@pytest.mark.parametrize(
+    "overrides, why",
+    [
+        ([], None),
+        (["trainer.precision=64-true"], None),
+        (["optimizer=sgd"], None),
+        (["optimizer=adamw"], None),
+        (["optimizer.lr=3", "init=zeros", "seed=8"], None),
+        (["trainer.gradient_clip_val=0.5"], None),
+        (["trainer.deterministic=true"], None),
+        (["trainer.accelerator=cpu"], None),
+        (["trainer.accelerator=gpu"], None),
+        (["diagnostics=init"], None),
+        (["optimizer=muon"], "optimizer muon"),
+        (["print_init=true"], "print_init"),
+        (
+            ["diagnostics=init", "diagnostics.curvature=true"],
+            "diagnostics.curvature needs the optimizer of a single run",
+        ),
+        (["trainer.devices=2"], "trainer.devices=2"),
+        (["trainer.compile=true"], "trainer.compile"),
+        (["trainer.accelerator=tpu"], "trainer.accelerator=tpu"),
+        (["trainer.deterministic=warn"], "trainer.deterministic=warn"),
+        (["trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0"),
+        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed"),
+        (["+trainer.profiler=simple", "+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
+    ],
+    ids=str,
+)
+def test_what_keeps_a_run_from_a_pack(overrides: list[str], why: str | None, tmp_path: Path) -> None:
+    assert obstacle(Store(compose_config("model=mlp", f"runs_dir={tmp_path}", *overrides))) == why
+
+
+def test_a_checkpoint_of_its_own_keeps_a_run_from_a_pack_unless_it_begins_anew(tmp_path: Path) -> None:
+    run = Store(compose_config("model=mlp", f"runs_dir={tmp_path}"))
+    run.folder.mkdir(parents=True)
+    run.checkpoint.touch()
+    assert obstacle(run) == "a checkpoint of its own"
+    assert obstacle(Store({**run.config, "force": True})) is None
+
+
+def test_blocks_of_unequal_sizes_are_dealt_out(tmp_path: Path) -> None:
+    three, one = runs(tmp_path, inits=3, seeds=1), runs(tmp_path, inits=1, seeds=2)[1:]
+    packs = arrange([*one, *three], most=64, slots=2)
+    assert [[run.config["seed"] for run in pack] for pack in packs] == [[0, 0], [0, 1]]
+
+
+def test_seeds_of_the_order_and_of_augmentation_are_what_neighbours_share(tmp_path: Path) -> None:
+    """Whatever the seeds of the weights are."""
+    stores = [
+        Store(
+            compose_config(
+                "model=mlp",
+                f"runs_dir={tmp_path}",
+                f"seed={seed}",
+                f"+seeds.order={order}",
+                f"+seeds.augmentation={more}",
+            )
+        )
+        for seed, order, more in ((0, 2, 1), (1, 1, 1), (2, 2, 0), (3, 1, 1), (4, 1, 0))
+    ]
+    (pack,) = arrange(stores, most=64, slots=1)
+    assert [run.config["seed"] for run in pack] == [4, 1, 3, 2, 0]
+    assert len({kind_of(run.config) for run in stores}) == 1
+    split = compose_config("model=mlp", f"runs_dir={tmp_path}", "+seeds.split=3")
+    other = compose_config("model=mlp", f"runs_dir={tmp_path}", "+seeds.split=4")
+    assert len({kind_of(split), kind_of(other), kind_of(stores[0].config)}) == 3
+
+
+@pytest.mark.parametrize("most, fastest, sizes", [(64, 2, [2, 2]), (2, 64, [2, 2]), (64, 4, [4]), (3, 3, [2, 2])])
+def test_packs_are_no_larger_than_is_fastest_and_than_is_allowed(
+    most: int, fastest: int, sizes: list[int], tmp_path: Path
+) -> None:
+    (together,) = plan(runs(tmp_path, 2, 2), slots=1, most=most, known=lambda run: Speed(fastest, "so fast"))
+    assert isinstance(together, Together)
+    assert [len(pack) for pack in together.packs] == sizes
+    assert str(together) == f"mlp on mnist_mini: 4 runs, in packs of {'+'.join(map(str, sizes))} (so fast)"
+
+
+def test_a_pack_that_is_under_way_goes_on_though_there_are_slots_for_each_of_its_runs(tmp_path: Path) -> None:
+    stores = runs(tmp_path, 2, 1)
+    folders = [run.folder for run in stores]
+    files.write(folders, slots=2)
+    (together,) = plan(stores, slots=2, most=64, known=lambda run: Speed(8, "so"))
+    assert isinstance(together, Together)
+    assert [[run.folder for run in pack] for pack in together.packs] == [folders]
+    assert str(plan(stores, slots=2, most=64, known=lambda run: None)[0]) == (
+        "mlp on mnist_mini: 2 runs, in packs if that is faster, which is measured first"
+    )
+
+
+def test_kinds_are_decided_apart(tmp_path: Path) -> None:
+    stores = runs(tmp_path, 1, 3)
+    others = [Store({**run.config, "study": "another"}) for run in stores]
+    asked: list[str] = []
+
+    def known(run: Store) -> Speed:
+        asked.append(run.config["study"])
+        return Speed(8) if run.config["study"] == "another" else Speed(0, "no faster")
+
+    alone, together = plan([*stores, *others], slots=1, most=64, known=known)
+    assert isinstance(alone, Alone)
+    assert isinstance(together, Together)
+    assert (alone.runs, together.packs) == (stores, [others])
+    assert asked == [stores[0].config["study"], "another"]

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from configs import compose_config
 
 from initbench.packed import speed
-from initbench.packed.measure import LOOP_SECONDS, SIZES, measure
+from initbench.packed.eligible import built
+from initbench.packed.measure import LOOP_SECONDS, SIZES, _alone, measure
 from initbench.packed.speed import Speed, Steps
+from initbench.record.store import Store
 
 
 @pytest.mark.parametrize(
@@ -118,3 +121,67 @@ def test_slots_that_share_a_device_share_its_memory(
             measure([config], sharing)
     else:
         assert set(measure([config], sharing).packed) == sizes
+
+
+@pytest.mark.parametrize(
+    "seconds, shown",
+    [
+        (0.99951, "1.0 s"),
+        (0.9994, "999 ms"),
+        (0.01, "10 ms"),
+        (0.00996, "10 ms"),
+        (0.00994, "9.9 ms"),
+        (0.000996, "1.0 ms"),
+        (0.000994, "0.99 ms"),
+        (0.00059, "0.59 ms"),
+    ],
+)
+def test_a_time_has_two_digits_or_whole_milliseconds(seconds: float, shown: str) -> None:
+    assert speed.choose([Steps(seconds)]).why == f"a step takes {shown}, no less in a pack"
+
+
+def test_a_pack_has_to_be_a_tenth_faster() -> None:
+    assert speed.choose([Steps(1.12, {4: 1.0})]).replicas == 4
+    assert speed.choose([Steps(1.08, {4: 1.0})]).replicas == 0
+
+
+def test_what_any_slot_cannot_pack_no_slot_packs() -> None:
+    assert speed.choose([Steps(1.0, {4: 0.1}), Steps(obstacle="dropout")]) == Speed(0, "dropout")
+    assert speed.choose([Steps(1.0, {4: 0.1}), Steps(1.0)]) == Speed(0, "a step takes 1.0 s, no less in a pack")
+    assert speed.choose([Steps(1.0, {4: 0.5}), Steps(3.0, {4: 2.5})]).why.endswith("1.5 s per run, alone 2.0 s")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.accelerator=cpu",
+        "trainer.deterministic=false",
+        "trainer.float32_matmul_precision=high",
+        "trainer.precision=16-mixed",
+        "model=mlp",
+        "data.name=mine",
+    ],
+)
+def test_each_of_what_decides_about_the_time_makes_another_family(override: str) -> None:
+    plain: dict[str, Any] = compose_config()
+    assert speed.family(compose_config(override), {}) != speed.family(plain, {})
+
+
+def test_what_a_step_keeps_is_four_times_its_parameters_and_its_activations(tmp_path: Path) -> None:
+    """Also of those weights that are saved for the backward pass; activations grow with the batch."""
+
+    def kept(size: int) -> float:
+        config = compose_config(
+            "model=mlp", f"data.batch_size={size}", "trainer.accelerator=cpu", f"runs_dir={tmp_path}"
+        )
+        parts = built(Store(config).typed)
+        before = [parameter.detach().clone() for parameter in parts.recipe.model.parameters()]
+        seconds, found = _alone(parts)
+        assert seconds > 0
+        assert all(map(torch.equal, parts.recipe.model.parameters(), before))
+        assert found >= 4 * sum(parameter.nbytes for parameter in before)
+        return found
+
+    small, medium, large = map(kept, (16, 32, 64))
+    assert large - medium == pytest.approx(2 * (medium - small), rel=0.01)
+    assert medium - small >= 16 * 4 * (784 + 256)  # the inputs and a hidden layer

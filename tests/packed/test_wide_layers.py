@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.func import stack_module_state
 
 from initbench.model.resnet_cifar import Shortcut
-from initbench.packed.forward import Mapped, SideBySide, forward_of
+from initbench.packed.forward import Mapped, SideBySide, agreeing, forward_of
 from initbench.packed.layers import side_by_side
 
 REPLICAS = 6
@@ -26,6 +26,15 @@ LAYERS: dict[str, nn.Module] = {
     "group norm first": nn.GroupNorm(3, 3),
     "layer norm": nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.LayerNorm(5)),
     "layer norm first": nn.Sequential(nn.Flatten(), nn.LayerNorm(192)),
+    "layer norm without bias": nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.LayerNorm(5, eps=0.1, bias=False)),
+    "layer norm without scale": nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 5), nn.LayerNorm(5, eps=0.1, elementwise_affine=False)
+    ),
+    "group norm without scale": nn.Sequential(nn.Conv2d(3, 8, 1), nn.GroupNorm(2, 8, eps=0.1, affine=False)),
+    "slow batch norm": nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, eps=0.1, momentum=0.01)),
+    "dilated convolution": nn.Conv2d(3, 4, 3, dilation=2, padding=1, bias=False),
+    "circular convolution": nn.Conv2d(3, 4, 3, stride=2, padding=1, padding_mode="circular"),
+    "deep grouped convolution": nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3, groups=2)),
     "prelu": nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU()),
     "prelu by channels": nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU(4)),
     "pools": nn.Sequential(nn.Conv2d(3, 4, 1), nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(1)),
@@ -207,3 +216,35 @@ def test_the_model_itself_stays_as_it_is() -> None:
     forward_of(model, torch.randn(2, 3, 8, 8))
     assert [type(module) for module in model.modules()] == before
     assert next(model.parameters()).dtype == torch.float32
+
+
+class Scaling(nn.Module):
+    """A number that is neither a parameter nor a buffer multiplies what it returns, in training, else, or in both."""
+
+    def __init__(self, training: float = 1.0, other: float = 1.0, *, zero: bool = False) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 3)
+        self.scales = {True: training, False: other}
+        if zero:
+            nn.init.zeros_(self.layer.weight)
+            nn.init.zeros_(self.layer.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.layer(features) * self.scales[self.training]
+        return logits
+
+
+@pytest.mark.parametrize("zero", [False, True])
+@pytest.mark.parametrize("kind", [SideBySide, Mapped])
+def test_whoever_computes_anything_else_is_told_from_the_others(
+    kind: type[SideBySide] | type[Mapped], zero: bool
+) -> None:
+    """In training or not, by little, and though its weights are zero at first; in its place."""
+    scales = [(1, 1), (1 + 1e-4, 1), (1, 1), (1, 1 - 1e-4), (1, 1)]
+    models = [Scaling(*pair, zero=zero) for pair in scales]
+    before = [[parameter.detach().clone() for parameter in model.parameters()] for model in models]
+    found = agreeing(kind(models[0]), models, torch.randn(4, 6))
+    assert found == [True, False, True, False, True]
+    for model, tensors in zip(models, before, strict=True):
+        assert all(map(torch.equal, model.parameters(), tensors))
+    assert agreeing(kind(models[1]), models, torch.randn(4, 6)) == [False, True, False, False, False]

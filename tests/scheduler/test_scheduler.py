@@ -120,3 +120,25 @@ def test_wrong_values_are_clear_errors() -> None:
         config = compose_config(f"scheduler={name}")["scheduler"]
         with pytest.raises(ValueError, match=message):
             rates(partial(target.call, "scheduler", config | {key: value}), 3)
+
+
+@pytest.mark.parametrize("warmup", [0, 0.3, 1])
+def test_behind_its_last_step_a_schedule_stays_where_it_is(warmup: float) -> None:
+    """As where a fit is longer than was estimated; also without a warm-up, and with nothing but one."""
+    made = {
+        "constant": (scheduler.constant, 2.0),
+        "warmup": (partial(scheduler.warmup, warmup_fraction=warmup), 2.0),
+        "cosine": (partial(scheduler.cosine, warmup_fraction=warmup, final_fraction=0.1), 0.2),
+        "linear": (partial(scheduler.linear, warmup_fraction=warmup, initial_fraction=0.5, final_fraction=0.1), 0.2),
+    }
+    for name, (make, end) in made.items():
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+        schedule = make(optimizer, total_steps=10)
+        found = []
+        for _ in range(20):
+            found.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        assert found[11:] == pytest.approx([end] * 9), name
+        if warmup == 0:
+            assert found[0] == 2.0, name

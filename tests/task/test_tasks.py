@@ -8,7 +8,7 @@ import pytest
 import torch
 from configs import compose_config, options, typed
 from hydra.utils import get_object
-from suited import SIZES, SUITED, Weighed, batch
+from suited import SIZES, SUITED, Median, Weighed, batch
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench import CONF, data
@@ -196,3 +196,80 @@ def test_a_task_of_the_users_own_that_lacks_something_is_refused() -> None:
         build(node, SIZES["rows with numbers"])
     with pytest.raises(ValueError, match=r"is judged by mape and needs a method measure$"):
         build({**node, "complete": True}, SIZES["rows with numbers"])
+
+
+def test_of_each_sample_the_mean_over_its_predictions_is_kept_before_its_outputs() -> None:
+    """By hand, for one model and for each of a pack."""
+    outputs = torch.tensor([[[1.0, 2.0], [0.0, 0.0]], [[0.0, 2.0], [3.0, 4.0]]], dtype=torch.float64)
+    targets = torch.tensor([[0.0, 2.0], [3.0, 0.0]])
+    task = task_of("regression", SIZES["rows with numbers"])
+    values = torch.tensor([[0.5, 4.5], [0.0, 8.0]])
+    whole = torch.cat([values.unsqueeze(-1), outputs.float()], dim=-1)
+    for place in range(2):
+        found = task.of_samples(outputs[place], targets, with_outputs=True)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, whole[place])
+        assert torch.equal(task.of_samples(outputs[place], targets, with_outputs=False), whole[place, :, :1])
+    packed = task.of_samples(outputs, targets.expand(2, 2, 2), with_outputs=True, models=1)
+    torch.testing.assert_close(packed, whole)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_of_each_text_the_mean_loss_of_its_tokens_is_kept(smoothing: float) -> None:
+    """Without the smoothing of training; in packs for each model."""
+    task, (_, targets) = task_of("language_model", SIZES["text"], label_smoothing=smoothing), batch(SIZES["text"])
+    outputs = torch.randn(2, 5, 8, 11)
+    expected = torch.stack(
+        [torch.stack([F.cross_entropy(*of) for of in zip(each, targets, strict=True)]) for each in outputs]
+    )
+    torch.testing.assert_close(task.values(outputs[0], targets), expected[0])
+    torch.testing.assert_close(task.values(outputs, targets.expand(2, 5, 8), models=1), expected)
+
+
+class Averaged(Median):
+    """Its loss is averaged whatever is asked for."""
+
+    def loss(
+        self, outputs: torch.Tensor, targets: torch.Tensor, *, training: bool = False, reduction: Any = "mean"
+    ) -> torch.Tensor:
+        return F.l1_loss(outputs, targets)
+
+
+def test_of_a_task_that_only_knows_means_no_sample_has_a_value() -> None:
+    task = Averaged(SIZES["rows with numbers"])
+    outputs, targets = torch.zeros(4, 2), torch.ones(4, 2)
+    assert task.values(outputs, targets).isnan().tolist() == [True] * 4
+    found = task.values(outputs.expand(3, 4, 2), targets.expand(3, 4, 2), models=1)
+    assert found.isnan().tolist() == [[True] * 4] * 3
+
+
+def test_sums_of_half_precision_are_exact_where_means_are() -> None:
+    """256 predictions, of which all but one are right: bfloat16 counts 255 + 1 as 256 and 257 as 256."""
+    task = task_of("classification", SIZES["images"])
+    outputs = torch.eye(4, dtype=torch.bfloat16)[torch.zeros(300, dtype=torch.int64)]
+    targets = torch.zeros(300, dtype=torch.int64)
+    targets[:7] = 1
+    sums = task.sums(torch.tensor(0.5, dtype=torch.bfloat16), outputs, targets)
+    assert sums.tolist() == [150.0, 293.0, 300.0]
+    assert task.means(sums.tolist()) == {"loss": 0.5, "accuracy": 293 / 300}
+
+
+@pytest.mark.parametrize("name, kind", [("regression", "rows with numbers"), ("autoencoder", "images")])
+def test_targets_take_the_type_of_the_outputs(name: str, kind: str) -> None:
+    """With float64 weights the loss is of float64, though the data are not."""
+    task = task_of(name, SIZES[kind])
+    _, targets = task.batch(*batch(SIZES[kind]))
+    outputs = torch.randn(5, *task.outputs, dtype=torch.float64)
+    loss = task.loss(outputs, targets)
+    assert loss.dtype == torch.float64
+    assert task.loss(outputs, targets, reduction="none").dim() == 1
+    assert task.loss(outputs.to(torch.bfloat16), targets).dtype == torch.bfloat16
+    assert task.values(outputs, targets).mean() == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_an_autoencoder_learns_its_inputs() -> None:
+    task, (inputs, labels) = task_of("autoencoder", SIZES["images"]), batch(SIZES["images"])
+    found, targets = task.batch(inputs, labels)
+    assert found is inputs
+    assert targets is inputs
+    assert (task.metric.chance, task.chance_loss, task.outputs) == (1.0, 1.0, (1, 6, 6))

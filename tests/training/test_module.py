@@ -145,3 +145,37 @@ def test_a_frozen_layer_keeps_its_initial_weights(small: Any) -> None:
     rates = [(group["lr_multiplier"], group["lr"]) for group in trainer.optimizers[0].param_groups]
     assert rates[0] == (1.0, 0.002)
     assert (0.0, 0.0) in rates
+
+
+@pytest.mark.parametrize("size", [5, 6])
+def test_the_parts_of_a_batch_have_shares_by_their_samples(small: Any, size: int) -> None:
+    """Of five samples three and two: the shares add up to the loss of the whole, and the sums are the same."""
+    parts = build_run(typed(small("model=mlp")))
+    parts.recipe.initialize(parts.data)
+    inputs, targets = (part[:size] for part in parts.data.fixed_batch(torch.device("cpu")))
+    module = TaskModule(parts.recipe)
+    found = []
+    for number in (1, 2):
+        parts.recipe.micro_batches = number
+        first = module.training_step((inputs, targets), 0)
+        found.append(float(first.detach() + sum(module._share(part, "train").detach() for part in module._waiting)))
+        means = module.meters["train"].compute(lambda sums: sums)
+        assert means["loss"] == pytest.approx(found[0], rel=1e-5)
+        for stage, step in (("val", module.validation_step), ("test", module.test_step)):
+            step((inputs, targets), 0)
+            assert module.meters[stage].compute(lambda sums: sums)["loss"] == pytest.approx(found[0], rel=1e-5)
+        assert len(torch.cat(module.meters["test"].values)) == number * size
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("init, batch", [("lsuv", 0), ("orthogonal", None)])
+def test_a_record_says_whether_the_initializer_saw_data(small: Any, init: str, batch: int | None) -> None:
+    recipe = build_run(typed(small(f"init={init}"))).recipe
+    recipe.micro_batches, recipe.initial_weights, recipe.init_numbers = 2, "abc", {"steps": 3.0}
+    assert recipe.fields() == {
+        "init_numbers": {"steps": 3.0},
+        "init_batch": batch,
+        "micro_batches": 2,
+        "initial_weights": "abc",
+        "device": "cpu",
+    }
