@@ -277,3 +277,15 @@ def test_optimizers_are_adaptive_unless_all_are_sgd(tmp_path: Path) -> None:
         vars(callback._initializer)["optimizer_factors"] = recorded
         trainer(tmp_path, callback).fit(module, loader())
     assert asked == [False, True]
+
+
+def test_rates_are_compared_as_they_were_before_a_warm_up(tmp_path: Path) -> None:
+    class Warming(Regressor):
+        """All rates are 0 when the fit starts."""
+
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            return [optimizer], [torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: float(step))]
+
+    with pytest.raises(ValueError, match="scaling scales the learning rates of 2 parameters"):
+        trainer(tmp_path, initbench.Initialize(scaling)).fit(Warming(), loader())

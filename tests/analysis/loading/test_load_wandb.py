@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from wandb_server import Server
 
 import initbench
 from initbench.analysis.loading.frame import load_history
-from initbench.analysis.loading.wandb_records import history, load_wandb, nested
+from initbench.analysis.loading.wandb_records import _Held, history, load_wandb, nested
 from initbench.logger import RunInfo
 from initbench.training.run import run
 from initbench.wandb_client import split_path
@@ -253,3 +254,18 @@ def test_the_patience_ends_with_the_question(server: Server, tmp_path: Path) -> 
     with pytest.raises(ValueError, match="no project"):
         load_wandb(PATH, folder=tmp_path)
     assert wandb.setup().settings.x_graphql_retry_max == 20  # wandb-core's own
+
+
+@pytest.mark.parametrize(
+    "state, known, is_held",
+    [
+        ("finished", "finished", True),
+        ("crashed", "crashed", True),
+        ("running", "running", False),  # it may have sent more since
+        ("finished", "running", False),
+        ("finished", None, False),
+    ],
+)
+def test_only_what_had_ended_is_not_read_again(state: str, known: str | None, is_held: bool) -> None:
+    held = _Held(states={} if known is None else {"abc": known})
+    assert held.has(SimpleNamespace(id="abc", state=state)) is is_held

@@ -279,3 +279,8 @@ def test_a_parametrized_last_layer_is_new_too(tmp_path: Path) -> None:
     assert outcome.numbers == {"tensors_selected": 9}
     plain = initialize(net(4), "default", seed=3)
     assert torch.equal(student.classifier.weight, plain.classifier.weight)
+
+
+def test_the_last_layer_of_a_teacher_is_that_of_the_largest_number(tmp_path: Path) -> None:
+    path = saved(tmp_path, teacher(8, 11))
+    refuse(Net(4, 12), "it lacks blocks.11.norm.weight, and its last of this kind is blocks.10.norm.weight", path=path)

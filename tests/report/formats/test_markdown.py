@@ -6,7 +6,7 @@ import pytest
 from frames import frame, record
 
 import initbench
-from initbench.report.formats.markdown import markdown
+from initbench.report.formats.markdown import _text, markdown
 
 
 def cells(line: str) -> list[str]:
@@ -63,3 +63,19 @@ def test_names_outside_of_tables_are_text_not_markup() -> None:
     for line in lines:
         line = line.removeprefix("- **").removesuffix("**")
         assert not re.search(r"(?<!\\)(?:\\\\)*[<>*_`\[\]|]", line), line
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("@someone &lt;", "&#64;someone &amp;lt;"),
+        ("$x$ #1 ~a~", "\\$x\\$ \\#1 \\~a\\~"),
+        ("-1 a", "\\-1 a"),
+        ("+1", "\\+1"),
+        ("=cmd", "\\=cmd"),
+        ("a-1", "a-1"),
+        ("<!-- a\nb -->", "\\<!-- a b --\\>"),
+    ],
+)
+def test_text_calls_nobody_and_computes_nothing(text: str, shown: str) -> None:
+    assert _text(text) == shown
