@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 import initbench
+from initbench.init import initializer
 from initbench.init.place import Place
 from initbench.init.structure.parts import Parts
 
@@ -108,3 +109,46 @@ def test_a_tied_head_may_have_a_bias_of_its_own() -> None:
 def test_parameters_are_listed_by_their_first_use() -> None:
     names = [found.name for found in Parts(Tied()).parameters]
     assert names[:3] == ["words.weight", "position", "block.f.0.weight"]
+
+
+class Picky(nn.Module):
+    """Runs on nothing but sevens, which no guess of its inputs finds; its layers may be registered backwards."""
+
+    def __init__(self, *, backwards: bool) -> None:
+        super().__init__()
+        layers = {"stem": nn.Linear(3, 8), "body": nn.Linear(8, 8), "head": nn.Linear(8, 2)}
+        for name in reversed(layers) if backwards else layers:
+            self.add_module(name, layers[name])
+        self.relu = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not x.eq(7).all():
+            raise ValueError("not seven")
+        return self.head(self.relu(self.body(self.relu(self.stem(x)))))
+
+
+def test_what_cannot_be_guessed_is_run_on_the_example() -> None:
+    """For the plan, the weights, and the factors of an optimizer alike."""
+    example, mup = torch.full((2, 3), 7.0), initializer("mup", base_width=4)
+    ordered, backwards = Picky(backwards=False), Picky(backwards=True)
+
+    def by_name(factors: dict[str, object]) -> list[tuple[str, object]]:
+        return sorted(factors.items())
+
+    for adaptive in (False, True):
+        found = [
+            (
+                by_name(mup.learning_rates(model, adaptive=adaptive, example=example)),
+                by_name(dict(mup.optimizer_factors(model, adaptive=adaptive, example=example))),
+            )
+            for model in (ordered, backwards)
+        ]
+        assert found[0] == found[1]
+    for init in (mup, initializer("normal", rules=[{"match": "last", "weight": 0.5}])):
+        plans = [init.plan(model, example) for model in (ordered, backwards)]
+        first, second = ({one.parameter.name: one.scheme.label for one in plan} for plan in plans)
+        assert first == second
+        for model in (ordered, backwards):
+            init.apply(model, seed=0, example=example)
+        weights = ordered.state_dict()
+        assert all(torch.equal(value, weights[name]) for name, value in backwards.state_dict().items())
