@@ -34,6 +34,10 @@ def test_candidates_are_multiples_of_the_configs_own_rate_in_order_each_once(com
     loader, master = compose()
     where = (f"runs_dir={master.runs_dir}",)
     assert _candidates(loader, master, where, [3, 1, 0.3, 1]) == [0.0006, 0.002, 0.006]
+    typed = (*where, "optimizer.lr=0.1")
+    assert _candidates(loader, master, typed, [3, 1 / 3]) == [0.0333333, 0.3], (
+        "as they are typed, not 0.30000000000000004"
+    )
     assert _candidates(loader, master, (*where, "optimizer=sgd"), [1]) == [
         loader.load_sweep_config(master, [*where, "optimizer=sgd"]).optimizer.lr
     ]
