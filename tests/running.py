@@ -171,3 +171,16 @@ def units_first(output: Tensor, module: nn.Module) -> Tensor:
     """(units, everything else)"""
     unit_dim = 1 if isinstance(module, _ConvNd) else -1
     return output.movedim(unit_dim, 0).flatten(1)
+
+
+class Learned(nn.Module):
+    """A parameter that belongs to no layer."""
+
+    def __init__(self, use: Any, *shape: int) -> None:
+        super().__init__()
+        self.use = use
+        self.own, self.factor = nn.Parameter(torch.ones(shape)), nn.Parameter(torch.ones(2))
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.use(self, x)
