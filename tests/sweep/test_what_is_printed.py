@@ -11,6 +11,7 @@ from frames import record as ended
 from omegaconf import OmegaConf
 from records import write_plan
 
+from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record import untold
 from initbench.record.lock import lock
@@ -67,7 +68,9 @@ def test_a_dry_run_says_what_becomes_of_each_run_and_how_long_all_take(
     grid: list[list[str]],
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(console, "_width", 200)  # a row of the table is one line
     loader, master = compose("dry_run=true", *typed)
     with_records(loader, master, grid)
     before = sorted(tmp_path.rglob("*"))
