@@ -170,6 +170,22 @@ def test_a_batch_that_cannot_be_shared_out_is_refused_before_any_process_starts(
         run(small("data.batch_size=65", "trainer.devices=2"))
 
 
+@pytest.mark.parametrize(
+    "sizes, message",
+    [
+        (["data.test_size=0.1", "data.val_size=2"], "1 test row cannot be shared out over 2 devices"),
+        (["data.test_size=0.3", "data.val_size=1"], "1 val row cannot be shared out over 2 devices"),
+    ],
+)
+def test_samples_that_cannot_be_shared_out_are_refused_before_any_process_starts(
+    small: Any, tmp_path: Path, sizes: list[str], message: str
+) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{row},{row % 3}\n" for row in range(8)))
+    table = ["task=regression", "data=table", f"data.file={tmp_path}/t.csv", "data.target=b", "data.batch_size=2"]
+    with pytest.raises(UserMistake, match=message):
+        run(small(*table, *sizes, "trainer.devices=2"))
+
+
 def test_a_logger_that_is_refused_leaves_no_run_that_seems_to_go_on(small: Any) -> None:
     config = small("logger=wandb", "logger.mode=onlin")
     with pytest.raises(UserMistake, match=r"unknown logger\.mode 'onlin'"):

@@ -141,3 +141,15 @@ def test_of_two_paths_with_layers_the_skip_connection_has_one_at_most() -> None:
 def test_what_a_layer_makes_of_constants_does_not_end_a_branch() -> None:
     (branch,) = find_branches(Learned(lambda m, x: x + (m.first(x) + m.second(m.own)), 8), X)
     assert [name for name, _ in branch.last_layers] == ["first"]
+
+
+@pytest.mark.parametrize("names", [("first", "second"), ("second", "first")])
+def test_layers_of_a_branch_come_by_their_first_run(names: tuple[str, str]) -> None:
+    """Though the first runs once more at the end."""
+
+    def branch(m: Learned, x: Tensor) -> Tensor:
+        one, other = (getattr(m, name) for name in names)
+        return x + one(other(one(x)).relu())
+
+    (found,) = find_branches(Learned(branch, 8), X)
+    assert [name for name, _ in found.weighted] == list(names)
