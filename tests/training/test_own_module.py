@@ -14,10 +14,11 @@ from programs import command
 
 import initbench
 from initbench.errors import UserMistake
-from initbench.generators import seed_all
+from initbench.generators import restore, seed_all
 from initbench.record import stopping
 from initbench.record.stopping import Stopped
 from initbench.record.store import Store
+from initbench.training.own_module import build_own_module
 from initbench.training.run import run
 
 # Lightning's advice about data; the module and its loaders are small on purpose.
@@ -299,3 +300,9 @@ def test_weights_and_what_is_drawn_later_have_seeds_of_their_own(config: Any) ->
     assert same["results"] == one["results"]
     assert order["initial_weights"] == one["initial_weights"] != weights["initial_weights"]
     assert order["results"]["test/loss"] != one["results"]["test/loss"]
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_what_is_drawn_later_has_the_seed_of_the_order_zero_too(seed: int, config: Any) -> None:
+    restore(build_own_module(Store(config(f"seeds.order={seed}", "seed=3")).typed).states)
+    assert torch.rand(()) == torch.rand((), generator=torch.Generator().manual_seed(seed))
