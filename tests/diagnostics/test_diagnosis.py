@@ -110,6 +110,7 @@ def test_the_figure_draws_every_layer(diagnosis: Diagnosis) -> None:
     lines = {trace.name: trace for trace in figure.data if trace.name}
     assert list(lines["pre-"].y) == diagnosis.layers["pre_second_moment"].tolist()
     assert list(lines["singular value"].y) == diagnosis.net["singular_values"]
+    assert [list(lines[name].x) for name in ("pre-", "mean", "singular value")] == [[1, 2], [0, 1, 2], [1, 2, 3]]
     assert len(lines["mean"].y) == 3  # the input and two layers
     assert figure.layout.yaxis.type == "log"
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from fitted import curves_of, write_fits
+from fitted import POINTS, curves_of, write_fits
 from frames import record
 from studies import write_study
 
@@ -37,6 +38,26 @@ def test_a_function_of_one_variable_is_a_line_for_each_initializer(tmp_path: Pat
     assert high - low == pytest.approx(0.2 * float(data.train_targets.std()), rel=0.1)
     assert not plot.z_title
     assert plot.log_axes == ""
+
+
+@pytest.mark.parametrize("function", ["sine", "peaks"])
+def test_each_point_has_what_was_learned_of_it(function: str, tmp_path: Path) -> None:
+    """The first point of the test set has the output 0, the next one 1, and so on; they are drawn from left to right."""
+    study = write_fits(tmp_path / "s", record("a", 0), data=curves_of(function), task="Regression")
+    (folder,) = study.iterdir()
+    outputs = pd.DataFrame({"accuracy": True, "output_0": np.arange(float(POINTS))})
+    outputs.to_parquet(folder / "test_samples.parquet")
+    plot = plot_of(study)
+    assert plot is not None
+    fit = plot.series["a"]["fit"]
+    assert fit["x"] == sorted(fit["x"])
+    number = {x: place for place, x in enumerate(curves(function, 40, 0.1).test_inputs[:, 0].tolist())}
+    assert len(number) == POINTS
+    learned = np.array(fit["z" if function == "peaks" else "y"])
+    places = np.array([number[x] for x in fit["x"]])
+    slope, height = np.polyfit(places, learned, 1)
+    np.testing.assert_allclose(learned, height + slope * places, atol=1e-9)
+    assert slope > 0
 
 
 @pytest.mark.parametrize(
