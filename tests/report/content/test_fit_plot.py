@@ -42,7 +42,7 @@ def test_a_function_of_one_variable_is_a_line_for_each_initializer(tmp_path: Pat
 
 @pytest.mark.parametrize("function", ["sine", "peaks"])
 def test_each_point_has_what_was_learned_of_it(function: str, tmp_path: Path) -> None:
-    """The first point of the test set has the output 0, the next one 1, and so on; they are drawn from left to right."""
+    """The first point of the test set has the output 0, the next one 1, and so on; x is in order."""
     study = write_fits(tmp_path / "s", record("a", 0), data=curves_of(function), task="Regression")
     (folder,) = study.iterdir()
     outputs = pd.DataFrame({"accuracy": True, "output_0": np.arange(float(POINTS))})
