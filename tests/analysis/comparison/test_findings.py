@@ -311,13 +311,6 @@ def test_comparisons_that_can_claim_something_share_the_level(seeds: int, share:
     assert [of.level for of in comparison.findings] == [0.05 / share] * 2
 
 
-def test_seeds_count_that_two_initializers_have() -> None:
-    runs = of_plans(0, {1: ("ab", 8), 2: ("cd", 3)}).runs
-    alone = frame(*(record("c", seed, 0.8, model={"depth": 2}) for seed in range(3, 6)))
-    more = pd.concat([runs, alone], ignore_index=True)
-    assert [of.level for of in Comparison(more).findings] == [0.05] * 2
-
-
 def test_the_workload_with_the_fewest_seeds_decides_whether_workloads_can_be_told_apart() -> None:
     of = found({"a": 0.9, "b": 0.8}, 10, workloads=2)
     assert of.can_tell_workloads_apart
