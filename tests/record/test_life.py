@@ -1,30 +1,26 @@
 """What a record says at each turn of a run's life, whoever trains it."""
 
-import json
 import logging
 import os
 import pickle
 import re
 import signal
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from lives import record
 
-from initbench import logger, masking
 from initbench.errors import Unwritable, UserMistake
 from initbench.metric import ACCURACY
 from initbench.record import untold
 from initbench.record.history import History
-from initbench.record.life import Life, _reason, claimed, log_summary, mark_dead, mark_lost, refuse, under_way
-from initbench.record.lock import is_held
+from initbench.record.life import Life, _reason, claimed, under_way
 from initbench.record.stopping import Stopped, stoppable
-from initbench.record.store import Store, now, read_record, write_record
+from initbench.record.store import Store, now
 from initbench.record.sweep_id import SWEEP_VARIABLE
 
 OF_THE_END: dict[str, Any] = {
@@ -33,20 +29,6 @@ OF_THE_END: dict[str, Any] = {
     "metric": ACCURACY,
     "chance_loss": 2.3,
 }
-
-
-@pytest.fixture
-def lives(small: Any) -> Iterator[list[Life]]:
-    """Two runs that this process holds."""
-    with claimed(Store(small("seed=0"))) as one, claimed(Store(small("seed=1"))) as other:
-        assert one is not None
-        assert other is not None
-        yield [one, other]
-
-
-def record(life: Life) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((life.store.folder / "record.json").read_text())
-    return found
 
 
 def test_a_run_begins_continues_and_ends(lives: list[Life], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,36 +117,6 @@ def test_an_attempt_that_failed_starts_anew_and_one_that_was_stopped_does_not(sm
     assert Life(Store(small("force=true")), {}).starts_anew
 
 
-@pytest.mark.parametrize("before, after", [(None, "failed"), ("refused", "failed"), ("interrupted", "interrupted")])
-def test_a_lost_run_is_marked_unless_it_has_a_record_of_its_own(before: str | None, after: str, small: Any) -> None:
-    store = Store(small())
-    if before is not None:
-        store.write(before, attempt=1)
-    mark_lost(store, "lost with its node")
-    found = store.read()
-    assert found is not None
-    assert found["status"] == after
-
-
-def test_only_a_running_record_whose_lock_is_free_is_marked(small: Any) -> None:
-    dead, alive = Store(small("seed=0")), Store(small("seed=1"))
-    for store in (dead, alive):
-        store.write("running", attempt=1)
-    with claimed(alive):
-        mark_dead(dead.folder.parent)
-    assert [(store.read() or {})["status"] for store in (dead, alive)] == ["failed", "running"]
-
-
-def test_of_a_sweep_that_was_stopped_what_had_to_be_killed_is_interrupted(small: Any) -> None:
-    ours, another, alone = (Store(small(f"seed={seed}")) for seed in range(3))
-    for store, sweep in ((ours, "5eed"), (another, "beef"), (alone, None)):
-        store.write("running", sweep=sweep, attempt=1, started_at="2026-01-01T00:00:00+00:00")
-    mark_dead(ours.folder.parent, stopped="5eed")
-    found = [(store.read() or {}) for store in (ours, another, alone)]
-    assert [record["status"] for record in found] == ["interrupted", "running", "running"]
-    assert found[0]["reason"] == "stopped"
-
-
 def test_ctrl_c_in_a_program_of_ones_own_is_an_interruption(lives: list[Life]) -> None:
     """Where nobody handles signals, as in a notebook, Python raises KeyboardInterrupt."""
     with pytest.raises(KeyboardInterrupt), under_way(lives):
@@ -179,26 +131,6 @@ def test_a_life_can_be_sent_to_another_process(lives: list[Life]) -> None:
     lives[0].begin(8, ACCURACY, resumes=False)
     sent: Life = pickle.loads(pickle.dumps(lives[0]))
     assert (sent.started, sent.store.folder) == (lives[0].started, lives[0].store.folder)
-
-
-def test_loggers_are_open_inside_and_closed_whatever_happens(lives: list[Life], tmp_path: Path) -> None:
-    life = lives[0]
-    life.begin(8, ACCURACY, resumes=False)
-    closed: list[str] = []
-
-    class Telling:
-        def finalize(self, status: str) -> None:
-            closed.append(status)
-
-    def opening(run: logger.RunInfo) -> list[Any]:
-        assert (run.attempt, run.resumed, run.folder) == (1, False, life.store.folder)
-        return [Telling()]
-
-    with life.logged(opening, resumes=False):
-        assert closed == []
-    with pytest.raises(KeyError), life.logged(opening, resumes=False):
-        raise KeyError
-    assert closed == ["success", "failed"]
 
 
 @pytest.mark.parametrize("status", ["finished", "diverged", "failed", "interrupted", "refused", "running", None])
@@ -252,46 +184,6 @@ def test_what_was_measured_is_on_disk_when_a_run_has_ended(lives: list[Life]) ->
     assert life.has_ended
 
 
-def test_no_secret_of_a_message_is_written(lives: list[Life], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masking, "_seen", set())
-    one, other = lives
-    one.store.config["logger"] = {"api_key": "abcdef0815"}
-    with pytest.raises(KeyError), under_way(lives):
-        for life in lives:
-            life.begin(8, ACCURACY, resumes=False)
-        raise KeyError("password=hunter2222, not abcdef0815")
-    for life in lives:
-        text = (life.store.folder / "record.json").read_text() + life.log.read_text()
-        assert "hunter2222" not in text
-        assert "abcdef0815" not in text
-        assert life.has_ended
-    refused = refuse(Store({**other.store.config, "seed": 7}), UserMistake("api_key=abcdef0817 is none"))
-    assert refused is not None
-    assert refused["reason"] == "api_key=*** is none"
-    mark_lost(Store({**other.store.config, "seed": 8}), "api_key=abcdef0816 was lost")
-    assert (Store({**other.store.config, "seed": 8}).read() or {})["reason"] == "api_key=*** was lost"
-
-
-def test_a_secret_of_a_config_that_is_refused_is_none_in_the_reason(
-    small: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(masking, "_seen", set())
-    found = refuse(Store({**small(), "logger": {"api_key": "abcdef4713"}}), UserMistake("no abcdef4713"))
-    assert found is not None
-    assert found["reason"] == "no ***"
-
-
-def test_a_secret_of_a_config_is_none_in_the_log_of_a_run_that_is_trained(
-    lives: list[Life], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(masking, "_seen", set())
-    lives[1].store.config["logger"] = {"api_key": "abcdef4714"}
-    with under_way(lives):
-        logging.getLogger("a.library").warning("not abcdef4714")
-    for life in lives:
-        assert "not ***" in life.log.read_text()
-
-
 def test_a_run_that_has_not_begun_has_no_record_of_what_ends_the_others(lives: list[Life]) -> None:
     begun, waiting = lives
     with pytest.raises(KeyError), under_way(lives):
@@ -313,89 +205,6 @@ def test_whatever_is_raised_after_a_signal_is_an_interruption_by_it(lives: list[
         assert "traceback" not in record(life)
 
 
-def test_loggers_are_told_what_became_of_the_run_and_its_numbers() -> None:
-    told: list[dict[str, Any]] = []
-
-    class Telling:
-        def summarize(self, metrics: dict[str, Any]) -> None:
-            told.append(metrics)
-
-    of_end = {"status": "finished", "reason": None, "total_steps": 8, "metric": asdict(ACCURACY)}
-    log_summary([Telling()], {**of_end, "more": 1, "results": {"test/loss": 0.5}, "steps": 7})  # type: ignore[list-item]  # all that is called
-    (found,) = told
-    assert {key: found[key] for key in (*of_end, "test/loss", "steps")} == {**of_end, "test/loss": 0.5, "steps": 7}
-    assert "more" not in found
-
-
-def test_loggers_of_a_run_that_goes_on_are_told_so_and_no_secret(lives: list[Life]) -> None:
-    life = Life(lives[0].store, {"attempt": 3})
-    life.store.config["logger"] = {**life.store.config["logger"], "api_key": "abcdef4712"}
-    life.begin(8, ACCURACY, resumes=True)
-    seen: list[logger.RunInfo] = []
-    with life.logged(lambda run: seen.append(run) or [], resumes=True):  # type: ignore[func-returns-value]  # None, so []
-        pass
-    (run,) = seen
-    assert (run.attempt, run.resumed) == (3, True)
-    assert run.config["logger"]["api_key"] == "***"
-
-
-@pytest.mark.parametrize("before", [None, "failed", "refused", "finished", "diverged", "interrupted", "running"])
-def test_a_run_is_lost_unless_its_record_says_what_became_of_it(
-    before: str | None, small: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(SWEEP_VARIABLE, "5eed")
-    store = Store(small())
-    if before is not None:
-        store.write(before, attempt=1, reason="of before")
-    mark_lost(store, "lost with its node")
-    found = store.read()
-    assert found is not None
-    if before in (None, "failed", "refused"):
-        assert (found["status"], found["reason"], found["sweep"]) == ("failed", "lost with its node", "5eed")
-        assert found["started_at"] <= found["finished_at"] <= now()
-    else:
-        assert (found["status"], found["reason"]) == (before, "of before")
-
-
-def test_a_lost_run_of_a_newer_initbench_is_left_alone(small: Any) -> None:
-    store = Store(small())
-    store.folder.mkdir(parents=True)
-    (store.folder / "record.json").write_text('{"schema": 2}')
-    mark_lost(store, "lost with its node")
-    assert (store.folder / "record.json").read_text() == '{"schema": 2}'
-
-
-@pytest.mark.parametrize("stopped", [None, "5eed"])
-def test_what_is_marked_as_dead_keeps_what_its_record_said(stopped: str | None, small: Any) -> None:
-    store, done = Store(small("seed=0")), Store(small("seed=1"))
-    begun = store.write("running", attempt=2, sweep="5eed", started_at="2026-01-01T00:00:00+00:00", replicas=3)
-    done.write("finished", attempt=1)
-    of_done = (done.folder / "record.json").read_bytes()
-    mark_dead(store.folder.parent, stopped)
-    found = store.read()
-    assert found is not None
-    reason = "its process died: it was killed, or the machine had no memory left" if stopped is None else "stopped"
-    status = "failed" if stopped is None else "interrupted"
-    assert found == {**begun, "status": status, "reason": reason, "finished_at": found["finished_at"]}
-    assert begun["started_at"] < found["finished_at"] <= now()
-    assert (done.folder / "record.json").read_bytes() == of_done
-
-
-def test_a_run_that_ends_while_the_dead_are_looked_for_stays_as_it_ended(
-    small: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = Store(small())
-    begun = store.write("running", attempt=1)
-
-    def ends(folder: Path) -> bool:
-        write_record(folder, {**begun, "status": "finished"})
-        return is_held(folder)
-
-    monkeypatch.setattr("initbench.record.life.is_held", ends)
-    mark_dead(store.folder.parent)
-    assert (read_record(store.folder) or {})["status"] == "finished"
-
-
 def test_a_device_without_memory_is_a_reason_with_advice() -> None:
     assert _reason(ValueError("no")) == "ValueError: no"
     assert _reason(torch.OutOfMemoryError("no")).startswith("OutOfMemoryError: no Try trainer.on_oom=halve, a smaller ")
@@ -409,12 +218,3 @@ def test_nobody_claims_a_run_twice_and_what_is_found_is_its_record(small: Any) -
         assert life.before == store.read()
         assert life.started == {}
         assert other is None
-
-
-def test_loggers_of_a_further_attempt_are_told_its_number(lives: list[Life]) -> None:
-    life = Life(lives[0].store, {"attempt": 2})
-    life.begin(8, ACCURACY, resumes=False)
-    seen: list[logger.RunInfo] = []
-    with life.logged(lambda run: seen.append(run) or [], resumes=False):  # type: ignore[func-returns-value]  # None, so []
-        pass
-    assert (seen[0].attempt, seen[0].resumed) == (3, False)

@@ -8,19 +8,14 @@ from typing import Any
 
 import pytest
 from frames import record as ended
-from omegaconf import OmegaConf
-from records import write_plan
 
 from initbench.console import console
 from initbench.errors import UserMistake
 from initbench.record import untold
-from initbench.record.lock import lock
-from initbench.record.store import Store, write_record
+from initbench.record.store import write_record
 from initbench.record.sweep_id import SWEEP_VARIABLE
-from initbench.sweep import summary
 from initbench.sweep.dispatch import Planned, dispatch, say_what_can_be_shown
 from initbench.sweep.plan import plan
-from initbench.sweep.summary import end
 
 
 @pytest.fixture(autouse=True)
@@ -173,91 +168,3 @@ def test_runs_that_may_share_seeds_are_not_counted(compose: Any, capsys: pytest.
 
 def test_of_a_race_it_is_told_what_it_takes(compose: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert "race" in shown(compose, capsys, [["init=zeros"], ["init=orthogonal"]], "until=sure")
-
-
-@pytest.fixture
-def folders(small: Any) -> list[Path]:
-    return [Store(small(f"seed={seed}")).folder for seed in range(4)]
-
-
-def ends(small: Any, statuses: list[str], *, sweep: str = "now") -> int:
-    for seed, status in enumerate(statuses):
-        parts: dict[str, Any] = {"reason": "why"} if status in ("failed", "refused") else {}
-        if status == "finished":
-            parts = {"results": {"test/accuracy": 0.5, "val/accuracy": 0.5}}
-        Store(small(f"seed={seed}")).write(status, sweep=sweep, **parts)
-    config = OmegaConf.create({key: small()[key] for key in ("runs_dir", "study", "report")})
-    try:
-        end(config, "now")
-    except SystemExit as exit_:
-        return int(exit_.code or 0)
-    return 0
-
-
-@pytest.fixture
-def without_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(summary, "_conclude", lambda study, report: "")
-
-
-@pytest.mark.usefixtures("without_tables")
-def test_the_end_counts_what_went_wrong_and_says_where_to_look(
-    small: Any, folders: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    study = folders[0].parent
-    assert ends(small, ["interrupted", "refused", "refused", "failed"]) == 1
-    assert capsys.readouterr().err.splitlines() == [
-        f"1 run interrupted; its record under {study} says why",
-        f"2 runs refused; their records under {study} say why",
-        f"1 run failed; its record under {study} says why",
-    ]
-
-
-@pytest.mark.usefixtures("without_tables")
-def test_runs_that_never_started_are_counted_and_those_that_somebody_is_at_are_not(
-    small: Any, folders: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    study = folders[0].parent
-    study.mkdir(parents=True)
-    write_plan(study, *(folder.name for folder in folders), sweep="now")
-    assert ends(small, ["finished"]) == 1
-    assert capsys.readouterr().err == (
-        "3 runs were never started because a process died; the same command tries again\n"
-    )
-    with lock(folders[1]), lock(folders[2]), lock(folders[3]):
-        assert ends(small, ["finished"]) == 0
-    with lock(folders[1]), lock(folders[2]):
-        assert ends(small, ["finished"]) == 1
-    assert capsys.readouterr().err == ("1 run was never started because a process died; the same command tries again\n")
-
-
-@pytest.mark.usefixtures("without_tables")
-def test_runs_of_other_processes_are_waited_for_by_nobody(
-    small: Any, folders: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    with lock(folders[1]):
-        assert ends(small, ["finished", "running"]) == 0
-    assert "other processes are training some of the runs" in capsys.readouterr().out
-    assert ends(small, ["finished", "running"]) == 1  # its process is gone
-    found = Store(small("seed=1")).read()
-    assert found is not None
-    assert found["status"] == "failed"
-
-
-@pytest.mark.parametrize("error, said", [(OSError("odd"), "summarizing them failed"), (KeyError("a"), "KeyError: 'a'")])
-def test_a_summary_that_fails_is_an_exit_code_too(
-    error: Exception, said: str, small: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def fail(study: Path, report: Any) -> str:
-        raise error
-
-    monkeypatch.setattr(summary, "_conclude", fail)
-    assert ends(small, ["finished"]) == 1
-    assert said in capsys.readouterr().err
-
-
-def test_an_empty_study_has_neither_tables_nor_a_page(small: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    study = Store(small()).folder.parent
-    study.mkdir(parents=True)
-    assert ends(small, []) == 0
-    assert capsys.readouterr() == ("", "")
-    assert not (study / "report").exists()
