@@ -175,17 +175,21 @@ def test_what_torchs_layers_draw_is_seen_and_what_replaces_it(change: Callable[[
     assert [found.parameter for found in skipped(Subject(lambda: Untouched(change)))] == ["head.weight"]
 
 
+def filled_by(function: Callable[[Tensor], None]) -> Subject:
+    def make() -> nn.Module:
+        layer = nn.Linear(8, 8)
+        function(layer.weight)
+        return layer
+
+    return Subject(make)
+
+
 def test_a_rule_without_bounds_can_be_called_trunc_normal() -> None:
     def my_trunc_normal_(tensor: Tensor, mean: float = 0, std: float = 0.02, a: None = None, b: None = None) -> None:
         with torch.no_grad():
             tensor.normal_(mean, std)
 
-    def make() -> nn.Module:
-        layer = nn.Linear(8, 8)
-        my_trunc_normal_(layer.weight)
-        return layer
-
-    assert list(idle_cuts(Subject(make))) == []
+    assert list(idle_cuts(filled_by(my_trunc_normal_))) == []
 
 
 def test_the_last_draw_counts_and_the_nearer_bound() -> None:
@@ -203,12 +207,7 @@ def test_a_cut_of_a_normal_distribution_without_spread_is_left_alone() -> None:
         with torch.no_grad():
             tensor.normal_(mean, std)
 
-    def make() -> nn.Module:
-        layer = nn.Linear(8, 8)
-        my_trunc_normal_(layer.weight)
-        return layer
-
-    assert list(idle_cuts(Subject(make))) == []
+    assert list(idle_cuts(filled_by(my_trunc_normal_))) == []
 
 
 class Several(nn.Module):
