@@ -128,7 +128,7 @@ def test_differences_have_the_unit_of_the_metric() -> None:
     assert ERROR.text(-0.25) == "25.00%"
     assert ERROR.interval(-0.3, -0.2) == "0.2000 to 0.3000"
     assert ACCURACY.difference(-0.00004) == "less than 0.01 points"
-    assert ACCURACY.difference(0.00005) != "less than 0.01 points"
+    assert ACCURACY.difference(0.00005) == "0.01 points"
 
 
 def test_a_metric_that_a_user_describes() -> None:

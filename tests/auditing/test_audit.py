@@ -204,18 +204,15 @@ def test_the_most_severe_come_first_and_names_are_shown_as_they_are() -> None:
     assert "1 error, 1 warning, 2 notes" in str(found)
 
 
-def test_a_test_of_ones_own_says_what_is_wrong_with_the_model_as_a_whole_and_leaves_the_generators() -> None:
+def test_a_test_of_ones_own_says_what_is_wrong_with_the_model_as_a_whole() -> None:
     model = nn.Linear(16, 10)
     nn.init.constant_(model.bias[:1].data, 50.0)
-    before = random.getstate(), torch.get_rng_state()
     batch = torch.randn(8, 16, generator=torch.Generator().manual_seed(0)), torch.arange(8) + 1
     with pytest.raises(AssertionError, match="\nthe model: first loss: the loss is "):
         initbench.assert_initialized(model, batch)
-    assert random.getstate() == before[0]
-    assert torch.get_rng_state().equal(before[1])
 
 
-def test_a_warning_fails_a_test_of_ones_own_and_a_note_does_not() -> None:
+def test_a_note_does_not_fail_a_test_of_ones_own() -> None:
     layer = nn.Linear(64, 64)
     nn.init.normal_(layer.weight, std=1e-4, generator=torch.Generator().manual_seed(0))
     assert [found.severity for found in initbench.audit(layer).findings] == ["note"]

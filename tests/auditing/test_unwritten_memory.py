@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def test_afterwards_memory_is_as_it_was() -> None:
 
 @pytest.mark.parametrize("make", [lambda: nn.Linear(3, 4), lambda: nn.LSTM(3, 4), lambda: nn.BatchNorm2d(3)])
 def test_torchs_own_layers_are_written(make: object) -> None:
-    assert list(uninitialized(Subject(make))) == []  # type: ignore[arg-type]  # each makes a module
+    assert list(uninitialized(Subject(make))) == []
 
 
 def test_of_a_model_that_cannot_be_made_again_nothing_is_known() -> None:
@@ -204,8 +205,8 @@ class Elsewhere(Rotary):
 
 
 @pytest.mark.parametrize("make", [Follows, Begins, Means, Elsewhere, lambda: nn.MultiheadAttention(8, 2, bias=False)])
-def test_what_resets_itself_or_is_made_elsewhere_is_not_noted(make: object) -> None:
-    assert list(not_reset(Subject(make))) == []  # type: ignore[arg-type]  # each makes a module
+def test_what_resets_itself_or_is_made_elsewhere_is_not_noted(make: Callable[[], nn.Module]) -> None:
+    assert list(not_reset(Subject(make))) == []
 
 
 @pytest.mark.parametrize("dtype", [torch.complex64, torch.float64, torch.int32])
@@ -221,11 +222,11 @@ def test_memory_of_any_kind_is_seen(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("mode", [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("fills", [False, True])
-def test_torchs_settings_are_as_they_were(mode: tuple[bool, bool], fills: bool) -> None:
+def test_torchs_settings_are_as_they_were_after_memory_was_poisoned(mode: tuple[bool, bool], fills: bool) -> None:
     def settings() -> tuple[tuple[bool, bool], bool]:
-        is_strict = torch.is_deterministic_algorithms_warn_only_enabled()
+        only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
         return (
-            (torch.are_deterministic_algorithms_enabled(), is_strict),
+            (torch.are_deterministic_algorithms_enabled(), only_warns),
             torch.utils.deterministic.fill_uninitialized_memory,
         )
 
@@ -268,7 +269,7 @@ def test_a_batch_may_be_inputs_alone_in_a_tuple_or_a_list_of_two() -> None:
     for batch, has_targets in ((inputs, False), ((inputs,), False), ([inputs, targets], True)):
         subject = Subject(nn.Linear(3, 4), batch)  # type: ignore[arg-type]  # a list does as well
         assert subject.inputs is inputs
-        assert (subject.targets is targets) == has_targets
+        assert subject.targets is (targets if has_targets else None)
         assert subject.parts.inputs is inputs
 
 

@@ -215,7 +215,7 @@ def test_an_optimizer_without_a_setting_that_the_initializer_scales_is_refused(
         trainer(tmp_path, callback).fit(Scaled(), loader())
 
 
-def test_a_resumed_fit_says_all_of_how_the_first_was_initialized(tmp_path: Path) -> None:
+def test_a_checkpoint_of_the_callback_says_all_of_how_the_fit_was_initialized(tmp_path: Path) -> None:
     callback, later = initbench.Initialize("lsuv", seed=3), initbench.Initialize("lsuv", seed=3)
     module = Regressor()
     trainer(tmp_path, callback).fit(module, loader())

@@ -85,6 +85,6 @@ def test_a_score_that_is_not_logged_is_a_mistake(checking: bool, logged: Logged)
         logged.on_validation_end(trainer({"val/los": 1.0, "val/acc": 0.5}, checking=checking), MODULE)
 
 
-def test_a_score_of_several_numbers_is_none(logged: Logged) -> None:
+def test_several_numbers_are_no_score(logged: Logged) -> None:
     with pytest.raises(UserMistake, match="has not logged score='val/loss'"):
         logged.on_validation_end(trainer({"val/loss": torch.zeros(2)}), MODULE)

@@ -1,7 +1,6 @@
 """How parameters are filled: what is tried before, what is drawn, and what is left as it was."""
 
 import hashlib
-import math
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own spelling
 
 from initbench.init import Initializer, initialize, rows
 from initbench.init.assignment import stream
-from initbench.init.gain import Nonlinearity, calculate_gain, named
+from initbench.init.gain import Nonlinearity, named
 from initbench.init.layer import Layer
 from initbench.init.nonlinearity import nonlinearity_of
 from initbench.init.roles import walk
@@ -29,7 +28,7 @@ def test_a_stream_is_seeded_by_the_hash_of_seed_and_name() -> None:
     assert torch.equal(torch.randn(5, generator=stream(7, "layer.weight")), expected)
 
 
-class OnePlus(nn.Module):
+class OnePlusRMSNorm(nn.Module):
     """A norm that multiplies by 1 + weight, as Gemma's."""
 
     def __init__(self) -> None:
@@ -40,22 +39,16 @@ class OnePlus(nn.Module):
         return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * (1 + self.weight)
 
 
-class OnePlusRMSNorm(OnePlus):
-    pass
-
-
 @pytest.mark.parametrize("scale, weight", [(1, 0.0), (2.5, 1.5), (0, -1.0), ("default", 0.25)])
 def test_a_scale_is_what_the_norm_multiplies_by(scale: Any, weight: float) -> None:
     model = initialize(nn.Sequential(nn.Linear(8, 8), OnePlusRMSNorm()), "normal", norm_scale=scale)
     assert model[1].weight.eq(weight).all()
-    (row,) = (row for row in rows(Initializer("normal", norm_scale=scale).apply(model, seed=0)) if "1." in str(row))
+    (row,) = (
+        row
+        for row in rows(Initializer("normal", norm_scale=scale).apply(model, seed=0))
+        if row["parameter"] == "1.weight"
+    )
     assert row["scheme"].endswith(" - 1") == (scale != "default")
-
-
-@pytest.mark.parametrize("padding", [0, 2, -1])
-def test_the_padding_token_is_zero_and_no_other(padding: int) -> None:
-    layer = initialize(nn.Embedding(5, 3, padding_idx=padding), "normal", embedding="normal")
-    assert [bool(row.any()) for row in layer.weight] == [place != padding % 5 for place in range(5)]
 
 
 TOO_LARGE = {"_target_": "torch.nn.init.constant_", "val": 1e5}
@@ -70,16 +63,6 @@ def test_what_is_infinite_in_the_type_of_a_parameter_is_refused() -> None:
     assert initialize(layer.float(), TOO_LARGE).weight.eq(1e5).all()
 
 
-def test_weights_do_not_depend_on_the_order_of_memory() -> None:
-    plain, last = nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
-    for layer in (plain, last):
-        initialize(layer, "orthogonal", seed=3)
-    assert torch.equal(plain.weight, last.weight)
-    assert last.weight.is_contiguous(memory_format=torch.channels_last)
-    for init in ("default", "normal"):
-        assert torch.equal(initialize(plain, init).weight, initialize(last, init).weight)
-
-
 def refuses(when: Callable[[tuple[int, ...]], bool]) -> Callable[[Tensor, Layer], None]:
     def scheme(tensor: Tensor, layer: Layer) -> None:
         if when(layer.shape):
@@ -90,18 +73,18 @@ def refuses(when: Callable[[tuple[int, ...]], bool]) -> Callable[[Tensor, Layer]
 
 
 KINDS = {
-    "wide": (lambda shape: len(shape) == 2 and shape[0] < shape[1], [nn.Linear(2, 3), nn.Linear(9, 8)]),
-    "tall": (lambda shape: len(shape) == 2 and shape[0] > shape[1], [nn.Linear(3, 2), nn.Linear(8, 9)]),
-    "of a kernel": (lambda shape: shape[2:] == (3, 3), [nn.Conv2d(2, 2, 1), nn.Conv2d(4, 4, 3)]),
-    "of a signal": (lambda shape: len(shape) == 3, [nn.Conv2d(2, 2, 1), nn.Conv1d(4, 4, 1)]),
+    "wide": (lambda shape: len(shape) == 2 and shape[0] < shape[1], lambda: [nn.Linear(2, 3), nn.Linear(9, 8)]),
+    "tall": (lambda shape: len(shape) == 2 and shape[0] > shape[1], lambda: [nn.Linear(3, 2), nn.Linear(8, 9)]),
+    "of a kernel": (lambda shape: shape[2:] == (3, 3), lambda: [nn.Conv2d(2, 2, 1), nn.Conv2d(4, 4, 3)]),
+    "of a signal": (lambda shape: len(shape) == 3, lambda: [nn.Conv2d(2, 2, 1), nn.Conv1d(4, 4, 1)]),
 }
 
 
 @pytest.mark.parametrize("when, layers", KINDS.values(), ids=KINDS.keys())
 def test_a_shape_that_a_scheme_refuses_is_told_before_anything_is_written(
-    when: Callable[[tuple[int, ...]], bool], layers: list[nn.Module]
+    when: Callable[[tuple[int, ...]], bool], layers: Callable[[], list[nn.Module]]
 ) -> None:
-    model = nn.ModuleList(layers)
+    model = nn.ModuleList(layers())
     before = [parameter.clone() for parameter in model.parameters()]
     with pytest.raises(ValueError, match=r"1\.weight is refused"):
         Initializer(refuses(when)).plan(model)
@@ -125,7 +108,6 @@ def of_others(tensor: Tensor) -> None:
 
 def test_a_function_that_draws_from_global_generators_is_seeded_and_leaves_them() -> None:
     layers = [nn.Linear(3, 2) for _ in range(3)]
-    random.seed(1)
     before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002 - as above
     drawn = [
         initialize(layer, of_others, seed=seed).weight.detach()[0]
@@ -138,22 +120,11 @@ def test_a_function_that_draws_from_global_generators_is_seeded_and_leaves_them(
     assert torch.equal(torch.get_rng_state(), before[2])
 
 
-def test_a_slope_of_zero_is_that_of_relu_and_a_function_of_ones_own_has_its_own_gain() -> None:
-    assert calculate_gain("leaky_relu", 0.0) == pytest.approx(math.sqrt(2))
-    assert calculate_gain("leaky_relu") == pytest.approx(math.sqrt(2 / (1 + 0.01**2)))
+def test_a_function_of_ones_own_has_its_own_gain() -> None:
     x = torch.tensor([-2.0, 3.0])
     assert named("leaky_relu", 0.5)(x).tolist() == [-1.0, 3.0]
     own = Nonlinearity("tanh", function=lambda x: 2 * x)
     assert own.gain == pytest.approx(0.5, rel=1e-6)
-
-
-def test_the_activation_is_the_most_frequent_and_a_random_slope_counts_by_its_square() -> None:
-    model = nn.Sequential(nn.Tanh(), nn.ReLU(), nn.Linear(2, 2), nn.ReLU())
-    assert nonlinearity_of(model).name == "relu"
-    assert nonlinearity_of(nn.RReLU(0.1, 0.5)).negative_slope == pytest.approx(math.sqrt((0.01 + 0.05 + 0.25) / 3))
-    assert nonlinearity_of(nn.RNN(2, 2, nonlinearity="relu")).name == "relu"
-    assert nonlinearity_of(nn.RNN(2, 2)).name == nonlinearity_of(nn.LSTM(2, 2)).name == "tanh"
-    assert nonlinearity_of(nn.RNNCell(2, 2, nonlinearity="relu")).name == "relu"
 
 
 class Nearly(nn.Module):
@@ -163,17 +134,6 @@ class Nearly(nn.Module):
 
 def test_what_is_close_to_a_known_function_is_not_it() -> None:
     assert nonlinearity_of(Nearly()).name == "Nearly"
-    assert nonlinearity_of(nn.GELU(approximate="tanh")).name == "gelu"
-
-
-@pytest.mark.parametrize("seed", [True, 1.0, "0", None])
-def test_a_seed_is_an_integer(seed: Any) -> None:
-    with pytest.raises(ValueError, match=f"seed must be an integer, got {seed!r}"):
-        initialize(nn.Linear(2, 2), "normal", seed=seed)
-    assert torch.equal(
-        initialize(nn.Linear(2, 2), "normal", seed=np.int64(1)).weight,
-        initialize(nn.Linear(2, 2), "normal", seed=1).weight,
-    )
 
 
 def test_rules_match_types_modules_and_parameters_and_the_first_counts() -> None:
@@ -188,15 +148,6 @@ def test_rules_match_types_modules_and_parameters_and_the_first_counts() -> None
     assert [layer.weight.unique().tolist() for layer in model[:2]] == [[0.5], [0.5]]
     assert model[2].weight_ih_l0.unique().tolist() == [0.25]
     assert model[2].weight_hh_l0.unique().tolist() == [0.75]
-    with pytest.raises(ValueError, match=r"the rule for '0' matches no norm_scale"):
-        initialize(model, "zeros", rules=[{"match": "0", "weight": 0.5, "norm_scale": 2}])
-
-
-def test_a_role_that_is_given_and_that_no_parameter_has_is_refused() -> None:
-    for role in ("recurrent_input", "recurrent_hidden", "attention_in"):
-        with pytest.raises(ValueError, match=f"{role} is given, but the model has no parameter of that role"):
-            initialize(nn.Linear(2, 2), "normal", **{role: "orthogonal"})
-    initialize(nn.LSTM(2, 2), "normal", recurrent_input="orthogonal", recurrent_hidden="orthogonal")
 
 
 def test_the_generator_that_a_function_gets_is_the_parameters_own_though_it_draws_from_others_too() -> None:
@@ -209,49 +160,29 @@ def test_the_generator_that_a_function_gets_is_the_parameters_own_though_it_draw
     assert torch.equal(layer.weight, expected)
 
 
-@pytest.mark.parametrize(
-    "scheme, words",
-    [
-        (lambda tensor: torch.zeros(2, 3), "returns a new tensor; it must fill the one that it is given"),
-        (lambda tensor: tensor.resize_(1, 6).fill_(0), "gives the tensor another shape or memory"),
-        (lambda tensor: tensor.set_(torch.zeros(2, 3)), "gives the tensor another shape or memory"),
-        (lambda tensor: tensor[0].fill_(1.0), "leaves values of weight unset, or sets them to nan"),
-    ],
-)
-def test_a_function_fills_the_tensor_that_it_is_given(scheme: Callable[[Tensor], Tensor], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        initialize(nn.Linear(3, 2), scheme)
-    assert initialize(nn.Linear(3, 2), lambda tensor: tensor.fill_(2.0)).weight.eq(2).all()
-
-
 def test_of_a_method_that_sees_data_only_parameters_are_kept() -> None:
     """Running statistics that its passes leave are those of other weights."""
 
-    def seen(model: nn.Module, batch: Any) -> None:
+    def sees_data(model: nn.Module, batch: Any) -> None:
         model(batch.inputs)
         model.weight.data.fill_(3)
 
-    def unseen(model: nn.Module) -> None:
-        model.running_mean.fill_(5)
-
     batch = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
-    model = initialize(nn.BatchNorm1d(4), seen, batch=batch)
+    model = initialize(nn.BatchNorm1d(4), sees_data, batch=batch)
     assert model.weight.eq(3).all()
     assert (model.running_mean.tolist(), int(model.num_batches_tracked)) == ([0.0] * 4, 0)
-    assert initialize(nn.BatchNorm1d(4), unseen).running_mean.eq(5).all()
 
 
-def test_spectral_norm_knows_the_weight_that_a_scheme_or_a_method_sets() -> None:
+def test_spectral_norm_knows_the_weight_that_a_method_sets() -> None:
     """Its estimate is the largest singular value, so that the weight has one of 1."""
 
-    def doubles(model: nn.Module) -> None:
+    def sets_a_diagonal(model: nn.Module) -> None:
         with torch.no_grad():
             model.parametrizations.weight.original.copy_(torch.diag(torch.tensor([4.0, 1.0, 0.5, 0.1])))
 
-    for init in ("normal", doubles):
-        layer = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))
-        initialize(layer, init)
-        assert float(torch.linalg.matrix_norm(layer.eval().weight.detach(), 2)) == pytest.approx(1, rel=0.02)
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(4, 4))
+    initialize(layer, sets_a_diagonal)
+    assert float(torch.linalg.matrix_norm(layer.eval().weight.detach(), 2)) == pytest.approx(1, rel=0.02)
 
 
 def test_the_innermost_layer_that_ran_is_named() -> None:
@@ -270,13 +201,6 @@ def test_the_innermost_layer_that_ran_is_named() -> None:
 
     with pytest.raises(ValueError, match=r"^layer 1\.0: it has a bad day$"):
         initialize(model, runs, batch=torch.zeros(3, 2))
-
-    def refuses_it(module: nn.Module) -> None:
-        if isinstance(module, Fails):
-            raise ValueError("no")
-
-    with pytest.raises(ValueError, match=r"^layer 1\.0: no$"):
-        initialize(model, refuses_it)
 
 
 def test_expected_deviations_of_a_method_are_in_the_table() -> None:

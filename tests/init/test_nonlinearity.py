@@ -82,6 +82,7 @@ class Attribute(Functional):
         (Attribute("nonlinearity", "tanh"), "tanh", None),
         (Attribute("activation_fn", torch.nn.functional.relu6), "relu6", None),
         (Swish(), "silu", None),
+        (nn.RNN(3, 4), "tanh", None),
         (nn.Sequential(nn.Linear(2, 2), nn.Flatten(), nn.Softmax(1), nn.Dropout(), nn.LayerNorm(2)), "linear", None),
         (nn.Sequential(nn.LayerNorm(2, elementwise_affine=False), nn.BatchNorm1d(1), nn.MaxPool2d(2)), "linear", None),
     ],

@@ -200,7 +200,7 @@ def test_a_job_does_its_runs_but_for_those_that_it_did_before_it_was_queued_agai
     def one_run(overrides: list[str], folder_key: str, number: int, job_id: str, singletons: Any) -> JobReturn:
         assert (tmp_path / f"7_1_run{number}.pkl").read_bytes() == b""  # so that a killed job has one
         done.append((overrides, folder_key, number, job_id, singletons))
-        result = JobReturn(overrides=overrides, cfg={"large": 1}, hydra_cfg={"large": 1}, status=JobStatus.COMPLETED)  # type: ignore[arg-type]  # any
+        result = JobReturn(overrides=overrides, cfg={"large": 1}, hydra_cfg={"large": 1}, status=JobStatus.COMPLETED)  # type: ignore[arg-type]  # only that they are dropped matters
         result.return_value = 0.5
         if number == 6:
             result.status, result.return_value = JobStatus.FAILED, ValueError("lost", (of for of in "ab"))

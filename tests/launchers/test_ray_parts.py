@@ -54,7 +54,7 @@ def test_a_worker_of_ray_is_where_the_sweep_was_typed(tmp_path: Path, monkeypatc
         called.append(
             (context, config, task, Path.cwd(), sys.argv, os.environ.get("WANDB_MODE"), os.environ.get("MINE"))
         )
-        return JobReturn(cfg={"large": 1}, hydra_cfg={"large": 1}, status=JobStatus.COMPLETED)  # type: ignore[arg-type]  # any
+        return JobReturn(cfg={"large": 1}, hydra_cfg={"large": 1}, status=JobStatus.COMPLETED)  # type: ignore[arg-type]  # only that they are dropped matters
 
     for name in ("hydra_plugins.hydra_ray_launcher", "hydra_plugins.hydra_ray_launcher._launcher_util"):
         monkeypatch.setitem(sys.modules, name, SimpleNamespace(_run_job=run_job))

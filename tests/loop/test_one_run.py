@@ -1,7 +1,6 @@
 """One run of a training loop of the user's own, in this process: its record, its clocks, and what it may return."""
 
 import json
-import os
 import random
 import re
 from collections.abc import Callable
@@ -129,25 +128,6 @@ def test_the_time_that_initializing_takes_is_not_of_training(tmp_path: Path, mon
     assert (record["seconds_init"], record["seconds_train"]) == (6, 6)
 
 
-def test_every_model_that_is_initialized_is_in_the_record(tmp_path: Path) -> None:
-    def train(initialize: Any, seed: int) -> float:
-        initialize(nn.Linear(3, 2))
-        initialize(nn.Linear(5, 2, bias=False))
-        return 1.0
-
-    wanted = one(tmp_path, train)
-    record = made(wanted)
-    assert len(set(record["initial_weights"].split())) == 2
-    table = read_table(Store(wanted.config).folder, "parameters")
-    assert table is not None
-    assert len(table) == 3
-
-
-def test_a_loop_that_initializes_nothing_is_refused(tmp_path: Path) -> None:
-    record = made(one(tmp_path, lambda initialize, seed: 1.0))
-    assert "has to call initialize(model) on the model that it trains" in record["reason"]
-
-
 def test_the_seed_is_that_of_the_run_and_generators_are_seeded_before_the_call(tmp_path: Path) -> None:
     seen = []
 
@@ -180,17 +160,6 @@ def test_what_is_printed_is_in_the_log_of_the_run(tmp_path: Path, capsys: pytest
     assert "way" not in capsys.readouterr().out
 
 
-def test_the_working_directory_is_the_one_from_before(tmp_path: Path) -> None:
-    def train(initialize: Any, seed: int) -> float:
-        initialize(nn.Linear(3, 2))
-        os.chdir("/")
-        return 1.0
-
-    before = Path.cwd()
-    made(one(tmp_path, train))
-    assert Path.cwd() == before
-
-
 def test_a_run_that_is_done_is_not_made_again_and_its_record_is_the_answer(tmp_path: Path) -> None:
     first = made(one(tmp_path, returning(0.5)))
     again = run(one(tmp_path, returning(0.75)))._return_value
@@ -203,14 +172,3 @@ def test_a_run_that_another_process_is_at_is_left_to_it(tmp_path: Path, monkeypa
     with lock(Store(wanted.config).folder):
         assert run(wanted)._return_value is None
     assert made(wanted)["status"] == "finished"
-
-
-@pytest.mark.parametrize("error", [RuntimeError("boom"), SystemExit("boom")])
-def test_whatever_a_loop_dies_of_is_in_its_record(error: BaseException, tmp_path: Path) -> None:
-    def train(initialize: Any, seed: int) -> float:
-        initialize(nn.Linear(3, 2))
-        raise error
-
-    record = made(one(tmp_path, train))
-    assert record["status"] == "failed"
-    assert "boom" in record["reason"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from configs import compose_config
 
-from initbench.packed.plan import OPTIMIZERS, Speed, Together, arrange, kind_of, obstacle, plan
+from initbench.packed.plan import arrange, kind_of, obstacle
 from initbench.record.store import Store
 
 
@@ -26,7 +26,7 @@ def run_of(folder: Path, *overrides: str) -> Store:
         ("trainer.deterministic=warn", "trainer.deterministic=warn"),
         ("trainer.gradient_clip_val=0", "trainer.gradient_clip_val=0"),
         ("trainer.precision=bf16-mixed", "trainer.precision=bf16-mixed"),
-        ("+trainer.detect_anomaly=true", "trainer.detect_anomaly"),
+        ("+trainer.profiler=simple +trainer.detect_anomaly=true", "trainer.detect_anomaly"),
     ],
 )
 def test_each_obstacle_is_named(override: str, why: str, tmp_path: Path) -> None:
@@ -36,7 +36,10 @@ def test_each_obstacle_is_named(override: str, why: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "override",
     [
-        *(f"optimizer={target.rpartition('.')[2].lower()}" for target in OPTIMIZERS),
+        "optimizer=sgd",
+        "optimizer=adam",
+        "optimizer=adamw",
+        "diagnostics=init",
         "trainer.precision=64-true",
         "trainer.accelerator=cpu",
         "trainer.accelerator=gpu",
@@ -46,7 +49,7 @@ def test_each_obstacle_is_named(override: str, why: str, tmp_path: Path) -> None
         "trainer.channels_last=true",
     ],
 )
-def test_what_is_none(override: str, tmp_path: Path) -> None:
+def test_what_is_no_obstacle(override: str, tmp_path: Path) -> None:
     assert obstacle(run_of(tmp_path, override)) is None
 
 
@@ -95,13 +98,4 @@ def test_packs_hold_every_run_once_and_are_of_nearly_the_same_size(tmp_path: Pat
         sizes = [len(pack) for pack in packs]
         assert max(sizes) <= most
         assert max(sizes) - min(sizes) <= 1
-        assert len(packs) == min(number, -(-number // (most * slots)) * slots)
-
-
-@pytest.mark.parametrize("replicas, sizes", [(2, [2, 2, 2]), (3, [3, 3]), (64, [3, 3])])
-def test_neither_the_largest_pack_nor_the_fastest_is_exceeded(replicas: int, sizes: list[int], tmp_path: Path) -> None:
-    runs = [run_of(tmp_path, f"seed={seed}") for seed in range(6)]
-    (together,) = plan(runs, slots=1, most=4, known=lambda run: Speed(replicas, "measured"))
-    assert isinstance(together, Together)
-    assert [len(pack) for pack in together.packs] == sizes
-    assert together.why == "measured"
+        assert len(packs) == number or (len(packs) % slots == 0 and most * (len(packs) - slots) < number)

@@ -7,7 +7,7 @@ import pytest
 from configs import compose_config
 
 from initbench.packed import files
-from initbench.packed.plan import Alone, Together, Unmeasured, arrange, kind_of, obstacle, plan
+from initbench.packed.plan import Alone, Together, Unmeasured, arrange, kind_of, plan
 from initbench.packed.speed import Speed
 from initbench.record.store import Store
 
@@ -104,47 +104,6 @@ def test_runs_are_of_one_kind_if_they_differ_in_initializer_seed_rate_and_comman
     others += [kind_of({**config, group: {**config[group], "more": 1}}) for group in ("scheduler", "trainer")]
     others += [kind_of({**config, "study": "another"}), kind_of({**config, "force": True})]
     assert len({kind, *others}) == 1 + len(others)
-
-
-@pytest.mark.parametrize(
-    "overrides, why",
-    [
-        ([], None),
-        (["trainer.precision=64-true"], None),
-        (["optimizer=sgd"], None),
-        (["optimizer=adamw"], None),
-        (["optimizer.lr=3", "init=zeros", "seed=8"], None),
-        (["trainer.gradient_clip_val=0.5"], None),
-        (["trainer.deterministic=true"], None),
-        (["trainer.accelerator=cpu"], None),
-        (["trainer.accelerator=gpu"], None),
-        (["diagnostics=init"], None),
-        (["optimizer=muon"], "optimizer muon"),
-        (["print_init=true"], "print_init"),
-        (
-            ["diagnostics=init", "diagnostics.curvature=true"],
-            "diagnostics.curvature needs the optimizer of a single run",
-        ),
-        (["trainer.devices=2"], "trainer.devices=2"),
-        (["trainer.compile=true"], "trainer.compile"),
-        (["trainer.accelerator=tpu"], "trainer.accelerator=tpu"),
-        (["trainer.deterministic=warn"], "trainer.deterministic=warn"),
-        (["trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0"),
-        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed"),
-        (["+trainer.profiler=simple", "+trainer.detect_anomaly=true"], "trainer.detect_anomaly"),
-    ],
-    ids=str,
-)
-def test_what_keeps_a_run_from_a_pack(overrides: list[str], why: str | None, tmp_path: Path) -> None:
-    assert obstacle(Store(compose_config("model=mlp", f"runs_dir={tmp_path}", *overrides))) == why
-
-
-def test_a_checkpoint_of_its_own_keeps_a_run_from_a_pack_unless_it_begins_anew(tmp_path: Path) -> None:
-    run = Store(compose_config("model=mlp", f"runs_dir={tmp_path}"))
-    run.folder.mkdir(parents=True)
-    run.checkpoint.touch()
-    assert obstacle(run) == "a checkpoint of its own"
-    assert obstacle(Store({**run.config, "force": True})) is None
 
 
 def test_blocks_of_unequal_sizes_are_dealt_out(tmp_path: Path) -> None:

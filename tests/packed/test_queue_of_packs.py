@@ -1,4 +1,4 @@
-"""What workers are given next, by what became of what they had: packs that die, fail or are too large, and runs."""
+"""The jobs of a launch in their queue: those without a run, the same run twice, what fails, and what is cleared."""
 
 import pickle
 from collections.abc import Callable
@@ -12,10 +12,8 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from initbench.errors import UserMistake
 from initbench.packed import files, messages
-from initbench.packed.outcome import Outcome
 from initbench.packed.queue import Jobs, Packing, Queue, forecast
 from initbench.packed.telling import Telling
-from initbench.record import untold
 from initbench.record.store import Store, write_record
 from initbench.workers.reply import failed
 
@@ -81,12 +79,13 @@ def test_each_job_has_its_own_answer_in_the_order_of_the_jobs(tmp_path: Path) ->
     first, other = runs(tmp_path, 1)[0], Store(config(tmp_path, 0, "model.width=7"))
     queue = queue_of([None, first, KeyError("x"), first, other])
     assert sorted(map(str, sent(queue).values())) == ["job 0", "job 1", "job 4"]
-    for number, place in zip((1, 2, 3), (1, 4, 0), strict=True):
-        queue.take(number, done(f"of {place}"))
+    of_first = JobReturn(overrides=["seed=0"], status=JobStatus.COMPLETED, _return_value="of 1")
+    for number, reply in zip((1, 2, 3), (pickle.dumps(of_first), done("of 4"), done("of 0")), strict=True):
+        queue.take(number, reply)
     found = queue.returns()
     assert [answer._return_value for answer in found][:2] == ["of 0", "of 1"]
     assert found[3]._return_value == "of 1"
-    assert found[3].overrides is None
+    assert (found[1].overrides, found[3].overrides) == (["seed=0"], None)
     assert found[4]._return_value == "of 4"
     assert found[2].status is JobStatus.FAILED
     assert isinstance(found[2]._return_value, KeyError)
@@ -95,72 +94,6 @@ def test_each_job_has_its_own_answer_in_the_order_of_the_jobs(tmp_path: Path) ->
 def test_a_mistake_that_concerns_the_whole_sweep_ends_it(tmp_path: Path) -> None:
     with pytest.raises(UserMistake, match="no sweep"):
         queue_of([*runs(tmp_path, 1), UserMistake("no sweep")])
-
-
-def test_the_values_of_a_pack_are_the_objectives_of_its_runs(tmp_path: Path) -> None:
-    some = runs(tmp_path, 4)
-    queue = queue_of(list(some), most=2)
-    assert sent(queue) == {1: folders(*some[:2]), 2: folders(*some[2:])}
-    for number, pack in ((2, some[2:]), (1, some[:2])):
-        records = {run.folder.name: ended(run, some.index(run) / 10) for run in pack}
-        queue.take(number, done(Outcome(records)))
-    assert sent(queue) == {}
-    assert values(queue) == [0.0, 0.1, 0.2, 0.3]
-
-
-def test_those_that_are_left_by_their_pack_go_by_themselves_and_why_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    some = runs(tmp_path, 3)
-    queue = queue_of(list(some))
-    assert sent(queue) == {1: folders(*some)}
-    names = [run.folder.name for run in some]
-    queue.take(1, done(Outcome({names[1]: ended(some[1], 0.5)}, alone={names[0]: "too odd", names[2]: "too odd"})))
-    assert "2 runs by themselves: too odd" in capsys.readouterr().out
-    assert list(sent(queue).values()) == ["job 0", "job 2"]
-    queue.take(2, done(0.1))
-    queue.take(3, done(0.2))
-    assert values(queue) == [0.1, 0.5, 0.2]
-
-
-def test_a_pack_that_dies_is_tried_again_first_and_halved_the_second_time(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    some = runs(tmp_path, 5)
-    queue = queue_of([*some, None])
-    assert files.is_written(folders(*some))
-    assert next(queue)[1] != b"job 5"
-    queue.take(1, DIED)
-    assert "a process that trained 5 runs died; trying again" in capsys.readouterr().out
-    number, message = next(queue)
-    assert [Store(one).folder for one in pickle.loads(message)[1]] == folders(*some)
-    queue.take(number, DIED)
-    assert "it died again; trying with half as many runs" in capsys.readouterr().out
-    assert list(sent(queue).values()) == [folders(*some[:2]), folders(*some[2:]), "job 5"]
-    assert not files.is_written(folders(*some))
-    assert files.is_written(folders(*some[:2]))
-    assert files.is_written(folders(*some[2:]))
-
-
-def test_a_half_may_die_once_too_and_half_of_two_is_a_run_by_itself(tmp_path: Path) -> None:
-    some = runs(tmp_path, 2)
-    queue = queue_of(list(some))
-    assert list(sent(queue)) == [1]
-    queue.take(1, DIED)
-    assert list(sent(queue)) == [2]
-    queue.take(2, DIED)
-    assert sent(queue) == {3: "job 0", 4: "job 1"}
-
-
-@pytest.mark.parametrize("rest", [0, 2])
-def test_what_is_too_large_is_halved_and_the_rest_is_as_it_was(rest: int, tmp_path: Path) -> None:
-    some = runs(tmp_path, 4 + rest)
-    queue = queue_of(list(some))
-    sent(queue)
-    names = [run.folder.name for run in some]
-    small = {name: ended(run, 0.5) for name, run in zip(names[4:], some[4:], strict=True)}
-    queue.take(1, done(Outcome(small, too_large=[names[:4]])))
-    assert sent(queue) == {2: folders(*some[:2]), 3: folders(*some[2:4])}
 
 
 @pytest.mark.parametrize("reply", [lambda: pickle.dumps(failed(ValueError("no\nway"))), lambda: b"no pickle"])
@@ -227,18 +160,6 @@ def test_packs_that_are_over_are_cleared_before_and_after(tmp_path: Path) -> Non
     queue.take(1, done(1.0))
     queue.returns()
     assert not files.is_written(folders(*some))
-
-
-def test_the_loggers_of_runs_that_ended_are_told(tmp_path: Path) -> None:
-    some = runs(tmp_path, 2, "logger=csv")
-    telling = Telling()
-    queue = Queue(jobs_of(list(some)), Packing([{}], most=8, measure=False), telling)
-    sent(queue)
-    try:
-        assert telling.process is not None
-        assert not untold.is_marked(some[0].folder)
-    finally:
-        telling.kill()
 
 
 @pytest.mark.parametrize("slots, packs", [(1, "3"), (2, "2+1")])

@@ -303,6 +303,6 @@ def test_weights_and_what_is_drawn_later_have_seeds_of_their_own(config: Any) ->
 
 
 @pytest.mark.parametrize("seed", [0, 4])
-def test_what_is_drawn_later_has_the_seed_of_the_order_zero_too(seed: int, config: Any) -> None:
+def test_what_is_drawn_later_has_the_seed_of_the_order_even_if_that_is_0(seed: int, config: Any) -> None:
     restore(build_own_module(Store(config(f"seeds.order={seed}", "seed=3")).typed).generators)
     assert torch.rand(()) == torch.rand((), generator=torch.Generator().manual_seed(seed))

@@ -41,8 +41,7 @@ def test_a_multiplier_is_a_buffer_of_one_number(shape: tuple[int, ...]) -> None:
     model.register_buffer("constant", torch.ones(shape))
     (branch,) = find_branches(model, X)
     assert branch.gate is None
-    assert (branch.multiplier is model.constant) == (shape != (8,))
-    assert shape != (8,) or branch.multiplier is None
+    assert branch.multiplier is (None if shape == (8,) else model.constant)
 
 
 def test_a_block_counts_each_time_that_it_adds_to_the_same_features() -> None:
@@ -81,6 +80,7 @@ def test_streams_and_layers_are_counted_apart() -> None:
     assert (found["one.self_attn"][1], found["one"][1]) == (0, 0)
     assert (found["other.f"][1], found["more.f"][1]) == (0, 1)
     assert found["other.f"][0] == found["more.f"][0] != found["one"][0]
+    assert found["last.f"] == (found["other.f"][0], 2)
 
 
 def test_branches_beside_each_other_are_in_one_layer_of_one_stream() -> None:
@@ -115,11 +115,6 @@ def test_of_several_norms_at_the_end_the_last_ends_the_branch() -> None:
     (half,) = find_branches(Ends(parallel=False), X)
     assert (half.last_norm, half.last_norms) == (None, [])
     assert [name for name, _ in half.ends] == ["first", "other"]
-
-
-def test_the_weight_of_a_layer_is_no_token_though_it_is_added() -> None:
-    model = Learned(lambda m, x: F.linear(x, m.second.weight) + m.second.weight, 8)
-    assert find_branches(model, torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(0))) == []
 
 
 def test_of_two_paths_with_layers_the_skip_connection_has_one_at_most() -> None:
