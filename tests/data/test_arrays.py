@@ -33,6 +33,8 @@ def test_it_is_its_own_key(make_arrays: Callable[..., Arrays]) -> None:
         ({"test_images": torch.zeros(20, 3, 5, 5, dtype=torch.uint8)}, "train images are (1, 5, 5) but test"),
         ({"train_labels": torch.zeros(59, dtype=torch.int64)}, "train labels must be int64 of shape (60,)"),
         ({"test_labels": torch.zeros(20, dtype=torch.int32)}, "got torch.int32 (20,)"),
+        ({"train_labels": torch.full((60,), -1)}, "train labels must lie in [0, 2], got [-1, -1]"),
+        ({"test_labels": torch.full((20,), 3)}, "test labels must lie in [0, 2], got [3, 3]"),
         ({"train_labels": torch.full((60,), 3)}, "train labels must lie in [0, 2], got [3, 3]"),
         ({"classes": 3}, "classes must be a list of the names of the classes, got 3"),
         ({"test_labels": torch.full((20,), -1)}, "test labels must lie in [0, 2], got [-1, -1]"),

@@ -139,6 +139,7 @@ def write(folder: Path) -> None:
     np.save(folder / "square.npy", np.zeros((9, 9), int))
     np.save(folder / "floats.npy", np.zeros(99))
     (folder / "odd.bin").write_bytes(b"abc")
+    (folder / "nothing.bin").write_bytes(b"")
     (folder / "broken.npy").write_bytes(b"no array")
     (folder / "nothing.npy").write_bytes(b"")
     np.savez(folder / "several.npz", np.arange(99))
@@ -157,6 +158,7 @@ def write(folder: Path) -> None:
         ({"train": None}, "data.train is not set"),
         ({"train": "ids.bin"}, "data.test is not set"),
         ({"train": "ids.bin", "test": "ids.txt"}, r"there is no file .*ids.txt"),
+        ({"train": "nothing.bin", "test": "ids.npy"}, r"nothing.bin has 0 bytes, which is no number of uint16 ids"),
         ({"train": "odd.bin", "test": "ids.npy"}, r"odd.bin has 3 bytes, which is no number of uint16 ids"),
         ({"train": "broken.npy", "test": "ids.npy"}, r"broken.npy cannot be read as npy"),
         ({"train": "nothing.npy", "test": "ids.npy"}, r"nothing.npy cannot be read as npy"),

@@ -2,6 +2,7 @@
 
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -29,20 +30,23 @@ def test_the_second_waits_and_says_for_what(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turn, "_UNNOTICED", 0.1)
-    done, told = [], threading.Event()
+    done: list[object] = []
 
     def second() -> None:
         with alone(tmp_path / "a.lock", "reading zebras") as held:
             done.append((list(done), held))
 
     with alone(tmp_path / "a.lock", "reading"):
-        other = threading.Thread(target=second)
+        other = threading.Thread(target=second, daemon=True)
         other.start()
         said = ""
-        while "zebras" not in said:
-            told.wait(0.02)
+        for _ in range(1000):
             said += capsys.readouterr().err
+            if "zebras" in said:
+                break
+            time.sleep(0.02)
         done.append(None)
-    other.join()
+    other.join(timeout=20)
+    assert not other.is_alive()
     assert said.count("waiting for another process that is reading zebras") == 1
     assert done == [None, ([None], True)], "not before the first was done"

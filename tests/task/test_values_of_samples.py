@@ -48,21 +48,6 @@ def test_the_models_of_a_pack_have_theirs(name: str, kind: str) -> None:
     torch.testing.assert_close(packed, torch.stack([task.values(one, targets) for one in outputs]))
 
 
-@pytest.mark.parametrize("models", [0, 1])
-def test_outputs_are_kept_behind_the_metric_if_wanted(models: int) -> None:
-    task = task_of("regression", "rows with numbers")
-    outputs, targets = torch.randn(3, 5, 2), torch.randn(3, 5, 2)
-    if not models:
-        outputs, targets = outputs[0], targets[0]
-    values = task.values(outputs, targets, models=models)
-    alone = task.of_samples(outputs, targets, with_outputs=False, models=models)
-    assert torch.equal(alone, values.unsqueeze(-1))
-    both = task.of_samples(outputs.double(), targets, with_outputs=True, models=models)
-    assert both.dtype == torch.float32
-    assert torch.equal(both[..., 1:], outputs)
-    torch.testing.assert_close(both[..., 0], values)
-
-
 class Averaged(Median):
     """Its loss is a mean, whatever it is asked for."""
 
@@ -75,6 +60,8 @@ def test_a_loss_that_is_always_averaged_says_nothing_of_samples() -> None:
     found = task.values(outputs, targets)
     assert found.shape == (4,)
     assert found.isnan().all()
+    packed = task.values(outputs.expand(3, 4, 2), targets.expand(3, 4, 2), models=1)
+    assert packed.isnan().tolist() == [[True] * 4] * 3
     assert Median(SIZES["rows with numbers"]).values(outputs, targets).tolist() == [1.0] * 4
     assert Weighed(SIZES["rows with numbers"]).values(outputs, 3 * targets).tolist() == [6.0] * 4
 

@@ -202,11 +202,10 @@ def test_the_only_one_has_won_and_nobody_is_equal_to_itself() -> None:
 
 
 def test_two_of_three_pairs_within_the_margin_are_not_all() -> None:
-    """The ends of three are apart by more than the margin, each of them and the middle by less."""
-    rng = np.random.default_rng(2)
-    runs = np.array([0.0, 0.18, 0.36]) + 0.05 * rng.normal(size=(30, 3)) + rng.normal(size=(30, 1))
-    race = course(runs[:, [1, 0, 2]], Rules(3, margin=0.25, level=1e-6), 2**5)
-    assert not race.equal
-    race = course(runs[:, [1, 0, 2]], Rules(3, margin=0.25, level=0.01, most_seeds=12), PATTERNS)
-    assert frozenset((1, 2)) not in race.equal
+    """Of three, the middle one is shown to be equal to either end, and the ends are not shown to be to each other."""
+    rng = np.random.default_rng(0)
+    runs = np.array([0.0, 0.05, 0.1]) + 0.2 * rng.normal(size=(30, 3)) + rng.normal(size=(30, 1))
+    race = course(runs[:, [1, 0, 2]], Rules(3, margin=0.25, level=0.05, most_seeds=12), PATTERNS)
+    assert race.equal == {frozenset((0, 1)), frozenset((0, 2))}
+    assert not race.exits
     assert not race.all_equal
