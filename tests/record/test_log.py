@@ -109,7 +109,7 @@ def test_each_line_has_its_time_and_what_is_no_text_is_escaped(tmp_path: Path) -
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d c \\udc81 d", second)
 
 
-def test_a_note_that_finds_no_room_is_lost_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_note_that_finds_no_room_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = StringIO()  # no file, which could not grow either
     monkeypatch.setattr(sys, "stderr", said)
     (tmp_path / "file").write_text("")

@@ -294,12 +294,29 @@ def test_what_is_wrong_with_a_plan_is_told(
     assert f"({words}" in capfd.readouterr().err.replace("\n", " ")
 
 
-@pytest.mark.parametrize("content", [changed(margin=1), changed(margin=None, reference=None), raced(budget="2h")])
-def test_a_plan_may_have_whole_numbers_or_none_where_it_may(content: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content, key, value",
+    [
+        (changed(margin=1), "margin", 1),
+        (changed(margin=None), "margin", None),
+        (changed(reference=None), "reference", None),
+    ],
+)
+def test_a_plan_may_have_whole_numbers_or_none_where_it_may(
+    content: str, key: str, value: int | None, tmp_path: Path
+) -> None:
     (tmp_path / NAME).write_text(content)
     (plan,) = read_plans(tmp_path)
+    assert getattr(plan, key) == value
     assert isinstance(plan.inits, tuple)
     assert isinstance(plan.targets, tuple)
+
+
+def test_a_budget_of_a_race_is_kept_as_it_was_typed(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(raced(budget="2h"))
+    (plan,) = read_plans(tmp_path)
+    assert plan.race is not None
+    assert plan.race.budget == "2h"
 
 
 def test_a_race_that_goes_on_sees_what_had_ended_when_it_began(tmp_path: Path) -> None:

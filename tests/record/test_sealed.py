@@ -70,13 +70,15 @@ def test_an_edit_of_code_in_any_folder_counts_and_what_python_has_compiled_does_
         sealed._code.cache_clear()
         return sealed._seal("", b"")
 
-    before = seal()
-    (package / "deep" / "__pycache__" / "a.pyc").write_text("compiled")
-    assert seal() == before
-    (package / "deep" / "a.py").write_text("2")
-    assert seal() != before
-    monkeypatch.undo()
-    sealed._code.cache_clear()
+    try:
+        before = seal()
+        (package / "deep" / "__pycache__" / "a.pyc").write_text("compiled")
+        assert seal() == before
+        (package / "deep" / "a.py").write_text("2")
+        assert seal() != before
+    finally:
+        monkeypatch.undo()
+        sealed._code.cache_clear()
 
 
 def test_a_pipe_is_no_answer(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def test_a_name_ends_with_its_seeds_however_long_it_is(small: Any) -> None:
 
 def test_tuples_lists_and_whole_floats_have_the_same_digest_and_the_order_of_keys_counts_not() -> None:
     assert digest({"a": (1, 2.0), "b": 3}) == digest({"b": 3.0, "a": [1.0, 2]})
-    assert digest({"a": 1}) != digest({"a": 1.5}) != digest({"a": "1"})
+    assert len({digest({"a": value}) for value in (1, 1.5, "1")}) == 3
     assert digest({"a": 2.0}) == digest({"a": 2})
     assert digest({"a": float("inf")}) != digest({"a": float("nan")})
     assert re.fullmatch("[0-9a-f]{10}", digest({}))

@@ -3,7 +3,6 @@
 import pickle
 from typing import Any
 
-import cloudpickle
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 
@@ -46,9 +45,7 @@ def test_what_cannot_be_sent_is_an_error_that_can() -> None:
     exited = sent(JobStatus.FAILED, SystemExit(3))
     assert repr(exited._return_value) == "RuntimeError('the job called sys.exit(3)')"
     odd = sent(JobStatus.FAILED, TwoArgumentsError("one", "two"))
-    assert str(odd._return_value).startswith("test_replies.TwoArgumentsError: onetwo (cannot be pickled: ") or (
-        "TwoArgumentsError: onetwo (cannot be pickled: " in str(odd._return_value)
-    )
+    assert "TwoArgumentsError: onetwo (cannot be pickled: " in str(odd._return_value)
     generator = sent(JobStatus.COMPLETED, (number for number in range(3)))
     assert generator.status is JobStatus.FAILED
     assert str(generator._return_value).startswith("what the job returned cannot be pickled: ")
@@ -57,20 +54,20 @@ def test_what_cannot_be_sent_is_an_error_that_can() -> None:
 def test_what_a_worker_could_not_say_its_parent_says_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    console.warn.cache_clear()
-    monkeypatch.setattr(console, "unsaid", ["one", "two"])
+    monkeypatch.setattr(console, "unsaid", ["what a worker kept", "and more"])
     reply = _pack(JobReturn(status=JobStatus.COMPLETED))
     assert console.unsaid == []
     outcome(reply)
     outcome(reply)
-    assert capsys.readouterr().err == "initbench: one\ninitbench: two\n"
-    outcome(cloudpickle.dumps(JobReturn(status=JobStatus.COMPLETED)))
-    console.warn.cache_clear()
+    assert capsys.readouterr().err == "initbench: what a worker kept\ninitbench: and more\n"
 
 
 def test_a_failure_says_so() -> None:
     error = ValueError("no")
     assert (failed(error).status, failed(error)._return_value) == (JobStatus.FAILED, error)
+
+
+def test_a_reply_without_such_lines_is_read() -> None:
     assert outcome(pickle.dumps(JobReturn(status=JobStatus.COMPLETED))).status is JobStatus.COMPLETED
 
 
